@@ -1,0 +1,77 @@
+//! What userspace tells the programs, and what they could not do.
+
+/// How many ports a filter can name.
+pub const MAX_PORTS: usize = 16;
+
+/// Frozen before the programs are loaded.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Inode of the only network namespace to trace; 0 for all.
+    pub netns: u32,
+    /// 1 if flows are selected by the `PEERS` trie, 0 if every peer is kept.
+    pub filter_peers: u32,
+    /// 1 if events go to the ring buffer.
+    pub events: u32,
+    /// How many of [`Self::ports`] are set; 0 keeps every port.
+    pub port_count: u32,
+    /// Ports, host order: a flow is kept if either of its ends has one.
+    pub ports: [u16; MAX_PORTS],
+}
+
+/// The one word that changes while the programs run (map `CONTROL`, index 0).
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Sockets are learnt, nothing is counted: the state the map starts in.
+    Learning = 0,
+    /// Everything is counted.
+    Counting = 1,
+}
+
+/// What a socket had already retransmitted when tracing began.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Baseline {
+    /// `tcpi_bytes_retrans`.
+    pub bytes: u64,
+    /// `tcpi_total_retrans`.
+    pub segments: u32,
+    /// Explicit padding.
+    pub _pad: u32,
+}
+
+/// What the programs had to give up. The discriminant indexes the per-CPU array
+/// `GAPS`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// No room for a flow: its counts went to the overflow sums.
+    FlowsFull = 0,
+    /// No room to remember a socket: its hit was counted from the segment
+    /// itself, without what may have failed before.
+    SocketsFull = 1,
+    /// No room for a network namespace: its hits are in no total.
+    NamespacesFull = 2,
+    /// The ring buffer was full: events without their detail, never a count.
+    EventsLost = 3,
+    /// A kernel field could not be read.
+    ReadFailed = 4,
+}
+
+impl Gap {
+    /// Number of gaps: the length of `GAPS`.
+    pub const COUNT: usize = 5;
+}
+
+const _: () = assert!(size_of::<Settings>() == 48);
+const _: () = assert!(size_of::<Baseline>() == 16);
+
+#[cfg(feature = "user")]
+mod pod {
+    // SAFETY: `#[repr(C)]` structs of integers without implicit padding (sizes
+    // asserted above).
+    unsafe impl aya::Pod for super::Settings {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Baseline {}
+}

@@ -1,0 +1,74 @@
+//! One thing that happened, as the ring buffer carries it.
+
+use crate::Tuple;
+
+/// What an [`Event`] reports.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// `tcp_retransmit_skb`.
+    Retransmit = 0,
+    /// `tcp_retransmit_synack`.
+    SynAck = 1,
+    /// `inet_sock_set_state`.
+    State = 2,
+    /// `tcp_bad_csum`.
+    BadChecksum = 3,
+    /// `tcp_send_reset`.
+    ResetSent = 4,
+    /// `tcp_receive_reset`.
+    ResetReceived = 5,
+}
+
+/// A record of the `EVENTS` ring buffer. Fields that an event has no value for
+/// are 0; [`EventKind`] says which have one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// When, ns of `CLOCK_MONOTONIC`.
+    pub time_ns: u64,
+    /// Which flow.
+    pub tuple: Tuple,
+    /// An [`EventKind`].
+    pub what: u32,
+    /// Retransmit: a [`crate::Kind`].
+    pub kind: u32,
+    /// Retransmit: segments that this hit added to the kernel's count.
+    pub segments: u32,
+    /// Retransmit: bytes likewise.
+    pub bytes: u32,
+    /// Retransmit: first sequence number of the segment.
+    pub seq: u32,
+    /// Retransmit: sequence number after its last byte.
+    pub end_seq: u32,
+    /// Retransmit: the result, 0 or a negative errno or a positive
+    /// `NET_XMIT_*` code.
+    pub err: i32,
+    /// Retransmit: retransmission timeout, jiffies.
+    pub rto: u32,
+    /// Retransmit: congestion window, segments.
+    pub cwnd: u32,
+    /// Retransmit: smoothed round-trip time, µs.
+    pub srtt_us: u32,
+    /// Retransmit: TCP flags of the segment (FIN 1, SYN 2, RST 4, PSH 8, ACK 16).
+    pub tcp_flags: u16,
+    /// TCP state (`TCP_ESTABLISHED` 1 …); State: the new one.
+    pub state: u8,
+    /// State: the old one.
+    pub old_state: u8,
+    /// Retransmit: congestion state (Open 0, Disorder 1, CWR 2, Recovery 3, Loss 4).
+    pub ca_state: u8,
+    /// Retransmit: exponential back-off.
+    pub backoff: u8,
+    /// Explicit padding.
+    pub _pad: [u8; 2],
+}
+
+const _: () = assert!(size_of::<Event>() == 96);
+
+#[cfg(feature = "user")]
+mod pod {
+    // SAFETY: `#[repr(C)]` struct of integers without implicit padding (size
+    // asserted above).
+    unsafe impl aya::Pod for super::Event {}
+}

@@ -1,0 +1,22 @@
+//! The contract between tracer's kernel programs and its userspace: every type
+//! that crosses the boundary, with its units and byte order.
+//!
+//! All types are `#[repr(C)]`, without implicit padding, and their sizes are
+//! asserted at compile time: both sides are compiled by different compilers.
+//! Integers are in the machine's byte order, ports included; addresses are in
+//! network order and always 16 bytes, IPv4 as `::ffff:a.b.c.d`.
+#![no_std]
+
+mod control;
+mod event;
+mod fault;
+mod flow;
+mod offsets;
+mod totals;
+
+pub use control::{Baseline, Control, Gap, MAX_PORTS, Settings};
+pub use event::{Event, EventKind};
+pub use fault::{FaultCounters, FaultSettings};
+pub use flow::{Flow, Kind, Owner, Tuple};
+pub use offsets::{ABSENT, Offsets};
+pub use totals::Totals;

@@ -1,0 +1,1 @@
+//! Shared by the subcommands and by tests: the lab.
