@@ -3,5 +3,6 @@
 //! the functions that read the machine are thin and say so.
 
 pub mod btf;
+pub mod counters;
 pub mod offsets;
 pub mod tracepoints;
