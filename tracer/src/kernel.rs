@@ -5,4 +5,5 @@
 pub mod btf;
 pub mod counters;
 pub mod offsets;
+pub mod sockets;
 pub mod tracepoints;
