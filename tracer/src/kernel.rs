@@ -4,6 +4,9 @@
 
 pub mod btf;
 pub mod counters;
+pub mod netns;
 pub mod offsets;
 pub mod sockets;
+pub mod tick;
 pub mod tracepoints;
+pub mod version;
