@@ -9,20 +9,24 @@ use super::{Netns, NetnsError};
 /// The calling thread is in another namespace; dropping this brings it back. It
 /// cannot be sent to another thread, which would be brought somewhere else.
 ///
-/// The way back needs `CAP_SYS_ADMIN` too: drop this before the capability.
+/// The way back needs `CAP_SYS_ADMIN` too: drop this before the capability. A
+/// thread that is there already needs nothing.
 #[derive(Debug)]
 #[must_use = "the thread returns to its own namespace when this is dropped"]
 pub struct Entered {
-    home: Netns,
+    home: Option<Netns>,
     _this_thread: PhantomData<*const ()>,
 }
 
 impl Entered {
     pub(super) fn new(target: &Netns) -> Result<Self, NetnsError> {
         let home = Netns::current()?;
-        go(target)?;
+        let moves = home.inode() != target.inode();
+        if moves {
+            go(target)?;
+        }
         Ok(Self {
-            home,
+            home: moves.then_some(home),
             _this_thread: PhantomData,
         })
     }
@@ -30,7 +34,7 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        if let Err(error) = go(&self.home) {
+        if let Some(Err(error)) = self.home.as_ref().map(go) {
             log::error!("{error}; what follows is seen from the wrong network namespace");
         }
     }
