@@ -302,3 +302,6 @@ fn absent(field: &'static str) -> OffsetsError {
         found: "it is not there".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
