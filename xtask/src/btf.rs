@@ -291,3 +291,35 @@ impl<'a> Shrinker<'a> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_small_already_stays_as_it_is() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tracer/testdata/btf");
+        let mut seen = 0;
+        for entry in fs::read_dir(folder).expect(folder) {
+            let path = entry.expect(folder).path();
+            if path.extension().is_some_and(|extension| extension == "btf") {
+                let bytes = fs::read(&path).expect("read");
+                assert!(
+                    shrink(&bytes).expect("shrink") == bytes,
+                    "{}",
+                    path.display()
+                );
+                seen += 1;
+            }
+        }
+        assert!(seen > 0, "no test data in {folder}");
+    }
+
+    #[test]
+    fn what_is_no_kernel_is_refused() {
+        assert!(shrink(b"").is_err());
+        assert!(shrink(&[0; 64]).is_err());
+        assert!(image::btf(vec![0; 4096]).is_err());
+        assert!(image::btf(b"\x7fELF".to_vec()).is_err());
+    }
+}

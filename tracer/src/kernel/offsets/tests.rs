@@ -101,7 +101,8 @@ fn tracepoints_are_told_with_their_arguments() {
 
 #[test]
 fn an_optional_field_that_is_gone_is_absent_and_told_with_its_consequence() {
-    let cases: [(&str, &str, fn(&Offsets) -> u32); 8] = [
+    type Case = (&'static str, &'static str, fn(&Offsets) -> u32);
+    let cases: [Case; 8] = [
         ("skc_v6_daddr", "sock_common.skc_v6_daddr", |o| {
             o.skc_v6_daddr
         }),
