@@ -1,1 +1,2 @@
 //! Shared by the subcommands and by tests: the lab.
+pub mod btf;

@@ -102,6 +102,32 @@ mod tests {
     }
 
     #[test]
+    fn a_namespace_is_found_by_the_name_that_ip_gave_it() {
+        let ip = |verb, name: &str| {
+            let status = std::process::Command::new("ip")
+                .args(["netns", verb, name])
+                .status();
+            let status = status.expect("this test runs `ip` (package iproute2)");
+            assert!(
+                status.success(),
+                "this test makes a network namespace: run it as root"
+            );
+        };
+        let name = format!("tracer-test-{}", std::process::id());
+        ip("add", &name);
+        let (found, list) = (Netns::open(&name), all());
+        ip("delete", &name);
+        let found = found.expect("open");
+        assert_eq!(found.name(), Some(name.as_str()));
+        let listed = list.expect("list");
+        let same = listed.iter().find(|n| n.inode() == found.inode());
+        assert_eq!(same.and_then(Netns::name), Some(name.as_str()));
+        let entered = found.enter().expect("enter");
+        assert_eq!(current_inode().expect("inside"), found.inode());
+        drop(entered);
+    }
+
+    #[test]
     fn the_list_holds_the_namespace_of_this_thread_first() {
         let list = all().expect("list");
         assert_eq!(list[0].inode(), current_inode().expect("current"));
