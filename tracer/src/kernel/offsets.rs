@@ -59,12 +59,12 @@ pub enum OffsetsError {
         "{RUNNING_KERNEL} does not exist: this kernel was built without CONFIG_DEBUG_INFO_BTF and \
          does not say where it keeps the fields of its sockets, so retransmits cannot be charged \
          to flows; boot a kernel built with it, as those of Debian 11, Ubuntu 20.10, RHEL 8.2 and \
-         later are"
+         later are (in a container, first make sure that /sys is mounted)"
     )]
     NoBtf,
     /// It does, and it cannot be read.
     #[error(
-        "cannot read {RUNNING_KERNEL}: {0}; run as root, and where /sys is hidden (in a container) mount it"
+        "cannot read {RUNNING_KERNEL}: {0}; run as root"
     )]
     Unreadable(#[source] io::Error),
     /// It is not what it should be.
