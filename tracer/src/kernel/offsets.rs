@@ -51,7 +51,7 @@ pub struct Missing {
     pub consequence: &'static str,
 }
 
-/// Why there are no offsets.
+/// Why there are no offsets. Each message is complete: it holds its cause.
 #[derive(Debug, thiserror::Error)]
 pub enum OffsetsError {
     /// The kernel publishes no BTF.
@@ -63,13 +63,11 @@ pub enum OffsetsError {
     )]
     NoBtf,
     /// It does, and it cannot be read.
-    #[error(
-        "cannot read {RUNNING_KERNEL}: {0}; run as root"
-    )]
-    Unreadable(#[source] io::Error),
+    #[error("cannot read {RUNNING_KERNEL}: {0}; run as root")]
+    Unreadable(io::Error),
     /// It is not what it should be.
     #[error("cannot understand the kernel's BTF: {0}")]
-    Btf(#[from] BtfError),
+    Btf(BtfError),
     /// A field without which nothing can be counted.
     #[error(
         "this kernel has no {field} that tracer can read ({found}), without which no retransmit can be counted; please report this with the output of `uname -r`"
@@ -80,6 +78,12 @@ pub enum OffsetsError {
         /// What was found in its place.
         found: String,
     },
+}
+
+impl From<BtfError> for OffsetsError {
+    fn from(error: BtfError) -> Self {
+        Self::Btf(error)
+    }
 }
 
 /// Reads the running kernel's BTF and resolves it.
