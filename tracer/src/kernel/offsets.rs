@@ -12,12 +12,9 @@ use std::io;
 
 use tracer_ebpf::Offsets;
 
-use super::btf::{Btf, BtfError, TypeName};
+use super::btf::{Btf, BtfError, RUNNING_KERNEL, RunningBtf, TypeName};
 use super::tracepoints::Tracepoints;
 use resolver::Resolver;
-
-/// Where the running kernel publishes its BTF.
-pub const RUNNING_KERNEL: &str = "/sys/kernel/btf/vmlinux";
 
 const STRUCTS: [&str; 9] = [
     "sock",
@@ -91,7 +88,7 @@ impl From<BtfError> for OffsetsError {
 /// # Errors
 /// As [`resolve`], and when the kernel has no BTF or it cannot be read.
 pub fn from_running_kernel() -> Result<Resolved, OffsetsError> {
-    match std::fs::read(RUNNING_KERNEL) {
+    match RunningBtf::open() {
         Ok(bytes) => resolve(&bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OffsetsError::NoBtf),
         Err(error) => Err(OffsetsError::Unreadable(error)),
