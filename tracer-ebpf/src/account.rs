@@ -100,8 +100,9 @@ pub fn count_flow(flow: *mut Flow, hit: Hit, fin: bool, now: u64) {
     }
 }
 
-/// Segments that the kernel counted without a hit that we saw: on kernels whose
-/// tracepoint is silent about failures, those that failed to leave.
+/// Segments that the kernel counted without a hit that we saw. `failed` where
+/// that means that they failed to leave: on kernels whose tracepoint is silent
+/// about failures.
 #[inline(always)]
 pub fn count_unseen(
     totals: *mut Totals,
@@ -114,6 +115,7 @@ pub fn count_unseen(
     unsafe {
         let totals = &mut *totals;
         add(element!(totals.segments, Kind::Other), segments);
+        add(&raw mut totals.unseen_segments, segments);
         add(&raw mut totals.bytes, bytes);
         if failed {
             add(element!(totals.failed_segments, Kind::Other), segments);

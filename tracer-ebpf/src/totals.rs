@@ -19,6 +19,8 @@ pub struct Totals {
     pub failed_events: u64,
     /// Retransmitted bytes.
     pub bytes: u64,
+    /// Segments that the kernel counted and no hit showed, in [`Kind::Other`].
+    pub unseen_segments: u64,
     /// Connections that reached ESTABLISHED.
     pub opened: u64,
     /// Connections that reached CLOSE.
@@ -60,6 +62,7 @@ impl Totals {
             events: self.events + other.events,
             failed_events: self.failed_events + other.failed_events,
             bytes: self.bytes + other.bytes,
+            unseen_segments: self.unseen_segments + other.unseen_segments,
             opened: self.opened + other.opened,
             closed: self.closed + other.closed,
             resets_sent: self.resets_sent + other.resets_sent,
@@ -86,7 +89,7 @@ fn plus(mut left: [u64; Kind::COUNT], right: &[u64; Kind::COUNT]) -> [u64; Kind:
     left
 }
 
-const _: () = assert!(size_of::<Totals>() == 4 * 64 + 16 * 8);
+const _: () = assert!(size_of::<Totals>() == 4 * 64 + 17 * 8);
 
 #[cfg(feature = "user")]
 mod pod {

@@ -20,6 +20,17 @@ pub struct Step {
     pub bytes: u64,
 }
 
+/// Segments of a socket that the kernel counted and no hit showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unseen {
+    /// Which flow.
+    pub tuple: Tuple,
+    /// How many.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// One flow: the sum of its slots, and how it came about.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -64,22 +75,15 @@ impl Table {
         }
     }
 
-    /// Adds segments that the kernel counted for a socket without any hit.
-    pub fn add_unseen(&mut self, at_ns: u64, tuple: Tuple, segments: u64, bytes: u64) {
-        let entry = self
-            .entries
-            .entry(tuple)
-            .or_insert_with(|| Entry::new(tuple));
+    /// Adds what no hit showed; `failed` if that means that it never left.
+    pub fn add_unseen(&mut self, at_ns: u64, unseen: &Unseen, failed: bool) {
+        let entry = self.entries.entry(unseen.tuple).or_insert_with(|| Entry::new(unseen.tuple));
         let other = Kind::Other as usize;
-        entry.flow.segments[other] += segments;
-        entry.flow.failed_segments += segments;
-        entry.flow.bytes += bytes;
-        let mut step = Step {
-            at_ns,
-            bytes,
-            ..Step::default()
-        };
-        step.segments[other] = segments;
+        entry.flow.segments[other] += unseen.segments;
+        entry.flow.failed_segments += if failed { unseen.segments } else { 0 };
+        entry.flow.bytes += unseen.bytes;
+        let mut step = Step { at_ns, bytes: unseen.bytes, ..Step::default() };
+        step.segments[other] = unseen.segments;
         entry.series.push(step);
     }
 
@@ -270,7 +274,7 @@ mod tests {
         let mut table = Table::default();
         let tuple = slot(1, Kind::Rto, 3, 8).tuple;
         table.update(10, &[slot(1, Kind::Rto, 3, 8)]);
-        table.add_unseen(20, tuple, 2, 200);
+        table.add_unseen(20, &Unseen { tuple, segments: 2, bytes: 200 }, true);
         let entry = table.get(&tuple).unwrap();
         assert_eq!(entry.flow.segments[Kind::Other as usize], 2);
         assert_eq!((entry.flow.failed_segments, entry.flow.bytes), (2, 500));

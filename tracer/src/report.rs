@@ -156,6 +156,11 @@ pub struct TotalsReport {
     pub failed_segments: u64,
     /// Segments by kind.
     pub by_kind: ByKind,
+    /// Those of `failed_segments`, by kind.
+    pub failed_by_kind: ByKind,
+    /// Segments that the kernel counted and no hit of the tracepoint showed; they
+    /// are in `by_kind.other`.
+    pub unseen_segments: u64,
     /// What the kernel's `RetransSegs` grew by in the same namespaces.
     pub kernel_retrans_segs: Option<u64>,
     /// `kernel_retrans_segs` − `segments`.

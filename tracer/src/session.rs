@@ -15,7 +15,7 @@ use crate::boundary::{Namespace, Sample};
 use crate::clock::{Clock, now_ns};
 use crate::config::{Config, Namespaces, Verbosity, prefix};
 use crate::decode::DecodeError;
-use crate::flow::Table;
+use crate::flow::{Table, Unseen};
 use crate::kernel::counters::CounterFiles;
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::offsets::Resolved;
@@ -78,13 +78,6 @@ struct LastLook {
     unseen: Vec<Unseen>,
     quiet: bool,
     at_ns: u64,
-}
-
-/// Segments of a socket that no hit showed.
-struct Unseen {
-    tuple: Tuple,
-    segments: u64,
-    bytes: u64,
 }
 
 impl<'a> Session<'a> {
@@ -260,10 +253,10 @@ impl<'a> Session<'a> {
     /// If the kernel's counters or our own cannot be read.
     pub fn finish(mut self) -> anyhow::Result<Report> {
         let last = self.last_look()?;
+        let shown = self.shows_failures();
         for unseen in &last.unseen {
             if self.config.filter.keeps(&unseen.tuple) {
-                self.table
-                    .add_unseen(last.at_ns, unseen.tuple, unseen.segments, unseen.bytes);
+                self.table.add_unseen(last.at_ns, unseen, !shown);
             }
         }
         for traced in &self.namespaces {
@@ -287,7 +280,8 @@ impl<'a> Session<'a> {
                 .filter(|unseen| unseen.tuple.netns == traced.counts.inode)
             {
                 totals.segments[Kind::Other as usize] += unseen.segments;
-                totals.failed_segments[Kind::Other as usize] += unseen.segments;
+                totals.failed_segments[Kind::Other as usize] += if shown { 0 } else { unseen.segments };
+                totals.unseen_segments += unseen.segments;
                 totals.bytes += unseen.bytes;
             }
             namespaces.push(NamespaceCounts {
@@ -309,7 +303,7 @@ impl<'a> Session<'a> {
             start_ns: self.start_ns,
             end_ns: last.at_ns,
             hooks: self.hooks,
-            retransmit_err: self.resolved.offsets.retransmit_has_err == 1,
+            retransmit_err: shown,
             missing: &self.resolved.missing,
             table: &self.table,
             namespaces,
@@ -388,14 +382,15 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Whether the tracepoint shows calls that failed.
+    fn shows_failures(&self) -> bool {
+        self.resolved.offsets.retransmit_has_err == 1
+    }
+
     /// What sockets have retransmitted beyond what was counted for them: calls
     /// that failed after the last hit on kernels that do not show failures, and
     /// hits that the kernel withheld.
     fn unseen(&self) -> anyhow::Result<Vec<Unseen>> {
-        let shown = self.resolved.offsets.retransmit_has_err == 1;
-        if shown && self.probe.effort().is_ok_and(|effort| effort.missed == 0) {
-            return Ok(Vec::new());
-        }
         let mut counted: HashMap<Tuple, (u32, u64)> = HashMap::new();
         for (tuple, baseline) in self.probe.baselines()? {
             counted.insert(tuple, (baseline.segments, baseline.bytes));

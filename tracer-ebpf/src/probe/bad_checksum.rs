@@ -1,7 +1,7 @@
 //! `tcp_bad_csum`: a segment arrived damaged.
 //!
-//! Prototype `(const struct sk_buff *skb)` since
-//! [5.10](https://github.com/torvalds/linux/blob/v5.10/include/trace/events/tcp.h#L278).
+//! Prototype `(const struct sk_buff *skb)` since 5.12
+//! ([6.1](https://github.com/torvalds/linux/blob/v6.1/include/trace/events/tcp.h)).
 //! Fires before the socket is looked up, once for each `InCsumErrors`.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;

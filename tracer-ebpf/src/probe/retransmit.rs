@@ -83,22 +83,16 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
 
     let view = View::read(sk, skb)?;
     let kind = view.kind(sk);
-    // What a successful call added beyond its own segments went by unseen:
-    // failures where the tracepoint is silent about them, or hits that the
-    // kernel dropped because this program was already running on this CPU.
-    let surplus = if err == 0 {
-        segments.saturating_sub(own)
-    } else {
-        0
-    };
-    let surplus_bytes = if surplus == 0 {
-        0
-    } else {
-        bytes.saturating_sub(view.length(skb))
-    };
+    // A call counts all of its segments or, if it failed early, none. What the
+    // sums grew by beyond that went by unseen: failures where the tracepoint is
+    // silent about them, and hits that the kernel withheld, because the program
+    // was already running on this CPU or for a reason of its vendor's.
+    let counted = if err == 0 || segments >= own { own.min(segments) } else { 0 };
+    let surplus = segments - counted;
+    let surplus_bytes = if surplus == 0 { 0 } else { bytes.saturating_sub(view.length(skb)) };
     let hit = Hit {
         kind,
-        segments: segments - surplus,
+        segments: counted,
         bytes: bytes - surplus_bytes,
         failed: err != 0,
     };

@@ -304,6 +304,8 @@ fn totals(measured: &Measured<'_>) -> TotalsReport {
         failed_events: measured.retransmit_err.then_some(all.failed_events),
         failed_segments: sum(&all.failed_segments),
         by_kind: ByKind::from(all.segments),
+        failed_by_kind: ByKind::from(all.failed_segments),
+        unseen_segments: all.unseen_segments,
         kernel_retrans_segs: kernel,
         difference: difference(kernel, &all),
         quiet: measured.quiet,
