@@ -1,1 +1,15 @@
-//! Shared by the subcommands and by tests: the lab.
+//! Everything that surrounds the tool: its set-up, the one-machine lab that
+//! tests and experiments run in, the demo, the test run and the benchmark.
+//!
+//! A library so that the tests of `tracer` build their networks and servers
+//! with the same code as the demo does.
+
+pub mod command;
+pub mod interrupt;
+
+pub mod owner;
+pub mod packages;
+pub mod repo;
+pub mod setup;
+pub mod toolchain;
+pub mod wait;

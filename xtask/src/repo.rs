@@ -1,0 +1,26 @@
+//! Where things are in this repository.
+
+use std::path::{Path, PathBuf};
+
+/// The repository that this program was built from.
+#[must_use]
+pub fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_path_buf()
+}
+
+/// Git-ignored folder for the BPF linker and the answer to "which compiler?".
+#[must_use]
+pub fn toolchain_dir() -> PathBuf {
+    root().join(".toolchain")
+}
+
+/// The folder that cargo builds into: `CARGO_TARGET_DIR`, or `target/`.
+#[must_use]
+pub fn target_dir() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        // Cargo takes a relative one from where it is run: the root, here.
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
