@@ -7,6 +7,7 @@
 pub mod command;
 pub mod interrupt;
 
+pub mod netns;
 pub mod owner;
 pub mod packages;
 pub mod repo;
