@@ -10,6 +10,7 @@ pub mod interrupt;
 pub mod netns;
 pub mod owner;
 pub mod packages;
+pub mod postgres;
 pub mod repo;
 pub mod setup;
 pub mod toolchain;
