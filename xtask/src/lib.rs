@@ -7,10 +7,12 @@
 pub mod command;
 pub mod interrupt;
 
+pub mod load;
 pub mod netns;
 pub mod owner;
 pub mod packages;
 pub mod postgres;
+pub mod quantile;
 pub mod repo;
 pub mod setup;
 pub mod toolchain;

@@ -100,6 +100,18 @@ impl Connection {
         Ok(row.and_then(|row| row.into_iter().next().flatten()))
     }
 
+    /// From now on, the longest silence to bear before an answer.
+    ///
+    /// # Errors
+    /// When the limit is zero.
+    pub fn set_limit(&self, limit: Duration) -> Result<()> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(limit))?,
+            Stream::Unix(stream) => stream.set_read_timeout(Some(limit))?,
+        }
+        Ok(())
+    }
+
     /// A handle that can cut the connection from another thread.
     ///
     /// # Errors
