@@ -10,10 +10,13 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::wait;
+use crate::{interrupt, wait};
 
 /// How long a program may take to end after it was told to.
 const ENDING: Duration = Duration::from_secs(10);
+
+/// How long a program that may have heard of an interrupt has to itself.
+const HEARD: Duration = Duration::from_secs(3);
 
 /// The command as one would type it, for messages.
 #[must_use]
@@ -113,7 +116,6 @@ fn is_executable(path: &Path) -> bool {
 pub struct Running {
     child: Child,
     name: String,
-    polite: Signal,
 }
 
 impl Running {
@@ -123,7 +125,6 @@ impl Running {
         Self {
             child,
             name: name.to_owned(),
-            polite: Signal::SIGINT,
         }
     }
 
@@ -143,6 +144,14 @@ impl Running {
             .with_context(|| format!("cannot wait for {}", self.name))
     }
 
+    /// Sends what Ctrl-C sends.
+    ///
+    /// # Errors
+    /// When the process is not ours or has been waited for.
+    pub fn interrupt(&self) -> Result<()> {
+        kill(self.pid(), Signal::SIGINT).with_context(|| format!("cannot interrupt {}", self.name))
+    }
+
     /// Waits for the end. An interrupt of this program, or the limit, ends the
     /// child first and is an error then.
     ///
@@ -155,6 +164,11 @@ impl Running {
         let what = format!("the end of {}", self.name);
         let waited = wait::until(limit, &what, || self.ended());
         if waited.is_err() {
+            // Ctrl-C reaches everything on the terminal: the child may already
+            // be tidying up, and a second signal might make it stop doing so.
+            if interrupt::caught().is_some() {
+                let _ = wait::until_uninterrupted(HEARD, &what, || self.ended());
+            }
             self.end();
         }
         waited
@@ -166,7 +180,7 @@ impl Running {
         if let Ok(Some(status)) = self.child.try_wait() {
             return Some(status);
         }
-        let _ = kill(self.pid(), self.polite);
+        let _ = kill(self.pid(), Signal::SIGINT);
         let ended = wait::until_uninterrupted(ENDING, &self.name, || Ok(self.child.try_wait()?));
         ended.ok().or_else(|| {
             let _ = self.child.kill();

@@ -4,7 +4,9 @@
 //! A library so that the tests of `tracer` build their networks and servers
 //! with the same code as the demo does.
 
+pub mod bench;
 pub mod command;
+pub mod demo;
 pub mod interrupt;
 
 pub mod load;
@@ -15,5 +17,6 @@ pub mod postgres;
 pub mod quantile;
 pub mod repo;
 pub mod setup;
+pub mod test;
 pub mod toolchain;
 pub mod wait;

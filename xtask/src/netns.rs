@@ -4,6 +4,7 @@
 //! namespace each), joined by veth. Nothing outside of these namespaces is
 //! touched, and they vanish with the value. Needs root.
 
+mod counter;
 mod link;
 mod net;
 
@@ -130,6 +131,23 @@ impl Netns {
         self.enter(|| {
             fs::write(&path, value)
                 .with_context(|| format!("cannot set {name} to {value} in {}", self.name))
+        })
+    }
+
+    /// A counter of this namespace, by the names that `/proc/net/snmp` and
+    /// `/proc/net/netstat` use: `("Tcp", "RetransSegs")`.
+    ///
+    /// # Errors
+    /// When this kernel has no such counter.
+    pub fn counter(&self, group: &str, name: &str) -> Result<u64> {
+        self.enter(|| {
+            // Of this thread: `/proc/net` is that of the process's first one.
+            let text = ["snmp", "netstat"]
+                .map(|file| fs::read_to_string(format!("/proc/thread-self/net/{file}")));
+            let [snmp, netstat] = text;
+            let text = snmp.context("cannot read counters")? + &netstat.unwrap_or_default();
+            counter::parse(&text, group, name)
+                .with_context(|| format!("this kernel has no counter {group}{name}"))
         })
     }
 

@@ -1,6 +1,11 @@
 //! Where things are in this repository.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::command;
 
 /// The repository that this program was built from.
 #[must_use]
@@ -23,4 +28,18 @@ pub fn target_dir() -> PathBuf {
         Some(dir) => root().join(dir),
         None => root().join("target"),
     }
+}
+
+/// Builds tracer as users get it, and returns the program.
+///
+/// # Errors
+/// When cargo fails; what is wrong then stands on the terminal.
+pub fn build_release() -> Result<PathBuf> {
+    println!("building   tracer …");
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(root())
+        .args(["build", "--quiet", "--release", "--package", "tracer"]);
+    command::show(&mut cargo)?;
+    Ok(target_dir().join("release/tracer"))
 }
