@@ -20,6 +20,10 @@ pub struct Settings {
 }
 
 /// The one word that changes while the programs run (map `CONTROL`, index 0).
+///
+/// Before counting starts, the retransmits that existing sockets already have
+/// must be known; the programs learn what they can see themselves, userspace
+/// adds the rest from a socket dump.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {

@@ -80,6 +80,44 @@ impl Kind {
     }
 }
 
+/// A socket that retransmitted, as the programs remember it (map `SOCKETS`, keyed
+/// by the address of its `struct sock`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Socket {
+    /// Which flow.
+    pub tuple: Tuple,
+    /// `bytes_retrans` of the socket that is already accounted for.
+    pub bytes: u64,
+    /// `total_retrans` of the socket that is already accounted for.
+    pub segments: u32,
+    /// Slot of the flow in `FLOWS`; [`Self::NO_SLOT`] before it needs one.
+    pub slot: u32,
+    /// What the filters say of the socket: a [`Verdict`].
+    pub verdict: u32,
+    /// Explicit padding.
+    pub _pad: u32,
+}
+
+impl Socket {
+    /// Marks a socket without a slot.
+    pub const NO_SLOT: u32 = u32::MAX;
+}
+
+/// What the filters say of a flow.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Counted in the totals of its namespace only.
+    TotalsOnly = 0,
+    /// Counted in the totals and as a flow.
+    Selected = 1,
+    /// In a namespace that is not traced, and not what the filter asks for.
+    Ignored = 2,
+    /// In a namespace that is not traced, though the filter would keep it.
+    Elsewhere = 3,
+}
+
 /// A process that opened a socket, seen while it was on the CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,6 +183,7 @@ pub struct Flow {
 }
 
 const _: () = assert!(size_of::<Tuple>() == 40);
+const _: () = assert!(size_of::<Socket>() == 64);
 const _: () = assert!(size_of::<Owner>() == 24);
 const _: () = assert!(size_of::<Flow>() == 40 + 64 + 88 + 24 + 24);
 // A memory-mapped array lays its elements out at multiples of eight bytes.
@@ -156,6 +195,8 @@ mod pod {
     // padding (sizes asserted above), so any bytes are a value and every byte
     // of a value is initialised.
     unsafe impl aya::Pod for super::Tuple {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Socket {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::Owner {}
     // SAFETY: as above.

@@ -17,6 +17,6 @@ mod totals;
 pub use control::{Baseline, Control, Gap, MAX_PORTS, Settings};
 pub use event::{Event, EventKind};
 pub use fault::{FaultCounters, FaultSettings};
-pub use flow::{Flow, Kind, Owner, Tuple};
+pub use flow::{Flow, Kind, Owner, Socket, Tuple, Verdict};
 pub use offsets::{ABSENT, Offsets};
 pub use totals::Totals;

@@ -1,0 +1,194 @@
+//! Adding a hit to the totals of its namespace and to its flow.
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use tracer_ebpf::{Flow, Gap, Kind, Owner, Socket, Totals, Tuple};
+
+use crate::kernel::{Address, field};
+use crate::maps::{FLOWS, FREE_SLOTS, OWNERS, SOCKETLESS, TOTALS, ZERO_TOTALS, add, count_gap};
+
+/// What one hit adds.
+#[derive(Clone, Copy)]
+pub struct Hit {
+    pub kind: Kind,
+    /// Segments of this hit as the kernel counts them.
+    pub segments: u64,
+    /// Bytes of this hit.
+    pub bytes: u64,
+    /// Whether the segments failed to leave this host.
+    pub failed: bool,
+}
+
+/// The address of element `index` of a counter array. The mask keeps the index
+/// inside the array in a way that the verifier can see.
+macro_rules! element {
+    ($array:expr, $index:expr) => {
+        (&raw mut $array)
+            .cast::<u64>()
+            .wrapping_add($index as usize & (Kind::COUNT - 1))
+    };
+}
+
+/// The totals of a namespace on this CPU, made if it was not seen before.
+#[inline(always)]
+pub fn totals(netns: u32) -> Option<*mut Totals> {
+    if let Some(totals) = TOTALS.get_ptr_mut(netns) {
+        return Some(totals);
+    }
+    let zero = ZERO_TOTALS.get(0)?;
+    // Another CPU may have been faster: then the entry exists all the same.
+    let _ = TOTALS.insert(netns, zero, u64::from(BPF_NOEXIST));
+    let made = TOTALS.get_ptr_mut(netns);
+    if made.is_none() {
+        count_gap(Gap::NamespacesFull);
+    }
+    made
+}
+
+/// Adds a hit to the totals.
+#[inline(always)]
+pub fn count_total(totals: *mut Totals, hit: Hit) {
+    // SAFETY: `totals` is a live map value.
+    unsafe {
+        let totals = &mut *totals;
+        add(element!(totals.attempts, hit.kind), 1);
+        add(element!(totals.segments, hit.kind), hit.segments);
+        add(&raw mut totals.bytes, hit.bytes);
+        if hit.failed {
+            add(&raw mut totals.failed_events, 1);
+            add(element!(totals.failed_segments, hit.kind), hit.segments);
+        } else {
+            add(&raw mut totals.events, 1);
+        }
+    }
+}
+
+/// Adds a hit to what the filter kept but the flow table had no room for.
+#[inline(always)]
+pub fn count_overflow(totals: *mut Totals, hit: Hit) {
+    // SAFETY: `totals` is a live map value.
+    unsafe {
+        let totals = &mut *totals;
+        add(element!(totals.overflow_segments, hit.kind), hit.segments);
+        add(&raw mut totals.overflow_bytes, hit.bytes);
+        if !hit.failed {
+            add(&raw mut totals.overflow_events, 1);
+        }
+    }
+}
+
+/// Adds a hit to a flow.
+#[inline(always)]
+pub fn count_flow(flow: *mut Flow, hit: Hit, fin: bool, now: u64) {
+    // SAFETY: `flow` is a live map value.
+    unsafe {
+        let flow = &mut *flow;
+        add(element!(flow.segments, hit.kind), hit.segments);
+        add(&raw mut flow.bytes, hit.bytes);
+        if hit.failed {
+            add(&raw mut flow.failed_events, 1);
+            add(&raw mut flow.failed_segments, hit.segments);
+        } else {
+            add(&raw mut flow.events, 1);
+        }
+        if fin {
+            add(&raw mut flow.fin, 1);
+        }
+        if flow.first_ns == 0 {
+            flow.first_ns = now;
+        }
+        flow.last_ns = now;
+    }
+}
+
+/// Segments that the kernel counted without a hit that we saw: on kernels whose
+/// tracepoint is silent about failures, those that failed to leave.
+#[inline(always)]
+pub fn count_unseen(
+    totals: *mut Totals,
+    flow: Option<*mut Flow>,
+    segments: u64,
+    bytes: u64,
+    failed: bool,
+) {
+    // SAFETY: both are live map values.
+    unsafe {
+        let totals = &mut *totals;
+        add(element!(totals.segments, Kind::Other), segments);
+        add(&raw mut totals.bytes, bytes);
+        if failed {
+            add(element!(totals.failed_segments, Kind::Other), segments);
+        }
+        if let Some(flow) = flow {
+            let flow = &mut *flow;
+            add(element!(flow.segments, Kind::Other), segments);
+            add(&raw mut flow.bytes, bytes);
+            if failed {
+                add(&raw mut flow.failed_segments, segments);
+            }
+        }
+    }
+}
+
+/// The flow of a socket, given a slot if it has none; `None` if the table is full.
+#[inline(always)]
+pub fn flow_of(sk: Address, socket: *mut Socket) -> Option<*mut Flow> {
+    // SAFETY: `socket` is a live map value.
+    let socket = unsafe { &mut *socket };
+    if socket.slot != Socket::NO_SLOT {
+        return FLOWS.get_ptr_mut(socket.slot);
+    }
+    let (slot, flow) = new_slot(&socket.tuple)?;
+    // SAFETY: `flow` is a live map value that nobody else knows yet.
+    unsafe {
+        (*flow).inode = inode(sk);
+        (*flow).owner = owner(sk);
+    }
+    socket.slot = slot;
+    Some(flow)
+}
+
+/// The flow of a tuple that has no socket to remember it by.
+#[inline(always)]
+pub fn flow_of_tuple(tuple: &Tuple) -> Option<*mut Flow> {
+    // SAFETY: the value is a plain number; a stale one is a slot of the same
+    // table, and slots of one tuple are added up.
+    if let Some(slot) = unsafe { SOCKETLESS.get(tuple) } {
+        return FLOWS.get_ptr_mut(*slot);
+    }
+    let (slot, flow) = new_slot(tuple)?;
+    let _ = SOCKETLESS.insert(tuple, slot, 0);
+    Some(flow)
+}
+
+#[inline(always)]
+fn new_slot(tuple: &Tuple) -> Option<(u32, *mut Flow)> {
+    let slot = FREE_SLOTS.pop().ok().flatten();
+    let flow = slot.and_then(|slot| FLOWS.get_ptr_mut(slot));
+    match (slot, flow) {
+        (Some(slot), Some(flow)) => {
+            // SAFETY: the slot was free, so nobody else writes to it.
+            unsafe { (*flow).tuple = *tuple };
+            Some((slot, flow))
+        }
+        _ => {
+            count_gap(Gap::FlowsFull);
+            None
+        }
+    }
+}
+
+/// The inode of the socket's file, by which `/proc/PID/fd` names it.
+#[inline(always)]
+fn inode(sk: Address) -> u64 {
+    match field!(sk, sk_socket, u64) {
+        // An orphan: the process has closed it, the kernel still sends.
+        None | Some(0) => 0,
+        Some(file) => field!(file, socket_inode, u64).unwrap_or(0),
+    }
+}
+
+#[inline(always)]
+fn owner(sk: Address) -> Owner {
+    // SAFETY: written once, at `connect`, before the socket can be hit.
+    unsafe { OWNERS.get(sk) }.copied().unwrap_or_default()
+}

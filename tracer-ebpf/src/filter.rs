@@ -1,0 +1,56 @@
+//! Which flows are asked for.
+
+use aya_ebpf::maps::lpm_trie::Key;
+use tracer_ebpf::{MAX_PORTS, Tuple, Verdict};
+
+use crate::maps::{PEERS, SETTINGS};
+
+macro_rules! setting {
+    ($($name:tt)+) => {
+        // SAFETY: a frozen global; volatile, because the loader changes it.
+        unsafe { core::ptr::read_volatile(&raw const SETTINGS.$($name)+) }
+    };
+}
+
+/// What becomes of a flow's counts.
+#[inline(always)]
+pub fn verdict(tuple: &Tuple) -> Verdict {
+    let only = setting!(netns);
+    let here = only == 0 || only == tuple.netns;
+    match (here, keeps(tuple)) {
+        (true, true) => Verdict::Selected,
+        (true, false) => Verdict::TotalsOnly,
+        (false, true) => Verdict::Elsewhere,
+        (false, false) => Verdict::Ignored,
+    }
+}
+
+/// Whether peer and port are asked for, whatever the namespace.
+#[inline(always)]
+fn keeps(tuple: &Tuple) -> bool {
+    keeps_peer(&tuple.remote) && keeps_port(tuple)
+}
+
+/// Whether the peer is asked for.
+#[inline(always)]
+pub fn keeps_peer(remote: &[u8; 16]) -> bool {
+    setting!(filter_peers) == 0 || PEERS.get(Key::new(128, *remote)).is_some()
+}
+
+#[inline(always)]
+fn keeps_port(tuple: &Tuple) -> bool {
+    let count = setting!(port_count);
+    if count == 0 {
+        return true;
+    }
+    for index in 0..MAX_PORTS {
+        if index >= count as usize {
+            break;
+        }
+        let port = setting!(ports[index]);
+        if port == tuple.local_port || port == tuple.remote_port {
+            return true;
+        }
+    }
+    false
+}

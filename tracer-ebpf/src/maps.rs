@@ -1,0 +1,128 @@
+//! Every map and global, with the reason for its size.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{
+    Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, Queue, RingBuf,
+};
+use tracer_ebpf::{Baseline, Event, Flow, Gap, Offsets, Owner, Settings, Socket, Totals, Tuple};
+
+/// `BPF_F_MMAPABLE` of
+/// [`uapi/linux/bpf.h`](https://github.com/torvalds/linux/blob/v5.10/include/uapi/linux/bpf.h#L421).
+const MMAPABLE: u32 = 1 << 10;
+/// `BPF_F_NO_PREALLOC`, which a trie demands.
+const NO_PREALLOC: u32 = 1;
+
+/// Where the running kernel keeps its fields.
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = Offsets::UNRESOLVED;
+
+/// What userspace asked for.
+#[unsafe(no_mangle)]
+pub static SETTINGS: Settings = Settings {
+    netns: 0,
+    filter_peers: 0,
+    events: 0,
+    port_count: 0,
+    ports: [0; tracer_ebpf::MAX_PORTS],
+};
+
+/// [`tracer_ebpf::Control`]: learning until userspace says otherwise.
+#[map]
+pub static CONTROL: Array<u32> = Array::with_max_entries(1, 0);
+
+/// One entry a socket that retransmitted, by the address of its `struct sock`,
+/// removed when it closes. Userspace sizes it by the sockets there are.
+#[map]
+pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(16_384, 0);
+
+/// What sockets had retransmitted before tracing began. Filled once by
+/// userspace, which also sizes it.
+#[map]
+pub static BASELINES: HashMap<Tuple, Baseline> = HashMap::with_max_entries(1, 0);
+
+/// The flows that retransmitted. Mapped into userspace, so that a look at all of
+/// them costs no system call and can be taken in a quiet moment.
+#[map]
+pub static FLOWS: Array<Flow> = Array::with_max_entries(8_192, MMAPABLE);
+
+/// Free slots of [`FLOWS`], filled by userspace. A queue, because 5.10 has no
+/// atomic that returns a value.
+#[map]
+pub static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(8_192, 0);
+
+/// Slots of flows that have SYN-ACKs or resets but no socket of their own.
+/// Losing an entry costs a second slot for the same tuple, never a count.
+#[map]
+pub static SOCKETLESS: LruHashMap<Tuple, u32> = LruHashMap::with_max_entries(4_096, 0);
+
+/// Who called `connect` on sockets that are not closed yet. Losing an entry
+/// costs a name, which userspace then looks up in `/proc`.
+#[map]
+pub static OWNERS: LruHashMap<u64, Owner> = LruHashMap::with_max_entries(4_096, 0);
+
+/// Sums by network namespace; a host with more of them than this is told so.
+#[map]
+pub static TOTALS: PerCpuHashMap<u32, Totals> = PerCpuHashMap::with_max_entries(1_024, 0);
+
+/// Prefixes of the peers to keep: 16 bytes, IPv4 as `::ffff:a.b.c.d`.
+#[map]
+pub static PEERS: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(1_024, NO_PREALLOC);
+
+/// What had to be given up, by [`Gap`].
+#[map]
+pub static GAPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Gap::COUNT as u32, 0);
+
+/// Individual events. Userspace enlarges it when somebody asked for them; a page
+/// is the least that the kernel accepts.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(4_096, 0);
+
+/// A fresh value for a namespace that was not seen before: too large for the
+/// 512 bytes of a program's stack.
+#[map]
+pub static ZERO_TOTALS: Array<Totals> = Array::with_max_entries(1, 0);
+
+/// Counts something that had to be given up.
+#[inline(always)]
+pub fn count_gap(gap: Gap) {
+    if let Some(count) = GAPS.get_ptr_mut(gap as u32) {
+        add(count, 1);
+    }
+}
+
+/// Adds to a counter of a map, atomically: a program may be interrupted by
+/// another one on the same CPU that updates the same counter.
+#[inline(always)]
+pub fn add(counter: *mut u64, value: u64) {
+    // SAFETY: callers pass the address of an aligned `u64` in a live map value.
+    // `core` offers no `fetch_add` for a target without compare-and-swap, and
+    // LLVM must not choose the form that returns the old value: 5.10 lacks it.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({counter} + 0) += {value}", counter = in(reg) counter, value = in(reg) value);
+    }
+}
+
+/// Sends an event, if somebody wants events.
+#[inline(always)]
+pub fn emit(event: &Event) {
+    if EVENTS.output::<Event>(event, 0).is_err() {
+        count_gap(Gap::EventsLost);
+    }
+}
+
+/// Whether events are wanted at all.
+#[inline(always)]
+pub fn wants_events() -> bool {
+    // SAFETY: a frozen global; volatile, because the loader changes it.
+    unsafe { core::ptr::read_volatile(&raw const SETTINGS.events) == 1 }
+}
+
+/// Whether counting has begun.
+#[inline(always)]
+pub fn counting() -> bool {
+    CONTROL
+        .get_ptr(0)
+        // SAFETY: the pointer is to a live map value; volatile, because
+        // userspace changes it at any moment.
+        .is_some_and(|word| unsafe { core::ptr::read_volatile(word) } == tracer_ebpf::Control::Counting as u32)
+}

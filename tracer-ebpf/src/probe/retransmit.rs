@@ -1,0 +1,287 @@
+//! `tcp_retransmit_skb`: one call of `__tcp_retransmit_skb`, of one or more
+//! segments.
+//!
+//! Prototype `(const struct sock *sk, const struct sk_buff *skb)` since 4.15,
+//! and since [6.17](https://github.com/torvalds/linux/blob/v6.17/include/trace/events/tcp.h)
+//! a third argument `int err`, with which it also fires for calls that failed.
+//!
+//! The kernel adds the segments to `RetransSegs`, `total_retrans` and
+//! `bytes_retrans` at once, after its early checks and before it hands the packet
+//! down, so the growth of the socket's sums is exact whether the call failed or
+//! not. The socket is locked at every hit.
+
+use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+use aya_log_ebpf::debug;
+use tracer_ebpf::{Event, EventKind, Flow, Kind, Socket, Verdict};
+
+use crate::account::{self, Hit};
+use crate::kernel::{Address, field, offset};
+use crate::maps::{self, OFFSETS};
+use crate::socket;
+
+const TCP_FIN: u8 = 0x01;
+const TCP_SYN: u8 = 0x02;
+/// `enum tcp_ca_state`.
+const CA_RECOVERY: u8 = 3;
+const CA_LOSS: u8 = 4;
+/// `icsk_pending`, see
+/// [`net/inet_connection_sock.h`](https://github.com/torvalds/linux/blob/v6.12/include/net/inet_connection_sock.h#L149).
+const TIMER_NONE: u8 = 0;
+const TIMER_LOSS_PROBE: u8 = 5;
+const TIMER_REORDERING: u8 = 6;
+
+#[raw_tracepoint(tracepoint = "tcp_retransmit_skb")]
+pub fn tcp_retransmit_skb(ctx: RawTracePointContext) -> i32 {
+    let _ = on_hit(&ctx);
+    0
+}
+
+#[inline(always)]
+fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
+    let sk: Address = ctx.arg(0);
+    let skb: Address = ctx.arg(1);
+    let knows_err = offset(&raw const OFFSETS.retransmit_has_err) == 1;
+    // The kernel refuses a program that may read an argument that the
+    // tracepoint does not have; the constant removes this read.
+    let err: i32 = if knows_err { ctx.arg(2) } else { 0 };
+    let now = socket::retransmitted(sk)?;
+    let own = u64::from(field!(skb, cb_gso_segs, u16)?);
+
+    let Some(remembered) = socket::remember(sk) else {
+        return without_memory(sk, skb, err, own);
+    };
+    // SAFETY: a live map value; the socket's lock makes us its only writer.
+    let memory = unsafe { &mut *remembered };
+    // `tcp_disconnect` starts the sums of a socket again at 0.
+    let fresh = now.segments < memory.segments;
+    let segments = u64::from(if fresh {
+        now.segments
+    } else {
+        now.segments - memory.segments
+    });
+    let bytes = if fresh {
+        now.bytes
+    } else {
+        now.bytes.wrapping_sub(memory.bytes)
+    };
+    memory.segments = now.segments;
+    memory.bytes = now.bytes;
+    if !maps::counting() {
+        return None;
+    }
+
+    let totals = account::totals(memory.tuple.netns)?;
+    if memory.verdict >= Verdict::Ignored as u32 {
+        if memory.verdict == Verdict::Elsewhere as u32 {
+            // SAFETY: a live map value.
+            maps::add(unsafe { &raw mut (*totals).elsewhere }, 1);
+        }
+        return None;
+    }
+
+    let view = View::read(sk, skb)?;
+    let kind = view.kind(sk);
+    // What a successful call added beyond its own segments went by unseen:
+    // failures where the tracepoint is silent about them, or hits that the
+    // kernel dropped because this program was already running on this CPU.
+    let surplus = if err == 0 {
+        segments.saturating_sub(own)
+    } else {
+        0
+    };
+    let surplus_bytes = if surplus == 0 {
+        0
+    } else {
+        bytes.saturating_sub(view.length(skb))
+    };
+    let hit = Hit {
+        kind,
+        segments: segments - surplus,
+        bytes: bytes - surplus_bytes,
+        failed: err != 0,
+    };
+    account::count_total(totals, hit);
+    let mut flow = None;
+    if memory.verdict == Verdict::Selected as u32 {
+        flow = account::flow_of(sk, remembered);
+        match flow {
+            Some(flow) => {
+                // SAFETY: the helper has no preconditions.
+                let time = unsafe { bpf_ktime_get_ns() };
+                account::count_flow(flow, hit, view.tcp_flags & TCP_FIN != 0, time);
+                view.keep(flow);
+            }
+            None => account::count_overflow(totals, hit),
+        }
+        if maps::wants_events() {
+            emit(sk, skb, memory, &view, hit, err);
+        }
+        debug!(
+            ctx,
+            "retransmit: {} segments, kind {}, err {}", hit.segments, kind as u32, err
+        );
+    }
+    if surplus > 0 {
+        account::count_unseen(totals, flow, surplus, surplus_bytes, !knows_err);
+    }
+    Some(())
+}
+
+/// A hit of a socket that there was no room to remember: counted by its own
+/// segments, which is exact unless an earlier call had failed unseen.
+#[inline(always)]
+fn without_memory(sk: Address, skb: Address, err: i32, own: u64) -> Option<()> {
+    if !maps::counting() {
+        return None;
+    }
+    let tuple = socket::tuple(sk)?;
+    let view = View::read(sk, skb)?;
+    let hit = Hit {
+        kind: view.kind(sk),
+        segments: if err == 0 { own } else { 0 },
+        bytes: if err == 0 { view.length(skb) } else { 0 },
+        failed: err != 0,
+    };
+    let totals = account::totals(tuple.netns)?;
+    match crate::filter::verdict(&tuple) {
+        Verdict::Selected => {
+            account::count_total(totals, hit);
+            account::count_overflow(totals, hit);
+        }
+        Verdict::TotalsOnly => account::count_total(totals, hit),
+        Verdict::Elsewhere | Verdict::Ignored => {}
+    }
+    Some(())
+}
+
+/// What a hit shows of the socket's congestion control and timers.
+struct View {
+    tcp_flags: u8,
+    ca_state: u8,
+    pending: u8,
+    backoff: u8,
+    rto: u32,
+    srtt_us: u32,
+    cwnd: u32,
+}
+
+impl View {
+    #[inline(always)]
+    fn read(sk: Address, skb: Address) -> Option<Self> {
+        let shift = offset(&raw const OFFSETS.icsk_ca_state_shift) & 7;
+        let mask = offset(&raw const OFFSETS.icsk_ca_state_mask);
+        Some(Self {
+            // The low byte of two in recent kernels: FIN to CWR as on the wire.
+            tcp_flags: field!(skb, cb_tcp_flags, u8)?,
+            ca_state: ((u32::from(field!(sk, icsk_ca_state, u8)?) >> shift) & mask) as u8,
+            pending: field!(sk, icsk_pending, u8)?,
+            backoff: field!(sk, icsk_backoff, u8).unwrap_or(0),
+            rto: field!(sk, icsk_rto, u32).unwrap_or(0),
+            srtt_us: field!(sk, srtt_us, u32).unwrap_or(0) >> 3,
+            cwnd: field!(sk, snd_cwnd, u32).unwrap_or(0),
+        })
+    }
+
+    /// Why this segment is sent again, told by what its caller leaves behind:
+    /// [`tcp_timer.c`](https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp_timer.c#L690)
+    /// clears `icsk_pending` before a timeout and leaves it as it is before a
+    /// probe or RACK's timer.
+    #[inline(always)]
+    fn kind(&self, sk: Address) -> Kind {
+        if self.tcp_flags & TCP_SYN != 0 {
+            return Kind::Syn;
+        }
+        if self.pending == TIMER_NONE && self.ca_state == CA_LOSS {
+            // Into a closed window the timer sends as well, but does not count
+            // that as a timeout.
+            return match field!(sk, snd_wnd, u32) {
+                Some(0) => Kind::Other,
+                _ => Kind::Rto,
+            };
+        }
+        // Both timers may still be armed while acknowledgements drive a
+        // recovery, so it must also be due. One probe is outstanding at most.
+        if self.pending == TIMER_LOSS_PROBE
+            && field!(sk, tlp_high_seq, u32).unwrap_or(0) == 0
+            && due(sk).unwrap_or(self.ca_state < CA_RECOVERY)
+        {
+            return Kind::Tlp;
+        }
+        match self.ca_state {
+            CA_LOSS => Kind::SlowStart,
+            CA_RECOVERY if self.pending == TIMER_REORDERING && due(sk).unwrap_or(true) => {
+                Kind::Rack
+            }
+            CA_RECOVERY => Kind::Fast,
+            _ => Kind::Other,
+        }
+    }
+
+    /// Length of the segment in sequence space, without SYN and FIN: what
+    /// `bytes_retrans` grows by.
+    #[inline(always)]
+    fn length(&self, skb: Address) -> u64 {
+        let (Some(seq), Some(end)) = (field!(skb, cb_seq, u32), field!(skb, cb_end_seq, u32))
+        else {
+            return 0;
+        };
+        let flags =
+            u32::from(self.tcp_flags & TCP_SYN != 0) + u32::from(self.tcp_flags & TCP_FIN != 0);
+        u64::from(end.wrapping_sub(seq).wrapping_sub(flags))
+    }
+
+    /// Leaves the readings in the flow.
+    #[inline(always)]
+    fn keep(&self, flow: *mut Flow) {
+        // SAFETY: a live map value; the socket's lock makes us its only writer.
+        let flow = unsafe { &mut *flow };
+        flow.srtt_us = self.srtt_us;
+        flow.cwnd = self.cwnd;
+        flow.rto = self.rto;
+        flow.backoff = u32::from(self.backoff);
+        if self.rto > flow.rto_max {
+            flow.rto_max = self.rto;
+        }
+        if flow.backoff > flow.backoff_max {
+            flow.backoff_max = flow.backoff;
+        }
+    }
+}
+
+/// Whether the pending timer is due: only then can it be what sends.
+#[inline(always)]
+fn due(sk: Address) -> Option<bool> {
+    let at = field!(sk, icsk_timeout, u64)?;
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_jiffies64() };
+    // Jiffies wrap: compare as `time_after_eq` does.
+    Some(now.wrapping_sub(at) as i64 >= 0)
+}
+
+#[inline(always)]
+fn emit(sk: Address, skb: Address, memory: &Socket, view: &View, hit: Hit, err: i32) {
+    let event = Event {
+        // SAFETY: the helper has no preconditions.
+        time_ns: unsafe { bpf_ktime_get_ns() },
+        tuple: memory.tuple,
+        what: EventKind::Retransmit as u32,
+        kind: hit.kind as u32,
+        segments: hit.segments as u32,
+        bytes: hit.bytes as u32,
+        seq: field!(skb, cb_seq, u32).unwrap_or(0),
+        end_seq: field!(skb, cb_end_seq, u32).unwrap_or(0),
+        err,
+        rto: view.rto,
+        cwnd: view.cwnd,
+        srtt_us: view.srtt_us,
+        tcp_flags: u16::from(view.tcp_flags),
+        state: field!(sk, skc_state, u8).unwrap_or(0),
+        old_state: 0,
+        ca_state: view.ca_state,
+        backoff: view.backoff,
+        _pad: [0; 2],
+    };
+    maps::emit(&event);
+}

@@ -1,0 +1,82 @@
+//! `tcp_retransmit_synack`: a SYN-ACK sent again by its timer or for a repeated
+//! SYN.
+//!
+//! Prototype `(const struct sock *sk, const struct request_sock *req)` since
+//! 4.16. Each hit adds one to `RetransSegs`
+//! ([`tcp_rtx_synack`](https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp_output.c#L4368))
+//! and to no socket's sum, except under passive Fast Open, where `sk` is the
+//! child and its sum grows as well. The listener is not locked.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+use tracer_ebpf::{Event, EventKind, Kind, Verdict};
+
+use crate::account::{self, Hit};
+use crate::filter;
+use crate::kernel::{Address, field};
+use crate::maps;
+use crate::socket::{self, tcp_state};
+
+#[raw_tracepoint(tracepoint = "tcp_retransmit_synack")]
+pub fn tcp_retransmit_synack(ctx: RawTracePointContext) -> i32 {
+    let _ = on_hit(&ctx);
+    0
+}
+
+#[inline(always)]
+fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
+    let sk: Address = ctx.arg(0);
+    let request: Address = ctx.arg(1);
+    if field!(sk, skc_state, u8)? != tcp_state::LISTEN {
+        account_for_child(sk);
+    }
+    if !maps::counting() {
+        return None;
+    }
+    let tuple = socket::tuple(request)?;
+    let totals = account::totals(tuple.netns)?;
+    let hit = Hit {
+        kind: Kind::SynAck,
+        segments: 1,
+        bytes: 0,
+        failed: false,
+    };
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    match filter::verdict(&tuple) {
+        Verdict::Selected => {
+            account::count_total(totals, hit);
+            match account::flow_of_tuple(&tuple) {
+                Some(flow) => account::count_flow(flow, hit, false, now),
+                None => account::count_overflow(totals, hit),
+            }
+            if maps::wants_events() {
+                maps::emit(&Event {
+                    time_ns: now,
+                    tuple,
+                    what: EventKind::SynAck as u32,
+                    kind: Kind::SynAck as u32,
+                    segments: 1,
+                    state: tcp_state::NEW_SYN_RECV,
+                    ..Event::default()
+                });
+            }
+        }
+        Verdict::TotalsOnly => account::count_total(totals, hit),
+        // SAFETY: a live map value.
+        Verdict::Elsewhere => maps::add(unsafe { &raw mut (*totals).elsewhere }, 1),
+        Verdict::Ignored => {}
+    }
+    Some(())
+}
+
+/// Passive Fast Open: what the SYN-ACK adds to the child's sum is counted here
+/// and must not be found there again.
+#[inline(always)]
+fn account_for_child(sk: Address) {
+    if let Some(child) = socket::remember(sk) {
+        // SAFETY: a live map value; the child is locked.
+        unsafe { (*child).segments += 1 };
+    }
+}
