@@ -2,18 +2,20 @@
 
 use crate::MAX_PORTS;
 
-/// Frozen before the fault's program is loaded. Peers come from the trie
-/// `FAULT_PEERS`: 16-byte addresses, IPv4 as `::ffff:a.b.c.d` with 96 added to
-/// the length of its prefix.
+/// Frozen before the fault's program is loaded.
+///
+/// Peers come from the trie `FAULT_PEERS`: 16-byte addresses, IPv4 as
+/// `::ffff:a.b.c.d` with 96 added to the length of its prefix. When the fault
+/// ends is in the array `FAULT_UNTIL`, index 0, ns of `CLOCK_MONOTONIC`: from
+/// then on the program lets everything pass, whatever became of the process
+/// that loaded it. It starts as 0, so that an attached program waits until
+/// userspace writes the time, which is when the fault begins.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FaultSettings {
     /// A packet is hit if a uniform random `u32` is below this; `u64` so that
     /// 100 % (2³²) can be said.
     pub threshold: u64,
-    /// When the fault ends, ns of `CLOCK_MONOTONIC`: from then on the program
-    /// lets everything pass, whatever became of the process that loaded it.
-    pub until_ns: u64,
     /// How many of [`Self::ports`] are set; 0 keeps every port.
     pub port_count: u32,
     /// Explicit padding.
@@ -41,7 +43,7 @@ pub struct FaultCounters {
     pub seen_squares: u64,
 }
 
-const _: () = assert!(size_of::<FaultSettings>() == 56);
+const _: () = assert!(size_of::<FaultSettings>() == 48);
 const _: () = assert!(size_of::<FaultCounters>() == 40);
 
 #[cfg(feature = "user")]

@@ -2,16 +2,15 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{LpmTrie, PerCpuArray},
+    maps::{Array, LpmTrie, PerCpuArray},
 };
 use tracer_ebpf::{FaultCounters, FaultSettings, MAX_PORTS};
 
 /// Overwritten by the loader before the kernel freezes it. As loaded, the
-/// threshold is 0 and the time is up: an unconfigured program does nothing.
+/// threshold is 0: an unconfigured program does nothing.
 #[unsafe(no_mangle)]
 static FAULT_SETTINGS: FaultSettings = FaultSettings {
     threshold: 0,
-    until_ns: 0,
     port_count: 0,
     _pad: 0,
     ports: [0; MAX_PORTS],
@@ -21,6 +20,11 @@ static FAULT_SETTINGS: FaultSettings = FaultSettings {
 /// the trie allocates per entry, so an empty slot costs nothing.
 #[map]
 pub(crate) static FAULT_PEERS: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries(256, 0);
+
+/// Not among the settings, because attaching may have to wait for the lock of
+/// the network devices, and that is not to be taken off the fault's duration.
+#[map]
+static FAULT_UNTIL: Array<u64> = Array::with_max_entries(1, 0);
 
 /// One set a CPU, so that counting takes no lock and loses nothing: the
 /// program runs with migration disabled, and no packet interrupts another's
@@ -40,9 +44,14 @@ pub(crate) fn threshold() -> u64 {
     unsafe { (&raw const (*settings()).threshold).read_volatile() }
 }
 
+/// When the fault ends, ns of `CLOCK_MONOTONIC`.
 pub(crate) fn until_ns() -> u64 {
-    // SAFETY: as above.
-    unsafe { (&raw const (*settings()).until_ns).read_volatile() }
+    match FAULT_UNTIL.get_ptr(0) {
+        // SAFETY: points to the value of the map; userspace writes it once, as
+        // one aligned word.
+        Some(until) => unsafe { until.read_volatile() },
+        None => 0,
+    }
 }
 
 /// Whether a segment with these ports (host order) is one that was asked for.

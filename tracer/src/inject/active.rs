@@ -14,8 +14,10 @@ use super::{
     request::read_features,
 };
 
-/// What the tool has for stopping by itself before the guard does it.
-const GRACE: Duration = Duration::from_secs(2);
+/// What the tool has for making the fault and for stopping it by itself before
+/// the guard does: switching offloads and attaching wait for the lock of the
+/// network devices, which a namespace that goes away can hold for a second.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Packets are being hit, until [`Self::stop`], the end of the duration, or
 /// the end of this process, whichever comes first. Dropping it undoes it too,
@@ -39,12 +41,7 @@ impl ActiveFault {
     /// is hit before a hit would be seen as one.
     pub(super) fn start(prepared: PreparedFault) -> Result<Self, InjectError> {
         let PreparedFault { request, interface } = prepared;
-        let until_ns = monotonic_ns().saturating_add(nanos(request.duration));
-        let engine = Engine::load(
-            &interface.name,
-            settings(&request, until_ns),
-            &request.peers,
-        )?;
+        let engine = Engine::load(&interface.name, settings(&request), &request.peers)?;
         let before = read_features(&interface)?;
         let switch_off = offloads::to_switch_off(&before);
         let guard = Guard::start(&request.guard, &orders(&request, &interface, &switch_off))?;
@@ -57,7 +54,7 @@ impl ActiveFault {
             before,
             offloads_changed: Vec::new(),
             started_ns: 0,
-            until_ns,
+            until_ns: 0,
             undone: false,
         };
         // The guard holds the interface only now: another fault may just have
@@ -70,6 +67,10 @@ impl ActiveFault {
         fault.switch_off(&switch_off)?;
         fault.engine.attach()?;
         fault.started_ns = monotonic_ns();
+        fault.until_ns = fault
+            .started_ns
+            .saturating_add(nanos(fault.request.duration));
+        fault.engine.arm(fault.until_ns)?;
         Ok(fault)
     }
 
@@ -196,14 +197,13 @@ impl Drop for ActiveFault {
     }
 }
 
-fn settings(request: &FaultRequest, until_ns: u64) -> FaultSettings {
+fn settings(request: &FaultRequest) -> FaultSettings {
     let mut ports = [0; MAX_PORTS];
     for (to, from) in ports.iter_mut().zip(&request.ports) {
         *to = *from;
     }
     FaultSettings {
         threshold: request.spec.percent.threshold(),
-        until_ns,
         // At most MAX_PORTS, checked when it was prepared.
         port_count: request.ports.len() as u32,
         _pad: 0,

@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{LpmTrie, Map, MapData, PerCpuArray, lpm_trie::Key},
+    maps::{Array, LpmTrie, Map, MapData, PerCpuArray, lpm_trie::Key},
     programs::{
         LinkOrder, ProgramError, SchedClassifier, TcAttachType,
         tc::{SchedClassifierLinkId, TcAttachOptions},
@@ -27,6 +27,7 @@ pub(super) struct Engine {
     object: Ebpf,
     link: Option<SchedClassifierLinkId>,
     counters: PerCpuArray<MapData, FaultCounters>,
+    until: Array<MapData, u64>,
     program_id: u32,
     interface: String,
 }
@@ -51,6 +52,8 @@ impl Engine {
             trie.insert(&key(*peer), 1, 0)
                 .map_err(|error| failed("configure", &error))?;
         }
+        let until = Array::try_from(map(&mut object, "FAULT_UNTIL")?)
+            .map_err(|error| failed("configure", &error))?;
         let counters = PerCpuArray::try_from(map(&mut object, "FAULT_COUNTERS")?)
             .map_err(|error| failed("configure", &error))?;
         let program = program(&mut object)?;
@@ -60,12 +63,13 @@ impl Engine {
             object,
             link: None,
             counters,
+            until,
             program_id,
             interface: interface.to_owned(),
         })
     }
 
-    /// From here on packets are hit.
+    /// Puts the program on the interface, where it still hits nothing.
     pub(super) fn attach(&mut self) -> Result<(), InjectError> {
         let link = program(&mut self.object)?
             .attach_with_options(
@@ -76,6 +80,13 @@ impl Engine {
             .map_err(attach_failed)?;
         self.link = Some(link);
         Ok(())
+    }
+
+    /// From here on packets are hit, until this time (ns of `CLOCK_MONOTONIC`).
+    pub(super) fn arm(&mut self, until_ns: u64) -> Result<(), InjectError> {
+        self.until
+            .set(0, until_ns, 0)
+            .map_err(|error| failed("configure", &error))
     }
 
     /// Sum over the CPUs. [`None`] if the kernel does not tell.
