@@ -14,6 +14,7 @@ mod error;
 mod ethtool;
 mod guard;
 mod interface;
+mod loader;
 mod offloads;
 mod percent;
 mod refusal;

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 use aya::{
-    Ebpf, EbpfLoader,
+    Ebpf,
     maps::{Array, LpmTrie, Map, MapData, PerCpuArray, lpm_trie::Key},
     programs::{
         LinkOrder, ProgramError, SchedClassifier, TcAttachType,
@@ -14,7 +14,7 @@ use aya::{
 use ipnet::IpNet;
 use tracer_ebpf::{FaultCounters, FaultSettings};
 
-use super::{FaultTotals, InjectError};
+use super::{FaultTotals, InjectError, loader};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault.o"));
 /// The program's name in the object.
@@ -39,10 +39,7 @@ impl Engine {
         settings: FaultSettings,
         peers: &[IpNet],
     ) -> Result<Self, InjectError> {
-        let mut object = EbpfLoader::new()
-            // The program reads no kernel type, and parsing vmlinux would
-            // double the tool's memory.
-            .btf(None)
+        let mut object = loader::without_kernel_types()
             .override_global("FAULT_SETTINGS", &settings, true)
             .load(OBJECT)
             .map_err(|error| failed("load", &error))?;
