@@ -38,6 +38,8 @@ fn half(tag: &str, ipv6: bool, offloads_on: bool) {
     for (name, value) in [("tcp_rto_min_us", "5000"), ("tcp_rto_max_ms", "1000")] {
         let _ = from.netns.sysctl(&format!("net.ipv4.{name}"), value);
     }
+    // Of 16 connections, one in eight tests loses all its seven SYNs.
+    from.netns.sysctl("net.ipv4.tcp_syn_retries", "30").unwrap();
     if !offloads_on {
         from.offloads(&OFFLOADS, false).unwrap();
     }
