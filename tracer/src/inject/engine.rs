@@ -1,6 +1,10 @@
 //! The engine `bpf`: a TCX program held by a file descriptor.
 
-use std::{error::Error, fmt};
+use std::{
+    error::Error,
+    fmt, thread,
+    time::{Duration, Instant},
+};
 
 use aya::{
     Ebpf,
@@ -21,6 +25,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fa
 const PROGRAM: &str = "corrupt";
 /// How many peers the trie holds (`FAULT_PEERS` in the kernel program).
 pub(super) const MAX_PEERS: usize = 256;
+
+/// How long the kernel may take to let go of a closed link.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The loaded program and, while it is attached, its link.
 pub(super) struct Engine {
@@ -112,6 +119,21 @@ impl Engine {
             // Closing the descriptor is what detaches, and that cannot fail.
             let _ = program.detach(link);
         }
+        // A child of this process that is just being started holds copies of
+        // all descriptors until it runs its program.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if self.is_gone() {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_gone(&self) -> bool {
         match SchedClassifier::query_tcx(&self.interface, TcAttachType::Egress) {
             Ok((_, programs)) => programs.iter().all(|it| it.id() != self.program_id),
             Err(_) => nix::net::if_::if_nametoindex(self.interface.as_str()).is_err(),
