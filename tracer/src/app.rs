@@ -62,9 +62,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         begun,
     };
     let mut session = Session::start(config, resolved, surroundings)?;
-    if let Some(ready) = &outputs.ready {
-        ready.announce()?;
-    }
+    let mut fault = match &config.inject {
+        Some(plan) => Some(Schedule::prepare(plan, &config.filter.peers, &config.filter.ports)?),
+        None => None,
+    };
     drop_privileges(config);
 
     let stdout_is_taken = outputs.json.as_ref().is_some_and(Output::is_stdout);
@@ -73,9 +74,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let ending = runtime.block_on(follow(config, &mut session, &mut outputs.events, &mut live))?;
+    let ending = runtime.block_on(follow(config, &mut session, &mut fault, &mut outputs, &mut live))?;
 
-    let report = session.finish()?;
+    let report = session.finish(fault.and_then(Schedule::finish))?;
     drop(entered);
     if let Some(events) = &mut outputs.events {
         events.flush()?;

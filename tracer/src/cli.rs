@@ -20,6 +20,10 @@ pub struct Cli {
 pub enum Command {
     /// Count the retransmits of every flow to a peer, live, until Ctrl-C
     Run(Box<RunArguments>),
+
+    /// Undo a fault when the process that made it is gone
+    #[command(hide = true)]
+    Guard,
 }
 
 /// The arguments of `tracer run`.
@@ -56,6 +60,51 @@ pub struct RunArguments {
     /// Write every event to this file, one JSON line each
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+
+    /// Break something on purpose: `corrupt=50%` damages the checksum of half of
+    /// the TCP segments to the peers, as the receiver sees and counts
+    #[arg(
+        long,
+        value_name = "FAULT",
+        requires = "peer",
+        help_heading = "Fault injection"
+    )]
+    pub inject: Option<String>,
+
+    /// Begin the fault this long after counting began
+    #[arg(
+        long,
+        value_name = "TIME",
+        requires = "inject",
+        help_heading = "Fault injection"
+    )]
+    pub after: Option<String>,
+
+    /// How long the fault lasts [default: to the end of --duration]
+    #[arg(
+        long = "for",
+        value_name = "TIME",
+        requires = "inject",
+        help_heading = "Fault injection"
+    )]
+    pub lasts: Option<String>,
+
+    /// Where to make the fault [default: the interface of the route to the peer]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "inject",
+        help_heading = "Fault injection"
+    )]
+    pub interface: Option<String>,
+
+    /// Allow a fault toward the default gateway
+    #[arg(long, requires = "inject", help_heading = "Fault injection")]
+    pub allow_gateway: bool,
+
+    /// Allow a fault toward the peer of this SSH session
+    #[arg(long, requires = "inject", help_heading = "Fault injection")]
+    pub allow_ssh_peer: bool,
 
     /// Create this file once everything is counted from here on
     #[arg(long, value_name = "FILE")]

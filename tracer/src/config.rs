@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use tracer_ebpf::MAX_PORTS;
 
 use crate::cli::RunArguments;
+use crate::inject::{Allow, Plan, SpecError};
 
 /// The least that an interval may be: a look at thousands of flows and a
 /// redrawn screen must fit in.
@@ -24,6 +25,8 @@ pub struct Config {
     pub duration: Option<Duration>,
     /// Time between two looks.
     pub interval: Duration,
+    /// What to break on purpose.
+    pub inject: Option<Plan>,
     /// Where the report goes.
     pub json: Option<PathBuf>,
     /// Where the events go.
@@ -107,6 +110,25 @@ pub enum ConfigError {
         /// The bound.
         least: Duration,
     },
+    /// A fault that does not exist or makes no sense.
+    #[error("--inject: {0}")]
+    Fault(#[from] SpecError),
+    /// A fault that would never end.
+    #[error(
+        "--inject needs an end: say how long the fault lasts with --for, or how long the run does with --duration"
+    )]
+    Endless,
+    /// A fault that would begin after the end of the run.
+    #[error("--after {after:?} leaves no time for a fault in a run of {duration:?}")]
+    TooLate {
+        /// From the start of counting to the fault.
+        after: Duration,
+        /// Length of the run.
+        duration: Duration,
+    },
+    /// A fault is made in one namespace.
+    #[error("--inject needs one network namespace: name the one of the fault with --netns")]
+    Everywhere,
     /// More ports than the kernel programs compare.
     #[error("--port was given {0} times; at most {MAX_PORTS} ports can be filtered")]
     Ports(usize),
@@ -139,8 +161,10 @@ impl Config {
             .as_deref()
             .map(|text| parse_time("duration", text))
             .transpose()?;
+        let inject = plan(arguments, duration)?;
         Ok(Self {
             filter,
+            inject,
             netns: match arguments.netns.as_deref() {
                 None => Namespaces::Current,
                 Some("all") => Namespaces::All,
@@ -160,6 +184,48 @@ impl Config {
             },
         })
     }
+}
+
+/// The fault that was asked for, if any.
+fn plan(
+    arguments: &RunArguments,
+    duration: Option<Duration>,
+) -> Result<Option<Plan>, ConfigError> {
+    let Some(spec) = &arguments.inject else {
+        return Ok(None);
+    };
+    let spec = spec.parse()?;
+    if arguments.netns.as_deref() == Some("all") {
+        return Err(ConfigError::Everywhere);
+    }
+    let after = match arguments.after.as_deref() {
+        // A plain 0 is no length of time, but a meaningful start.
+        None | Some("0" | "0s") => Duration::ZERO,
+        Some(text) => parse_time("after", text)?,
+    };
+    let left = match duration {
+        Some(duration) if duration <= after => {
+            return Err(ConfigError::TooLate { after, duration });
+        }
+        Some(duration) => Some(duration - after),
+        None => None,
+    };
+    let lasts = match (arguments.lasts.as_deref(), left) {
+        (Some(text), _) => parse_time("for", text)?,
+        (None, Some(left)) => left,
+        (None, None) => return Err(ConfigError::Endless),
+    };
+    Ok(Some(Plan {
+        spec,
+        after,
+        lasts,
+        interface: arguments.interface.clone(),
+        allow: Allow {
+            gateway: arguments.allow_gateway,
+            ssh_peer: arguments.allow_ssh_peer,
+            loopback: false,
+        },
+    }))
 }
 
 impl Filter {

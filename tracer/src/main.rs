@@ -21,5 +21,6 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(arguments) => tracer::run(&arguments),
+        Command::Guard => tracer::inject::guard_main(),
     }
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tracer_ebpf::{Kind, Totals, Tuple};
 
 use crate::config::canonical;
+use crate::inject::FaultReport;
 use crate::kernel::counters::TcpExt;
 use crate::probe::{HookStatus, sum};
 use crate::process::Process;
@@ -39,7 +40,7 @@ pub struct Report {
     /// What could be watched.
     pub capabilities: Capabilities,
     /// What was broken on purpose.
-    pub faults: Vec<serde_json::Value>,
+    pub faults: Vec<Fault>,
     /// Sums of everything, unfiltered, and what the kernel says of the same.
     pub totals: TotalsReport,
     /// Sums of what the filter kept: what `flows` add up to.
@@ -139,6 +140,18 @@ pub struct MissingField {
     pub field: &'static str,
     /// What is lost.
     pub consequence: &'static str,
+}
+
+/// One fault, with its times as people read them.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fault {
+    /// When the first packet could be hit.
+    pub started: String,
+    /// When the last packet could be hit.
+    pub ended: String,
+    /// What was asked, done and undone.
+    #[serde(flatten)]
+    pub fault: FaultReport,
 }
 
 /// Sums over all traced namespaces.

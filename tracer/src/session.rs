@@ -16,6 +16,7 @@ use crate::clock::{Clock, now_ns};
 use crate::config::{Config, Namespaces, Verbosity, prefix};
 use crate::decode::DecodeError;
 use crate::flow::{Table, Unseen};
+use crate::inject::FaultReport;
 use crate::kernel::counters::CounterFiles;
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::offsets::Resolved;
@@ -63,7 +64,6 @@ pub struct Session<'a> {
     ready: Duration,
     undecodable: u64,
     searches: HashMap<Tuple, u8>,
-    warnings: Vec<String>,
 }
 
 /// A namespace that is traced, held open.
@@ -119,7 +119,6 @@ impl<'a> Session<'a> {
             ready,
             undecodable: 0,
             searches: HashMap::new(),
-            warnings: Vec::new(),
         };
         for handle in handles {
             session.add_namespace(handle)?;
@@ -195,7 +194,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// As [`Live::show`].
-    pub fn show(&self, live: &mut Live) -> io::Result<()> {
+    pub fn show(&self, live: &mut Live, fault: Option<&str>) -> io::Result<()> {
         let at_ns = self.table.updated_ns();
         let mut all_segments = 0;
         for traced in &self.namespaces {
@@ -212,7 +211,7 @@ impl<'a> Session<'a> {
             flows: &self.table.sorted(),
             jiffy_ns: self.surroundings.jiffy_ns,
             all_segments,
-            fault: None,
+            fault,
             lost_events: self
                 .probe
                 .gaps()
@@ -251,7 +250,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// If the kernel's counters or our own cannot be read.
-    pub fn finish(mut self) -> anyhow::Result<Report> {
+    pub fn finish(mut self, fault: Option<FaultReport>) -> anyhow::Result<Report> {
         let last = self.last_look()?;
         let shown = self.shows_failures();
         for unseen in &last.unseen {
@@ -315,8 +314,7 @@ impl<'a> Session<'a> {
                 .effort()
                 .context("the kernel does not say how often the programs ran")?,
             undecodable: self.undecodable,
-            faults: Vec::new(),
-            warnings: self.warnings,
+            fault,
             cpu: Duration::from_micros(u64::try_from(cpu_us).unwrap_or(0)),
             peak_memory_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
             ready: self.ready,

@@ -1,2 +1,22 @@
-//! Shared by the subcommands and by tests: the lab.
+//! Everything that surrounds the tool: its set-up, the one-machine lab that
+//! tests and experiments run in, the demo, the test run and the benchmark.
+//!
+//! A library so that the tests of `tracer` build their networks and servers
+//! with the same code as the demo does.
+
+pub mod bench;
 pub mod btf;
+pub mod command;
+pub mod demo;
+pub mod interrupt;
+pub mod load;
+pub mod netns;
+pub mod owner;
+pub mod packages;
+pub mod postgres;
+pub mod quantile;
+pub mod repo;
+pub mod setup;
+pub mod test;
+pub mod toolchain;
+pub mod wait;

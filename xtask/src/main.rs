@@ -1,2 +1,43 @@
 //! `cargo xtask`: what a developer or newcomer runs.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{bench, demo, interrupt, setup, test};
+
+/// Everything around tracer: set-up, demo, tests, benchmark.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Find or install everything that building, testing and the lab need
+    Setup,
+    /// Damage a standby's replies in a lab of namespaces, and show what tracer sees
+    Demo(demo::Arguments),
+    /// Check format and lints, then run every test
+    Test(test::Arguments),
+    /// Measure how soon tracer counts and how much memory it takes
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let task = Cli::parse().task;
+    let done = interrupt::install().and_then(|()| match task {
+        Task::Setup => setup::run(),
+        Task::Demo(arguments) => demo::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

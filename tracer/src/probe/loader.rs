@@ -3,11 +3,11 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::{Ebpf, EbpfLoader};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use aya::Ebpf;
 use tracer_ebpf::{Offsets, Settings};
 
 use super::{Effort, ProbeError, map_error};
+use crate::loader;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
 
@@ -44,9 +44,7 @@ pub(super) fn load(options: &Options) -> Result<Ebpf, ProbeError> {
         .saturating_add(SPARE_SOCKETS)
         .min(MOST_SOCKETS);
     let baselines = options.sockets.saturating_mul(2).clamp(256, MOST_SOCKETS);
-    let mut loader = without_kernel_btf();
-    let mut ebpf = loader
-        .btf(None)
+    let mut ebpf = loader::without_kernel_types()
         .override_global("OFFSETS", &options.offsets, true)
         .override_global("SETTINGS", &options.settings, true)
         .override_global(aya_log::LEVEL, &options.log_level, true)
@@ -68,24 +66,6 @@ pub(super) fn load(options: &Options) -> Result<Ebpf, ProbeError> {
             .map_err(map_error("PEERS"))?;
     }
     Ok(ebpf)
-}
-
-/// A loader that has not read the kernel's BTF.
-///
-/// aya's constructor reads and parses all of it (16 ms and 17 MB for a
-/// distribution's kernel) before it can be told not to, and none of our programs
-/// need it. While no file can be opened, it goes without, as it does on a kernel
-/// that has no BTF.
-fn without_kernel_btf() -> EbpfLoader<'static> {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return EbpfLoader::new();
-    };
-    let lowered = setrlimit(Resource::RLIMIT_NOFILE, 0, hard).is_ok();
-    let loader = EbpfLoader::new();
-    if lowered && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, soft, hard) {
-        log::warn!("the limit on open files could not be raised again to {soft}: {error}");
-    }
-    loader
 }
 
 /// `bpf_prog_info` up to its run-time counters, see

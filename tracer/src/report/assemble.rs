@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracer_ebpf::{Flow, Gap, Totals};
 
 use super::{
-    ByKind, Capabilities, ChecksumErrors, Clock, FlowReport, GapsReport, Host, KernelKinds,
+    ByKind, Capabilities, ChecksumErrors, Clock, Fault, FlowReport, GapsReport, Host, KernelKinds,
     MissingField, NamespaceReport, Overhead, Report, Request, Resets, SCHEMA, Selected, States,
     StepReport, Tool, TotalsReport, Window, difference, endpoints,
 };
@@ -14,6 +14,7 @@ use crate::clock;
 use crate::config::{Config, Namespaces};
 use crate::events::jiffies_to_ms;
 use crate::flow::{Entry, Table};
+use crate::inject::FaultReport;
 use crate::kernel::offsets::Missing;
 use crate::probe::{Effort, Gaps, HookStatus, sum};
 
@@ -53,9 +54,7 @@ pub struct Measured<'a> {
     /// Records that could not be understood.
     pub undecodable: u64,
     /// What was broken on purpose.
-    pub faults: Vec<serde_json::Value>,
-    /// Warnings collected on the way.
-    pub warnings: Vec<String>,
+    pub fault: Option<FaultReport>,
     /// What the tool itself cost.
     pub cpu: Duration,
     /// Its largest resident memory.
@@ -80,7 +79,12 @@ pub struct NamespaceCounts {
 /// Makes the report.
 #[must_use]
 pub fn assemble(measured: Measured<'_>) -> Report {
-    let mut warnings = measured.warnings.clone();
+    let mut warnings = Vec::new();
+    // Whether the fault did what was asked comes before what was seen of it.
+    if let Some(fault) = &measured.fault {
+        warnings.extend(fault.warning());
+        warnings.extend(fault.left_behind.clone());
+    }
     let flows = flows(&measured);
     let selected = Selected {
         segments: flows.iter().map(|flow| flow.segments).sum(),
@@ -166,12 +170,20 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             ready_ms: measured.ready.as_secs_f64() * 1e3,
         },
         host: measured.host,
-        faults: measured.faults,
+        faults: measured.fault.into_iter().map(|fault| timed(fault, &measured.clock)).collect(),
         totals,
         selected,
         flows,
         gaps,
         warnings,
+    }
+}
+
+fn timed(fault: FaultReport, clock: &clock::Clock) -> Fault {
+    Fault {
+        started: clock.utc(fault.started_ns),
+        ended: clock.utc(fault.ended_ns),
+        fault,
     }
 }
 

@@ -1,0 +1,132 @@
+//! Why a fault could not be made.
+
+use std::io;
+
+use thiserror::Error;
+
+use super::{Refusal, guard::GuardError};
+
+/// Why there is no fault. Nothing was changed, or what was is undone.
+#[derive(Debug, Error)]
+pub enum InjectError {
+    /// It would have been dangerous.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Without a peer everything would be hit.
+    #[error("a fault needs at least one peer: name it with --peer")]
+    NoPeer,
+    /// More than a kernel map holds.
+    #[error("{given} {what} given for one fault; it takes at most {most}")]
+    TooMany {
+        /// Peers or ports.
+        what: &'static str,
+        /// How many there are.
+        given: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// The peer has no address that a route could be asked for.
+    #[error("peer {peer} is reached by no interface in particular; name one with --interface")]
+    NoInterface {
+        /// The peer as given.
+        peer: String,
+    },
+    /// The kernel has no route.
+    #[error(
+        "cannot find the interface that leads to peer {peer}: {error}; check the route, or name the interface with --interface"
+    )]
+    Route {
+        /// The peer as given.
+        peer: String,
+        /// The kernel's answer.
+        #[source]
+        error: io::Error,
+    },
+    /// One fault is on one interface.
+    #[error(
+        "peers are reached by different interfaces ({first}, {second}), and a fault is on one; name it with --interface, or make two faults"
+    )]
+    TwoInterfaces {
+        /// The first peer's.
+        first: String,
+        /// Another's.
+        second: String,
+    },
+    /// The interface does not exist here.
+    #[error(
+        "there is no interface {name} in this network namespace ({error}); `ip link` lists those there are"
+    )]
+    Interface {
+        /// As given.
+        name: String,
+        /// The kernel's answer.
+        #[source]
+        error: io::Error,
+    },
+    /// The routes could not be read, so the gateway is not known.
+    #[error(
+        "cannot read the routes to find the default gateway: {0}; without it the fault might hit the gateway unnoticed"
+    )]
+    Gateways(#[source] io::Error),
+    /// The offloads could not be read or set.
+    #[error(
+        "cannot {doing} the offloads of {interface}: {error}; a checksum damaged on a device that computes it is repaired, so the fault is refused (it needs CAP_NET_ADMIN)"
+    )]
+    Offloads {
+        /// `read` or `switch off`.
+        doing: &'static str,
+        /// Whose.
+        interface: String,
+        /// The kernel's answer.
+        #[source]
+        error: io::Error,
+    },
+    /// The device always computes checksums.
+    #[error(
+        "interface {interface} keeps {} on: it would repair every checksum that the fault damages, so the fault is refused; use another interface on the path",
+        features.join(", ")
+    )]
+    FixedOffloads {
+        /// Whose.
+        interface: String,
+        /// Which stay on.
+        features: Vec<String>,
+    },
+    /// Somebody else changes them at the same time.
+    #[error(
+        "the offloads of {interface} changed while the fault was being made, so what to restore is not certain; try again"
+    )]
+    OffloadsMoved {
+        /// Whose.
+        interface: String,
+    },
+    /// There would be nobody to undo the fault.
+    #[error("no fault without its guard, the process that undoes it if tracer is killed: {reason}")]
+    Guard {
+        /// What is wrong with the guard.
+        reason: String,
+    },
+    /// The kernel is too old.
+    #[error(
+        "this kernel cannot attach a TCX program ({0}); the bpf engine needs Linux 6.6 or newer"
+    )]
+    NoTcx(#[source] io::Error),
+    /// The program could not be loaded or attached.
+    #[error(
+        "cannot {doing} the fault's kernel program: {reason}; `tracer check` says what this kernel and user can do"
+    )]
+    Program {
+        /// `load`, `configure` or `attach`.
+        doing: &'static str,
+        /// Why, with the verifier's or the kernel's words.
+        reason: String,
+    },
+}
+
+impl From<GuardError> for InjectError {
+    fn from(error: GuardError) -> Self {
+        Self::Guard {
+            reason: error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The small process that undoes a fault when the tool is gone.
+//!
+//! It is this program again, started before the first change and told in one
+//! line what to undo. It waits for the end of its standard input, which comes
+//! when the tool closes the pipe or dies in any way, then undoes everything
+//! and says so. The tool itself undoes nothing: the path taken after `SIGKILL`
+//! is the only one there is, and so is tested by every run.
+
+mod child;
+mod orders;
+
+use std::{
+    ffi::OsString,
+    io::{self, Read as _, Write as _},
+    os::fd::AsFd as _,
+    path::PathBuf,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use thiserror::Error;
+
+pub use child::guard_main;
+pub(super) use orders::{Orders, Undo};
+
+/// How long the guard may take to start, and to undo.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A line of the guard's is an error message at most.
+const MAX_LINE: usize = 4096;
+
+/// How to start a process that does nothing but [`guard_main`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+}
+
+impl Default for GuardCommand {
+    /// This program's hidden subcommand `guard`, from the running file even if
+    /// another has taken its name.
+    fn default() -> Self {
+        Self {
+            program: PathBuf::from("/proc/self/exe"),
+            args: vec![OsString::from("guard")],
+        }
+    }
+}
+
+/// What is wrong with the guard.
+#[derive(Debug, Error)]
+pub(super) enum GuardError {
+    #[error("cannot start it: {0}")]
+    Start(#[source] io::Error),
+    #[error("cannot talk to it: {0}")]
+    Talk(#[source] io::Error),
+    #[error("it gave no answer within {} s", PATIENCE.as_secs())]
+    Silent,
+    #[error("it ended without an answer")]
+    Gone,
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A guard that stands ready.
+#[derive(Debug)]
+pub(super) struct Guard {
+    process: Child,
+    /// Closing it is the signal.
+    orders: Option<ChildStdin>,
+    answers: ChildStdout,
+}
+
+impl Guard {
+    /// Starts a guard and waits until it is ready to undo.
+    pub(super) fn start(command: &GuardCommand, orders: &Orders) -> Result<Self, GuardError> {
+        let mut process = Command::new(&command.program)
+            .args(&command.args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(GuardError::Start)?;
+        let (Some(stdin), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err(GuardError::Start(io::Error::other("no pipe to it")));
+        };
+        let mut guard = Self {
+            process,
+            orders: Some(stdin),
+            answers,
+        };
+        let mut line =
+            serde_json::to_vec(orders).map_err(|error| GuardError::Talk(error.into()))?;
+        line.push(b'\n');
+        if let Some(stdin) = &mut guard.orders {
+            stdin.write_all(&line).map_err(GuardError::Talk)?;
+        }
+        guard.expect(orders::READY)?;
+        Ok(guard)
+    }
+
+    /// Has everything undone and waits for the guard to say that it is.
+    pub(super) fn release(&mut self) -> Result<(), GuardError> {
+        if self.orders.take().is_none() {
+            return Ok(());
+        }
+        self.expect(orders::DONE)
+    }
+
+    fn expect(&mut self, answer: &str) -> Result<(), GuardError> {
+        // A test runner's chatter may stand before the answer.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let line = self.line(deadline)?;
+            if line == answer {
+                return Ok(());
+            }
+            if let Some(reason) = line.strip_prefix(orders::FAILED) {
+                return Err(GuardError::Refused(reason.to_owned()));
+            }
+        }
+    }
+
+    fn line(&mut self, deadline: Instant) -> Result<String, GuardError> {
+        let mut line = Vec::new();
+        while line.len() < MAX_LINE {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+            let mut ready = [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut ready, timeout) {
+                Ok(0) => return Err(GuardError::Silent),
+                Ok(_) => {}
+                Err(nix::errno::Errno::EINTR) => continue,
+                Err(error) => return Err(GuardError::Talk(error.into())),
+            }
+            let mut byte = [0];
+            match self.answers.read(&mut byte) {
+                Ok(0) => return Err(GuardError::Gone),
+                Ok(_) if byte[0] == b'\n' => break,
+                Ok(_) => line.push(byte[0]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(GuardError::Talk(error)),
+            }
+        }
+        Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+}
+
+impl Drop for Guard {
+    /// Leaves no zombie. The guard ends by itself once its input has ended;
+    /// one that does not is left to its deadline rather than killed, because
+    /// it may be in the middle of undoing.
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Which offloads a damaged checksum needs off, and what became of them.
+//!
+//! A device that computes TCP checksums or cuts TCP segments itself writes the
+//! checksum field after the fault did, and so repairs the damage.
+
+use super::ethtool::Feature;
+
+/// The device computes the checksum. `tx-checksum-sctp` and
+/// `tx-checksum-fcoe-crc` are others' protocols.
+const CHECKSUM: [&str; 3] = [
+    "tx-checksum-ipv4",
+    "tx-checksum-ip-generic",
+    "tx-checksum-ipv6",
+];
+/// The device, or software late, cuts a packet into segments. None of these
+/// works without the first kind, but each stays requested and would come back
+/// with it.
+const SEGMENTATION: [&str; 6] = [
+    "tx-tcp-segmentation",
+    "tx-tcp-ecn-segmentation",
+    "tx-tcp-mangleid-segmentation",
+    "tx-tcp6-segmentation",
+    "tx-tcp-accecn-segmentation",
+    "tx-generic-segmentation",
+];
+
+/// Features to switch off for the fault and to request again after it.
+pub(super) fn to_switch_off(features: &[Feature]) -> Vec<String> {
+    features
+        .iter()
+        .filter(|feature| feature.available && feature.requested)
+        .map(|feature| feature.name.clone())
+        .filter(|name| CHECKSUM.iter().chain(&SEGMENTATION).any(|it| it == name))
+        .collect()
+}
+
+/// Features that would repair the damage and cannot be switched off.
+pub(super) fn fixed_on(features: &[Feature]) -> Vec<String> {
+    repairing(features, |feature| !feature.available)
+}
+
+/// Features that would repair the damage and are on.
+pub(super) fn still_on(features: &[Feature]) -> Vec<String> {
+    repairing(features, |_| true)
+}
+
+fn repairing(features: &[Feature], which: impl Fn(&Feature) -> bool) -> Vec<String> {
+    features
+        .iter()
+        .filter(|feature| feature.active && CHECKSUM.contains(&feature.name.as_str()))
+        .filter(|feature| which(feature))
+        .map(|feature| feature.name.clone())
+        .collect()
+}
+
+/// Features whose effect differs: what was asked, and what that implied.
+pub(super) fn changed(before: &[Feature], after: &[Feature]) -> Vec<String> {
+    differing(before, after, |before, after| before.active != after.active)
+}
+
+/// Features that are not as they were, in effect or in request.
+pub(super) fn not_restored(before: &[Feature], after: &[Feature]) -> Vec<String> {
+    differing(before, after, |before, after| before != after)
+}
+
+fn differing(
+    before: &[Feature],
+    after: &[Feature],
+    differ: impl Fn(&Feature, &Feature) -> bool,
+) -> Vec<String> {
+    before
+        .iter()
+        .zip(after)
+        .filter(|(before, after)| differ(before, after))
+        .map(|(before, _)| before.name.clone())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feature(name: &str, available: bool, requested: bool, active: bool) -> Feature {
+        Feature {
+            name: name.to_owned(),
+            available,
+            requested,
+            active,
+        }
+    }
+
+    #[test]
+    fn only_what_was_requested_and_can_change_is_switched_off() {
+        let features = [
+            feature("rx-checksum", true, true, true),
+            feature("tx-checksum-ipv4", false, false, false),
+            feature("tx-checksum-ip-generic", true, true, true),
+            feature("tx-checksum-sctp", true, true, true),
+            // Requested though not in effect: to be put back all the same.
+            feature("tx-tcp-segmentation", true, true, false),
+            feature("tx-tcp6-segmentation", true, false, false),
+        ];
+        assert_eq!(
+            to_switch_off(&features),
+            ["tx-checksum-ip-generic", "tx-tcp-segmentation"]
+        );
+        assert!(fixed_on(&features).is_empty());
+        assert_eq!(still_on(&features), ["tx-checksum-ip-generic"]);
+    }
+
+    #[test]
+    fn an_offload_that_cannot_be_switched_off_is_named() {
+        let features = [feature("tx-checksum-ip-generic", false, true, true)];
+        assert!(to_switch_off(&features).is_empty());
+        assert_eq!(fixed_on(&features), ["tx-checksum-ip-generic"]);
+    }
+
+    #[test]
+    fn what_is_implied_counts_as_changed_and_a_lost_request_as_not_restored() {
+        let before = [
+            feature("tx-udp-segmentation", true, true, true),
+            feature("tx-tcp-segmentation", true, true, false),
+        ];
+        let during = [
+            feature("tx-udp-segmentation", true, true, false),
+            feature("tx-tcp-segmentation", true, false, false),
+        ];
+        assert_eq!(changed(&before, &during), ["tx-udp-segmentation"]);
+        assert_eq!(
+            not_restored(&before, &during),
+            ["tx-udp-segmentation", "tx-tcp-segmentation"]
+        );
+        assert!(not_restored(&before, &before).is_empty());
+    }
+}

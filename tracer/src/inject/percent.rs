@@ -1,0 +1,68 @@
+//! A share of packets.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How many packets of a hundred, above 0 and at most 100.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Percent(f64);
+
+impl Percent {
+    /// One packet in 2³², the least that the kernel program can tell from none.
+    const LEAST: f64 = 100.0 / 4_294_967_296.0;
+
+    /// [`None`] unless a number of per cent that the kernel program can tell
+    /// from 0, up to 100.
+    pub fn new(value: f64) -> Option<Self> {
+        // Not a number fails both comparisons.
+        (Self::LEAST..=100.0)
+            .contains(&value)
+            .then_some(Self(value))
+    }
+
+    /// Per cent.
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+
+    /// From 0 to 1.
+    pub fn fraction(self) -> f64 {
+        self.0 / 100.0
+    }
+
+    /// The number that a uniform random `u32` must be below for the packet to
+    /// be hit: the nearest to the percentage, and exactly 2³² for 100 %.
+    pub fn threshold(self) -> u64 {
+        // Not negative and at most 2³², by the bounds of `self`.
+        (self.fraction() * 4_294_967_296.0).round() as u64
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}%", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_are_exact_at_the_ends() {
+        let threshold = |value| Percent::new(value).unwrap().threshold();
+        assert_eq!(threshold(100.0), 1 << 32);
+        assert_eq!(threshold(50.0), 1 << 31);
+        assert_eq!(threshold(0.5), 21_474_836);
+        assert_eq!(threshold(Percent::LEAST), 1);
+    }
+
+    #[test]
+    fn what_is_no_share_is_refused() {
+        for value in [0.0, -0.0, -1.0, 100.000_001, 1e-9, f64::NAN, f64::INFINITY] {
+            assert_eq!(Percent::new(value), None, "{value}");
+        }
+    }
+}

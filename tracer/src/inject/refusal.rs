@@ -1,0 +1,184 @@
+//! What is not done unless it was allowed by name.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use thiserror::Error;
+
+/// What the user allowed by a flag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// `--allow-gateway`
+    pub gateway: bool,
+    /// `--allow-ssh-peer`
+    pub ssh_peer: bool,
+    /// `--allow-loopback`
+    pub loopback: bool,
+}
+
+/// Why the fault is not made, and the flag that allows it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// It would hit this host's traffic with itself.
+    #[error(
+        "refused: {what} is loopback, so the fault would break this host's own services; allow it with --allow-loopback"
+    )]
+    Loopback {
+        /// The interface or the peer.
+        what: String,
+    },
+    /// It would hit the router.
+    #[error(
+        "refused: peer {peer} covers {gateway}, the default gateway, so the fault would break more than the peer; allow it with --allow-gateway"
+    )]
+    Gateway {
+        /// The peer as given.
+        peer: IpNet,
+        /// The gateway.
+        gateway: IpAddr,
+    },
+    /// It would hit the session it is run from.
+    #[error(
+        "refused: peer {peer} covers {client}, where this SSH session comes from, so the fault would lock you out; allow it with --allow-ssh-peer"
+    )]
+    SshPeer {
+        /// The peer as given.
+        peer: IpNet,
+        /// The client's address.
+        client: IpAddr,
+    },
+}
+
+/// What a fault could break by mistake.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Surroundings {
+    /// Name of the fault's interface if that is a loopback.
+    pub(super) loopback: Option<String>,
+    /// Every default gateway.
+    pub(super) gateways: Vec<IpAddr>,
+    /// The client of the SSH session.
+    pub(super) ssh_peer: Option<IpAddr>,
+}
+
+/// Refuses what is neither safe nor allowed.
+pub(super) fn check(
+    peers: &[IpNet],
+    surroundings: &Surroundings,
+    allow: Allow,
+) -> Result<(), Refusal> {
+    if !allow.loopback {
+        let peer = || {
+            peers
+                .iter()
+                .find(|peer| peer.addr().to_canonical().is_loopback())
+        };
+        let what = match &surroundings.loopback {
+            Some(interface) => Some(format!("interface {interface}")),
+            None => peer().map(|peer| format!("peer {peer}")),
+        };
+        if let Some(what) = what {
+            return Err(Refusal::Loopback { what });
+        }
+    }
+    for &peer in peers {
+        if !allow.gateway
+            && let Some(&gateway) = surroundings.gateways.iter().find(|at| covers(peer, **at))
+        {
+            return Err(Refusal::Gateway { peer, gateway });
+        }
+        if !allow.ssh_peer
+            && let Some(client) = surroundings.ssh_peer.filter(|at| covers(peer, *at))
+        {
+            return Err(Refusal::SshPeer { peer, client });
+        }
+    }
+    Ok(())
+}
+
+/// Whether the fault would match the address; an IPv4 address and the IPv6 way
+/// of writing it are the same to it.
+fn covers(peer: IpNet, address: IpAddr) -> bool {
+    if peer.contains(&address) {
+        return true;
+    }
+    match (peer, address) {
+        (IpNet::V6(peer), IpAddr::V4(address)) => peer.contains(&address.to_ipv6_mapped()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peers(text: &str) -> Vec<IpNet> {
+        text.split(' ').map(|peer| peer.parse().unwrap()).collect()
+    }
+
+    fn surroundings() -> Surroundings {
+        Surroundings {
+            loopback: None,
+            gateways: vec!["192.0.2.1".parse().unwrap(), "fe80::1".parse().unwrap()],
+            ssh_peer: Some("198.51.100.9".parse().unwrap()),
+        }
+    }
+
+    fn refusal(text: &str, allow: Allow) -> Option<String> {
+        check(&peers(text), &surroundings(), allow)
+            .err()
+            .map(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn each_danger_names_the_flag_that_allows_it() {
+        for (text, flag) in [
+            ("127.0.0.1/32", "--allow-loopback"),
+            ("10.0.0.2/32 ::1/128", "--allow-loopback"),
+            ("192.0.2.1/32", "--allow-gateway"),
+            ("192.0.2.0/24", "--allow-gateway"),
+            ("::ffff:192.0.2.0/120", "--allow-gateway"),
+            ("fe80::/64", "--allow-gateway"),
+            ("10.0.0.2/32 198.51.100.9/32", "--allow-ssh-peer"),
+            ("198.51.100.0/24", "--allow-ssh-peer"),
+        ] {
+            let refusal = refusal(text, Allow::default()).unwrap();
+            assert!(refusal.contains(flag), "{text}: {refusal}");
+            assert!(!refusal.contains('\n'), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_flag_allows_its_danger_only() {
+        let gateway = Allow {
+            gateway: true,
+            ..Allow::default()
+        };
+        assert_eq!(refusal("192.0.2.1/32", gateway), None);
+        assert!(refusal("198.51.100.9/32", gateway).is_some());
+        assert!(refusal("127.0.0.1/32", gateway).is_some());
+        let all = Allow {
+            gateway: true,
+            ssh_peer: true,
+            loopback: true,
+        };
+        assert_eq!(refusal("0.0.0.0/0 ::1/128", all), None);
+    }
+
+    #[test]
+    fn an_ordinary_peer_is_not_refused() {
+        assert_eq!(
+            refusal("10.0.0.2/32 2001:db8::2/128", Allow::default()),
+            None
+        );
+    }
+
+    #[test]
+    fn the_loopback_interface_is_refused_for_any_peer() {
+        let surroundings = Surroundings {
+            loopback: Some("lo".to_owned()),
+            ..Surroundings::default()
+        };
+        let refusal = check(&peers("10.0.0.2/32"), &surroundings, Allow::default()).unwrap_err();
+        assert!(refusal.to_string().contains("interface lo is loopback"));
+    }
+}

@@ -1,0 +1,82 @@
+//! What every test of the fault needs.
+
+use std::{net::IpAddr, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use aya::programs::{SchedClassifier, TcAttachType};
+use tracer::inject::{Allow, FaultRequest, GuardCommand, guard_main};
+use xtask::{netns::Host, wait};
+
+/// This test program, run again to do one thing only. More than one thread, or
+/// the test runner would write into the same line as the guard.
+pub(crate) const fn again(test: &str) -> [&str; 5] {
+    [
+        "--ignored",
+        "--exact",
+        test,
+        "--nocapture",
+        "--test-threads=2",
+    ]
+}
+
+/// A fault that a minute ends at the latest.
+pub(crate) fn request(spec: &str, peer: IpAddr) -> FaultRequest {
+    FaultRequest {
+        spec: spec.parse().unwrap(),
+        peers: vec![peer.into()],
+        ports: Vec::new(),
+        interface: None,
+        duration: Duration::from_secs(60),
+        // The tests themselves may run in an SSH session.
+        allow: Allow {
+            ssh_peer: true,
+            ..Allow::default()
+        },
+        guard: GuardCommand {
+            program: "/proc/self/exe".into(),
+            args: again("helper::process_guard").map(Into::into).into(),
+        },
+    }
+}
+
+#[test]
+#[ignore = "a process that other tests start"]
+fn process_guard() {
+    if std::env::args().any(|argument| argument == "--exact") {
+        assert_eq!(guard_main(), ExitCode::SUCCESS);
+    }
+}
+
+/// `ethtool -k`, byte for byte.
+pub(crate) fn offloads(host: &Host) -> Result<String> {
+    host.netns.run("ethtool", &["-k", &host.interface])
+}
+
+/// Ids of the TCX programs on the host's egress.
+pub(crate) fn programs(host: &Host) -> Result<Vec<u32>> {
+    host.netns.enter(|| {
+        let (_, programs) = SchedClassifier::query_tcx(&host.interface, TcAttachType::Egress)?;
+        Ok(programs.iter().map(|program| program.id()).collect())
+    })
+}
+
+/// Waits until the condition holds.
+pub(crate) fn settle(
+    limit: Duration,
+    what: &str,
+    mut holds: impl FnMut() -> Result<bool>,
+) -> Result<()> {
+    wait::until(limit, what, || Ok(holds()?.then_some(())))
+}
+
+/// Waits until the host's counter is this, and not more.
+pub(crate) fn await_counter(host: &Host, name: &str, value: u64) -> Result<()> {
+    let mut last = 0;
+    settle(Duration::from_secs(3), "the counter", || {
+        last = host.netns.counter("Tcp", name)?;
+        Ok(last >= value)
+    })
+    .with_context(|| format!("{name} is {last} and should be {value}"))?;
+    ensure!(last == value, "{name} is {last} and should be {value}");
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! Traffic whose every byte is known beforehand.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::{
+    errno::Errno,
+    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
+};
+use xtask::netns::Host;
+
+const CHUNK: usize = 16 * 1024;
+/// A prime, so that a shift by any usual size is seen.
+const PERIOD: usize = 251;
+
+fn pattern(offset: usize) -> u8 {
+    (offset % PERIOD) as u8
+}
+
+/// Takes connections, and compares what comes with the pattern.
+pub(crate) struct Sink {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    intact: AtomicU64,
+    damaged: AtomicBool,
+    over: AtomicBool,
+}
+
+impl Sink {
+    pub(crate) fn open(host: &Host, address: IpAddr) -> Result<Self> {
+        let listener = host
+            .netns
+            .enter(|| Ok(TcpListener::bind(SocketAddr::new(address, 0))?))?;
+        let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let state = Arc::new(State::default());
+        let shared = Arc::clone(&state);
+        thread::spawn(move || serve(&listener, &shared));
+        Ok(Self { address, state })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Bytes that came, all as they should be; an error if one was not.
+    pub(crate) fn intact_bytes(&self) -> Result<u64> {
+        ensure!(
+            !self.state.damaged.load(Ordering::Relaxed),
+            "payload arrived damaged"
+        );
+        Ok(self.state.intact.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.state.over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn serve(listener: &TcpListener, state: &State) {
+    let mut connections: Vec<(TcpStream, usize)> = Vec::new();
+    let mut buffer = vec![0; CHUNK];
+    while !state.over.load(Ordering::Relaxed) {
+        while let Ok((connection, _)) = listener.accept() {
+            connection.set_nonblocking(true).unwrap();
+            connections.push((connection, 0));
+        }
+        for (connection, offset) in &mut connections {
+            let Ok(length) = connection.read(&mut buffer) else {
+                continue;
+            };
+            let good = buffer[..length]
+                .iter()
+                .enumerate()
+                .all(|(at, byte)| *byte == pattern(*offset + at));
+            if !good {
+                state.damaged.store(true, Ordering::Relaxed);
+            }
+            *offset += length;
+            state.intact.fetch_add(length as u64, Ordering::Relaxed);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Connections that send the pattern as fast as they may.
+pub(crate) struct Load {
+    to: SocketAddr,
+    connections: Vec<(TcpStream, usize)>,
+}
+
+impl Load {
+    /// From this host.
+    pub(crate) fn connect(from: &Host, to: SocketAddr, count: usize) -> Result<Self> {
+        let mut load = Self {
+            to,
+            connections: Vec::new(),
+        };
+        from.netns.enter(|| load.add(count))?;
+        Ok(load)
+    }
+
+    /// More connections, from the caller's namespace. A lost SYN takes a second
+    /// each time, so they connect at the same time.
+    pub(crate) fn add(&mut self, count: usize) -> Result<()> {
+        let to = self.to;
+        let connect = move || TcpStream::connect_timeout(&to, Duration::from_secs(30));
+        let connecting: Vec<_> = (0..count).map(|_| thread::spawn(connect)).collect();
+        for thread in connecting {
+            let stream = thread
+                .join()
+                .ok()
+                .context("a thread panicked")?
+                .context("cannot connect")?;
+            stream.set_nonblocking(true)?;
+            self.connections.push((stream, 0));
+        }
+        Ok(())
+    }
+
+    /// What each connection takes without waiting.
+    pub(crate) fn push(&mut self) -> Result<()> {
+        for (stream, offset) in &mut self.connections {
+            let chunk: Vec<u8> = (*offset..*offset + CHUNK).map(pattern).collect();
+            match stream.write(&chunk) {
+                Ok(length) => *offset += length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends SYNs, one each, without waiting for an answer.
+pub(crate) fn knock(to: SocketAddr, count: usize) -> Result<()> {
+    let family = match to {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    };
+    for _ in 0..count {
+        let socket = socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK, None)?;
+        let result = connect(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            &SockaddrStorage::from(to),
+        );
+        ensure!(result == Err(Errno::EINPROGRESS), "connect said {result:?}");
+    }
+    Ok(())
+}

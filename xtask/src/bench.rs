@@ -1,0 +1,171 @@
+//! `cargo xtask bench`: how soon tracer counts, and how much memory it takes.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use nix::unistd::Pid;
+
+use crate::command::{self, Running};
+use crate::netns::Net;
+use crate::quantile::median;
+use crate::{interrupt, repo, setup, wait};
+
+/// How soon after its start tracer has to count: the blink that a person does
+/// not wait for.
+const READY_BAR: Duration = Duration::from_millis(60);
+
+/// How much memory it may take on a database's host.
+const MEMORY_BAR_KIB: u64 = 16 * 1024;
+
+const STARTING: Duration = Duration::from_secs(10);
+const ENDING: Duration = Duration::from_secs(10);
+
+/// Between two looks for the ready file: a hundredth of what is measured.
+const LOOK: Duration = Duration::from_micros(200);
+
+/// What can be chosen about the benchmark.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// How often to run tracer (after one run that does not count)
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+}
+
+/// One run of tracer.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    ready: Duration,
+    peak_kib: u64,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When tracer cannot run, or a median misses its bar.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    setup::run()?;
+    let tracer = repo::build_release()?;
+    let net = Net::pair("bench", "ens160")?;
+    let host = net.host("primary")?;
+    let folder = tempfile::tempdir().context("cannot make a folder for the runs")?;
+    let once = || measure(&tracer, host.netns.name(), folder.path());
+    // The first one reads the program from disk.
+    once()?;
+    let runs = (0..arguments.runs)
+        .map(|_| once())
+        .collect::<Result<Vec<_>>>()?;
+    verdict(&runs)
+}
+
+fn measure(tracer: &Path, netns: &str, folder: &Path) -> Result<Run> {
+    let ready_file = folder.join("ready");
+    let mut run = Command::new(tracer);
+    run.args(["run", "--all", "--quiet", "--netns", netns])
+        .arg("--json")
+        .arg(folder.join("run.json"))
+        .arg("--ready-file")
+        .arg(&ready_file)
+        .stdin(Stdio::null());
+    let line = command::line(&run);
+    let begun = Instant::now();
+    let child = run
+        .spawn()
+        .with_context(|| format!("cannot run `{line}`"))?;
+    let mut tracer = Running::new(child, "tracer");
+    let ready = wait_for(&ready_file, begun, &mut tracer).with_context(|| format!("`{line}`"))?;
+    let peak_kib = stop(&mut tracer).with_context(|| format!("`{line}`"))?;
+    fs::remove_file(&ready_file).context("cannot remove the ready file")?;
+    Ok(Run { ready, peak_kib })
+}
+
+fn wait_for(ready_file: &Path, begun: Instant, tracer: &mut Running) -> Result<Duration> {
+    loop {
+        if ready_file.exists() {
+            return Ok(begun.elapsed());
+        }
+        interrupt::check()?;
+        if let Some(status) = tracer.ended()? {
+            bail!("ended ({status}) before it was ready");
+        }
+        ensure!(begun.elapsed() < STARTING, "was not ready in time");
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Ends tracer as Ctrl-C does and returns its peak of memory.
+///
+/// Read from `/proc` until the end: the figure that `wait4` hands out begins
+/// with what this program itself had at the moment of the fork.
+fn stop(tracer: &mut Running) -> Result<u64> {
+    let pid = tracer.pid();
+    let mut peak_kib = peak(pid).context("the kernel does not tell tracer's peak of memory")?;
+    tracer.interrupt()?;
+    let status = wait::until(ENDING, "tracer to end", || {
+        peak_kib = peak(pid).unwrap_or(peak_kib);
+        tracer.ended()
+    })?;
+    ensure!(status.success(), "failed ({status})");
+    Ok(peak_kib)
+}
+
+fn peak(pid: Pid) -> Option<u64> {
+    parse_peak(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
+fn parse_peak(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+fn verdict(runs: &[Run]) -> Result<()> {
+    let ready: Vec<Duration> = runs.iter().map(|run| run.ready).collect();
+    let peak: Vec<u64> = runs.iter().map(|run| run.peak_kib).collect();
+    let (Some(ready_median), Some(peak_median)) = (median(&ready), median(&peak)) else {
+        bail!("nothing was measured");
+    };
+    let ready_max = ready.iter().max().copied().unwrap_or_default();
+    let peak_max = peak.iter().max().copied().unwrap_or_default();
+    println!("\n{} runs             median      max      bar", runs.len());
+    println!(
+        "ready after, ms     {:>8.1} {:>8.1} {:>8}",
+        ready_median.as_secs_f64() * 1e3,
+        ready_max.as_secs_f64() * 1e3,
+        READY_BAR.as_millis()
+    );
+    println!("peak memory, KiB    {peak_median:>8} {peak_max:>8} {MEMORY_BAR_KIB:>8}");
+    ensure!(
+        ready_median <= READY_BAR && peak_median <= MEMORY_BAR_KIB,
+        "a median misses its bar"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_a_line_of_the_status() {
+        let status = "VmPeak:\t  9000 kB\nVmHWM:\t  5124 kB\nVmRSS:\t  5000 kB\n";
+        assert_eq!(parse_peak(status), Some(5124));
+        assert_eq!(parse_peak("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn the_median_decides() {
+        let run = |ready, peak_kib| Run {
+            ready: Duration::from_millis(ready),
+            peak_kib,
+        };
+        assert!(verdict(&[run(40, 9000), run(40, 9000), run(900, 90_000)]).is_ok());
+        assert!(verdict(&[run(61, 9000)]).is_err());
+        assert!(verdict(&[run(40, 17_000)]).is_err());
+        assert!(verdict(&[]).is_err());
+    }
+}

@@ -1,0 +1,196 @@
+//! Running other programs: their failure is an error that names them.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::{interrupt, wait};
+
+/// How long a program may take to end after it was told to.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// How long a program that may have heard of an interrupt has to itself.
+const HEARD: Duration = Duration::from_secs(3);
+
+/// The command as one would type it, for messages.
+#[must_use]
+pub fn line(command: &Command) -> String {
+    let mut line = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        // Writing to a string cannot fail.
+        let _ = write!(line, " {}", argument.to_string_lossy());
+    }
+    line
+}
+
+/// Runs the command, keeps what it prints and returns its standard output.
+///
+/// # Errors
+/// When it cannot be started or does not succeed; the error holds what it
+/// wrote to standard error.
+pub fn output(command: &mut Command) -> Result<String> {
+    let text = line(command);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run `{text}`"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{text}` failed ({}): {}", output.status, said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Like [`output`], with `input` on the command's standard input.
+///
+/// # Errors
+/// As [`output`].
+pub fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
+    let text = line(command);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run `{text}`"))?;
+    let written = match child.stdin.take() {
+        Some(mut stdin) => stdin.write_all(input.as_bytes()),
+        None => Ok(()),
+    };
+    let output = child
+        .wait_with_output()
+        .with_context(|| format!("cannot wait for `{text}`"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "`{text}` failed ({}): {}; its input was:\n{input}",
+            output.status,
+            said.trim()
+        );
+    }
+    written.with_context(|| format!("cannot write to `{text}`"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs the command with its output on this terminal, until it ends or this
+/// program is interrupted.
+///
+/// # Errors
+/// When it cannot be started or does not succeed, or on an interrupt.
+pub fn show(command: &mut Command) -> Result<()> {
+    let text = line(command);
+    let child = command
+        .spawn()
+        .with_context(|| format!("cannot run `{text}`"))?;
+    let status = Running::new(child, &text).wait(None)?;
+    if !status.success() {
+        bail!("`{text}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// Where a program is on `PATH`, or in the system's folders that a user's
+/// `PATH` often lacks.
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|candidate| is_executable(candidate))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+}
+
+/// A child process that does not outlive this value: dropping it ends the
+/// process, first politely, then not.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    name: String,
+}
+
+impl Running {
+    /// Takes charge of a child; `name` is for messages.
+    #[must_use]
+    pub fn new(child: Child, name: &str) -> Self {
+        Self {
+            child,
+            name: name.to_owned(),
+        }
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// How it ended, or `None` while it runs.
+    ///
+    /// # Errors
+    /// When the kernel cannot say.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child
+            .try_wait()
+            .with_context(|| format!("cannot wait for {}", self.name))
+    }
+
+    /// Sends what Ctrl-C sends.
+    ///
+    /// # Errors
+    /// When the process is not ours or has been waited for.
+    pub fn interrupt(&self) -> Result<()> {
+        kill(self.pid(), Signal::SIGINT).with_context(|| format!("cannot interrupt {}", self.name))
+    }
+
+    /// Waits for the end. An interrupt of this program, or the limit, ends the
+    /// child first and is an error then.
+    ///
+    /// # Errors
+    /// On an interrupt, or when the limit passes.
+    pub fn wait(mut self, limit: Option<Duration>) -> Result<ExitStatus> {
+        // A build may honestly take long: without a limit, the user's Ctrl-C
+        // is the deadline.
+        let limit = limit.unwrap_or(Duration::from_secs(24 * 3600));
+        let what = format!("the end of {}", self.name);
+        let waited = wait::until(limit, &what, || self.ended());
+        if waited.is_err() {
+            // Ctrl-C reaches everything on the terminal: the child may already
+            // be tidying up, and a second signal might make it stop doing so.
+            if interrupt::caught().is_some() {
+                let _ = wait::until_uninterrupted(HEARD, &what, || self.ended());
+            }
+            self.end();
+        }
+        waited
+    }
+
+    /// Ends the process if it still runs: SIGINT, and SIGKILL if it does not
+    /// obey in time. Says how it ended.
+    pub fn end(&mut self) -> Option<ExitStatus> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Some(status);
+        }
+        let _ = kill(self.pid(), Signal::SIGINT);
+        let ended = wait::until_uninterrupted(ENDING, &self.name, || Ok(self.child.try_wait()?));
+        ended.ok().or_else(|| {
+            let _ = self.child.kill();
+            self.child.wait().ok()
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

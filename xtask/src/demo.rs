@@ -1,0 +1,174 @@
+//! `cargo xtask demo`: the tool's main job on one machine, start to end.
+//!
+//! A primary and its synchronous standby in two namespaces, a client in a
+//! third; the standby's replies are damaged for a while, and tracer shows
+//! whose segments had to be sent again and what that did to commits.
+
+mod phase;
+mod record;
+mod summary;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::Value;
+
+use self::phase::Phases;
+use self::record::Record;
+use crate::command::{self, Running};
+use crate::load::{Load, Plan, READ, WRITE};
+use crate::netns::{Host, HostSpec, Net};
+use crate::postgres::Pair;
+use crate::{repo, setup, wait};
+
+/// As on the hosts of the cluster that the lab stands for.
+const INTERFACE: &str = "ens160";
+
+const WRITES_PER_SECOND: f64 = 10.0;
+const READS_PER_SECOND: f64 = 5.0;
+
+/// As many clients as were measured on the cluster that the lab stands for.
+const CONNECTIONS: u32 = 4;
+
+/// How long the last requests have for their answers: longer than the
+/// timeouts that a flow may have doubled its way up to by the fault's end.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// What can be chosen about the demo.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Folder for run.json and load.json
+    #[arg(long, value_name = "DIR", default_value = "results/demo")]
+    output: PathBuf,
+
+    /// How many of the standby's packets to damage
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=100))]
+    percent: u8,
+
+    /// Seconds of normal operation before the fault
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    before: u64,
+
+    /// Seconds that the fault lasts
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    fault: u64,
+
+    /// Seconds to watch after the fault
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    recovery: u64,
+}
+
+/// Runs the demo and prints what a person wants to know.
+///
+/// # Errors
+/// When any step fails; what was built is taken down first.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    setup::run()?;
+    let tracer = repo::build_release()?;
+    fs::create_dir_all(&arguments.output)
+        .with_context(|| format!("cannot make {}", arguments.output.display()))?;
+
+    let begun = Instant::now();
+    let net = lab()?;
+    let (primary, standby) = (net.host("primary")?, net.host("standby")?);
+    let pair = Pair::start(primary, standby).context("cannot start PostgreSQL")?;
+    println!(
+        "lab        primary {} and synchronous standby {} are up after {:.1} s, and a commit was seen to wait",
+        primary.v4,
+        standby.v4,
+        begun.elapsed().as_secs_f64()
+    );
+
+    let client = net.host("client")?;
+    let since = SystemTime::now();
+    let writes = start_load(client, &pair, WRITE, WRITES_PER_SECOND)?;
+    let reads = start_load(client, &pair, READ, READS_PER_SECOND)?;
+    wait_for_writes(&pair)?;
+
+    let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")?;
+    let report = trace(&tracer, arguments, primary, standby)?;
+    let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")? - checksum_errors;
+    let until = SystemTime::now();
+    let (writes, reads) = (writes.stop(GRACE), reads.stop(GRACE));
+    pair.prove_commits_wait()
+        .context("after the fault, commits no longer wait for the standby")?;
+
+    let phases = Phases::from_report(&report, since, until);
+    let writes = Record::new("writes", WRITE, WRITES_PER_SECOND, CONNECTIONS, writes);
+    let reads = Record::new("reads", READ, READS_PER_SECOND, CONNECTIONS, reads);
+    let records = [writes, reads];
+    let path = arguments.output.join("load.json");
+    let text = serde_json::to_string_pretty(&record::json(&records, &phases))?;
+    fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+
+    print!(
+        "{}",
+        summary::render(&report, &records, &phases, checksum_errors)
+    );
+    println!(
+        "\nwritten    {} and load.json",
+        arguments.output.join("run.json").display()
+    );
+    Ok(())
+}
+
+fn lab() -> Result<Net> {
+    let host = |role, number| HostSpec {
+        role,
+        number,
+        interface: INTERFACE,
+    };
+    let hosts = [host("primary", 2), host("standby", 3), host("client", 10)];
+    Net::star("demo", &hosts).context("cannot make the lab's network")
+}
+
+fn start_load(client: &Host, pair: &Pair, sql: &str, rate: f64) -> Result<Load> {
+    let plan = Plan {
+        sql: sql.to_owned(),
+        rate,
+        connections: CONNECTIONS,
+    };
+    Load::start(&client.netns, pair.primary().address(), plan)
+}
+
+/// The first requests fill caches: they are no part of a baseline.
+fn wait_for_writes(pair: &Pair) -> Result<()> {
+    let mut sql = pair.primary().connect()?;
+    let enough = "select 1 from lab where note = 'load' having count(*) >= 5";
+    wait::until(Duration::from_secs(10), "the load to get going", || {
+        sql.value(enough)
+    })
+    .map(drop)
+}
+
+/// Runs tracer on the standby's side, with its view on this terminal, and
+/// returns its report.
+fn trace(tracer: &Path, arguments: &Arguments, primary: &Host, standby: &Host) -> Result<Value> {
+    let duration = arguments.before + arguments.fault + arguments.recovery;
+    let path = arguments.output.join("run.json");
+    let mut run = Command::new(tracer);
+    run.args(["run", "--peer", &primary.v4.to_string()])
+        .args(["--netns", standby.netns.name()])
+        .args(["--interface", &standby.interface])
+        .args(["--inject", &format!("corrupt={}%", arguments.percent)])
+        .args(["--after", &format!("{}s", arguments.before)])
+        .args(["--for", &format!("{}s", arguments.fault)])
+        .args(["--duration", &format!("{duration}s")])
+        .arg("--json")
+        .arg(&path);
+    let line = command::line(&run);
+    println!("\n$ {line}");
+    let child = run
+        .spawn()
+        .with_context(|| format!("cannot run `{line}`"))?;
+    let limit = Duration::from_secs(duration + 30);
+    let status = Running::new(child, "tracer").wait(Some(limit))?;
+    anyhow::ensure!(status.success(), "`{line}` failed ({status})");
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("tracer left no report at {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
+}

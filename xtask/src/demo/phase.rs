@@ -1,0 +1,100 @@
+//! Before, during and after the fault, by tracer's own clock.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// A stretch of time under the same conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Phase {
+    pub(super) name: &'static str,
+    pub(super) start: SystemTime,
+    pub(super) end: SystemTime,
+}
+
+impl Phase {
+    pub(super) fn contains(&self, moment: SystemTime) -> bool {
+        self.start <= moment && moment < self.end
+    }
+
+    pub(super) fn length(&self) -> Duration {
+        self.end.duration_since(self.start).unwrap_or_default()
+    }
+}
+
+/// The phases of a run, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Phases(pub(super) Vec<Phase>);
+
+impl Phases {
+    /// What the report says of its first fault, within the time watched. A
+    /// run without a fault is all baseline.
+    pub(super) fn from_report(report: &Value, since: SystemTime, until: SystemTime) -> Self {
+        let time = |name: &str| {
+            let text = report.pointer("/faults/0")?.get(name)?.as_str()?;
+            Some(SystemTime::from(text.parse::<Timestamp>().ok()?))
+        };
+        let phase = |name, start, end| Phase { name, start, end };
+        Self(match (time("started"), time("ended")) {
+            (Some(started), Some(ended)) => vec![
+                phase("baseline", since, started),
+                phase("fault", started, ended),
+                phase("recovery", ended, until),
+            ],
+            _ => vec![phase("baseline", since, until)],
+        })
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let phase = |phase: &Phase| {
+            json!({
+                "name": phase.name,
+                "start": rfc3339(phase.start),
+                "end": rfc3339(phase.end),
+            })
+        };
+        self.0.iter().map(phase).collect()
+    }
+}
+
+/// RFC 3339, UTC; `None` for times that have no such text.
+pub(super) fn rfc3339(time: SystemTime) -> Option<String> {
+    Some(Timestamp::try_from(time).ok()?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fault_divides_the_time() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let report = json!({"faults": [
+            {"started": "1970-01-01T00:00:20Z", "ended": "1970-01-01T00:00:50.5Z"}
+        ]});
+        let phases = Phases::from_report(&report, at(10), at(60));
+        let names: Vec<_> = phases.0.iter().map(|phase| phase.name).collect();
+        assert_eq!(names, ["baseline", "fault", "recovery"]);
+        let lengths: Vec<_> = phases
+            .0
+            .iter()
+            .map(|phase| phase.length().as_millis())
+            .collect();
+        assert_eq!(lengths, [10_000, 30_500, 9_500]);
+        assert!(
+            phases
+                .0
+                .iter()
+                .filter(|phase| phase.contains(at(20)))
+                .count()
+                == 1
+        );
+    }
+
+    #[test]
+    fn without_a_fault_all_is_baseline() {
+        let now = SystemTime::UNIX_EPOCH;
+        assert_eq!(Phases::from_report(&json!({}), now, now).0.len(), 1);
+    }
+}

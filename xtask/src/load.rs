@@ -1,0 +1,208 @@
+//! A load on a database: requests at a fixed rate, whatever the answers do.
+//!
+//! Requests are due at fixed times (open loop). A slow answer holds up one
+//! connection, not the schedule; when all connections are held up, requests
+//! go out late, and their latency counts from when they were due. Otherwise
+//! the worst moments would be the ones that are measured least.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+
+use crate::netns::Netns;
+use crate::postgres::{Connection, Cutter};
+
+/// Longer than any answer that the lab's faults delay.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// How long a connection may take to be made.
+const CONNECTING: Duration = Duration::from_secs(10);
+
+/// A single-row insert, which a commit follows.
+pub const WRITE: &str = "insert into lab (note) values ('load')";
+
+/// A read that touches the table and no other server.
+pub const READ: &str = "select id, note from lab order by id desc limit 1";
+
+/// What to ask, how often.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The SQL of one request.
+    pub sql: String,
+    /// Requests a second.
+    pub rate: f64,
+    /// How many may wait for their answers at the same time.
+    pub connections: u32,
+}
+
+/// One request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// When it was due.
+    pub due: SystemTime,
+    /// How much later it was sent, because every connection was held up.
+    pub late: Duration,
+    /// From when it was due to its answer, or to its failure.
+    pub latency: Duration,
+    /// What went wrong, if it did.
+    pub error: Option<String>,
+}
+
+/// A running load. Dropping it abandons the requests under way.
+#[derive(Debug)]
+pub struct Load {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<Vec<Request>>>,
+    cutters: Vec<Cutter>,
+}
+
+/// What the workers have in common.
+#[derive(Debug)]
+struct Shared {
+    plan: Plan,
+    /// The same moment on both clocks.
+    begun: Instant,
+    begun_at: SystemTime,
+    next: AtomicU32,
+    stopping: Mutex<bool>,
+    stopped: Condvar,
+}
+
+impl Load {
+    /// Opens all connections from inside the namespace, then begins.
+    ///
+    /// # Errors
+    /// When the server does not take the connections.
+    pub fn start(from: &Netns, server: SocketAddr, plan: Plan) -> Result<Self> {
+        let connections = (0..plan.connections)
+            .map(|_| Connection::tcp(from, server, "load", CONNECTING))
+            .collect::<Result<Vec<_>>>()
+            .context("cannot connect the load")?;
+        let cutters = connections
+            .iter()
+            .map(Connection::cutter)
+            .collect::<Result<_>>()?;
+        for connection in &connections {
+            connection.set_limit(ANSWER)?;
+        }
+        let shared = Arc::new(Shared {
+            plan,
+            begun: Instant::now(),
+            begun_at: SystemTime::now(),
+            next: AtomicU32::new(0),
+            stopping: Mutex::new(false),
+            stopped: Condvar::new(),
+        });
+        let workers = connections
+            .into_iter()
+            .map(|connection| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || shared.work(connection))
+            })
+            .collect();
+        Ok(Self {
+            shared,
+            workers,
+            cutters,
+        })
+    }
+
+    /// Sends nothing more, gives the requests under way that long for their
+    /// answers, and returns all requests in the order in which they were due.
+    #[must_use]
+    pub fn stop(mut self, grace: Duration) -> Vec<Request> {
+        self.shared.stop();
+        let deadline = Instant::now() + grace;
+        while Instant::now() < deadline && !self.workers.iter().all(JoinHandle::is_finished) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Vec<Request> {
+        self.shared.stop();
+        for cutter in &self.cutters {
+            cutter.cut();
+        }
+        let mut requests: Vec<Request> = self
+            .workers
+            .drain(..)
+            .filter_map(|worker| worker.join().ok())
+            .flatten()
+            .collect();
+        requests.sort_by_key(|request| request.due);
+        requests
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Shared {
+    fn work(&self, mut connection: Connection) -> Vec<Request> {
+        let mut requests = Vec::new();
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let due = due(number, self.plan.rate);
+            if !self.sleep_until(self.begun + due) {
+                return requests;
+            }
+            let late = self.begun.elapsed().saturating_sub(due);
+            let error = connection.query(&self.plan.sql).err();
+            let latency = self.begun.elapsed().saturating_sub(due);
+            let failed = error.is_some();
+            requests.push(Request {
+                due: self.begun_at + due,
+                late,
+                latency,
+                error: error.map(|error| format!("{error:#}")),
+            });
+            if failed {
+                // Its connection can no longer be trusted. The others go on;
+                // a load without any left stops, as its requests would show.
+                return requests;
+            }
+        }
+    }
+
+    /// False when the load is being stopped.
+    fn sleep_until(&self, moment: Instant) -> bool {
+        let mut stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left = moment.saturating_duration_since(Instant::now());
+            if *stopping || left.is_zero() {
+                return !*stopping;
+            }
+            let woken = self.stopped.wait_timeout(stopping, left);
+            stopping = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn stop(&self) {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stopped.notify_all();
+    }
+}
+
+/// When the request of this number is due, from the beginning.
+fn due(number: u32, rate: f64) -> Duration {
+    Duration::from_secs_f64(f64::from(number) / rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_due_at_the_rate() {
+        assert_eq!(due(0, 10.0), Duration::ZERO);
+        assert_eq!(due(25, 10.0), Duration::from_millis(2500));
+    }
+}

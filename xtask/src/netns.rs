@@ -1,0 +1,228 @@
+//! Network namespaces: one machine's stand-in for a network of hosts.
+//!
+//! A [`Net`] is a switch (a bridge in a namespace of its own) and hosts (a
+//! namespace each), joined by veth. Nothing outside of these namespaces is
+//! touched, and they vanish with the value. Needs root.
+
+mod counter;
+mod link;
+mod net;
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+pub use self::link::{Queue, shape};
+pub use self::net::{Host, HostSpec, Net};
+use crate::{command, owner, wait};
+
+/// Where `ip netns` keeps the names of namespaces.
+const NAMES: &str = "/run/netns";
+
+/// One named namespace, removed when dropped, with the processes in it.
+#[derive(Debug)]
+pub struct Netns {
+    name: String,
+}
+
+impl Netns {
+    /// Makes `tracer-<tag>-<pid>-<role>`, with its loopback up.
+    ///
+    /// # Errors
+    /// Without root, or when this process already has one of that name.
+    pub fn new(tag: &str, role: &str) -> Result<Self> {
+        ensure!(
+            nix::unistd::geteuid().is_root(),
+            "network namespaces need root: run this with sudo"
+        );
+        let name = owner::name(tag, role);
+        command::output(Command::new("ip").args(["netns", "add", &name]))?;
+        let netns = Self { name };
+        netns.ip("link set lo up\n")?;
+        Ok(netns)
+    }
+
+    /// The name that `ip netns` knows it by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file that stands for it.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(NAMES).join(&self.name)
+    }
+
+    /// A command that will run inside. Its process id is the program's own.
+    ///
+    /// Unlike `ip netns exec`, this leaves `/sys` and its mounts as they are.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut nsenter = Command::new("nsenter");
+        nsenter
+            .arg(format!("--net={}", self.path().display()))
+            .arg("--")
+            .arg(program);
+        nsenter
+    }
+
+    /// A command that will run inside as another user, and that the kernel
+    /// sends `SIGINT` when the *thread* that spawned it ends, however it ends.
+    #[must_use]
+    pub fn command_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
+        let mut setpriv = self.command("setpriv");
+        setpriv
+            .args(["--reuid", user, "--regid", user, "--init-groups"])
+            .args(["--pdeathsig", "INT", "--"])
+            .arg(program);
+        setpriv
+    }
+
+    /// Runs a program inside and returns its standard output.
+    ///
+    /// # Errors
+    /// When it cannot be started or fails.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        command::output(self.command(program).args(arguments))
+    }
+
+    /// Calls the closure on a thread inside: sockets that it opens belong to
+    /// this namespace for good.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered, or what the closure returns.
+    ///
+    /// # Panics
+    /// When the closure does.
+    pub fn enter<T: Send>(&self, inside: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let path = self.path();
+        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let enter_and_call = || {
+            setns(&file, CloneFlags::CLONE_NEWNET)
+                .with_context(|| format!("cannot enter namespace {}", self.name))?;
+            inside()
+        };
+        thread::scope(|scope| match scope.spawn(enter_and_call).join() {
+            Ok(result) => result,
+            // A failed assertion inside is the test's failure.
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    }
+
+    /// Sets a sysctl of this namespace, such as `net.ipv4.tcp_retries2`.
+    ///
+    /// # Errors
+    /// When this kernel has no such setting or refuses the value.
+    pub fn sysctl(&self, name: &str, value: &str) -> Result<()> {
+        ensure!(
+            name.starts_with("net."),
+            "{name} would be set for the whole machine: only net.* belongs to a namespace"
+        );
+        let path = PathBuf::from("/proc/sys").join(name.replace('.', "/"));
+        self.enter(|| {
+            fs::write(&path, value)
+                .with_context(|| format!("cannot set {name} to {value} in {}", self.name))
+        })
+    }
+
+    /// A counter of this namespace, by the names that `/proc/net/snmp` and
+    /// `/proc/net/netstat` use: `("Tcp", "RetransSegs")`.
+    ///
+    /// # Errors
+    /// When this kernel has no such counter.
+    pub fn counter(&self, group: &str, name: &str) -> Result<u64> {
+        self.enter(|| {
+            // Of this thread: `/proc/net` is that of the process's first one.
+            let text = ["snmp", "netstat"]
+                .map(|file| fs::read_to_string(format!("/proc/thread-self/net/{file}")));
+            let [snmp, netstat] = text;
+            let text = snmp.context("cannot read counters")? + &netstat.unwrap_or_default();
+            counter::parse(&text, group, name)
+                .with_context(|| format!("this kernel has no counter {group}{name}"))
+        })
+    }
+
+    /// Runs lines of `ip` commands inside, in one process.
+    fn ip(&self, lines: &str) -> Result<()> {
+        let mut ip = Command::new("ip");
+        ip.args(["-netns", &self.name, "-batch", "-"]);
+        command::output_with_input(&mut ip, lines).map(|_| ())
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.name) {
+            eprintln!("warning: namespace {} is left behind: {error:#}", self.name);
+        }
+    }
+}
+
+/// Removes the namespaces of earlier runs whose process has died, and the
+/// processes that still are in them. Returns the names.
+///
+/// # Errors
+/// When one cannot be removed.
+pub fn remove_orphans() -> Result<Vec<String>> {
+    let Ok(entries) = fs::read_dir(NAMES) else {
+        // No folder, no namespaces.
+        return Ok(Vec::new());
+    };
+    let mut removed = Vec::new();
+    for entry in entries.filter_map(Result::ok) {
+        if let Ok(name) = entry.file_name().into_string()
+            && owner::is_orphan(&name)
+        {
+            match remove(&name) {
+                Ok(()) => removed.push(name),
+                // Somebody else who starts just now was quicker.
+                Err(_) if !entry.path().exists() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(removed)
+}
+
+fn remove(name: &str) -> Result<()> {
+    end_processes(name)?;
+    command::output(Command::new("ip").args(["netns", "delete", name])).map(|_| ())
+}
+
+/// Ends what still runs inside: a namespace lives on, nameless and with its
+/// processes, as long as one of them does.
+fn end_processes(name: &str) -> Result<()> {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        for pid in processes(name)? {
+            let _ = kill(pid, signal);
+        }
+        let gone = wait::until_uninterrupted(Duration::from_secs(3), "them to end", || {
+            Ok(processes(name)?.is_empty().then_some(()))
+        });
+        if gone.is_ok() {
+            return Ok(());
+        }
+    }
+    bail!("processes in {name} survive SIGKILL")
+}
+
+fn processes(name: &str) -> Result<Vec<Pid>> {
+    let list = command::output(Command::new("ip").args(["netns", "pids", name]))?;
+    list.split_whitespace()
+        .map(|pid| {
+            let number = pid
+                .parse()
+                .map_err(|_| anyhow!("`ip netns pids` says {pid}"))?;
+            Ok(Pid::from_raw(number))
+        })
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! Hosts around a switch.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Netns, Queue, remove_orphans, shape};
+use crate::command;
+
+/// The kernel's limit for names of interfaces.
+const INTERFACE_NAME_MAX: usize = 15;
+
+const BRIDGE: &str = "switch";
+
+/// What a host shall be.
+#[derive(Debug, Clone, Copy)]
+pub struct HostSpec<'a> {
+    /// Last part of its namespace's name, and its port's name on the switch;
+    /// no dashes.
+    pub role: &'a str,
+    /// Last number of its addresses: `10.0.10.N/24` and `fd00:10::N/64`.
+    pub number: u8,
+    /// The name of its interface, such as `ens160`.
+    pub interface: &'a str,
+}
+
+/// A host: a namespace with one interface.
+#[derive(Debug)]
+pub struct Host {
+    /// The namespace.
+    pub netns: Netns,
+    /// The name of the interface inside.
+    pub interface: String,
+    /// Its IPv4 address, in a /24.
+    pub v4: Ipv4Addr,
+    /// Its IPv6 address, in a /64; usable at once (no duplicate detection).
+    pub v6: Ipv6Addr,
+    role: String,
+}
+
+impl Host {
+    /// Its IPv4 address, or its IPv6 address.
+    #[must_use]
+    pub fn address(&self, ipv6: bool) -> IpAddr {
+        if ipv6 { self.v6.into() } else { self.v4.into() }
+    }
+
+    /// Switches offloads of the interface, as `ethtool -K` names them.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub fn offloads(&self, features: &[&str], on: bool) -> Result<()> {
+        let state = if on { "on" } else { "off" };
+        let mut ethtool = self.netns.command("ethtool");
+        ethtool.args(["-K", &self.interface]);
+        for feature in features {
+            ethtool.args([feature, state]);
+        }
+        command::output(&mut ethtool).map(|_| ())
+    }
+
+    /// Puts a small queue in front of what the host sends. What it drops, the
+    /// host's own TCP is told of: that is congestion in the host.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn shape(&self, queue: &Queue) -> Result<()> {
+        shape(&self.netns, &self.interface, queue)
+    }
+}
+
+/// Hosts around a switch; all of it is removed when dropped.
+#[derive(Debug)]
+pub struct Net {
+    // Dropped in this order: processes in the hosts end before their switch.
+    hosts: Vec<Host>,
+    switch: Netns,
+}
+
+impl Net {
+    /// Two hosts, `primary` at 10.0.10.2 (fd00:10::2) and `standby` at
+    /// 10.0.10.3 (fd00:10::3), both with an interface of this name.
+    ///
+    /// # Errors
+    /// As [`Net::star`].
+    pub fn pair(tag: &str, interface: &str) -> Result<Self> {
+        let host = |role, number| HostSpec {
+            role,
+            number,
+            interface,
+        };
+        Self::star(tag, &[host("primary", 2), host("standby", 3)])
+    }
+
+    /// Hosts around a switch. Clears away first what crashed runs have left.
+    ///
+    /// Within a process, tags have to differ.
+    ///
+    /// # Errors
+    /// Without root, or when the kernel refuses something.
+    pub fn star(tag: &str, specs: &[HostSpec]) -> Result<Self> {
+        remove_orphans().context("cannot clear away an earlier run")?;
+        let switch = Netns::new(tag, BRIDGE)?;
+        // No snooping: nobody here would answer the queries, and neighbour
+        // discovery is multicast.
+        switch.ip(&format!(
+            "link add {BRIDGE} type bridge mcast_snooping 0\nlink set {BRIDGE} up\n"
+        ))?;
+        let hosts = specs
+            .iter()
+            .map(|spec| attach(tag, &switch, spec))
+            .collect::<Result<_>>()?;
+        Ok(Self { hosts, switch })
+    }
+
+    /// The hosts, in the order of their specs.
+    #[must_use]
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// The host of this role.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn host(&self, role: &str) -> Result<&Host> {
+        self.hosts
+            .iter()
+            .find(|host| host.role == role)
+            .with_context(|| format!("the lab has no host {role}"))
+    }
+
+    /// The switch's namespace. Its port toward a host bears the host's role.
+    #[must_use]
+    pub fn switch(&self) -> &Netns {
+        &self.switch
+    }
+
+    /// Puts a small queue on the switch's port toward the host. What it drops
+    /// is lost on the way, unknown to either TCP: that is network loss.
+    ///
+    /// # Errors
+    /// When there is no such host or the kernel refuses.
+    pub fn shape_toward(&self, role: &str, queue: &Queue) -> Result<()> {
+        shape(&self.switch, &self.host(role)?.role, queue)
+    }
+
+    /// Pulls the host's cable, or plugs it in again: its port on the switch
+    /// goes down or up, and the host's link with it.
+    ///
+    /// # Errors
+    /// When there is no such host or the kernel refuses.
+    pub fn plug(&self, role: &str, plugged: bool) -> Result<()> {
+        let state = if plugged { "up" } else { "down" };
+        let port = &self.host(role)?.role;
+        self.switch.ip(&format!("link set {port} {state}\n"))
+    }
+}
+
+fn attach(tag: &str, switch: &Netns, spec: &HostSpec) -> Result<Host> {
+    let HostSpec {
+        role,
+        number,
+        interface,
+    } = *spec;
+    ensure!(
+        !role.contains('-') && role != BRIDGE && role.len() <= INTERFACE_NAME_MAX,
+        "a host cannot be called {role}: at most 15 letters, no dash, not `{BRIDGE}`"
+    );
+    let netns = Netns::new(tag, role)?;
+    let v4 = Ipv4Addr::new(10, 0, 10, number);
+    // Number 10 is written `::10`, as in the IPv4 address, so that a person
+    // can match the two; hexadecimal it may be.
+    let v6: Ipv6Addr = format!("fd00:10::{number}")
+        .parse()
+        .with_context(|| format!("no IPv6 address for host {number}"))?;
+    // Both ends are born inside: nothing appears among the machine's own.
+    let mut ip = Command::new("ip");
+    ip.args(["-netns", switch.name(), "link", "add", role, "type", "veth"])
+        .args(["peer", "name", interface, "netns", netns.name()]);
+    command::output(&mut ip)?;
+    switch.ip(&format!("link set {role} master {BRIDGE} up\n"))?;
+    netns.ip(&format!(
+        "address add {v4}/24 dev {interface}\n\
+         address add {v6}/64 dev {interface} nodad\n\
+         link set {interface} up\n"
+    ))?;
+    Ok(Host {
+        netns,
+        interface: interface.to_owned(),
+        v4,
+        v6,
+        role: role.to_owned(),
+    })
+}

@@ -1,0 +1,235 @@
+//! System packages: what is missing, and how this system gets it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command;
+
+/// The oldest PostgreSQL that the lab's settings are written for.
+const OLDEST_POSTGRES: u32 = 13;
+
+/// Debian keeps every major version of PostgreSQL in a folder of its own here.
+const POSTGRES_FOLDERS: &str = "/usr/lib/postgresql";
+
+/// Read by `pg_createcluster` when a server package is configured.
+const CLUSTER_DEFAULTS: &str = "/etc/postgresql-common/createcluster.d";
+
+/// Something that has to be on the system, and the package that brings it.
+#[derive(Debug, Clone, Copy)]
+struct Need {
+    program: &'static str,
+    packages: &'static [&'static str],
+    why: &'static str,
+}
+
+const NEEDS: [Need; 6] = [
+    Need {
+        program: "cc",
+        packages: &["gcc", "libc6-dev"],
+        why: "links Rust programs",
+    },
+    Need {
+        program: "ip",
+        packages: &["iproute2"],
+        why: "makes the lab's networks",
+    },
+    Need {
+        program: "tc",
+        packages: &["iproute2"],
+        why: "shapes the lab's links",
+    },
+    Need {
+        program: "ethtool",
+        packages: &["ethtool"],
+        why: "switches offloads",
+    },
+    Need {
+        program: "setpriv",
+        packages: &["util-linux"],
+        why: "runs PostgreSQL as its own user",
+    },
+    Need {
+        program: "nsenter",
+        packages: &["util-linux"],
+        why: "runs programs inside the lab",
+    },
+];
+
+/// Finds or installs the packages of the lab; one line each on standard output.
+///
+/// # Errors
+/// When something is missing that cannot be installed here; the error says
+/// what to install.
+pub fn ensure() -> Result<()> {
+    let mut missing: Vec<&str> = Vec::new();
+    for need in NEEDS {
+        match command::find(need.program) {
+            Some(path) => println!("found      {} ({})", path.display(), need.why),
+            None => missing.extend(need.packages),
+        }
+    }
+    let wants_postgres = match postgres_bin() {
+        Ok(folder) => {
+            println!("found      {} (the lab's database)", folder.display());
+            false
+        }
+        Err(_) => true,
+    };
+    if wants_postgres {
+        // The metapackages know this release's major version; pgbench and the
+        // extensions come with the server package or with contrib.
+        missing.extend(["postgresql", "postgresql-contrib"]);
+    }
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let _quiet = wants_postgres.then(NoCluster::set).transpose()?;
+    install(&missing)
+}
+
+/// Installs packages with apt; prints one line for each.
+///
+/// # Errors
+/// Without apt or without root; the error says what to install by hand.
+pub fn install(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if command::find("apt-get").is_none() {
+        bail!(
+            "missing on this system: {list} (names of Debian's packages; this system has no \
+             apt-get). Install what carries these names here, then run this again"
+        );
+    }
+    if !nix::unistd::geteuid().is_root() {
+        bail!(
+            "missing: {list}. Installing needs root: run \
+             `sudo apt-get install --no-install-recommends {list}`, then this again"
+        );
+    }
+    apt(&["update"])?;
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(packages);
+    apt(&arguments)?;
+    for package in packages {
+        println!("installed  package {package}");
+    }
+    Ok(())
+}
+
+/// Whether apt can get the package; false without apt.
+#[must_use]
+pub fn is_available(package: &str) -> bool {
+    let Ok(policy) = command::output(Command::new("apt-cache").args(["policy", package])) else {
+        return false;
+    };
+    has_candidate(&policy)
+}
+
+/// Refreshes apt's lists, which a fresh container comes without.
+///
+/// # Errors
+/// When apt fails.
+pub fn refresh() -> Result<()> {
+    apt(&["update"])
+}
+
+fn has_candidate(policy: &str) -> bool {
+    policy
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Candidate:"))
+        .any(|version| version.trim() != "(none)")
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["--quiet", "--option", "DPkg::Lock::Timeout=300"])
+        .args(arguments);
+    command::output(&mut apt).map(|_| ())
+}
+
+/// The folder with the server programs of the newest PostgreSQL here.
+///
+/// # Errors
+/// When none is recent enough and complete.
+pub fn postgres_bin() -> Result<PathBuf> {
+    let folders = fs::read_dir(POSTGRES_FOLDERS)
+        .with_context(|| format!("no PostgreSQL server: cannot read {POSTGRES_FOLDERS}"))?;
+    folders
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let major: u32 = path.file_name()?.to_str()?.parse().ok()?;
+            Some((major, path.join("bin")))
+        })
+        .filter(|(major, bin)| *major >= OLDEST_POSTGRES && is_server(bin))
+        .max()
+        .map(|(_, bin)| bin)
+        .with_context(|| {
+            format!("no PostgreSQL server of version {OLDEST_POSTGRES} or later under {POSTGRES_FOLDERS}: run `cargo xtask setup`")
+        })
+}
+
+fn is_server(bin: &Path) -> bool {
+    ["postgres", "initdb", "pg_basebackup", "pgbench"]
+        .iter()
+        .all(|program| bin.join(program).exists())
+}
+
+/// While this lives, a PostgreSQL server package that gets installed neither
+/// makes a database cluster of its own nor starts one. Nothing stays behind.
+struct NoCluster {
+    file: PathBuf,
+    made_folders: Vec<PathBuf>,
+}
+
+impl NoCluster {
+    fn set() -> Result<Self> {
+        let folder = Path::new(CLUSTER_DEFAULTS);
+        let made_folders = folder
+            .ancestors()
+            .take_while(|ancestor| !ancestor.exists())
+            .map(Path::to_path_buf)
+            .collect();
+        let guard = Self {
+            file: folder.join("tracer-setup.conf"),
+            made_folders,
+        };
+        // Not root, or another system: `install` says so in better words.
+        if nix::unistd::geteuid().is_root() && command::find("apt-get").is_some() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+            fs::write(&guard.file, "create_main_cluster = false\n")
+                .with_context(|| format!("cannot write {}", guard.file.display()))?;
+        }
+        Ok(guard)
+    }
+}
+
+impl Drop for NoCluster {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.file);
+        for folder in &self.made_folders {
+            // Fails, as it should, where the package has put files of its own.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_is_a_version() {
+        assert!(has_candidate(
+            "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0\n"
+        ));
+        assert!(!has_candidate(
+            "x:\n  Installed: (none)\n  Candidate: (none)\n"
+        ));
+        assert!(!has_candidate(""));
+    }
+}

@@ -1,0 +1,247 @@
+//! A PostgreSQL primary and its synchronous standby, in two namespaces.
+
+mod server;
+mod wire;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User};
+use tempfile::TempDir;
+
+pub use self::server::{PORT, Server};
+pub use self::wire::{Connection, Cutter, Row};
+use crate::netns::Host;
+use crate::{command, owner, packages, wait};
+
+/// The standby's `application_name`, and the name of its slot.
+pub const STANDBY: &str = "standby";
+
+/// How long one step of bringing replication up may take.
+const STEP: Duration = Duration::from_secs(30);
+
+/// The table that the proof and the load write to.
+const TABLE: &str = "create table if not exists lab (
+    id bigint generated always as identity primary key,
+    at timestamptz not null default now(),
+    note text)";
+
+/// A primary and a synchronous standby whose commits were seen to wait.
+#[derive(Debug)]
+pub struct Pair {
+    // Dropped in this order. The standby first: a primary that stops waits
+    // for its standby to have everything.
+    standby: Server,
+    primary: Server,
+    _home: TempDir,
+}
+
+impl Pair {
+    /// Makes and starts both, and proves that a commit waits for the standby.
+    /// They stop when this is dropped, or when the calling thread ends.
+    ///
+    /// # Errors
+    /// When a step fails or takes too long; the error holds the log's tail.
+    pub fn start(primary: &Host, standby: &Host) -> Result<Self> {
+        remove_orphans();
+        let home = make_home()?;
+        let (one, two) = (home.path().join("primary"), home.path().join("standby"));
+        make_folder(&one)?;
+        make_folder(&two)?;
+
+        server::init(&one).context("cannot make the primary's database")?;
+        let mut first = Server::start(primary, &one, &settings())?;
+        first.wait_ready().context("the primary does not start")?;
+        first.connect()?.query(TABLE)?;
+
+        copy(primary, standby, &two).map_err(|error| first.with_log(&error))?;
+        let mut second = Server::start(standby, &two, &settings_of_standby(primary))?;
+        second.wait_ready().context("the standby does not start")?;
+
+        let pair = Self {
+            standby: second,
+            primary: first,
+            _home: home,
+        };
+        pair.make_synchronous()?;
+        pair.prove_commits_wait()?;
+        Ok(pair)
+    }
+
+    /// The primary.
+    #[must_use]
+    pub fn primary(&self) -> &Server {
+        &self.primary
+    }
+
+    /// The standby.
+    #[must_use]
+    pub fn standby(&self) -> &Server {
+        &self.standby
+    }
+
+    /// The primary, to be stopped or crashed.
+    pub fn primary_mut(&mut self) -> &mut Server {
+        &mut self.primary
+    }
+
+    /// The standby, to be stopped or crashed.
+    pub fn standby_mut(&mut self) -> &mut Server {
+        &mut self.standby
+    }
+
+    /// Only now that the standby streams: until then every commit would hang.
+    fn make_synchronous(&self) -> Result<()> {
+        let mut sql = self.primary.connect()?;
+        sql.query(&format!(
+            "alter system set synchronous_standby_names = '{STANDBY}'"
+        ))?;
+        sql.query("select pg_reload_conf()")?;
+        let state = "select state || '|' || sync_state from pg_stat_replication";
+        let reached = wait::until(STEP, "the standby to be `streaming|sync`", || {
+            Ok((sql.value(state)?.as_deref() == Some("streaming|sync")).then_some(()))
+        });
+        reached.map_err(|error| self.standby.with_log(&error))
+    }
+
+    /// Shows that a commit waits for the standby, by keeping the standby from
+    /// replying and looking at the commit that hangs.
+    ///
+    /// `sync_state` alone proves nothing: a primary that was once told of a
+    /// flush position far ahead calls its standby `sync` and waits for nothing.
+    ///
+    /// # Errors
+    /// When a commit returned though the standby could not have replied.
+    pub fn prove_commits_wait(&self) -> Result<()> {
+        let receiver = self
+            .standby
+            .value("select pid from pg_stat_wal_receiver")?
+            .context("the standby receives nothing")?;
+        let mut sql = self.primary.connect()?;
+        let mut commit = self.primary.connect()?;
+        let pid = commit.value("select pg_backend_pid()")?.unwrap_or_default();
+        let waits =
+            format!("select 1 from pg_stat_activity where wait_event = 'SyncRep' and pid = {pid}");
+        let frozen = Frozen::new(Pid::from_raw(receiver.parse()?))?;
+        let outcome = thread::scope(|scope| {
+            let committing =
+                scope.spawn(move || commit.query("insert into lab (note) values ('proof')"));
+            let seen = wait::until(STEP, "a commit to wait for the standby", || {
+                if committing.is_finished() {
+                    bail!("a commit did not wait for the standby, which could not reply");
+                }
+                Ok(sql.value(&waits)?.map(drop))
+            });
+            drop(frozen);
+            let committed = committing.join();
+            seen.map(|()| committed)
+        })?;
+        match outcome {
+            Ok(committed) => committed.context("the commit that waited failed").map(drop),
+            Err(_) => bail!("the thread of the commit that waited has panicked"),
+        }
+    }
+}
+
+/// A process that stands still as long as this lives.
+struct Frozen(Pid);
+
+impl Frozen {
+    fn new(pid: Pid) -> Result<Self> {
+        kill(pid, Signal::SIGSTOP).context("cannot stop the standby's receiver")?;
+        Ok(Self(pid))
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGCONT);
+    }
+}
+
+/// Small, and silent on what the lab does not ask about. Everything that
+/// decides how a commit waits keeps its default.
+fn settings() -> Vec<(&'static str, String)> {
+    let fixed = [
+        ("shared_buffers", "16MB"),
+        ("max_connections", "60"),
+        ("max_wal_senders", "4"),
+        ("max_replication_slots", "4"),
+        ("wal_level", "replica"),
+        ("min_wal_size", "32MB"),
+        ("max_wal_size", "256MB"),
+        ("logging_collector", "off"),
+        ("log_line_prefix", "%m [%p] %a "),
+    ];
+    fixed.map(|(name, value)| (name, value.to_owned())).to_vec()
+}
+
+fn settings_of_standby(primary: &Host) -> Vec<(&'static str, String)> {
+    let conninfo = format!(
+        "host={} port={PORT} user=postgres application_name={STANDBY}",
+        primary.v4
+    );
+    vec![
+        ("primary_conninfo", conninfo),
+        ("primary_slot_name", STANDBY.to_owned()),
+    ]
+}
+
+/// Copies the primary's data, from inside the standby's namespace.
+fn copy(primary: &Host, standby: &Host, home: &Path) -> Result<()> {
+    let data = home.join("data");
+    let program = packages::postgres_bin()?.join("pg_basebackup");
+    let mut basebackup = standby.netns.command_as(server::USER, program);
+    basebackup
+        .args(["--host", &primary.v4.to_string(), "--username=postgres"])
+        .args(["--checkpoint=fast", "--wal-method=stream", "--no-sync"])
+        .args(["--create-slot", "--slot", STANDBY])
+        .arg("-D")
+        .arg(&data)
+        .current_dir(home);
+    command::output(&mut basebackup).context("cannot copy the primary")?;
+    server::append(&data.join("standby.signal"), "")
+}
+
+fn make_home() -> Result<TempDir> {
+    let prefix = format!("{}-", owner::name("pg", "home"));
+    let home = tempfile::Builder::new()
+        .prefix(&prefix)
+        .tempdir()
+        .context("cannot make a folder for the databases")?;
+    // The servers' user has to pass through.
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755))?;
+    Ok(home)
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    let user = User::from_name(server::USER)?
+        .with_context(|| format!("no user {}: run `cargo xtask setup`", server::USER))?;
+    fs::create_dir(path)
+        .and_then(|()| chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())))
+        .with_context(|| format!("cannot make {}", path.display()))
+}
+
+/// Removes the folders of earlier runs whose process has died. Their servers
+/// went with it or with their namespace.
+fn remove_orphans() {
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
+        return;
+    };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name();
+        // Behind our name stands what `tempfile` made up.
+        let Some((ours, _)) = name.to_str().and_then(|name| name.rsplit_once('-')) else {
+            continue;
+        };
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder && ours.ends_with("-home") && owner::is_orphan(ours) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

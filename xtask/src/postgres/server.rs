@@ -1,0 +1,195 @@
+//! One PostgreSQL server in one namespace.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::wire::Connection;
+use crate::command::{self, Running};
+use crate::netns::Host;
+use crate::{packages, wait};
+
+/// The system user that Debian's packages make.
+pub(super) const USER: &str = "postgres";
+
+/// The port of every server: each has an address to itself.
+pub const PORT: u16 = 5432;
+
+/// How long a server may take to start, or to answer one administrative query.
+const STARTING: Duration = Duration::from_secs(30);
+
+const LOG_LINES_SHOWN: usize = 20;
+
+/// A server process and where its things are. Dropping it stops the server.
+#[derive(Debug)]
+pub struct Server {
+    process: Running,
+    address: SocketAddr,
+    /// Data, socket and log are in here.
+    home: PathBuf,
+}
+
+impl Server {
+    /// Starts the server whose data stand in `home/data`.
+    pub(super) fn start(host: &Host, home: &Path, settings: &[(&str, String)]) -> Result<Self> {
+        let address = SocketAddr::new(host.v4.into(), PORT);
+        let data = home.join("data");
+        let mut text = String::new();
+        let own = [
+            // Both families: IPv6 is the lab's to use as well.
+            ("listen_addresses", format!("{},{}", host.v4, host.v6)),
+            ("unix_socket_directories", home.display().to_string()),
+        ];
+        for (name, value) in own.iter().chain(settings) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{name} = '{value}'");
+        }
+        append(&data.join("postgresql.conf"), &text)?;
+        let log = File::create(log_path(home)).context("cannot make the server's log")?;
+        let program = packages::postgres_bin()?.join("postgres");
+        let mut postgres = host.netns.command_as(USER, program);
+        postgres
+            .arg("-D")
+            .arg(&data)
+            .current_dir(home)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C is for us: we stop the servers, in the right order.
+            .process_group(0);
+        let line = command::line(&postgres);
+        let child = postgres
+            .spawn()
+            .with_context(|| format!("cannot run `{line}`"))?;
+        Ok(Self {
+            process: Running::new(child, "postgres"),
+            address,
+            home: home.to_path_buf(),
+        })
+    }
+
+    /// Waits until the server takes queries, for 30 s at most.
+    ///
+    /// # Errors
+    /// When it ends or does not get there; the error holds the log's tail.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        let ready = wait::until(STARTING, "the server to take queries", || {
+            if let Some(status) = self.process.ended()? {
+                bail!("the server ended ({status})");
+            }
+            // Refused or "starting up": look again.
+            Ok(self.connect().ok().map(drop))
+        });
+        ready.map_err(|error| self.with_log(&error))
+    }
+
+    /// A new connection over the socket file, for administration.
+    ///
+    /// # Errors
+    /// When the server is not ready.
+    pub fn connect(&self) -> Result<Connection> {
+        Connection::unix(&self.socket(), "lab", STARTING)
+    }
+
+    /// Asks one question over a new connection.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn value(&self, sql: &str) -> Result<Option<String>> {
+        self.connect()?.value(sql)
+    }
+
+    /// Where it listens for TCP (IPv4).
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The folder of its socket file: `host` in a connection string.
+    #[must_use]
+    pub fn socket_dir(&self) -> &Path {
+        &self.home
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.home.join(format!(".s.PGSQL.{PORT}"))
+    }
+
+    /// The postmaster's process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.process.pid()
+    }
+
+    /// Stops the server as its "fast" shutdown does, for good.
+    pub fn stop(&mut self) {
+        self.process.end();
+    }
+
+    /// Ends the server as a power cut does.
+    pub fn crash(&mut self) {
+        // Its children notice on their own.
+        let _ = kill(self.pid(), Signal::SIGKILL);
+        self.process.end();
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let bytes = fs::read(log_path(&self.home)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        let from = lines.len().saturating_sub(LOG_LINES_SHOWN);
+        lines.get(from..).unwrap_or_default().join("\n")
+    }
+
+    pub(super) fn with_log(&self, error: &anyhow::Error) -> anyhow::Error {
+        let home = self.home.display();
+        anyhow!(
+            "{error:#}\nthe log of {home} ends with:\n{}",
+            self.log_tail()
+        )
+    }
+}
+
+fn log_path(home: &Path) -> PathBuf {
+    home.join("log")
+}
+
+pub(super) fn append(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write as _;
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Makes an empty database cluster in `home/data` that trusts everybody: only
+/// the lab's own namespaces can reach it.
+pub(super) fn init(home: &Path) -> Result<()> {
+    let data = home.join("data");
+    let mut initdb = Command::new("setpriv");
+    initdb
+        .args(["--reuid", USER, "--regid", USER, "--init-groups", "--"])
+        .arg(packages::postgres_bin()?.join("initdb"))
+        .args(["--auth=trust", "--no-sync", "--no-instructions"])
+        .args(["--encoding=UTF8", "--locale=C", "--username=postgres"])
+        .arg("-D")
+        .arg(&data)
+        .current_dir(home);
+    command::output(&mut initdb)?;
+    append(
+        &data.join("pg_hba.conf"),
+        "host all,replication all all trust\n",
+    )
+}

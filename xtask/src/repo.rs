@@ -1,0 +1,45 @@
+//! Where things are in this repository.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::command;
+
+/// The repository that this program was built from.
+#[must_use]
+pub fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_path_buf()
+}
+
+/// Git-ignored folder for the BPF linker and the answer to "which compiler?".
+#[must_use]
+pub fn toolchain_dir() -> PathBuf {
+    root().join(".toolchain")
+}
+
+/// The folder that cargo builds into: `CARGO_TARGET_DIR`, or `target/`.
+#[must_use]
+pub fn target_dir() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        // Cargo takes a relative one from where it is run: the root, here.
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// Builds tracer as users get it, and returns the program.
+///
+/// # Errors
+/// When cargo fails; what is wrong then stands on the terminal.
+pub fn build_release() -> Result<PathBuf> {
+    println!("building   tracer …");
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(root())
+        .args(["build", "--quiet", "--release", "--package", "tracer"]);
+    command::show(&mut cargo)?;
+    Ok(target_dir().join("release/tracer"))
+}

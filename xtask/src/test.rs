@@ -1,0 +1,82 @@
+//! `cargo xtask test`: format, lints, and every test.
+//!
+//! Clippy does not see the kernel programs: it has no `core` for their target.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::{command, repo, setup};
+
+/// What can be chosen about the test run.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Run only tests whose names contain one of these (after `--`)
+    #[arg(last = true, value_name = "FILTER")]
+    filters: Vec<String>,
+}
+
+/// Runs every step, also after one has failed, and prints the time of each.
+///
+/// # Errors
+/// When any step failed.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut failed = Vec::new();
+    let mut times = Vec::new();
+    let mut step = |name: &'static str, work: &dyn Fn() -> Result<()>| -> Result<()> {
+        println!("\n== {name}");
+        let begun = Instant::now();
+        let outcome = work();
+        let seconds = begun.elapsed().as_secs_f64();
+        let verdict = if outcome.is_ok() { "ok" } else { "FAILED" };
+        times.push(format!("{name:<8} {verdict:<6} {seconds:>6.1} s"));
+        if let Err(error) = outcome {
+            // After Ctrl-C there is nothing to go on with.
+            crate::interrupt::check()?;
+            eprintln!("error: {error:#}");
+            failed.push(name);
+        }
+        Ok(())
+    };
+    step("setup", &setup::run)?;
+    step("format", &|| cargo(&["fmt", "--all", "--check"]))?;
+    step("lints", &|| {
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--exclude",
+            "tracer-ebpf",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    })?;
+    step("tests", &|| tests(&arguments.filters))?;
+
+    println!("\n{}", times.join("\n"));
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("failed: {}", failed.join(", "))
+}
+
+fn tests(filters: &[String]) -> Result<()> {
+    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+    if command::find("cargo-nextest").is_some() {
+        let run = ["nextest", "run", "--no-fail-fast", "--no-tests=pass"];
+        cargo(&[&run[..], &filters].concat())?;
+        // nextest leaves these out.
+        return cargo(&["test", "--quiet", "--doc"]);
+    }
+    // `cargo test` takes several filters only behind dashes of its own.
+    let run = ["test", "--quiet", "--no-fail-fast", "--"];
+    cargo(&[&run[..], &filters].concat())
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    command::show(cargo.current_dir(repo::root()).args(arguments))
+}

@@ -1,0 +1,44 @@
+//! A real primary and a real synchronous standby.
+
+use std::time::{Duration, Instant};
+
+use xtask::load::{Load, Plan, READ, WRITE};
+use xtask::netns::Net;
+use xtask::postgres::Pair;
+
+#[test]
+fn a_pair_replicates_and_its_commits_wait() {
+    let net = Net::pair("pg", "ens160").unwrap();
+    let begun = Instant::now();
+    let pair = Pair::start(net.host("primary").unwrap(), net.host("standby").unwrap()).unwrap();
+    eprintln!("pair ready in {:.1} s", begun.elapsed().as_secs_f64());
+    let home = pair.primary().socket_dir().parent().unwrap().to_path_buf();
+    assert!(home.exists());
+    let copied = pair.standby().value("select note from lab").unwrap();
+    assert_eq!(copied.as_deref(), Some("proof"));
+    pair.prove_commits_wait().unwrap();
+
+    // The load: at its rate, while a condition (not a time) is waited for.
+    let client = &net.host("standby").unwrap().netns;
+    let plan = |sql: &str| Plan {
+        sql: sql.to_owned(),
+        rate: 50.0,
+        connections: 4,
+    };
+    let server = pair.primary().address();
+    let writes = Load::start(client, server, plan(WRITE)).unwrap();
+    let reads = Load::start(client, server, plan(READ)).unwrap();
+    let written = "select 1 from lab where note = 'load' having count(*) >= 25";
+    xtask::wait::until(Duration::from_secs(10), "25 writes", || {
+        pair.primary().value(written)
+    })
+    .unwrap();
+    for requests in [writes, reads].map(|load| load.stop(Duration::from_secs(5))) {
+        assert!(requests.len() >= 20, "{}", requests.len());
+        assert!(requests.iter().all(|request| request.error.is_none()));
+        assert!(requests.is_sorted_by_key(|request| request.due));
+    }
+
+    drop(pair);
+    assert!(!home.exists());
+}
