@@ -23,7 +23,7 @@ use crate::command::{self, Running};
 use crate::load::{Load, Plan, READ, WRITE};
 use crate::netns::{Host, HostSpec, Net};
 use crate::postgres::Pair;
-use crate::{repo, setup, wait};
+use crate::{interrupt, repo, setup, wait};
 
 /// As on the hosts of the cluster that the lab stands for.
 const INTERFACE: &str = "ens160";
@@ -167,6 +167,8 @@ fn trace(tracer: &Path, arguments: &Arguments, primary: &Host, standby: &Host) -
         .with_context(|| format!("cannot run `{line}`"))?;
     let limit = Duration::from_secs(duration + 30);
     let status = Running::new(child, "tracer").wait(Some(limit))?;
+    // On Ctrl-C tracer, too, ends well: but not with the run that was meant.
+    interrupt::check()?;
     anyhow::ensure!(status.success(), "`{line}` failed ({status})");
     let text = fs::read_to_string(&path)
         .with_context(|| format!("tracer left no report at {}", path.display()))?;

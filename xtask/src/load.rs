@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 
 use crate::netns::Netns;
 use crate::postgres::{Connection, Cutter};
+use crate::wait;
 
 /// Longer than any answer that the lab's faults delay.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -116,10 +117,15 @@ impl Load {
     #[must_use]
     pub fn stop(mut self, grace: Duration) -> Vec<Request> {
         self.shared.stop();
-        let deadline = Instant::now() + grace;
-        while Instant::now() < deadline && !self.workers.iter().all(JoinHandle::is_finished) {
-            thread::sleep(Duration::from_millis(5));
-        }
+        // Neither the deadline nor an interrupt is a failure: what is under way
+        // then gets cut, and its record says so.
+        let _ = wait::until(grace, "the last answers", || {
+            Ok(self
+                .workers
+                .iter()
+                .all(JoinHandle::is_finished)
+                .then_some(()))
+        });
         self.finish()
     }
 
