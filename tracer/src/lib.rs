@@ -1,1 +1,3 @@
 //! tracer
+
+pub mod kernel;

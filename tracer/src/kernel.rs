@@ -1,0 +1,12 @@
+//! What the running kernel is and what it says: where its structs keep their
+//! members, its counters, its sockets, its network namespaces. Parsing is pure;
+//! the functions that read the machine are thin and say so.
+
+pub mod btf;
+pub mod counters;
+pub mod netns;
+pub mod offsets;
+pub mod sockets;
+pub mod tick;
+pub mod tracepoints;
+pub mod version;

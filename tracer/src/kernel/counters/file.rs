@@ -1,0 +1,113 @@
+//! The counters of one network namespace, read again and again.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::{Tcp, TcpExt};
+
+/// The files as the calling thread sees them. `thread-self` and not `self`: a
+/// thread that entered another namespace sees that one's counters.
+const SNMP: &str = "/proc/thread-self/net/snmp";
+const NETSTAT: &str = "/proc/thread-self/net/netstat";
+/// Twice what a 6.18 kernel writes.
+const FIRST_BUFFER: usize = 8 * 1024;
+/// No kernel has so many counters: an end to the growth.
+const LARGEST_BUFFER: usize = 1024 * 1024;
+
+/// The counters could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the kernel's TCP counters from {path}: {source}; is /proc mounted?")]
+pub struct CountersError {
+    path: &'static str,
+    source: io::Error,
+}
+
+/// The open counter files of the network namespace that the calling thread was
+/// in when it opened them. They stay with that namespace wherever the thread, or
+/// the thread that reads them, goes.
+///
+/// Nothing is allocated by a reading.
+#[derive(Debug)]
+pub struct CounterFiles {
+    snmp: File,
+    netstat: File,
+    buffer: Vec<u8>,
+}
+
+impl CounterFiles {
+    /// Opens the files of the calling thread's namespace.
+    ///
+    /// # Errors
+    /// When `/proc` is not mounted or not readable.
+    pub fn open() -> Result<Self, CountersError> {
+        let open = |path| File::open(path).map_err(|source| CountersError { path, source });
+        Ok(Self {
+            snmp: open(SNMP)?,
+            netstat: open(NETSTAT)?,
+            buffer: vec![0; FIRST_BUFFER],
+        })
+    }
+
+    /// The `Tcp:` counters now.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn tcp(&mut self) -> Result<Tcp, CountersError> {
+        read(&self.snmp, &mut self.buffer)
+            .map(Tcp::parse)
+            .map_err(|source| CountersError { path: SNMP, source })
+    }
+
+    /// The `TcpExt:` counters now.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn tcp_ext(&mut self) -> Result<TcpExt, CountersError> {
+        read(&self.netstat, &mut self.buffer)
+            .map(TcpExt::parse)
+            .map_err(|source| CountersError {
+                path: NETSTAT,
+                source,
+            })
+    }
+}
+
+/// The whole text. The kernel makes it anew for a read at offset 0, and gives it
+/// in one piece if the buffer holds it (`fs/seq_file.c`: one record each); a
+/// second read would see other counts.
+fn read<'b>(file: &File, buffer: &'b mut Vec<u8>) -> io::Result<&'b str> {
+    loop {
+        let length = file.read_at(buffer, 0)?;
+        if length < buffer.len() {
+            let text = buffer.get(..length).unwrap_or_default();
+            return std::str::from_utf8(text).map_err(io::Error::other);
+        }
+        if buffer.len() >= LARGEST_BUFFER {
+            return Err(io::Error::other("the file does not end"));
+        }
+        buffer.resize(buffer.len() * 2, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_counters_and_they_only_grow() {
+        let mut files = CounterFiles::open().expect("counters");
+        let (first, first_ext) = (files.tcp().expect("tcp"), files.tcp_ext().expect("ext"));
+        let (second, second_ext) = (files.tcp().expect("tcp"), files.tcp_ext().expect("ext"));
+        assert!(first.retrans_segs.is_some() && first_ext.timeouts.is_some());
+        assert!(second.in_segs >= first.in_segs && second_ext.timeouts >= first_ext.timeouts);
+    }
+
+    #[test]
+    fn a_buffer_that_is_too_small_grows() {
+        let mut files = CounterFiles::open().expect("counters");
+        files.buffer = vec![0; 16];
+        assert!(files.tcp_ext().expect("ext").timeouts.is_some());
+        assert!(files.buffer.len() >= 2048);
+    }
+}

@@ -1,0 +1,202 @@
+//! Network namespaces: the one the thread is in, those that exist, and entering
+//! one. Sockets, counters and interfaces are always those of one namespace.
+
+mod entered;
+mod list;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+pub use entered::Entered;
+pub use list::all;
+
+/// Where `ip netns add` keeps the namespaces it names.
+const NAMED: &str = "/run/netns";
+/// `thread-self` and not `self`: namespaces belong to threads.
+const CURRENT: &str = "/proc/thread-self/ns/net";
+
+/// A network namespace, held open: it exists at least as long as this.
+#[derive(Debug)]
+pub struct Netns {
+    file: File,
+    inode: u32,
+    name: Option<String>,
+}
+
+/// Why a namespace could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NetnsError {
+    /// Nothing of that name.
+    #[error(
+        "there is no network namespace named {0:?} ({NAMED}/{0} does not exist): `ip netns list` shows the names; a container's namespace has none, give its path, /proc/PID/ns/net"
+    )]
+    NoSuchName(String),
+    /// No name.
+    #[error(
+        "{0:?} is not the name of a network namespace: give a name from `ip netns list`, or a path such as /proc/PID/ns/net"
+    )]
+    BadName(String),
+    /// The file could not be opened.
+    #[error("cannot open the network namespace {path}: {source}; other users' processes need root")]
+    Open {
+        /// What was opened.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The file is something else.
+    #[error(
+        "{path} is not a network namespace but {found:?}; a file left in {NAMED} after its namespace went is removed by `ip netns delete`"
+    )]
+    Other {
+        /// What was opened.
+        path: PathBuf,
+        /// What the kernel calls it.
+        found: String,
+    },
+    /// The thread could not change over.
+    #[error(
+        "cannot enter the network namespace net:[{inode}]: {errno}; it needs root (CAP_SYS_ADMIN)"
+    )]
+    Enter {
+        /// Its inode.
+        inode: u32,
+        /// Why it failed.
+        errno: nix::errno::Errno,
+    },
+}
+
+impl Netns {
+    /// The one that the calling thread is in.
+    ///
+    /// # Errors
+    /// When `/proc` is not mounted.
+    pub fn current() -> Result<Self, NetnsError> {
+        Self::at(Path::new(CURRENT))
+    }
+
+    /// The one that was asked for: a name as `ip netns` knows it, or anything
+    /// with a slash in it as a path, for example `/proc/PID/ns/net`.
+    ///
+    /// # Errors
+    /// When there is none, when it may not be opened, or when it is no network
+    /// namespace.
+    pub fn open(name_or_path: &str) -> Result<Self, NetnsError> {
+        if name_or_path.contains('/') {
+            return Self::at(Path::new(name_or_path));
+        }
+        if matches!(name_or_path, "" | "." | "..") {
+            return Err(NetnsError::BadName(name_or_path.to_owned()));
+        }
+        match Self::at(&Path::new(NAMED).join(name_or_path)) {
+            Ok(found) => Ok(Self {
+                name: Some(name_or_path.to_owned()),
+                ..found
+            }),
+            Err(NetnsError::Open { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Err(NetnsError::NoSuchName(name_or_path.to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Its inode number: `net:[N]`, and `Tuple::netns` of its sockets.
+    pub const fn inode(&self) -> u32 {
+        self.inode
+    }
+
+    /// Its name, if it was found by one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Moves the calling thread into it until the guard is dropped.
+    ///
+    /// # Errors
+    /// Without `CAP_SYS_ADMIN`, or when `/proc` is not mounted.
+    pub fn enter(&self) -> Result<Entered, NetnsError> {
+        Entered::new(self)
+    }
+
+    fn at(path: &Path) -> Result<Self, NetnsError> {
+        let open = |source| NetnsError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(open)?;
+        // The kernel's name of an open namespace tells its type and its number,
+        // also where it was opened through a bind mount.
+        let link = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
+        let found = fs::read_link(link).map_err(open)?;
+        match found.to_str().and_then(inode_of) {
+            Some(inode) => Ok(Self {
+                file,
+                inode,
+                name: None,
+            }),
+            None => Err(NetnsError::Other {
+                path: path.to_owned(),
+                found: found.to_string_lossy().into_owned(),
+            }),
+        }
+    }
+}
+
+impl AsFd for Netns {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Inode of the network namespace that the calling thread is in.
+///
+/// # Errors
+/// When `/proc` is not mounted.
+pub fn current_inode() -> Result<u32, NetnsError> {
+    Ok(Netns::current()?.inode)
+}
+
+/// The number in `net:[4026531840]`.
+fn inode_of(link: &str) -> Option<u32> {
+    link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_names_a_network_namespace_or_something_else() {
+        assert_eq!(inode_of("net:[4026531840]"), Some(4_026_531_840));
+        for other in [
+            "mnt:[4026531840]",
+            "net:[]",
+            "net:[1",
+            "/run/netns/a",
+            "net:[99999999999]",
+        ] {
+            assert_eq!(inode_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_current_namespace_is_that_of_this_process() {
+        let link = fs::read_link("/proc/self/ns/net").expect("link");
+        let inode = current_inode().expect("current");
+        assert_eq!(link.to_string_lossy(), format!("net:[{inode}]"));
+        let path = format!("/proc/{}/ns/net", std::process::id());
+        assert_eq!(Netns::open(&path).expect("path").inode(), inode);
+    }
+
+    #[test]
+    fn what_is_no_network_namespace_is_refused_with_a_reason() {
+        let told = |name| Netns::open(name).expect_err(name).to_string();
+        assert!(told("/proc/self/ns/mnt").contains("not a network namespace but \"mnt:["));
+        assert!(told("/dev/null").contains("not a network namespace"));
+        assert!(told("no-such-name").contains("`ip netns list`"));
+        assert!(told("/no/such/path").contains("cannot open"));
+        assert!(matches!(Netns::open(".."), Err(NetnsError::BadName(_))));
+    }
+}

@@ -1,0 +1,58 @@
+//! Which network namespaces there are.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use super::{NAMED, Netns, NetnsError, inode_of};
+
+/// The network namespaces that can be found: the calling thread's first, then
+/// those that `ip netns` named, then those that some process is in. Each is there
+/// once.
+///
+/// What is missing: namespaces of processes that may not be looked at (without
+/// root, or with `hidepid`) and those kept by nothing but a socket, a thread or a
+/// bind mount elsewhere.
+///
+/// # Errors
+/// When `/proc` is not mounted.
+pub fn all() -> Result<Vec<Netns>, NetnsError> {
+    let current = Netns::current()?;
+    let mut known = HashSet::from([current.inode()]);
+    let mut list = vec![current];
+    for name in names(NAMED) {
+        // What vanished meanwhile, or is a left-over, is not there.
+        if let Ok(found) = Netns::open(&name) {
+            if known.insert(found.inode()) {
+                list.push(found);
+            } else if let Some(same) = list.iter_mut().find(|n| n.inode() == found.inode()) {
+                same.name.get_or_insert(name);
+            }
+        }
+    }
+    for process in names("/proc") {
+        if !process.bytes().all(|b| b.is_ascii_digit()) {
+            continue;
+        }
+        let path = Path::new("/proc").join(process).join("ns/net");
+        // Reading the link first spares opening what is known, which is most.
+        let inode = fs::read_link(&path)
+            .ok()
+            .and_then(|link| inode_of(link.to_str()?));
+        if inode.is_some_and(|inode| !known.contains(&inode))
+            && let Ok(found) = Netns::at(&path)
+            && known.insert(found.inode())
+        {
+            list.push(found);
+        }
+    }
+    Ok(list)
+}
+
+/// Names of a directory's entries; none if it cannot be read.
+fn names(directory: &str) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}
