@@ -8,7 +8,6 @@ pub mod bench;
 pub mod command;
 pub mod demo;
 pub mod interrupt;
-
 pub mod load;
 pub mod netns;
 pub mod owner;

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -116,6 +116,24 @@ impl Netns {
             // A failed assertion inside is the test's failure.
             Err(panic) => std::panic::resume_unwind(panic),
         })
+    }
+
+    /// Starts a thread that lives inside.
+    ///
+    /// # Errors
+    /// When the namespace cannot be opened; the thread returns an error when
+    /// it cannot enter.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        inside: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<JoinHandle<Result<T>>> {
+        let path = self.path();
+        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(thread::spawn(move || {
+            setns(&file, CloneFlags::CLONE_NEWNET)
+                .with_context(|| format!("cannot enter {}", path.display()))?;
+            Ok(inside())
+        }))
     }
 
     /// Sets a sysctl of this namespace, such as `net.ipv4.tcp_retries2`.
