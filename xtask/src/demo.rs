@@ -23,7 +23,7 @@ use crate::command::{self, Running};
 use crate::load::{Load, Plan, READ, WRITE};
 use crate::netns::{Host, HostSpec, Net};
 use crate::postgres::Pair;
-use crate::{interrupt, repo, setup, wait};
+use crate::{interrupt, netns, repo, setup, wait};
 
 /// As on the hosts of the cluster that the lab stands for.
 const INTERFACE: &str = "ens160";
@@ -36,7 +36,7 @@ const CONNECTIONS: u32 = 4;
 
 /// How long the last requests have for their answers: longer than the
 /// timeouts that a flow may have doubled its way up to by the fault's end.
-const GRACE: Duration = Duration::from_secs(15);
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What can be chosen about the demo.
 #[derive(Debug, Args)]
@@ -67,6 +67,7 @@ pub struct Arguments {
 /// # Errors
 /// When any step fails; what was built is taken down first.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    netns::require_root()?;
     setup::run()?;
     let tracer = repo::build_release()?;
     fs::create_dir_all(&arguments.output)

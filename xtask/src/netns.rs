@@ -39,10 +39,7 @@ impl Netns {
     /// # Errors
     /// Without root, or when this process already has one of that name.
     pub fn new(tag: &str, role: &str) -> Result<Self> {
-        ensure!(
-            nix::unistd::geteuid().is_root(),
-            "network namespaces need root: run this with sudo"
-        );
+        require_root()?;
         let name = owner::name(tag, role);
         command::output(Command::new("ip").args(["netns", "add", &name]))?;
         let netns = Self { name };
@@ -183,6 +180,18 @@ impl Drop for Netns {
             eprintln!("warning: namespace {} is left behind: {error:#}", self.name);
         }
     }
+}
+
+/// Fails unless this is root: to be asked before anything slow.
+///
+/// # Errors
+/// Exactly then.
+pub fn require_root() -> Result<()> {
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "network namespaces need root: put `sudo env PATH=\"$PATH\"` in front of the command"
+    );
+    Ok(())
 }
 
 /// Removes the namespaces of earlier runs whose process has died, and the
