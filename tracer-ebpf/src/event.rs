@@ -20,6 +20,41 @@ pub enum EventKind {
     ResetReceived = 5,
 }
 
+impl EventKind {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Self; 6] = [
+        Self::Retransmit,
+        Self::SynAck,
+        Self::State,
+        Self::BadChecksum,
+        Self::ResetSent,
+        Self::ResetReceived,
+    ];
+
+    /// The name used in the JSON lines of `--events`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Retransmit => "retransmit",
+            Self::SynAck => "synack",
+            Self::State => "state",
+            Self::BadChecksum => "bad_checksum",
+            Self::ResetSent => "reset_sent",
+            Self::ResetReceived => "reset_received",
+        }
+    }
+
+    /// The kind of a discriminant, if it is one.
+    #[must_use]
+    pub const fn from_u32(value: u32) -> Option<Self> {
+        if (value as usize) < Self::ALL.len() {
+            Some(Self::ALL[value as usize])
+        } else {
+            None
+        }
+    }
+}
+
 /// A record of the `EVENTS` ring buffer. Fields that an event has no value for
 /// are 0; [`EventKind`] says which have one.
 #[repr(C)]

@@ -49,6 +49,43 @@ pub struct Totals {
     pub elsewhere: u64,
 }
 
+impl Totals {
+    /// The sum of two, field by field.
+    #[must_use]
+    pub fn plus(self, other: &Self) -> Self {
+        Self {
+            segments: plus(self.segments, &other.segments),
+            failed_segments: plus(self.failed_segments, &other.failed_segments),
+            attempts: plus(self.attempts, &other.attempts),
+            events: self.events + other.events,
+            failed_events: self.failed_events + other.failed_events,
+            bytes: self.bytes + other.bytes,
+            opened: self.opened + other.opened,
+            closed: self.closed + other.closed,
+            resets_sent: self.resets_sent + other.resets_sent,
+            resets_received: self.resets_received + other.resets_received,
+            bad_checksums: self.bad_checksums + other.bad_checksums,
+            selected_opened: self.selected_opened + other.selected_opened,
+            selected_closed: self.selected_closed + other.selected_closed,
+            selected_resets_sent: self.selected_resets_sent + other.selected_resets_sent,
+            selected_resets_received: self.selected_resets_received
+                + other.selected_resets_received,
+            selected_bad_checksums: self.selected_bad_checksums + other.selected_bad_checksums,
+            overflow_segments: plus(self.overflow_segments, &other.overflow_segments),
+            overflow_events: self.overflow_events + other.overflow_events,
+            overflow_bytes: self.overflow_bytes + other.overflow_bytes,
+            elsewhere: self.elsewhere + other.elsewhere,
+        }
+    }
+}
+
+fn plus(mut left: [u64; Kind::COUNT], right: &[u64; Kind::COUNT]) -> [u64; Kind::COUNT] {
+    for (left, right) in left.iter_mut().zip(right) {
+        *left += right;
+    }
+    left
+}
+
 const _: () = assert!(size_of::<Totals>() == 4 * 64 + 16 * 8);
 
 #[cfg(feature = "user")]

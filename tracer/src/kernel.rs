@@ -7,6 +7,7 @@ pub mod counters;
 pub mod netns;
 pub mod offsets;
 pub mod sockets;
+pub mod sockstat;
 pub mod tick;
 pub mod tracepoints;
 pub mod version;

@@ -5,6 +5,7 @@
 //! with the same code as the demo does.
 
 pub mod bench;
+pub mod btf;
 pub mod command;
 pub mod demo;
 pub mod interrupt;

@@ -52,3 +52,6 @@ pub enum BtfError {
     #[error("BTF is damaged: the members of type {0} do not end")]
     Endless(u32),
 }
+
+#[cfg(test)]
+mod tests;

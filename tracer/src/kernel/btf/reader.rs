@@ -71,13 +71,8 @@ impl<'a> Btf<'a> {
     }
 
     /// How many types there are, `void` not counted.
-    pub const fn len(&self) -> u32 {
+    pub const fn type_count(&self) -> u32 {
         self.last
-    }
-
-    /// Whether there is no type but `void`.
-    pub const fn is_empty(&self) -> bool {
-        self.last == 0
     }
 
     /// Number of parameters of a function type that a typedef's pointer leads to,

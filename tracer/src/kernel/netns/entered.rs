@@ -9,20 +9,24 @@ use super::{Netns, NetnsError};
 /// The calling thread is in another namespace; dropping this brings it back. It
 /// cannot be sent to another thread, which would be brought somewhere else.
 ///
-/// The way back needs `CAP_SYS_ADMIN` too: drop this before the capability.
+/// The way back needs `CAP_SYS_ADMIN` too: drop this before the capability. A
+/// thread that is there already needs nothing.
 #[derive(Debug)]
 #[must_use = "the thread returns to its own namespace when this is dropped"]
 pub struct Entered {
-    home: Netns,
+    home: Option<Netns>,
     _this_thread: PhantomData<*const ()>,
 }
 
 impl Entered {
     pub(super) fn new(target: &Netns) -> Result<Self, NetnsError> {
         let home = Netns::current()?;
-        go(target)?;
+        let moves = home.inode() != target.inode();
+        if moves {
+            go(target)?;
+        }
         Ok(Self {
-            home,
+            home: moves.then_some(home),
             _this_thread: PhantomData,
         })
     }
@@ -30,7 +34,7 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        if let Err(error) = go(&self.home) {
+        if let Some(Err(error)) = self.home.as_ref().map(go) {
             log::error!("{error}; what follows is seen from the wrong network namespace");
         }
     }
@@ -95,6 +99,32 @@ mod tests {
             // The files stay with the namespace, in which nothing ever happened.
             assert_eq!(files.tcp().expect("tcp").in_segs, Some(0));
         });
+    }
+
+    #[test]
+    fn a_namespace_is_found_by_the_name_that_ip_gave_it() {
+        let ip = |verb, name: &str| {
+            let status = std::process::Command::new("ip")
+                .args(["netns", verb, name])
+                .status();
+            let status = status.expect("this test runs `ip` (package iproute2)");
+            assert!(
+                status.success(),
+                "this test makes a network namespace: run it as root"
+            );
+        };
+        let name = format!("tracer-test-{}", std::process::id());
+        ip("add", &name);
+        let (found, list) = (Netns::open(&name), all());
+        ip("delete", &name);
+        let found = found.expect("open");
+        assert_eq!(found.name(), Some(name.as_str()));
+        let listed = list.expect("list");
+        let same = listed.iter().find(|n| n.inode() == found.inode());
+        assert_eq!(same.and_then(Netns::name), Some(name.as_str()));
+        let entered = found.enter().expect("enter");
+        assert_eq!(current_inode().expect("inside"), found.inode());
+        drop(entered);
     }
 
     #[test]

@@ -1,0 +1,218 @@
+//! The two ends of a run, at which our counts and the kernel's are read as of
+//! the same moment.
+//!
+//! Both move independently of the reader, and there is no way to read them at
+//! once. But traffic has gaps, even in a storm: two equal pairs of readings with
+//! nothing between them belong to one moment.
+
+use std::time::{Duration, Instant};
+
+use tracer_ebpf::Totals;
+
+use crate::kernel::counters::{CounterFiles, CountersError, Tcp, TcpExt};
+use crate::probe::{Probe, ProbeError, sum};
+
+/// How long nothing must have moved: longer than one retransmit is on its way
+/// from the kernel's counter to the tracepoint, which stands behind the call
+/// that hands the packet to the device.
+const QUIET: Duration = Duration::from_micros(200);
+/// How long to look for a quiet moment.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What both sides counted at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Ours.
+    pub totals: Totals,
+    /// The kernel's.
+    pub tcp: Tcp,
+}
+
+impl Sample {
+    /// What must stand still for the sample to belong to one moment.
+    fn retransmits(&self) -> (u64, Option<u64>) {
+        (sum(&self.totals.segments), self.tcp.retrans_segs)
+    }
+}
+
+/// A sample could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum BoundaryError {
+    /// Our side.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// The kernel's side.
+    #[error(transparent)]
+    Counters(#[from] CountersError),
+}
+
+/// A network namespace whose two counts are compared.
+#[derive(Debug)]
+pub struct Namespace {
+    /// Inode, as in `net:[N]`.
+    pub inode: u32,
+    /// Its name under `/run/netns`, if it has one.
+    pub name: Option<String>,
+    files: CounterFiles,
+    start: Option<Start>,
+}
+
+/// The kernel's counters when counting began.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    retrans_segs: Option<u64>,
+    in_csum_errors: Option<u64>,
+    tcp_ext: TcpExt,
+}
+
+/// What the kernel counted between the two ends.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KernelCounts {
+    /// `Tcp: RetransSegs`.
+    pub retrans_segs: Option<u64>,
+    /// `Tcp: InCsumErrors`.
+    pub in_csum_errors: Option<u64>,
+    /// The `TcpExt:` counters.
+    pub tcp_ext: TcpExt,
+}
+
+impl Namespace {
+    /// A namespace whose counter files were opened inside of it.
+    #[must_use]
+    pub fn new(inode: u32, name: Option<String>, files: CounterFiles) -> Self {
+        Self {
+            inode,
+            name,
+            files,
+            start: None,
+        }
+    }
+
+    /// Takes one pair of readings.
+    fn sample(&mut self, probe: &Probe) -> Result<Sample, BoundaryError> {
+        Ok(Sample {
+            totals: probe.totals(self.inode)?,
+            tcp: self.files.tcp()?,
+        })
+    }
+
+    /// Marks the start of the comparison, just after counting began: what we have
+    /// counted by now, the kernel had not yet counted then.
+    ///
+    /// # Errors
+    /// If either side cannot be read.
+    pub fn begin(&mut self, probe: &Probe) -> Result<(), BoundaryError> {
+        let (sample, _) = settle(QUIET, PATIENCE, || self.sample(probe), Sample::retransmits)?;
+        let before = |now: Option<u64>, counted: u64| now.map(|now| now.wrapping_sub(counted));
+        self.start = Some(Start {
+            retrans_segs: before(sample.tcp.retrans_segs, sum(&sample.totals.segments)),
+            in_csum_errors: before(sample.tcp.in_csum_errors, sample.totals.bad_checksums),
+            tcp_ext: self.files.tcp_ext()?,
+        });
+        Ok(())
+    }
+
+    /// A quiet moment: what both sides counted, and whether it was one.
+    ///
+    /// # Errors
+    /// If either side cannot be read.
+    pub fn settle(&mut self, probe: &Probe) -> Result<(Sample, bool), BoundaryError> {
+        settle(QUIET, PATIENCE, || self.sample(probe), Sample::retransmits)
+    }
+
+    /// Whether nothing was retransmitted since a sample.
+    ///
+    /// # Errors
+    /// If either side cannot be read.
+    pub fn still(&mut self, probe: &Probe, since: &Sample) -> Result<bool, BoundaryError> {
+        Ok(self.sample(probe)?.retransmits() == since.retransmits())
+    }
+
+    /// What the kernel counted from the start to a sample; nothing is known of a
+    /// namespace whose start was not marked.
+    ///
+    /// # Errors
+    /// If the counters cannot be read.
+    pub fn kernel_counts(&mut self, end: &Sample) -> Result<KernelCounts, BoundaryError> {
+        let Some(start) = self.start else {
+            return Ok(KernelCounts::default());
+        };
+        let grown = |now: Option<u64>, before: Option<u64>| Some(now?.wrapping_sub(before?));
+        Ok(KernelCounts {
+            retrans_segs: grown(end.tcp.retrans_segs, start.retrans_segs),
+            in_csum_errors: grown(end.tcp.in_csum_errors, start.in_csum_errors),
+            tcp_ext: self.files.tcp_ext()?.since(&start.tcp_ext),
+        })
+    }
+}
+
+/// Reads until what `moving` picks of two readings at least `quiet` apart is the
+/// same; after `patience` gives the last one and `false`.
+fn settle<S, K: PartialEq, E>(
+    quiet: Duration,
+    patience: Duration,
+    mut read: impl FnMut() -> Result<S, E>,
+    moving: impl Fn(&S) -> K,
+) -> Result<(S, bool), E> {
+    let begun = Instant::now();
+    let mut since = begun;
+    let mut last = read()?;
+    loop {
+        let next = read()?;
+        let now = Instant::now();
+        if moving(&next) != moving(&last) {
+            since = now;
+        } else if now - since >= quiet {
+            return Ok((next, true));
+        }
+        last = next;
+        if now - begun >= patience {
+            return Ok((last, false));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn run(values: &[u64]) -> (u64, bool, usize) {
+        let mut index = 0;
+        let result: Result<_, Infallible> = settle(
+            Duration::ZERO,
+            Duration::from_secs(10),
+            || {
+                let value = values[index.min(values.len() - 1)];
+                index += 1;
+                Ok(value)
+            },
+            |value| *value,
+        );
+        let Ok((value, quiet)) = result;
+        (value, quiet, index)
+    }
+
+    #[test]
+    fn two_equal_readings_are_a_moment() {
+        assert_eq!(run(&[7, 7]), (7, true, 2));
+        assert_eq!(run(&[1, 2, 3, 3]), (3, true, 4));
+    }
+
+    #[test]
+    fn patience_ends() {
+        let mut value = 0;
+        let result: Result<_, Infallible> = settle(
+            Duration::ZERO,
+            Duration::from_millis(5),
+            || {
+                value += 1;
+                Ok(value)
+            },
+            |value| *value,
+        );
+        let Ok((_, quiet)) = result;
+        assert!(!quiet);
+    }
+}

@@ -1,0 +1,79 @@
+//! What was typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Shows what a slow PostgreSQL commit waited for: TCP retransmits per flow,
+/// counted in the kernel.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Count the retransmits of every flow to a peer, live, until Ctrl-C
+    Run(Box<RunArguments>),
+}
+
+/// The arguments of `tracer run`.
+#[derive(Debug, Args, Clone)]
+pub struct RunArguments {
+    /// Peer to watch: an address or a CIDR, IPv4 or IPv6; may be repeated
+    #[arg(long, value_name = "ADDRESS|CIDR", required_unless_present = "all")]
+    pub peer: Vec<String>,
+
+    /// Keep only flows with this port at either end; may be repeated
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Vec<u16>,
+
+    /// Watch every peer
+    #[arg(long, conflicts_with = "peer")]
+    pub all: bool,
+
+    /// Network namespace: a name under /run/netns, a path, or `all` [default: the caller's]
+    #[arg(long, value_name = "NAME|PATH|all")]
+    pub netns: Option<String>,
+
+    /// Stop after this long (`90s`, `5m`, plain seconds) [default: at Ctrl-C]
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
+
+    /// How often to look and to show
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub interval: String,
+
+    /// Write the report to this file (`-` for standard output)
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Write every event to this file, one JSON line each
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+
+    /// Create this file once everything is counted from here on
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+
+    /// How many flows can be told apart; what is beyond is counted together
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub max_flows: u32,
+
+    /// Measure the time that the kernel programs take (costs some 50 ns an event)
+    #[arg(long)]
+    pub bpf_stats: bool,
+
+    /// Show nothing but warnings and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// Show what the kernel programs log; twice for more
+    #[arg(long, short, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+}

@@ -1,0 +1,72 @@
+//! Two clocks: the kernel's events carry `CLOCK_MONOTONIC`, people read UTC.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nix::time::{ClockId, clock_gettime};
+
+/// One moment on both clocks, by which all others are converted.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// `CLOCK_MONOTONIC`, ns.
+    pub monotonic_ns: u64,
+    /// The same moment.
+    pub realtime: Timestamp,
+}
+
+impl Clock {
+    /// Reads both clocks, the one between two readings of the other.
+    #[must_use]
+    pub fn read() -> Self {
+        let before = now_ns();
+        let realtime = Timestamp::now();
+        let after = now_ns();
+        Self {
+            monotonic_ns: before + (after - before) / 2,
+            realtime,
+        }
+    }
+
+    /// A moment in UTC, to the microsecond.
+    #[must_use]
+    pub fn utc(&self, monotonic_ns: u64) -> String {
+        let realtime = if monotonic_ns >= self.monotonic_ns {
+            self.realtime
+                .checked_add(Duration::from_nanos(monotonic_ns - self.monotonic_ns))
+        } else {
+            self.realtime
+                .checked_sub(Duration::from_nanos(self.monotonic_ns - monotonic_ns))
+        };
+        format!("{:.6}", realtime.unwrap_or(self.realtime))
+    }
+}
+
+/// `CLOCK_MONOTONIC`, ns: the clock of `bpf_ktime_get_ns`.
+#[must_use]
+pub fn now_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map(|time| {
+            Duration::from(time)
+                .as_nanos()
+                .try_into()
+                .unwrap_or(u64::MAX)
+        })
+        // The kernel knows this clock, so the call cannot fail.
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_before_and_after_are_converted() {
+        let clock = Clock {
+            monotonic_ns: 10_000_000_000,
+            realtime: "2026-01-02T03:04:05Z".parse().unwrap(),
+        };
+        assert_eq!(clock.utc(10_000_000_000), "2026-01-02T03:04:05.000000Z");
+        assert_eq!(clock.utc(11_500_001_000), "2026-01-02T03:04:06.500001Z");
+        assert_eq!(clock.utc(9_999_999_000), "2026-01-02T03:04:04.999999Z");
+    }
+}

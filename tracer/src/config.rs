@@ -1,0 +1,350 @@
+//! What was typed, validated: the meaning of a command line.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tracer_ebpf::MAX_PORTS;
+
+use crate::cli::RunArguments;
+
+/// The least that an interval may be: a look at thousands of flows and a
+/// redrawn screen must fit in.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What `tracer run` is to do.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Which flows to keep.
+    pub filter: Filter,
+    /// Which network namespaces to trace.
+    pub netns: Namespaces,
+    /// When to stop by itself.
+    pub duration: Option<Duration>,
+    /// Time between two looks.
+    pub interval: Duration,
+    /// Where the report goes.
+    pub json: Option<PathBuf>,
+    /// Where the events go.
+    pub events: Option<PathBuf>,
+    /// Created when everything is counted.
+    pub ready_file: Option<PathBuf>,
+    /// Slots of the flow table.
+    pub max_flows: u32,
+    /// Whether the kernel measures the run time of the programs.
+    pub bpf_stats: bool,
+    /// How much to show.
+    pub verbosity: Verbosity,
+}
+
+/// Which flows to keep; the totals always hold all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Peers, empty for all.
+    pub peers: Vec<IpNet>,
+    /// Ports of either end, empty for all.
+    pub ports: Vec<u16>,
+}
+
+/// Which network namespaces to trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Namespaces {
+    /// The one that the caller is in.
+    Current,
+    /// One by its name under `/run/netns` or its path.
+    Named(String),
+    /// Every one on this host.
+    All,
+}
+
+/// How much to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// The live view and the summary.
+    Normal,
+    /// And what the kernel programs log, at `info`, then at `debug`.
+    Verbose(u8),
+}
+
+/// A command line that cannot be meant.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A peer is neither an address nor a CIDR.
+    #[error(
+        "--peer `{0}` is neither an IP address nor a CIDR; try `--peer 10.0.10.2` or `--peer 10.0.10.0/24`"
+    )]
+    Peer(String),
+    /// A CIDR has bits set beyond its prefix: probably a typing error.
+    #[error(
+        "--peer `{given}` has bits beyond its prefix; did you mean `{network}`, or `{address}` alone?"
+    )]
+    HostBits {
+        /// What was typed.
+        given: String,
+        /// The network it is in.
+        network: IpNet,
+        /// The address in it.
+        address: IpAddr,
+    },
+    /// A time cannot be understood.
+    #[error("--{option} `{given}` is no length of time; try `90s`, `5m` or `1h30m`")]
+    Time {
+        /// The option.
+        option: &'static str,
+        /// What was typed.
+        given: String,
+    },
+    /// A time is out of range.
+    #[error("--{option} `{given}` is too short: at least {least:?}")]
+    TooShort {
+        /// The option.
+        option: &'static str,
+        /// What was typed.
+        given: String,
+        /// The bound.
+        least: Duration,
+    },
+    /// More ports than the kernel programs compare.
+    #[error("--port was given {0} times; at most {MAX_PORTS} ports can be filtered")]
+    Ports(usize),
+}
+
+impl Config {
+    /// Validates a command line.
+    ///
+    /// # Errors
+    /// The first thing that makes no sense, in words for the user.
+    pub fn from_arguments(arguments: &RunArguments) -> Result<Self, ConfigError> {
+        let filter = Filter {
+            peers: arguments
+                .peer
+                .iter()
+                .map(|text| parse_peer(text))
+                .collect::<Result<_, _>>()?,
+            ports: parse_ports(&arguments.port)?,
+        };
+        let interval = parse_time("interval", &arguments.interval)?;
+        if interval < MIN_INTERVAL {
+            return Err(ConfigError::TooShort {
+                option: "interval",
+                given: arguments.interval.clone(),
+                least: MIN_INTERVAL,
+            });
+        }
+        let duration = arguments
+            .duration
+            .as_deref()
+            .map(|text| parse_time("duration", text))
+            .transpose()?;
+        Ok(Self {
+            filter,
+            netns: match arguments.netns.as_deref() {
+                None => Namespaces::Current,
+                Some("all") => Namespaces::All,
+                Some(name) => Namespaces::Named(name.to_owned()),
+            },
+            duration,
+            interval,
+            json: arguments.json.clone(),
+            events: arguments.events.clone(),
+            ready_file: arguments.ready_file.clone(),
+            max_flows: arguments.max_flows,
+            bpf_stats: arguments.bpf_stats,
+            verbosity: match (arguments.quiet, arguments.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (false, 0) => Verbosity::Normal,
+                (false, level) => Verbosity::Verbose(level),
+            },
+        })
+    }
+}
+
+impl Filter {
+    /// Whether a flow is kept: the same rule as in the kernel programs, for what
+    /// userspace learns by itself.
+    #[must_use]
+    pub fn keeps(&self, tuple: &tracer_ebpf::Tuple) -> bool {
+        let remote = canonical(Ipv6Addr::from(tuple.remote));
+        let peer = self.peers.is_empty() || self.peers.iter().any(|net| net.contains(&remote));
+        let port = self.ports.is_empty()
+            || self
+                .ports
+                .iter()
+                .any(|port| *port == tuple.local_port || *port == tuple.remote_port);
+        peer && port
+    }
+}
+
+/// An address as people write it: `::ffff:a.b.c.d` is IPv4.
+#[must_use]
+pub fn canonical(address: Ipv6Addr) -> IpAddr {
+    IpAddr::V6(address).to_canonical()
+}
+
+/// A prefix as the kernel programs know it: 16 bytes and a length of at most 128.
+#[must_use]
+pub fn prefix(net: &IpNet) -> ([u8; 16], u32) {
+    match net {
+        IpNet::V4(net) => (
+            net.network().to_ipv6_mapped().octets(),
+            96 + u32::from(net.prefix_len()),
+        ),
+        IpNet::V6(net) => (net.network().octets(), u32::from(net.prefix_len())),
+    }
+}
+
+/// Parses an address or a CIDR; IPv4-mapped addresses are IPv4.
+///
+/// # Errors
+/// If it is neither, or a CIDR with bits beyond its prefix.
+pub fn parse_peer(text: &str) -> Result<IpNet, ConfigError> {
+    let wrong = || ConfigError::Peer(text.to_owned());
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address.to_canonical()));
+    }
+    let net: IpNet = text.parse().map_err(|_| wrong())?;
+    if net.addr() != net.network() {
+        return Err(ConfigError::HostBits {
+            given: text.to_owned(),
+            network: net.trunc(),
+            address: net.addr(),
+        });
+    }
+    match net {
+        IpNet::V6(mapped) if mapped.prefix_len() >= 96 => match mapped.addr().to_ipv4_mapped() {
+            Some(address) => {
+                Ok(IpNet::new(address.into(), mapped.prefix_len() - 96).map_err(|_| wrong())?)
+            }
+            None => Ok(net),
+        },
+        _ => Ok(net),
+    }
+}
+
+fn parse_ports(ports: &[u16]) -> Result<Vec<u16>, ConfigError> {
+    let mut ports = ports.to_vec();
+    ports.sort_unstable();
+    ports.dedup();
+    if ports.len() > MAX_PORTS {
+        return Err(ConfigError::Ports(ports.len()));
+    }
+    Ok(ports)
+}
+
+/// Parses `90s`, `1h30m`, `250ms`, or plain seconds; more than nothing.
+///
+/// # Errors
+/// If it is no length of time or not positive.
+pub fn parse_time(option: &'static str, text: &str) -> Result<Duration, ConfigError> {
+    let wrong = || ConfigError::Time {
+        option,
+        given: text.to_owned(),
+    };
+    let parsed = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?,
+        Err(_) => {
+            let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+            signed.try_into().map_err(|_| wrong())?
+        }
+    };
+    if parsed.is_zero() {
+        return Err(wrong());
+    }
+    Ok(parsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_addresses_and_prefixes_of_both_families() {
+        assert_eq!(parse_peer("10.0.10.2").unwrap().to_string(), "10.0.10.2/32");
+        assert_eq!(
+            parse_peer("10.0.10.0/24").unwrap().to_string(),
+            "10.0.10.0/24"
+        );
+        assert_eq!(
+            parse_peer("fd00:10::2").unwrap().to_string(),
+            "fd00:10::2/128"
+        );
+        assert_eq!(
+            parse_peer("::ffff:10.0.10.2").unwrap().to_string(),
+            "10.0.10.2/32"
+        );
+        assert_eq!(
+            parse_peer("::ffff:10.0.10.0/120").unwrap().to_string(),
+            "10.0.10.0/24"
+        );
+        assert_eq!(parse_peer("::/0").unwrap().to_string(), "::/0");
+    }
+
+    #[test]
+    fn a_peer_that_makes_no_sense_is_named_with_a_remedy() {
+        for wrong in [
+            "",
+            "db1",
+            "10.0.10",
+            "10.0.10.2/33",
+            "10.0.10.2:5432",
+            "fd00::/129",
+        ] {
+            let message = parse_peer(wrong).unwrap_err().to_string();
+            assert!(message.contains(&format!("`{wrong}`")), "{message}");
+        }
+        let message = parse_peer("10.0.10.2/24").unwrap_err().to_string();
+        assert!(
+            message.contains("10.0.10.0/24") && message.contains("`10.0.10.2` alone"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn prefixes_place_ipv4_under_the_mapped_range() {
+        let (address, length) = prefix(&"10.0.10.0/24".parse().unwrap());
+        assert_eq!(length, 120);
+        assert_eq!(
+            address,
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 10, 0]
+        );
+    }
+
+    #[test]
+    fn times_have_units_or_are_seconds() {
+        let time = |text| parse_time("duration", text);
+        assert_eq!(time("90s").unwrap(), Duration::from_secs(90));
+        assert_eq!(time("1m30s").unwrap(), Duration::from_secs(90));
+        assert_eq!(time("1.5").unwrap(), Duration::from_millis(1500));
+        assert_eq!(time("250ms").unwrap(), Duration::from_millis(250));
+        for wrong in ["", "0", "0s", "-5s", "soon", "NaN", "inf", "1e400"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_filter_is_the_kernels() {
+        let filter = Filter {
+            peers: vec!["10.0.10.0/24".parse().unwrap()],
+            ports: vec![5432],
+        };
+        let mut tuple = tracer_ebpf::Tuple {
+            remote: "10.0.10.2"
+                .parse::<std::net::Ipv4Addr>()
+                .unwrap()
+                .to_ipv6_mapped()
+                .octets(),
+            remote_port: 5432,
+            ..Default::default()
+        };
+        assert!(filter.keeps(&tuple));
+        tuple.remote_port = 22;
+        assert!(!filter.keeps(&tuple));
+        tuple.local_port = 5432;
+        assert!(filter.keeps(&tuple));
+        tuple.remote[14] = 11;
+        assert!(!filter.keeps(&tuple));
+    }
+}

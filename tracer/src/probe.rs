@@ -1,0 +1,375 @@
+//! Loading and attaching the kernel programs: the whole policy of what is
+//! required and what may be missing is in [`HOOKS`] and [`Probe::attach`].
+
+mod loader;
+mod slots;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf};
+use aya::programs::{ProgramError, RawTracePoint};
+use aya::{Ebpf, EbpfError};
+use serde::Serialize;
+use tracer_ebpf::{Baseline, Control, Flow, Gap, Kind, Socket, Totals, Tuple};
+
+pub use loader::Options;
+use slots::Slots;
+
+/// One kernel program and the tracepoint it hangs on.
+struct Hook {
+    /// Name of both.
+    name: &'static str,
+    /// What is lost without it; `None` if nothing works without it.
+    consequence: Option<&'static str>,
+}
+
+/// All hooks, in the order they are attached: the counting one last, so that by
+/// then births and deaths of sockets are followed.
+const HOOKS: [Hook; 6] = [
+    Hook {
+        name: "inet_sock_set_state",
+        consequence: None,
+    },
+    Hook {
+        name: "tcp_retransmit_synack",
+        consequence: Some("retransmitted SYN-ACKs are not counted"),
+    },
+    Hook {
+        name: "tcp_bad_csum",
+        consequence: Some("segments received with a wrong checksum are not counted"),
+    },
+    Hook {
+        name: "tcp_send_reset",
+        consequence: Some("resets sent are not counted"),
+    },
+    Hook {
+        name: "tcp_receive_reset",
+        consequence: Some("resets received are not counted"),
+    },
+    Hook {
+        name: "tcp_retransmit_skb",
+        consequence: None,
+    },
+];
+
+/// What became of one hook.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct HookStatus {
+    /// The tracepoint.
+    pub name: &'static str,
+    /// Whether its program runs.
+    pub attached: bool,
+    /// What is lost, if it does not run.
+    pub consequence: Option<&'static str>,
+    /// Why it does not run.
+    pub reason: Option<String>,
+}
+
+/// Why the kernel side could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The object was refused.
+    #[error("the kernel programs cannot be set up: {0}")]
+    Load(#[from] EbpfError),
+    /// A program that nothing works without was refused.
+    #[error("the program for the tracepoint {name} was refused: {source}")]
+    Program {
+        /// The tracepoint.
+        name: &'static str,
+        /// What the kernel said.
+        source: ProgramError,
+    },
+    /// A map could not be used.
+    #[error("map {name} of the kernel programs: {source}")]
+    Map {
+        /// The map.
+        name: &'static str,
+        /// What went wrong.
+        source: MapError,
+    },
+    /// The object lacks something that this file asks for by name.
+    #[error("the kernel programs have no {0}: program and tool do not match")]
+    Absent(&'static str),
+    /// The flow table cannot be shared.
+    #[error("the flow table cannot be mapped into memory: {0}")]
+    Share(std::io::Error),
+    /// The statistics cannot be turned on.
+    #[error("the kernel does not measure the run time of programs: {0}")]
+    Statistics(std::io::Error),
+}
+
+/// The running kernel programs and their maps.
+pub struct Probe {
+    // Dropping it detaches the programs.
+    ebpf: Ebpf,
+    control: Array<MapData, u32>,
+    baselines: HashMap<MapData, Tuple, Baseline>,
+    sockets: HashMap<MapData, u64, Socket>,
+    totals: PerCpuHashMap<MapData, u32, Totals>,
+    gaps: PerCpuArray<MapData, u64>,
+    slots: Slots,
+    _statistics: Option<OwnedFd>,
+}
+
+/// What had to be given up, by [`Gap`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gaps(pub [u64; Gap::COUNT]);
+
+impl Gaps {
+    /// How often one thing had to be given up.
+    #[must_use]
+    pub fn count(&self, gap: Gap) -> u64 {
+        self.0[gap as usize]
+    }
+}
+
+/// What the kernel says of the programs' runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// How often they ran; 0 unless it is measured.
+    pub runs: u64,
+    /// How long, ns in all; likewise.
+    pub ns: u64,
+    /// Hits that the kernel did not hand to a program because that program was
+    /// running on the CPU already (since Linux 5.12; 0 before). What such a hit
+    /// of a socket counted is found at the socket's next hit or at its end.
+    pub missed: u64,
+}
+
+impl Probe {
+    /// Creates the maps and loads every program, attached to nothing yet.
+    ///
+    /// # Errors
+    /// If the kernel refuses the maps.
+    pub fn load(options: &Options) -> Result<Self, ProbeError> {
+        let mut ebpf = loader::load(options)?;
+        let slots = Slots::new(&mut ebpf, options.max_flows)?;
+        let statistics = match options.measure_run_time {
+            true => Some(
+                aya::sys::enable_stats(aya::sys::Stats::RunTime)
+                    .map_err(|error| ProbeError::Statistics(error.io_error))?,
+            ),
+            false => None,
+        };
+        Ok(Self {
+            control: take(&mut ebpf, "CONTROL")?,
+            baselines: take(&mut ebpf, "BASELINES")?,
+            sockets: take(&mut ebpf, "SOCKETS")?,
+            totals: take(&mut ebpf, "TOTALS")?,
+            gaps: take(&mut ebpf, "GAPS")?,
+            slots,
+            ebpf,
+            _statistics: statistics,
+        })
+    }
+
+    /// Attaches every program. From here on sockets are learnt; nothing is
+    /// counted before [`Self::start_counting`].
+    ///
+    /// # Errors
+    /// If a program is refused that nothing works without.
+    pub fn attach(&mut self) -> Result<Vec<HookStatus>, ProbeError> {
+        let mut statuses = Vec::with_capacity(HOOKS.len());
+        for hook in &HOOKS {
+            let outcome = self.attach_one(hook.name)?;
+            match (outcome, hook.consequence) {
+                (Ok(()), _) => {
+                    statuses.push(HookStatus {
+                        name: hook.name,
+                        attached: true,
+                        consequence: None,
+                        reason: None,
+                    });
+                }
+                (Err(source), None) => {
+                    return Err(ProbeError::Program {
+                        name: hook.name,
+                        source,
+                    });
+                }
+                (Err(error), consequence) => statuses.push(HookStatus {
+                    name: hook.name,
+                    attached: false,
+                    consequence,
+                    reason: Some(reason(&error)),
+                }),
+            }
+        }
+        Ok(statuses)
+    }
+
+    /// The outer error is ours, the inner one the kernel's.
+    fn attach_one(&mut self, name: &'static str) -> Result<Result<(), ProgramError>, ProbeError> {
+        let program: &mut RawTracePoint = match self.ebpf.program_mut(name).map(TryInto::try_into) {
+            Some(Ok(program)) => program,
+            _ => return Err(ProbeError::Absent(name)),
+        };
+        Ok(program
+            .load()
+            .and_then(|()| program.attach(name))
+            .map(|_| ()))
+    }
+
+    /// Says what sockets had already retransmitted. A socket that was hit since
+    /// the programs were attached is known better to them.
+    ///
+    /// # Errors
+    /// If the map is full or gone.
+    pub fn set_baselines(
+        &mut self,
+        past: impl Iterator<Item = (Tuple, Baseline)>,
+    ) -> Result<(), ProbeError> {
+        for (tuple, baseline) in past {
+            self.baselines
+                .insert(tuple, baseline, 0)
+                .map_err(map_error("BASELINES"))?;
+        }
+        Ok(())
+    }
+
+    /// Counts everything from here on.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn start_counting(&mut self) -> Result<(), ProbeError> {
+        self.control
+            .set(0, Control::Counting as u32, 0)
+            .map_err(map_error("CONTROL"))
+    }
+
+    /// The sums of one namespace; zero if nothing ever happened there.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn totals(&self, netns: u32) -> Result<Totals, ProbeError> {
+        match self.totals.get(&netns, 0) {
+            Ok(per_cpu) => Ok(per_cpu
+                .iter()
+                .fold(Totals::default(), |sum, cpu| sum.plus(cpu))),
+            Err(MapError::KeyNotFound) => Ok(Totals::default()),
+            Err(source) => Err(map_error("TOTALS")(source)),
+        }
+    }
+
+    /// Every namespace in which something happened.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn namespaces(&self) -> Result<Vec<u32>, ProbeError> {
+        self.totals
+            .keys()
+            .collect::<Result<_, _>>()
+            .map_err(map_error("TOTALS"))
+    }
+
+    /// A copy of every slot in use. No system call.
+    #[must_use]
+    pub fn flows(&self) -> Vec<Flow> {
+        self.slots.used()
+    }
+
+    /// What the programs remember of sockets that are not closed.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn sockets(&self) -> Result<Vec<Socket>, ProbeError> {
+        self.sockets
+            .iter()
+            .map(|entry| entry.map(|(_, socket)| socket))
+            .collect::<Result<_, _>>()
+            .map_err(map_error("SOCKETS"))
+    }
+
+    /// What is still to be subtracted from sockets that were not seen since.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn baselines(&self) -> Result<Vec<(Tuple, Baseline)>, ProbeError> {
+        self.baselines
+            .iter()
+            .collect::<Result<_, _>>()
+            .map_err(map_error("BASELINES"))
+    }
+
+    /// What had to be given up so far.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn gaps(&self) -> Result<Gaps, ProbeError> {
+        let mut gaps = Gaps::default();
+        for (index, sum) in (0u32..).zip(&mut gaps.0) {
+            let per_cpu = self.gaps.get(&index, 0).map_err(map_error("GAPS"))?;
+            *sum = per_cpu.iter().sum();
+        }
+        Ok(gaps)
+    }
+
+    /// The ring buffer, once.
+    ///
+    /// # Errors
+    /// If it was already taken.
+    pub fn take_events(&mut self) -> Result<RingBuf<MapData>, ProbeError> {
+        take(&mut self.ebpf, "EVENTS")
+    }
+
+    /// The programs' own log.
+    ///
+    /// # Errors
+    /// If the log cannot be opened.
+    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
+        aya_log::EbpfLogger::init(&mut self.ebpf)
+    }
+
+    /// What the kernel says of the programs' runs so far.
+    ///
+    /// # Errors
+    /// If the kernel does not answer.
+    pub fn effort(&self) -> std::io::Result<Effort> {
+        let mut sum = Effort::default();
+        for (_, program) in self.ebpf.programs() {
+            // A program that was refused has no descriptor and never ran.
+            if let Ok(fd) = program.fd() {
+                let one = loader::effort(fd.as_fd())?;
+                sum.runs += one.runs;
+                sum.ns += one.ns;
+                sum.missed += one.missed;
+            }
+        }
+        Ok(sum)
+    }
+}
+
+/// Segments of a flow or of a namespace: what its kinds add up to.
+#[must_use]
+pub fn sum(by_kind: &[u64; Kind::COUNT]) -> u64 {
+    by_kind.iter().sum()
+}
+
+fn map_error(name: &'static str) -> impl FnOnce(MapError) -> ProbeError {
+    move |source| ProbeError::Map { name, source }
+}
+
+fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<M, ProbeError> {
+    let map = ebpf.take_map(name).ok_or(ProbeError::Absent(name))?;
+    map.try_into().map_err(map_error(name))
+}
+
+/// What a refusal means, without the verifier's log.
+fn reason(error: &ProgramError) -> String {
+    let text = match error {
+        ProgramError::SyscallError(error)
+            if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
+        {
+            "this kernel has no such tracepoint".to_owned()
+        }
+        ProgramError::SyscallError(error) => error.to_string(),
+        ProgramError::LoadError { io_error, .. } => {
+            format!("the verifier refused the program: {io_error}")
+        }
+        other => other.to_string(),
+    };
+    text.lines().next().unwrap_or_default().to_owned()
+}

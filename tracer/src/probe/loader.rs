@@ -1,0 +1,139 @@
+//! Handing the object to the kernel with this kernel's offsets in it.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::{Ebpf, EbpfLoader};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tracer_ebpf::{Offsets, Settings};
+
+use super::{Effort, ProbeError, map_error};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
+
+/// What the kernel programs are told before they are loaded.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where this kernel keeps its fields.
+    pub offsets: Offsets,
+    /// What to trace.
+    pub settings: Settings,
+    /// Prefixes of the peers to keep, see [`crate::config::prefix`].
+    pub peers: Vec<([u8; 16], u32)>,
+    /// Slots of the flow table.
+    pub max_flows: u32,
+    /// TCP sockets on this host: how many may have to be remembered.
+    pub sockets: u32,
+    /// Bytes of the ring buffer for events, a power of two of at least a page.
+    pub event_bytes: u32,
+    /// What the programs may log: 0 nothing, 3 info, 4 debug.
+    pub log_level: u8,
+    /// Whether the kernel is to measure the programs' run time.
+    pub measure_run_time: bool,
+}
+
+/// Room for sockets that are opened while tracing runs.
+const SPARE_SOCKETS: u32 = 16_384;
+/// More than any host has; 64 bytes and a key each.
+const MOST_SOCKETS: u32 = 4_194_304;
+
+pub(super) fn load(options: &Options) -> Result<Ebpf, ProbeError> {
+    let sockets = options
+        .sockets
+        .saturating_mul(2)
+        .saturating_add(SPARE_SOCKETS)
+        .min(MOST_SOCKETS);
+    let baselines = options.sockets.saturating_mul(2).clamp(256, MOST_SOCKETS);
+    let mut loader = without_kernel_btf();
+    let mut ebpf = loader
+        .btf(None)
+        .override_global("OFFSETS", &options.offsets, true)
+        .override_global("SETTINGS", &options.settings, true)
+        .override_global(aya_log::LEVEL, &options.log_level, true)
+        .map_max_entries("SOCKETS", sockets)
+        .map_max_entries("BASELINES", baselines)
+        .map_max_entries("FLOWS", options.max_flows)
+        .map_max_entries("FREE_SLOTS", options.max_flows)
+        .map_max_entries("EVENTS", options.event_bytes)
+        .map_max_entries(
+            "PEERS",
+            u32::try_from(options.peers.len().max(1)).unwrap_or(u32::MAX),
+        )
+        .load(OBJECT)?;
+    let map = ebpf.map_mut("PEERS").ok_or(ProbeError::Absent("PEERS"))?;
+    let mut peers: LpmTrie<_, [u8; 16], u32> = map.try_into().map_err(map_error("PEERS"))?;
+    for (address, length) in &options.peers {
+        peers
+            .insert(&Key::new(*length, *address), 1, 0)
+            .map_err(map_error("PEERS"))?;
+    }
+    Ok(ebpf)
+}
+
+/// A loader that has not read the kernel's BTF.
+///
+/// aya's constructor reads and parses all of it (16 ms and 17 MB for a
+/// distribution's kernel) before it can be told not to, and none of our programs
+/// need it. While no file can be opened, it goes without, as it does on a kernel
+/// that has no BTF.
+fn without_kernel_btf() -> EbpfLoader<'static> {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return EbpfLoader::new();
+    };
+    let lowered = setrlimit(Resource::RLIMIT_NOFILE, 0, hard).is_ok();
+    let loader = EbpfLoader::new();
+    if lowered && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, soft, hard) {
+        log::warn!("the limit on open files could not be raised again to {soft}: {error}");
+    }
+    loader
+}
+
+/// `bpf_prog_info` up to its run-time counters, see
+/// [`uapi/linux/bpf.h`](https://github.com/torvalds/linux/blob/v5.10/include/uapi/linux/bpf.h#L4396).
+#[repr(C)]
+#[derive(Default)]
+struct ProgramInfo {
+    before: [u64; 24],
+    run_time_ns: u64,
+    run_count: u64,
+    recursion_misses: u64,
+}
+
+/// `union bpf_attr` of `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+struct InfoByFd {
+    fd: u32,
+    length: u32,
+    info: u64,
+}
+
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+
+/// What the kernel spent on one program: aya reads the structure but does not
+/// show these fields.
+pub(super) fn effort(program: BorrowedFd<'_>) -> std::io::Result<Effort> {
+    let mut info = ProgramInfo::default();
+    let attributes = InfoByFd {
+        fd: u32::try_from(program.as_raw_fd()).unwrap_or(u32::MAX),
+        length: u32::try_from(size_of::<ProgramInfo>()).unwrap_or(0),
+        info: (&raw mut info) as u64,
+    };
+    // SAFETY: the kernel writes at most `length` bytes to `info`, which is that
+    // large and lives until after the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_OBJ_GET_INFO_BY_FD,
+            &raw const attributes,
+            size_of::<InfoByFd>(),
+        )
+    };
+    if result < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(Effort {
+        runs: info.run_count,
+        ns: info.run_time_ns,
+        missed: info.recursion_misses,
+    })
+}

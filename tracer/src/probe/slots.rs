@@ -1,0 +1,98 @@
+//! The flow table of the kernel programs, shared through memory.
+
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+
+use aya::Ebpf;
+use aya::maps::{Map, MapData, Queue};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use tracer_ebpf::{Flow, Tuple};
+
+use super::{ProbeError, map_error, take};
+
+/// Slots are handed out in order, but one that was handed out may not carry its
+/// tuple yet when a later one already does; this is far more than there are CPUs
+/// that could be in between.
+const UNUSED_RUN: usize = 4_096;
+
+/// The table, mapped read-only. Reading a slot costs no system call.
+pub(super) struct Slots {
+    memory: NonNull<Flow>,
+    length: usize,
+    bytes: NonZeroUsize,
+    // The mapping outlives the descriptor, but not its meaning.
+    _map: MapData,
+    _free: Queue<MapData, u32>,
+}
+
+// SAFETY: the memory is only read, and belongs to no thread in particular.
+unsafe impl Send for Slots {}
+
+impl Slots {
+    /// Maps the table and fills the queue of free slots.
+    pub(super) fn new(ebpf: &mut Ebpf, length: u32) -> Result<Self, ProbeError> {
+        let mut free: Queue<MapData, u32> = take(ebpf, "FREE_SLOTS")?;
+        for slot in 0..length {
+            free.push(slot, 0).map_err(map_error("FREE_SLOTS"))?;
+        }
+        let Some(Map::Array(map)) = ebpf.take_map("FLOWS") else {
+            return Err(ProbeError::Absent("FLOWS"));
+        };
+        let length = length as usize;
+        let bytes =
+            NonZeroUsize::new(length * size_of::<Flow>()).ok_or(ProbeError::Absent("FLOWS"))?;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let memory = unsafe {
+            mmap(
+                None,
+                bytes,
+                ProtFlags::PROT_READ,
+                MapFlags::MAP_SHARED,
+                map.fd().as_fd(),
+                0,
+            )
+        }
+        .map_err(|error| ProbeError::Share(error.into()))?;
+        Ok(Self {
+            memory: memory.cast(),
+            length,
+            bytes,
+            _map: map,
+            _free: free,
+        })
+    }
+
+    /// A copy of every slot in use.
+    pub(super) fn used(&self) -> Vec<Flow> {
+        let mut flows = Vec::new();
+        let mut unused = 0;
+        for index in 0..self.length {
+            let flow = self.read(index);
+            if flow.tuple == Tuple::default() {
+                unused += 1;
+                if unused == UNUSED_RUN {
+                    break;
+                }
+            } else {
+                unused = 0;
+                flows.push(flow);
+            }
+        }
+        flows
+    }
+
+    fn read(&self, index: usize) -> Flow {
+        debug_assert!(index < self.length);
+        // SAFETY: inside the mapping, which holds `length` aligned values; any
+        // bytes are a `Flow`. Volatile, because the kernel writes to it.
+        unsafe { self.memory.add(index).read_volatile() }
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        // SAFETY: the mapping made in `new`, of which no reference is left.
+        let _ = unsafe { munmap(self.memory.cast(), self.bytes.get()) };
+    }
+}

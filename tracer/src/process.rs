@@ -1,0 +1,173 @@
+//! Whose socket it is.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde::Serialize;
+use tracer_ebpf::Owner;
+
+/// The longest title that is kept.
+const TITLE_LENGTH: usize = 160;
+
+/// The process that owns a socket.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Process {
+    /// Process id as this tool sees it.
+    pub pid: u32,
+    /// Name of the executable, at most 15 bytes.
+    pub comm: String,
+    /// What a PostgreSQL process says it is, such as `postgres: walreceiver`;
+    /// `null` for other programs, whose arguments may hold secrets.
+    pub title: Option<String>,
+}
+
+impl Process {
+    /// What the kernel saw when the socket was opened; `None` if it did not.
+    #[must_use]
+    pub fn from_owner(owner: &Owner) -> Option<Self> {
+        if owner.pid == 0 {
+            return None;
+        }
+        let length = owner
+            .comm
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(owner.comm.len());
+        let comm = printable(&owner.comm[..length]);
+        let title = title(
+            Path::new("/proc").join(owner.pid.to_string()).as_path(),
+            &comm,
+        );
+        Some(Self {
+            pid: owner.pid,
+            comm,
+            title,
+        })
+    }
+}
+
+/// Finds the owners of sockets by the inodes of their files, in one walk over
+/// `/proc/PID/fd`. Processes that may not be looked into, or end meanwhile, are
+/// passed over. Of several that share a socket, the one with the largest id is
+/// named: after a `fork` that is the child the socket was accepted for.
+#[must_use]
+pub fn owners(wanted: &HashSet<u64>) -> HashMap<u64, Process> {
+    let mut found: HashMap<u64, Process> = HashMap::new();
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return found;
+    };
+    for directory in processes.flatten() {
+        let Some(pid) = directory
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let Ok(files) = fs::read_dir(directory.path().join("fd")) else {
+            continue;
+        };
+        for file in files.flatten() {
+            let Ok(target) = fs::read_link(file.path()) else {
+                continue;
+            };
+            let Some(inode) = socket_inode(target.as_os_str().as_bytes()) else {
+                continue;
+            };
+            if wanted.contains(&inode) && found.get(&inode).is_none_or(|known| known.pid < pid) {
+                found.insert(inode, describe(pid, &directory.path()));
+            }
+        }
+    }
+    found
+}
+
+fn describe(pid: u32, directory: &Path) -> Process {
+    let comm = fs::read(directory.join("comm")).unwrap_or_default();
+    let comm = printable(comm.strip_suffix(b"\n").unwrap_or(&comm));
+    let title = title(directory, &comm);
+    Process { pid, comm, title }
+}
+
+/// The title that a PostgreSQL process gives itself (`set_ps_display`,
+/// [`ps_status.c`](https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/utils/misc/ps_status.c)).
+fn title(directory: &Path, comm: &str) -> Option<String> {
+    if comm != "postgres" {
+        return None;
+    }
+    let line = fs::read(directory.join("cmdline")).ok()?;
+    let end = line
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(line.len());
+    let title = printable(&line[..end]);
+    let title = title.trim_end();
+    // The postmaster keeps its arguments, which may hold anything.
+    title
+        .starts_with("postgres: ")
+        .then(|| title.chars().take(TITLE_LENGTH).collect())
+}
+
+/// `socket:[N]` → N.
+fn socket_inode(target: &[u8]) -> Option<u64> {
+    let number = target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+/// Text from elsewhere that will be shown on a terminal: no control characters.
+fn printable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn our_own_socket_is_ours() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let link = fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
+        let inode = socket_inode(link.as_os_str().as_bytes()).unwrap();
+        let owners = owners(&HashSet::from([inode]));
+        assert_eq!(owners[&inode].pid, std::process::id());
+        assert_eq!(owners[&inode].title, None);
+    }
+
+    #[test]
+    fn only_sockets_are_sockets() {
+        assert_eq!(socket_inode(b"socket:[4711]"), Some(4711));
+        for other in [
+            &b"pipe:[4711]"[..],
+            b"socket:[",
+            b"socket:[x]",
+            b"/dev/null",
+            b"",
+        ] {
+            assert_eq!(socket_inode(other), None);
+        }
+    }
+
+    #[test]
+    fn a_hostile_name_does_not_reach_the_terminal() {
+        let mut owner = Owner {
+            pid: u32::MAX,
+            ..Owner::default()
+        };
+        owner.comm[..6].copy_from_slice(b"\x1b[2Jx\xff");
+        let process = Process::from_owner(&owner).unwrap();
+        assert!(
+            process.comm.chars().all(|c| !c.is_control()),
+            "{:?}",
+            process.comm
+        );
+        assert_eq!(Process::from_owner(&Owner::default()), None);
+    }
+}

@@ -1,0 +1,449 @@
+//! The report: the only JSON contract. Everything that is shown to people or
+//! written for programs comes from here.
+//!
+//! Durations are in the unit that the name ends with, times are RFC 3339 UTC,
+//! addresses are text, and a number that was not measured is `null`.
+
+mod assemble;
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use serde::Serialize;
+use tracer_ebpf::{Kind, Totals, Tuple};
+
+use crate::config::canonical;
+use crate::kernel::counters::TcpExt;
+use crate::probe::{HookStatus, sum};
+use crate::process::Process;
+
+pub use assemble::{Measured, NamespaceCounts, assemble};
+
+/// The version of the contract.
+pub const SCHEMA: &str = "tracer.report/1";
+
+/// One run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Which program wrote this.
+    pub tool: Tool,
+    /// Where it ran.
+    pub host: Host,
+    /// How its clocks relate.
+    pub clock: Clock,
+    /// From when to when everything was counted.
+    pub window: Window,
+    /// What was asked for.
+    pub request: Request,
+    /// What could be watched.
+    pub capabilities: Capabilities,
+    /// What was broken on purpose.
+    pub faults: Vec<serde_json::Value>,
+    /// Sums of everything, unfiltered, and what the kernel says of the same.
+    pub totals: TotalsReport,
+    /// Sums of what the filter kept: what `flows` add up to.
+    pub selected: Selected,
+    /// One entry a flow, most retransmitted segments first.
+    pub flows: Vec<FlowReport>,
+    /// The same sums by network namespace.
+    pub namespaces: Vec<NamespaceReport>,
+    /// Segments that arrived damaged.
+    pub checksum_errors: ChecksumErrors,
+    /// Connections torn down.
+    pub resets: Resets,
+    /// Connections opened and closed.
+    pub states: States,
+    /// What had to be given up.
+    pub gaps: GapsReport,
+    /// What the reader must know before trusting the rest.
+    pub warnings: Vec<String>,
+    /// What the tool itself cost.
+    pub overhead: Overhead,
+}
+
+/// Which program wrote the report.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tool {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// Where it ran.
+#[derive(Debug, Clone, Serialize)]
+pub struct Host {
+    /// Host name.
+    pub name: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Random id of this boot.
+    pub boot_id: Option<String>,
+    /// The namespace that was traced, if it was one: inode as in `net:[N]`.
+    pub netns: Option<u32>,
+    /// The tick of its clock in Hz: the resolution of retransmission timeouts.
+    pub tick_hz: f64,
+}
+
+/// One moment on both clocks.
+#[derive(Debug, Clone, Serialize)]
+pub struct Clock {
+    /// `CLOCK_MONOTONIC`, ns.
+    pub monotonic_ns: u64,
+    /// The same moment in UTC.
+    pub realtime: String,
+}
+
+/// From when to when.
+#[derive(Debug, Clone, Serialize)]
+pub struct Window {
+    /// When counting began.
+    pub start: String,
+    /// When the last reading was taken.
+    pub end: String,
+    /// Length.
+    pub duration_s: f64,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Serialize)]
+pub struct Request {
+    /// Peers, as prefixes; empty for all.
+    pub peers: Vec<String>,
+    /// Ports; empty for all.
+    pub ports: Vec<u16>,
+    /// `current`, `all`, or what was named.
+    pub netns: String,
+    /// Length of an interval of `series`.
+    pub interval_s: f64,
+    /// How long to run; `null` until stopped.
+    pub duration_s: Option<f64>,
+}
+
+/// What could be watched on this kernel.
+#[derive(Debug, Clone, Serialize)]
+pub struct Capabilities {
+    /// The tracepoints.
+    pub hooks: Vec<HookStatus>,
+    /// Whether the kernel shows retransmits that failed to leave.
+    pub retransmit_err: bool,
+    /// Kernel fields that are not there, and what is missing for it.
+    pub missing_fields: Vec<MissingField>,
+}
+
+/// A kernel field that is not there.
+#[derive(Debug, Clone, Serialize)]
+pub struct MissingField {
+    /// The field as C names it.
+    pub field: &'static str,
+    /// What is lost.
+    pub consequence: &'static str,
+}
+
+/// Sums over all traced namespaces.
+#[derive(Debug, Clone, Default, Serialize, PartialEq, Eq)]
+pub struct TotalsReport {
+    /// Retransmitted segments.
+    pub segments: u64,
+    /// Calls that sent something.
+    pub events: u64,
+    /// Retransmitted bytes.
+    pub bytes: u64,
+    /// Calls that failed; `null` where the kernel does not show them.
+    pub failed_events: Option<u64>,
+    /// Segments that the kernel counted though they failed to leave.
+    pub failed_segments: u64,
+    /// Segments by kind.
+    pub by_kind: ByKind,
+    /// What the kernel's `RetransSegs` grew by in the same namespaces.
+    pub kernel_retrans_segs: Option<u64>,
+    /// `kernel_retrans_segs` − `segments`.
+    pub difference: Option<i64>,
+    /// Whether both were read in a moment in which nothing was retransmitted.
+    pub quiet: bool,
+    /// Events that were not written for lack of room.
+    pub lost_events: u64,
+    /// What the kernel's counters of single kinds grew by.
+    pub kernel: KernelKinds,
+}
+
+/// Kernel counters that belong to single kinds.
+#[derive(Debug, Clone, Default, Serialize, PartialEq, Eq)]
+pub struct KernelKinds {
+    /// `TCPLossProbes`: includes probes that sent new data.
+    pub loss_probes: Option<u64>,
+    /// `TCPTimeouts`: of data and of SYNs.
+    pub timeouts: Option<u64>,
+    /// `TCPFastRetrans`: fast and RACK's, without failed ones.
+    pub fast_retrans: Option<u64>,
+    /// `TCPSlowStartRetrans`, without failed ones.
+    pub slow_start_retrans: Option<u64>,
+    /// `TCPSynRetrans`: SYNs and SYN-ACKs.
+    pub syn_retrans: Option<u64>,
+    /// `TCPRetransFail`.
+    pub retrans_fail: Option<u64>,
+}
+
+/// Segments by kind.
+#[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
+pub struct ByKind {
+    /// Tail loss probes.
+    pub tlp: u64,
+    /// Retransmission timeouts.
+    pub rto: u64,
+    /// Fast retransmits.
+    pub fast: u64,
+    /// RACK's reordering timer.
+    pub rack: u64,
+    /// What follows a timeout.
+    pub slow_start: u64,
+    /// SYNs.
+    pub syn: u64,
+    /// SYN-ACKs.
+    pub synack: u64,
+    /// Everything else.
+    pub other: u64,
+}
+
+impl From<[u64; Kind::COUNT]> for ByKind {
+    fn from(segments: [u64; Kind::COUNT]) -> Self {
+        let of = |kind: Kind| segments[kind as usize];
+        Self {
+            tlp: of(Kind::Tlp),
+            rto: of(Kind::Rto),
+            fast: of(Kind::Fast),
+            rack: of(Kind::Rack),
+            slow_start: of(Kind::SlowStart),
+            syn: of(Kind::Syn),
+            synack: of(Kind::SynAck),
+            other: of(Kind::Other),
+        }
+    }
+}
+
+/// What the filter kept.
+#[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
+pub struct Selected {
+    /// Retransmitted segments.
+    pub segments: u64,
+    /// Calls that sent something.
+    pub events: u64,
+    /// Retransmitted bytes.
+    pub bytes: u64,
+}
+
+/// One end of a flow.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Address, IPv4 where it is one.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+}
+
+/// One flow.
+#[derive(Debug, Clone, Serialize)]
+pub struct FlowReport {
+    /// This host's end.
+    pub local: Endpoint,
+    /// The peer's end.
+    pub remote: Endpoint,
+    /// Network namespace, inode as in `net:[N]`; `null` for the entry that holds
+    /// what the flow table had no room for.
+    pub netns: Option<u32>,
+    /// Whose socket it is.
+    pub process: Option<Process>,
+    /// Retransmitted segments: the sum of `by_kind`.
+    pub segments: u64,
+    /// Calls that sent something.
+    pub events: u64,
+    /// Retransmitted bytes.
+    pub bytes: u64,
+    /// Calls that failed; `null` where the kernel does not show them.
+    pub failed_events: Option<u64>,
+    /// Segments that the kernel counted though they failed to leave.
+    pub failed_segments: u64,
+    /// Segments by kind.
+    pub by_kind: ByKind,
+    /// Hits whose segment carried a FIN.
+    pub fin: u64,
+    /// Resets sent.
+    pub resets_sent: u64,
+    /// Resets received.
+    pub resets_received: u64,
+    /// Smoothed round-trip time at the last retransmit.
+    pub srtt_us: Option<u32>,
+    /// Retransmission timeout at the last retransmit.
+    pub rto_ms: Option<f64>,
+    /// The largest one seen at a retransmit.
+    pub rto_max_ms: Option<f64>,
+    /// The largest exponential back-off seen at a retransmit.
+    pub backoff_max: Option<u32>,
+    /// Congestion window in segments at the last retransmit.
+    pub cwnd: Option<u32>,
+    /// The first retransmit.
+    pub first: Option<String>,
+    /// The last retransmit.
+    pub last: Option<String>,
+    /// When the connection closed.
+    pub closed: Option<String>,
+    /// The intervals in which something was retransmitted.
+    pub series: Vec<StepReport>,
+}
+
+/// One interval of a flow.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepReport {
+    /// Its end.
+    pub time: String,
+    /// Its end, from the start of the window.
+    pub offset_s: f64,
+    /// Retransmitted segments.
+    pub segments: u64,
+    /// Calls that sent something.
+    pub events: u64,
+    /// Retransmitted bytes.
+    pub bytes: u64,
+    /// Segments by kind.
+    pub by_kind: ByKind,
+}
+
+/// Sums of one namespace.
+#[derive(Debug, Clone, Serialize)]
+pub struct NamespaceReport {
+    /// Inode as in `net:[N]`.
+    pub netns: u32,
+    /// Its name under `/run/netns`.
+    pub name: Option<String>,
+    /// Retransmitted segments, unfiltered.
+    pub segments: u64,
+    /// What the kernel's `RetransSegs` grew by.
+    pub kernel_retrans_segs: Option<u64>,
+    /// `kernel_retrans_segs` − `segments`.
+    pub difference: Option<i64>,
+}
+
+/// Segments that arrived damaged.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ChecksumErrors {
+    /// From every peer; `null` if the tracepoint is missing.
+    pub received: Option<u64>,
+    /// From the peers that the filter keeps.
+    pub selected: Option<u64>,
+    /// What the kernel's `InCsumErrors` grew by.
+    pub kernel_in_csum_errors: Option<u64>,
+}
+
+/// Connections torn down.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Resets {
+    /// Sent to every peer; `null` if the tracepoint is missing.
+    pub sent: Option<u64>,
+    /// Received from every peer.
+    pub received: Option<u64>,
+    /// Sent to the peers that the filter keeps.
+    pub selected_sent: Option<u64>,
+    /// Received from them.
+    pub selected_received: Option<u64>,
+}
+
+/// Connections opened and closed.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct States {
+    /// Reached ESTABLISHED.
+    pub opened: u64,
+    /// Were closed.
+    pub closed: u64,
+    /// Opened, of those that the filter keeps.
+    pub selected_opened: u64,
+    /// Closed, likewise.
+    pub selected_closed: u64,
+}
+
+/// What had to be given up.
+#[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
+pub struct GapsReport {
+    /// Hits of flows that the flow table had no room for.
+    pub flows_full: u64,
+    /// Sockets that could not be remembered.
+    pub sockets_full: u64,
+    /// Hits in namespaces that the table of namespaces had no room for.
+    pub namespaces_full: u64,
+    /// Kernel fields that could not be read.
+    pub reads_failed: u64,
+    /// Hits that the kernel did not hand to a program that was already running.
+    pub hits_missed: u64,
+    /// Records of the ring buffer that could not be understood.
+    pub undecodable_events: u64,
+}
+
+/// What the tool itself cost.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Overhead {
+    /// Runs of the kernel programs; `null` unless measured (`--bpf-stats`).
+    pub program_runs: Option<u64>,
+    /// Mean time of a run, likewise.
+    pub program_ns_per_run: Option<f64>,
+    /// Processor time of this process.
+    pub cpu_ms: f64,
+    /// Its largest resident memory.
+    pub peak_memory_kib: u64,
+    /// From its start to the first attached program.
+    pub ready_ms: f64,
+}
+
+/// Both ends of a flow as people write them.
+#[must_use]
+pub fn endpoints(tuple: &Tuple) -> (Endpoint, Endpoint) {
+    let end = |address: [u8; 16], port| Endpoint {
+        address: canonical(Ipv6Addr::from(address)),
+        port,
+    };
+    (
+        end(tuple.local, tuple.local_port),
+        end(tuple.remote, tuple.remote_port),
+    )
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::net::SocketAddr::new(self.address, self.port).fmt(f)
+    }
+}
+
+impl KernelKinds {
+    /// The counters that belong to single kinds.
+    #[must_use]
+    pub fn from_counters(counters: &TcpExt) -> Self {
+        Self {
+            loss_probes: counters.loss_probes,
+            timeouts: counters.timeouts,
+            fast_retrans: counters.fast_retrans,
+            slow_start_retrans: counters.slow_start_retrans,
+            syn_retrans: counters.syn_retrans,
+            retrans_fail: counters.retrans_fail,
+        }
+    }
+
+    /// The sum of two, `None` where either is unknown.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let add = |a: Option<u64>, b: Option<u64>| Some(a? + b?);
+        Self {
+            loss_probes: add(self.loss_probes, other.loss_probes),
+            timeouts: add(self.timeouts, other.timeouts),
+            fast_retrans: add(self.fast_retrans, other.fast_retrans),
+            slow_start_retrans: add(self.slow_start_retrans, other.slow_start_retrans),
+            syn_retrans: add(self.syn_retrans, other.syn_retrans),
+            retrans_fail: add(self.retrans_fail, other.retrans_fail),
+        }
+    }
+}
+
+/// The kernel's count minus ours, where both are known.
+#[must_use]
+pub fn difference(kernel: Option<u64>, totals: &Totals) -> Option<i64> {
+    // Both are far below 2⁶³.
+    Some(kernel?.wrapping_sub(sum(&totals.segments)) as i64)
+}

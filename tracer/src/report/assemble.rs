@@ -1,0 +1,418 @@
+//! From what was measured to the report: pure.
+
+use std::time::Duration;
+
+use tracer_ebpf::{Flow, Gap, Totals};
+
+use super::{
+    ByKind, Capabilities, ChecksumErrors, Clock, FlowReport, GapsReport, Host, KernelKinds,
+    MissingField, NamespaceReport, Overhead, Report, Request, Resets, SCHEMA, Selected, States,
+    StepReport, Tool, TotalsReport, Window, difference, endpoints,
+};
+use crate::boundary::KernelCounts;
+use crate::clock;
+use crate::config::{Config, Namespaces};
+use crate::events::jiffies_to_ms;
+use crate::flow::{Entry, Table};
+use crate::kernel::offsets::Missing;
+use crate::probe::{Effort, Gaps, HookStatus, sum};
+
+/// Everything that a run leaves behind.
+#[derive(Debug)]
+pub struct Measured<'a> {
+    /// What was asked for.
+    pub config: &'a Config,
+    /// Where it ran.
+    pub host: Host,
+    /// How moments are converted.
+    pub clock: clock::Clock,
+    /// Length of a jiffy, ns.
+    pub jiffy_ns: u64,
+    /// When counting began, ns of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// When the last reading was taken, likewise.
+    pub end_ns: u64,
+    /// What became of the hooks.
+    pub hooks: Vec<HookStatus>,
+    /// Whether the kernel shows retransmits that failed to leave.
+    pub retransmit_err: bool,
+    /// Fields that this kernel does not have.
+    pub missing: &'a [Missing],
+    /// Every flow.
+    pub table: &'a Table,
+    /// Every traced namespace.
+    pub namespaces: Vec<NamespaceCounts>,
+    /// Whether all readings were taken in quiet moments.
+    pub quiet: bool,
+    /// Hits that the filter would keep, by namespaces that were not traced.
+    pub elsewhere: Vec<(u32, u64)>,
+    /// What the programs had to give up.
+    pub gaps: Gaps,
+    /// What the kernel says of their runs.
+    pub effort: Effort,
+    /// Records that could not be understood.
+    pub undecodable: u64,
+    /// What was broken on purpose.
+    pub faults: Vec<serde_json::Value>,
+    /// Warnings collected on the way.
+    pub warnings: Vec<String>,
+    /// What the tool itself cost.
+    pub cpu: Duration,
+    /// Its largest resident memory.
+    pub peak_memory_kib: u64,
+    /// From its start to the first attached program.
+    pub ready: Duration,
+}
+
+/// Both counts of one namespace.
+#[derive(Debug, Clone)]
+pub struct NamespaceCounts {
+    /// Inode.
+    pub netns: u32,
+    /// Its name.
+    pub name: Option<String>,
+    /// Ours, with what was found at the end.
+    pub totals: Totals,
+    /// The kernel's.
+    pub kernel: KernelCounts,
+}
+
+/// Makes the report.
+#[must_use]
+pub fn assemble(measured: Measured<'_>) -> Report {
+    let mut warnings = measured.warnings.clone();
+    let flows = flows(&measured);
+    let selected = Selected {
+        segments: flows.iter().map(|flow| flow.segments).sum(),
+        events: flows.iter().map(|flow| flow.events).sum(),
+        bytes: flows.iter().map(|flow| flow.bytes).sum(),
+    };
+    let totals = totals(&measured);
+    let gaps = gaps(&measured);
+    warn_about(&mut warnings, &measured, &totals, &gaps, &flows);
+    let all = sum_of(&measured.namespaces);
+    let attached = |name| {
+        measured
+            .hooks
+            .iter()
+            .any(|hook| hook.name == name && hook.attached)
+    };
+    let measured_by = |name, count| attached(name).then_some(count);
+    let window_s = (measured.end_ns - measured.start_ns) as f64 / 1e9;
+    Report {
+        schema: SCHEMA,
+        tool: Tool {
+            name: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        clock: Clock {
+            monotonic_ns: measured.clock.monotonic_ns,
+            realtime: measured.clock.utc(measured.clock.monotonic_ns),
+        },
+        window: Window {
+            start: measured.clock.utc(measured.start_ns),
+            end: measured.clock.utc(measured.end_ns),
+            duration_s: window_s,
+        },
+        request: request(measured.config),
+        capabilities: Capabilities {
+            hooks: measured.hooks.clone(),
+            retransmit_err: measured.retransmit_err,
+            missing_fields: measured
+                .missing
+                .iter()
+                .map(|missing| MissingField {
+                    field: missing.field,
+                    consequence: missing.consequence,
+                })
+                .collect(),
+        },
+        checksum_errors: ChecksumErrors {
+            received: measured_by("tcp_bad_csum", all.bad_checksums),
+            selected: measured_by("tcp_bad_csum", all.selected_bad_checksums),
+            kernel_in_csum_errors: known_sum(
+                measured.namespaces.iter().map(|n| n.kernel.in_csum_errors),
+            ),
+        },
+        resets: Resets {
+            sent: measured_by("tcp_send_reset", all.resets_sent),
+            received: measured_by("tcp_receive_reset", all.resets_received),
+            selected_sent: measured_by("tcp_send_reset", all.selected_resets_sent),
+            selected_received: measured_by("tcp_receive_reset", all.selected_resets_received),
+        },
+        states: States {
+            opened: all.opened,
+            closed: all.closed,
+            selected_opened: all.selected_opened,
+            selected_closed: all.selected_closed,
+        },
+        namespaces: measured
+            .namespaces
+            .iter()
+            .map(|namespace| NamespaceReport {
+                netns: namespace.netns,
+                name: namespace.name.clone(),
+                segments: sum(&namespace.totals.segments),
+                kernel_retrans_segs: namespace.kernel.retrans_segs,
+                difference: difference(namespace.kernel.retrans_segs, &namespace.totals),
+            })
+            .collect(),
+        overhead: Overhead {
+            program_runs: measured.config.bpf_stats.then_some(measured.effort.runs),
+            program_ns_per_run: (measured.config.bpf_stats && measured.effort.runs > 0)
+                .then(|| measured.effort.ns as f64 / measured.effort.runs as f64),
+            cpu_ms: measured.cpu.as_secs_f64() * 1e3,
+            peak_memory_kib: measured.peak_memory_kib,
+            ready_ms: measured.ready.as_secs_f64() * 1e3,
+        },
+        host: measured.host,
+        faults: measured.faults,
+        totals,
+        selected,
+        flows,
+        gaps,
+        warnings,
+    }
+}
+
+fn request(config: &Config) -> Request {
+    Request {
+        peers: config
+            .filter
+            .peers
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        ports: config.filter.ports.clone(),
+        netns: match &config.netns {
+            Namespaces::Current => "current".to_owned(),
+            Namespaces::All => "all".to_owned(),
+            Namespaces::Named(name) => name.clone(),
+        },
+        interval_s: config.interval.as_secs_f64(),
+        duration_s: config.duration.map(|duration| duration.as_secs_f64()),
+    }
+}
+
+fn flows(measured: &Measured<'_>) -> Vec<FlowReport> {
+    let mut flows: Vec<_> = measured
+        .table
+        .sorted()
+        .into_iter()
+        .map(|entry| flow(entry, measured))
+        .collect();
+    flows.extend(overflow(measured));
+    flows
+}
+
+fn flow(entry: &Entry, measured: &Measured<'_>) -> FlowReport {
+    let Flow { tuple, .. } = entry.flow;
+    let (local, remote) = endpoints(&tuple);
+    let flow = &entry.flow;
+    // Readings exist only if there was a hit on a socket; SYN-ACKs have none.
+    let read = flow.rto != 0 || flow.cwnd != 0;
+    let ms = |jiffies| jiffies_to_ms(jiffies, measured.jiffy_ns);
+    let time = |ns: u64| (ns != 0).then(|| measured.clock.utc(ns));
+    FlowReport {
+        local,
+        remote,
+        netns: Some(tuple.netns),
+        process: entry.process.clone(),
+        segments: sum(&flow.segments),
+        events: flow.events,
+        bytes: flow.bytes,
+        failed_events: measured.retransmit_err.then_some(flow.failed_events),
+        failed_segments: flow.failed_segments,
+        by_kind: ByKind::from(flow.segments),
+        fin: flow.fin,
+        resets_sent: flow.resets_sent,
+        resets_received: flow.resets_received,
+        srtt_us: read.then_some(flow.srtt_us),
+        rto_ms: read.then(|| ms(flow.rto)),
+        rto_max_ms: read.then(|| ms(flow.rto_max)),
+        backoff_max: read.then_some(flow.backoff_max),
+        cwnd: read.then_some(flow.cwnd),
+        first: time(flow.first_ns),
+        last: time(flow.last_ns),
+        closed: time(flow.closed_ns),
+        series: entry
+            .series
+            .iter()
+            .map(|step| StepReport {
+                time: measured.clock.utc(step.at_ns),
+                offset_s: step.at_ns.saturating_sub(measured.start_ns) as f64 / 1e9,
+                segments: sum(&step.segments),
+                events: step.events,
+                bytes: step.bytes,
+                by_kind: ByKind::from(step.segments),
+            })
+            .collect(),
+    }
+}
+
+/// What the filter kept and the flow table had no room for, as one entry, so that
+/// the flows still add up.
+fn overflow(measured: &Measured<'_>) -> Option<FlowReport> {
+    let all = sum_of(&measured.namespaces);
+    if sum(&all.overflow_segments) == 0 && all.overflow_events == 0 {
+        return None;
+    }
+    let (local, remote) = endpoints(&tracer_ebpf::Tuple::default());
+    Some(FlowReport {
+        local,
+        remote,
+        netns: None,
+        process: None,
+        segments: sum(&all.overflow_segments),
+        events: all.overflow_events,
+        bytes: all.overflow_bytes,
+        failed_events: None,
+        failed_segments: 0,
+        by_kind: ByKind::from(all.overflow_segments),
+        fin: 0,
+        resets_sent: 0,
+        resets_received: 0,
+        srtt_us: None,
+        rto_ms: None,
+        rto_max_ms: None,
+        backoff_max: None,
+        cwnd: None,
+        first: None,
+        last: None,
+        closed: None,
+        series: Vec::new(),
+    })
+}
+
+fn totals(measured: &Measured<'_>) -> TotalsReport {
+    let all = sum_of(&measured.namespaces);
+    let kernel = known_sum(
+        measured
+            .namespaces
+            .iter()
+            .map(|namespace| namespace.kernel.retrans_segs),
+    );
+    let kinds = measured
+        .namespaces
+        .iter()
+        .map(|namespace| KernelKinds::from_counters(&namespace.kernel.tcp_ext))
+        .reduce(|sum, one| sum.plus(&one));
+    TotalsReport {
+        segments: sum(&all.segments),
+        events: all.events,
+        bytes: all.bytes,
+        failed_events: measured.retransmit_err.then_some(all.failed_events),
+        failed_segments: sum(&all.failed_segments),
+        by_kind: ByKind::from(all.segments),
+        kernel_retrans_segs: kernel,
+        difference: difference(kernel, &all),
+        quiet: measured.quiet,
+        lost_events: measured.gaps.count(Gap::EventsLost),
+        kernel: kinds.unwrap_or_default(),
+    }
+}
+
+fn gaps(measured: &Measured<'_>) -> GapsReport {
+    GapsReport {
+        flows_full: measured.gaps.count(Gap::FlowsFull),
+        sockets_full: measured.gaps.count(Gap::SocketsFull),
+        namespaces_full: measured.gaps.count(Gap::NamespacesFull),
+        reads_failed: measured.gaps.count(Gap::ReadFailed),
+        hits_missed: measured.effort.missed,
+        undecodable_events: measured.undecodable,
+    }
+}
+
+fn sum_of(namespaces: &[NamespaceCounts]) -> Totals {
+    namespaces.iter().fold(Totals::default(), |sum, namespace| {
+        sum.plus(&namespace.totals)
+    })
+}
+
+/// The sum, if every part is known.
+fn known_sum(parts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    parts.sum()
+}
+
+/// What the reader must know first.
+fn warn_about(
+    warnings: &mut Vec<String>,
+    measured: &Measured<'_>,
+    totals: &TotalsReport,
+    gaps: &GapsReport,
+    flows: &[FlowReport],
+) {
+    let mut warn = |text: String| warnings.push(text);
+    if flows.is_empty() && !measured.config.filter.peers.is_empty() {
+        warn(never_seen(measured));
+    }
+    match (totals.difference, totals.quiet) {
+        (Some(0), _) => {}
+        (Some(difference), true) => warn(format!(
+            "the kernel counted {difference:+} segments that tracer cannot explain: please report this"
+        )),
+        (Some(difference), false) => warn(format!(
+            "the kernel's counter and tracer's differ by {difference:+}: there was no quiet moment to read both at the end"
+        )),
+        (None, _) => warn(
+            "the kernel's own counter could not be compared in every network namespace".to_owned(),
+        ),
+    }
+    for (count, what) in [
+        (
+            gaps.flows_full,
+            "retransmits had no room in the flow table and were counted together; use a larger --max-flows",
+        ),
+        (
+            gaps.sockets_full,
+            "retransmits were of sockets that could not be remembered; failures among them may be missing",
+        ),
+        (
+            gaps.namespaces_full,
+            "retransmits were in more network namespaces than can be told apart, and in no total",
+        ),
+        (gaps.reads_failed, "kernel fields could not be read"),
+        (
+            totals.lost_events,
+            "events were not written: they came faster than they could be taken; counts are complete",
+        ),
+        (
+            gaps.undecodable_events,
+            "events could not be understood; counts are complete",
+        ),
+    ] {
+        if count > 0 {
+            warn(format!("{count} {what}"));
+        }
+    }
+    for hook in measured.hooks.iter().filter(|hook| !hook.attached) {
+        let reason = hook.reason.as_deref().unwrap_or("it was refused");
+        warn(format!(
+            "{}: tracepoint {}: {reason}",
+            hook.consequence.unwrap_or_default(),
+            hook.name
+        ));
+    }
+}
+
+/// No connection to the peer: where it may be found instead.
+fn never_seen(measured: &Measured<'_>) -> String {
+    let peers: Vec<_> = measured
+        .config
+        .filter
+        .peers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let elsewhere: u64 = measured.elsewhere.iter().map(|(_, hits)| hits).sum();
+    let hint = match measured.elsewhere.first() {
+        None => {
+            "check the address and the port; what runs in containers is seen with `--netns all`"
+                .to_owned()
+        }
+        Some((netns, _)) => format!(
+            "{elsewhere} retransmits to it were seen in other network namespaces (net:[{netns}]); use `--netns all`"
+        ),
+    };
+    format!("no connection to {} was seen: {hint}", peers.join(", "))
+}

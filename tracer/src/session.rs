@@ -1,0 +1,532 @@
+//! One run: the kernel programs and all that has been learnt from them. It owns
+//! the state; views are given what they need.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use aya::maps::{MapData, RingBuf};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use tracer_ebpf::{Baseline, Kind, MAX_PORTS, Settings, Totals, Tuple};
+
+use crate::boundary::{Namespace, Sample};
+use crate::clock::{Clock, now_ns};
+use crate::config::{Config, Namespaces, Verbosity, prefix};
+use crate::decode::DecodeError;
+use crate::flow::Table;
+use crate::kernel::counters::CounterFiles;
+use crate::kernel::netns::{self, Netns};
+use crate::kernel::offsets::Resolved;
+use crate::kernel::sockets::{self, SocketInfo};
+use crate::kernel::sockstat;
+use crate::live::{Live, Snapshot};
+use crate::probe::{HookStatus, Options, Probe, sum};
+use crate::process;
+use crate::report::{Host, Measured, NamespaceCounts, Report, assemble};
+
+/// Enough for the events of a storm between two turns of the loop: some ten
+/// thousand of them.
+const EVENT_BYTES: u32 = 1 << 20;
+/// The least that the kernel takes.
+const NO_EVENT_BYTES: u32 = 1 << 12;
+/// How often to look for a moment at the end in which everything can be read.
+const LAST_LOOKS: usize = 10;
+/// How often to search `/proc` for the owner of one socket.
+const OWNER_SEARCHES: u8 = 3;
+
+/// Where and when the run takes place.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Converts the kernel's moments to UTC.
+    pub clock: Clock,
+    /// Length of a jiffy, ns.
+    pub jiffy_ns: u64,
+    /// Release of the kernel.
+    pub release: String,
+    /// When the tool was started.
+    pub begun: Instant,
+}
+
+/// One run.
+pub struct Session<'a> {
+    config: &'a Config,
+    surroundings: Surroundings,
+    resolved: Resolved,
+    probe: Probe,
+    hooks: Vec<HookStatus>,
+    namespaces: Vec<Traced>,
+    table: Table,
+    title: String,
+    start_ns: u64,
+    ready: Duration,
+    undecodable: u64,
+    searches: HashMap<Tuple, u8>,
+    warnings: Vec<String>,
+}
+
+/// A namespace that is traced, held open.
+struct Traced {
+    handle: Netns,
+    counts: Namespace,
+}
+
+/// What the last moment of a run looked like.
+struct LastLook {
+    samples: Vec<Sample>,
+    unseen: Vec<Unseen>,
+    quiet: bool,
+    at_ns: u64,
+}
+
+/// Segments of a socket that no hit showed.
+struct Unseen {
+    tuple: Tuple,
+    segments: u64,
+    bytes: u64,
+}
+
+impl<'a> Session<'a> {
+    /// Loads and attaches the kernel programs, learns what was before, and
+    /// begins to count.
+    ///
+    /// # Errors
+    /// What the user has to know; nothing stays attached.
+    pub fn start(
+        config: &'a Config,
+        resolved: Resolved,
+        surroundings: Surroundings,
+    ) -> anyhow::Result<Self> {
+        let handles = match config.netns {
+            Namespaces::All => netns::all()?,
+            Namespaces::Current => vec![Netns::current()?],
+            // The thread has entered it; this finds its name.
+            Namespaces::Named(ref name) => vec![Netns::open(name)?],
+        };
+        let mut in_use = 0u32;
+        for handle in &handles {
+            let _inside = handle.enter()?;
+            in_use = in_use.saturating_add(sockstat::tcp_in_use());
+        }
+        let mut probe = Probe::load(&options(config, &resolved, &handles, in_use))?;
+        let hooks = probe.attach()?;
+        let ready = surroundings.begun.elapsed();
+
+        let mut session = Self {
+            title: title(config, &handles),
+            config,
+            surroundings,
+            resolved,
+            probe,
+            hooks,
+            namespaces: Vec::with_capacity(handles.len()),
+            table: Table::default(),
+            start_ns: 0,
+            ready,
+            undecodable: 0,
+            searches: HashMap::new(),
+            warnings: Vec::new(),
+        };
+        for handle in handles {
+            session.add_namespace(handle)?;
+        }
+        session.probe.start_counting()?;
+        session.start_ns = now_ns();
+        for traced in &mut session.namespaces {
+            traced.counts.begin(&session.probe)?;
+        }
+        session.find_owners();
+        Ok(session)
+    }
+
+    /// Opens the counters of a namespace and learns what its sockets have
+    /// retransmitted so far.
+    fn add_namespace(&mut self, handle: Netns) -> anyhow::Result<()> {
+        let (files, existing) = {
+            let _inside = handle.enter()?;
+            (CounterFiles::open()?, sockets::dump(handle.inode())?)
+        };
+        let past = existing.iter().filter_map(baseline);
+        self.probe.set_baselines(past)?;
+        self.note_connections(&existing);
+        let counts = Namespace::new(handle.inode(), handle.name().map(str::to_owned), files);
+        self.namespaces.push(Traced { handle, counts });
+        Ok(())
+    }
+
+    /// Connections to the peers are flows even if they never retransmit.
+    fn note_connections(&mut self, sockets: &[SocketInfo]) {
+        for socket in sockets
+            .iter()
+            .filter(|socket| self.config.filter.keeps(&socket.tuple))
+        {
+            self.table
+                .add_connection(socket.tuple, u64::from(socket.inode));
+        }
+    }
+
+    /// The ring buffer of events, once.
+    ///
+    /// # Errors
+    /// If it was taken before.
+    pub fn take_events(&mut self) -> anyhow::Result<RingBuf<MapData>> {
+        Ok(self.probe.take_events()?)
+    }
+
+    /// What the kernel programs log.
+    ///
+    /// # Errors
+    /// If the log cannot be opened.
+    pub fn take_log(&mut self) -> anyhow::Result<aya_log::EbpfLogger<&'static dyn log::Log>> {
+        self.probe
+            .logger()
+            .context("the log of the kernel programs cannot be read")
+    }
+
+    /// Notes a record that could not be understood.
+    pub fn count_undecodable(&mut self, error: &DecodeError) {
+        if self.undecodable == 0 {
+            log::warn!("{error}");
+        }
+        self.undecodable += 1;
+    }
+
+    /// Looks at the kernel's flow table.
+    pub fn look(&mut self) {
+        self.table.update(now_ns(), &self.probe.flows());
+        self.find_owners();
+    }
+
+    /// Shows what the last look found.
+    ///
+    /// # Errors
+    /// As [`Live::show`].
+    pub fn show(&self, live: &mut Live) -> io::Result<()> {
+        let at_ns = self.table.updated_ns();
+        let mut all_segments = 0;
+        for traced in &self.namespaces {
+            all_segments += self
+                .probe
+                .totals(traced.counts.inode)
+                .map_or(0, |totals| sum(&totals.segments));
+        }
+        live.show(&Snapshot {
+            title: &self.title,
+            elapsed_s: at_ns.saturating_sub(self.start_ns) as f64 / 1e9,
+            at_ns,
+            time: &self.surroundings.clock.utc(at_ns),
+            flows: &self.table.sorted(),
+            jiffy_ns: self.surroundings.jiffy_ns,
+            all_segments,
+            fault: None,
+            lost_events: self
+                .probe
+                .gaps()
+                .map_or(0, |gaps| gaps.count(tracer_ebpf::Gap::EventsLost)),
+        })
+    }
+
+    /// Asks `/proc` who owns the sockets of flows whose owner is not known yet.
+    fn find_owners(&mut self) {
+        let mut wanted = HashSet::new();
+        for entry in self
+            .table
+            .entries_mut()
+            .filter(|entry| entry.process.is_none() && entry.flow.inode != 0)
+        {
+            let searches = self.searches.entry(entry.flow.tuple).or_insert(0);
+            if *searches < OWNER_SEARCHES {
+                *searches += 1;
+                wanted.insert(entry.flow.inode);
+            }
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        let found = process::owners(&wanted);
+        for entry in self
+            .table
+            .entries_mut()
+            .filter(|entry| entry.process.is_none())
+        {
+            entry.process = found.get(&entry.flow.inode).cloned();
+        }
+    }
+
+    /// Takes the last readings and makes the report.
+    ///
+    /// # Errors
+    /// If the kernel's counters or our own cannot be read.
+    pub fn finish(mut self) -> anyhow::Result<Report> {
+        let last = self.last_look()?;
+        for unseen in &last.unseen {
+            if self.config.filter.keeps(&unseen.tuple) {
+                self.table
+                    .add_unseen(last.at_ns, unseen.tuple, unseen.segments, unseen.bytes);
+            }
+        }
+        for traced in &self.namespaces {
+            let _inside = traced.handle.enter()?;
+            let existing = sockets::dump(traced.handle.inode())?;
+            for socket in existing
+                .iter()
+                .filter(|socket| self.config.filter.keeps(&socket.tuple))
+            {
+                self.table
+                    .add_connection(socket.tuple, u64::from(socket.inode));
+            }
+        }
+        self.find_owners();
+        let mut namespaces = Vec::with_capacity(self.namespaces.len());
+        for (traced, sample) in self.namespaces.iter_mut().zip(&last.samples) {
+            let mut totals = sample.totals;
+            for unseen in last
+                .unseen
+                .iter()
+                .filter(|unseen| unseen.tuple.netns == traced.counts.inode)
+            {
+                totals.segments[Kind::Other as usize] += unseen.segments;
+                totals.failed_segments[Kind::Other as usize] += unseen.segments;
+                totals.bytes += unseen.bytes;
+            }
+            namespaces.push(NamespaceCounts {
+                netns: traced.counts.inode,
+                name: traced.counts.name.clone(),
+                totals,
+                kernel: traced.counts.kernel_counts(sample)?,
+            });
+        }
+        self.add_untraced(&mut namespaces)?;
+        let usage = getrusage(UsageWho::RUSAGE_SELF)
+            .context("the kernel does not say what this process used")?;
+        let cpu_us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+        let measured = Measured {
+            config: self.config,
+            host: host(&self.surroundings, &self.namespaces),
+            clock: self.surroundings.clock,
+            jiffy_ns: self.surroundings.jiffy_ns,
+            start_ns: self.start_ns,
+            end_ns: last.at_ns,
+            hooks: self.hooks,
+            retransmit_err: self.resolved.offsets.retransmit_has_err == 1,
+            missing: &self.resolved.missing,
+            table: &self.table,
+            namespaces,
+            quiet: last.quiet,
+            elsewhere: elsewhere(&self.probe)?,
+            gaps: self.probe.gaps()?,
+            effort: self
+                .probe
+                .effort()
+                .context("the kernel does not say how often the programs ran")?,
+            undecodable: self.undecodable,
+            faults: Vec::new(),
+            warnings: self.warnings,
+            cpu: Duration::from_micros(u64::try_from(cpu_us).unwrap_or(0)),
+            peak_memory_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
+            ready: self.ready,
+        };
+        Ok(assemble(measured))
+    }
+
+    /// With every namespace traced, those that were born meanwhile have totals
+    /// and nothing of the kernel's to compare them with.
+    fn add_untraced(&self, namespaces: &mut Vec<NamespaceCounts>) -> anyhow::Result<()> {
+        if self.config.netns != Namespaces::All {
+            return Ok(());
+        }
+        let known: HashSet<u32> = namespaces.iter().map(|namespace| namespace.netns).collect();
+        for netns in self
+            .probe
+            .namespaces()?
+            .into_iter()
+            .filter(|netns| !known.contains(netns))
+        {
+            let totals = self.probe.totals(netns)?;
+            if totals != Totals::default() {
+                namespaces.push(NamespaceCounts {
+                    netns,
+                    name: None,
+                    totals,
+                    kernel: Default::default(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads both counts, the flows and what no hit showed as of one moment.
+    fn last_look(&mut self) -> anyhow::Result<LastLook> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut samples = Vec::with_capacity(self.namespaces.len());
+            let mut quiet = true;
+            for traced in &mut self.namespaces {
+                let (sample, settled) = traced.counts.settle(&self.probe)?;
+                quiet &= settled;
+                samples.push(sample);
+            }
+            let flows = self.probe.flows();
+            let unseen = self.unseen()?;
+            let at_ns = now_ns();
+            for (traced, sample) in self.namespaces.iter_mut().zip(&samples) {
+                quiet &= traced.counts.still(&self.probe, sample)?;
+            }
+            if quiet || tries == LAST_LOOKS {
+                self.table.update(at_ns, &flows);
+                // Without a quiet moment, sums of sockets are ahead of the rest.
+                let unseen = if quiet { unseen } else { Vec::new() };
+                return Ok(LastLook {
+                    samples,
+                    unseen,
+                    quiet,
+                    at_ns,
+                });
+            }
+        }
+    }
+
+    /// What sockets have retransmitted beyond what was counted for them: calls
+    /// that failed after the last hit on kernels that do not show failures, and
+    /// hits that the kernel withheld.
+    fn unseen(&self) -> anyhow::Result<Vec<Unseen>> {
+        let shown = self.resolved.offsets.retransmit_has_err == 1;
+        if shown && self.probe.effort().is_ok_and(|effort| effort.missed == 0) {
+            return Ok(Vec::new());
+        }
+        let mut counted: HashMap<Tuple, (u32, u64)> = HashMap::new();
+        for (tuple, baseline) in self.probe.baselines()? {
+            counted.insert(tuple, (baseline.segments, baseline.bytes));
+        }
+        for socket in self.probe.sockets()? {
+            counted.insert(socket.tuple, (socket.segments, socket.bytes));
+        }
+        let mut unseen = Vec::new();
+        for traced in &self.namespaces {
+            let _inside = traced.handle.enter()?;
+            for socket in sockets::dump(traced.handle.inode())? {
+                let (segments, bytes) = counted.get(&socket.tuple).copied().unwrap_or_default();
+                let segments = socket.total_retrans.unwrap_or(0).saturating_sub(segments);
+                if segments > 0 {
+                    let bytes = socket.bytes_retrans.unwrap_or(0).saturating_sub(bytes);
+                    unseen.push(Unseen {
+                        tuple: socket.tuple,
+                        segments: u64::from(segments),
+                        bytes,
+                    });
+                }
+            }
+        }
+        Ok(unseen)
+    }
+}
+
+/// What a socket had retransmitted, if anything.
+fn baseline(socket: &SocketInfo) -> Option<(Tuple, Baseline)> {
+    let segments = socket.total_retrans.filter(|segments| *segments > 0)?;
+    Some((
+        socket.tuple,
+        Baseline {
+            bytes: socket.bytes_retrans.unwrap_or(0),
+            segments,
+            _pad: 0,
+        },
+    ))
+}
+
+fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32) -> Options {
+    let mut ports = [0; MAX_PORTS];
+    for (slot, port) in ports.iter_mut().zip(&config.filter.ports) {
+        *slot = *port;
+    }
+    Options {
+        offsets: resolved.offsets,
+        settings: Settings {
+            netns: match (&config.netns, handles) {
+                (Namespaces::All, _) => 0,
+                (_, handles) => handles.first().map_or(0, Netns::inode),
+            },
+            filter_peers: u32::from(!config.filter.peers.is_empty()),
+            events: u32::from(config.events.is_some()),
+            port_count: config.filter.ports.len().try_into().unwrap_or(0),
+            ports,
+        },
+        peers: config.filter.peers.iter().map(prefix).collect(),
+        max_flows: config.max_flows,
+        sockets,
+        event_bytes: if config.events.is_some() {
+            EVENT_BYTES
+        } else {
+            NO_EVENT_BYTES
+        },
+        log_level: match config.verbosity {
+            Verbosity::Quiet | Verbosity::Normal => 0,
+            Verbosity::Verbose(1) => aya_log::Level::Info as u8,
+            Verbosity::Verbose(_) => aya_log::Level::Debug as u8,
+        },
+        measure_run_time: config.bpf_stats,
+    }
+}
+
+/// What was asked for, in words.
+fn title(config: &Config, handles: &[Netns]) -> String {
+    let mut words = match config.filter.peers.as_slice() {
+        [] => "every peer".to_owned(),
+        peers => format!(
+            "peer {}",
+            peers
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+    };
+    if !config.filter.ports.is_empty() {
+        let ports: Vec<_> = config
+            .filter
+            .ports
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        words += &format!(", port {}", ports.join(", "));
+    }
+    match (&config.netns, handles) {
+        (Namespaces::Named(name), _) => words += &format!(", in {name}"),
+        (Namespaces::All, handles) => {
+            words += &format!(", in all {} network namespaces", handles.len())
+        }
+        (Namespaces::Current, _) => {}
+    }
+    words
+}
+
+fn host(surroundings: &Surroundings, namespaces: &[Traced]) -> Host {
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    Host {
+        name: nix::unistd::gethostname().map_or_else(
+            |_| String::new(),
+            |name| name.to_string_lossy().into_owned(),
+        ),
+        kernel: surroundings.release.clone(),
+        boot_id: boot_id.map(|id| id.trim_end().to_owned()),
+        netns: match namespaces {
+            [one] => Some(one.counts.inode),
+            _ => None,
+        },
+        tick_hz: 1e9 / surroundings.jiffy_ns as f64,
+    }
+}
+
+/// Namespaces that are not traced in which the peers were retransmitted to.
+fn elsewhere(probe: &Probe) -> anyhow::Result<Vec<(u32, u64)>> {
+    let mut found = Vec::new();
+    for netns in probe.namespaces()? {
+        let hits = probe.totals(netns)?.elsewhere;
+        if hits > 0 {
+            found.push((netns, hits));
+        }
+    }
+    Ok(found)
+}

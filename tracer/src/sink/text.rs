@@ -1,0 +1,108 @@
+//! The report as a summary for a terminal.
+
+use std::fmt::Write;
+
+use crate::report::{FlowReport, Report};
+use crate::sink::table::{self, Row};
+
+/// How many flows a summary shows; the JSON has all.
+const MOST_FLOWS: usize = 20;
+
+/// The summary, lines no longer than `width`.
+#[must_use]
+pub fn render(report: &Report, width: usize) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    for warning in &report.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    let _ = writeln!(text, "{}", headline(report));
+    if !report.flows.is_empty() {
+        let rows: Vec<Row> = report.flows.iter().take(MOST_FLOWS).map(row).collect();
+        text.push('\n');
+        for line in table::render(&rows, width) {
+            let _ = writeln!(text, "{line}");
+        }
+        if report.flows.len() > MOST_FLOWS {
+            let _ = writeln!(
+                text,
+                "     and {} more flows, all of them in the JSON",
+                report.flows.len() - MOST_FLOWS
+            );
+        }
+    }
+    text.push('\n');
+    let _ = writeln!(text, "{}", agreement(report));
+    if report.totals.failed_segments > 0 || report.totals.failed_events.unwrap_or(0) > 0 {
+        let _ = writeln!(
+            text,
+            "Not sent: {} calls failed on this host; {} of the segments above never left it.",
+            table::number(report.totals.failed_events),
+            report.totals.failed_segments
+        );
+    }
+    if report.checksum_errors.received.unwrap_or(0) > 0 {
+        let _ = writeln!(
+            text,
+            "Arrived damaged: {} segments with a wrong checksum, {} of them from the peers above.",
+            table::number(report.checksum_errors.received),
+            table::number(report.checksum_errors.selected)
+        );
+    }
+    text
+}
+
+fn headline(report: &Report) -> String {
+    let peers = match report.request.peers.as_slice() {
+        [] => "every peer".to_owned(),
+        peers => peers.join(", "),
+    };
+    format!(
+        "{} segments retransmitted to {peers} in {:.1} s, {} calls, {} bytes",
+        report.selected.segments,
+        report.window.duration_s,
+        report.selected.events,
+        report.selected.bytes
+    )
+}
+
+/// How our counts compare with the kernel's.
+fn agreement(report: &Report) -> String {
+    let totals = &report.totals;
+    match (totals.kernel_retrans_segs, totals.difference) {
+        (Some(kernel), Some(0)) => {
+            format!(
+                "All peers: {} segments; the kernel's own counter says {kernel}: no difference.",
+                totals.segments
+            )
+        }
+        (Some(kernel), Some(difference)) => format!(
+            "All peers: {} segments; the kernel's own counter says {kernel}: {difference} that are not explained.",
+            totals.segments
+        ),
+        _ => format!(
+            "All peers: {} segments; the kernel's own counter could not be compared.",
+            totals.segments
+        ),
+    }
+}
+
+fn row(flow: &FlowReport) -> Row {
+    Row {
+        flow: name(flow),
+        segments: flow.segments,
+        added: None,
+        kinds: table::kinds(&flow.by_kind),
+        rto_max: table::milliseconds(flow.rto_max_ms),
+        srtt: table::milliseconds(flow.srtt_us.map(|us| f64::from(us) / 1000.0)),
+        cwnd: table::number(flow.cwnd),
+        process: table::process(flow.process.as_ref()),
+    }
+}
+
+fn name(flow: &FlowReport) -> String {
+    match flow.netns {
+        Some(_) => format!("{} > {}", flow.local, flow.remote),
+        None => "(no room in the flow table)".to_owned(),
+    }
+}

@@ -1,0 +1,90 @@
+//! BTF out of a compressed kernel image.
+//!
+//! Layout of a bzImage: <https://docs.kernel.org/arch/x86/boot.html>.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+/// Raw BTF as it is, or the section `.BTF` of the ELF file in a bzImage, or of an
+/// ELF file.
+pub(super) fn btf(bytes: Vec<u8>) -> Result<Vec<u8>> {
+    if bytes.starts_with(&[0x9f, 0xeb]) {
+        return Ok(bytes);
+    }
+    if bytes.starts_with(b"\x7fELF") {
+        return section(&bytes, ".BTF");
+    }
+    if bytes.get(0x202..0x206) != Some(b"HdrS") {
+        bail!("it is neither BTF nor an ELF file nor an x86 kernel image");
+    }
+    let sectors = match bytes[0x1f1] {
+        0 => 4,
+        n => usize::from(n),
+    };
+    let (offset, length) = (u32_at(&bytes, 0x248)?, u32_at(&bytes, 0x24c)?);
+    let start = (sectors + 1) * 512 + offset;
+    let payload = bytes
+        .get(start..start + length)
+        .context("the payload is cut short")?;
+    section(&unpack(payload)?, ".BTF")
+}
+
+fn unpack(payload: &[u8]) -> Result<Vec<u8>> {
+    let tool = match payload {
+        [0xfd, b'7', b'z', ..] => "xz",
+        [0x1f, 0x8b, ..] => "gzip",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd",
+        _ => bail!("the payload is compressed with something other than xz, gzip and zstd"),
+    };
+    let mut child = Command::new(tool)
+        .arg("-dc")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot run {tool}: install it"))?;
+    let mut stdin = child.stdin.take().context("no pipe")?;
+    let output = thread::scope(|scope| {
+        // Both ends at once, or both wait. The tool complains about the image's
+        // size, which stands behind the compressed data, and may stop reading.
+        scope.spawn(move || stdin.write_all(payload));
+        child.wait_with_output()
+    })?;
+    Ok(output.stdout)
+}
+
+/// A section of a 64-bit little-endian ELF file.
+fn section(elf: &[u8], wanted: &str) -> Result<Vec<u8>> {
+    let table = u64_at(elf, 0x28)?;
+    let (size, count, names) = (u16_at(elf, 0x3a)?, u16_at(elf, 0x3c)?, u16_at(elf, 0x3e)?);
+    let names = u64_at(elf, table + names * size + 0x18)?;
+    for at in (0..count).map(|n| table + n * size) {
+        let name = elf.get(names + u32_at(elf, at)?..).unwrap_or_default();
+        if name.split(|b| *b == 0).next() == Some(wanted.as_bytes()) {
+            let (start, length) = (u64_at(elf, at + 0x18)?, u64_at(elf, at + 0x20)?);
+            let bytes = elf.get(start..start + length);
+            return Ok(bytes.context("the section is cut short")?.to_vec());
+        }
+    }
+    bail!("the kernel has no section {wanted}: built without CONFIG_DEBUG_INFO_BTF, or cut short")
+}
+
+fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N]> {
+    let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    found.copied().context("it is cut short")
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Result<usize> {
+    Ok(usize::from(u16::from_le_bytes(chunk(bytes, at)?)))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Result<usize> {
+    Ok(u32::from_le_bytes(chunk(bytes, at)?) as usize)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Result<usize> {
+    Ok(usize::try_from(u64::from_le_bytes(chunk(bytes, at)?))?)
+}
