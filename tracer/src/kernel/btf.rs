@@ -10,9 +10,11 @@
 mod kind;
 mod member;
 mod reader;
+mod running;
 
 pub use member::Member;
 pub use reader::{Btf, TypeName};
+pub use running::{RUNNING_KERNEL, RunningBtf};
 
 /// Why BTF could not be read. Nothing here can be mended by the user except by
 /// another kernel, so each says what was found; who reads the file adds its name.

@@ -40,12 +40,12 @@ pub enum NetnsError {
     )]
     BadName(String),
     /// The file could not be opened.
-    #[error("cannot open the network namespace {path}: {source}; other users' processes need root")]
+    #[error("cannot open the network namespace {path}: {cause}; other users' processes need root")]
     Open {
         /// What was opened.
         path: PathBuf,
         /// Why it failed.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is something else.
     #[error(
@@ -91,7 +91,7 @@ impl Netns {
                 name: Some(name_or_path.to_owned()),
                 ..found
             }),
-            Err(NetnsError::Open { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(NetnsError::Open { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
                 Err(NetnsError::NoSuchName(name_or_path.to_owned()))
             }
             Err(error) => Err(error),
@@ -117,9 +117,9 @@ impl Netns {
     }
 
     fn at(path: &Path) -> Result<Self, NetnsError> {
-        let open = |source| NetnsError::Open {
+        let open = |cause| NetnsError::Open {
             path: path.to_owned(),
-            source,
+            cause,
         };
         let file = File::open(path).map_err(open)?;
         // Tells one of the CLONE_NEW… flags; since Linux 4.11, see ioctl_ns(2).

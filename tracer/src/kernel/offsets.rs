@@ -12,12 +12,9 @@ use std::io;
 
 use tracer_ebpf::Offsets;
 
-use super::btf::{Btf, BtfError, TypeName};
+use super::btf::{Btf, BtfError, RUNNING_KERNEL, RunningBtf, TypeName};
 use super::tracepoints::Tracepoints;
 use resolver::Resolver;
-
-/// Where the running kernel publishes its BTF.
-pub const RUNNING_KERNEL: &str = "/sys/kernel/btf/vmlinux";
 
 const STRUCTS: [&str; 9] = [
     "sock",
@@ -51,7 +48,7 @@ pub struct Missing {
     pub consequence: &'static str,
 }
 
-/// Why there are no offsets.
+/// Why there are no offsets. Each message is complete: it holds its cause.
 #[derive(Debug, thiserror::Error)]
 pub enum OffsetsError {
     /// The kernel publishes no BTF.
@@ -59,17 +56,15 @@ pub enum OffsetsError {
         "{RUNNING_KERNEL} does not exist: this kernel was built without CONFIG_DEBUG_INFO_BTF and \
          does not say where it keeps the fields of its sockets, so retransmits cannot be charged \
          to flows; boot a kernel built with it, as those of Debian 11, Ubuntu 20.10, RHEL 8.2 and \
-         later are"
+         later are (in a container, first make sure that /sys is mounted)"
     )]
     NoBtf,
     /// It does, and it cannot be read.
-    #[error(
-        "cannot read {RUNNING_KERNEL}: {0}; run as root, and where /sys is hidden (in a container) mount it"
-    )]
-    Unreadable(#[source] io::Error),
+    #[error("cannot read {RUNNING_KERNEL}: {0}; run as root")]
+    Unreadable(io::Error),
     /// It is not what it should be.
     #[error("cannot understand the kernel's BTF: {0}")]
-    Btf(#[from] BtfError),
+    Btf(BtfError),
     /// A field without which nothing can be counted.
     #[error(
         "this kernel has no {field} that tracer can read ({found}), without which no retransmit can be counted; please report this with the output of `uname -r`"
@@ -82,12 +77,18 @@ pub enum OffsetsError {
     },
 }
 
+impl From<BtfError> for OffsetsError {
+    fn from(error: BtfError) -> Self {
+        Self::Btf(error)
+    }
+}
+
 /// Reads the running kernel's BTF and resolves it.
 ///
 /// # Errors
 /// As [`resolve`], and when the kernel has no BTF or it cannot be read.
 pub fn from_running_kernel() -> Result<Resolved, OffsetsError> {
-    match std::fs::read(RUNNING_KERNEL) {
+    match RunningBtf::open() {
         Ok(bytes) => resolve(&bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OffsetsError::NoBtf),
         Err(error) => Err(OffsetsError::Unreadable(error)),

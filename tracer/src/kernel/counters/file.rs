@@ -17,10 +17,10 @@ const LARGEST_BUFFER: usize = 1024 * 1024;
 
 /// The counters could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read the kernel's TCP counters from {path}: {source}; is /proc mounted?")]
+#[error("cannot read the kernel's TCP counters from {path}: {cause}; is /proc mounted?")]
 pub struct CountersError {
     path: &'static str,
-    source: io::Error,
+    cause: io::Error,
 }
 
 /// The open counter files of the network namespace that the calling thread was
@@ -41,7 +41,7 @@ impl CounterFiles {
     /// # Errors
     /// When `/proc` is not mounted or not readable.
     pub fn open() -> Result<Self, CountersError> {
-        let open = |path| File::open(path).map_err(|source| CountersError { path, source });
+        let open = |path| File::open(path).map_err(|cause| CountersError { path, cause });
         Ok(Self {
             snmp: open(SNMP)?,
             netstat: open(NETSTAT)?,
@@ -56,7 +56,7 @@ impl CounterFiles {
     pub fn tcp(&mut self) -> Result<Tcp, CountersError> {
         read(&self.snmp, &mut self.buffer)
             .map(Tcp::parse)
-            .map_err(|source| CountersError { path: SNMP, source })
+            .map_err(|cause| CountersError { path: SNMP, cause })
     }
 
     /// The `TcpExt:` counters now.
@@ -66,9 +66,9 @@ impl CounterFiles {
     pub fn tcp_ext(&mut self) -> Result<TcpExt, CountersError> {
         read(&self.netstat, &mut self.buffer)
             .map(TcpExt::parse)
-            .map_err(|source| CountersError {
+            .map_err(|cause| CountersError {
                 path: NETSTAT,
-                source,
+                cause,
             })
     }
 }

@@ -103,7 +103,7 @@ fn tracepoints_are_told_with_their_arguments() {
 fn an_optional_field_that_is_gone_is_absent_and_told_with_its_consequence() {
     type Case = (&'static str, &'static str, fn(&Offsets) -> u32);
     let cases: [Case; 8] = [
-        ("skc_v6_daddr", "sock_common.skc_v6_daddr", |o| {
+        ("skc_v6_daddr", "sock.__sk_common.skc_v6_daddr", |o| {
             o.skc_v6_daddr
         }),
         ("sk_socket", "sock.sk_socket", |o| o.sk_socket),
@@ -120,7 +120,7 @@ fn an_optional_field_that_is_gone_is_absent_and_told_with_its_consequence() {
         ("transport_header", "sk_buff.transport_header", |o| {
             o.skb_transport_header
         }),
-        ("nd_net", "net_device.nd_net", |o| o.dev_net),
+        ("nd_net", "net_device.nd_net.net", |o| o.dev_net),
     ];
     for (name, field, offset) in cases {
         let resolved = without(name).expect(name);
@@ -134,8 +134,8 @@ fn an_optional_field_that_is_gone_is_absent_and_told_with_its_consequence() {
 #[test]
 fn a_required_field_that_is_gone_is_an_error_that_names_it() {
     for (name, field) in [
-        ("skc_daddr", "sock_common.skc_daddr"),
-        ("skc_num", "sock_common.skc_num"),
+        ("skc_daddr", "sock.__sk_common.skc_daddr"),
+        ("skc_num", "sock.__sk_common.skc_num"),
         ("total_retrans", "tcp_sock.total_retrans"),
         ("bytes_retrans", "tcp_sock.bytes_retrans"),
         ("icsk_ca_state", "inet_connection_sock.icsk_ca_state"),
