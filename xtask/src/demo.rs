@@ -98,7 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     pair.prove_commits_wait()
         .context("after the fault, commits no longer wait for the standby")?;
 
-    let phases = Phases::from_report(&report, since, until);
+    let phases = Phases::from_report(&report, since, until)?;
     let writes = Record::new("writes", WRITE, WRITES_PER_SECOND, CONNECTIONS, writes);
     let reads = Record::new("reads", READ, READS_PER_SECOND, CONNECTIONS, reads);
     let records = [writes, reads];
