@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::command::{self, Running};
 use crate::netns::Net;
 use crate::quantile::median;
-use crate::{interrupt, repo, setup, wait};
+use crate::{interrupt, netns, repo, setup, wait};
 
 /// How soon after its start tracer has to count: the blink that a person does
 /// not wait for.
@@ -47,6 +47,7 @@ struct Run {
 /// # Errors
 /// When tracer cannot run, or a median misses its bar.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    netns::require_root()?;
     setup::run()?;
     let tracer = repo::build_release()?;
     let net = Net::pair("bench", "ens160")?;
@@ -78,7 +79,7 @@ fn measure(tracer: &Path, netns: &str, folder: &Path) -> Result<Run> {
     let mut tracer = Running::new(child, "tracer");
     let ready = wait_for(&ready_file, begun, &mut tracer).with_context(|| format!("`{line}`"))?;
     let peak_kib = stop(&mut tracer).with_context(|| format!("`{line}`"))?;
-    fs::remove_file(&ready_file).context("cannot remove the ready file")?;
+    ensure!(!ready_file.exists(), "tracer left its ready file behind");
     Ok(Run { ready, peak_kib })
 }
 

@@ -23,7 +23,7 @@ use crate::command::{self, Running};
 use crate::load::{Load, Plan, READ, WRITE};
 use crate::netns::{Host, HostSpec, Net};
 use crate::postgres::Pair;
-use crate::{repo, setup, wait};
+use crate::{interrupt, netns, repo, setup, wait};
 
 /// As on the hosts of the cluster that the lab stands for.
 const INTERFACE: &str = "ens160";
@@ -36,7 +36,7 @@ const CONNECTIONS: u32 = 4;
 
 /// How long the last requests have for their answers: longer than the
 /// timeouts that a flow may have doubled its way up to by the fault's end.
-const GRACE: Duration = Duration::from_secs(15);
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What can be chosen about the demo.
 #[derive(Debug, Args)]
@@ -67,6 +67,7 @@ pub struct Arguments {
 /// # Errors
 /// When any step fails; what was built is taken down first.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    netns::require_root()?;
     setup::run()?;
     let tracer = repo::build_release()?;
     fs::create_dir_all(&arguments.output)
@@ -97,7 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     pair.prove_commits_wait()
         .context("after the fault, commits no longer wait for the standby")?;
 
-    let phases = Phases::from_report(&report, since, until);
+    let phases = Phases::from_report(&report, since, until)?;
     let writes = Record::new("writes", WRITE, WRITES_PER_SECOND, CONNECTIONS, writes);
     let reads = Record::new("reads", READ, READS_PER_SECOND, CONNECTIONS, reads);
     let records = [writes, reads];
@@ -167,6 +168,8 @@ fn trace(tracer: &Path, arguments: &Arguments, primary: &Host, standby: &Host) -
         .with_context(|| format!("cannot run `{line}`"))?;
     let limit = Duration::from_secs(duration + 30);
     let status = Running::new(child, "tracer").wait(Some(limit))?;
+    // On Ctrl-C tracer, too, ends well: but not with the run that was meant.
+    interrupt::check()?;
     anyhow::ensure!(status.success(), "`{line}` failed ({status})");
     let text = fs::read_to_string(&path)
         .with_context(|| format!("tracer left no report at {}", path.display()))?;

@@ -7,14 +7,15 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::netns::Netns;
 use crate::postgres::{Connection, Cutter};
+use crate::wait;
 
 /// Longer than any answer that the lab's faults delay.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -56,59 +57,69 @@ pub struct Request {
 #[derive(Debug)]
 pub struct Load {
     shared: Arc<Shared>,
-    workers: Vec<JoinHandle<Vec<Request>>>,
-    cutters: Vec<Cutter>,
+    workers: Vec<JoinHandle<Result<Vec<Request>>>>,
+    cutters: Vec<Arc<Slot>>,
 }
+
+/// How to cut a worker's connection, while it has one.
+type Slot = Mutex<Option<Cutter>>;
 
 /// What the workers have in common.
 #[derive(Debug)]
 struct Shared {
+    server: SocketAddr,
     plan: Plan,
     /// The same moment on both clocks.
     begun: Instant,
     begun_at: SystemTime,
     next: AtomicU32,
+    failed: AtomicU32,
     stopping: Mutex<bool>,
     stopped: Condvar,
 }
 
 impl Load {
-    /// Opens all connections from inside the namespace, then begins.
+    /// Opens all connections from inside the namespace, then begins. A
+    /// connection that fails later is made anew for the next request.
     ///
     /// # Errors
     /// When the server does not take the connections.
     pub fn start(from: &Netns, server: SocketAddr, plan: Plan) -> Result<Self> {
-        let connections = (0..plan.connections)
-            .map(|_| Connection::tcp(from, server, "load", CONNECTING))
-            .collect::<Result<Vec<_>>>()
-            .context("cannot connect the load")?;
-        let cutters = connections
-            .iter()
-            .map(Connection::cutter)
-            .collect::<Result<_>>()?;
-        for connection in &connections {
-            connection.set_limit(ANSWER)?;
-        }
-        let shared = Arc::new(Shared {
-            plan,
-            begun: Instant::now(),
-            begun_at: SystemTime::now(),
-            next: AtomicU32::new(0),
-            stopping: Mutex::new(false),
-            stopped: Condvar::new(),
-        });
-        let workers = connections
-            .into_iter()
-            .map(|connection| {
-                let shared = Arc::clone(&shared);
-                thread::spawn(move || shared.work(connection))
+        let connections = from
+            .enter(|| {
+                (0..plan.connections)
+                    .map(|_| connect(server))
+                    .collect::<Result<Vec<_>>>()
             })
-            .collect();
-        Ok(Self {
-            shared,
-            workers,
-            cutters,
-        })
+            .context("cannot connect the load")?;
+        let mut load = Self {
+            shared: Arc::new(Shared {
+                server,
+                plan,
+                begun: Instant::now(),
+                begun_at: SystemTime::now(),
+                next: AtomicU32::new(0),
+                failed: AtomicU32::new(0),
+                stopping: Mutex::new(false),
+                stopped: Condvar::new(),
+            }),
+            workers: Vec::new(),
+            cutters: Vec::new(),
+        };
+        for connection in connections {
+            let slot = Arc::new(Mutex::new(Some(connection.cutter()?)));
+            load.cutters.push(Arc::clone(&slot));
+            let shared = Arc::clone(&load.shared);
+            load.workers
+                .push(from.spawn(move || shared.work(connection, &slot))?);
+        }
+        Ok(load)
+    }
+
+    /// How many requests have failed so far.
+    #[must_use]
+    pub fn failed(&self) -> u32 {
+        self.shared.failed.load(Ordering::Relaxed)
     }
 
     /// Sends nothing more, gives the requests under way that long for their
@@ -116,22 +127,29 @@ impl Load {
     #[must_use]
     pub fn stop(mut self, grace: Duration) -> Vec<Request> {
         self.shared.stop();
-        let deadline = Instant::now() + grace;
-        while Instant::now() < deadline && !self.workers.iter().all(JoinHandle::is_finished) {
-            thread::sleep(Duration::from_millis(5));
-        }
+        // Neither the deadline nor an interrupt is a failure: what is under way
+        // then gets cut, and its record says so.
+        let _ = wait::until(grace, "the last answers", || {
+            Ok(self
+                .workers
+                .iter()
+                .all(JoinHandle::is_finished)
+                .then_some(()))
+        });
         self.finish()
     }
 
     fn finish(&mut self) -> Vec<Request> {
         self.shared.stop();
-        for cutter in &self.cutters {
-            cutter.cut();
+        for slot in &self.cutters {
+            if let Some(cutter) = lock(slot).as_ref() {
+                cutter.cut();
+            }
         }
         let mut requests: Vec<Request> = self
             .workers
             .drain(..)
-            .filter_map(|worker| worker.join().ok())
+            .filter_map(|worker| worker.join().ok()?.ok())
             .flatten()
             .collect();
         requests.sort_by_key(|request| request.due);
@@ -145,8 +163,20 @@ impl Drop for Load {
     }
 }
 
+fn connect(server: SocketAddr) -> Result<Connection> {
+    let connection = Connection::tcp(server, "load", CONNECTING)?;
+    connection.set_limit(ANSWER)?;
+    Ok(connection)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What these guard is whole at any time.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shared {
-    fn work(&self, mut connection: Connection) -> Vec<Request> {
+    fn work(&self, connection: Connection, slot: &Slot) -> Vec<Request> {
+        let mut connection = Some(connection);
         let mut requests = Vec::new();
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -155,26 +185,44 @@ impl Shared {
                 return requests;
             }
             let late = self.begun.elapsed().saturating_sub(due);
-            let error = connection.query(&self.plan.sql).err();
+            let outcome = self.ask(connection.take(), slot);
             let latency = self.begun.elapsed().saturating_sub(due);
-            let failed = error.is_some();
+            let (kept, error) = match outcome {
+                Ok(connection) => (Some(connection), None),
+                Err(error) => {
+                    self.failed.fetch_add(1, Ordering::Relaxed);
+                    (None, Some(format!("{error:#}")))
+                }
+            };
+            connection = kept;
             requests.push(Request {
                 due: self.begun_at + due,
                 late,
                 latency,
-                error: error.map(|error| format!("{error:#}")),
+                error,
             });
-            if failed {
-                // Its connection can no longer be trusted. The others go on;
-                // a load without any left stops, as its requests would show.
-                return requests;
-            }
         }
+    }
+
+    /// One request. Hands back the connection only if it is still good.
+    fn ask(&self, connection: Option<Connection>, slot: &Slot) -> Result<Connection> {
+        let mut connection = match connection {
+            Some(connection) => connection,
+            None => {
+                let connection = connect(self.server)?;
+                *lock(slot) = Some(connection.cutter()?);
+                // Whoever stopped us meanwhile could not cut this one yet.
+                ensure!(!*lock(&self.stopping), "the load was stopped");
+                connection
+            }
+        };
+        connection.query(&self.plan.sql)?;
+        Ok(connection)
     }
 
     /// False when the load is being stopped.
     fn sleep_until(&self, moment: Instant) -> bool {
-        let mut stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stopping = lock(&self.stopping);
         loop {
             let left = moment.saturating_duration_since(Instant::now());
             if *stopping || left.is_zero() {
@@ -186,7 +234,7 @@ impl Shared {
     }
 
     fn stop(&self) {
-        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.stopping) = true;
         self.stopped.notify_all();
     }
 }

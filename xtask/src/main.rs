@@ -33,9 +33,15 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
     });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    match (done, interrupt::caught()) {
+        (Ok(()), _) => ExitCode::SUCCESS,
+        // Whatever failed then, failed for that reason.
+        (Err(_), Some(signal)) => {
+            eprintln!("stopped by {signal}; what was set up is taken down");
+            // As shells report an end by signal; all of these are below 16.
+            ExitCode::from(128 + u8::try_from(signal as i32).unwrap_or_default())
+        }
+        (Err(error), None) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -39,10 +39,7 @@ impl Netns {
     /// # Errors
     /// Without root, or when this process already has one of that name.
     pub fn new(tag: &str, role: &str) -> Result<Self> {
-        ensure!(
-            nix::unistd::geteuid().is_root(),
-            "network namespaces need root: run this with sudo"
-        );
+        require_root()?;
         let name = owner::name(tag, role);
         command::output(Command::new("ip").args(["netns", "add", &name]))?;
         let netns = Self { name };
@@ -118,6 +115,24 @@ impl Netns {
         })
     }
 
+    /// Starts a thread that lives inside.
+    ///
+    /// # Errors
+    /// When the namespace cannot be opened; the thread returns an error when
+    /// it cannot enter.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        inside: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<JoinHandle<Result<T>>> {
+        let path = self.path();
+        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(thread::spawn(move || {
+            setns(&file, CloneFlags::CLONE_NEWNET)
+                .with_context(|| format!("cannot enter {}", path.display()))?;
+            Ok(inside())
+        }))
+    }
+
     /// Sets a sysctl of this namespace, such as `net.ipv4.tcp_retries2`.
     ///
     /// # Errors
@@ -165,6 +180,18 @@ impl Drop for Netns {
             eprintln!("warning: namespace {} is left behind: {error:#}", self.name);
         }
     }
+}
+
+/// Fails unless this is root: to be asked before anything slow.
+///
+/// # Errors
+/// Exactly then.
+pub fn require_root() -> Result<()> {
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "network namespaces need root: put `sudo env PATH=\"$PATH\"` in front of the command"
+    );
+    Ok(())
 }
 
 /// Removes the namespaces of earlier runs whose process has died, and the

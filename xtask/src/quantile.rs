@@ -7,7 +7,6 @@ pub fn quantile<T: Ord + Copy>(values: &[T], share: f64) -> Option<T> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     // Counts of measurements are far below 2^52, and the cast saturates.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let rank = (share * sorted.len() as f64).ceil() as usize;
     let last = sorted.len().checked_sub(1)?;
     sorted.get(rank.saturating_sub(1).min(last)).copied()

@@ -35,11 +35,10 @@ pub fn target_dir() -> PathBuf {
 /// # Errors
 /// When cargo fails; what is wrong then stands on the terminal.
 pub fn build_release() -> Result<PathBuf> {
-    println!("building   tracer …");
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(root())
-        .args(["build", "--quiet", "--release", "--package", "tracer"]);
+        .args(["build", "--release", "--package", "tracer"]);
     command::show(&mut cargo)?;
     Ok(target_dir().join("release/tracer"))
 }

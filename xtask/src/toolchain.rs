@@ -25,7 +25,7 @@ const DEBIAN_PACKAGES: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
 const BY_HAND: &str = "the kernel programs need a compiler for BPF, and none of the two that work \
     is here. Install Rust's nightly (`rustup toolchain install nightly --component rust-src`) and \
     bpf-linker (a release from https://github.com/aya-rs/bpf-linker/releases put on PATH), or use \
-    Debian 12 or later, whose rustc-web and libstd-rust-web-dev-bpf do without; then run this again";
+    Debian 12, whose rustc-web and libstd-rust-web-dev-bpf do without; then run this again";
 
 /// The answer for the build script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,8 +107,11 @@ impl Nightly {
     /// Builds the linker against the LLVM that this system has for it.
     fn linker(&self) -> Option<PathBuf> {
         let major = llvm_major(&self.bin.join("rustc")).ok()?;
-        let prefix = llvm_prefix(major)?;
-        build_linker(major, &prefix).ok()
+        own_linker(major).or_else(|| {
+            build_linker(major, &llvm_prefix(major)?)
+                .inspect_err(|error| eprintln!("warning: no linker for nightly: {error:#}"))
+                .ok()
+        })
     }
 
     fn with(&self, linker: PathBuf) -> Toolchain {
@@ -134,21 +137,10 @@ fn debian() -> Result<Toolchain> {
         packages::install(&DEBIAN_PACKAGES)?;
     }
     println!("found      {DEBIAN_RUSTC} (compiles the kernel programs)");
-    let own = repo::toolchain_dir().join("bin").join(LINKER);
-    let linker = if own.exists() {
-        own
-    } else {
-        // The linker has to know the bitcode of just this compiler.
-        let major = llvm_major(rustc)?;
-        let llvm = format!("llvm-{major}-dev");
-        let headers = ["zlib1g-dev", "libzstd-dev", "libxml2-dev"];
-        if llvm_prefix(major).is_none() || !headers.iter().all(|name| is_installed(name)) {
-            let [zlib, zstd, xml] = headers;
-            packages::install(&[&llvm, zlib, zstd, xml])?;
-        }
-        let prefix =
-            llvm_prefix(major).with_context(|| format!("package {llvm} brought no llvm-config"))?;
-        build_linker(major, &prefix)?
+    let major = llvm_major(rustc)?;
+    let linker = match own_linker(major) {
+        Some(linker) => linker,
+        None => debian_linker(major)?,
     };
     Ok(Toolchain {
         cargo: None,
@@ -158,8 +150,38 @@ fn debian() -> Result<Toolchain> {
     })
 }
 
+fn debian_linker(major: u32) -> Result<PathBuf> {
+    let llvm = format!("llvm-{major}-dev");
+    let needs = [llvm.as_str(), "zlib1g-dev", "libzstd-dev", "libxml2-dev"];
+    let missing: Vec<&str> = needs
+        .into_iter()
+        .filter(|name| !is_installed(name))
+        .collect();
+    if !missing.is_empty() {
+        packages::install(&missing)?;
+    }
+    let prefix =
+        llvm_prefix(major).with_context(|| format!("package {llvm} brought no llvm-config"))?;
+    build_linker(major, &prefix)
+}
+
+/// The linker that an earlier set-up built, if it knows the bitcode of a
+/// compiler with this LLVM.
+fn own_linker(major: u32) -> Option<PathBuf> {
+    let root = repo::toolchain_dir();
+    // Cargo's record of what it installed there, and with which features.
+    let record = fs::read_to_string(root.join(".crates2.json")).ok()?;
+    let linker = root.join("bin").join(LINKER);
+    (record.contains(&llvm_feature(major)) && linker.exists()).then_some(linker)
+}
+
+fn llvm_feature(major: u32) -> String {
+    format!("llvm-{major}")
+}
+
 fn is_installed(package: &str) -> bool {
-    command::output(Command::new("dpkg").args(["--status", package])).is_ok()
+    command::output(Command::new("dpkg-query").args(["--show", "--showformat=${Status}", package]))
+        .is_ok_and(|status| status.ends_with(" installed"))
 }
 
 /// Where LLVM of this major version stands with its headers.

@@ -10,7 +10,7 @@ use xtask::postgres::Pair;
 fn a_pair_replicates_and_its_commits_wait() {
     let net = Net::pair("pg", "ens160").unwrap();
     let begun = Instant::now();
-    let pair = Pair::start(net.host("primary").unwrap(), net.host("standby").unwrap()).unwrap();
+    let mut pair = Pair::start(net.host("primary").unwrap(), net.host("standby").unwrap()).unwrap();
     eprintln!("pair ready in {:.1} s", begun.elapsed().as_secs_f64());
     let home = pair.primary().socket_dir().parent().unwrap().to_path_buf();
     assert!(home.exists());
@@ -38,6 +38,22 @@ fn a_pair_replicates_and_its_commits_wait() {
         assert!(requests.iter().all(|request| request.error.is_none()));
         assert!(requests.is_sorted_by_key(|request| request.due));
     }
+
+    // A server that goes away fails its requests, one by one, at their rate.
+    let writes = Load::start(client, server, plan(WRITE)).unwrap();
+    pair.primary_mut().crash();
+    xtask::wait::until(Duration::from_secs(10), "failures", || {
+        Ok((writes.failed() >= 5).then_some(()))
+    })
+    .unwrap();
+    let writes = writes.stop(Duration::ZERO);
+    assert!(
+        writes
+            .iter()
+            .filter(|request| request.error.is_some())
+            .count()
+            >= 5
+    );
 
     drop(pair);
     assert!(!home.exists());

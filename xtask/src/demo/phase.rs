@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -30,20 +31,29 @@ pub(super) struct Phases(pub(super) Vec<Phase>);
 impl Phases {
     /// What the report says of its first fault, within the time watched. A
     /// run without a fault is all baseline.
-    pub(super) fn from_report(report: &Value, since: SystemTime, until: SystemTime) -> Self {
-        let time = |name: &str| {
-            let text = report.pointer("/faults/0")?.get(name)?.as_str()?;
-            Some(SystemTime::from(text.parse::<Timestamp>().ok()?))
-        };
+    ///
+    /// Fails when there was a fault and the report does not say when.
+    pub(super) fn from_report(
+        report: &Value,
+        since: SystemTime,
+        until: SystemTime,
+    ) -> Result<Self> {
         let phase = |name, start, end| Phase { name, start, end };
-        Self(match (time("started"), time("ended")) {
-            (Some(started), Some(ended)) => vec![
-                phase("baseline", since, started),
-                phase("fault", started, ended),
-                phase("recovery", ended, until),
-            ],
-            _ => vec![phase("baseline", since, until)],
-        })
+        let Some(fault) = report.pointer("/faults/0") else {
+            return Ok(Self(vec![phase("baseline", since, until)]));
+        };
+        let time = |name: &str| {
+            let text = fault.get(name).and_then(Value::as_str);
+            let time: Option<Timestamp> = text.and_then(|text| text.parse().ok());
+            time.map(SystemTime::from)
+                .with_context(|| format!("the report does not say when its fault {name}"))
+        };
+        let (started, ended) = (time("started")?, time("ended")?);
+        Ok(Self(vec![
+            phase("baseline", since, started),
+            phase("fault", started, ended),
+            phase("recovery", ended, until),
+        ]))
     }
 
     pub(super) fn json(&self) -> Value {
@@ -73,7 +83,7 @@ mod tests {
         let report = json!({"faults": [
             {"started": "1970-01-01T00:00:20Z", "ended": "1970-01-01T00:00:50.5Z"}
         ]});
-        let phases = Phases::from_report(&report, at(10), at(60));
+        let phases = Phases::from_report(&report, at(10), at(60)).unwrap();
         let names: Vec<_> = phases.0.iter().map(|phase| phase.name).collect();
         assert_eq!(names, ["baseline", "fault", "recovery"]);
         let lengths: Vec<_> = phases
@@ -95,6 +105,9 @@ mod tests {
     #[test]
     fn without_a_fault_all_is_baseline() {
         let now = SystemTime::UNIX_EPOCH;
-        assert_eq!(Phases::from_report(&json!({}), now, now).0.len(), 1);
+        let phases = Phases::from_report(&json!({}), now, now).unwrap();
+        assert_eq!(phases.0.len(), 1);
+        let timeless = json!({"faults": [{"kind": "corrupt"}]});
+        assert!(Phases::from_report(&timeless, now, now).is_err());
     }
 }

@@ -14,12 +14,12 @@ const UNKNOWN: &str = "–";
 /// Kinds of retransmits by their field in the report, in words.
 const KINDS: [(&str, &str); 8] = [
     ("rto", "after a timeout"),
-    ("tlp", "tail loss probes"),
-    ("fast", "fast retransmits"),
+    ("tlp", "as tail loss probes"),
+    ("fast", "as fast retransmits"),
     ("rack", "by RACK"),
     ("slow_start", "in slow start after a timeout"),
-    ("syn", "SYN"),
-    ("synack", "SYN-ACK"),
+    ("syn", "as SYN"),
+    ("synack", "as SYN-ACK"),
     ("other", "of other kinds"),
 ];
 
@@ -69,10 +69,11 @@ fn describe(flow: &Value, segments: u64) -> String {
             plain(flow.pointer(&format!("/{side}/port")))
         )
     };
-    let owner = flow
-        .pointer("/process/comm")
-        .and_then(Value::as_str)
-        .map(|comm| format!(" ({comm}, pid {})", plain(flow.pointer("/process/pid"))))
+    // PostgreSQL's processes say in their titles which of them they are.
+    let owner = ["/process/title", "/process/comm"]
+        .iter()
+        .find_map(|name| flow.pointer(name)?.as_str())
+        .map(|name| format!(" ({name}, pid {})", plain(flow.pointer("/process/pid"))))
         .unwrap_or_default();
     let kinds: Vec<String> = KINDS
         .iter()
@@ -111,7 +112,7 @@ fn fault(report: &Value, checksum_errors: u64) -> String {
     };
     let field = |name: &str| plain(fault.get(name));
     format!(
-        "fault {} {} %: {} of {} packets damaged ({} %); the receiver refused {checksum_errors} for their checksum; removed: {}",
+        "fault {} {} %: {} of {} segments damaged ({} %); the receiver refused {checksum_errors} for their checksum; removed: {}",
         field("kind"),
         field("percent"),
         field("hit"),
@@ -196,14 +197,15 @@ mod tests {
                 "delivered_percent": 50.0, "removed": true}]
         });
         let phases =
-            Phases::from_report(&json!({}), SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH);
+            Phases::from_report(&json!({}), SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH)
+                .unwrap();
         let text = render(&report, &[], &phases, 10);
         assert!(text.contains(
             "10.0.10.3:41000 → 10.0.10.2:5432 (postgres, pid 7) sent 12 segments again: \
-             9 after a timeout, 3 tail loss probes; longest timeout 6400 ms"
+             9 after a timeout, 3 as tail loss probes; longest timeout 6400 ms"
         ));
         assert!(text.contains("grew by 12 (difference 0); – events lost"));
-        assert!(text.contains("10 of 20 packets damaged (50.0 %); the receiver refused 10"));
+        assert!(text.contains("10 of 20 segments damaged (50.0 %); the receiver refused 10"));
     }
 
     #[test]

@@ -13,8 +13,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::netns::Netns;
-
 /// Protocol 3.0.
 const VERSION: u32 = 196_608;
 
@@ -31,17 +29,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects over TCP from inside a namespace.
+    /// Connects over TCP, from the namespace that the calling thread is in.
     ///
     /// `limit` bounds the connecting and each answer afterwards.
     ///
     /// # Errors
     /// When the server cannot be reached or does not want us.
-    pub fn tcp(from: &Netns, server: SocketAddr, name: &str, limit: Duration) -> Result<Self> {
-        let stream = from.enter(|| {
-            TcpStream::connect_timeout(&server, limit)
-                .with_context(|| format!("cannot connect to {server} from {}", from.name()))
-        })?;
+    pub fn tcp(server: SocketAddr, name: &str, limit: Duration) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&server, limit)
+            .with_context(|| format!("cannot connect to {server}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(limit))?;
         stream.set_write_timeout(Some(limit))?;
