@@ -8,13 +8,14 @@ use anyhow::Context;
 use aya::maps::{MapData, RingBuf};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
 use crate::config::{Config, Namespaces, Verbosity};
 use crate::decode;
 use crate::events::EventWriter;
+use crate::inject::Schedule;
 use crate::kernel::netns::Netns;
 use crate::kernel::{offsets, tick};
 use crate::live::Live;
@@ -30,12 +31,13 @@ struct Outputs {
     ready: Option<ReadyFile>,
 }
 
-/// Why the tool stopped watching.
-enum Ending {
-    /// The time was up, or somebody asked for the end.
-    Asked,
-    /// The events could not be written any more.
-    Failed(anyhow::Error),
+/// A run that is under way.
+struct Run<'a> {
+    config: &'a Config,
+    session: Session<'a>,
+    fault: Option<Schedule>,
+    events: Option<EventWriter>,
+    live: Live,
 }
 
 /// Runs until the time is up or somebody ends it, and writes the report.
@@ -48,11 +50,18 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let clock = Clock::read();
     let jiffy_ns =
         tick::jiffy_ns().context("the kernel does not say how long its clock tick is")?;
-    let mut outputs = Outputs::open(config, clock, jiffy_ns)?;
+    let outputs = Outputs::open(config, clock, jiffy_ns)?;
     let release = preflight::check()?;
     let entered = match &config.netns {
         Namespaces::Named(name) => Some(Netns::open(name)?.enter()?),
         Namespaces::Current | Namespaces::All => None,
+    };
+    let prepared = match &config.inject {
+        Some(plan) => Some((
+            plan.prepare(&config.filter.peers, &config.filter.ports)?,
+            plan.after,
+        )),
+        None => None,
     };
     let resolved = offsets::from_running_kernel()?;
     let surroundings = Surroundings {
@@ -61,35 +70,40 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         release,
         begun,
     };
-    let mut session = Session::start(config, resolved, surroundings)?;
-    let mut fault = match &config.inject {
-        Some(plan) => Some(Schedule::prepare(plan, &config.filter.peers, &config.filter.ports)?),
-        None => None,
-    };
+    let session = Session::start(config, resolved, surroundings)?;
     drop_privileges(config);
 
     let stdout_is_taken = outputs.json.as_ref().is_some_and(Output::is_stdout);
-    let mut live = Live::new(config.verbosity, stdout_is_taken);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let ending = runtime.block_on(follow(config, &mut session, &mut fault, &mut outputs, &mut live))?;
+    let mut run = Run {
+        config,
+        session,
+        fault: None,
+        events: outputs.events,
+        live: Live::new(config.verbosity, stdout_is_taken),
+    };
+    let followed = runtime.block_on(async {
+        let mut signals = Signals::install()?;
+        if let Some(ready) = &outputs.ready {
+            ready.announce()?;
+        }
+        run.fault = prepared.map(|(prepared, after)| Schedule::new(prepared, after));
+        run.follow(&mut signals).await
+    });
 
-    let report = session.finish(fault.and_then(Schedule::finish))?;
+    // Whatever ended it, what was measured is written down.
+    let report = run.session.finish(run.fault.and_then(Schedule::finish))?;
     drop(entered);
-    if let Some(events) = &mut outputs.events {
-        events.flush()?;
-    }
-    // The file first: a closed terminal must not cost the report.
-    if let Some(json) = outputs.json.take() {
+    if let Some(json) = outputs.json {
         json.finish(&sink::json::render(&report)?)?;
     }
+    // After the file: a closed terminal must not cost the report.
+    let mut live = run.live;
     tolerate_closed(live.conclude(|width| sink::text::render(&report, width)))?;
-    match ending {
-        Ending::Asked => Ok(()),
-        Ending::Failed(error) => Err(error),
-    }
+    followed
 }
 
 impl Outputs {
@@ -130,84 +144,133 @@ fn start_log(verbosity: Verbosity) {
 }
 
 /// What is still needed: reading our maps, looking into other users' `/proc`,
-/// renaming the report in a directory of somebody else, and entering other
-/// namespaces at the end.
+/// renaming the report in a directory of somebody else, entering other
+/// namespaces at the end, and making and undoing the fault.
 fn drop_privileges(config: &Config) {
-    use caps::Capability::{CAP_BPF, CAP_DAC_OVERRIDE, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
+    use caps::Capability::{
+        CAP_BPF, CAP_DAC_OVERRIDE, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE,
+    };
     let mut needed = vec![CAP_BPF, CAP_SYS_PTRACE, CAP_DAC_OVERRIDE];
-    // Leaving a namespace, too, is entering one.
-    if config.netns != Namespaces::Current {
+    if config.netns != Namespaces::Current || config.inject.is_some() {
         needed.push(CAP_SYS_ADMIN);
+    }
+    if config.inject.is_some() {
+        needed.extend([CAP_NET_ADMIN, CAP_PERFMON]);
     }
     if let Err(error) = preflight::keep_only(&needed) {
         log::warn!("privileges that are not needed any more could not be dropped: {error}");
     }
 }
 
-/// Watches until the end.
-async fn follow(
-    config: &Config,
-    session: &mut Session<'_>,
-    events: &mut Option<EventWriter>,
-    live: &mut Live,
-) -> anyhow::Result<Ending> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut ticks = tokio::time::interval(config.interval);
-    // A late look is one look, not several in a row.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
-    let mut ring = match events {
-        Some(_) => Some(watch(session.take_events()?)?),
-        None => None,
-    };
-    let mut logger = match config.verbosity {
-        Verbosity::Verbose(_) => Some(watch(session.take_log()?)?),
-        Verbosity::Quiet | Verbosity::Normal => None,
-    };
-    let end = tokio::time::sleep(config.duration.unwrap_or(Duration::MAX));
-    tokio::pin!(end);
+/// The ways in which somebody asks for the end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
 
-    let ending = loop {
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn any(&mut self) {
         tokio::select! {
-            biased;
-            _ = interrupt.recv() => break Ending::Asked,
-            _ = terminate.recv() => break Ending::Asked,
-            _ = hangup.recv() => break Ending::Asked,
-            () = &mut end => break Ending::Asked,
-            _ = ticks.tick() => {
-                session.look();
-                if let Err(error) = session.show(live) {
-                    break tolerate_closed(Err(error)).map_or_else(|e| Ending::Failed(e.into()), |()| Ending::Asked);
-                }
-                if let Some(writer) = events.as_mut() && let Err(error) = writer.flush() {
-                    break Ending::Failed(error.into());
-                }
-            }
-            readable = readable(&mut ring) => {
-                readable?;
-                if let Err(error) = drain(session, &mut ring, events) {
-                    break Ending::Failed(error);
-                }
-            }
-            flushed = flush_log(&mut logger) => flushed?,
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
         }
-    };
-    // What happened up to the end is still in the buffers.
-    if let Ending::Asked = ending
-        && let Err(error) = drain(session, &mut ring, events)
-    {
-        return Ok(Ending::Failed(error));
     }
-    if let Some(logger) = &mut logger {
-        logger.get_mut().flush();
+}
+
+impl Run<'_> {
+    /// Watches until the end.
+    async fn follow(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
+        let mut ticks = tokio::time::interval(self.config.interval);
+        // A late look is one look, not several in a row.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        let mut ring = match self.events {
+            Some(_) => Some(watch(self.session.take_events()?)?),
+            None => None,
+        };
+        let mut logger = match self.config.verbosity {
+            Verbosity::Verbose(_) => Some(watch(self.session.take_log()?)?),
+            Verbosity::Quiet | Verbosity::Normal => None,
+        };
+        let end = tokio::time::sleep(self.config.duration.unwrap_or(Duration::MAX));
+        tokio::pin!(end);
+        loop {
+            let due = self.fault.as_ref().and_then(Schedule::next);
+            tokio::select! {
+                biased;
+                () = signals.any() => break,
+                () = &mut end => break,
+                () = at(due) => if let Some(fault) = &mut self.fault {
+                    fault.advance()?;
+                },
+                _ = ticks.tick() => match self.look() {
+                    // Nobody reads along any more: that is an end like Ctrl-C.
+                    Err(error) if is_closed(&error) => break,
+                    looked => looked?,
+                },
+                readable = readable(&mut ring) => {
+                    readable?;
+                    self.drain(&mut ring)?;
+                }
+                flushed = flush_log(&mut logger) => flushed?,
+            }
+        }
+        // What happened up to the end is still in the buffers.
+        self.drain(&mut ring)?;
+        if let Some(events) = &mut self.events {
+            events.flush()?;
+        }
+        if let Some(logger) = &mut logger {
+            logger.get_mut().flush();
+        }
+        Ok(())
     }
-    Ok(ending)
+
+    fn look(&mut self) -> anyhow::Result<()> {
+        if let Some(events) = &mut self.events {
+            events.flush()?;
+        }
+        self.session.look();
+        let fault = self.fault.as_ref().map(Schedule::describe);
+        self.session.show(&mut self.live, fault.as_deref())?;
+        Ok(())
+    }
+
+    /// Writes the events that are there now.
+    fn drain(&mut self, ring: &mut Ring) -> anyhow::Result<()> {
+        let (Some(ring), Some(writer)) = (ring, &mut self.events) else {
+            return Ok(());
+        };
+        while let Some(record) = ring.get_mut().next() {
+            match decode::decode(&record) {
+                Ok(event) => writer.write(&event)?,
+                Err(error) => self.session.count_undecodable(&error),
+            }
+        }
+        Ok(())
+    }
 }
 
 type Ring = Option<AsyncFd<RingBuf<MapData>>>;
 type Logger = Option<AsyncFd<aya_log::EbpfLogger<&'static dyn log::Log>>>;
+
+/// Waits for a moment; for ever if there is none.
+async fn at(moment: Option<tokio::time::Instant>) {
+    match moment {
+        None => std::future::pending().await,
+        Some(moment) => tokio::time::sleep_until(moment).await,
+    }
+}
 
 /// Lets the event loop wait for one of the kernel's ring buffers.
 fn watch<R: AsRawFd>(ring: R) -> io::Result<AsyncFd<R>> {
@@ -227,24 +290,6 @@ async fn readable(ring: &mut Ring) -> io::Result<()> {
     }
 }
 
-/// Writes the events that are there now.
-fn drain(
-    session: &mut Session<'_>,
-    ring: &mut Ring,
-    events: &mut Option<EventWriter>,
-) -> anyhow::Result<()> {
-    let (Some(ring), Some(writer)) = (ring, events) else {
-        return Ok(());
-    };
-    while let Some(record) = ring.get_mut().next() {
-        match decode::decode(&record) {
-            Ok(event) => writer.write(&event)?,
-            Err(error) => session.count_undecodable(&error),
-        }
-    }
-    Ok(())
-}
-
 /// Waits until the kernel programs have logged something, and logs it.
 async fn flush_log(logger: &mut Logger) -> io::Result<()> {
     match logger {
@@ -256,6 +301,11 @@ async fn flush_log(logger: &mut Logger) -> io::Result<()> {
             Ok(())
         }
     }
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.downcast_ref().is_some_and(closed)
 }
 
 /// Nobody reading any more is no error.

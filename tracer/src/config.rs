@@ -187,10 +187,7 @@ impl Config {
 }
 
 /// The fault that was asked for, if any.
-fn plan(
-    arguments: &RunArguments,
-    duration: Option<Duration>,
-) -> Result<Option<Plan>, ConfigError> {
+fn plan(arguments: &RunArguments, duration: Option<Duration>) -> Result<Option<Plan>, ConfigError> {
     let Some(spec) = &arguments.inject else {
         return Ok(None);
     };

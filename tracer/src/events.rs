@@ -25,10 +25,10 @@ pub struct EventWriter {
 
 /// The events cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write --events {path}: {source}")]
+#[error("cannot write --events {path}: {cause}")]
 pub struct EventsError {
     path: PathBuf,
-    source: io::Error,
+    cause: io::Error,
 }
 
 /// One line.
@@ -72,9 +72,9 @@ impl EventWriter {
     /// # Errors
     /// If it cannot be opened.
     pub fn create(path: &Path, clock: Clock, jiffy_ns: u64) -> Result<Self, EventsError> {
-        let file = File::create(path).map_err(|source| EventsError {
+        let file = File::create(path).map_err(|cause| EventsError {
             path: path.to_owned(),
-            source,
+            cause,
         })?;
         Ok(Self {
             path: path.to_owned(),
@@ -93,9 +93,9 @@ impl EventWriter {
         let written = serde_json::to_writer(&mut self.file, &line).map_err(io::Error::from);
         written
             .and_then(|()| self.file.write_all(b"\n"))
-            .map_err(|source| EventsError {
+            .map_err(|cause| EventsError {
                 path: self.path.clone(),
-                source,
+                cause,
             })
     }
 
@@ -104,9 +104,9 @@ impl EventWriter {
     /// # Errors
     /// If the file takes no more.
     pub fn flush(&mut self) -> Result<(), EventsError> {
-        self.file.flush().map_err(|source| EventsError {
+        self.file.flush().map_err(|cause| EventsError {
             path: self.path.clone(),
-            source,
+            cause,
         })
     }
 }

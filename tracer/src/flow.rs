@@ -77,12 +77,19 @@ impl Table {
 
     /// Adds what no hit showed; `failed` if that means that it never left.
     pub fn add_unseen(&mut self, at_ns: u64, unseen: &Unseen, failed: bool) {
-        let entry = self.entries.entry(unseen.tuple).or_insert_with(|| Entry::new(unseen.tuple));
+        let entry = self
+            .entries
+            .entry(unseen.tuple)
+            .or_insert_with(|| Entry::new(unseen.tuple));
         let other = Kind::Other as usize;
         entry.flow.segments[other] += unseen.segments;
         entry.flow.failed_segments += if failed { unseen.segments } else { 0 };
         entry.flow.bytes += unseen.bytes;
-        let mut step = Step { at_ns, bytes: unseen.bytes, ..Step::default() };
+        let mut step = Step {
+            at_ns,
+            bytes: unseen.bytes,
+            ..Step::default()
+        };
         step.segments[other] = unseen.segments;
         entry.series.push(step);
     }
@@ -274,7 +281,15 @@ mod tests {
         let mut table = Table::default();
         let tuple = slot(1, Kind::Rto, 3, 8).tuple;
         table.update(10, &[slot(1, Kind::Rto, 3, 8)]);
-        table.add_unseen(20, &Unseen { tuple, segments: 2, bytes: 200 }, true);
+        table.add_unseen(
+            20,
+            &Unseen {
+                tuple,
+                segments: 2,
+                bytes: 200,
+            },
+            true,
+        );
         let entry = table.get(&tuple).unwrap();
         assert_eq!(entry.flow.segments[Kind::Other as usize], 2);
         assert_eq!((entry.flow.failed_segments, entry.flow.bytes), (2, 500));

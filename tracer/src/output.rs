@@ -10,11 +10,11 @@ use tempfile::NamedTempFile;
 
 /// A path that cannot be written to.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write {option} {path}: {source}")]
+#[error("cannot write {option} {path}: {cause}")]
 pub struct OutputError {
     option: &'static str,
     path: PathBuf,
-    source: io::Error,
+    cause: io::Error,
 }
 
 /// A file that appears whole or not at all.
@@ -40,10 +40,10 @@ impl Output {
     /// # Errors
     /// If nothing can be created there.
     pub fn create(option: &'static str, path: &Path) -> Result<Self, OutputError> {
-        let target = Self::open(path).map_err(|source| OutputError {
+        let target = Self::open(path).map_err(|cause| OutputError {
             option,
             path: path.to_owned(),
-            source,
+            cause,
         })?;
         Ok(Self {
             option,
@@ -67,17 +67,14 @@ impl Output {
             Ok(existing) if existing.is_file() => drop(OpenOptions::new().append(true).open(path)?),
             _ => {}
         }
-        let directory = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let file = tempfile::Builder::new()
             .prefix(&format!(".{}.", name.to_string_lossy()))
             .suffix(".tmp")
             // What the process's mask leaves of it, as for any new file.
             .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(directory)?;
+            .tempfile_in(directory(path))
+            .map_err(without_path)?;
         Ok(Target::Renamed(file))
     }
 
@@ -98,10 +95,10 @@ impl Output {
             path,
             target,
         } = self;
-        Self::store(target, &path, content).map_err(|source| OutputError {
+        Self::store(target, &path, content).map_err(|cause| OutputError {
             option,
             path,
-            source,
+            cause,
         })
     }
 
@@ -130,24 +127,41 @@ impl Output {
     }
 }
 
+/// Where a path's last part is, or is to be.
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// The error without the name of a temporary file that nobody asked for.
+fn without_path(error: io::Error) -> io::Error {
+    io::Error::from(error.kind())
+}
+
 /// Says that everything is counted, and takes it back at the end.
 #[derive(Debug)]
 pub struct ReadyFile(PathBuf);
 
 impl ReadyFile {
-    /// Makes sure that the file can be made and is not there yet from an earlier
-    /// run.
+    /// Makes sure that the file can be made, and that none is there from an
+    /// earlier run. Somebody may be waiting for it already, so the trial is
+    /// another file.
     ///
     /// # Errors
     /// If it cannot.
     pub fn prepare(path: &Path) -> Result<Self, OutputError> {
-        let failed = |source| OutputError {
+        let failed = |cause| OutputError {
             option: "--ready-file",
             path: path.to_owned(),
-            source,
+            cause,
         };
-        File::create(path).map_err(failed)?;
-        fs::remove_file(path).map_err(failed)?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        tempfile::tempfile_in(directory(path)).map_err(|error| failed(without_path(error)))?;
         Ok(Self(path.to_owned()))
     }
 
@@ -158,10 +172,10 @@ impl ReadyFile {
     pub fn announce(&self) -> Result<(), OutputError> {
         File::create(&self.0)
             .map(drop)
-            .map_err(|source| OutputError {
+            .map_err(|cause| OutputError {
                 option: "--ready-file",
                 path: self.0.clone(),
-                source,
+                cause,
             })
     }
 }

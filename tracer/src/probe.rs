@@ -69,23 +69,23 @@ pub struct HookStatus {
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The object was refused.
-    #[error("the kernel programs cannot be set up: {0}")]
+    #[error("the kernel programs cannot be set up")]
     Load(#[from] EbpfError),
     /// A program that nothing works without was refused.
-    #[error("the program for the tracepoint {name} was refused: {source}")]
+    #[error("the program for the tracepoint {name} was refused: {cause}")]
     Program {
         /// The tracepoint.
         name: &'static str,
         /// What the kernel said.
-        source: ProgramError,
+        cause: ProgramError,
     },
     /// A map could not be used.
-    #[error("map {name} of the kernel programs: {source}")]
+    #[error("map {name} of the kernel programs: {cause}")]
     Map {
         /// The map.
         name: &'static str,
         /// What went wrong.
-        source: MapError,
+        cause: MapError,
     },
     /// The object lacks something that this file asks for by name.
     #[error("the kernel programs have no {0}: program and tool do not match")]
@@ -181,10 +181,10 @@ impl Probe {
                         reason: None,
                     });
                 }
-                (Err(source), None) => {
+                (Err(cause), None) => {
                     return Err(ProbeError::Program {
                         name: hook.name,
-                        source,
+                        cause,
                     });
                 }
                 (Err(error), consequence) => statuses.push(HookStatus {
@@ -247,7 +247,7 @@ impl Probe {
                 .iter()
                 .fold(Totals::default(), |sum, cpu| sum.plus(cpu))),
             Err(MapError::KeyNotFound) => Ok(Totals::default()),
-            Err(source) => Err(map_error("TOTALS")(source)),
+            Err(cause) => Err(map_error("TOTALS")(cause)),
         }
     }
 
@@ -346,7 +346,7 @@ pub fn sum(by_kind: &[u64; Kind::COUNT]) -> u64 {
 }
 
 fn map_error(name: &'static str) -> impl FnOnce(MapError) -> ProbeError {
-    move |source| ProbeError::Map { name, source }
+    move |cause| ProbeError::Map { name, cause }
 }
 
 fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(

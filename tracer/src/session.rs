@@ -279,7 +279,8 @@ impl<'a> Session<'a> {
                 .filter(|unseen| unseen.tuple.netns == traced.counts.inode)
             {
                 totals.segments[Kind::Other as usize] += unseen.segments;
-                totals.failed_segments[Kind::Other as usize] += if shown { 0 } else { unseen.segments };
+                totals.failed_segments[Kind::Other as usize] +=
+                    if shown { 0 } else { unseen.segments };
                 totals.unseen_segments += unseen.segments;
                 totals.bytes += unseen.bytes;
             }

@@ -87,9 +87,17 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     // sums grew by beyond that went by unseen: failures where the tracepoint is
     // silent about them, and hits that the kernel withheld, because the program
     // was already running on this CPU or for a reason of its vendor's.
-    let counted = if err == 0 || segments >= own { own.min(segments) } else { 0 };
+    let counted = if err == 0 || segments >= own {
+        own.min(segments)
+    } else {
+        0
+    };
     let surplus = segments - counted;
-    let surplus_bytes = if surplus == 0 { 0 } else { bytes.saturating_sub(view.length(skb)) };
+    let surplus_bytes = if surplus == 0 {
+        0
+    } else {
+        bytes.saturating_sub(view.length(skb))
+    };
     let hit = Hit {
         kind,
         segments: counted,

@@ -39,7 +39,6 @@ pub enum InjectError {
         /// The peer as given.
         peer: String,
         /// The kernel's answer.
-        #[source]
         error: io::Error,
     },
     /// One fault is on one interface.
@@ -60,14 +59,13 @@ pub enum InjectError {
         /// As given.
         name: String,
         /// The kernel's answer.
-        #[source]
         error: io::Error,
     },
     /// The routes could not be read, so the gateway is not known.
     #[error(
         "cannot read the routes to find the default gateway: {0}; without it the fault might hit the gateway unnoticed"
     )]
-    Gateways(#[source] io::Error),
+    Gateways(io::Error),
     /// The offloads could not be read or set.
     #[error(
         "cannot {doing} the offloads of {interface}: {error}; a checksum damaged on a device that computes it is repaired, so the fault is refused (it needs CAP_NET_ADMIN)"
@@ -78,7 +76,6 @@ pub enum InjectError {
         /// Whose.
         interface: String,
         /// The kernel's answer.
-        #[source]
         error: io::Error,
     },
     /// The device always computes checksums.
@@ -110,7 +107,7 @@ pub enum InjectError {
     #[error(
         "this kernel cannot attach a TCX program ({0}); the bpf engine needs Linux 6.6 or newer"
     )]
-    NoTcx(#[source] io::Error),
+    NoTcx(io::Error),
     /// The program could not be loaded or attached.
     #[error(
         "cannot {doing} the fault's kernel program: {reason}; `tracer check` says what this kernel and user can do"

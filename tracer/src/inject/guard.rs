@@ -53,9 +53,9 @@ impl Default for GuardCommand {
 #[derive(Debug, Error)]
 pub(super) enum GuardError {
     #[error("cannot start it: {0}")]
-    Start(#[source] io::Error),
+    Start(io::Error),
     #[error("cannot talk to it: {0}")]
-    Talk(#[source] io::Error),
+    Talk(io::Error),
     #[error("it gave no answer within {} s", PATIENCE.as_secs())]
     Silent,
     #[error("it ended without an answer")]

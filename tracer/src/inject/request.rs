@@ -79,6 +79,11 @@ impl PreparedFault {
         &self.interface
     }
 
+    /// What it is to do.
+    pub fn spec(&self) -> FaultSpec {
+        self.request.spec
+    }
+
     /// How long the fault is to last.
     pub fn duration(&self) -> Duration {
         self.request.duration

@@ -45,30 +45,37 @@ enum State {
     Over(Option<Box<FaultReport>>),
 }
 
-impl Schedule {
+impl Plan {
     /// Refuses what is dangerous or cannot work before anything begins; the
     /// calling thread must be in the namespace of the fault.
     ///
     /// # Errors
     /// The first thing that speaks against the fault.
-    pub fn prepare(plan: &Plan, peers: &[IpNet], ports: &[u16]) -> Result<Self, InjectError> {
-        let request = FaultRequest {
-            spec: plan.spec.clone(),
+    pub fn prepare(&self, peers: &[IpNet], ports: &[u16]) -> Result<PreparedFault, InjectError> {
+        FaultRequest {
+            spec: self.spec,
             peers: peers.to_vec(),
             ports: ports.to_vec(),
-            interface: plan.interface.clone(),
-            duration: plan.lasts,
-            allow: plan.allow,
+            interface: self.interface.clone(),
+            duration: self.lasts,
+            allow: self.allow,
             guard: GuardCommand::default(),
-        };
-        let prepared = Box::new(request.prepare()?);
-        Ok(Self {
-            name: format!("{} on {}", plan.spec, prepared.interface().name),
+        }
+        .prepare()
+    }
+}
+
+impl Schedule {
+    /// The fault begins this long from now.
+    #[must_use]
+    pub fn new(prepared: PreparedFault, after: Duration) -> Self {
+        Self {
+            name: format!("{} on {}", prepared.spec(), prepared.interface().name),
             state: State::Waiting {
-                prepared,
-                at: Instant::now() + plan.after,
+                prepared: Box::new(prepared),
+                at: Instant::now() + after,
             },
-        })
+        }
     }
 
     /// When something is next to be done; `None` when all is.

@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::Ebpf;
+use aya::maps::lpm_trie::{Key, LpmTrie};
 use tracer_ebpf::{Offsets, Settings};
 
 use super::{Effort, ProbeError, map_error};

@@ -170,7 +170,11 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             ready_ms: measured.ready.as_secs_f64() * 1e3,
         },
         host: measured.host,
-        faults: measured.fault.into_iter().map(|fault| timed(fault, &measured.clock)).collect(),
+        faults: measured
+            .fault
+            .into_iter()
+            .map(|fault| timed(fault, &measured.clock))
+            .collect(),
         totals,
         selected,
         flows,
