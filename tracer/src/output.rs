@@ -73,8 +73,7 @@ impl Output {
             .suffix(".tmp")
             // What the process's mask leaves of it, as for any new file.
             .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(directory(path))
-            .map_err(without_path)?;
+            .tempfile_in(existing(path)?)?;
         Ok(Target::Renamed(file))
     }
 
@@ -127,17 +126,15 @@ impl Output {
     }
 }
 
-/// Where a path's last part is, or is to be.
-fn directory(path: &Path) -> &Path {
-    match path.parent() {
+/// The folder that a path's last part is or is to be in. That it is missing is
+/// told here, without the name of a temporary file that nobody asked for.
+fn existing(path: &Path) -> io::Result<&Path> {
+    let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
-    }
-}
-
-/// The error without the name of a temporary file that nobody asked for.
-fn without_path(error: io::Error) -> io::Error {
-    io::Error::from(error.kind())
+    };
+    fs::metadata(folder)?;
+    Ok(folder)
 }
 
 /// Says that everything is counted, and takes it back at the end.
@@ -161,7 +158,9 @@ impl ReadyFile {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
-        tempfile::tempfile_in(directory(path)).map_err(|error| failed(without_path(error)))?;
+        existing(path)
+            .and_then(tempfile::tempfile_in)
+            .map_err(failed)?;
         Ok(Self(path.to_owned()))
     }
 

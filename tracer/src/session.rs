@@ -489,7 +489,7 @@ fn title(config: &Config, handles: &[Netns]) -> String {
     match (&config.netns, handles) {
         (Namespaces::Named(name), _) => words += &format!(", in {name}"),
         (Namespaces::All, handles) => {
-            words += &format!(", in all {} network namespaces", handles.len())
+            words += &format!(", in all {} network namespaces", handles.len());
         }
         (Namespaces::Current, _) => {}
     }

@@ -90,7 +90,7 @@ pub fn kinds(by_kind: &ByKind) -> String {
         (by_kind.synack, Kind::SynAck),
         (by_kind.other, Kind::Other),
     ];
-    kinds.sort_by(|a, b| b.0.cmp(&a.0));
+    kinds.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
     let named = kinds.iter().filter(|(count, _)| *count > 0);
     named
         .map(|(count, kind)| format!("{} {count}", kind.name()))
