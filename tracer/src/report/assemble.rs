@@ -360,7 +360,8 @@ fn warn_about(
     flows: &[FlowReport],
 ) {
     let mut warn = |text: String| warnings.push(text);
-    if flows.is_empty() && !measured.config.filter.peers.is_empty() {
+    let opened = sum_of(&measured.namespaces).selected_opened;
+    if flows.is_empty() && opened == 0 && !measured.config.filter.peers.is_empty() {
         warn(never_seen(measured));
     }
     match (totals.difference, totals.quiet) {
