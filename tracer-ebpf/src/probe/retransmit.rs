@@ -203,11 +203,11 @@ impl View {
                 _ => Kind::Rto,
             };
         }
-        // Both timers may still be armed while acknowledgements drive a
-        // recovery, so it must also be due. One probe is outstanding at most.
+        // A probe is scheduled outside of recovery only. Its timer may still be
+        // armed, and even due, when an acknowledgement has begun one.
         if self.pending == TIMER_LOSS_PROBE
+            && self.ca_state < CA_RECOVERY
             && field!(sk, tlp_high_seq, u32).unwrap_or(0) == 0
-            && due(sk).unwrap_or(self.ca_state < CA_RECOVERY)
         {
             return Kind::Tlp;
         }
