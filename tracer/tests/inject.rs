@@ -8,7 +8,7 @@ mod frames;
 mod helper;
 #[path = "inject/kill.rs"]
 mod kill;
-#[path = "inject/traffic.rs"]
+#[path = "common/traffic.rs"]
 mod traffic;
 
 use std::{

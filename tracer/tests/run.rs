@@ -1,0 +1,15 @@
+//! `tracer run` on a real kernel, with real traffic: the real program, judged by
+//! its report. Needs root.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "common/kernel.rs"]
+mod kernel;
+#[path = "common/report.rs"]
+mod report;
+#[path = "common/tool.rs"]
+mod tool;
+#[path = "common/traffic.rs"]
+mod traffic;
+
+#[path = "run/counts.rs"]
+mod counts;
