@@ -12,11 +12,22 @@ macro_rules! setting {
     };
 }
 
+/// The namespace that a flow is counted in. One that could not be told is taken
+/// for the one that is traced, if it is one.
+#[inline(always)]
+pub fn namespace(tuple: &Tuple) -> u32 {
+    if tuple.netns == 0 {
+        setting!(netns)
+    } else {
+        tuple.netns
+    }
+}
+
 /// What becomes of a flow's counts.
 #[inline(always)]
 pub fn verdict(tuple: &Tuple) -> Verdict {
     let only = setting!(netns);
-    let here = only == 0 || only == tuple.netns;
+    let here = only == 0 || only == namespace(tuple);
     match (here, keeps(tuple)) {
         (true, true) => Verdict::Selected,
         (true, false) => Verdict::TotalsOnly,

@@ -132,7 +132,6 @@ pub fn assemble(measured: Measured<'_>) -> Report {
                 .collect(),
         },
         checksum_errors: ChecksumErrors {
-            received: measured_by("tcp_bad_csum", all.bad_checksums),
             selected: measured_by("tcp_bad_csum", all.selected_bad_checksums),
             kernel_in_csum_errors: known_sum(
                 measured.namespaces.iter().map(|n| n.kernel.in_csum_errors),
