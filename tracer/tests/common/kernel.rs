@@ -61,9 +61,10 @@ pub(crate) struct Connection {
 
 pub(crate) type Ends = (SocketAddr, SocketAddr);
 
-/// Every established connection, by its own end and its peer's.
+/// Every connection that may still send, by its own end and its peer's.
 pub(crate) fn connections(netns: &Netns) -> Result<HashMap<Ends, Connection>> {
-    let text = netns.run("ss", &["-tinOH", "state", "established"])?;
+    let states = "-tinOH state connected exclude time-wait exclude fin-wait-2";
+    let text = netns.run("ss", &states.split(' ').collect::<Vec<_>>())?;
     text.lines()
         .map(|line| connection(line).with_context(|| format!("ss says {line}")))
         .collect()
@@ -71,7 +72,7 @@ pub(crate) fn connections(netns: &Netns) -> Result<HashMap<Ends, Connection>> {
 
 fn connection(line: &str) -> Option<(Ends, Connection)> {
     let mut words = line.split_whitespace();
-    let queued = words.nth(1)?.parse().ok()?;
+    let queued = words.nth(2)?.parse().ok()?;
     let ends = (canonical(words.next()?)?, canonical(words.next()?)?);
     let mut connection = Connection {
         segments: 0,

@@ -2,8 +2,8 @@
 
 use std::{
     fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -38,11 +38,7 @@ impl Tool {
     /// Starts it inside and waits until everything is counted. It ends by
     /// itself when the test forgets it.
     pub(crate) fn start(netns: &Netns, arguments: &[&str]) -> Result<Self> {
-        Self::start_command(netns.command(PROGRAM), arguments)
-    }
-
-    /// Starts it by this command.
-    pub(crate) fn start_command(mut command: Command, arguments: &[&str]) -> Result<Self> {
+        let mut command = netns.command(PROGRAM);
         let folder = tempfile::tempdir()?;
         command.arg("run").args(arguments);
         if !arguments.contains(&"--duration") {
@@ -81,11 +77,6 @@ impl Tool {
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         kill(self.pid(), signal).context("cannot signal tracer")
-    }
-
-    /// Where `--events` are best put.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Ctrl-C, and the report.

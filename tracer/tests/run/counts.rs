@@ -19,7 +19,7 @@ use crate::{
     traffic::{Load, Sink},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// So many that a mistake of one in ten thousand shows.
 const SEGMENTS: u64 = 10_000;
 const FLOWS: usize = 48;
@@ -135,7 +135,7 @@ fn storm(tag: &str, loss: Loss, family: Family, congestion_control: &str) {
 
 /// Each kind against the kernel's counter of it. What no program was shown
 /// cannot be told by kind, and nothing else may be missing.
-fn check_kinds(report: &Report, kernel: &Counters) {
+pub(crate) fn check_kinds(report: &Report, kernel: &Counters) {
     let unseen = report.number("/totals/unseen_segments");
     let sum = |table: &str, kinds: &[&str]| -> u64 {
         let one = |kind: &&str| report.number(&format!("/totals/{table}/{kind}"));
@@ -170,7 +170,11 @@ fn check_kinds(report: &Report, kernel: &Counters) {
 }
 
 /// Each flow against the socket's own sums.
-fn check_connections(report: &Report, connections: &HashMap<Ends, Connection>, count: usize) {
+pub(crate) fn check_connections(
+    report: &Report,
+    connections: &HashMap<Ends, Connection>,
+    count: usize,
+) {
     assert_eq!(connections.len(), count);
     assert_eq!(report.flows().len(), count);
     for flow in report.flows() {
