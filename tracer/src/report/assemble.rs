@@ -323,6 +323,7 @@ fn totals(measured: &Measured<'_>) -> TotalsReport {
         failed_segments: sum(&all.failed_segments),
         by_kind: ByKind::from(all.segments),
         failed_by_kind: ByKind::from(all.failed_segments),
+        attempts_by_kind: ByKind::from(all.attempts),
         unseen_segments: all.unseen_segments,
         kernel_retrans_segs: kernel,
         difference: difference(kernel, &all),
