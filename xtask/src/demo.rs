@@ -58,8 +58,9 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     fault: u64,
 
-    /// Seconds to watch after the fault
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    /// Seconds to watch after the fault: flows may still wait out a timeout that
+    /// doubled in it
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     recovery: u64,
 }
 

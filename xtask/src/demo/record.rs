@@ -1,6 +1,6 @@
 //! What the client saw: every request, and figures for each phase.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -100,6 +100,23 @@ impl Record {
         }
     }
 
+    /// Whether requests had to wait for a connection, all being held up.
+    pub(super) fn queued(&self) -> bool {
+        let noticeable = Duration::from_millis(100);
+        self.requests
+            .iter()
+            .any(|request| request.late > noticeable)
+    }
+
+    /// From this moment to the first successful answer after it.
+    pub(super) fn first_answer(&self, after: SystemTime) -> Option<Duration> {
+        self.requests
+            .iter()
+            .filter(|request| request.error.is_none())
+            .filter_map(|request| (request.due + request.latency).duration_since(after).ok())
+            .min()
+    }
+
     fn json(&self, phases: &Phases) -> Value {
         let figures = |phase: &Phase| {
             let figures = self.figures(phase);
@@ -150,8 +167,6 @@ pub(super) fn milliseconds(duration: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     fn request(due: u64, latency: u64, error: Option<&str>) -> Request {
@@ -181,6 +196,9 @@ mod tests {
         let figures = record.figures(&phase);
         assert!((figures.per_second - 0.1).abs() < 1e-9);
         assert_eq!(figures.failed, 1);
+        assert!(record.queued());
+        let after = phase.end + Duration::from_millis(2500);
+        assert_eq!(record.first_answer(after), Some(Duration::from_millis(500)));
         assert_eq!(figures.due.p50, Some(Duration::from_secs(1)));
         assert_eq!(figures.due.max, Some(Duration::from_secs(20)));
         assert_eq!(figures.sent.max, Some(Duration::from_secs(15)));

@@ -27,7 +27,7 @@ const KINDS: [(&str, &str); 8] = [
     ("slow_start", "what followed a timeout"),
     ("syn", "a connection's first segment"),
     ("synack", "the answer to it"),
-    ("other", "not told by the kernel"),
+    ("other", "the kernel counted it without showing why"),
 ];
 
 /// `checksum_errors` is what the receiver's TCP counted during the run.
@@ -166,7 +166,7 @@ fn describe(flow: &Value, segments: u64) -> Vec<String> {
     let doubled = flow.get("backoff_max").and_then(Value::as_u64);
     if let (Some(longest), Some(doubled @ 1..)) = (longest, doubled) {
         lines.push(format!(
-            "its timeout doubled {doubled} times in a row, up to {}: so long was everything held up",
+            "its timeout doubled {doubled} times in a row, up to {}: each time, all that waits for it waited longer",
             time(longest)
         ));
     }
@@ -196,18 +196,19 @@ fn clients(records: &[Record], phases: &Phases) -> Vec<String> {
     let rows: [(&str, Cell); 8] = [
         ("answered a second", |it| format!("{:.1}", it.per_second)),
         ("failed", |it| it.failed.to_string()),
-        ("p50 from sent", |it| latency(it.sent.p50)),
+        ("p50", |it| latency(it.sent.p50)),
         ("p99", |it| latency(it.sent.p99)),
         ("max", |it| latency(it.sent.max)),
-        ("p50 from due", |it| latency(it.due.p50)),
+        ("p50 with queue", |it| latency(it.due.p50)),
         ("p99", |it| latency(it.due.p99)),
         ("max", |it| latency(it.due.max)),
     ];
     for record in records {
         let figures: Vec<Figures> = phases.0.iter().map(|phase| record.figures(phase)).collect();
-        for (place, (name, cell)) in rows.iter().enumerate() {
+        let shown = if record.queued() { 8 } else { 5 };
+        for (place, (name, cell)) in rows.iter().take(shown).enumerate() {
             let of = if place == 0 { record.name } else { "" };
-            let mut line = format!("{of:<7}{name:<19}");
+            let mut line = format!("{of:<8}{name:<18}");
             for figures in &figures {
                 let _ = write!(line, "{:>12}", cell(figures));
             }
@@ -215,8 +216,24 @@ fn clients(records: &[Record], phases: &Phases) -> Vec<String> {
         }
     }
     lines.push("writes commit, and wait for the standby's reply; reads wait for nobody".to_owned());
-    lines.push("from due: with the wait for one of the 4 connections to be free again".to_owned());
+    if records.iter().any(Record::queued) {
+        lines.push(
+            "queue: the wait for one of the clients' connections to be free again".to_owned(),
+        );
+    }
+    lines.extend(aftermath(records, phases));
     lines
+}
+
+/// How long the fault outlasted itself.
+fn aftermath(records: &[Record], phases: &Phases) -> Option<String> {
+    let end = phases.0.iter().find(|phase| phase.name == "fault")?.end;
+    let writes = records.iter().find(|record| record.name == "writes")?;
+    let first = writes.first_answer(end)?;
+    Some(format!(
+        "the first write was answered {} after the fault's end",
+        time(milliseconds(first))
+    ))
 }
 
 fn latency(latency: Option<Duration>) -> String {
@@ -284,7 +301,7 @@ mod tests {
             "      12 segments, of these",
             "       9 rto         retransmission timeout: no answer in time",
             "       3 tlp         tail loss probe: sent before the timeout, to learn sooner",
-            "  its timeout doubled 5 times in a row, up to 6.4 s: so long was everything held up",
+            "  its timeout doubled 5 times in a row, up to 6.4 s: each time, all that waits for it waited longer",
             "  tracer counted 12, the kernel's own RetransSegs grew by 12: difference 0",
         ] {
             assert!(text.lines().any(|it| it == line), "{line}\nnot in\n{text}");
