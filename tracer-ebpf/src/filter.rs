@@ -1,9 +1,9 @@
 //! Which flows are asked for.
 
 use aya_ebpf::maps::lpm_trie::Key;
-use tracer_ebpf::{MAX_PORTS, Tuple, Verdict};
+use tracer_ebpf::{Tuple, Verdict};
 
-use crate::maps::{PEERS, SETTINGS};
+use crate::maps::{PEERS, PORTS, SETTINGS};
 
 macro_rules! setting {
     ($($name:tt)+) => {
@@ -12,11 +12,22 @@ macro_rules! setting {
     };
 }
 
+/// The namespace that a flow is counted in. One that could not be told is taken
+/// for the one that is traced, if it is one.
+#[inline(always)]
+pub fn namespace(tuple: &Tuple) -> u32 {
+    if tuple.netns == 0 {
+        setting!(netns)
+    } else {
+        tuple.netns
+    }
+}
+
 /// What becomes of a flow's counts.
 #[inline(always)]
 pub fn verdict(tuple: &Tuple) -> Verdict {
     let only = setting!(netns);
-    let here = only == 0 || only == tuple.netns;
+    let here = only == 0 || only == namespace(tuple);
     match (here, keeps(tuple)) {
         (true, true) => Verdict::Selected,
         (true, false) => Verdict::TotalsOnly,
@@ -39,18 +50,13 @@ pub fn keeps_peer(remote: &[u8; 16]) -> bool {
 
 #[inline(always)]
 fn keeps_port(tuple: &Tuple) -> bool {
-    let count = setting!(port_count);
-    if count == 0 {
-        return true;
-    }
-    for index in 0..MAX_PORTS {
-        if index >= count as usize {
-            break;
-        }
-        let port = setting!(ports[index]);
-        if port == tuple.local_port || port == tuple.remote_port {
-            return true;
-        }
-    }
-    false
+    setting!(filter_ports) == 0
+        || PORTS.get_ptr(tuple.local_port).is_some()
+        || PORTS.get_ptr(tuple.remote_port).is_some()
+}
+
+/// Slots of the flow table.
+#[inline(always)]
+pub fn max_flows() -> u32 {
+    setting!(max_flows)
 }

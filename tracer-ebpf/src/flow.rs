@@ -95,8 +95,8 @@ pub struct Socket {
     pub slot: u32,
     /// What the filters say of the socket: a [`Verdict`].
     pub verdict: u32,
-    /// Explicit padding.
-    pub _pad: u32,
+    /// The [`Kind`] of the last hit.
+    pub last_kind: u32,
 }
 
 impl Socket {

@@ -81,8 +81,10 @@ pub struct Offsets {
     pub skb_network_header: u32,
     /// `sk_buff.transport_header`, likewise.
     pub skb_transport_header: u32,
-    /// `sk_buff.dev`.
-    pub skb_dev: u32,
+    /// `sk_buff._skb_refdst`, whose lowest bit is a flag.
+    pub skb_refdst: u32,
+    /// `dst_entry.dev`.
+    pub dst_dev: u32,
     /// `net_device.nd_net.net`.
     pub dev_net: u32,
     /// `net.ns.inum`.
@@ -130,14 +132,15 @@ impl Offsets {
         skb_head: ABSENT,
         skb_network_header: ABSENT,
         skb_transport_header: ABSENT,
-        skb_dev: ABSENT,
+        skb_refdst: ABSENT,
+        dst_dev: ABSENT,
         dev_net: ABSENT,
         net_inum: ABSENT,
         retransmit_has_err: ABSENT,
     };
 }
 
-const _: () = assert!(size_of::<Offsets>() == 38 * 4);
+const _: () = assert!(size_of::<Offsets>() == 39 * 4);
 
 #[cfg(feature = "user")]
 mod pod {

@@ -5,12 +5,19 @@ use tracer_ebpf::Tuple;
 use crate::kernel::{Address, field, read};
 use crate::socket::{mapped, namespace};
 
+/// `SKB_DST_NOREF` of
+/// [`linux/skbuff.h`](https://github.com/torvalds/linux/blob/v6.12/include/linux/skbuff.h).
+const REFDST_NOREF: u64 = 1;
+
 /// The flow of a received TCP segment, from its own headers: the sender is the
 /// remote end. The kernel has set both header offsets by the time TCP sees it.
+///
+/// The namespace is 0 where the packet does not lead to it any more: TCP takes
+/// `skb->dev` away early, and a segment that waits for its socket loses its
+/// route as well
+/// ([`tcp_add_backlog`](https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp_ipv4.c#L2029)).
 #[inline(always)]
 pub fn received(skb: Address) -> Option<Tuple> {
-    let device = field!(skb, skb_dev, u64)?;
-    let netns = namespace(field!(device, dev_net, u64)?)?;
     let head = field!(skb, skb_head, u64)?;
     let ip = head + u64::from(field!(skb, skb_network_header, u16)?);
     let tcp = head + u64::from(field!(skb, skb_transport_header, u16)?);
@@ -24,6 +31,17 @@ pub fn received(skb: Address) -> Option<Tuple> {
         remote,
         local_port: u16::from_be(read(tcp, 2)?),
         remote_port: u16::from_be(read(tcp, 0)?),
-        netns,
+        netns: netns_of_route(skb)?,
     })
+}
+
+#[inline(always)]
+fn netns_of_route(skb: Address) -> Option<u32> {
+    match field!(skb, skb_refdst, u64)? & !REFDST_NOREF {
+        0 => Some(0),
+        route => {
+            let device = field!(route, dst_dev, u64)?;
+            namespace(field!(device, dev_net, u64)?)
+        }
+    }
 }

@@ -29,8 +29,6 @@ pub struct Totals {
     pub resets_sent: u64,
     /// Resets received.
     pub resets_received: u64,
-    /// Segments received with a wrong TCP checksum.
-    pub bad_checksums: u64,
     /// [`Self::opened`], of peers and ports that the filter keeps.
     pub selected_opened: u64,
     /// [`Self::closed`], likewise.
@@ -39,7 +37,8 @@ pub struct Totals {
     pub selected_resets_sent: u64,
     /// [`Self::resets_received`], likewise.
     pub selected_resets_received: u64,
-    /// [`Self::bad_checksums`], likewise.
+    /// Segments with a wrong TCP checksum received from peers that the filter
+    /// keeps. Of all peers, the kernel's `InCsumErrors` tells.
     pub selected_bad_checksums: u64,
     /// Segments that the filter kept but for which the flow table had no room.
     pub overflow_segments: [u64; Kind::COUNT],
@@ -67,7 +66,6 @@ impl Totals {
             closed: self.closed + other.closed,
             resets_sent: self.resets_sent + other.resets_sent,
             resets_received: self.resets_received + other.resets_received,
-            bad_checksums: self.bad_checksums + other.bad_checksums,
             selected_opened: self.selected_opened + other.selected_opened,
             selected_closed: self.selected_closed + other.selected_closed,
             selected_resets_sent: self.selected_resets_sent + other.selected_resets_sent,
@@ -89,7 +87,7 @@ fn plus(mut left: [u64; Kind::COUNT], right: &[u64; Kind::COUNT]) -> [u64; Kind:
     left
 }
 
-const _: () = assert!(size_of::<Totals>() == 4 * 64 + 17 * 8);
+const _: () = assert!(size_of::<Totals>() == 4 * 64 + 16 * 8);
 
 #[cfg(feature = "user")]
 mod pod {

@@ -106,7 +106,7 @@ impl Namespace {
         let before = |now: Option<u64>, counted: u64| now.map(|now| now.wrapping_sub(counted));
         self.start = Some(Start {
             retrans_segs: before(sample.tcp.retrans_segs, sum(&sample.totals.segments)),
-            in_csum_errors: before(sample.tcp.in_csum_errors, sample.totals.bad_checksums),
+            in_csum_errors: sample.tcp.in_csum_errors,
             tcp_ext: self.files.tcp_ext()?,
         });
         Ok(())

@@ -143,7 +143,7 @@ impl Probe {
     /// If the kernel refuses the maps.
     pub fn load(options: &Options) -> Result<Self, ProbeError> {
         let mut ebpf = loader::load(options)?;
-        let slots = Slots::new(&mut ebpf, options.max_flows)?;
+        let slots = Slots::new(&mut ebpf, options.settings.max_flows)?;
         let statistics = match options.measure_run_time {
             true => Some(
                 aya::sys::enable_stats(aya::sys::Stats::RunTime)
@@ -204,10 +204,12 @@ impl Probe {
             Some(Ok(program)) => program,
             _ => return Err(ProbeError::Absent(name)),
         };
-        Ok(program
-            .load()
-            .and_then(|()| program.attach(name))
-            .map(|_| ()))
+        let attached = program.load().and_then(|()| program.attach(name));
+        if let Ok(info) = program.info() {
+            let verified = info.verified_instruction_count();
+            log::debug!("{name}: the verifier looked at {verified:?} instructions");
+        }
+        Ok(attached.map(|_| ()))
     }
 
     /// Says what sockets had already retransmitted. A socket that was hit since

@@ -345,11 +345,9 @@ pub struct NamespaceReport {
 /// Segments that arrived damaged.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ChecksumErrors {
-    /// From every peer; `null` if the tracepoint is missing.
-    pub received: Option<u64>,
-    /// From the peers that the filter keeps.
+    /// From the peers that the filter keeps; `null` if the tracepoint is missing.
     pub selected: Option<u64>,
-    /// What the kernel's `InCsumErrors` grew by.
+    /// From every peer: what the kernel's `InCsumErrors` grew by.
     pub kernel_in_csum_errors: Option<u64>,
 }
 

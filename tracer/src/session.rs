@@ -9,7 +9,7 @@ use anyhow::Context;
 use aya::maps::{MapData, RingBuf};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use tracer_ebpf::{Baseline, Kind, MAX_PORTS, Settings, Totals, Tuple};
+use tracer_ebpf::{Baseline, Kind, Settings, Totals, Tuple};
 
 use crate::boundary::{Namespace, Sample};
 use crate::clock::{Clock, now_ns};
@@ -431,10 +431,6 @@ fn baseline(socket: &SocketInfo) -> Option<(Tuple, Baseline)> {
 }
 
 fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32) -> Options {
-    let mut ports = [0; MAX_PORTS];
-    for (slot, port) in ports.iter_mut().zip(&config.filter.ports) {
-        *slot = *port;
-    }
     Options {
         offsets: resolved.offsets,
         settings: Settings {
@@ -443,12 +439,13 @@ fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32
                 (_, handles) => handles.first().map_or(0, Netns::inode),
             },
             filter_peers: u32::from(!config.filter.peers.is_empty()),
+            filter_ports: u32::from(!config.filter.ports.is_empty()),
             events: u32::from(config.events.is_some()),
-            port_count: config.filter.ports.len().try_into().unwrap_or(0),
-            ports,
+            max_flows: config.max_flows,
+            _pad: 0,
         },
+        ports: config.filter.ports.clone(),
         peers: config.filter.peers.iter().map(prefix).collect(),
-        max_flows: config.max_flows,
         sockets,
         event_bytes: if config.events.is_some() {
             EVENT_BYTES

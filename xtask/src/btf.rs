@@ -15,7 +15,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 /// Structs that are looked into.
-const STRUCTS: [&str; 14] = [
+const STRUCTS: [&str; 15] = [
     "sock_common",
     "sock",
     "inet_sock",
@@ -27,6 +27,7 @@ const STRUCTS: [&str; 14] = [
     "socket_alloc",
     "inode",
     "timer_list",
+    "dst_entry",
     "net_device",
     "net",
     "ns_common",

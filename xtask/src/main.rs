@@ -1,9 +1,10 @@
 //! `cargo xtask`: what a developer or newcomer runs.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, demo, interrupt, setup, test};
+use xtask::{bench, btf, demo, interrupt, setup, test};
 
 /// Everything around tracer: set-up, demo, tests, benchmark.
 #[derive(Debug, Parser)]
@@ -23,6 +24,13 @@ enum Task {
     Test(test::Arguments),
     /// Measure how soon tracer counts, its memory, and what a retransmit costs
     Bench(bench::Arguments),
+    /// Cut a kernel's BTF down to what the tests of the offsets need
+    Btf {
+        /// A kernel image, an ELF file or raw BTF
+        input: PathBuf,
+        /// Where the small file goes
+        output: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -32,6 +40,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Btf { input, output } => btf::run(&input, &output),
     });
     match (done, interrupt::caught()) {
         (Ok(()), _) => ExitCode::SUCCESS,

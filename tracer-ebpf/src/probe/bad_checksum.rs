@@ -2,7 +2,7 @@
 //!
 //! Prototype `(const struct sk_buff *skb)` since 5.12
 //! ([6.1](https://github.com/torvalds/linux/blob/v6.1/include/trace/events/tcp.h)).
-//! Fires before the socket is looked up, once for each `InCsumErrors`.
+//! Fires once for each `InCsumErrors`, which holds those of every peer.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
@@ -26,21 +26,13 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
         return None;
     }
     let tuple = packet::received(ctx.arg(0))?;
-    let selected = match filter::verdict(&tuple) {
-        Verdict::Selected => true,
-        Verdict::TotalsOnly => false,
-        Verdict::Elsewhere | Verdict::Ignored => return None,
-    };
-    let totals = account::totals(tuple.netns)?;
-    // SAFETY: a live map value.
-    unsafe {
-        let totals = &mut *totals;
-        maps::add(&raw mut totals.bad_checksums, 1);
-        if selected {
-            maps::add(&raw mut totals.selected_bad_checksums, 1);
-        }
+    if filter::verdict(&tuple) != Verdict::Selected {
+        return None;
     }
-    if selected && maps::wants_events() {
+    let totals = account::totals(filter::namespace(&tuple))?;
+    // SAFETY: a live map value.
+    maps::add(unsafe { &raw mut (*totals).selected_bad_checksums }, 1);
+    if maps::wants_events() {
         maps::emit(&Event {
             // SAFETY: the helper has no preconditions.
             time_ns: unsafe { bpf_ktime_get_ns() },

@@ -60,7 +60,7 @@ fn count(tuple: &Tuple, sent: bool) -> Option<()> {
         Verdict::TotalsOnly => false,
         Verdict::Elsewhere | Verdict::Ignored => return None,
     };
-    let totals = account::totals(tuple.netns)?;
+    let totals = account::totals(filter::namespace(tuple))?;
     // SAFETY: live map values.
     unsafe {
         let totals = &mut *totals;

@@ -16,7 +16,7 @@ use super::btf::{Btf, BtfError, RUNNING_KERNEL, RunningBtf, TypeName};
 use super::tracepoints::Tracepoints;
 use resolver::Resolver;
 
-const STRUCTS: [&str; 9] = [
+const STRUCTS: [&str; 10] = [
     "sock",
     "inet_sock",
     "inet_connection_sock",
@@ -24,6 +24,7 @@ const STRUCTS: [&str; 9] = [
     "tcp_skb_cb",
     "sk_buff",
     "socket_alloc",
+    "dst_entry",
     "net_device",
     "net",
 ];

@@ -132,7 +132,6 @@ pub fn assemble(measured: Measured<'_>) -> Report {
                 .collect(),
         },
         checksum_errors: ChecksumErrors {
-            received: measured_by("tcp_bad_csum", all.bad_checksums),
             selected: measured_by("tcp_bad_csum", all.selected_bad_checksums),
             kernel_in_csum_errors: known_sum(
                 measured.namespaces.iter().map(|n| n.kernel.in_csum_errors),
@@ -361,7 +360,8 @@ fn warn_about(
     flows: &[FlowReport],
 ) {
     let mut warn = |text: String| warnings.push(text);
-    if flows.is_empty() && !measured.config.filter.peers.is_empty() {
+    let opened = sum_of(&measured.namespaces).selected_opened;
+    if flows.is_empty() && opened == 0 && !measured.config.filter.peers.is_empty() {
         warn(never_seen(measured));
     }
     match (totals.difference, totals.quiet) {

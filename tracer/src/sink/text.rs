@@ -41,11 +41,11 @@ pub fn render(report: &Report, width: usize) -> String {
             report.totals.failed_segments
         );
     }
-    if report.checksum_errors.received.unwrap_or(0) > 0 {
+    if report.checksum_errors.kernel_in_csum_errors.unwrap_or(0) > 0 {
         let _ = writeln!(
             text,
             "Arrived damaged: {} segments with a wrong checksum, {} of them from the peers above.",
-            table::number(report.checksum_errors.received),
+            table::number(report.checksum_errors.kernel_in_csum_errors),
             table::number(report.checksum_errors.selected)
         );
     }

@@ -56,7 +56,8 @@ int main(void)
 	at(skb_head, struct sk_buff, head);
 	at(skb_network_header, struct sk_buff, network_header);
 	at(skb_transport_header, struct sk_buff, transport_header);
-	at(skb_dev, struct sk_buff, dev);
+	at(skb_refdst, struct sk_buff, _skb_refdst);
+	at(dst_dev, struct dst_entry, dev);
 	at(dev_net, struct net_device, nd_net.net);
 	at(net_inum, struct net, ns.inum);
 	printf("retransmit_has_err: %d,\n",

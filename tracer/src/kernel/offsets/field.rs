@@ -72,7 +72,8 @@ pub(super) const FIELDS: &[Field] = fields! {
     skb_head = sk_buff.head, 8, NO_CHECKSUM;
     skb_network_header = sk_buff.network_header, 2, NO_CHECKSUM;
     skb_transport_header = sk_buff.transport_header, 2, NO_CHECKSUM;
-    skb_dev = sk_buff.dev, 8, NO_CHECKSUM;
+    skb_refdst = sk_buff._skb_refdst, 8, NO_CHECKSUM;
+    dst_dev = dst_entry.dev, 8, NO_CHECKSUM;
     dev_net = net_device.nd_net.net, 8, NO_CHECKSUM;
     net_inum = net.ns.inum, 4;
 };
