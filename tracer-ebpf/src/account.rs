@@ -3,13 +3,17 @@
 use aya_ebpf::bindings::BPF_NOEXIST;
 use tracer_ebpf::{Flow, Gap, Kind, Owner, Socket, Totals, Tuple};
 
+use crate::filter;
 use crate::kernel::{Address, field};
-use crate::maps::{FLOWS, FREE_SLOTS, OWNERS, SOCKETLESS, TOTALS, ZERO_TOTALS, add, count_gap};
+use crate::maps::{
+    FLOWS, NEXT_SLOT, OWNERS, SOCKETLESS, TAKEN_SLOTS, TOTALS, ZERO_TOTALS, add, count_gap,
+};
 
 /// What one hit adds.
 #[derive(Clone, Copy)]
 pub struct Hit {
-    pub kind: Kind,
+    /// A [`Kind`].
+    pub kind: u32,
     /// Segments of this hit as the kernel counts them.
     pub segments: u64,
     /// Bytes of this hit.
@@ -164,19 +168,36 @@ pub fn flow_of_tuple(tuple: &Tuple) -> Option<*mut Flow> {
 
 #[inline(always)]
 fn new_slot(tuple: &Tuple) -> Option<(u32, *mut Flow)> {
-    let slot = FREE_SLOTS.pop().ok().flatten();
-    let flow = slot.and_then(|slot| FLOWS.get_ptr_mut(slot));
-    match (slot, flow) {
-        (Some(slot), Some(flow)) => {
-            // SAFETY: the slot was free, so nobody else writes to it.
-            unsafe { (*flow).tuple = *tuple };
-            Some((slot, flow))
+    let Some(slot) = take_slot() else {
+        count_gap(Gap::FlowsFull);
+        return None;
+    };
+    let flow = FLOWS.get_ptr_mut(slot)?;
+    // SAFETY: the slot was free, so nobody else writes to it.
+    unsafe { (*flow).tuple = *tuple };
+    Some((slot, flow))
+}
+
+/// How many CPUs may go for the same slot at once before one gives up.
+const SLOT_TRIES: u32 = 16;
+
+#[inline(always)]
+fn take_slot() -> Option<u32> {
+    let next = NEXT_SLOT.get_ptr_mut(0)?;
+    // SAFETY: a live map value; volatile, because other CPUs change it.
+    let mut slot = unsafe { core::ptr::read_volatile(next) };
+    for _ in 0..SLOT_TRIES {
+        if slot >= filter::max_flows() {
+            return None;
         }
-        _ => {
-            count_gap(Gap::FlowsFull);
-            None
+        if TAKEN_SLOTS.insert(slot, 1, u64::from(BPF_NOEXIST)).is_ok() {
+            // SAFETY: as above.
+            unsafe { core::ptr::write_volatile(next, slot + 1) };
+            return Some(slot);
         }
+        slot += 1;
     }
+    None
 }
 
 /// The inode of the socket's file, by which `/proc/PID/fd` names it.

@@ -11,12 +11,15 @@ pub struct Settings {
     pub netns: u32,
     /// 1 if flows are selected by the `PEERS` trie, 0 if every peer is kept.
     pub filter_peers: u32,
+    /// 1 if flows are selected by the `PORTS` of either end, 0 if every port is
+    /// kept.
+    pub filter_ports: u32,
     /// 1 if events go to the ring buffer.
     pub events: u32,
-    /// How many of [`Self::ports`] are set; 0 keeps every port.
-    pub port_count: u32,
-    /// Ports, host order: a flow is kept if either of its ends has one.
-    pub ports: [u16; MAX_PORTS],
+    /// Slots of the flow table.
+    pub max_flows: u32,
+    /// Explicit padding.
+    pub _pad: u32,
 }
 
 /// The one word that changes while the programs run (map `CONTROL`, index 0).
@@ -68,7 +71,7 @@ impl Gap {
     pub const COUNT: usize = 5;
 }
 
-const _: () = assert!(size_of::<Settings>() == 48);
+const _: () = assert!(size_of::<Settings>() == 24);
 const _: () = assert!(size_of::<Baseline>() == 16);
 
 #[cfg(feature = "user")]

@@ -1,9 +1,9 @@
 //! Which flows are asked for.
 
 use aya_ebpf::maps::lpm_trie::Key;
-use tracer_ebpf::{MAX_PORTS, Tuple, Verdict};
+use tracer_ebpf::{Tuple, Verdict};
 
-use crate::maps::{PEERS, SETTINGS};
+use crate::maps::{PEERS, PORTS, SETTINGS};
 
 macro_rules! setting {
     ($($name:tt)+) => {
@@ -50,18 +50,13 @@ pub fn keeps_peer(remote: &[u8; 16]) -> bool {
 
 #[inline(always)]
 fn keeps_port(tuple: &Tuple) -> bool {
-    let count = setting!(port_count);
-    if count == 0 {
-        return true;
-    }
-    for index in 0..MAX_PORTS {
-        if index >= count as usize {
-            break;
-        }
-        let port = setting!(ports[index]);
-        if port == tuple.local_port || port == tuple.remote_port {
-            return true;
-        }
-    }
-    false
+    setting!(filter_ports) == 0
+        || PORTS.get_ptr(tuple.local_port).is_some()
+        || PORTS.get_ptr(tuple.remote_port).is_some()
+}
+
+/// Slots of the flow table.
+#[inline(always)]
+pub fn max_flows() -> u32 {
+    setting!(max_flows)
 }

@@ -1,6 +1,7 @@
 //! Reading fields of kernel structures.
 
 use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel as bpf_probe_read_kernel_raw;
 use tracer_ebpf::{ABSENT, Gap};
 
 use crate::maps::count_gap;
@@ -34,6 +35,23 @@ pub fn read<T>(base: Address, offset: u32) -> Option<T> {
     }
 }
 
+/// Reads a value that the programs can do without: zero if the kernel does not
+/// have the field or it cannot be read. No branch: the helper clears what it
+/// cannot fill, and every branch here is twice the work for the verifier.
+#[inline(always)]
+pub fn read_or_zero<T: Default>(base: Address, offset: u32) -> T {
+    let mut value = T::default();
+    if offset != ABSENT {
+        let source = (base + u64::from(offset)) as *const core::ffi::c_void;
+        // SAFETY: writes the size of `value` to `value`; the helper checks the
+        // source. Callers use types of which any bytes are a value.
+        let _ = unsafe {
+            bpf_probe_read_kernel_raw((&raw mut value).cast(), size_of::<T>() as u32, source)
+        };
+    }
+    value
+}
+
 /// Reads a field by its name in `Offsets`.
 macro_rules! field {
     ($base:expr, $name:ident, $type:ty) => {
@@ -44,3 +62,14 @@ macro_rules! field {
     };
 }
 pub(crate) use field;
+
+/// Reads a field that the programs can do without.
+macro_rules! field_or_zero {
+    ($base:expr, $name:ident, $type:ty) => {
+        $crate::kernel::read_or_zero::<$type>(
+            $base,
+            $crate::kernel::offset(&raw const $crate::maps::OFFSETS.$name),
+        )
+    };
+}
+pub(crate) use field_or_zero;

@@ -1,9 +1,7 @@
 //! Every map and global, with the reason for its size.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{
-    Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, Queue, RingBuf,
-};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf};
 use tracer_ebpf::{Baseline, Event, Flow, Gap, Offsets, Owner, Settings, Socket, Totals, Tuple};
 
 /// `BPF_F_MMAPABLE` of
@@ -21,9 +19,10 @@ pub static OFFSETS: Offsets = Offsets::UNRESOLVED;
 pub static SETTINGS: Settings = Settings {
     netns: 0,
     filter_peers: 0,
+    filter_ports: 0,
     events: 0,
-    port_count: 0,
-    ports: [0; tracer_ebpf::MAX_PORTS],
+    max_flows: 0,
+    _pad: 0,
 };
 
 /// [`tracer_ebpf::Control`]: learning until userspace says otherwise.
@@ -45,10 +44,14 @@ pub static BASELINES: HashMap<Tuple, Baseline> = HashMap::with_max_entries(1, 0)
 #[map]
 pub static FLOWS: Array<Flow> = Array::with_max_entries(8_192, MMAPABLE);
 
-/// Free slots of [`FLOWS`], filled by userspace. A queue, because 5.10 has no
-/// atomic that returns a value.
+/// Slots of [`FLOWS`] that are taken: whoever gets an entry in owns the slot. 5.10
+/// has no atomic that returns a value, with which a counter would do.
 #[map]
-pub static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(8_192, 0);
+pub static TAKEN_SLOTS: HashMap<u32, u32> = HashMap::with_max_entries(8_192, 0);
+
+/// The slot to try first. A hint: only [`TAKEN_SLOTS`] decides.
+#[map]
+pub static NEXT_SLOT: Array<u32> = Array::with_max_entries(1, 0);
 
 /// Slots of flows that have SYN-ACKs or resets but no socket of their own.
 /// Losing an entry costs a second slot for the same tuple, never a count.
@@ -67,6 +70,10 @@ pub static TOTALS: PerCpuHashMap<u32, Totals> = PerCpuHashMap::with_max_entries(
 /// Prefixes of the peers to keep: 16 bytes, IPv4 as `::ffff:a.b.c.d`.
 #[map]
 pub static PEERS: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(1_024, NO_PREALLOC);
+
+/// Ports of either end to keep, host order.
+#[map]
+pub static PORTS: HashMap<u16, u32> = HashMap::with_max_entries(tracer_ebpf::MAX_PORTS as u32, 0);
 
 /// What had to be given up, by [`Gap`].
 #[map]

@@ -114,14 +114,19 @@ pub fn retransmitted(sk: Address) -> Option<Retransmitted> {
 /// userspace took at the start, or had retransmitted nothing by then.
 #[inline(always)]
 pub fn remember(sk: Address) -> Option<*mut Socket> {
-    if let Some(socket) = SOCKETS.get_ptr_mut(sk) {
-        return Some(socket);
+    match SOCKETS.get_ptr_mut(sk) {
+        Some(socket) => Some(socket),
+        None => learn(sk, &full_tuple(sk)?),
     }
-    let tuple = full_tuple(sk)?;
-    let past = past(&tuple);
+}
+
+/// Begins to remember a socket, with what is known of its past.
+#[inline(always)]
+pub fn learn(sk: Address, tuple: &Tuple) -> Option<*mut Socket> {
+    let past = past(tuple);
     insert(
         sk,
-        &tuple,
+        tuple,
         Retransmitted {
             segments: past.segments,
             bytes: past.bytes,
@@ -131,7 +136,7 @@ pub fn remember(sk: Address) -> Option<*mut Socket> {
 
 /// What a socket had retransmitted when tracing began.
 #[inline(always)]
-pub fn past(tuple: &Tuple) -> Baseline {
+fn past(tuple: &Tuple) -> Baseline {
     // SAFETY: only userspace writes these values, before it lets counting begin.
     unsafe { BASELINES.get(tuple) }.copied().unwrap_or_default()
 }
@@ -145,7 +150,7 @@ pub fn insert(sk: Address, tuple: &Tuple, accounted: Retransmitted) -> Option<*m
         segments: accounted.segments,
         slot: Socket::NO_SLOT,
         verdict: filter::verdict(tuple) as u32,
-        _pad: 0,
+        last_kind: 0,
     };
     if SOCKETS.insert(sk, &socket, u64::from(BPF_NOEXIST)).is_err() {
         count_gap(Gap::SocketsFull);

@@ -143,7 +143,7 @@ impl Probe {
     /// If the kernel refuses the maps.
     pub fn load(options: &Options) -> Result<Self, ProbeError> {
         let mut ebpf = loader::load(options)?;
-        let slots = Slots::new(&mut ebpf, options.max_flows)?;
+        let slots = Slots::new(&mut ebpf, options.settings.max_flows)?;
         let statistics = match options.measure_run_time {
             true => Some(
                 aya::sys::enable_stats(aya::sys::Stats::RunTime)
@@ -164,16 +164,20 @@ impl Probe {
     }
 
     /// Attaches every program. From here on sockets are learnt; nothing is
-    /// counted before [`Self::start_counting`].
+    /// counted before [`Self::start_counting`]. `on_first` is called when the first
+    /// is attached.
     ///
     /// # Errors
     /// If a program is refused that nothing works without.
-    pub fn attach(&mut self) -> Result<Vec<HookStatus>, ProbeError> {
+    pub fn attach(&mut self, mut on_first: impl FnMut()) -> Result<Vec<HookStatus>, ProbeError> {
         let mut statuses = Vec::with_capacity(HOOKS.len());
         for hook in &HOOKS {
             let outcome = self.attach_one(hook.name)?;
             match (outcome, hook.consequence) {
                 (Ok(()), _) => {
+                    if statuses.is_empty() {
+                        on_first();
+                    }
                     statuses.push(HookStatus {
                         name: hook.name,
                         attached: true,
@@ -204,10 +208,12 @@ impl Probe {
             Some(Ok(program)) => program,
             _ => return Err(ProbeError::Absent(name)),
         };
-        Ok(program
-            .load()
-            .and_then(|()| program.attach(name))
-            .map(|_| ()))
+        let attached = program.load().and_then(|()| program.attach(name));
+        if let Ok(info) = program.info() {
+            let verified = info.verified_instruction_count();
+            log::debug!("{name}: the verifier looked at {verified:?} instructions");
+        }
+        Ok(attached.map(|_| ()))
     }
 
     /// Says what sockets had already retransmitted. A socket that was hit since

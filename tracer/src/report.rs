@@ -409,6 +409,8 @@ pub struct Overhead {
     /// Its largest resident memory.
     pub peak_memory_kib: u64,
     /// From its start to the first attached program.
+    pub attached_ms: f64,
+    /// From its start to the moment from which everything is counted.
     pub ready_ms: f64,
 }
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 use aya::maps::{MapData, RingBuf};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use tracer_ebpf::{Baseline, Kind, MAX_PORTS, Settings, Totals, Tuple};
+use tracer_ebpf::{Baseline, Kind, Settings, Totals, Tuple};
 
 use crate::boundary::{Namespace, Sample};
 use crate::clock::{Clock, now_ns};
@@ -61,6 +61,7 @@ pub struct Session<'a> {
     table: Table,
     title: String,
     start_ns: u64,
+    attached: Duration,
     ready: Duration,
     undecodable: u64,
     searches: HashMap<Tuple, u8>,
@@ -103,8 +104,8 @@ impl<'a> Session<'a> {
             in_use = in_use.saturating_add(sockstat::tcp_in_use());
         }
         let mut probe = Probe::load(&options(config, &resolved, &handles, in_use))?;
-        let hooks = probe.attach()?;
-        let ready = surroundings.begun.elapsed();
+        let mut attached = Duration::ZERO;
+        let hooks = probe.attach(|| attached = surroundings.begun.elapsed())?;
 
         let mut session = Self {
             title: title(config, &handles),
@@ -116,7 +117,8 @@ impl<'a> Session<'a> {
             namespaces: Vec::with_capacity(handles.len()),
             table: Table::default(),
             start_ns: 0,
-            ready,
+            attached,
+            ready: Duration::ZERO,
             undecodable: 0,
             searches: HashMap::new(),
         };
@@ -128,6 +130,7 @@ impl<'a> Session<'a> {
         for traced in &mut session.namespaces {
             traced.counts.begin(&session.probe)?;
         }
+        session.ready = session.surroundings.begun.elapsed();
         session.find_owners();
         Ok(session)
     }
@@ -318,6 +321,7 @@ impl<'a> Session<'a> {
             fault,
             cpu: Duration::from_micros(u64::try_from(cpu_us).unwrap_or(0)),
             peak_memory_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
+            attached: self.attached,
             ready: self.ready,
         };
         Ok(assemble(measured))
@@ -431,10 +435,6 @@ fn baseline(socket: &SocketInfo) -> Option<(Tuple, Baseline)> {
 }
 
 fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32) -> Options {
-    let mut ports = [0; MAX_PORTS];
-    for (slot, port) in ports.iter_mut().zip(&config.filter.ports) {
-        *slot = *port;
-    }
     Options {
         offsets: resolved.offsets,
         settings: Settings {
@@ -443,12 +443,13 @@ fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32
                 (_, handles) => handles.first().map_or(0, Netns::inode),
             },
             filter_peers: u32::from(!config.filter.peers.is_empty()),
+            filter_ports: u32::from(!config.filter.ports.is_empty()),
             events: u32::from(config.events.is_some()),
-            port_count: config.filter.ports.len().try_into().unwrap_or(0),
-            ports,
+            max_flows: config.max_flows,
+            _pad: 0,
         },
+        ports: config.filter.ports.clone(),
         peers: config.filter.peers.iter().map(prefix).collect(),
-        max_flows: config.max_flows,
         sockets,
         event_bytes: if config.events.is_some() {
             EVENT_BYTES

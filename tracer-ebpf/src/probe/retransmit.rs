@@ -17,7 +17,7 @@ use aya_log_ebpf::debug;
 use tracer_ebpf::{Event, EventKind, Flow, Kind, Socket, Verdict};
 
 use crate::account::{self, Hit};
-use crate::kernel::{Address, field, offset};
+use crate::kernel::{Address, field, field_or_zero, offset};
 use crate::maps::{self, OFFSETS};
 use crate::socket;
 
@@ -82,7 +82,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     }
 
     let view = View::read(sk, skb)?;
-    let kind = view.kind(sk);
+    let kind = opaque(&mut memory.last_kind, view.kind(sk));
     // A call counts all of its segments or, if it failed early, none. What the
     // sums grew by beyond that went by unseen: failures where the tracepoint is
     // silent about them, and hits that the kernel withheld, because the program
@@ -126,6 +126,15 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
         );
     }
     if surplus > 0 {
+        if flow.is_none() && memory.verdict == Verdict::Selected as u32 {
+            let unseen = Hit {
+                kind: Kind::Other as u32,
+                segments: surplus,
+                bytes: surplus_bytes,
+                failed: true,
+            };
+            account::count_overflow(totals, unseen);
+        }
         account::count_unseen(totals, flow, surplus, surplus_bytes, !knows_err);
     }
     Some(())
@@ -141,7 +150,7 @@ fn without_memory(sk: Address, skb: Address, err: i32, own: u64) -> Option<()> {
     let tuple = socket::tuple(sk)?;
     let view = View::read(sk, skb)?;
     let hit = Hit {
-        kind: view.kind(sk),
+        kind: view.kind(sk) as u32,
         segments: if err == 0 { own } else { 0 },
         bytes: if err == 0 { view.length(skb) } else { 0 },
         failed: err != 0,
@@ -179,10 +188,10 @@ impl View {
             tcp_flags: field!(skb, cb_tcp_flags, u8)?,
             ca_state: ((u32::from(field!(sk, icsk_ca_state, u8)?) >> shift) & mask) as u8,
             pending: field!(sk, icsk_pending, u8)?,
-            backoff: field!(sk, icsk_backoff, u8).unwrap_or(0),
-            rto: field!(sk, icsk_rto, u32).unwrap_or(0),
-            srtt_us: field!(sk, srtt_us, u32).unwrap_or(0) >> 3,
-            cwnd: field!(sk, snd_cwnd, u32).unwrap_or(0),
+            backoff: field_or_zero!(sk, icsk_backoff, u8),
+            rto: field_or_zero!(sk, icsk_rto, u32),
+            srtt_us: field_or_zero!(sk, srtt_us, u32) >> 3,
+            cwnd: field_or_zero!(sk, snd_cwnd, u32),
         })
     }
 
@@ -203,11 +212,13 @@ impl View {
                 _ => Kind::Rto,
             };
         }
-        // A probe is scheduled outside of recovery only. Its timer may still be
-        // armed, and even due, when an acknowledgement has begun one.
+        // The probe is armed while nothing is lost, one is outstanding at most,
+        // and the first retransmit of a recovery arms another timer. Before that,
+        // acknowledgements may still find it armed, so it must also be due.
         if self.pending == TIMER_LOSS_PROBE
             && self.ca_state < CA_RECOVERY
-            && field!(sk, tlp_high_seq, u32).unwrap_or(0) == 0
+            && field_or_zero!(sk, tlp_high_seq, u32) == 0
+            && due(sk).unwrap_or(true)
         {
             return Kind::Tlp;
         }
@@ -216,8 +227,9 @@ impl View {
             CA_RECOVERY if self.pending == TIMER_REORDERING && due(sk).unwrap_or(true) => {
                 Kind::Rack
             }
-            CA_RECOVERY => Kind::Fast,
-            _ => Kind::Other,
+            // Where a recovery was taken back, the queue may still be resent; the
+            // kernel counts that as fast as well.
+            _ => Kind::Fast,
         }
     }
 
@@ -252,6 +264,17 @@ impl View {
     }
 }
 
+/// The same kind, in a form that the verifier takes for any: what follows is then
+/// looked at once and not once a kind.
+#[inline(always)]
+fn opaque(memory: &mut u32, kind: Kind) -> u32 {
+    // SAFETY: a live map value; volatile, so that the way through memory stays.
+    unsafe {
+        core::ptr::write_volatile(memory, kind as u32);
+        core::ptr::read_volatile(memory)
+    }
+}
+
 /// Whether the pending timer is due: only then can it be what sends.
 #[inline(always)]
 fn due(sk: Address) -> Option<bool> {
@@ -269,17 +292,17 @@ fn emit(sk: Address, skb: Address, memory: &Socket, view: &View, hit: Hit, err: 
         time_ns: unsafe { bpf_ktime_get_ns() },
         tuple: memory.tuple,
         what: EventKind::Retransmit as u32,
-        kind: hit.kind as u32,
+        kind: hit.kind,
         segments: hit.segments as u32,
         bytes: hit.bytes as u32,
-        seq: field!(skb, cb_seq, u32).unwrap_or(0),
-        end_seq: field!(skb, cb_end_seq, u32).unwrap_or(0),
+        seq: field_or_zero!(skb, cb_seq, u32),
+        end_seq: field_or_zero!(skb, cb_end_seq, u32),
         err,
         rto: view.rto,
         cwnd: view.cwnd,
         srtt_us: view.srtt_us,
         tcp_flags: u16::from(view.tcp_flags),
-        state: field!(sk, skc_state, u8).unwrap_or(0),
+        state: field_or_zero!(sk, skc_state, u8),
         old_state: 0,
         ca_state: view.ca_state,
         backoff: view.backoff,

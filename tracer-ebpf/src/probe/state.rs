@@ -7,12 +7,12 @@
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use tracer_ebpf::{Event, EventKind, Owner, Tuple, Verdict};
+use tracer_ebpf::{Event, EventKind, Kind, Owner, Socket, Tuple, Verdict};
 
-use crate::account;
+use crate::account::{self, Hit};
 use crate::filter;
-use crate::kernel::Address;
-use crate::maps::{self, BASELINES, FLOWS, OWNERS, SOCKETS};
+use crate::kernel::{Address, offset};
+use crate::maps::{self, BASELINES, FLOWS, OFFSETS, OWNERS, SOCKETS};
 use crate::socket::{self, Retransmitted, tcp_state};
 
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
@@ -21,28 +21,51 @@ pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
     let old: i32 = ctx.arg(1);
     let new: i32 = ctx.arg(2);
     let (old, new) = (old as u8, new as u8);
-    if !socket::is_tcp(sk) {
-        return 0;
-    }
-    match new {
-        tcp_state::SYN_SENT => on_connect(sk),
-        tcp_state::ESTABLISHED if old == tcp_state::SYN_RECV => on_accept(sk),
-        _ => {}
-    }
-    let _ = on_change(sk, old, new);
-    if new == tcp_state::CLOSE {
-        let _ = on_close(sk);
+    let matters = matches!(
+        new,
+        tcp_state::SYN_SENT | tcp_state::ESTABLISHED | tcp_state::CLOSE
+    );
+    if (matters || maps::wants_events())
+        && socket::is_tcp(sk)
+        && let Some(tuple) = socket::full_tuple(sk)
+    {
+        on_change(sk, &tuple, old, new);
     }
     0
+}
+
+#[inline(always)]
+fn on_change(sk: Address, tuple: &Tuple, old: u8, new: u8) {
+    let verdict = filter::verdict(tuple);
+    match new {
+        tcp_state::SYN_SENT => on_connect(sk, tuple),
+        tcp_state::ESTABLISHED if old == tcp_state::SYN_RECV => on_accept(sk, tuple),
+        _ => {}
+    }
+    if maps::counting() && (verdict as u32) < Verdict::Ignored as u32 {
+        let selected = verdict == Verdict::Selected;
+        count(tuple, selected, old, new);
+        if selected && maps::wants_events() {
+            maps::emit(&Event {
+                // SAFETY: the helper has no preconditions.
+                time_ns: unsafe { bpf_ktime_get_ns() },
+                tuple: *tuple,
+                what: EventKind::State as u32,
+                state: new,
+                old_state: old,
+                ..Event::default()
+            });
+        }
+    }
+    if new == tcp_state::CLOSE {
+        on_close(sk, tuple);
+    }
 }
 
 /// `connect`: the process on the CPU is the owner. The socket has its peer but
 /// not yet its own port.
 #[inline(always)]
-fn on_connect(sk: Address) {
-    let Some(tuple) = socket::tuple(sk) else {
-        return;
-    };
+fn on_connect(sk: Address, tuple: &Tuple) {
     if !filter::keeps_peer(&tuple.remote) {
         return;
     }
@@ -58,37 +81,26 @@ fn on_connect(sk: Address) {
 /// ([`tcp_create_openreq_child`](https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp_minisocks.c#L524));
 /// those were counted one by one.
 #[inline(always)]
-fn on_accept(sk: Address) {
-    let Some(now) = socket::retransmitted(sk) else {
-        return;
-    };
-    if now.segments == 0 {
-        return;
-    }
-    if SOCKETS.get_ptr(sk).is_some() {
-        return;
-    }
-    if let Some(tuple) = socket::full_tuple(sk) {
-        socket::insert(sk, &tuple, now);
+fn on_accept(sk: Address, tuple: &Tuple) {
+    if let Some(now) = socket::retransmitted(sk)
+        && now.segments > 0
+        && SOCKETS.get_ptr(sk).is_none()
+    {
+        socket::insert(sk, tuple, now);
     }
 }
 
-/// Counts openings and closings, and reports the change to those who asked.
+/// Counts openings and closings. A connection that never came to be is none.
 #[inline(always)]
-fn on_change(sk: Address, old: u8, new: u8) -> Option<()> {
+fn count(tuple: &Tuple, selected: bool, old: u8, new: u8) {
     let opened = new == tcp_state::ESTABLISHED;
     let closed = new == tcp_state::CLOSE && old != tcp_state::LISTEN && old != tcp_state::SYN_SENT;
-    if !maps::counting() || !(opened || closed || maps::wants_events()) {
-        return None;
+    if !opened && !closed {
+        return;
     }
-    let tuple = socket::full_tuple(sk)?;
-    let verdict = filter::verdict(&tuple);
-    let selected = match verdict {
-        Verdict::Selected => true,
-        Verdict::TotalsOnly => false,
-        Verdict::Elsewhere | Verdict::Ignored => return None,
+    let Some(totals) = account::totals(tuple.netns) else {
+        return;
     };
-    let totals = account::totals(tuple.netns)?;
     // SAFETY: a live map value.
     unsafe {
         let totals = &mut *totals;
@@ -97,94 +109,78 @@ fn on_change(sk: Address, old: u8, new: u8) -> Option<()> {
             if selected {
                 maps::add(&raw mut totals.selected_opened, 1);
             }
-        }
-        if closed {
+        } else {
             maps::add(&raw mut totals.closed, 1);
             if selected {
                 maps::add(&raw mut totals.selected_closed, 1);
             }
         }
     }
-    if selected && maps::wants_events() {
-        maps::emit(&Event {
-            // SAFETY: the helper has no preconditions.
-            time_ns: unsafe { bpf_ktime_get_ns() },
-            tuple,
-            what: EventKind::State as u32,
-            state: new,
-            old_state: old,
-            ..Event::default()
-        });
-    }
-    Some(())
 }
 
 /// The last look at a socket: what it retransmitted since its last hit, and the
 /// end of everything that is remembered of it.
 #[inline(always)]
-fn on_close(sk: Address) -> Option<()> {
+fn on_close(sk: Address, tuple: &Tuple) {
     let _ = OWNERS.remove(sk);
-    let now = socket::retransmitted(sk)?;
+    let Some(now) = socket::retransmitted(sk) else {
+        return;
+    };
     if now.segments == 0 {
-        return None;
+        return;
     }
-    let tuple = socket::full_tuple(sk)?;
-    if let Some(remembered) = socket::remember(sk) {
-        // SAFETY: a live map value; the socket's lock makes us its only user.
-        let memory = unsafe { *remembered };
-        let unseen = Retransmitted {
-            segments: now.segments.saturating_sub(memory.segments),
-            bytes: now.bytes.saturating_sub(memory.bytes),
-        };
-        let flow = if memory.slot < u32::MAX {
-            FLOWS.get_ptr_mut(memory.slot)
-        } else {
-            None
-        };
-        if let Some(flow) = flow {
-            // SAFETY: a live map value and the helper has no preconditions.
-            unsafe { (*flow).closed_ns = bpf_ktime_get_ns() };
-        }
-        if unseen.segments > 0 && maps::counting() {
-            count_unseen(sk, &tuple, remembered, unseen);
-        }
+    let remembered = match SOCKETS.get_ptr_mut(sk) {
+        Some(socket) => Some(socket),
+        None => socket::learn(sk, tuple),
+    };
+    if let Some(remembered) = remembered {
+        account_for_rest(sk, remembered, now);
         let _ = SOCKETS.remove(sk);
     }
     // The tuple may be used again by a socket that starts at 0.
     let _ = BASELINES.remove(tuple);
-    Some(())
 }
 
 #[inline(always)]
-fn count_unseen(
-    sk: Address,
-    tuple: &Tuple,
-    remembered: *mut tracer_ebpf::Socket,
-    unseen: Retransmitted,
-) {
-    // SAFETY: a live map value.
-    let verdict = unsafe { (*remembered).verdict };
-    if verdict >= Verdict::Ignored as u32 {
+fn account_for_rest(sk: Address, remembered: *mut Socket, now: Retransmitted) {
+    // SAFETY: a live map value; the socket's lock makes us its only user.
+    let memory = unsafe { *remembered };
+    if memory.slot != Socket::NO_SLOT
+        && let Some(flow) = FLOWS.get_ptr_mut(memory.slot)
+    {
+        // SAFETY: a live map value and the helper has no preconditions.
+        unsafe { (*flow).closed_ns = bpf_ktime_get_ns() };
+    }
+    let segments = u64::from(now.segments.saturating_sub(memory.segments));
+    if segments == 0 || !maps::counting() || memory.verdict >= Verdict::Ignored as u32 {
         return;
     }
-    let Some(totals) = account::totals(tuple.netns) else {
+    let bytes = now.bytes.saturating_sub(memory.bytes);
+    let Some(totals) = account::totals(memory.tuple.netns) else {
         return;
     };
-    let flow = if verdict == Verdict::Selected as u32 {
-        account::flow_of(sk, remembered)
-    } else {
-        None
-    };
-    if verdict == Verdict::Selected as u32 && flow.is_none() {
-        account::count_overflow(
-            totals,
-            account::Hit {
-                kind: tracer_ebpf::Kind::Other,
-                segments: u64::from(unseen.segments),
-                bytes: unseen.bytes,
-                failed: true,
-            },
-        );
+    // Where the tracepoint shows failures, this was a hit that was withheld.
+    let failed = !retransmit_shows_failures();
+    let mut flow = None;
+    if memory.verdict == Verdict::Selected as u32 {
+        flow = account::flow_of(sk, remembered);
+        if flow.is_none() {
+            let kind = Kind::Other as u32;
+            account::count_overflow(
+                totals,
+                Hit {
+                    kind,
+                    segments,
+                    bytes,
+                    failed: true,
+                },
+            );
+        }
     }
-    account::count_unseen(totals, flow, u64::from(unseen.segments), unseen.bytes, true);
+    account::count_unseen(totals, flow, segments, bytes, failed);
+}
+
+#[inline(always)]
+fn retransmit_shows_failures() -> bool {
+    offset(&raw const OFFSETS.retransmit_has_err) == 1
 }

@@ -37,7 +37,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     let tuple = socket::tuple(request)?;
     let totals = account::totals(tuple.netns)?;
     let hit = Hit {
-        kind: Kind::SynAck,
+        kind: Kind::SynAck as u32,
         segments: 1,
         bytes: 0,
         failed: false,

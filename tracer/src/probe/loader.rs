@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use aya::Ebpf;
+use aya::maps::HashMap;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use tracer_ebpf::{Offsets, Settings};
 
@@ -20,8 +21,8 @@ pub struct Options {
     pub settings: Settings,
     /// Prefixes of the peers to keep, see [`crate::config::prefix`].
     pub peers: Vec<([u8; 16], u32)>,
-    /// Slots of the flow table.
-    pub max_flows: u32,
+    /// Ports of either end to keep.
+    pub ports: Vec<u16>,
     /// TCP sockets on this host: how many may have to be remembered.
     pub sockets: u32,
     /// Bytes of the ring buffer for events, a power of two of at least a page.
@@ -50,8 +51,8 @@ pub(super) fn load(options: &Options) -> Result<Ebpf, ProbeError> {
         .override_global(aya_log::LEVEL, &options.log_level, true)
         .map_max_entries("SOCKETS", sockets)
         .map_max_entries("BASELINES", baselines)
-        .map_max_entries("FLOWS", options.max_flows)
-        .map_max_entries("FREE_SLOTS", options.max_flows)
+        .map_max_entries("FLOWS", options.settings.max_flows)
+        .map_max_entries("TAKEN_SLOTS", options.settings.max_flows)
         .map_max_entries("EVENTS", options.event_bytes)
         .map_max_entries(
             "PEERS",
@@ -64,6 +65,11 @@ pub(super) fn load(options: &Options) -> Result<Ebpf, ProbeError> {
         peers
             .insert(&Key::new(*length, *address), 1, 0)
             .map_err(map_error("PEERS"))?;
+    }
+    let map = ebpf.map_mut("PORTS").ok_or(ProbeError::Absent("PORTS"))?;
+    let mut ports: HashMap<_, u16, u32> = map.try_into().map_err(map_error("PORTS"))?;
+    for port in &options.ports {
+        ports.insert(port, 1, 0).map_err(map_error("PORTS"))?;
     }
     Ok(ebpf)
 }

@@ -5,11 +5,11 @@ use std::os::fd::AsFd;
 use std::ptr::NonNull;
 
 use aya::Ebpf;
-use aya::maps::{Map, MapData, Queue};
+use aya::maps::{Map, MapData};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use tracer_ebpf::{Flow, Tuple};
 
-use super::{ProbeError, map_error, take};
+use super::ProbeError;
 
 /// Slots are handed out in order, but one that was handed out may not carry its
 /// tuple yet when a later one already does; this is far more than there are CPUs
@@ -23,19 +23,14 @@ pub(super) struct Slots {
     bytes: NonZeroUsize,
     // The mapping outlives the descriptor, but not its meaning.
     _map: MapData,
-    _free: Queue<MapData, u32>,
 }
 
 // SAFETY: the memory is only read, and belongs to no thread in particular.
 unsafe impl Send for Slots {}
 
 impl Slots {
-    /// Maps the table and fills the queue of free slots.
+    /// Maps the table.
     pub(super) fn new(ebpf: &mut Ebpf, length: u32) -> Result<Self, ProbeError> {
-        let mut free: Queue<MapData, u32> = take(ebpf, "FREE_SLOTS")?;
-        for slot in 0..length {
-            free.push(slot, 0).map_err(map_error("FREE_SLOTS"))?;
-        }
         let Some(Map::Array(map)) = ebpf.take_map("FLOWS") else {
             return Err(ProbeError::Absent("FLOWS"));
         };
@@ -59,7 +54,6 @@ impl Slots {
             length,
             bytes,
             _map: map,
-            _free: free,
         })
     }
 

@@ -60,6 +60,8 @@ pub struct Measured<'a> {
     /// Its largest resident memory.
     pub peak_memory_kib: u64,
     /// From its start to the first attached program.
+    pub attached: Duration,
+    /// From its start to the moment from which everything is counted.
     pub ready: Duration,
 }
 
@@ -166,6 +168,7 @@ pub fn assemble(measured: Measured<'_>) -> Report {
                 .then(|| measured.effort.ns as f64 / measured.effort.runs as f64),
             cpu_ms: measured.cpu.as_secs_f64() * 1e3,
             peak_memory_kib: measured.peak_memory_kib,
+            attached_ms: measured.attached.as_secs_f64() * 1e3,
             ready_ms: measured.ready.as_secs_f64() * 1e3,
         },
         host: measured.host,
@@ -361,7 +364,8 @@ fn warn_about(
     flows: &[FlowReport],
 ) {
     let mut warn = |text: String| warnings.push(text);
-    if flows.is_empty() && !measured.config.filter.peers.is_empty() {
+    let opened = sum_of(&measured.namespaces).selected_opened;
+    if flows.is_empty() && opened == 0 && !measured.config.filter.peers.is_empty() {
         warn(never_seen(measured));
     }
     match (totals.difference, totals.quiet) {
