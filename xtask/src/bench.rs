@@ -1,4 +1,7 @@
-//! `cargo xtask bench`: how soon tracer counts, and how much memory it takes.
+//! `cargo xtask bench`: how soon tracer counts, how much memory it takes, and
+//! what a retransmit costs.
+
+mod storm;
 
 use std::fs;
 use std::path::Path;
@@ -8,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use nix::unistd::Pid;
+use serde_json::Value;
 
 use crate::command::{self, Running};
 use crate::netns::Net;
@@ -33,6 +37,10 @@ pub struct Arguments {
     /// How often to run tracer (after one run that does not count)
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
+
+    /// How often to run it through a storm of retransmits
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    storms: u32,
 }
 
 /// One run of tracer.
@@ -40,6 +48,20 @@ pub struct Arguments {
 struct Run {
     ready: Duration,
     peak_kib: u64,
+    cost: Cost,
+}
+
+/// What a run says of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Cost {
+    /// Calls that retransmitted something.
+    events: u64,
+    /// Runs of the kernel programs.
+    runs: u64,
+    /// Mean time of one, ns.
+    ns_per_run: u64,
+    /// tracer's own processor time, µs.
+    cpu_us: u64,
 }
 
 /// Measures and prints.
@@ -53,24 +75,35 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let net = Net::pair("bench", "ens160")?;
     let host = net.host("primary")?;
     let folder = tempfile::tempdir().context("cannot make a folder for the runs")?;
-    let once = || measure(&tracer, host.netns.name(), folder.path());
+    let once = |storm| measure(&tracer, host.netns.name(), folder.path(), storm);
     // The first one reads the program from disk.
-    once()?;
+    once(None)?;
     let runs = (0..arguments.runs)
-        .map(|_| once())
+        .map(|_| once(None))
         .collect::<Result<Vec<_>>>()?;
+    storm::prepare(&net)?;
+    let storms = (0..arguments.storms)
+        .map(|_| once(Some(&net)))
+        .collect::<Result<Vec<_>>>()?;
+    costs(&runs, &storms);
     verdict(&runs)
 }
 
-fn measure(tracer: &Path, netns: &str, folder: &Path) -> Result<Run> {
+/// Runs tracer, and through a storm if there is a network for one.
+fn measure(tracer: &Path, netns: &str, folder: &Path, storm: Option<&Net>) -> Result<Run> {
     let ready_file = folder.join("ready");
+    let report = folder.join("run.json");
     let mut run = Command::new(tracer);
     run.args(["run", "--all", "--quiet", "--netns", netns])
         .arg("--json")
-        .arg(folder.join("run.json"))
+        .arg(&report)
         .arg("--ready-file")
         .arg(&ready_file)
         .stdin(Stdio::null());
+    if storm.is_some() {
+        // Costs some time at the start, too.
+        run.arg("--bpf-stats");
+    }
     let line = command::line(&run);
     let begun = Instant::now();
     let child = run
@@ -78,9 +111,32 @@ fn measure(tracer: &Path, netns: &str, folder: &Path) -> Result<Run> {
         .with_context(|| format!("cannot run `{line}`"))?;
     let mut tracer = Running::new(child, "tracer");
     let ready = wait_for(&ready_file, begun, &mut tracer).with_context(|| format!("`{line}`"))?;
+    if let Some(net) = storm {
+        storm::run(net)?;
+    }
     let peak_kib = stop(&mut tracer).with_context(|| format!("`{line}`"))?;
     ensure!(!ready_file.exists(), "tracer left its ready file behind");
-    Ok(Run { ready, peak_kib })
+    let report = serde_json::from_str(&fs::read_to_string(&report)?)?;
+    let cost = cost(&report).context("tracer's report does not say what it cost")?;
+    Ok(Run {
+        ready,
+        peak_kib,
+        cost,
+    })
+}
+
+fn cost(report: &Value) -> Option<Cost> {
+    let overhead = report.get("overhead")?;
+    // Null where they were not measured.
+    let runs = overhead.get("program_runs")?.as_u64();
+    let ns_per_run = overhead.get("program_ns_per_run")?.as_f64();
+    Some(Cost {
+        events: report.pointer("/totals/events")?.as_u64()?,
+        runs: runs.unwrap_or_default(),
+        // Both are far below 2^52, and the casts saturate.
+        ns_per_run: ns_per_run.unwrap_or_default() as u64,
+        cpu_us: (overhead.get("cpu_ms")?.as_f64()? * 1e3) as u64,
+    })
 }
 
 fn wait_for(ready_file: &Path, begun: Instant, tracer: &mut Running) -> Result<Duration> {
@@ -124,6 +180,51 @@ fn parse_peak(status: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
+fn costs(quiet: &[Run], storms: &[Run]) {
+    let all = |runs: &[Run], figure: fn(&Cost) -> u64| -> Vec<u64> {
+        runs.iter().map(|run| figure(&run.cost)).collect()
+    };
+    let row = |name: &str, values: &[u64], scale: f64, digits: usize| {
+        let median = median(values).unwrap_or_default() as f64 / scale;
+        let max = values.iter().max().copied().unwrap_or_default() as f64 / scale;
+        println!("{name:<36}{median:>9.digits$}{max:>9.digits$}");
+    };
+    println!(
+        "\n{:<36}   median      max",
+        format!("{} storms of retransmits", storms.len())
+    );
+    row(
+        "retransmit events",
+        &all(storms, |cost| cost.events),
+        1.0,
+        0,
+    );
+    row(
+        "runs of the kernel programs",
+        &all(storms, |cost| cost.runs),
+        1.0,
+        0,
+    );
+    row(
+        "kernel program, ns a run",
+        &all(storms, |cost| cost.ns_per_run),
+        1.0,
+        0,
+    );
+    row(
+        "tracer's processor time, ms",
+        &all(storms, |cost| cost.cpu_us),
+        1e3,
+        1,
+    );
+    row(
+        "  the same without a storm",
+        &all(quiet, |cost| cost.cpu_us),
+        1e3,
+        1,
+    );
+}
+
 fn verdict(runs: &[Run]) -> Result<()> {
     let ready: Vec<Duration> = runs.iter().map(|run| run.ready).collect();
     let peak: Vec<u64> = runs.iter().map(|run| run.peak_kib).collect();
@@ -132,14 +233,19 @@ fn verdict(runs: &[Run]) -> Result<()> {
     };
     let ready_max = ready.iter().max().copied().unwrap_or_default();
     let peak_max = peak.iter().max().copied().unwrap_or_default();
-    println!("\n{} runs             median      max      bar", runs.len());
     println!(
-        "ready after, ms     {:>8.1} {:>8.1} {:>8}",
+        "\n{:<36}   median      max      bar",
+        format!("{} quiet runs", runs.len())
+    );
+    println!(
+        "ready after, ms                      {:>8.1} {:>8.1} {:>8}",
         ready_median.as_secs_f64() * 1e3,
         ready_max.as_secs_f64() * 1e3,
         READY_BAR.as_millis()
     );
-    println!("peak memory, KiB    {peak_median:>8} {peak_max:>8} {MEMORY_BAR_KIB:>8}");
+    println!(
+        "peak memory, KiB                     {peak_median:>8} {peak_max:>8} {MEMORY_BAR_KIB:>8}"
+    );
     ensure!(
         ready_median <= READY_BAR && peak_median <= MEMORY_BAR_KIB,
         "a median misses its bar"
@@ -159,10 +265,23 @@ mod tests {
     }
 
     #[test]
+    fn the_report_tells_the_cost() {
+        let report = serde_json::json!({
+            "totals": {"events": 3},
+            "overhead": {"program_runs": 4, "program_ns_per_run": 812.5, "cpu_ms": 1.5}
+        });
+        let cost = cost(&report).unwrap();
+        assert_eq!((cost.events, cost.runs), (3, 4));
+        assert_eq!((cost.ns_per_run, cost.cpu_us), (812, 1500));
+        assert_eq!(super::cost(&serde_json::json!({})), None);
+    }
+
+    #[test]
     fn the_median_decides() {
         let run = |ready, peak_kib| Run {
             ready: Duration::from_millis(ready),
             peak_kib,
+            cost: Cost::default(),
         };
         assert!(verdict(&[run(40, 9000), run(40, 9000), run(900, 90_000)]).is_ok());
         assert!(verdict(&[run(61, 9000)]).is_err());

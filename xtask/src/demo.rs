@@ -4,6 +4,7 @@
 //! third; the standby's replies are damaged for a while, and tracer shows
 //! whose segments had to be sent again and what that did to commits.
 
+mod how;
 mod phase;
 mod record;
 mod summary;
@@ -41,9 +42,9 @@ const GRACE: Duration = Duration::from_secs(30);
 /// What can be chosen about the demo.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Folder for run.json and load.json
-    #[arg(long, value_name = "DIR", default_value = "results/demo")]
-    output: PathBuf,
+    /// Folder for run.json, load.json and how.md [default: results/demo of this repository]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
 
     /// How many of the standby's packets to damage
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=100))]
@@ -57,8 +58,9 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     fault: u64,
 
-    /// Seconds to watch after the fault
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    /// Seconds to watch after the fault: flows may still wait out a timeout that
+    /// doubled in it
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     recovery: u64,
 }
 
@@ -70,15 +72,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
     let tracer = repo::build_release()?;
-    fs::create_dir_all(&arguments.output)
-        .with_context(|| format!("cannot make {}", arguments.output.display()))?;
+    let output = match &arguments.output {
+        Some(folder) => folder.clone(),
+        None => repo::root().join("results/demo"),
+    };
+    fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
 
     let begun = Instant::now();
     let net = lab()?;
     let (primary, standby) = (net.host("primary")?, net.host("standby")?);
     let pair = Pair::start(primary, standby).context("cannot start PostgreSQL")?;
     println!(
-        "lab        primary {} and synchronous standby {} are up after {:.1} s, and a commit was seen to wait",
+        "lab        primary {} and synchronous standby {} are up after {:.1} s;\n           \
+         without the standby's reply, a commit was seen to wait",
         primary.v4,
         standby.v4,
         begun.elapsed().as_secs_f64()
@@ -91,9 +97,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     wait_for_writes(&pair)?;
 
     let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")?;
-    let report = trace(&tracer, arguments, primary, standby)?;
+    let run = tracer_run(&tracer, arguments, &output, primary, standby);
+    let report = trace(run, arguments, &output)?;
     let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")? - checksum_errors;
     let until = SystemTime::now();
+    println!("\nwaiting for the last answers to the clients …");
     let (writes, reads) = (writes.stop(GRACE), reads.stop(GRACE));
     pair.prove_commits_wait()
         .context("after the fault, commits no longer wait for the standby")?;
@@ -102,19 +110,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let writes = Record::new("writes", WRITE, WRITES_PER_SECOND, CONNECTIONS, writes);
     let reads = Record::new("reads", READ, READS_PER_SECOND, CONNECTIONS, reads);
     let records = [writes, reads];
-    let path = arguments.output.join("load.json");
-    let text = serde_json::to_string_pretty(&record::json(&records, &phases))?;
+    let path = output.join("load.json");
+    let text = serde_json::to_string(&record::json(&records, &phases))?;
     fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    how::write(&output, arguments, &report)?;
 
     print!(
         "{}",
         summary::render(&report, &records, &phases, checksum_errors)
     );
     println!(
-        "\nwritten    {} and load.json",
-        arguments.output.join("run.json").display()
+        "\nwritten    run.json (all that tracer saw), load.json (every request) and how.md in {}",
+        repo::shorten(&output.display().to_string())
     );
-    Ok(())
+    summary::verify(&report, checksum_errors)
 }
 
 fn lab() -> Result<Net> {
@@ -146,11 +155,14 @@ fn wait_for_writes(pair: &Pair) -> Result<()> {
     .map(drop)
 }
 
-/// Runs tracer on the standby's side, with its view on this terminal, and
-/// returns its report.
-fn trace(tracer: &Path, arguments: &Arguments, primary: &Host, standby: &Host) -> Result<Value> {
-    let duration = arguments.before + arguments.fault + arguments.recovery;
-    let path = arguments.output.join("run.json");
+/// tracer on the standby's side.
+fn tracer_run(
+    tracer: &Path,
+    arguments: &Arguments,
+    output: &Path,
+    primary: &Host,
+    standby: &Host,
+) -> Command {
     let mut run = Command::new(tracer);
     run.args(["run", "--peer", &primary.v4.to_string()])
         .args(["--netns", standby.netns.name()])
@@ -158,15 +170,21 @@ fn trace(tracer: &Path, arguments: &Arguments, primary: &Host, standby: &Host) -
         .args(["--inject", &format!("corrupt={}%", arguments.percent)])
         .args(["--after", &format!("{}s", arguments.before)])
         .args(["--for", &format!("{}s", arguments.fault)])
-        .args(["--duration", &format!("{duration}s")])
+        .args(["--duration", &format!("{}s", arguments.seconds())])
         .arg("--json")
-        .arg(&path);
-    let line = command::line(&run);
+        .arg(output.join("run.json"));
+    run
+}
+
+/// Runs tracer with its view on this terminal, and returns its report.
+fn trace(mut run: Command, arguments: &Arguments, output: &Path) -> Result<Value> {
+    let path = output.join("run.json");
+    let line = repo::shorten(&command::line(&run));
     println!("\n$ {line}");
     let child = run
         .spawn()
         .with_context(|| format!("cannot run `{line}`"))?;
-    let limit = Duration::from_secs(duration + 30);
+    let limit = Duration::from_secs(arguments.seconds() + 30);
     let status = Running::new(child, "tracer").wait(Some(limit))?;
     // On Ctrl-C tracer, too, ends well: but not with the run that was meant.
     interrupt::check()?;
@@ -174,4 +192,11 @@ fn trace(tracer: &Path, arguments: &Arguments, primary: &Host, standby: &Host) -
     let text = fs::read_to_string(&path)
         .with_context(|| format!("tracer left no report at {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
+}
+
+impl Arguments {
+    /// How long tracer runs.
+    fn seconds(&self) -> u64 {
+        self.before + self.fault + self.recovery
+    }
 }

@@ -164,8 +164,8 @@ impl Drop for Load {
 }
 
 fn connect(server: SocketAddr) -> Result<Connection> {
-    let connection = Connection::tcp(server, "load", CONNECTING)?;
-    connection.set_limit(ANSWER)?;
+    let mut connection = Connection::tcp(server, "load", CONNECTING)?;
+    connection.set_limit(ANSWER);
     Ok(connection)
 }
 

@@ -22,7 +22,7 @@ enum Task {
     Demo(demo::Arguments),
     /// Check format and lints, then run every test
     Test(test::Arguments),
-    /// Measure how soon tracer counts and how much memory it takes
+    /// Measure how soon tracer counts, its memory, and what a retransmit costs
     Bench(bench::Arguments),
     /// Cut a kernel's BTF down to what the tests of the offsets need
     Btf {

@@ -14,6 +14,12 @@ pub fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
+/// A text with the paths of this repository as seen from its root.
+#[must_use]
+pub fn shorten(text: &str) -> String {
+    text.replace(&format!("{}/", root().display()), "")
+}
+
 /// Git-ignored folder for the BPF linker and the answer to "which compiler?".
 #[must_use]
 pub fn toolchain_dir() -> PathBuf {

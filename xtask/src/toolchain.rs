@@ -215,7 +215,9 @@ fn build_linker(major: u32, llvm: &Path) -> Result<PathBuf> {
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_TARGET_DIR")
-        .args(["install", "--quiet", LINKER, "--version", LINKER_VERSION])
+        // What stands there was not made for this compiler, or nobody knows.
+        .args(["install", "--quiet", "--force", LINKER])
+        .args(["--version", LINKER_VERSION])
         .args([
             "--no-default-features",
             "--features",

@@ -1,6 +1,6 @@
 //! What the client saw: every request, and figures for each phase.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -19,15 +19,42 @@ pub(super) struct Record {
 }
 
 /// The figures of one phase. Latencies are of the requests due in it that
-/// succeeded; `None` without any.
+/// succeeded.
 #[derive(Debug, PartialEq)]
 pub(super) struct Figures {
     /// Successful answers that came within the phase, a second.
     pub(super) per_second: f64,
     pub(super) failed: usize,
+    /// From when a request was due: what a user of the database waits.
+    pub(super) due: Latency,
+    /// From when it was sent: what the database takes.
+    pub(super) sent: Latency,
+}
+
+/// How long requests took; `None` without any.
+#[derive(Debug, PartialEq)]
+pub(super) struct Latency {
     pub(super) p50: Option<Duration>,
     pub(super) p99: Option<Duration>,
     pub(super) max: Option<Duration>,
+}
+
+impl Latency {
+    fn of(latencies: &[Duration]) -> Self {
+        Self {
+            p50: quantile(latencies, 0.5),
+            p99: quantile(latencies, 0.99),
+            max: latencies.iter().max().copied(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "p50_ms": self.p50.map(milliseconds),
+            "p99_ms": self.p99.map(milliseconds),
+            "max_ms": self.max.map(milliseconds),
+        })
+    }
 }
 
 impl Record {
@@ -57,10 +84,9 @@ impl Record {
             .filter(|request| phase.contains(request.due + request.latency))
             .count();
         let due = |request: &&Request| phase.contains(request.due);
-        let latencies: Vec<Duration> = succeeded()
-            .filter(due)
-            .map(|request| request.latency)
-            .collect();
+        let latencies = |latency: fn(&Request) -> Duration| {
+            Latency::of(&succeeded().filter(due).map(latency).collect::<Vec<_>>())
+        };
         let failed = self
             .requests
             .iter()
@@ -69,10 +95,26 @@ impl Record {
         Figures {
             per_second: answered as f64 / phase.length().as_secs_f64(),
             failed: failed.count(),
-            p50: quantile(&latencies, 0.5),
-            p99: quantile(&latencies, 0.99),
-            max: latencies.iter().max().copied(),
+            due: latencies(|request| request.latency),
+            sent: latencies(|request| request.latency.saturating_sub(request.late)),
         }
+    }
+
+    /// Whether requests had to wait for a connection, all being held up.
+    pub(super) fn queued(&self) -> bool {
+        let noticeable = Duration::from_millis(100);
+        self.requests
+            .iter()
+            .any(|request| request.late > noticeable)
+    }
+
+    /// From this moment to the first successful answer after it.
+    pub(super) fn first_answer(&self, after: SystemTime) -> Option<Duration> {
+        self.requests
+            .iter()
+            .filter(|request| request.error.is_none())
+            .filter_map(|request| (request.due + request.latency).duration_since(after).ok())
+            .min()
     }
 
     fn json(&self, phases: &Phases) -> Value {
@@ -82,9 +124,8 @@ impl Record {
                 "phase": phase.name,
                 "per_s": figures.per_second,
                 "failed": figures.failed,
-                "p50_ms": figures.p50.map(milliseconds),
-                "p99_ms": figures.p99.map(milliseconds),
-                "max_ms": figures.max.map(milliseconds),
+                "from_due": figures.due.json(),
+                "from_sent": figures.sent.json(),
             })
         };
         let request = |request: &Request| {
@@ -92,7 +133,6 @@ impl Record {
                 "due": rfc3339(request.due),
                 "late_ms": milliseconds(request.late),
                 "latency_ms": milliseconds(request.latency),
-                "ok": request.error.is_none(),
                 "error": request.error,
             })
         };
@@ -106,7 +146,8 @@ impl Record {
     }
 }
 
-/// `load.json`. Latencies count from when a request was due.
+/// `load.json`. A request's latency counts from when it was due; it was sent
+/// that much later as `late_ms` says.
 pub(super) fn json(records: &[Record], phases: &Phases) -> Value {
     let mut all = json!({ "phases": phases.json() });
     if let Some(map) = all.as_object_mut() {
@@ -126,14 +167,13 @@ pub(super) fn milliseconds(duration: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     fn request(due: u64, latency: u64, error: Option<&str>) -> Request {
         Request {
             due: SystemTime::UNIX_EPOCH + Duration::from_secs(due),
-            late: Duration::ZERO,
+            // Whoever waits long waits for a connection first.
+            late: Duration::from_secs(latency / 4),
             latency: Duration::from_secs(latency),
             error: error.map(str::to_owned),
         }
@@ -156,7 +196,11 @@ mod tests {
         let figures = record.figures(&phase);
         assert!((figures.per_second - 0.1).abs() < 1e-9);
         assert_eq!(figures.failed, 1);
-        assert_eq!(figures.p50, Some(Duration::from_secs(1)));
-        assert_eq!(figures.max, Some(Duration::from_secs(20)));
+        assert!(record.queued());
+        let after = phase.end + Duration::from_millis(2500);
+        assert_eq!(record.first_answer(after), Some(Duration::from_millis(500)));
+        assert_eq!(figures.due.p50, Some(Duration::from_secs(1)));
+        assert_eq!(figures.due.max, Some(Duration::from_secs(20)));
+        assert_eq!(figures.sent.max, Some(Duration::from_secs(15)));
     }
 }

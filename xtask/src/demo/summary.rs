@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use super::phase::Phases;
@@ -13,14 +14,20 @@ const UNKNOWN: &str = "–";
 
 /// Kinds of retransmits by their field in the report, in words.
 const KINDS: [(&str, &str); 8] = [
-    ("rto", "after a timeout"),
-    ("tlp", "as tail loss probes"),
-    ("fast", "as fast retransmits"),
-    ("rack", "by RACK"),
-    ("slow_start", "in slow start after a timeout"),
-    ("syn", "as SYN"),
-    ("synack", "as SYN-ACK"),
-    ("other", "of other kinds"),
+    ("rto", "retransmission timeout: no answer in time"),
+    (
+        "tlp",
+        "tail loss probe: sent before the timeout, to learn sooner",
+    ),
+    ("fast", "fast retransmit: acknowledgements showed a gap"),
+    (
+        "rack",
+        "RACK's timer: a later segment had arrived long before",
+    ),
+    ("slow_start", "what followed a timeout"),
+    ("syn", "a connection's first segment"),
+    ("synack", "the answer to it"),
+    ("other", "the kernel counted it without showing why"),
 ];
 
 /// `checksum_errors` is what the receiver's TCP counted during the run.
@@ -30,16 +37,73 @@ pub(super) fn render(
     phases: &Phases,
     checksum_errors: u64,
 ) -> String {
-    let mut text = String::from("\nWhat happened\n");
+    let parts = [
+        ("What was broken on purpose", fault(report, checksum_errors)),
+        ("Who sent again, and why", flows(report)),
+        ("Is the count right?", kernel(report)),
+        ("What the clients saw", clients(records, phases)),
+    ];
+    let mut text = String::new();
     // Writing to a string cannot fail.
-    for line in flows(report)
-        .iter()
-        .chain([&kernel(report), &fault(report, checksum_errors)])
-    {
-        let _ = writeln!(text, "  {line}");
+    for (title, lines) in parts {
+        let _ = writeln!(text, "\n{title}");
+        for line in lines {
+            let _ = writeln!(text, "{}", format!("  {line}").trim_end());
+        }
     }
-    text.push('\n');
-    text + &table(records, phases)
+    text
+}
+
+/// Fails if the run contradicts what tracer promises.
+///
+/// # Errors
+/// Then; the error says which promise.
+pub(super) fn verify(report: &Value, checksum_errors: u64) -> Result<()> {
+    let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_i64);
+    let difference = number("/totals/difference");
+    ensure!(
+        difference == Some(0),
+        "tracer's count differs from the kernel's by {difference:?}"
+    );
+    let hit = number("/faults/0/hit");
+    ensure!(
+        hit == i64::try_from(checksum_errors).ok(),
+        "{hit:?} segments were damaged, and the receiver refused {checksum_errors}"
+    );
+    ensure!(
+        report.pointer("/faults/0/removed") == Some(&Value::Bool(true)),
+        "the fault is not known to be removed"
+    );
+    Ok(())
+}
+
+fn fault(report: &Value, checksum_errors: u64) -> Vec<String> {
+    let Some(fault) = report.pointer("/faults/0") else {
+        return vec!["nothing".to_owned()];
+    };
+    let field = |name: &str| plain(fault.get(name));
+    let agree = if fault.get("hit").and_then(Value::as_u64) == Some(checksum_errors) {
+        "as many: what was damaged arrived, and was refused"
+    } else {
+        "NOT as many"
+    };
+    vec![
+        format!(
+            "the TCP checksum of {} of {} segments to {} ({} %, asked for {} %)",
+            field("hit"),
+            field("seen"),
+            plain(fault.pointer("/peers/0")),
+            field("delivered_percent"),
+            field("percent"),
+        ),
+        format!("the receiver's kernel counted {checksum_errors} wrong checksums: {agree}"),
+        match fault.get("removed") {
+            Some(Value::Bool(true)) => {
+                "removed; the interface's offloads are as they were".to_owned()
+            }
+            _ => format!("NOT removed: {}", field("left_behind")),
+        },
+    ]
 }
 
 fn flows(report: &Value) -> Vec<String> {
@@ -48,20 +112,21 @@ fn flows(report: &Value) -> Vec<String> {
         .get("flows")
         .and_then(Value::as_array)
         .unwrap_or(&none);
-    let mut hit: Vec<(u64, String)> = flows
+    let mut hit: Vec<(u64, &Value)> = flows
         .iter()
         .filter_map(|flow| Some((flow.get("segments")?.as_u64()?, flow)))
         .filter(|(segments, _)| *segments > 0)
-        .map(|(segments, flow)| (segments, describe(flow, segments)))
         .collect();
     hit.sort_by_key(|(segments, _)| std::cmp::Reverse(*segments));
     if hit.is_empty() {
-        return vec!["no flow retransmitted anything".to_owned()];
+        return vec!["nobody: no flow retransmitted anything".to_owned()];
     }
-    hit.into_iter().map(|(_, line)| line).collect()
+    hit.into_iter()
+        .flat_map(|(segments, flow)| describe(flow, segments))
+        .collect()
 }
 
-fn describe(flow: &Value, segments: u64) -> String {
+fn describe(flow: &Value, segments: u64) -> Vec<String> {
     let end = |side: &str| {
         format!(
             "{}:{}",
@@ -72,54 +137,118 @@ fn describe(flow: &Value, segments: u64) -> String {
     // PostgreSQL's processes say in their titles which of them they are.
     let owner = ["/process/title", "/process/comm"]
         .iter()
-        .find_map(|name| flow.pointer(name)?.as_str())
-        .map(|name| format!(" ({name}, pid {})", plain(flow.pointer("/process/pid"))))
+        .find_map(|name| flow.pointer(name)?.as_str());
+    let mut lines = Vec::new();
+    if owner.is_some_and(|owner| owner.contains("walreceiver")) {
+        lines.push(
+            "the standby: its replies, \"flushed up to here\", for which commits wait".to_owned(),
+        );
+    }
+    let process = owner
+        .map(|name| format!("   {name}, pid {}", plain(flow.pointer("/process/pid"))))
         .unwrap_or_default();
-    let kinds: Vec<String> = KINDS
+    lines.push(format!("{} > {}{process}", end("local"), end("remote")));
+    lines.push(format!("{segments:>6} segments, of these"));
+    let mut kinds: Vec<(u64, &str, &str)> = KINDS
         .iter()
         .filter_map(|(field, words)| {
             let count = flow.pointer(&format!("/by_kind/{field}"))?.as_u64()?;
-            (count > 0).then(|| format!("{count} {words}"))
+            (count > 0).then_some((count, *field, *words))
         })
         .collect();
-    let timeout = flow
-        .get("rto_max_ms")
-        .and_then(Value::as_f64)
-        .map(|longest| format!("; longest timeout {longest:.0} ms"))
-        .unwrap_or_default();
-    format!(
-        "{} → {}{owner} sent {segments} segments again: {}{timeout}",
-        end("local"),
-        end("remote"),
-        kinds.join(", "),
-    )
+    kinds.sort_by_key(|(count, ..)| std::cmp::Reverse(*count));
+    lines.extend(
+        kinds
+            .iter()
+            .map(|(count, field, words)| format!("{count:>6} {field:<11} {words}")),
+    );
+    let longest = flow.get("rto_max_ms").and_then(Value::as_f64);
+    let doubled = flow.get("backoff_max").and_then(Value::as_u64);
+    if let (Some(longest), Some(doubled @ 1..)) = (longest, doubled) {
+        lines.push(format!(
+            "its timeout doubled {doubled} times in a row, up to {}: each time, all that waits for it waited longer",
+            time(longest)
+        ));
+    }
+    lines
 }
 
-fn kernel(report: &Value) -> String {
+fn kernel(report: &Value) -> Vec<String> {
     let total = |name: &str| plain(report.pointer(&format!("/totals/{name}")));
-    format!(
-        "counted {} segments in all; the kernel's own RetransSegs grew by {} (difference {}); {} events lost",
+    vec![format!(
+        "tracer counted {}, the kernel's own RetransSegs grew by {}: difference {}",
         total("segments"),
         total("kernel_retrans_segs"),
         total("difference"),
-        total("lost_events"),
-    )
+    )]
 }
 
-fn fault(report: &Value, checksum_errors: u64) -> String {
-    let Some(fault) = report.pointer("/faults/0") else {
-        return "no fault was injected".to_owned();
-    };
-    let field = |name: &str| plain(fault.get(name));
-    format!(
-        "fault {} {} %: {} of {} segments damaged ({} %); the receiver refused {checksum_errors} for their checksum; removed: {}",
-        field("kind"),
-        field("percent"),
-        field("hit"),
-        field("seen"),
-        field("delivered_percent"),
-        field("removed"),
-    )
+/// How a figure is written.
+type Cell = fn(&Figures) -> String;
+
+fn clients(records: &[Record], phases: &Phases) -> Vec<String> {
+    let mut header = format!("{:<26}", "");
+    // Writing to a string cannot fail.
+    for phase in &phases.0 {
+        let _ = write!(header, "{:>12}", phase.name);
+    }
+    let mut lines = vec![header];
+    let rows: [(&str, Cell); 8] = [
+        ("answered a second", |it| format!("{:.1}", it.per_second)),
+        ("failed", |it| it.failed.to_string()),
+        ("p50", |it| latency(it.sent.p50)),
+        ("p99", |it| latency(it.sent.p99)),
+        ("max", |it| latency(it.sent.max)),
+        ("p50 with queue", |it| latency(it.due.p50)),
+        ("p99", |it| latency(it.due.p99)),
+        ("max", |it| latency(it.due.max)),
+    ];
+    for record in records {
+        let figures: Vec<Figures> = phases.0.iter().map(|phase| record.figures(phase)).collect();
+        let shown = if record.queued() { 8 } else { 5 };
+        for (place, (name, cell)) in rows.iter().take(shown).enumerate() {
+            let of = if place == 0 { record.name } else { "" };
+            let mut line = format!("{of:<8}{name:<18}");
+            for figures in &figures {
+                let _ = write!(line, "{:>12}", cell(figures));
+            }
+            lines.push(line);
+        }
+    }
+    lines.push("writes commit, and wait for the standby's reply; reads wait for nobody".to_owned());
+    if records.iter().any(Record::queued) {
+        lines.push(
+            "queue: the wait for one of the clients' connections to be free again".to_owned(),
+        );
+    }
+    lines.extend(aftermath(records, phases));
+    lines
+}
+
+/// How long the fault outlasted itself.
+fn aftermath(records: &[Record], phases: &Phases) -> Option<String> {
+    let end = phases.0.iter().find(|phase| phase.name == "fault")?.end;
+    let writes = records.iter().find(|record| record.name == "writes")?;
+    let first = writes.first_answer(end)?;
+    Some(format!(
+        "the first write was answered {} after the fault's end",
+        time(milliseconds(first))
+    ))
+}
+
+fn latency(latency: Option<Duration>) -> String {
+    latency.map_or_else(|| UNKNOWN.to_owned(), |latency| time(milliseconds(latency)))
+}
+
+/// With the digits that matter.
+fn time(ms: f64) -> String {
+    if ms >= 1000.0 {
+        format!("{:.1} s", ms / 1000.0)
+    } else if ms >= 100.0 {
+        format!("{ms:.0} ms")
+    } else {
+        format!("{ms:.1} ms")
+    }
 }
 
 fn plain(value: Option<&Value>) -> String {
@@ -133,44 +262,6 @@ fn plain(value: Option<&Value>) -> String {
     }
 }
 
-/// How a figure is written.
-type Cell = fn(&Figures) -> String;
-
-fn table(records: &[Record], phases: &Phases) -> String {
-    let mut text = format!("  {:<22}", "");
-    let figures: Vec<Vec<Figures>> = records
-        .iter()
-        .map(|record| phases.0.iter().map(|phase| record.figures(phase)).collect())
-        .collect();
-    // Writing to a string cannot fail.
-    for phase in &phases.0 {
-        let _ = write!(text, "{:>12}", phase.name);
-    }
-    for (record, figures) in records.iter().zip(&figures) {
-        let rows: [(&str, Cell); 5] = [
-            ("answered/s", |figures| format!("{:.1}", figures.per_second)),
-            ("failed", |figures| figures.failed.to_string()),
-            ("p50 ms", |figures| latency(figures.p50)),
-            ("p99 ms", |figures| latency(figures.p99)),
-            ("max ms", |figures| latency(figures.max)),
-        ];
-        for (name, cell) in rows {
-            let _ = write!(text, "\n  {:<22}", format!("{} {name}", record.name));
-            for figures in figures {
-                let _ = write!(text, "{:>12}", cell(figures));
-            }
-        }
-    }
-    text + "\n"
-}
-
-fn latency(latency: Option<Duration>) -> String {
-    latency.map_or_else(
-        || UNKNOWN.to_owned(),
-        |latency| format!("{:.1}", milliseconds(latency)),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
@@ -179,33 +270,57 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_report_is_told_in_sentences() {
-        let report = json!({
+    fn report() -> Value {
+        json!({
             "flows": [
                 {"segments": 0},
                 {
                     "local": {"address": "10.0.10.3", "port": 41000},
                     "remote": {"address": "10.0.10.2", "port": 5432},
-                    "process": {"pid": 7, "comm": "postgres"},
-                    "segments": 12, "rto_max_ms": 6400,
-                    "by_kind": {"rto": 9, "tlp": 3, "fast": 0}
+                    "process": {"pid": 7, "comm": "postgres", "title": "postgres: walreceiver"},
+                    "segments": 12, "rto_max_ms": 6400.0, "backoff_max": 5,
+                    "by_kind": {"tlp": 3, "rto": 9, "fast": 0}
                 }
             ],
-            "totals": {"segments": 12, "kernel_retrans_segs": 12, "difference": 0, "lost_events": null},
-            "faults": [{"kind": "corrupt", "percent": 50, "seen": 20, "hit": 10,
-                "delivered_percent": 50.0, "removed": true}]
-        });
+            "totals": {"segments": 12, "kernel_retrans_segs": 12, "difference": 0},
+            "faults": [{"kind": "corrupt", "percent": 50, "peers": ["10.0.10.2"], "seen": 20,
+                "hit": 10, "delivered_percent": 50.0, "removed": true}]
+        })
+    }
+
+    #[test]
+    fn a_report_is_told_in_sentences() {
         let phases =
             Phases::from_report(&json!({}), SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH)
                 .unwrap();
-        let text = render(&report, &[], &phases, 10);
-        assert!(text.contains(
-            "10.0.10.3:41000 → 10.0.10.2:5432 (postgres, pid 7) sent 12 segments again: \
-             9 after a timeout, 3 as tail loss probes; longest timeout 6400 ms"
-        ));
-        assert!(text.contains("grew by 12 (difference 0); – events lost"));
-        assert!(text.contains("10 of 20 segments damaged (50.0 %); the receiver refused 10"));
+        let text = render(&report(), &[], &phases, 10);
+        for line in [
+            "  the TCP checksum of 10 of 20 segments to 10.0.10.2 (50.0 %, asked for 50 %)",
+            "  the receiver's kernel counted 10 wrong checksums: as many: what was damaged arrived, and was refused",
+            "  10.0.10.3:41000 > 10.0.10.2:5432   postgres: walreceiver, pid 7",
+            "      12 segments, of these",
+            "       9 rto         retransmission timeout: no answer in time",
+            "       3 tlp         tail loss probe: sent before the timeout, to learn sooner",
+            "  its timeout doubled 5 times in a row, up to 6.4 s: each time, all that waits for it waited longer",
+            "  tracer counted 12, the kernel's own RetransSegs grew by 12: difference 0",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\nnot in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_broken_promise_fails_the_demo() {
+        assert!(verify(&report(), 10).is_ok());
+        assert!(verify(&report(), 9).is_err());
+        for (pointer, broken) in [
+            ("/totals/difference", json!(1)),
+            ("/totals/difference", json!(null)),
+            ("/faults/0/removed", json!(false)),
+        ] {
+            let mut report = report();
+            *report.pointer_mut(pointer).unwrap() = broken;
+            assert!(verify(&report, 10).is_err(), "{pointer}");
+        }
     }
 
     #[test]
@@ -213,6 +328,6 @@ mod tests {
         let phases = Phases(Vec::new());
         let text = render(&json!({}), &[], &phases, 0);
         assert!(text.contains("no flow retransmitted"));
-        assert!(text.contains("grew by – (difference –)"));
+        assert!(text.contains("grew by –: difference –"));
     }
 }

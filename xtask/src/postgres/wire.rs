@@ -1,23 +1,23 @@
-//! The little of PostgreSQL's protocol that the lab speaks: trusted login and
-//! simple queries, with a deadline on each.
+//! A connection to a server of the lab: trusted login and simple queries, with
+//! a deadline on each.
 //!
-//! The crates for it pull in some hundred others, which would triple the build
-//! of the very first command that a newcomer runs.
-//! Messages: <https://www.postgresql.org/docs/15/protocol-message-formats.html>
+//! `tokio-postgres` speaks the protocol. The sockets are made here, so that
+//! they belong to the namespace that the calling thread is in, and so that
+//! another thread can cut them.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
-/// Protocol 3.0.
-const VERSION: u32 = 196_608;
-
-/// Longer messages than this are a sign of having lost the thread.
-const MESSAGE_MAX: usize = 16 << 20;
+/// How long the farewell to the server may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A row: text, or `None` for NULL.
 pub type Row = Vec<Option<String>>;
@@ -25,7 +25,13 @@ pub type Row = Vec<Option<String>>;
 /// A connection to a server that trusts us.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Stream,
+    runtime: Runtime,
+    /// `None` only while it is dropped.
+    client: Option<Client>,
+    /// Moves the bytes, whenever the runtime runs.
+    transfer: JoinHandle<()>,
+    socket: Socket,
+    limit: Duration,
 }
 
 impl Connection {
@@ -36,12 +42,13 @@ impl Connection {
     /// # Errors
     /// When the server cannot be reached or does not want us.
     pub fn tcp(server: SocketAddr, name: &str, limit: Duration) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&server, limit)
+        let stream = std::net::TcpStream::connect_timeout(&server, limit)
             .with_context(|| format!("cannot connect to {server}"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(limit))?;
-        stream.set_write_timeout(Some(limit))?;
-        Self::login(Stream::Tcp(stream), name)
+        stream.set_nonblocking(true)?;
+        let socket = Socket::Tcp(stream.try_clone()?);
+        let adopt = || tokio::net::TcpStream::from_std(stream);
+        Self::login(socket, adopt, name, limit)
     }
 
     /// Connects over the server's socket file.
@@ -51,23 +58,47 @@ impl Connection {
     pub fn unix(socket: &Path, name: &str, limit: Duration) -> Result<Self> {
         let stream = UnixStream::connect(socket)
             .with_context(|| format!("cannot connect to {}", socket.display()))?;
-        stream.set_read_timeout(Some(limit))?;
-        stream.set_write_timeout(Some(limit))?;
-        Self::login(Stream::Unix(stream), name)
+        stream.set_nonblocking(true)?;
+        let socket = Socket::Unix(stream.try_clone()?);
+        let adopt = || tokio::net::UnixStream::from_std(stream);
+        Self::login(socket, adopt, name, limit)
     }
 
-    fn login(stream: Stream, name: &str) -> Result<Self> {
-        let mut body = VERSION.to_be_bytes().to_vec();
-        for text in ["user", "postgres", "application_name", name, ""] {
-            body.extend(text.as_bytes());
-            body.push(0);
-        }
-        let mut connection = Self { stream };
-        connection.stream.write_all(&with_length(&body)?)?;
-        connection
-            .answer()
-            .context("the server refused the login")?;
-        Ok(connection)
+    /// `adopt` hands the socket over to the runtime, inside of it.
+    fn login<S>(
+        socket: Socket,
+        adopt: impl FnOnce() -> std::io::Result<S>,
+        name: &str,
+        limit: Duration,
+    ) -> Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start a runtime for a connection")?;
+        let mut config = Config::new();
+        config.user("postgres").application_name(name);
+        let (client, transfer) = runtime.block_on(async {
+            let connecting = config.connect_raw(adopt()?, NoTls);
+            let (client, connection) = tokio::time::timeout(limit, connecting)
+                .await
+                .map_err(|_| silence(limit))?
+                .map_err(|error| anyhow!("the server refused the login: {}", told(&error)))?;
+            let transfer = tokio::spawn(async move {
+                // The query that was under way fails with the same error.
+                let _ = connection.await;
+            });
+            anyhow::Ok((client, transfer))
+        })?;
+        Ok(Self {
+            runtime,
+            client: Some(client),
+            transfer,
+            socket,
+            limit,
+        })
     }
 
     /// Runs SQL and returns the rows of the last statement in it that has any.
@@ -76,14 +107,16 @@ impl Connection {
     /// What the server says, or when it says nothing in time. After the
     /// latter, the connection is of no use any more.
     pub fn query(&mut self, sql: &str) -> Result<Vec<Row>> {
-        let mut body = sql.as_bytes().to_vec();
-        body.push(0);
-        let mut message = vec![b'Q'];
-        message.extend(with_length(&body)?);
-        self.stream
-            .write_all(&message)
-            .context("cannot send a query")?;
-        self.answer().with_context(|| format!("`{sql}`"))
+        let client = self.client.as_ref().context("the connection is closed")?;
+        let answer = self.runtime.block_on(async {
+            // Made in here: a timer needs the runtime around it.
+            tokio::time::timeout(self.limit, client.simple_query(sql)).await
+        });
+        let messages = answer
+            .map_err(|_| silence(self.limit))
+            .and_then(|answer| answer.map_err(|error| anyhow!(told(&error))))
+            .with_context(|| format!("`{sql}`"))?;
+        Ok(rows(&messages))
     }
 
     /// Runs SQL and returns the first column of its first row; `None` without
@@ -96,16 +129,9 @@ impl Connection {
         Ok(row.and_then(|row| row.into_iter().next().flatten()))
     }
 
-    /// From now on, the longest silence to bear before an answer.
-    ///
-    /// # Errors
-    /// When the limit is zero.
-    pub fn set_limit(&self, limit: Duration) -> Result<()> {
-        match &self.stream {
-            Stream::Tcp(stream) => stream.set_read_timeout(Some(limit))?,
-            Stream::Unix(stream) => stream.set_read_timeout(Some(limit))?,
-        }
-        Ok(())
+    /// From now on, the longest to wait for an answer.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
     }
 
     /// A handle that can cut the connection from another thread.
@@ -113,160 +139,79 @@ impl Connection {
     /// # Errors
     /// When the process is out of file descriptors.
     pub fn cutter(&self) -> Result<Cutter> {
-        Ok(Cutter(self.stream.try_clone()?))
-    }
-
-    /// Reads messages until the server is ready for the next query.
-    fn answer(&mut self) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        let mut error = None;
-        loop {
-            let (kind, body) = self.message()?;
-            match kind {
-                b'Z' => break,
-                b'D' => rows.push(parse_row(&body).context("a row that cannot be read")?),
-                // A new statement's columns: its rows are the ones to return.
-                b'T' => rows.clear(),
-                b'E' => error = Some(parse_error(&body)),
-                b'R' if !body.starts_with(&[0; 4]) => {
-                    bail!("the server asks for a password, which the lab has none of")
-                }
-                // Parameters, notices, cancellation key, command tags.
-                _ => {}
-            }
-            // A server that refuses the login hangs up after saying so.
-            if let Some(error) = &error
-                && error.starts_with("FATAL")
-            {
-                break;
-            }
-        }
-        match error {
-            Some(error) => bail!(error),
-            None => Ok(rows),
-        }
-    }
-
-    fn message(&mut self) -> Result<(u8, Vec<u8>)> {
-        let mut head = [0; 5];
-        self.stream
-            .read_exact(&mut head)
-            .context("no answer from the server")?;
-        let [kind, length @ ..] = head;
-        // The length counts itself.
-        let length = usize::try_from(u32::from_be_bytes(length))?.saturating_sub(4);
-        if length > MESSAGE_MAX {
-            bail!("the server announces a message of {length} bytes");
-        }
-        let mut body = vec![0; length];
-        self.stream
-            .read_exact(&mut body)
-            .context("the server's answer breaks off")?;
-        Ok((kind, body))
+        Ok(Cutter(self.socket.try_clone()?))
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // Terminate: without it the server logs an unexpected EOF.
-        let _ = self.stream.write_all(&[b'X', 0, 0, 0, 4]);
+        // Without its client, the connection says goodbye and ends; otherwise
+        // the server would log an unexpected end.
+        self.client = None;
+        let _ = self
+            .runtime
+            .block_on(async { tokio::time::timeout(FAREWELL, &mut self.transfer).await });
     }
 }
 
 /// Cuts a connection, whoever waits on it.
 #[derive(Debug)]
-pub struct Cutter(Stream);
+pub struct Cutter(Socket);
 
 impl Cutter {
     /// Ends the connection: a pending query fails at once.
     pub fn cut(&self) {
         let _ = match &self.0 {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Both),
-            Stream::Unix(stream) => stream.shutdown(Shutdown::Both),
+            Socket::Tcp(socket) => socket.shutdown(Shutdown::Both),
+            Socket::Unix(socket) => socket.shutdown(Shutdown::Both),
         };
     }
 }
 
+/// The socket of a connection, beside the runtime that reads it.
 #[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
+enum Socket {
+    Tcp(std::net::TcpStream),
     Unix(UnixStream),
 }
 
-impl Stream {
-    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.write_all(bytes),
-            Self::Unix(stream) => stream.write_all(bytes),
-        }
-    }
-
-    fn read_exact(&mut self, bytes: &mut [u8]) -> std::io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.read_exact(bytes),
-            Self::Unix(stream) => stream.read_exact(bytes),
-        }
-    }
-
+impl Socket {
     fn try_clone(&self) -> std::io::Result<Self> {
         Ok(match self {
-            Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
-            Self::Unix(stream) => Self::Unix(stream.try_clone()?),
+            Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
+            Self::Unix(socket) => Self::Unix(socket.try_clone()?),
         })
     }
 }
 
-fn with_length(body: &[u8]) -> Result<Vec<u8>> {
-    let length = u32::try_from(body.len() + 4).context("a query of 4 GB")?;
-    let mut message = length.to_be_bytes().to_vec();
-    message.extend(body);
-    Ok(message)
+fn silence(limit: Duration) -> anyhow::Error {
+    anyhow!("no answer from the server in {limit:?}")
 }
 
-fn parse_row(body: &[u8]) -> Option<Row> {
-    let (count, mut rest) = body.split_first_chunk::<2>()?;
-    let mut row = Row::new();
-    for _ in 0..u16::from_be_bytes(*count) {
-        let (length, after) = rest.split_first_chunk::<4>()?;
-        // -1 stands for NULL.
-        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
-        let (value, after) = after.split_at_checked(length.unwrap_or(0))?;
-        row.push(length.map(|_| String::from_utf8_lossy(value).into_owned()));
-        rest = after;
+/// What the server said, or else why it did not.
+fn told(error: &tokio_postgres::Error) -> String {
+    use std::error::Error as _;
+    match (error.as_db_error(), error.source()) {
+        (Some(said), _) => format!("{}: {}", said.severity(), said.message()),
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
     }
-    Some(row)
 }
 
-/// "SEVERITY: message", from fields that each begin with their letter.
-fn parse_error(body: &[u8]) -> String {
-    let field = |letter| {
-        body.split(|byte| *byte == 0)
-            .find(|field| field.first() == Some(&letter))
-            .map(|field| String::from_utf8_lossy(field.get(1..).unwrap_or_default()).into_owned())
-            .unwrap_or_default()
-    };
-    format!("{}: {}", field(b'S'), field(b'M'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_is_text_and_nulls() {
-        let body = [0, 2, 0, 0, 0, 2, b'o', b'k', 255, 255, 255, 255];
-        assert_eq!(parse_row(&body), Some(vec![Some("ok".to_owned()), None]));
+/// The rows of the last statement that has any.
+fn rows(messages: &[SimpleQueryMessage]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for message in messages {
+        match message {
+            // A new statement's columns: its rows are the ones to return.
+            SimpleQueryMessage::RowDescription(_) => rows.clear(),
+            SimpleQueryMessage::Row(row) => rows.push(
+                (0..row.len())
+                    .map(|column| row.get(column).map(str::to_owned))
+                    .collect(),
+            ),
+            _ => {}
+        }
     }
-
-    #[test]
-    fn a_short_row_is_no_row() {
-        assert_eq!(parse_row(&[0, 1, 0, 0, 0, 9, b'o']), None);
-        assert_eq!(parse_row(&[0]), None);
-    }
-
-    #[test]
-    fn an_error_tells_severity_and_message() {
-        let body = b"SERROR\0VERROR\0C42P01\0Mrelation \"x\" does not exist\0\0";
-        assert_eq!(parse_error(body), "ERROR: relation \"x\" does not exist");
-    }
+    rows
 }
