@@ -8,6 +8,8 @@ mod frames;
 mod helper;
 #[path = "inject/kill.rs"]
 mod kill;
+#[path = "common/tcx.rs"]
+mod tcx;
 #[path = "common/traffic.rs"]
 mod traffic;
 
@@ -367,7 +369,7 @@ fn without_a_guard_or_beside_another_fault_there_is_none() {
 
             drop(request("corrupt=1%", to.v4.into()).prepare()?.start()?);
             assert_eq!(offloads(from)?, before);
-            assert!(helper::programs(from)?.is_empty());
+            assert!(tcx::programs(from)?.is_empty());
             Ok(())
         })
         .unwrap();

@@ -8,6 +8,8 @@ mod kernel;
 mod pair;
 #[path = "common/report.rs"]
 mod report;
+#[path = "common/tcx.rs"]
+mod tcx;
 #[path = "common/tool.rs"]
 mod tool;
 #[path = "common/traffic.rs"]

@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use aya::programs::{SchedClassifier, TcAttachType};
 use nix::{
     errno::Errno,
     sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
@@ -59,14 +58,6 @@ fn process_guard() {
 /// `ethtool -k`, byte for byte.
 pub(crate) fn offloads(host: &Host) -> Result<String> {
     host.netns.run("ethtool", &["-k", &host.interface])
-}
-
-/// Ids of the TCX programs on the host's egress.
-pub(crate) fn programs(host: &Host) -> Result<Vec<u32>> {
-    host.netns.enter(|| {
-        let (_, programs) = SchedClassifier::query_tcx(&host.interface, TcAttachType::Egress)?;
-        Ok(programs.iter().map(|program| program.id()).collect())
-    })
 }
 
 /// Waits until the condition holds.

@@ -14,7 +14,10 @@ use nix::{
 };
 use xtask::netns::{Host, Net};
 
-use super::helper::{again, offloads, programs, request, settle};
+use super::{
+    helper::{again, offloads, request, settle},
+    tcx::programs,
+};
 
 const HOLDING: &str = "holding";
 const ROUNDS: u64 = 20;

@@ -1,8 +1,8 @@
 //! A filter selects; the totals stay whole.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, os::unix::fs::MetadataExt as _};
 
-use xtask::netns::Net;
+use xtask::{netns::Net, wait};
 
 use crate::{
     counts::{LIMIT, NARROW, WIDE, drain},
@@ -11,7 +11,6 @@ use crate::{
     tool::Tool,
     traffic::{Load, Sink},
 };
-use xtask::wait;
 
 const FLOWS: usize = 8;
 
@@ -28,7 +27,7 @@ fn peers_and_ports_select() {
 
     type Keeps<'a> = &'a dyn Fn(SocketAddr) -> bool;
     let filters: [(&[&str], Keeps); 7] = [
-        (&["--all"], &|_| true),
+        (&["--all", "--netns", from.netns.name()], &|_| true),
         (&["--peer", "10.0.10.0/24"], &|remote| remote.is_ipv4()),
         (&["--peer", "10.0.10.3", "--peer", "fd00:10::/64"], &|_| {
             true
@@ -52,6 +51,7 @@ fn peers_and_ports_select() {
             keeps,
         )
     });
+    let elsewhere = Tool::start(net.switch(), &["--peer", "10.0.10.3"]).unwrap();
     net.shape_toward("standby", &NARROW).unwrap();
     wait::until(LIMIT, "retransmits", || {
         for load in &mut loads {
@@ -79,6 +79,16 @@ fn peers_and_ports_select() {
         );
         let never_seen = report.warnings().iter().any(|text| text.contains("seen"));
         assert_eq!(never_seen, kept().count() == 0, "{:?}", report.warnings());
+    }
+
+    // The switch has no sockets, but it is told where there are some.
+    let report = elsewhere.finish().unwrap();
+    report.check();
+    assert_eq!(report.number("/totals/segments"), 0);
+    let warnings = report.warnings().join("\n");
+    let netns = std::fs::metadata(from.netns.path()).unwrap().ino();
+    for word in [format!("net:[{netns}]"), "--netns all".to_owned()] {
+        assert!(warnings.contains(&word), "{word} is not in: {warnings}");
     }
 }
 
