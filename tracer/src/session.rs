@@ -317,7 +317,8 @@ impl<'a> Session<'a> {
             undecodable: self.undecodable,
             fault,
             cpu: Duration::from_micros(u64::try_from(cpu_us).unwrap_or(0)),
-            peak_memory_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
+            peak_memory_kib: process::peak_memory_kib()
+                .context("the kernel does not say how much memory this process used")?,
             ready: self.ready,
         };
         Ok(assemble(measured))
