@@ -64,11 +64,25 @@ fn build(root: &Path, toolchain: &HashMap<&str, &str>) {
     };
     cargo
         .env("RUSTC_BOOTSTRAP", "1")
+        // Neither DWARF nor BTF: no program needs it, and reading it is most of
+        // what loading the object takes.
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
-            format!("-Clinker={linker}\u{1f}-Cdebuginfo=2\u{1f}-Clink-arg=--btf\u{1f}--cfg=bpf_target_arch=\"{}\"", bpf_arch()),
+            format!(
+                "-Clinker={linker}\u{1f}-Cdebuginfo=0\u{1f}--cfg=bpf_target_arch=\"{}\"",
+                bpf_arch()
+            ),
         )
-        .args(["build", "--release", "--quiet", "--package", "tracer-ebpf", "--features", "programs", "--bins"])
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--package",
+            "tracer-ebpf",
+            "--features",
+            "programs",
+            "--bins",
+        ])
         .args(["--target", TARGET])
         .arg("--target-dir")
         .arg(out.join("ebpf"));

@@ -36,7 +36,7 @@ pub enum Kind {
     Syn = 5,
     /// A SYN-ACK, by the listener's timer or a repeated SYN.
     SynAck = 6,
-    /// Everything else: zero window, Fast Open data, and segments that the
+    /// Everything else: what is sent into a closed window, and segments that the
     /// kernel counted without a visible hit.
     Other = 7,
 }

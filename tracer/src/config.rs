@@ -113,6 +113,9 @@ pub enum ConfigError {
     /// A fault that does not exist or makes no sense.
     #[error("--inject: {0}")]
     Fault(#[from] SpecError),
+    /// A fault that would hit everybody.
+    #[error("--inject needs to know whom to hit: name the peer with --peer instead of --all")]
+    NoPeer,
     /// A fault that would never end.
     #[error(
         "--inject needs an end: say how long the fault lasts with --for, or how long the run does with --duration"
@@ -192,6 +195,10 @@ fn plan(arguments: &RunArguments, duration: Option<Duration>) -> Result<Option<P
         return Ok(None);
     };
     let spec = spec.parse()?;
+    // `--peer` is required beside `--inject`, but not where `--all` excludes it.
+    if arguments.peer.is_empty() {
+        return Err(ConfigError::NoPeer);
+    }
     if arguments.netns.as_deref() == Some("all") {
         return Err(ConfigError::Everywhere);
     }

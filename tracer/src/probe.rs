@@ -164,16 +164,20 @@ impl Probe {
     }
 
     /// Attaches every program. From here on sockets are learnt; nothing is
-    /// counted before [`Self::start_counting`].
+    /// counted before [`Self::start_counting`]. `on_first` is called when the first
+    /// is attached.
     ///
     /// # Errors
     /// If a program is refused that nothing works without.
-    pub fn attach(&mut self) -> Result<Vec<HookStatus>, ProbeError> {
+    pub fn attach(&mut self, mut on_first: impl FnMut()) -> Result<Vec<HookStatus>, ProbeError> {
         let mut statuses = Vec::with_capacity(HOOKS.len());
         for hook in &HOOKS {
             let outcome = self.attach_one(hook.name)?;
             match (outcome, hook.consequence) {
                 (Ok(()), _) => {
+                    if statuses.is_empty() {
+                        on_first();
+                    }
                     statuses.push(HookStatus {
                         name: hook.name,
                         attached: true,

@@ -171,6 +171,9 @@ pub struct TotalsReport {
     pub by_kind: ByKind,
     /// Those of `failed_segments`, by kind.
     pub failed_by_kind: ByKind,
+    /// Calls by kind, failed ones included: what the kernel's counters of
+    /// timeouts and probes count.
+    pub attempts_by_kind: ByKind,
     /// Segments that the kernel counted and no hit of the tracepoint showed; they
     /// are in `by_kind.other`.
     pub unseen_segments: u64,
@@ -406,6 +409,8 @@ pub struct Overhead {
     /// Its largest resident memory.
     pub peak_memory_kib: u64,
     /// From its start to the first attached program.
+    pub attached_ms: f64,
+    /// From its start to the moment from which everything is counted.
     pub ready_ms: f64,
 }
 

@@ -61,6 +61,7 @@ pub struct Session<'a> {
     table: Table,
     title: String,
     start_ns: u64,
+    attached: Duration,
     ready: Duration,
     undecodable: u64,
     searches: HashMap<Tuple, u8>,
@@ -103,8 +104,8 @@ impl<'a> Session<'a> {
             in_use = in_use.saturating_add(sockstat::tcp_in_use());
         }
         let mut probe = Probe::load(&options(config, &resolved, &handles, in_use))?;
-        let hooks = probe.attach()?;
-        let ready = surroundings.begun.elapsed();
+        let mut attached = Duration::ZERO;
+        let hooks = probe.attach(|| attached = surroundings.begun.elapsed())?;
 
         let mut session = Self {
             title: title(config, &handles),
@@ -116,7 +117,8 @@ impl<'a> Session<'a> {
             namespaces: Vec::with_capacity(handles.len()),
             table: Table::default(),
             start_ns: 0,
-            ready,
+            attached,
+            ready: Duration::ZERO,
             undecodable: 0,
             searches: HashMap::new(),
         };
@@ -128,6 +130,7 @@ impl<'a> Session<'a> {
         for traced in &mut session.namespaces {
             traced.counts.begin(&session.probe)?;
         }
+        session.ready = session.surroundings.begun.elapsed();
         session.find_owners();
         Ok(session)
     }
@@ -319,6 +322,7 @@ impl<'a> Session<'a> {
             cpu: Duration::from_micros(u64::try_from(cpu_us).unwrap_or(0)),
             peak_memory_kib: process::peak_memory_kib()
                 .context("the kernel does not say how much memory this process used")?,
+            attached: self.attached,
             ready: self.ready,
         };
         Ok(assemble(measured))

@@ -8,7 +8,7 @@ mod frames;
 mod helper;
 #[path = "inject/kill.rs"]
 mod kill;
-#[path = "inject/traffic.rs"]
+#[path = "common/traffic.rs"]
 mod traffic;
 
 use std::{
@@ -130,7 +130,7 @@ fn all(tag: &str, ipv6: bool, offloads_on: bool) {
             // Established connections: a window of data each, in GSO packets.
             load.push()?;
             settle(LIMIT, "segments", || {
-                traffic::knock(sink.address(), 100)?;
+                helper::knock(sink.address(), 100)?;
                 Ok(fault.counters().context("no counters")?.seen > SEGMENTS)
             })?;
             Ok(fault.stop())
@@ -253,7 +253,7 @@ fn a_port_limits_the_fault() {
                 load.push()?;
                 Ok(spared.intact_bytes()? > 1 << 20)
             })?;
-            traffic::knock(hit.address(), 10)?;
+            helper::knock(hit.address(), 10)?;
             Ok(fault.stop())
         })
         .unwrap();
@@ -273,7 +273,7 @@ fn the_fault_ends_with_its_time_though_nobody_stops_it() {
             let mut request = request("corrupt=100%", to.v4.into());
             request.duration = Duration::from_millis(300);
             let fault = request.prepare()?.start()?;
-            traffic::knock(sink.address(), 5)?;
+            helper::knock(sink.address(), 5)?;
             let mut load = Load::connect(from, sink.address(), 1)?;
             settle(LIMIT, "payload after the end", || {
                 load.push()?;

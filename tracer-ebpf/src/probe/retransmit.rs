@@ -212,11 +212,13 @@ impl View {
                 _ => Kind::Rto,
             };
         }
-        // Both timers may still be armed while acknowledgements drive a
-        // recovery, so it must also be due. One probe is outstanding at most.
+        // The probe is armed while nothing is lost, one is outstanding at most,
+        // and the first retransmit of a recovery arms another timer. Before that,
+        // acknowledgements may still find it armed, so it must also be due.
         if self.pending == TIMER_LOSS_PROBE
+            && self.ca_state < CA_RECOVERY
             && field_or_zero!(sk, tlp_high_seq, u32) == 0
-            && due(sk).unwrap_or(self.ca_state < CA_RECOVERY)
+            && due(sk).unwrap_or(true)
         {
             return Kind::Tlp;
         }
@@ -225,8 +227,9 @@ impl View {
             CA_RECOVERY if self.pending == TIMER_REORDERING && due(sk).unwrap_or(true) => {
                 Kind::Rack
             }
-            CA_RECOVERY => Kind::Fast,
-            _ => Kind::Other,
+            // Where a recovery was taken back, the queue may still be resent; the
+            // kernel counts that as fast as well.
+            _ => Kind::Fast,
         }
     }
 

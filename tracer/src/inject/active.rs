@@ -153,7 +153,7 @@ impl ActiveFault {
         let mut problems = Vec::new();
         if !self.engine.detach() {
             problems.push(format!(
-                "the kernel does not confirm that the fault's program has left {}; `tracer clean` removes it, and so does the end of this process",
+                "the kernel does not confirm that the fault's program has left {}; the end of this process removes it",
                 self.interface.name
             ));
         }

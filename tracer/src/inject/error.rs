@@ -109,9 +109,7 @@ pub enum InjectError {
     )]
     NoTcx(io::Error),
     /// The program could not be loaded or attached.
-    #[error(
-        "cannot {doing} the fault's kernel program: {reason}; `tracer check` says what this kernel and user can do"
-    )]
+    #[error("cannot {doing} the fault's kernel program: {reason}")]
     Program {
         /// `load`, `configure` or `attach`.
         doing: &'static str,

@@ -60,6 +60,8 @@ pub struct Measured<'a> {
     /// Its largest resident memory.
     pub peak_memory_kib: u64,
     /// From its start to the first attached program.
+    pub attached: Duration,
+    /// From its start to the moment from which everything is counted.
     pub ready: Duration,
 }
 
@@ -166,6 +168,7 @@ pub fn assemble(measured: Measured<'_>) -> Report {
                 .then(|| measured.effort.ns as f64 / measured.effort.runs as f64),
             cpu_ms: measured.cpu.as_secs_f64() * 1e3,
             peak_memory_kib: measured.peak_memory_kib,
+            attached_ms: measured.attached.as_secs_f64() * 1e3,
             ready_ms: measured.ready.as_secs_f64() * 1e3,
         },
         host: measured.host,
@@ -320,6 +323,7 @@ fn totals(measured: &Measured<'_>) -> TotalsReport {
         failed_segments: sum(&all.failed_segments),
         by_kind: ByKind::from(all.segments),
         failed_by_kind: ByKind::from(all.failed_segments),
+        attempts_by_kind: ByKind::from(all.attempts),
         unseen_segments: all.unseen_segments,
         kernel_retrans_segs: kernel,
         difference: difference(kernel, &all),

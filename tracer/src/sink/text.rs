@@ -33,13 +33,8 @@ pub fn render(report: &Report, width: usize) -> String {
     }
     text.push('\n');
     let _ = writeln!(text, "{}", agreement(report));
-    if report.totals.failed_segments > 0 || report.totals.failed_events.unwrap_or(0) > 0 {
-        let _ = writeln!(
-            text,
-            "Not sent: {} calls failed on this host; {} of the segments above never left it.",
-            table::number(report.totals.failed_events),
-            report.totals.failed_segments
-        );
+    if let Some(line) = not_sent(report) {
+        let _ = writeln!(text, "{line}");
     }
     if report.checksum_errors.kernel_in_csum_errors.unwrap_or(0) > 0 {
         let _ = writeln!(
@@ -84,6 +79,20 @@ fn agreement(report: &Report) -> String {
             "All peers: {} segments; the kernel's own counter could not be compared.",
             totals.segments
         ),
+    }
+}
+
+/// What never left this host.
+fn not_sent(report: &Report) -> Option<String> {
+    let segments = report.totals.failed_segments;
+    match report.totals.failed_events {
+        None | Some(0) if segments == 0 => None,
+        None => Some(format!(
+            "{segments} of the segments were counted by the kernel and not seen to leave this host."
+        )),
+        Some(calls) => Some(format!(
+            "Not sent: {calls} calls failed on this host; {segments} of the segments never left it."
+        )),
     }
 }
 

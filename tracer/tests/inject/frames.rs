@@ -18,10 +18,7 @@ use nix::{
 use tracer::inject::FaultTotals;
 use xtask::netns::Net;
 
-use super::{
-    helper::{request, settle},
-    traffic::knock,
-};
+use super::helper::{knock, request, settle};
 
 const LIMIT: Duration = Duration::from_secs(5);
 const SOURCE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x77];

@@ -4,7 +4,7 @@ use std::{
     io::{ErrorKind, Read as _, Write as _},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -12,18 +12,19 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use nix::{
-    errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
-};
 use xtask::netns::Host;
 
 const CHUNK: usize = 16 * 1024;
 /// A prime, so that a shift by any usual size is seen.
 const PERIOD: usize = 251;
 
-fn pattern(offset: usize) -> u8 {
-    (offset % PERIOD) as u8
+/// What begins anywhere within the first period holds a whole chunk.
+static PATTERN: LazyLock<Vec<u8>> =
+    LazyLock::new(|| (0..PERIOD + CHUNK).map(|at| (at % PERIOD) as u8).collect());
+
+/// The bytes that belong at this offset of a connection.
+fn pattern(offset: usize, length: usize) -> &'static [u8] {
+    &PATTERN[offset % PERIOD..][..length]
 }
 
 /// Takes connections, and compares what comes with the pattern.
@@ -84,11 +85,7 @@ fn serve(listener: &TcpListener, state: &State) {
             let Ok(length) = connection.read(&mut buffer) else {
                 continue;
             };
-            let good = buffer[..length]
-                .iter()
-                .enumerate()
-                .all(|(at, byte)| *byte == pattern(*offset + at));
-            if !good {
+            if buffer[..length] != *pattern(*offset, length) {
                 state.damaged.store(true, Ordering::Relaxed);
             }
             *offset += length;
@@ -136,8 +133,7 @@ impl Load {
     /// What each connection takes without waiting.
     pub(crate) fn push(&mut self) -> Result<()> {
         for (stream, offset) in &mut self.connections {
-            let chunk: Vec<u8> = (*offset..*offset + CHUNK).map(pattern).collect();
-            match stream.write(&chunk) {
+            match stream.write(pattern(*offset, CHUNK)) {
                 Ok(length) => *offset += length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error.into()),
@@ -145,21 +141,4 @@ impl Load {
         }
         Ok(())
     }
-}
-
-/// Sends SYNs, one each, without waiting for an answer.
-pub(crate) fn knock(to: SocketAddr, count: usize) -> Result<()> {
-    let family = match to {
-        SocketAddr::V4(_) => AddressFamily::Inet,
-        SocketAddr::V6(_) => AddressFamily::Inet6,
-    };
-    for _ in 0..count {
-        let socket = socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK, None)?;
-        let result = connect(
-            std::os::fd::AsRawFd::as_raw_fd(&socket),
-            &SockaddrStorage::from(to),
-        );
-        ensure!(result == Err(Errno::EINPROGRESS), "connect said {result:?}");
-    }
-    Ok(())
 }

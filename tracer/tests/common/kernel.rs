@@ -1,0 +1,112 @@
+//! What the kernel itself says.
+
+use std::{
+    collections::HashMap,
+    fs,
+    net::{IpAddr, SocketAddr},
+};
+
+use anyhow::{Context as _, Result};
+use xtask::netns::Netns;
+
+/// Counters of a namespace that belong to retransmits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) segments: u64,
+    pub(crate) timeouts: u64,
+    pub(crate) fast: u64,
+    pub(crate) slow_start: u64,
+    pub(crate) probes: u64,
+    pub(crate) syn: u64,
+}
+
+impl Counters {
+    pub(crate) fn read(netns: &Netns) -> Result<Self> {
+        let tcp_ext = |name| netns.counter("TcpExt", name);
+        Ok(Self {
+            segments: segments(netns)?,
+            timeouts: tcp_ext("TCPTimeouts")?,
+            fast: tcp_ext("TCPFastRetrans")?,
+            slow_start: tcp_ext("TCPSlowStartRetrans")?,
+            probes: tcp_ext("TCPLossProbes")?,
+            syn: tcp_ext("TCPSynRetrans")?,
+        })
+    }
+
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            segments: self.segments - before.segments,
+            timeouts: self.timeouts - before.timeouts,
+            fast: self.fast - before.fast,
+            slow_start: self.slow_start - before.slow_start,
+            probes: self.probes - before.probes,
+            syn: self.syn - before.syn,
+        }
+    }
+}
+
+/// `RetransSegs`.
+pub(crate) fn segments(netns: &Netns) -> Result<u64> {
+    netns.counter("Tcp", "RetransSegs")
+}
+
+/// What `ss` says of one connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Connection {
+    pub(crate) segments: u64,
+    pub(crate) bytes: u64,
+    /// Not acknowledged yet.
+    pub(crate) queued: u64,
+}
+
+pub(crate) type Ends = (SocketAddr, SocketAddr);
+
+/// Every connection that may still send, by its own end and its peer's.
+pub(crate) fn connections(netns: &Netns) -> Result<HashMap<Ends, Connection>> {
+    let states = "-tinOH state connected exclude time-wait exclude fin-wait-2";
+    let text = netns.run("ss", &states.split(' ').collect::<Vec<_>>())?;
+    text.lines()
+        .map(|line| connection(line).with_context(|| format!("ss says {line}")))
+        .collect()
+}
+
+fn connection(line: &str) -> Option<(Ends, Connection)> {
+    let mut words = line.split_whitespace();
+    let queued = words.nth(2)?.parse().ok()?;
+    let ends = (canonical(words.next()?)?, canonical(words.next()?)?);
+    let mut connection = Connection {
+        segments: 0,
+        bytes: 0,
+        queued,
+    };
+    for word in words {
+        // `retrans:` outstanding, a slash, and how many there were.
+        if let Some(counts) = word.strip_prefix("retrans:") {
+            connection.segments = counts.split_once('/')?.1.parse().ok()?;
+        }
+        if let Some(bytes) = word.strip_prefix("bytes_retrans:") {
+            connection.bytes = bytes.parse().ok()?;
+        }
+    }
+    Some((ends, connection))
+}
+
+fn canonical(end: &str) -> Option<SocketAddr> {
+    let (address, port) = end.rsplit_once(':')?;
+    let address = address.trim_start_matches('[').trim_end_matches(']');
+    let address: IpAddr = address.parse().ok()?;
+    Some(SocketAddr::new(address.to_canonical(), port.parse().ok()?))
+}
+
+/// Whether this is a vendor's kernel that withholds hits from every program
+/// while init is on the CPU. What sockets retransmitted is still found in their
+/// sums; of SYN-ACKs there is none.
+pub(crate) fn withholds_hits() -> Result<bool> {
+    let types = fs::read("/sys/kernel/btf/vmlinux")?;
+    let mark = b"\0init_owned\0";
+    let withholds = types.windows(mark.len()).any(|window| window == mark);
+    if withholds {
+        println!("note: this vendor's kernel withholds hits while init is on the CPU");
+    }
+    Ok(withholds)
+}

@@ -1,0 +1,186 @@
+//! Losses that leave the kernel one way only to repair them.
+
+use std::{io::Write as _, net::TcpStream, thread, time::Duration};
+
+use anyhow::Result;
+use xtask::{
+    netns::{Host, Net, Queue},
+    wait,
+};
+
+use crate::{
+    counts::{LIMIT, check_connections, check_kinds, drain, push_until},
+    kernel::{self, Counters},
+    pair,
+    tool::Tool,
+    traffic::{Load, Sink},
+};
+
+const CONNECTIONS: u64 = 8;
+/// Smaller than any packet: nothing passes.
+const SHUT: Queue = Queue {
+    rate_bps: 8_000,
+    burst_bytes: 1,
+    limit_bytes: 1,
+};
+
+fn await_counters(host: &Host, what: &str, enough: impl Fn(Counters) -> bool) {
+    let read = || Ok(enough(Counters::read(&host.netns)?).then_some(()));
+    wait::until(LIMIT, what, read).unwrap();
+}
+
+/// Learns the neighbours' addresses, which SYNs would otherwise wait for.
+fn acquaint(from: &Host, to: &Host) -> Result<()> {
+    let listener = pair::listen(to, to.v4.into())?;
+    pair::connect(from, &listener).map(|_| ())
+}
+
+#[test]
+fn a_lost_request_is_probed_for_and_then_timed_out() {
+    let net = Net::pair("probe", "ens160").unwrap();
+    let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    let listener = pair::listen(to, to.v4.into()).unwrap();
+    let connect = |_| pair::connect(from, &listener).unwrap();
+    let (mut clients, _servers): (Vec<TcpStream>, Vec<TcpStream>) =
+        (0..CONNECTIONS).map(connect).unzip();
+    let before = Counters::read(&from.netns).unwrap();
+    let tool = Tool::start(&from.netns, &["--peer", "10.0.10.3"]).unwrap();
+    net.plug("standby", false).unwrap();
+    for client in &mut clients {
+        client.write_all(b"request").unwrap();
+    }
+    await_counters(from, "probes and timeouts", |now| {
+        let grown = now.since(before);
+        grown.probes >= CONNECTIONS && grown.timeouts >= 2 * CONNECTIONS
+    });
+    net.plug("standby", true).unwrap();
+    let connections = drain(from).unwrap();
+    let grown = Counters::read(&from.netns).unwrap().since(before);
+    let report = tool.finish().unwrap();
+
+    println!("{grown:?}\n{}", report.at("/totals"));
+    report.check();
+    check_kinds(&report, &grown);
+    check_connections(&report, &connections, clients.len());
+    let unseen = report.number("/totals/unseen_segments");
+    let kind = |kind| report.number(&format!("/totals/by_kind/{kind}"));
+    assert_eq!(grown.probes, CONNECTIONS);
+    assert!(kind("tlp") <= grown.probes && grown.probes - kind("tlp") <= unseen);
+    // Nothing but these two could happen.
+    assert_eq!(kind("tlp") + kind("rto") + kind("other"), grown.segments);
+    assert_eq!(kind("other"), unseen);
+}
+
+#[test]
+fn syns_into_the_void() {
+    let net = Net::pair("syn", "ens160").unwrap();
+    let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    acquaint(from, to).unwrap();
+    let sink = Sink::open(to, to.v4.into()).unwrap();
+    let before = Counters::read(&from.netns).unwrap();
+    let tool = Tool::start(&from.netns, &["--peer", "10.0.10.3"]).unwrap();
+    net.plug("standby", false).unwrap();
+    let load = thread::scope(|scope| {
+        let count = usize::try_from(CONNECTIONS).unwrap();
+        let load = scope.spawn(move || Load::connect(from, sink.address(), count));
+        await_counters(from, "SYNs", |now| now.since(before).syn >= 2 * CONNECTIONS);
+        net.plug("standby", true).unwrap();
+        load.join().unwrap().unwrap()
+    });
+    let connections = drain(from).unwrap();
+    let grown = Counters::read(&from.netns).unwrap().since(before);
+    let report = tool.finish().unwrap();
+
+    println!("{grown:?}\n{}", report.at("/totals"));
+    report.check();
+    check_kinds(&report, &grown);
+    let established = kernel::connections(&from.netns).unwrap().len();
+    assert_eq!(established as u64, CONNECTIONS);
+    check_connections(&report, &connections, established);
+    drop(load);
+    let unseen = report.number("/totals/unseen_segments");
+    assert_eq!(
+        report.number("/totals/by_kind/syn") + unseen,
+        grown.segments
+    );
+}
+
+#[test]
+fn syn_acks_into_the_void() {
+    let net = Net::pair("synack", "ens160").unwrap();
+    let (client, server) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    acquaint(client, server).unwrap();
+    let sink = Sink::open(server, server.v4.into()).unwrap();
+    let before = Counters::read(&server.netns).unwrap();
+    let tool = Tool::start(&server.netns, &["--peer", "10.0.10.2"]).unwrap();
+    net.shape_toward("primary", &SHUT).unwrap();
+    let load = thread::scope(|scope| {
+        let count = usize::try_from(CONNECTIONS).unwrap();
+        let load = scope.spawn(move || Load::connect(client, sink.address(), count));
+        await_counters(server, "SYN-ACKs", |now| {
+            now.since(before).syn >= 3 * CONNECTIONS
+        });
+        net.shape_toward("primary", &super::counts::WIDE).unwrap();
+        load.join().unwrap().unwrap()
+    });
+    drain(server).unwrap();
+    let grown = Counters::read(&server.netns).unwrap().since(before);
+    let report = tool.finish().unwrap();
+
+    println!("{grown:?}\n{}", report.at("/totals"));
+    report.check_sums();
+    report.check_all_selected();
+    assert_eq!(report.number("/totals/kernel_retrans_segs"), grown.segments);
+    // No socket has a sum in which a withheld one could be found.
+    let withheld = if kernel::withholds_hits().unwrap() {
+        2
+    } else {
+        0
+    };
+    assert!((0..=withheld).contains(&report.difference()));
+    let synacks = report.number("/totals/by_kind/synack");
+    assert!(synacks <= grown.syn && grown.syn - synacks <= withheld.unsigned_abs());
+    drop(load);
+}
+
+#[test]
+fn half_of_the_segments_damaged() {
+    let net = Net::pair("fault", "ens160").unwrap();
+    let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    // A network of loss and microseconds would mostly be waited for. Not every
+    // kernel has these; the test then only takes longer.
+    for (name, value) in [("tcp_rto_min_us", "5000"), ("tcp_rto_max_ms", "1000")] {
+        let _ = from.netns.sysctl(&format!("net.ipv4.{name}"), value);
+    }
+    let sink = Sink::open(to, to.v4.into()).unwrap();
+    let mut load = Load::connect(from, sink.address(), 64).unwrap();
+    let before = Counters::read(&from.netns).unwrap();
+    let fault = ["--inject", "corrupt=50%", "--for", "8s"];
+    let tool = Tool::start(
+        &from.netns,
+        &[&["--peer", "10.0.10.3"], &fault[..]].concat(),
+    )
+    .unwrap();
+    push_until(from, &mut load, before.segments + 1_000).unwrap();
+    let mut connections = drain(from).unwrap();
+    // Some are drained by chance before the end of the fault, but not of more.
+    wait::until(LIMIT, "the end of the fault", || {
+        load.push()?;
+        let damaged = to.netns.counter("Tcp", "InCsumErrors")?;
+        thread::sleep(Duration::from_millis(50));
+        connections = drain(from)?;
+        Ok((to.netns.counter("Tcp", "InCsumErrors")? == damaged).then_some(()))
+    })
+    .unwrap();
+    let grown = Counters::read(&from.netns).unwrap().since(before);
+    let report = tool.finish().unwrap();
+
+    println!("{grown:?}\n{}", report.at("/totals"));
+    report.check();
+    report.check_all_selected();
+    check_kinds(&report, &grown);
+    check_connections(&report, &connections, 64);
+    let hit = report.number("/faults/0/hit");
+    assert_eq!(to.netns.counter("Tcp", "InCsumErrors").unwrap(), hit);
+    assert!(sink.intact_bytes().unwrap() > 0);
+}
