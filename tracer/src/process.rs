@@ -124,6 +124,25 @@ fn printable(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// The most memory that this process has had resident, KiB.
+///
+/// Not `getrusage`'s: that begins with what the parent had at the moment of the
+/// fork ([`exec_mmap`](https://github.com/torvalds/linux/blob/v6.12/fs/exec.c)).
+///
+/// # Errors
+/// If `/proc` is not mounted.
+pub fn peak_memory_kib() -> std::io::Result<u64> {
+    parse_peak(&fs::read_to_string("/proc/self/status")?)
+        .ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+}
+
+fn parse_peak(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -169,5 +188,13 @@ mod tests {
             process.comm
         );
         assert_eq!(Process::from_owner(&Owner::default()), None);
+    }
+
+    #[test]
+    fn the_peak_is_a_line_of_the_status() {
+        let status = "VmPeak:\t  9000 kB\nVmHWM:\t  5124 kB\nVmRSS:\t  5000 kB\n";
+        assert_eq!(parse_peak(status), Some(5124));
+        assert_eq!(parse_peak("Name:\tx\n"), None);
+        assert!(peak_memory_kib().unwrap() > 0);
     }
 }

@@ -16,6 +16,7 @@ use crate::flow::Unseen;
 use crate::inject::FaultReport;
 use crate::kernel::sockets;
 use crate::probe::Probe;
+use crate::process;
 use crate::report::{Host, Measured, NamespaceCounts, Report, assemble};
 
 /// How often to look for a moment in which everything can be read.
@@ -98,7 +99,8 @@ impl Session<'_> {
             undecodable: self.undecodable,
             fault,
             cpu: Duration::from_micros(u64::try_from(cpu_us).unwrap_or(0)),
-            peak_memory_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
+            peak_memory_kib: process::peak_memory_kib()
+                .context("the kernel does not say how much memory this process used")?,
             attached: self.attached,
             ready: self.ready,
         };
