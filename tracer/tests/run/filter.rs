@@ -1,6 +1,6 @@
 //! A filter selects; the totals stay whole.
 
-use std::{net::SocketAddr, os::unix::fs::MetadataExt as _};
+use std::net::SocketAddr;
 
 use xtask::{netns::Net, wait};
 
@@ -86,9 +86,9 @@ fn peers_and_ports_select() {
     report.check();
     assert_eq!(report.number("/totals/segments"), 0);
     let warnings = report.warnings().join("\n");
-    let netns = std::fs::metadata(from.netns.path()).unwrap().ino();
-    for word in [format!("net:[{netns}]"), "--netns all".to_owned()] {
-        assert!(warnings.contains(&word), "{word} is not in: {warnings}");
+    // Which one is named first is open: other tests use these addresses too.
+    for word in ["in other network namespaces (net:[", "--netns all"] {
+        assert!(warnings.contains(word), "{word} is not in: {warnings}");
     }
 }
 
@@ -111,9 +111,16 @@ fn a_small_table_loses_nothing() {
     report.check();
     report.check_all_selected();
     assert_eq!(report.number("/totals/segments"), grown);
-    let told_apart = |flow: &&serde_json::Value| number(&flow["segments"]) > 0;
-    // Two, and one for all the rest.
-    assert_eq!(report.flows().iter().filter(told_apart).count(), 3);
+    // Two, and one entry for all the rest. What was found in the sums of sockets
+    // at the end needs no room in the table, and has no calls.
+    let called = || {
+        report
+            .flows()
+            .iter()
+            .filter(|flow| number(&flow["events"]) > 0)
+    };
+    let told_apart = called().filter(|flow| !flow["netns"].is_null());
+    assert_eq!((called().count(), told_apart.count()), (3, 2));
     let warnings = report.warnings();
     assert!(
         warnings.iter().any(|text| text.contains("--max-flows")),
