@@ -65,6 +65,8 @@ pub struct Offsets {
     pub snd_wnd: u32,
     /// `tcp_sock.tlp_high_seq`.
     pub tlp_high_seq: u32,
+    /// `tcp_sock.snd_nxt`.
+    pub snd_nxt: u32,
     /// `tcp_skb_cb.seq`, counted from `struct sk_buff`.
     pub cb_seq: u32,
     /// `tcp_skb_cb.end_seq`, likewise.
@@ -124,6 +126,7 @@ impl Offsets {
         snd_cwnd: ABSENT,
         snd_wnd: ABSENT,
         tlp_high_seq: ABSENT,
+        snd_nxt: ABSENT,
         cb_seq: ABSENT,
         cb_end_seq: ABSENT,
         cb_tcp_flags: ABSENT,
@@ -140,7 +143,7 @@ impl Offsets {
     };
 }
 
-const _: () = assert!(size_of::<Offsets>() == 39 * 4);
+const _: () = assert!(size_of::<Offsets>() == 40 * 4);
 
 #[cfg(feature = "user")]
 mod pod {

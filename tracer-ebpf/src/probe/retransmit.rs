@@ -82,7 +82,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     }
 
     let view = View::read(sk, skb)?;
-    let kind = opaque(&mut memory.last_kind, view.kind(sk));
+    let kind = opaque(&mut memory.last_kind, view.kind(sk, skb));
     // A call counts all of its segments or, if it failed early, none. What the
     // sums grew by beyond that went by unseen: failures where the tracepoint is
     // silent about them, and hits that the kernel withheld, because the program
@@ -150,7 +150,7 @@ fn without_memory(sk: Address, skb: Address, err: i32, own: u64) -> Option<()> {
     let tuple = socket::tuple(sk)?;
     let view = View::read(sk, skb)?;
     let hit = Hit {
-        kind: view.kind(sk) as u32,
+        kind: view.kind(sk, skb) as u32,
         segments: if err == 0 { own } else { 0 },
         bytes: if err == 0 { view.length(skb) } else { 0 },
         failed: err != 0,
@@ -199,8 +199,13 @@ impl View {
     /// [`tcp_timer.c`](https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp_timer.c#L690)
     /// clears `icsk_pending` before a timeout and leaves it as it is before a
     /// probe or RACK's timer.
+    ///
+    /// A probe is armed while nothing is known to be lost, one is outstanding at
+    /// most, and the first retransmit of a recovery that leaves this host arms
+    /// another timer. Until then acknowledgements find the probe armed, even due;
+    /// what tells them apart is that a probe is always the tail.
     #[inline(always)]
-    fn kind(&self, sk: Address) -> Kind {
+    fn kind(&self, sk: Address, skb: Address) -> Kind {
         if self.tcp_flags & TCP_SYN != 0 {
             return Kind::Syn;
         }
@@ -212,13 +217,11 @@ impl View {
                 _ => Kind::Rto,
             };
         }
-        // The probe is armed while nothing is lost, one is outstanding at most,
-        // and the first retransmit of a recovery arms another timer. Before that,
-        // acknowledgements may still find it armed, so it must also be due.
         if self.pending == TIMER_LOSS_PROBE
-            && self.ca_state < CA_RECOVERY
+            && self.ca_state < CA_LOSS
             && field_or_zero!(sk, tlp_high_seq, u32) == 0
-            && due(sk).unwrap_or(true)
+            && due(sk).unwrap_or(self.ca_state < CA_RECOVERY)
+            && (self.ca_state < CA_RECOVERY || self.is_tail(sk, skb))
         {
             return Kind::Tlp;
         }
@@ -231,6 +234,13 @@ impl View {
             // kernel counts that as fast as well.
             _ => Kind::Fast,
         }
+    }
+
+    /// Whether this is the last segment that was sent, alone.
+    #[inline(always)]
+    fn is_tail(&self, sk: Address, skb: Address) -> bool {
+        field_or_zero!(skb, cb_gso_segs, u16) == 1
+            && field_or_zero!(skb, cb_end_seq, u32) == field_or_zero!(sk, snd_nxt, u32)
     }
 
     /// Length of the segment in sequence space, without SYN and FIN: what

@@ -48,6 +48,7 @@ int main(void)
 	at(snd_cwnd, struct tcp_sock, snd_cwnd);
 	at(snd_wnd, struct tcp_sock, snd_wnd);
 	at(tlp_high_seq, struct tcp_sock, tlp_high_seq);
+	at(snd_nxt, struct tcp_sock, snd_nxt);
 	cb(cb_seq, seq);
 	cb(cb_end_seq, end_seq);
 	cb(cb_tcp_flags, tcp_flags);

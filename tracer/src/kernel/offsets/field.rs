@@ -69,6 +69,7 @@ pub(super) const FIELDS: &[Field] = fields! {
     snd_cwnd = tcp_sock.snd_cwnd, 4, NO_CWND;
     snd_wnd = tcp_sock.snd_wnd, 4, NO_ZERO_WINDOW;
     tlp_high_seq = tcp_sock.tlp_high_seq, 4, NO_DUE;
+    snd_nxt = tcp_sock.snd_nxt, 4, NO_DUE;
     skb_head = sk_buff.head, 8, NO_CHECKSUM;
     skb_network_header = sk_buff.network_header, 2, NO_CHECKSUM;
     skb_transport_header = sk_buff.transport_header, 2, NO_CHECKSUM;
