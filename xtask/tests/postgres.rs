@@ -14,8 +14,13 @@ fn a_pair_replicates_and_its_commits_wait() {
     eprintln!("pair ready in {:.1} s", begun.elapsed().as_secs_f64());
     let home = pair.primary().socket_dir().parent().unwrap().to_path_buf();
     assert!(home.exists());
-    let copied = pair.standby().value("select note from lab").unwrap();
-    assert_eq!(copied.as_deref(), Some("proof"));
+    // A commit waits until the standby has it on disk, not until it shows it.
+    let copied = xtask::wait::until(
+        Duration::from_secs(10),
+        "the standby to show the row",
+        || pair.standby().value("select note from lab"),
+    );
+    assert_eq!(copied.unwrap(), "proof");
     pair.prove_commits_wait().unwrap();
 
     // The load: at its rate, while a condition (not a time) is waited for.
