@@ -168,10 +168,11 @@ pub fn flow_of_tuple(tuple: &Tuple) -> Option<*mut Flow> {
 
 #[inline(always)]
 fn new_slot(tuple: &Tuple) -> Option<(u32, *mut Flow)> {
-    let Some(slot) = take_slot() else {
+    let slot = take_slot();
+    if slot == Socket::NO_SLOT {
         count_gap(Gap::FlowsFull);
         return None;
-    };
+    }
     let flow = FLOWS.get_ptr_mut(slot)?;
     // SAFETY: the slot was free, so nobody else writes to it.
     unsafe { (*flow).tuple = *tuple };
@@ -181,23 +182,27 @@ fn new_slot(tuple: &Tuple) -> Option<(u32, *mut Flow)> {
 /// How many CPUs may go for the same slot at once before one gives up.
 const SLOT_TRIES: u32 = 16;
 
-#[inline(always)]
-fn take_slot() -> Option<u32> {
-    let next = NEXT_SLOT.get_ptr_mut(0)?;
+/// A slot that nobody else has, or [`Socket::NO_SLOT`]. Not inlined: the verifier
+/// then follows one way out of it and not one for each try.
+#[inline(never)]
+fn take_slot() -> u32 {
+    let Some(next) = NEXT_SLOT.get_ptr_mut(0) else {
+        return Socket::NO_SLOT;
+    };
     // SAFETY: a live map value; volatile, because other CPUs change it.
     let mut slot = unsafe { core::ptr::read_volatile(next) };
     for _ in 0..SLOT_TRIES {
         if slot >= filter::max_flows() {
-            return None;
+            break;
         }
         if TAKEN_SLOTS.insert(slot, 1, u64::from(BPF_NOEXIST)).is_ok() {
             // SAFETY: as above.
             unsafe { core::ptr::write_volatile(next, slot + 1) };
-            return Some(slot);
+            return slot;
         }
         slot += 1;
     }
-    None
+    Socket::NO_SLOT
 }
 
 /// The inode of the socket's file, by which `/proc/PID/fd` names it.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Shows what a slow PostgreSQL commit waited for: TCP retransmits per flow,
-/// counted in the kernel.
+/// Counts TCP retransmits per flow, in the kernel and to the segment: was it the
+/// network that a slow commit waited for?
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.")]

@@ -227,7 +227,6 @@ fn plan(arguments: &RunArguments, duration: Option<Duration>) -> Result<Option<P
         allow: Allow {
             gateway: arguments.allow_gateway,
             ssh_peer: arguments.allow_ssh_peer,
-            loopback: false,
         },
     }))
 }

