@@ -171,7 +171,7 @@ mod tests {
     fn delivered_as_asked() {
         let report = report(totals(10_000, 5_050));
         assert_eq!(report.delivered_percent, Some(50.5));
-        assert_eq!(report.expected_hits, Some([4835, 5165]));
+        assert_eq!(report.expected_hits, Some([4779, 5221]));
         assert_eq!(report.warning(), None);
     }
 
