@@ -21,7 +21,7 @@ use crate::{
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// So many that a mistake of one in ten thousand shows.
-const SEGMENTS: u64 = 10_000;
+pub(crate) const SEGMENTS: u64 = 10_000;
 const FLOWS: usize = 48;
 
 /// Overflows at once.

@@ -9,7 +9,7 @@ use xtask::{
 };
 
 use crate::{
-    counts::{LIMIT, check_connections, check_kinds, drain, push_until},
+    counts::{LIMIT, SEGMENTS, check_connections, check_kinds, drain, push_until},
     kernel::{self, Counters},
     pair, tcx,
     tool::Tool,
@@ -145,23 +145,38 @@ fn syn_acks_into_the_void() {
 
 #[test]
 fn half_of_the_segments_damaged() {
-    let net = Net::pair("fault", "ens160").unwrap();
+    // A network of loss and microseconds is mostly waited for.
+    damaged("fault", false, "corrupt=50%", 1_000);
+}
+
+#[test]
+fn a_storm_of_damaged_segments_over_ipv4() {
+    damaged("damage4", false, "corrupt=10%", SEGMENTS);
+}
+
+#[test]
+fn a_storm_of_damaged_segments_over_ipv6() {
+    damaged("damage6", true, "corrupt=10%", SEGMENTS);
+}
+
+/// Pushes through a fault until so many segments were sent again.
+fn damaged(tag: &str, ipv6: bool, fault: &str, segments: u64) {
+    let net = Net::pair(tag, "ens160").unwrap();
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
-    // A network of loss and microseconds would mostly be waited for. Not every
-    // kernel has these; the test then only takes longer.
+    // Not every kernel has these; the test then only takes longer.
     for (name, value) in [("tcp_rto_min_us", "5000"), ("tcp_rto_max_ms", "1000")] {
         let _ = from.netns.sysctl(&format!("net.ipv4.{name}"), value);
     }
-    let sink = Sink::open(to, to.v4.into()).unwrap();
+    let sink = Sink::open(to, to.address(ipv6)).unwrap();
     let mut load = Load::connect(from, sink.address(), 64).unwrap();
     let before = Counters::read(&from.netns).unwrap();
-    let fault = ["--inject", "corrupt=50%", "--for", "6s"];
+    let peer = to.address(ipv6).to_string();
     let tool = Tool::start(
         &from.netns,
-        &[&["--peer", "10.0.10.3"], &fault[..]].concat(),
+        &["--peer", &peer, "--inject", fault, "--for", "6s"],
     )
     .unwrap();
-    push_until(from, &mut load, before.segments + 1_000).unwrap();
+    push_until(from, &mut load, before.segments + segments).unwrap();
     wait::until(LIMIT, "the end of the fault", || {
         Ok(tcx::programs(from)?.is_empty().then_some(()))
     })
@@ -170,7 +185,7 @@ fn half_of_the_segments_damaged() {
     let grown = Counters::read(&from.netns).unwrap().since(before);
     let report = tool.finish().unwrap();
 
-    println!("{grown:?}\n{}", report.at("/totals"));
+    println!("{tag}: {grown:?}\n{}", report.at("/totals"));
     report.check();
     report.check_all_selected();
     check_kinds(&report, &grown);
