@@ -4,7 +4,7 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use tracer_ebpf::{Baseline, Gap, Socket, Tuple};
 
 use crate::filter;
-use crate::kernel::{Address, field};
+use crate::kernel::{Address, field, field_or_zero};
 use crate::maps::{BASELINES, SOCKETS, count_gap};
 
 const AF_INET: u16 = 2;
@@ -114,11 +114,61 @@ pub fn retransmitted(sk: Address) -> Option<Retransmitted> {
 /// userspace took at the start, or had retransmitted nothing by then.
 #[inline(always)]
 pub fn remember(sk: Address) -> Option<*mut Socket> {
-    match SOCKETS.get_ptr_mut(sk) {
-        Some(socket) => Some(socket),
-        None => {
-            meet(sk);
-            SOCKETS.get_ptr_mut(sk)
+    if let Some(socket) = SOCKETS.get_ptr_mut(sk) {
+        // SAFETY: a live map value; the socket's lock makes us its only user.
+        if Ports::of_socket(sk) == Ports::of(unsafe { &(*socket).tuple }) {
+            return Some(socket);
+        }
+        forget(sk);
+    }
+    meet(sk);
+    SOCKETS.get_ptr_mut(sk)
+}
+
+/// The memory of a socket whose tuple is known, as [`remember`].
+#[inline(always)]
+pub fn remember_as(sk: Address, tuple: &Tuple) -> Option<*mut Socket> {
+    if let Some(socket) = SOCKETS.get_ptr_mut(sk) {
+        // SAFETY: as above.
+        if Ports::of(tuple) == Ports::of(unsafe { &(*socket).tuple }) {
+            return Some(socket);
+        }
+        forget(sk);
+    }
+    learn(sk, tuple)
+}
+
+/// Lets go of what is remembered under an address. Where the kernel withheld the
+/// end of a socket, another may live there by now.
+#[inline(always)]
+pub fn forget(sk: Address) {
+    let _ = SOCKETS.remove(sk);
+}
+
+/// By what one socket is told from the next at the same address.
+#[derive(PartialEq, Eq)]
+struct Ports {
+    local: u16,
+    remote: u16,
+}
+
+impl Ports {
+    #[inline(always)]
+    fn of(tuple: &Tuple) -> Self {
+        Self {
+            local: tuple.local_port,
+            remote: tuple.remote_port,
+        }
+    }
+
+    /// Both in one read: `skc_dport` and `skc_num` are the two halves of
+    /// [`skc_portpair`](https://github.com/torvalds/linux/blob/v6.12/include/net/sock.h#L168).
+    #[inline(always)]
+    fn of_socket(sk: Address) -> Self {
+        let pair = field_or_zero!(sk, skc_dport, [u8; 4]);
+        Self {
+            local: u16::from_ne_bytes([pair[2], pair[3]]),
+            remote: u16::from_be_bytes([pair[0], pair[1]]),
         }
     }
 }
@@ -135,7 +185,7 @@ fn meet(sk: Address) -> u32 {
 
 /// Begins to remember a socket, with what is known of its past.
 #[inline(always)]
-pub fn learn(sk: Address, tuple: &Tuple) -> Option<*mut Socket> {
+fn learn(sk: Address, tuple: &Tuple) -> Option<*mut Socket> {
     let past = past(tuple);
     insert(
         sk,

@@ -81,7 +81,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
         return None;
     }
 
-    let view = View::read(sk, skb)?;
+    let view = View::read(sk, skb);
     let kind = opaque(&mut memory.last_kind, view.kind(sk, skb));
     // A call counts all of its segments or, if it failed early, none. What the
     // sums grew by beyond that went by unseen: failures where the tracepoint is
@@ -148,7 +148,7 @@ fn without_memory(sk: Address, skb: Address, err: i32, own: u64) -> Option<()> {
         return None;
     }
     let tuple = socket::tuple(sk)?;
-    let view = View::read(sk, skb)?;
+    let view = View::read(sk, skb);
     let hit = Hit {
         kind: view.kind(sk, skb) as u32,
         segments: if err == 0 { own } else { 0 },
@@ -180,19 +180,19 @@ struct View {
 
 impl View {
     #[inline(always)]
-    fn read(sk: Address, skb: Address) -> Option<Self> {
+    fn read(sk: Address, skb: Address) -> Self {
         let shift = offset(&raw const OFFSETS.icsk_ca_state_shift) & 7;
         let mask = offset(&raw const OFFSETS.icsk_ca_state_mask);
-        Some(Self {
+        Self {
             // The low byte of two in recent kernels: FIN to CWR as on the wire.
-            tcp_flags: field!(skb, cb_tcp_flags, u8)?,
-            ca_state: ((u32::from(field!(sk, icsk_ca_state, u8)?) >> shift) & mask) as u8,
-            pending: field!(sk, icsk_pending, u8)?,
+            tcp_flags: field_or_zero!(skb, cb_tcp_flags, u8),
+            ca_state: ((u32::from(field_or_zero!(sk, icsk_ca_state, u8)) >> shift) & mask) as u8,
+            pending: field_or_zero!(sk, icsk_pending, u8),
             backoff: field_or_zero!(sk, icsk_backoff, u8),
             rto: field_or_zero!(sk, icsk_rto, u32),
             srtt_us: field_or_zero!(sk, srtt_us, u32) >> 3,
             cwnd: field_or_zero!(sk, snd_cwnd, u32),
-        })
+        }
     }
 
     /// Why this segment is sent again, told by what its caller leaves behind:
@@ -247,10 +247,8 @@ impl View {
     /// `bytes_retrans` grows by.
     #[inline(always)]
     fn length(&self, skb: Address) -> u64 {
-        let (Some(seq), Some(end)) = (field!(skb, cb_seq, u32), field!(skb, cb_end_seq, u32))
-        else {
-            return 0;
-        };
+        let seq = field_or_zero!(skb, cb_seq, u32);
+        let end = field_or_zero!(skb, cb_end_seq, u32);
         let flags =
             u32::from(self.tcp_flags & TCP_SYN != 0) + u32::from(self.tcp_flags & TCP_FIN != 0);
         u64::from(end.wrapping_sub(seq).wrapping_sub(flags))

@@ -12,7 +12,7 @@ use tracer_ebpf::{Event, EventKind, Kind, Owner, Socket, Tuple, Verdict};
 use crate::account::{self, Hit};
 use crate::filter;
 use crate::kernel::{Address, offset};
-use crate::maps::{self, BASELINES, FLOWS, OFFSETS, OWNERS, SOCKETS};
+use crate::maps::{self, BASELINES, FLOWS, OFFSETS, OWNERS};
 use crate::socket::{self, Retransmitted, tcp_state};
 
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
@@ -66,6 +66,7 @@ fn on_change(sk: Address, tuple: &Tuple, old: u8, new: u8) {
 /// not yet its own port.
 #[inline(always)]
 fn on_connect(sk: Address, tuple: &Tuple) {
+    socket::forget(sk);
     if !filter::keeps_peer(&tuple.remote) {
         return;
     }
@@ -84,9 +85,13 @@ fn on_connect(sk: Address, tuple: &Tuple) {
 fn on_accept(sk: Address, tuple: &Tuple) {
     if let Some(now) = socket::retransmitted(sk)
         && now.segments > 0
-        && SOCKETS.get_ptr(sk).is_none()
+        && let Some(remembered) = socket::remember_as(sk, tuple)
     {
-        socket::insert(sk, tuple, now);
+        // SAFETY: a live map value; the child is locked.
+        unsafe {
+            (*remembered).segments = now.segments;
+            (*remembered).bytes = now.bytes;
+        }
     }
 }
 
@@ -129,13 +134,9 @@ fn on_close(sk: Address, tuple: &Tuple) {
     if now.segments == 0 {
         return;
     }
-    let remembered = match SOCKETS.get_ptr_mut(sk) {
-        Some(socket) => Some(socket),
-        None => socket::learn(sk, tuple),
-    };
-    if let Some(remembered) = remembered {
+    if let Some(remembered) = socket::remember_as(sk, tuple) {
         account_for_rest(sk, remembered, now);
-        let _ = SOCKETS.remove(sk);
+        socket::forget(sk);
     }
     // The tuple may be used again by a socket that starts at 0.
     let _ = BASELINES.remove(tuple);
