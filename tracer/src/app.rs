@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use aya::maps::{MapData, RingBuf};
+use log::LevelFilter;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -129,18 +130,20 @@ impl Outputs {
     }
 }
 
-/// Warnings always; what the kernel programs log only when asked for.
+/// Warnings always; then what the kernel programs log; then every step of the
+/// tool's own.
 fn start_log(verbosity: Verbosity) {
-    let level = match verbosity {
-        Verbosity::Quiet | Verbosity::Normal => log::LevelFilter::Warn,
-        Verbosity::Verbose(1) => log::LevelFilter::Info,
-        Verbosity::Verbose(_) => log::LevelFilter::Debug,
+    let mut logger = env_logger::Builder::new();
+    logger.format_target(false);
+    match verbosity {
+        Verbosity::Quiet | Verbosity::Normal => logger.filter_level(LevelFilter::Warn),
+        Verbosity::Verbose(1) => logger
+            .filter_level(LevelFilter::Warn)
+            .filter_module("tracer_ebpf", LevelFilter::Debug),
+        Verbosity::Verbose(_) => logger.filter_level(LevelFilter::Debug),
     };
     // A second run in one process keeps the first one's logger.
-    let _ = env_logger::Builder::new()
-        .filter_level(level)
-        .format_target(false)
-        .try_init();
+    let _ = logger.try_init();
 }
 
 /// What is still needed: reading our maps, looking into other users' `/proc`,

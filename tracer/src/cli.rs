@@ -122,7 +122,7 @@ pub struct RunArguments {
     #[arg(long, short)]
     pub quiet: bool,
 
-    /// Show what the kernel programs log; twice for more
+    /// Show every retransmit as the kernel programs log it; twice for every step of the tool, too
     #[arg(long, short, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 }

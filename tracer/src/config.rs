@@ -68,7 +68,7 @@ pub enum Verbosity {
     Quiet,
     /// The live view and the summary.
     Normal,
-    /// And what the kernel programs log, at `info`, then at `debug`.
+    /// And what the kernel programs log; from two on, every step of the tool.
     Verbose(u8),
 }
 

@@ -275,7 +275,6 @@ fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32
         },
         log_level: match config.verbosity {
             Verbosity::Quiet | Verbosity::Normal => 0,
-            Verbosity::Verbose(1) => aya_log::Level::Info as u8,
             Verbosity::Verbose(_) => aya_log::Level::Debug as u8,
         },
         measure_run_time: config.bpf_stats,
