@@ -82,7 +82,8 @@ fn syns_into_the_void() {
     net.plug("standby", false).unwrap();
     let load = thread::scope(|scope| {
         let count = usize::try_from(CONNECTIONS).unwrap();
-        let load = scope.spawn(move || Load::connect(from, sink.address(), count));
+        let address = sink.address();
+        let load = scope.spawn(move || Load::connect(from, address, count));
         await_counters(from, "SYNs", |now| now.since(before).syn >= 2 * CONNECTIONS);
         net.plug("standby", true).unwrap();
         load.join().unwrap().unwrap()
@@ -116,7 +117,8 @@ fn syn_acks_into_the_void() {
     net.shape_toward("primary", &SHUT).unwrap();
     let load = thread::scope(|scope| {
         let count = usize::try_from(CONNECTIONS).unwrap();
-        let load = scope.spawn(move || Load::connect(client, sink.address(), count));
+        let address = sink.address();
+        let load = scope.spawn(move || Load::connect(client, address, count));
         await_counters(server, "SYN-ACKs", |now| {
             now.since(before).syn >= 3 * CONNECTIONS
         });
