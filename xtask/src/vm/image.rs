@@ -93,20 +93,30 @@ impl Image {
             symlink("usr/lib", &lib).with_context(|| format!("cannot make {}", lib.display()))?;
         }
         let image = Self {
-            folder: folder.join(&release),
+            folder: unpacked.path().to_path_buf(),
             release,
         };
+        image.place_vmlinuz()?;
         let mut depmod = Command::new(command::find("depmod").context("there is no depmod")?);
-        depmod.arg("-b").arg(unpacked.path()).arg(&image.release);
+        depmod.arg("-b").arg(&image.folder).arg(&image.release);
         command::output(&mut depmod)?;
         // Under its name it is whole, or not there.
-        fs::rename(unpacked.path(), &image.folder)
-            .with_context(|| format!("cannot keep {}", image.folder.display()))?;
-        if !image.vmlinuz().exists() {
-            let _ = fs::remove_dir_all(&image.folder);
-            bail!("its packages hold no boot/vmlinuz-{}", image.release);
+        let folder = folder.join(&image.release);
+        fs::rename(&image.folder, &folder)
+            .with_context(|| format!("cannot keep {}", folder.display()))?;
+        Ok(Self { folder, ..image })
+    }
+
+    /// Newer packages have the kernel among its modules, to be copied from there.
+    fn place_vmlinuz(&self) -> Result<()> {
+        let place = self.vmlinuz();
+        if place.exists() {
+            return Ok(());
         }
-        Ok(image)
+        let boot = self.folder.join("boot");
+        fs::create_dir_all(&boot).with_context(|| format!("cannot make {}", boot.display()))?;
+        fs::rename(self.modules().join("vmlinuz"), &place)
+            .with_context(|| format!("the packages of {} hold no vmlinuz", self.release))
     }
 
     /// A line of kernels keeps one: they are large.

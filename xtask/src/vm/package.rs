@@ -48,14 +48,14 @@ fn numbers(text: &str) -> Vec<u64> {
 }
 
 /// The packages that hold a kernel's files, out of the answer of `apt-cache
-/// show` for its image: that one, and since 7.x others for the kernel and its
-/// modules.
+/// show` for its image: that one, and in newer releases others for the kernel,
+/// its modules and the list of what is built in.
 pub(super) fn parts(shown: &str, release: &str) -> Vec<String> {
     let mut parts = vec![format!("linux-image-{release}")];
     let depends = shown.lines().find_map(|line| line.strip_prefix("Depends:"));
     for alternative in depends.unwrap_or_default().split([',', '|']) {
         let package = alternative.split_whitespace().next().unwrap_or_default();
-        if ["binary", "modules"]
+        if ["base", "binary", "modules"]
             .iter()
             .any(|part| package == format!("linux-{part}-{release}"))
         {
@@ -116,6 +116,7 @@ mod tests {
             parts(shown, "7.3.4+deb13-amd64"),
             [
                 "linux-image-7.3.4+deb13-amd64",
+                "linux-base-7.3.4+deb13-amd64",
                 "linux-binary-7.3.4+deb13-amd64",
                 "linux-modules-7.3.4+deb13-amd64",
             ]
