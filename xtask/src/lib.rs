@@ -19,4 +19,5 @@ pub mod repo;
 pub mod setup;
 pub mod test;
 pub mod toolchain;
+pub mod vm;
 pub mod wait;

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{bench, btf, demo, interrupt, setup, test};
+use xtask::{bench, btf, demo, interrupt, setup, test, vm};
 
 /// Everything around tracer: set-up, demo, tests, benchmark.
 #[derive(Debug, Parser)]
@@ -31,19 +32,15 @@ enum Task {
         /// Where the small file goes
         output: PathBuf,
     },
+    /// Run a command under Debian's kernels, in guests that see this machine's files
+    Vm(vm::Arguments),
 }
 
 fn main() -> ExitCode {
     let task = Cli::parse().task;
-    let done = interrupt::install().and_then(|()| match task {
-        Task::Setup => setup::run(),
-        Task::Demo(arguments) => demo::run(&arguments),
-        Task::Test(arguments) => test::run(&arguments),
-        Task::Bench(arguments) => bench::run(&arguments),
-        Task::Btf { input, output } => btf::run(&input, &output),
-    });
+    let done = interrupt::install().and_then(|()| run(task));
     match (done, interrupt::caught()) {
-        (Ok(()), _) => ExitCode::SUCCESS,
+        (Ok(status), _) => status,
         // Whatever failed then, failed for that reason.
         (Err(_), Some(signal)) => {
             eprintln!("stopped by {signal}; what was set up is taken down");
@@ -55,4 +52,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    let done = match task {
+        Task::Setup => setup::run(),
+        Task::Demo(arguments) => demo::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
+        Task::Btf { input, output } => btf::run(&input, &output),
+        Task::Vm(arguments) => return vm::run(&arguments).map(ExitCode::from),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -58,6 +58,40 @@ const NEEDS: [Need; 6] = [
     },
 ];
 
+/// For guests only: too large to install for those who never boot one.
+const GUEST_NEEDS: [Need; 6] = [
+    Need {
+        program: "qemu-system-x86_64",
+        packages: &["qemu-system-x86"],
+        why: "is the guest's machine",
+    },
+    Need {
+        program: "busybox",
+        packages: &["busybox-static"],
+        why: "brings the guest up",
+    },
+    Need {
+        program: "modprobe",
+        packages: &["kmod"],
+        why: "knows which kernel modules the guest needs",
+    },
+    Need {
+        program: "xz",
+        packages: &["xz-utils"],
+        why: "unpacks kernel modules",
+    },
+    Need {
+        program: "zstd",
+        packages: &["zstd"],
+        why: "unpacks kernel modules",
+    },
+    Need {
+        program: "setpriv",
+        packages: &["util-linux"],
+        why: "ends the guest together with its caller",
+    },
+];
+
 /// Finds or installs the packages of the lab; one line each on standard output.
 ///
 /// # Errors
@@ -88,6 +122,26 @@ pub fn ensure() -> Result<()> {
         return Ok(());
     }
     let _quiet = wants_postgres.then(NoCluster::set).transpose()?;
+    install(&missing)
+}
+
+/// Finds or installs what guests with other kernels need; says so only when
+/// something is missing.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_guests() -> Result<()> {
+    let mut missing: Vec<&str> = Vec::new();
+    for need in GUEST_NEEDS {
+        if command::find(need.program).is_none() {
+            println!("missing    {} ({})", need.program, need.why);
+            missing.extend(need.packages);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing {} (once; large)", missing.join(" "));
     install(&missing)
 }
 

@@ -1,0 +1,120 @@
+//! One boot of one kernel.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::image::Image;
+use super::initrd;
+use super::job::Job;
+use super::outcome::{self, Outcome};
+use super::scratch::Scratch;
+use crate::command::Running;
+use crate::{interrupt, wait};
+
+/// A panic ends the guest at once, and what slows down an emulated processor
+/// without need is off.
+const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic \
+    mitigations=off tsc=reliable random.trust_cpu=on";
+
+/// How much of a console says what went wrong.
+const LAST_LINES: usize = 20;
+
+/// Boots the kernel, runs the job in it, and prints its output as it comes.
+///
+/// # Errors
+/// When the guest ends without a status, on an interrupt, and when the machine
+/// cannot be started.
+pub(super) fn run(image: &Image, job: &Job, limit: Duration) -> Result<Outcome> {
+    let scratch = Scratch::make("guest")?;
+    let file = |name| scratch.path().join(name);
+    let initrd = initrd::build(image, job).context("cannot make the guest's first root")?;
+    fs::write(file("initrd"), initrd).context("cannot write the guest's first root")?;
+    fs::write(file("output"), "").context("cannot write the guest's output")?;
+
+    let child = machine(image, scratch.path())
+        .spawn()
+        .context("cannot run qemu-system-x86_64")?;
+    // Ends it when dropped, whatever happens below.
+    let mut machine = Running::new(child, "the guest");
+    let mut output = fs::File::open(file("output")).context("cannot read the guest's output")?;
+    let begun = Instant::now();
+    let ended = wait::until(limit + Duration::from_secs(1), "the guest", || {
+        // Asked before its output is read, so that none is missed.
+        let ended = machine.ended()?;
+        print(&mut output)?;
+        let late = begun.elapsed() >= limit;
+        Ok((ended.is_some() || late).then_some(ended))
+    })?;
+    // Ctrl-C reaches the machine, too, which may have been quicker to end.
+    interrupt::check()?;
+    if ended.is_none() {
+        return Ok(Outcome::TimedOut);
+    }
+    match outcome::parse(&read(&file("report"))) {
+        Ok(status) => Ok(Outcome::Exit(status)),
+        Err(reason) => bail!(
+            "{reason}\n{}",
+            [file("console"), file("machine")]
+                .map(|path| tail(&read(&path)))
+                .concat()
+                .trim_end()
+        ),
+    }
+}
+
+/// Without a network, and with the host's files to read only.
+fn machine(image: &Image, folder: &Path) -> Command {
+    // The machine does not outlive this program, even when that is killed.
+    let mut machine = Command::new("setpriv");
+    machine.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+    machine.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
+    machine.args(["-display", "none", "-machine", "q35", "-cpu", "max"]);
+    machine.args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048"]);
+    machine.args(["-nic", "none", "-device", "virtio-rng-pci"]);
+    machine.args([
+        "-fsdev",
+        "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap",
+        "-device",
+        "virtio-9p-pci,fsdev=host,mount_tag=host",
+    ]);
+    for port in ["console", "output", "report"] {
+        machine.args(["-serial", &format!("file:{port}")]);
+    }
+    machine.arg("-kernel").arg(image.vmlinuz());
+    machine.args(["-initrd", "initrd", "-append", KERNEL_ARGUMENTS]);
+    machine.current_dir(folder).stdin(Stdio::null());
+    match fs::File::create(folder.join("machine")) {
+        Ok(file) => machine.stdout(Stdio::null()).stderr(file),
+        // Its words are lost, and nothing else.
+        Err(_) => machine.stdout(Stdio::null()).stderr(Stdio::null()),
+    };
+    machine
+}
+
+/// Prints what has come since the last call.
+fn print(output: &mut fs::File) -> Result<()> {
+    let mut bytes = Vec::new();
+    output
+        .read_to_end(&mut bytes)
+        .context("cannot read the guest's output")?;
+    let mut terminal = io::stdout().lock();
+    let printed = terminal.write_all(&bytes).and_then(|()| terminal.flush());
+    printed.context("cannot print the guest's output")
+}
+
+fn read(path: &Path) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines.get(lines.len().saturating_sub(LAST_LINES)..);
+    let last = last.unwrap_or_default();
+    last.iter().map(|line| format!("    {line}\n")).collect()
+}

@@ -1,0 +1,102 @@
+//! How a guest's run ended.
+
+use std::fmt;
+
+/// The end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The command ended with this status.
+    Exit(u8),
+    /// Time was up.
+    TimedOut,
+    /// There was no run: the kernel could not be had or did not get so far.
+    Broken,
+}
+
+impl Outcome {
+    /// The status for this program to end with: the command's own, or what
+    /// `timeout` and `git bisect run` use in such cases.
+    pub(super) fn status(self) -> u8 {
+        match self {
+            Self::Exit(status) => status,
+            Self::TimedOut => 124,
+            Self::Broken => 125,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(0) => formatter.pad("ok"),
+            Self::Exit(status) => formatter.pad(&format!("exit {status}")),
+            Self::TimedOut => formatter.pad("timed out"),
+            Self::Broken => formatter.pad("no result"),
+        }
+    }
+}
+
+/// The command's status, out of what the guest reported of itself; otherwise
+/// how far it came.
+pub(super) fn parse(report: &str) -> Result<u8, String> {
+    let value = |key: &str| {
+        let mut values = report.lines().filter_map(|line| line.strip_prefix(key));
+        values.next_back().map(str::trim)
+    };
+    if let Some(status) = value("exit ").and_then(|status| status.parse().ok()) {
+        return Ok(status);
+    }
+    Err(match (value("failed "), value("up ")) {
+        (Some(reason), _) => format!("the guest's init failed: {reason}"),
+        (None, Some(_)) => "the guest went down while the command ran".to_owned(),
+        (None, None) => "the guest did not come up".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_the_last_word() {
+        assert_eq!(parse("up 2.31\nexit 0\n"), Ok(0));
+        assert_eq!(parse("up 2.31\r\nexit 137\r\n"), Ok(137));
+    }
+
+    #[test]
+    fn without_a_status_it_says_how_far_it_came() {
+        for (report, words) in [
+            ("", "did not come up"),
+            ("up 2.31\n", "while the command ran"),
+            ("up 2.31\nexit 1000\n", "while the command ran"),
+            (
+                "failed cannot load /modules/1-x.ko\n",
+                "cannot load /modules/1-x.ko",
+            ),
+        ] {
+            let error = parse(report).unwrap_err();
+            assert!(error.contains(words), "{report:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_end_has_a_status() {
+        assert_eq!(Outcome::Exit(3).status(), 3);
+        assert_eq!(Outcome::TimedOut.status(), 124);
+        assert_eq!(Outcome::Broken.status(), 125);
+    }
+
+    #[test]
+    fn a_verdict_is_short() {
+        let verdicts = [
+            Outcome::Exit(0),
+            Outcome::Exit(3),
+            Outcome::TimedOut,
+            Outcome::Broken,
+        ];
+        assert_eq!(
+            verdicts.map(|outcome| outcome.to_string()),
+            ["ok", "exit 3", "timed out", "no result"]
+        );
+    }
+}
