@@ -22,7 +22,7 @@ const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet loglevel=4 panic=-1 oops=pan
     mitigations=off tsc=reliable random.trust_cpu=on";
 
 /// How much of a console says what went wrong.
-const LAST_LINES: usize = 20;
+const LAST_LINES: usize = 50;
 
 /// Boots the kernel, runs the job in it, and prints its output as it comes.
 ///
