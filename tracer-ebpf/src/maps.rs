@@ -112,8 +112,12 @@ pub fn add(counter: *mut u64, value: u64) {
 /// Sends an event, if somebody wants events.
 #[inline(always)]
 pub fn emit(event: &Event) {
-    if EVENTS.output::<Event>(event, 0).is_err() {
-        count_gap(Gap::EventsLost);
+    match EVENTS.reserve::<Event>(0) {
+        Some(mut record) => {
+            record.write(*event);
+            record.submit(0);
+        }
+        None => count_gap(Gap::EventsLost),
     }
 }
 

@@ -121,8 +121,7 @@ pub fn remember(sk: Address) -> Option<*mut Socket> {
         }
         forget(sk);
     }
-    meet(sk);
-    SOCKETS.get_ptr_mut(sk)
+    learn(sk, &full_tuple(sk)?)
 }
 
 /// The memory of a socket whose tuple is known, as [`remember`].
@@ -170,16 +169,6 @@ impl Ports {
             local: u16::from_ne_bytes([pair[2], pair[3]]),
             remote: u16::from_be_bytes([pair[0], pair[1]]),
         }
-    }
-}
-
-/// The first sight of a socket. Not inlined: the verifier then forgets what was
-/// needed on the way.
-#[inline(never)]
-fn meet(sk: Address) -> u32 {
-    match full_tuple(sk) {
-        Some(tuple) => u32::from(learn(sk, &tuple).is_some()),
-        None => 0,
     }
 }
 
