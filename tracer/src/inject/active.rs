@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
+use crate::clock::now_ns;
 use tracer_ebpf::{FaultSettings, MAX_PORTS};
 
 use super::{
@@ -66,7 +66,7 @@ impl ActiveFault {
         }
         fault.switch_off(&switch_off)?;
         fault.engine.attach()?;
-        fault.started_ns = monotonic_ns();
+        fault.started_ns = now_ns();
         fault.until_ns = fault
             .started_ns
             .saturating_add(nanos(fault.request.duration));
@@ -118,7 +118,7 @@ impl ActiveFault {
     /// Undoes everything and verifies that it is undone.
     pub fn stop(mut self) -> FaultReport {
         let (removed, left_behind) = self.undo();
-        let ended_ns = monotonic_ns().min(self.until_ns);
+        let ended_ns = now_ns().min(self.until_ns);
         FaultReport {
             kind: self.request.spec.kind,
             percent: self.request.spec.percent,
@@ -231,10 +231,4 @@ fn shown(peer: &ipnet::IpNet) -> String {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The clock of the kernel's `bpf_ktime_get_ns`.
-fn monotonic_ns() -> u64 {
-    // The call fails only for a clock that does not exist.
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| nanos(Duration::from(now)))
 }
