@@ -35,6 +35,17 @@ impl Sample {
     }
 }
 
+/// What was retransmitted since a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moved {
+    /// Nothing.
+    Nothing,
+    /// What the hits themselves showed.
+    Seen,
+    /// Also what no hit had shown, be it from before the sample.
+    Unseen,
+}
+
 /// A sample could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum BoundaryError {
@@ -96,16 +107,16 @@ impl Namespace {
         })
     }
 
-    /// Marks the start of the comparison, just after counting began: what we have
-    /// counted by now, the kernel had not yet counted then.
+    /// Marks the start of the comparison at a moment when counting had begun:
+    /// what is ours of it by then, or will be found yet (`unseen`, segments), the
+    /// kernel had not counted before the start.
     ///
     /// # Errors
-    /// If either side cannot be read.
-    pub fn begin(&mut self, probe: &Probe) -> Result<(), BoundaryError> {
-        let (sample, _) = settle(QUIET, PATIENCE, || self.sample(probe), Sample::retransmits)?;
-        let before = |now: Option<u64>, counted: u64| now.map(|now| now.wrapping_sub(counted));
+    /// If the counters cannot be read.
+    pub fn begin(&mut self, sample: &Sample, unseen: u64) -> Result<(), BoundaryError> {
+        let ours = sum(&sample.totals.segments) + unseen;
         self.start = Some(Start {
-            retrans_segs: before(sample.tcp.retrans_segs, sum(&sample.totals.segments)),
+            retrans_segs: sample.tcp.retrans_segs.map(|now| now.wrapping_sub(ours)),
             in_csum_errors: sample.tcp.in_csum_errors,
             tcp_ext: self.files.tcp_ext()?,
         });
@@ -120,12 +131,19 @@ impl Namespace {
         settle(QUIET, PATIENCE, || self.sample(probe), Sample::retransmits)
     }
 
-    /// Whether nothing was retransmitted since a sample.
+    /// What has moved since a sample was taken.
     ///
     /// # Errors
     /// If either side cannot be read.
-    pub fn still(&mut self, probe: &Probe, since: &Sample) -> Result<bool, BoundaryError> {
-        Ok(self.sample(probe)?.retransmits() == since.retransmits())
+    pub fn moved(&mut self, probe: &Probe, since: &Sample) -> Result<Moved, BoundaryError> {
+        let now = self.sample(probe)?;
+        Ok(if now.retransmits() == since.retransmits() {
+            Moved::Nothing
+        } else if now.totals.unseen_segments == since.totals.unseen_segments {
+            Moved::Seen
+        } else {
+            Moved::Unseen
+        })
     }
 
     /// What the kernel counted from the start to a sample; nothing is known of a

@@ -2,6 +2,7 @@
 //! the state; views are given what they need.
 
 mod ending;
+mod moment;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -57,6 +58,7 @@ pub struct Session<'a> {
     table: Table,
     title: String,
     start_ns: u64,
+    began_quietly: bool,
     attached: Duration,
     ready: Duration,
     undecodable: u64,
@@ -105,6 +107,7 @@ impl<'a> Session<'a> {
             namespaces: Vec::with_capacity(handles.len()),
             table: Table::default(),
             start_ns: 0,
+            began_quietly: false,
             attached,
             ready: Duration::ZERO,
             undecodable: 0,
@@ -115,12 +118,25 @@ impl<'a> Session<'a> {
         }
         session.probe.start_counting()?;
         session.start_ns = now_ns();
-        for traced in &mut session.namespaces {
-            traced.counts.begin(&session.probe)?;
-        }
+        session.begin()?;
         session.ready = session.surroundings.begun.elapsed();
         session.find_owners();
         Ok(session)
+    }
+
+    /// Finds the moment from which both counts are compared. What the kernel had
+    /// withheld by then from sockets that were learnt before is found at their
+    /// next hit, and then counted.
+    fn begin(&mut self) -> anyhow::Result<()> {
+        let first = self.moment()?;
+        self.began_quietly = first.quiet;
+        for (traced, sample) in self.namespaces.iter_mut().zip(&first.samples) {
+            let inode = traced.counts.inode;
+            let here = first.unseen.iter().filter(|one| one.tuple.netns == inode);
+            let unseen = here.map(|one| one.segments).sum();
+            traced.counts.begin(sample, unseen)?;
+        }
+        Ok(())
     }
 
     /// Opens the counters of a namespace and learns what its sockets have

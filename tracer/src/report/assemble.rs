@@ -374,7 +374,7 @@ fn warn_about(
             "the kernel counted {difference:+} segments that tracer cannot explain: please report this"
         )),
         (Some(difference), false) => warn(format!(
-            "the kernel's counter and tracer's differ by {difference:+}: there was no quiet moment to read both at the end"
+            "the kernel's counter and tracer's differ by {difference:+}: there was no quiet moment to read both, at the start or at the end"
         )),
         (None, _) => warn(
             "the kernel's own counter could not be compared in every network namespace".to_owned(),

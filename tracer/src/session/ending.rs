@@ -1,34 +1,20 @@
 //! The end of a run: the last readings, and the report that they make.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use tracer_ebpf::{Kind, Totals, Tuple};
+use tracer_ebpf::{Kind, Totals};
 
 use super::{Session, Surroundings, Traced};
-use crate::boundary::Sample;
-use crate::clock::now_ns;
 use crate::config::Namespaces;
-use crate::flow::Unseen;
 use crate::inject::FaultReport;
 use crate::kernel::sockets;
 use crate::probe::Probe;
 use crate::process;
 use crate::report::{Host, Measured, NamespaceCounts, Report, assemble};
-
-/// How often to look for a moment in which everything can be read.
-const LAST_LOOKS: usize = 10;
-
-/// What the last moment of a run looked like.
-struct LastLook {
-    samples: Vec<Sample>,
-    unseen: Vec<Unseen>,
-    quiet: bool,
-    at_ns: u64,
-}
 
 impl Session<'_> {
     /// Takes the last readings and makes the report.
@@ -36,7 +22,8 @@ impl Session<'_> {
     /// # Errors
     /// If the kernel's counters or our own cannot be read.
     pub fn finish(mut self, fault: Option<FaultReport>) -> anyhow::Result<Report> {
-        let last = self.last_look()?;
+        let last = self.moment()?;
+        self.table.update(last.at_ns, &last.flows);
         let shown = self.shows_failures();
         for unseen in &last.unseen {
             if self.config.filter.keeps(&unseen.tuple) {
@@ -89,7 +76,7 @@ impl Session<'_> {
             missing: &self.resolved.missing,
             table: &self.table,
             namespaces,
-            quiet: last.quiet,
+            quiet: self.began_quietly && last.quiet,
             elsewhere: elsewhere(&self.probe)?,
             gaps: self.probe.gaps()?,
             effort: self
@@ -133,91 +120,9 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Reads both counts, the flows and what no hit showed as of one moment.
-    fn last_look(&mut self) -> anyhow::Result<LastLook> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let mut samples = Vec::with_capacity(self.namespaces.len());
-            let mut settled = true;
-            for traced in &mut self.namespaces {
-                let (sample, quiet) = traced.counts.settle(&self.probe)?;
-                settled &= quiet;
-                samples.push(sample);
-            }
-            let flows = self.probe.flows();
-            let at_ns = now_ns();
-            let quiet = settled && self.still(&samples)?;
-            // A dump takes too long for a quiet moment of a storm; without
-            // findings it need not have been one.
-            let unseen = self.unseen()?;
-            let done = quiet && (unseen.is_empty() || self.still(&samples)?);
-            if done || tries == LAST_LOOKS {
-                self.table.update(at_ns, &flows);
-                return Ok(LastLook {
-                    samples,
-                    unseen,
-                    quiet,
-                    at_ns,
-                });
-            }
-        }
-    }
-
-    /// Whether nothing was retransmitted since these samples were taken.
-    fn still(&mut self, samples: &[Sample]) -> anyhow::Result<bool> {
-        for (traced, sample) in self.namespaces.iter_mut().zip(samples) {
-            if !traced.counts.still(&self.probe, sample)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// Whether the tracepoint shows calls that failed.
     fn shows_failures(&self) -> bool {
         self.resolved.offsets.retransmit_has_err == 1
-    }
-
-    /// What sockets have retransmitted beyond what was counted for them: calls
-    /// that failed after the last hit on kernels that do not show failures, and
-    /// hits that the kernel withheld. Sockets that are hit meanwhile are passed
-    /// over: at their next hit the same is found.
-    fn unseen(&self) -> anyhow::Result<Vec<Unseen>> {
-        let before = self.accounted()?;
-        let mut found = Vec::new();
-        for traced in &self.namespaces {
-            let _inside = traced.handle.enter()?;
-            for socket in sockets::dump(traced.handle.inode())? {
-                let (segments, bytes) = before.get(&socket.tuple).copied().unwrap_or_default();
-                let segments = socket.total_retrans.unwrap_or(0).saturating_sub(segments);
-                if segments > 0 {
-                    found.push(Unseen {
-                        tuple: socket.tuple,
-                        segments: u64::from(segments),
-                        bytes: socket.bytes_retrans.unwrap_or(0).saturating_sub(bytes),
-                    });
-                }
-            }
-        }
-        if !found.is_empty() {
-            let after = self.accounted()?;
-            found.retain(|unseen| before.get(&unseen.tuple) == after.get(&unseen.tuple));
-        }
-        Ok(found)
-    }
-
-    /// Segments and bytes of every socket that are already counted, or were
-    /// there before.
-    fn accounted(&self) -> anyhow::Result<HashMap<Tuple, (u32, u64)>> {
-        let mut sums = HashMap::new();
-        for (tuple, baseline) in self.probe.baselines()? {
-            sums.insert(tuple, (baseline.segments, baseline.bytes));
-        }
-        for socket in self.probe.sockets()? {
-            sums.insert(socket.tuple, (socket.segments, socket.bytes));
-        }
-        Ok(sums)
     }
 }
 
