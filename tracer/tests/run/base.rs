@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use xtask::netns::Net;
 
 use crate::{
-    counts::{NARROW, WIDE, drain, push_until},
     kernel::{self, Counters},
     report::{endpoint, number},
+    storm::{NARROW, WIDE, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
 };

@@ -18,9 +18,9 @@ use xtask::{
 };
 
 use crate::{
-    counts::LIMIT,
     pair,
     report::Report,
+    storm::LIMIT,
     tool::{PROGRAM, Tool},
 };
 

@@ -10,8 +10,8 @@ use serde_json::Value;
 use xtask::netns::Net;
 
 use crate::{
-    counts::{NARROW, WIDE, drain, push_until},
     report::{endpoint, number},
+    storm::{NARROW, WIDE, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
 };

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use xtask::{netns::Net, wait};
 
 use crate::{
-    counts::{LIMIT, NARROW, WIDE, drain},
     kernel,
     report::number,
+    storm::{LIMIT, NARROW, WIDE, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
 };
@@ -102,7 +102,7 @@ fn a_small_table_loses_nothing() {
     let arguments = ["--peer", "10.0.10.3", "--max-flows", "2"];
     let tool = Tool::start(&from.netns, &arguments).unwrap();
     net.shape_toward("standby", &NARROW).unwrap();
-    crate::counts::push_until(from, &mut load, before + 1_000).unwrap();
+    push_until(from, &mut load, before + 1_000).unwrap();
     net.shape_toward("standby", &WIDE).unwrap();
     drain(from).unwrap();
     let grown = kernel::segments(&from.netns).unwrap() - before;

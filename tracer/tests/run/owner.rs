@@ -14,9 +14,9 @@ use xtask::{
 };
 
 use crate::{
-    counts::LIMIT,
     kernel, pair,
     report::{Report, number},
+    storm::LIMIT,
     tool::Tool,
 };
 

@@ -73,8 +73,8 @@ fn machine(image: &Image, folder: &Path) -> Command {
     let mut machine = Command::new("setpriv");
     machine.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
     machine.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
-    machine.args(["-display", "none", "-machine", "q35", "-cpu", "max"]);
-    machine.args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048"]);
+    machine.args(["-display", "none", "-machine", "q35", "-cpu", "Nehalem"]);
+    machine.args(["-accel", "tcg,thread=multi", "-smp", "1", "-m", "2048"]);
     machine.args(["-nic", "none", "-device", "virtio-rng-pci"]);
     machine.args([
         "-fsdev",

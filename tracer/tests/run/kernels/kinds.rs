@@ -8,14 +8,18 @@ use xtask::{
     wait,
 };
 
+use super::{amount::segments, cell};
 use crate::{
-    counts::{LIMIT, SEGMENTS, check_connections, check_kinds, drain, push_until},
+    exact::{check_connections, check_kinds},
     kernel::{self, Counters},
-    pair, tcx,
+    pair,
+    storm::{LIMIT, WIDE, drain, push_until},
+    tcx,
     tool::Tool,
     traffic::{Load, Sink},
 };
 
+const DAMAGED: &str = "damaged by the fault";
 const CONNECTIONS: u64 = 8;
 /// Smaller than any packet: nothing passes.
 const SHUT: Queue = Queue {
@@ -60,7 +64,7 @@ fn a_lost_request_is_probed_for_and_then_timed_out() {
 
     println!("{grown:?}\n{}", report.at("/totals"));
     report.check();
-    check_kinds(&report, &grown);
+    check_kinds(&report, &grown, false);
     check_connections(&report, &connections, clients.len());
     let unseen = report.number("/totals/unseen_segments");
     let kind = |kind| report.number(&format!("/totals/by_kind/{kind}"));
@@ -69,6 +73,7 @@ fn a_lost_request_is_probed_for_and_then_timed_out() {
     // Nothing but these two could happen.
     assert_eq!(kind("tlp") + kind("rto") + kind("other"), grown.segments);
     assert_eq!(kind("other"), unseen);
+    cell::exact("probes and timeouts", "", grown.segments);
 }
 
 #[test]
@@ -94,7 +99,7 @@ fn syns_into_the_void() {
 
     println!("{grown:?}\n{}", report.at("/totals"));
     report.check();
-    check_kinds(&report, &grown);
+    check_kinds(&report, &grown, false);
     let established = kernel::connections(&from.netns).unwrap().len();
     assert_eq!(established as u64, CONNECTIONS);
     check_connections(&report, &connections, established);
@@ -104,6 +109,7 @@ fn syns_into_the_void() {
         report.number("/totals/by_kind/syn") + unseen,
         grown.segments
     );
+    cell::exact("SYN", "", grown.segments);
 }
 
 #[test]
@@ -122,7 +128,7 @@ fn syn_acks_into_the_void() {
         await_counters(server, "SYN-ACKs", |now| {
             now.since(before).syn >= 3 * CONNECTIONS
         });
-        net.shape_toward("primary", &super::counts::WIDE).unwrap();
+        net.shape_toward("primary", &WIDE).unwrap();
         load.join().unwrap().unwrap()
     });
     drain(server).unwrap();
@@ -143,22 +149,23 @@ fn syn_acks_into_the_void() {
     let synacks = report.number("/totals/by_kind/synack");
     assert!(synacks <= grown.syn && grown.syn - synacks <= withheld.unsigned_abs());
     drop(load);
+    cell::exact("SYN-ACK", "", grown.segments);
 }
 
 #[test]
 fn half_of_the_segments_damaged() {
     // A network of loss and microseconds is mostly waited for.
-    damaged("fault", false, "corrupt=50%", 1_000);
+    damaged("fault", false, "corrupt=50%", segments() / 10);
 }
 
 #[test]
 fn a_storm_of_damaged_segments_over_ipv4() {
-    damaged("damage4", false, "corrupt=10%", SEGMENTS);
+    damaged("damage4", false, "corrupt=10%", segments());
 }
 
 #[test]
 fn a_storm_of_damaged_segments_over_ipv6() {
-    damaged("damage6", true, "corrupt=10%", SEGMENTS);
+    damaged("damage6", true, "corrupt=10%", segments());
 }
 
 /// Pushes through a fault until so many segments were sent again.
@@ -169,10 +176,13 @@ fn damaged(tag: &str, ipv6: bool, fault: &str, segments: u64) {
     for (name, value) in [("tcp_rto_min_us", "5000"), ("tcp_rto_max_ms", "1000")] {
         let _ = from.netns.sysctl(&format!("net.ipv4.{name}"), value);
     }
+    let peer = to.address(ipv6).to_string();
+    if tcx::programs(from).is_err() {
+        return refused(from, &peer, fault);
+    }
     let sink = Sink::open(to, to.address(ipv6)).unwrap();
     let mut load = Load::connect(from, sink.address(), 64).unwrap();
     let before = Counters::read(&from.netns).unwrap();
-    let peer = to.address(ipv6).to_string();
     let tool = Tool::start(
         &from.netns,
         &["--peer", &peer, "--inject", fault, "--for", "6s"],
@@ -190,9 +200,22 @@ fn damaged(tag: &str, ipv6: bool, fault: &str, segments: u64) {
     println!("{tag}: {grown:?}\n{}", report.at("/totals"));
     report.check();
     report.check_all_selected();
-    check_kinds(&report, &grown);
+    check_kinds(&report, &grown, false);
     check_connections(&report, &connections, 64);
     let hit = report.number("/faults/0/hit");
     assert_eq!(to.netns.counter("Tcp", "InCsumErrors").unwrap(), hit);
     assert!(sink.intact_bytes().unwrap() > 0);
+    cell::exact(DAMAGED, tag, grown.segments);
+}
+
+/// On a kernel without TCX the fault is refused, and with it the run.
+fn refused(from: &Host, peer: &str, fault: &str) {
+    let arguments = ["--peer", peer, "--inject", fault, "--for", "6s"];
+    let ended = Tool::start(&from.netns, &arguments)
+        .unwrap()
+        .ended()
+        .unwrap();
+    assert!(!ended.status.success());
+    assert!(ended.stderr.contains("TCX"), "{}", ended.stderr);
+    cell::absent(DAMAGED, "TCX");
 }

@@ -1,0 +1,62 @@
+//! The tool's counts against the kernel's.
+
+use std::collections::HashMap;
+
+use crate::{
+    kernel::{Connection, Counters, Ends},
+    report::{Report, endpoint, number},
+};
+
+/// Each kind against the kernel's counter of it. What no program was shown
+/// cannot be told by kind, and nothing else may be missing; but `in_vain` timers
+/// may have gone off and sent nothing, which not every kernel shows.
+pub(crate) fn check_kinds(report: &Report, kernel: &Counters, in_vain: bool) {
+    let hidden = in_vain && report.at("/capabilities/retransmit_err") != true;
+    let unseen = report.number("/totals/unseen_segments");
+    let sum = |table: &str, kinds: &[&str]| -> u64 {
+        let one = |kind: &&str| report.number(&format!("/totals/{table}/{kind}"));
+        kinds.iter().map(one).sum()
+    };
+    let sent = |kinds: &[&str]| sum("by_kind", kinds) - sum("failed_by_kind", kinds);
+    for (counter, kernel, ours) in [
+        (
+            "TCPTimeouts",
+            kernel.timeouts,
+            sum("attempts_by_kind", &["rto", "syn"]),
+        ),
+        ("TCPFastRetrans", kernel.fast, sent(&["fast", "rack"])),
+        (
+            "TCPSlowStartRetrans",
+            kernel.slow_start,
+            sent(&["slow_start"]),
+        ),
+        (
+            "TCPSynRetrans",
+            kernel.syn,
+            sum("by_kind", &["syn", "synack"]),
+        ),
+    ] {
+        assert!(
+            ours <= kernel && (kernel - ours <= unseen || hidden && counter == "TCPTimeouts"),
+            "{counter}: the kernel has {kernel}, we have {ours}, with {unseen} unseen; {}",
+            report.at("/totals")
+        );
+    }
+    assert!(sum("attempts_by_kind", &["tlp"]) <= kernel.probes);
+}
+
+/// Each flow against the socket's own sums.
+pub(crate) fn check_connections(
+    report: &Report,
+    connections: &HashMap<Ends, Connection>,
+    count: usize,
+) {
+    assert_eq!(connections.len(), count);
+    assert_eq!(report.flows().len(), count);
+    for flow in report.flows() {
+        let ends = (endpoint(&flow["local"]), endpoint(&flow["remote"]));
+        let connection = connections[&ends];
+        assert_eq!(number(&flow["segments"]), connection.segments, "{ends:?}");
+        assert_eq!(number(&flow["bytes"]), connection.bytes, "{ends:?}");
+    }
+}

@@ -1,0 +1,29 @@
+//! What a test found, as a cell of the table of kernels.
+
+use serde_json::json;
+
+/// Every segment was counted, and as what it was.
+pub(crate) fn exact(column: &str, variant: &str, segments: u64) {
+    say(column, "exact", variant, Some(segments));
+}
+
+/// The kernel has it, or does it so.
+pub(crate) fn found(column: &str, verdict: &str) {
+    say(column, verdict, "", None);
+}
+
+/// The kernel does not have what this needs, and the tool says so.
+pub(crate) fn absent(column: &str, what: &str) {
+    say(column, &format!("no {what}"), "", None);
+}
+
+fn say(column: &str, verdict: &str, variant: &str, segments: Option<u64>) {
+    let cell = json!({
+        "column": column,
+        "verdict": verdict,
+        "variant": variant,
+        "segments": segments,
+    });
+    // On a line of its own, whatever the test runner has begun.
+    println!("\ncell {cell}");
+}

@@ -1,0 +1,269 @@
+//! Every way in which netem makes TCP send again, set by plain `tc`.
+
+use anyhow::Result;
+use xtask::{
+    netns::{Host, HostSpec, Net},
+    wait,
+};
+
+use super::{amount::segments, cell};
+use crate::{
+    exact::{check_connections, check_kinds},
+    kernel::{self, Counters},
+    report::number,
+    storm::{LIMIT, drain, push_until},
+    tool::Tool,
+    traffic::{Load, Sink},
+};
+
+const FLOWS: usize = 16;
+const CALM: &str = "delay 1ms";
+
+/// What packets go through on their way.
+struct Trouble {
+    column: &'static str,
+    netem: &'static str,
+    /// One in so many of a storm's segments is waited for: some troubles cause few.
+    one_in: u64,
+    /// Whether to go through it in every combination.
+    thorough: bool,
+}
+
+const LOSS: Trouble = Trouble {
+    column: "netem loss",
+    netem: "delay 1ms loss 5%",
+    one_in: 5,
+    thorough: true,
+};
+const CORRUPT: Trouble = Trouble {
+    column: "netem corrupt",
+    netem: "delay 1ms corrupt 5%",
+    thorough: false,
+    ..LOSS
+};
+/// A sender soon learns how late its segments may be, and waits.
+const REORDER: Trouble = Trouble {
+    column: "netem reorder",
+    netem: "delay 20ms reorder 90% 50%",
+    one_in: 125,
+    ..CORRUPT
+};
+/// Nothing is lost; what was acknowledged within a millisecond is late, once.
+const DELAY: Trouble = Trouble {
+    column: "netem delay",
+    netem: "delay 400ms",
+    one_in: 125,
+    ..CORRUPT
+};
+
+/// How the sender is set up.
+#[derive(Clone, Copy)]
+struct Variant {
+    ipv6: bool,
+    offload: bool,
+    sack: bool,
+}
+
+impl Variant {
+    fn all() -> impl Iterator<Item = Self> {
+        (0..8).map(|bits| Self {
+            ipv6: bits & 1 != 0,
+            offload: bits & 2 == 0,
+            sack: bits & 4 == 0,
+        })
+    }
+
+    /// Half of them, in which every pair of settings still meets.
+    fn is_in_half(self) -> bool {
+        self.ipv6 ^ self.offload ^ self.sack
+    }
+
+    fn name(self) -> String {
+        [
+            if self.ipv6 { "IPv6" } else { "IPv4" },
+            if self.offload {
+                "offload"
+            } else {
+                "no offload"
+            },
+            if self.sack { "SACK" } else { "no SACK" },
+        ]
+        .join(", ")
+    }
+
+    /// For connections that are made from now on.
+    fn apply(self, net: &Net) -> Result<()> {
+        let sack = if self.sack { "1" } else { "0" };
+        for host in net.hosts() {
+            host.netns.sysctl("net.ipv4.tcp_sack", sack)?;
+            host.offloads(&["tso", "gso", "gro"], self.offload)?;
+        }
+        Ok(())
+    }
+}
+
+/// The primary's packets to the standby go by a router. It alone owns them then:
+/// what waits in a queue of the sender's own machine, its TCP does not send again.
+fn routed(tag: &str) -> Result<Net> {
+    let host = |role, number| HostSpec {
+        role,
+        number,
+        interface: "ens160",
+    };
+    let hosts = [host("primary", 2), host("standby", 3), host("router", 4)];
+    let net = Net::star(tag, &hosts)?;
+    let (from, to, router) = (
+        net.host("primary")?,
+        net.host("standby")?,
+        net.host("router")?,
+    );
+    for (name, value) in [
+        ("ipv4.conf.all.forwarding", "1"),
+        ("ipv6.conf.all.forwarding", "1"),
+        // Nor does it tell that there is a shorter way.
+        ("ipv4.conf.all.send_redirects", "0"),
+        ("ipv4.conf.ens160.send_redirects", "0"),
+    ] {
+        router.netns.sysctl(&format!("net.{name}"), value)?;
+    }
+    from.netns
+        .sysctl("net.ipv6.conf.ens160.accept_redirects", "0")?;
+    for ipv6 in [false, true] {
+        let (to, via) = (
+            to.address(ipv6).to_string(),
+            router.address(ipv6).to_string(),
+        );
+        from.netns.run("ip", &["route", "add", &to, "via", &via])?;
+    }
+    Ok(net)
+}
+
+/// Sets netem on a host's interface, in the place of an earlier one.
+fn set(host: &Host, netem: &str) -> Result<()> {
+    let place = ["qdisc", "replace", "dev", &host.interface, "root", "netem"];
+    let netem: Vec<&str> = netem.split(' ').collect();
+    let arguments = [&place[..], &["limit", "100000"], &netem].concat();
+    host.netns.run("tc", &arguments).map(|_| ())
+}
+
+/// Whether this kernel has netem at all.
+fn is_there(host: &Host) -> bool {
+    match set(host, CALM) {
+        Ok(()) => true,
+        Err(error) if format!("{error:#}").contains("qdisc kind is unknown") => false,
+        Err(error) => panic!("{error:#}"),
+    }
+}
+
+fn go_through(tag: &str, trouble: &Trouble) {
+    let net = routed(tag).unwrap();
+    let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    let router = net.host("router").unwrap();
+    if !is_there(router) {
+        return cell::absent(trouble.column, "netem");
+    }
+    let before = Counters::read(&from.netns).unwrap();
+    let tool = Tool::start(
+        &from.netns,
+        &["--peer", "10.0.10.3", "--peer", "fd00:10::3"],
+    )
+    .unwrap();
+    let variants: Vec<Variant> = Variant::all()
+        .filter(|one| trouble.thorough || one.is_in_half())
+        .collect();
+    let mut parts = Vec::new();
+    for variant in &variants {
+        variant.apply(&net).unwrap();
+        let sink = Sink::open(to, to.address(variant.ipv6)).unwrap();
+        let mut load = Load::connect(from, sink.address(), FLOWS).unwrap();
+        load.push().unwrap();
+        set(router, trouble.netem).unwrap();
+        let now = kernel::segments(&from.netns).unwrap();
+        push_until(from, &mut load, now + segments() / trouble.one_in).unwrap();
+        set(router, CALM).unwrap();
+        drain(from).unwrap();
+        parts.push((variant.name(), sink, load));
+    }
+    let connections = drain(from).unwrap();
+    let grown = Counters::read(&from.netns).unwrap().since(before);
+    let report = tool.finish().unwrap();
+
+    println!("{grown:?}\n{}", report.at("/totals"));
+    report.check();
+    report.check_all_selected();
+    assert_eq!(report.number("/totals/kernel_retrans_segs"), grown.segments);
+    check_kinds(&report, &grown, false);
+    check_connections(&report, &connections, FLOWS * variants.len());
+    for (name, sink, _load) in parts {
+        assert!(sink.intact_bytes().unwrap() > 0);
+        let counted = report
+            .flows()
+            .iter()
+            .filter(|flow| crate::report::endpoint(&flow["remote"]) == sink.address())
+            .map(|flow| number(&flow["segments"]))
+            .sum();
+        cell::exact(trouble.column, &name, counted);
+    }
+}
+
+#[test]
+fn loss() {
+    go_through("netloss", &LOSS);
+}
+
+#[test]
+fn corrupt() {
+    go_through("netbad", &CORRUPT);
+}
+
+#[test]
+fn reorder() {
+    go_through("netswap", &REORDER);
+}
+
+#[test]
+fn delay() {
+    go_through("netlate", &DELAY);
+}
+
+/// The timer goes off while the segment still waits in a queue of the sender's
+/// own machine: the call fails before anything is counted.
+#[test]
+fn timers_that_send_nothing() {
+    const COLUMN: &str = "timers in vain";
+    let net = Net::pair("netvain", "ens160").unwrap();
+    let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    if !is_there(from) {
+        return cell::absent(COLUMN, "netem");
+    }
+    let sink = Sink::open(to, to.v4.into()).unwrap();
+    let mut load = Load::connect(from, sink.address(), FLOWS).unwrap();
+    load.push().unwrap();
+    drain(from).unwrap();
+    let old = Counters::read(&from.netns).unwrap();
+    let tool = Tool::start(&from.netns, &["--peer", "10.0.10.3"]).unwrap();
+    set(from, "delay 1s").unwrap();
+    load.push().unwrap();
+    let flows = FLOWS as u64;
+    wait::until(LIMIT, "timeouts", || {
+        let grown = Counters::read(&from.netns)?.since(old);
+        Ok((grown.timeouts >= flows).then_some(()))
+    })
+    .unwrap();
+    set(from, CALM).unwrap();
+    drain(from).unwrap();
+    let grown = Counters::read(&from.netns).unwrap().since(old);
+    let report = tool.finish().unwrap();
+
+    println!("{grown:?}\n{}", report.at("/totals"));
+    report.check();
+    check_kinds(&report, &grown, true);
+    let failed = report.at("/totals/failed_events");
+    if report.at("/capabilities/retransmit_err") == true {
+        assert!(number(failed) >= flows, "{failed} failed");
+        cell::found(COLUMN, "shown as failed");
+    } else {
+        assert!(failed.is_null());
+        cell::found(COLUMN, "not shown");
+    }
+}

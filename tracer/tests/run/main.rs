@@ -1,0 +1,27 @@
+//! `tracer run` on a real kernel, with real traffic: the real program, judged by
+//! its report. Needs root.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../common/exact.rs"]
+mod exact;
+#[path = "../common/kernel.rs"]
+mod kernel;
+#[path = "../common/pair.rs"]
+mod pair;
+#[path = "../common/report.rs"]
+mod report;
+#[path = "../common/storm.rs"]
+mod storm;
+#[path = "../common/tcx.rs"]
+mod tcx;
+#[path = "../common/tool.rs"]
+mod tool;
+#[path = "../common/traffic.rs"]
+mod traffic;
+
+mod base;
+mod cli;
+mod events;
+mod filter;
+mod kernels;
+mod owner;
