@@ -9,6 +9,7 @@ pub mod btf;
 pub mod command;
 pub mod demo;
 pub mod interrupt;
+pub mod kernels;
 pub mod load;
 pub mod netns;
 pub mod owner;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{bench, btf, demo, interrupt, setup, test, vm};
+use xtask::{bench, btf, demo, interrupt, kernels, setup, test, vm};
 
 /// Everything around tracer: set-up, demo, tests, benchmark.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Check format and lints, then run every test
     Test(test::Arguments),
+    /// Run the tests that depend on the kernel under every kernel of the matrix
+    Kernels(kernels::Arguments),
     /// Measure how soon tracer counts, its memory, and what a retransmit costs
     Bench(bench::Arguments),
     /// Cut a kernel's BTF down to what the tests of the offsets need
@@ -59,6 +61,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Setup => setup::run(),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Kernels(arguments) => kernels::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Btf { input, output } => btf::run(&input, &output),
         Task::Vm(arguments) => return vm::run(&arguments).map(ExitCode::from),

@@ -59,7 +59,7 @@ const NEEDS: [Need; 6] = [
 ];
 
 /// For guests only: too large to install for those who never boot one.
-const GUEST_NEEDS: [Need; 6] = [
+const GUEST_NEEDS: [Need; 7] = [
     Need {
         program: "qemu-system-x86_64",
         packages: &["qemu-system-x86"],
@@ -89,6 +89,11 @@ const GUEST_NEEDS: [Need; 6] = [
         program: "setpriv",
         packages: &["util-linux"],
         why: "ends the guest together with its caller",
+    },
+    Need {
+        program: "bpftrace",
+        packages: &["bpftrace"],
+        why: "is what tracer is compared with",
     },
 ];
 

@@ -18,12 +18,13 @@ mod scratch;
 
 use std::env;
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-pub use self::matrix::Kernel;
+pub use self::matrix::{Kernel, MATRIX};
 
 use self::image::Image;
 use self::job::Job;
@@ -57,16 +58,16 @@ pub struct Arguments {
 /// # Errors
 /// On an interrupt, and when no guest can be run here.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    ensure!(
-        cfg!(target_arch = "x86_64"),
-        "the guests are x86-64 machines and run this machine's programs: it has to be one"
-    );
-    packages::ensure_for_guests().context("cannot set up the guests' machine")?;
-    scratch::remove_orphans()?;
-    let job = job(arguments)?;
+    prepare()?;
+    let command = if arguments.command.is_empty() {
+        ["uname", "-r"].map(OsString::from).to_vec()
+    } else {
+        arguments.command.clone()
+    };
+    let job = job(command)?;
     let limit = Duration::from_secs(arguments.timeout);
     let kernels = match &arguments.kernels[..] {
-        [] => &matrix::MATRIX[..],
+        [] => &MATRIX[..],
         some => some,
     };
     if let [kernel] = kernels {
@@ -89,6 +90,39 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(worst)
 }
 
+/// Finds or installs what guests need, and clears away what killed runs left.
+///
+/// # Errors
+/// When no guest can be run here.
+pub fn prepare() -> Result<()> {
+    ensure!(
+        cfg!(target_arch = "x86_64"),
+        "the guests are x86-64 machines and run this machine's programs: it has to be one"
+    );
+    packages::ensure_for_guests().context("cannot set up the guests' machine")?;
+    scratch::remove_orphans()
+}
+
+/// Runs one command under one kernel and writes what it prints to `output`.
+/// Returns the kernel's release and the command's status, `None` if time was up.
+/// Needs [`prepare`].
+///
+/// # Errors
+/// When the kernel cannot be had or does not come up, and on an interrupt.
+pub fn run_quietly(
+    kernel: Kernel,
+    command: Vec<OsString>,
+    limit: Duration,
+    output: &mut dyn Write,
+) -> Result<(String, Option<u8>)> {
+    let image = Image::get(kernel, false)?;
+    let status = match guest::run(&image, &job(command)?, limit, output)? {
+        Outcome::Exit(status) => Some(status),
+        Outcome::TimedOut | Outcome::Broken => None,
+    };
+    Ok((image.release, status))
+}
+
 /// One kernel's run, and the line that sums it up.
 fn visit(kernel: Kernel, update: bool, job: &Job, limit: Duration) -> Result<(Outcome, String)> {
     let mut name = kernel.name.to_owned();
@@ -97,7 +131,7 @@ fn visit(kernel: Kernel, update: bool, job: &Job, limit: Duration) -> Result<(Ou
         name.clone_from(&image.release);
         // What was fetched is no part of the guest's time.
         begun = Instant::now();
-        guest::run(&image, job, limit)
+        guest::run(&image, job, limit, &mut io::stdout())
     });
     // After Ctrl-C there is nothing to go on with.
     interrupt::check()?;
@@ -109,12 +143,7 @@ fn visit(kernel: Kernel, update: bool, job: &Job, limit: Duration) -> Result<(Ou
     Ok((outcome, format!("{name:<22} {outcome:<9} {seconds:>6.1} s")))
 }
 
-fn job(arguments: &Arguments) -> Result<Job> {
-    let command = if arguments.command.is_empty() {
-        ["uname", "-r"].map(OsString::from).to_vec()
-    } else {
-        arguments.command.clone()
-    };
+fn job(command: Vec<OsString>) -> Result<Job> {
     // The guest has the host's files: what is found here is found there.
     let environment = ["PATH", "HOME", "LANG"]
         .into_iter()

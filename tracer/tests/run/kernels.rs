@@ -6,6 +6,7 @@
 //! `docs/kernels.md`.
 
 mod amount;
+mod beside;
 mod cell;
 mod kinds;
 mod netem;

@@ -1,7 +1,7 @@
 //! One boot of one kernel.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{Read as _, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,12 +24,17 @@ const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet loglevel=4 panic=-1 oops=pan
 /// How much of a console says what went wrong.
 const LAST_LINES: usize = 50;
 
-/// Boots the kernel, runs the job in it, and prints its output as it comes.
+/// Boots the kernel, runs the job in it, and writes on what it prints as it comes.
 ///
 /// # Errors
 /// When the guest ends without a status, on an interrupt, and when the machine
 /// cannot be started.
-pub(super) fn run(image: &Image, job: &Job, limit: Duration) -> Result<Outcome> {
+pub(super) fn run(
+    image: &Image,
+    job: &Job,
+    limit: Duration,
+    to: &mut dyn Write,
+) -> Result<Outcome> {
     let scratch = Scratch::make("guest")?;
     let file = |name| scratch.path().join(name);
     let initrd = initrd::build(image, job).context("cannot make the guest's first root")?;
@@ -46,7 +51,7 @@ pub(super) fn run(image: &Image, job: &Job, limit: Duration) -> Result<Outcome> 
     let ended = wait::until(limit + Duration::from_secs(1), "the guest", || {
         // Asked before its output is read, so that none is missed.
         let ended = machine.ended()?;
-        print(&mut output)?;
+        pass_on(&mut output, to)?;
         let late = begun.elapsed() >= limit;
         Ok((ended.is_some() || late).then_some(ended))
     })?;
@@ -67,7 +72,9 @@ pub(super) fn run(image: &Image, job: &Job, limit: Duration) -> Result<Outcome> 
     }
 }
 
-/// Without a network, and with the host's files to read only.
+/// Without a network, and with the host's files to read only. One processor, and
+/// none of the latest: two of them wait for each other half of the time where
+/// both are emulated, and so would wide registers be.
 fn machine(image: &Image, folder: &Path) -> Command {
     // The machine does not outlive this program, even when that is killed.
     let mut machine = Command::new("setpriv");
@@ -96,15 +103,14 @@ fn machine(image: &Image, folder: &Path) -> Command {
     machine
 }
 
-/// Prints what has come since the last call.
-fn print(output: &mut fs::File) -> Result<()> {
+/// Writes on what has come since the last call.
+fn pass_on(output: &mut fs::File, to: &mut dyn Write) -> Result<()> {
     let mut bytes = Vec::new();
     output
         .read_to_end(&mut bytes)
         .context("cannot read the guest's output")?;
-    let mut terminal = io::stdout().lock();
-    let printed = terminal.write_all(&bytes).and_then(|()| terminal.flush());
-    printed.context("cannot print the guest's output")
+    let written = to.write_all(&bytes).and_then(|()| to.flush());
+    written.context("cannot write what the guest prints")
 }
 
 fn read(path: &Path) -> String {

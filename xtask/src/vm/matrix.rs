@@ -22,7 +22,8 @@ pub struct Kernel {
 }
 
 #[rustfmt::skip]
-pub(super) const MATRIX: [Kernel; 5] = [
+/// Every line that guests run; a new one is one more.
+pub const MATRIX: [Kernel; 5] = [
     Kernel { name: "5.10", archive: Archive::Security, suite: "bullseye-security" },
     Kernel { name: "6.1",  archive: Archive::Security, suite: "bookworm-security" },
     Kernel { name: "6.12", archive: Archive::Security, suite: "bookworm-security" },

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
@@ -18,8 +19,11 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
+    /// A new one of this process, which may run several guests at once.
     pub(super) fn make(role: &str) -> Result<Self> {
-        let path = cache().join(owner::name("vm", role));
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = cache().join(owner::name("vm", &format!("{role}{number}")));
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self { path })
     }

@@ -7,6 +7,11 @@ pub(crate) fn exact(column: &str, variant: &str, segments: u64) {
     say(column, "exact", variant, Some(segments));
 }
 
+/// So many were shown, and that is not all.
+pub(crate) fn fewer(column: &str, shown: u64) {
+    say(column, "fewer", "", Some(shown));
+}
+
 /// The kernel has it, or does it so.
 pub(crate) fn found(column: &str, verdict: &str) {
     say(column, verdict, "", None);

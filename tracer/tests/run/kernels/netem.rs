@@ -17,7 +17,7 @@ use crate::{
 };
 
 const FLOWS: usize = 16;
-const CALM: &str = "delay 1ms";
+pub(super) const CALM: &str = "delay 1ms";
 
 /// What packets go through on their way.
 struct Trouble {
@@ -104,7 +104,7 @@ impl Variant {
 
 /// The primary's packets to the standby go by a router. It alone owns them then:
 /// what waits in a queue of the sender's own machine, its TCP does not send again.
-fn routed(tag: &str) -> Result<Net> {
+pub(super) fn routed(tag: &str) -> Result<Net> {
     let host = |role, number| HostSpec {
         role,
         number,
@@ -139,7 +139,7 @@ fn routed(tag: &str) -> Result<Net> {
 }
 
 /// Sets netem on a host's interface, in the place of an earlier one.
-fn set(host: &Host, netem: &str) -> Result<()> {
+pub(super) fn set(host: &Host, netem: &str) -> Result<()> {
     let place = ["qdisc", "replace", "dev", &host.interface, "root", "netem"];
     let netem: Vec<&str> = netem.split(' ').collect();
     let arguments = [&place[..], &["limit", "100000"], &netem].concat();
@@ -147,7 +147,7 @@ fn set(host: &Host, netem: &str) -> Result<()> {
 }
 
 /// Whether this kernel has netem at all.
-fn is_there(host: &Host) -> bool {
+pub(super) fn is_there(host: &Host) -> bool {
     match set(host, CALM) {
         Ok(()) => true,
         Err(error) if format!("{error:#}").contains("qdisc kind is unknown") => false,
