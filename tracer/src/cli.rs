@@ -15,6 +15,9 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// How many flows can be told apart unless something else is asked for.
+pub(crate) const MAX_FLOWS: u32 = 8192;
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -111,7 +114,7 @@ pub struct RunArguments {
     pub ready_file: Option<PathBuf>,
 
     /// How many flows can be told apart; what is beyond is counted together
-    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    #[arg(long, value_name = "N", default_value_t = MAX_FLOWS, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub max_flows: u32,
 
     /// Measure the time that the kernel programs take (costs some 50 ns an event)
