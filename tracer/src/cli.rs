@@ -15,6 +15,10 @@ pub struct Cli {
     pub command: Command,
 }
 
+const AFTER_CHECK_HELP: &str = "Exit codes: 0 if `tracer run` can work here, 1 if not or if that could not be found out, 2 wrong usage.
+
+What it attaches to find out, it detaches before it ends; what it tries with interfaces, it tries in a network namespace that it makes for itself. Modules that the kernel loads for that stay loaded, unused.";
+
 /// How many flows can be told apart unless something else is asked for.
 pub(crate) const MAX_FLOWS: u32 = 8192;
 
@@ -24,9 +28,34 @@ pub enum Command {
     /// Count the retransmits of every flow to a peer, live, until Ctrl-C
     Run(Box<RunArguments>),
 
+    /// Tell what this kernel and this user can do, and what to do about the rest
+    #[command(after_help = AFTER_CHECK_HELP)]
+    Check(CheckArguments),
+
     /// Undo a fault when the process that made it is gone
     #[command(hide = true)]
     Guard,
+}
+
+/// The arguments of `tracer check`.
+#[derive(Debug, Args, Clone)]
+pub struct CheckArguments {
+    /// Look at the interface of the route to this peer, where a fault would be made
+    #[arg(long, value_name = "ADDRESS|CIDR")]
+    pub peer: Option<String>,
+
+    /// Look at this interface
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+
+    /// Network namespace of the interface: a name under /run/netns, or a path
+    /// [default: the caller's]
+    #[arg(long, value_name = "NAME|PATH")]
+    pub netns: Option<String>,
+
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The arguments of `tracer run`.
