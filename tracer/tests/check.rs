@@ -13,7 +13,9 @@ use std::{
 };
 
 use aya::programs::loaded_programs;
+use caps::Capability;
 use serde_json::Value;
+use tracer::preflight;
 use xtask::{
     netns::{Host, Net, Netns},
     postgres::Pair,
@@ -147,7 +149,11 @@ fn state(host: &Host) -> String {
         run("ip", &["route", "show", "table", "all"]),
         run("tc", &["qdisc"]),
         run("ethtool", &["-k", &host.interface]),
-        format!("{:?}", tcx::programs(host).unwrap()),
+        // Before Linux 6.6 there is nothing to ask.
+        format!(
+            "{:?}",
+            tcx::programs(host).map_err(|error| error.to_string())
+        ),
     ]
     .concat()
 }
@@ -314,7 +320,12 @@ fn nothing_is_left_in_the_kernel() {
     };
     let before = named();
     let somebody = SOMEBODY.to_string();
-    let capabilities = "+bpf,+perfmon,+sys_admin,+net_admin";
+    // Kernels before 5.11 count maps as locked memory; not every root may raise
+    // its limit.
+    let capabilities = match preflight::holds(Capability::CAP_SYS_RESOURCE) {
+        true => "+bpf,+perfmon,+sys_admin,+net_admin,+sys_resource",
+        false => "+bpf,+perfmon,+sys_admin,+net_admin",
+    };
     let options = [
         "--reuid",
         &somebody,

@@ -64,7 +64,7 @@ pub(super) const NO_TRACEPOINT_REMEDY: &str = "a newer kernel; everything else w
 pub(super) const REFUSED_PROGRAM_REMEDY: &str = "a security module, a container's seccomp filter or kernel lockdown (/sys/kernel/security/lockdown) can forbid it; if none does, please report it with the output of `uname -r`";
 pub(super) const PROGRAMS: Gap = Gap {
     consequence: "`tracer run` does not start",
-    remedy: "if it says that memory is not allowed, raise the limit with `ulimit -l unlimited`; a container's seccomp filter can forbid bpf(2)",
+    remedy: "run it with sudo, or before Linux 5.11 raise the limit of locked memory with `ulimit -l unlimited`; a container's seccomp filter can forbid bpf(2), too",
 };
 
 pub(super) const FAULT_PROGRAM: Gap = Gap {

@@ -5,6 +5,7 @@ use super::gap::{self, Gap};
 use super::row::{Group::Programs, Row};
 use crate::kernel::offsets::Resolved;
 use crate::kernel::sockstat;
+use crate::loader::with_causes;
 use crate::probe::{HOOKS, Hook, Options, Probe};
 
 /// Loads and attaches every program as a run does it. They count nothing, and are
@@ -25,8 +26,7 @@ pub(super) fn rows(held: Held, resolved: Option<&Resolved>) -> Vec<Row> {
             .map(|(hook, outcome)| tried_row(hook, outcome, exists(hook, resolved)))
             .collect(),
         Err(error) => {
-            // With its causes: the outermost says only that something failed.
-            let found = format!("{:#}", anyhow::Error::from(error));
+            let found = with_causes(&error);
             let mut rows = vec![Row::no(Programs, "maps", found, gap::PROGRAMS).required()];
             rows.extend(all_unknown(
                 Some(resolved),
