@@ -140,13 +140,21 @@ fn root_can_run_and_sees_what_there_is() {
     );
 }
 
-/// What a fault, or a trial, could have changed.
+/// What a fault, or a trial, could have changed; nothing that a new interface
+/// still does by itself, such as getting its carrier and an address of its own.
 fn state(host: &Host) -> String {
     let run = |program, arguments: &[&str]| host.netns.run(program, arguments).unwrap();
+    let links = run("ip", &["-o", "link"]);
+    let names: Vec<_> = links
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .collect();
     [
-        run("ip", &["-d", "link"]),
-        run("ip", &["address"]),
-        run("ip", &["route", "show", "table", "all"]),
+        names.join(" "),
+        run("ip", &["-4", "address", "show", "scope", "global"])
+            .lines()
+            .filter(|line| line.contains("inet "))
+            .collect(),
         run("tc", &["qdisc"]),
         run("ethtool", &["-k", &host.interface]),
         // Before Linux 6.6 there is nothing to ask.
