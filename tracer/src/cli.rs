@@ -15,15 +15,47 @@ pub struct Cli {
     pub command: Command,
 }
 
+const AFTER_CHECK_HELP: &str = "Exit codes: 0 if `tracer run` can work here, 1 if not or if that could not be found out, 2 wrong usage.
+
+What it attaches to find out, it detaches before it ends; what it tries with interfaces, it tries in a network namespace that it makes for itself. Modules that the kernel loads for that stay loaded, unused.";
+
+/// How many flows can be told apart unless something else is asked for.
+pub(crate) const MAX_FLOWS: u32 = 8192;
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Count the retransmits of every flow to a peer, live, until Ctrl-C
     Run(Box<RunArguments>),
 
+    /// Tell what this kernel and this user can do, and what to do about the rest
+    #[command(after_help = AFTER_CHECK_HELP)]
+    Check(CheckArguments),
+
     /// Undo a fault when the process that made it is gone
     #[command(hide = true)]
     Guard,
+}
+
+/// The arguments of `tracer check`.
+#[derive(Debug, Args, Clone)]
+pub struct CheckArguments {
+    /// Look at the interface of the route to this peer, where a fault would be made
+    #[arg(long, value_name = "ADDRESS|CIDR")]
+    pub peer: Option<String>,
+
+    /// Look at this interface
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+
+    /// Network namespace of the interface: a name under /run/netns, or a path
+    /// [default: the caller's]
+    #[arg(long, value_name = "NAME|PATH")]
+    pub netns: Option<String>,
+
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The arguments of `tracer run`.
@@ -111,7 +143,7 @@ pub struct RunArguments {
     pub ready_file: Option<PathBuf>,
 
     /// How many flows can be told apart; what is beyond is counted together
-    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    #[arg(long, value_name = "N", default_value_t = MAX_FLOWS, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub max_flows: u32,
 
     /// Measure the time that the kernel programs take (costs some 50 ns an event)

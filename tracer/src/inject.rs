@@ -23,6 +23,8 @@ mod route;
 mod schedule;
 mod spec;
 mod ssh;
+mod survey;
+mod trial;
 
 pub use active::ActiveFault;
 pub use chance::{Sample, interval};
@@ -35,3 +37,5 @@ pub use report::{FaultReport, FaultTotals};
 pub use request::{FaultRequest, PreparedFault};
 pub use schedule::{Plan, Schedule};
 pub use spec::{FaultKind, FaultSpec, SpecError};
+pub use survey::{Survey, survey};
+pub use trial::{EngineTrial, try_engine};

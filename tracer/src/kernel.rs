@@ -6,6 +6,8 @@ pub mod btf;
 pub mod counters;
 pub mod netns;
 pub mod offsets;
+pub mod qdisc;
+pub(crate) mod rtnetlink;
 pub mod sockets;
 pub mod sockstat;
 pub mod tick;

@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod boundary;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -26,13 +27,33 @@ pub mod sink;
 
 use std::process::ExitCode;
 
-use crate::cli::RunArguments;
+use crate::cli::{CheckArguments, RunArguments};
 use crate::config::Config;
 
 /// Exit code for a command line that does not make sense.
 pub const EXIT_USAGE: u8 = 2;
 /// Exit code for everything else that went wrong.
 pub const EXIT_FAILURE: u8 = 1;
+
+/// Runs `tracer check`.
+#[must_use]
+pub fn check(arguments: &CheckArguments) -> ExitCode {
+    let question = match check::Question::from_arguments(arguments) {
+        Ok(question) => question,
+        Err(error) => {
+            eprintln!("tracer: {error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match check::run(&question) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_FAILURE),
+        Err(error) => {
+            eprintln!("tracer: {error:#}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
 
 /// Runs `tracer run`; errors end up as one line on standard error.
 pub fn run(arguments: &RunArguments) -> ExitCode {

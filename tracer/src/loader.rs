@@ -1,4 +1,6 @@
-//! An aya loader that has not parsed the kernel's types.
+//! An aya loader that has not parsed the kernel's types, and what aya's errors mean.
+
+use std::error::Error;
 
 use aya::EbpfLoader;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -23,4 +25,20 @@ pub fn without_kernel_types() -> EbpfLoader<'static> {
     }
     loader.btf(None);
     loader
+}
+
+/// An error with its causes, because aya's outermost message often says only that
+/// a system call failed; each once, because others repeat theirs.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(arguments) => tracer::run(&arguments),
+        Command::Check(arguments) => tracer::check(&arguments),
         Command::Guard => tracer::inject::guard_main(),
     }
 }

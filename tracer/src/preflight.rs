@@ -5,7 +5,7 @@ use caps::{CapSet, Capability};
 use crate::kernel::version::{self, KernelVersion};
 
 /// The first kernel that this tool is tested on; 5.8 brought the ring buffer.
-const OLDEST: KernelVersion = KernelVersion {
+pub const OLDEST: KernelVersion = KernelVersion {
     major: 5,
     minor: 10,
 };
@@ -53,14 +53,13 @@ pub fn check() -> Result<String, PreflightError> {
 /// `CAP_BPF` and `CAP_PERFMON`, or the `CAP_SYS_ADMIN` that includes them
 /// ([`capabilities(7)`](https://man7.org/linux/man-pages/man7/capabilities.7.html)).
 fn may_trace() -> Result<(), PreflightError> {
-    let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
-    if has(Capability::CAP_SYS_ADMIN) {
+    if holds(Capability::CAP_SYS_ADMIN) {
         return Ok(());
     }
     let needed = [Capability::CAP_BPF, Capability::CAP_PERFMON];
     let missing: Vec<_> = needed
         .into_iter()
-        .filter(|needed| !has(*needed))
+        .filter(|needed| !holds(*needed))
         .map(|needed| needed.to_string())
         .collect();
     if missing.is_empty() {
@@ -69,6 +68,12 @@ fn may_trace() -> Result<(), PreflightError> {
     Err(PreflightError::Capability {
         missing: missing.join(" and "),
     })
+}
+
+/// Whether this thread may use a capability now; not if that cannot be told.
+#[must_use]
+pub fn holds(capability: Capability) -> bool {
+    caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false)
 }
 
 /// Gives up every capability but those in `needed`: what is attached stays

@@ -12,20 +12,21 @@ use aya::{Ebpf, EbpfError};
 use serde::Serialize;
 use tracer_ebpf::{Baseline, Control, Flow, Gap, Kind, Socket, Totals, Tuple};
 
-pub use loader::Options;
+pub use loader::{NO_EVENT_BYTES, Options};
 use slots::Slots;
 
 /// One kernel program and the tracepoint it hangs on.
-struct Hook {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hook {
     /// Name of both.
-    name: &'static str,
+    pub name: &'static str,
     /// What is lost without it; `None` if nothing works without it.
-    consequence: Option<&'static str>,
+    pub consequence: Option<&'static str>,
 }
 
 /// All hooks, in the order they are attached: the counting one last, so that by
 /// then births and deaths of sockets are followed.
-const HOOKS: [Hook; 6] = [
+pub const HOOKS: [Hook; 6] = [
     Hook {
         name: "inet_sock_set_state",
         consequence: None,
@@ -200,6 +201,19 @@ impl Probe {
             }
         }
         Ok(statuses)
+    }
+
+    /// Attaches every program as [`Self::attach`] does, but goes on after each
+    /// refusal: what the kernel said to each of [`HOOKS`].
+    ///
+    /// # Errors
+    /// If the object lacks one of the programs.
+    pub fn try_each(&mut self) -> Result<[Result<(), String>; HOOKS.len()], ProbeError> {
+        let mut outcomes = [const { Ok(()) }; HOOKS.len()];
+        for (outcome, hook) in outcomes.iter_mut().zip(&HOOKS) {
+            *outcome = self.attach_one(hook.name)?.map_err(|error| reason(&error));
+        }
+        Ok(outcomes)
     }
 
     /// The outer error is ours, the inner one the kernel's.

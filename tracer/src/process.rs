@@ -116,8 +116,15 @@ fn socket_inode(target: &[u8]) -> Option<u64> {
     std::str::from_utf8(number).ok()?.parse().ok()
 }
 
+/// The parent's id in a line of `/proc/PID/stat`, whose second field is a name
+/// in parentheses that may itself hold any of `) (`.
+pub(crate) fn parent(stat: &str) -> Option<u32> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// Text from elsewhere that will be shown on a terminal: no control characters.
-fn printable(bytes: &[u8]) -> String {
+pub(crate) fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
@@ -188,6 +195,14 @@ mod tests {
             process.comm
         );
         assert_eq!(Process::from_owner(&Owner::default()), None);
+    }
+
+    #[test]
+    fn the_parent_of_a_process_with_an_awkward_name_is_behind_it() {
+        assert_eq!(parent("12 (a) b (c)) S 7 12 12 0"), Some(7));
+        for broken in ["", "12", "12 (x", "12 (x) S", "12 (x) S x"] {
+            assert_eq!(parent(broken), None, "{broken}");
+        }
     }
 
     #[test]

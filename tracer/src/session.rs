@@ -23,14 +23,12 @@ use crate::kernel::offsets::Resolved;
 use crate::kernel::sockets::{self, SocketInfo};
 use crate::kernel::sockstat;
 use crate::live::{Live, Snapshot};
-use crate::probe::{HookStatus, Options, Probe, sum};
+use crate::probe::{HookStatus, NO_EVENT_BYTES, Options, Probe, sum};
 use crate::process;
 
 /// Enough for the events of a storm between two turns of the loop: some ten
 /// thousand of them.
 const EVENT_BYTES: u32 = 1 << 20;
-/// The least that the kernel takes.
-const NO_EVENT_BYTES: u32 = 1 << 12;
 /// How often to search `/proc` for the owner of one socket.
 const OWNER_SEARCHES: u8 = 3;
 

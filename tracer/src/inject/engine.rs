@@ -19,7 +19,7 @@ use ipnet::IpNet;
 use tracer_ebpf::{FaultCounters, FaultSettings};
 
 use super::{FaultTotals, InjectError};
-use crate::loader;
+use crate::loader::{self, with_causes};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault.o"));
 /// The program's name in the object.
@@ -197,19 +197,11 @@ fn attach_failed(error: ProgramError) -> InjectError {
     }
 }
 
-/// With the causes, because aya's outermost message often says only that a
-/// system call failed.
 fn failed(doing: &'static str, error: &dyn Error) -> InjectError {
-    let mut reason = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !reason.contains(&text) {
-            reason = format!("{reason}: {text}");
-        }
-        cause = error.source();
+    InjectError::Program {
+        doing,
+        reason: with_causes(error),
     }
-    InjectError::Program { doing, reason }
 }
 
 #[cfg(test)]

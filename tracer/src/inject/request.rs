@@ -6,9 +6,10 @@ use ipnet::IpNet;
 use tracer_ebpf::MAX_PORTS;
 
 use super::{
-    ActiveFault, Allow, FaultSpec, GuardCommand, InjectError, Interface, engine,
+    ActiveFault, Allow, FaultSpec, GuardCommand, InjectError, Interface, Survey, engine,
     ethtool::{self, Feature},
-    offloads, refusal, route, ssh,
+    route,
+    survey::survey,
 };
 
 /// A fault as the user asks for it.
@@ -48,18 +49,15 @@ impl FaultRequest {
         }
         at_most("peers", self.peers.len(), engine::MAX_PEERS)?;
         at_most("ports", self.ports.len(), MAX_PORTS)?;
-        let interface = match &self.interface {
-            Some(name) => named(name)?,
-            None => routed(&self.peers)?,
-        };
-        let features = read_features(&interface)?;
-        let surroundings = refusal::Surroundings {
-            loopback: is_loopback(&features).then(|| interface.name.clone()),
-            gateways: route::default_gateways().map_err(InjectError::Gateways)?,
-            ssh_peer: ssh::peer(),
-        };
-        refusal::check(&self.peers, &surroundings, self.allow)?;
-        let fixed = offloads::fixed_on(&features);
+        let Survey {
+            interface,
+            fixed,
+            refusal,
+            ..
+        } = survey(self.interface.as_deref(), &self.peers, self.allow)?;
+        if let Some(refusal) = refusal {
+            return Err(refusal.into());
+        }
         if !fixed.is_empty() {
             return Err(InjectError::FixedOffloads {
                 interface: interface.name,
@@ -103,14 +101,14 @@ fn at_most(what: &'static str, given: usize, most: usize) -> Result<(), InjectEr
     Ok(())
 }
 
-fn named(name: &str) -> Result<Interface, InjectError> {
+pub(super) fn named(name: &str) -> Result<Interface, InjectError> {
     Interface::by_name(name).map_err(|error| InjectError::Interface {
         name: name.to_owned(),
         error,
     })
 }
 
-fn routed(peers: &[IpNet]) -> Result<Interface, InjectError> {
+pub(super) fn routed(peers: &[IpNet]) -> Result<Interface, InjectError> {
     let mut found: Option<Interface> = None;
     for peer in peers {
         let interface = route_to(*peer)?;
@@ -153,7 +151,7 @@ pub(super) fn read_features(interface: &Interface) -> Result<Vec<Feature>, Injec
 
 /// `NETIF_F_LOOPBACK` is among the features of nothing but a loopback device
 /// that cannot be switched out of it; its name would be a guess.
-fn is_loopback(features: &[Feature]) -> bool {
+pub(super) fn is_loopback(features: &[Feature]) -> bool {
     features
         .iter()
         .any(|feature| feature.name == "loopback" && feature.active && !feature.available)

@@ -3,6 +3,7 @@
 
 mod entered;
 mod list;
+mod private;
 
 use std::fs::File;
 use std::io;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use entered::Entered;
 pub use list::all;
+pub use private::in_private;
 
 /// Where `ip netns add` keeps the namespaces it names.
 const NAMED: &str = "/run/netns";
@@ -62,6 +64,9 @@ pub enum NetnsError {
         /// Why it failed.
         errno: nix::errno::Errno,
     },
+    /// No new one.
+    #[error("cannot make a network namespace: {0}; it needs root (CAP_SYS_ADMIN)")]
+    Make(nix::errno::Errno),
 }
 
 impl Netns {

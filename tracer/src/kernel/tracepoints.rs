@@ -53,6 +53,20 @@ impl Tracepoints {
         ]
     }
 
+    /// The tracepoint that a program is named after.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<Tracepoint> {
+        match name {
+            "tcp_retransmit_skb" => self.retransmit_skb,
+            "tcp_retransmit_synack" => self.retransmit_synack,
+            "inet_sock_set_state" => self.set_state,
+            "tcp_bad_csum" => self.bad_csum,
+            "tcp_send_reset" => self.send_reset,
+            "tcp_receive_reset" => self.receive_reset,
+            _ => None,
+        }
+    }
+
     pub(super) fn find(btf: &Btf<'_>) -> Result<Self, BtfError> {
         let find = |name| -> Result<Option<Tracepoint>, BtfError> {
             let Some(btf_id) = btf.find(name) else {

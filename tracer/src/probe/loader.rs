@@ -8,7 +8,7 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use tracer_ebpf::{Offsets, Settings};
 
 use super::{Effort, ProbeError, map_error};
-use crate::loader;
+use crate::{cli, loader};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
 
@@ -33,6 +33,29 @@ pub struct Options {
     pub measure_run_time: bool,
 }
 
+impl Options {
+    /// What a run asks for to which nothing particular was said: every peer, in
+    /// every network namespace.
+    #[must_use]
+    pub fn plain(offsets: Offsets, sockets: u32) -> Self {
+        Self {
+            offsets,
+            settings: Settings {
+                max_flows: cli::MAX_FLOWS,
+                ..Settings::default()
+            },
+            peers: Vec::new(),
+            ports: Vec::new(),
+            sockets,
+            event_bytes: NO_EVENT_BYTES,
+            log_level: 0,
+            measure_run_time: false,
+        }
+    }
+}
+
+/// The smallest ring buffer that the kernel makes.
+pub const NO_EVENT_BYTES: u32 = 1 << 12;
 /// Room for sockets that are opened while tracing runs.
 const SPARE_SOCKETS: u32 = 16_384;
 /// More than any host has; 64 bytes and a key each.

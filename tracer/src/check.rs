@@ -1,0 +1,102 @@
+//! `tracer check`, from top to bottom: what this kernel and this user can do,
+//! what each gap costs, and what to do about it.
+//!
+//! Each file of [`self`] finds out about one thing and makes rows of it. What can
+//! only be known by trying is tried: the programs are loaded and attached as a run
+//! does it, and detached again; what concerns interfaces is tried in a network
+//! namespace of our own. What could not be found out is neither yes nor no.
+
+mod capabilities;
+mod elf;
+mod fault;
+mod gap;
+mod interface;
+mod kernel;
+mod postgres;
+mod programs;
+mod report;
+mod row;
+mod server;
+mod text;
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use ipnet::IpNet;
+
+use crate::cli::CheckArguments;
+use crate::config::{ConfigError, parse_peer};
+use crate::kernel::{offsets, version};
+
+use report::Report;
+
+/// What was asked, validated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Whose route leads to the interface to look at.
+    peer: Option<IpNet>,
+    /// The interface to look at.
+    interface: Option<String>,
+    /// Where the interface is; `None` for the caller's namespace.
+    netns: Option<String>,
+    /// Whether a program reads the answer.
+    json: bool,
+}
+
+impl Question {
+    /// Validates a command line.
+    ///
+    /// # Errors
+    /// If the peer is neither an address nor a CIDR.
+    pub fn from_arguments(arguments: &CheckArguments) -> Result<Self, ConfigError> {
+        Ok(Self {
+            peer: arguments.peer.as_deref().map(parse_peer).transpose()?,
+            interface: arguments.interface.clone(),
+            netns: arguments.netns.clone(),
+            json: arguments.json,
+        })
+    }
+}
+
+/// Finds everything out and prints it; whether `tracer run` can work.
+///
+/// # Errors
+/// If the answer cannot be printed.
+pub fn run(question: &Question) -> anyhow::Result<bool> {
+    let release = version::release();
+    let resolved = offsets::from_running_kernel();
+    let held = capabilities::Held::by_this_thread();
+
+    let mut rows = kernel::rows(&release, &resolved);
+    rows.extend(capabilities::rows(held));
+    rows.extend(programs::rows(held, resolved.as_ref().ok()));
+    rows.extend(fault::rows(held, release.as_deref().ok()));
+    rows.extend(interface::rows(question));
+    rows.extend(postgres::rows());
+    rows.extend(kernel::tools());
+
+    let report = Report::new(release.unwrap_or_default(), rows);
+    let text = match question.json {
+        true => {
+            let mut json = serde_json::to_string_pretty(&report)
+                .context("the answer cannot be written as JSON")?;
+            json.push('\n');
+            json
+        }
+        false => text::render(&report),
+    };
+    print(&text).context("the answer cannot be written to standard output")?;
+    Ok(report.can_run == Some(true))
+}
+
+/// Nobody reading any more is no error.
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

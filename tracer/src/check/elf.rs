@@ -1,0 +1,93 @@
+//! Which functions a program exports.
+
+use object::Endianness;
+use object::elf::{FileHeader64, SHT_DYNSYM};
+use object::read::elf::{FileHeader, Sym};
+
+/// Those of `wanted` that the 64-bit ELF file does not define for others, in its
+/// dynamic symbols, which are there in stripped files too.
+///
+/// # Errors
+/// If it is no such file, or damaged.
+pub(super) fn missing<'a>(
+    file: &[u8],
+    wanted: &[&'a str],
+) -> Result<Vec<&'a str>, object::read::Error> {
+    let header = FileHeader64::<Endianness>::parse(file)?;
+    let endian = header.endian()?;
+    let symbols = header
+        .sections(endian, file)?
+        .symbols(endian, file, SHT_DYNSYM)?;
+    let mut missing = wanted.to_vec();
+    for symbol in symbols.iter() {
+        if symbol.is_definition(endian, symbols.strings()) && !symbol.is_local() {
+            let name = symbol.name(endian, symbols.strings())?;
+            missing.retain(|wanted| wanted.as_bytes() != name);
+        }
+    }
+    Ok(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// This test, whose dynamic symbols are what it imports.
+    fn ourselves() -> Vec<u8> {
+        std::fs::read("/proc/self/exe").unwrap()
+    }
+
+    #[test]
+    fn what_is_imported_is_not_exported() {
+        let file = ourselves();
+        let names = ["write", "no_such_function"];
+        assert_eq!(missing(&file, &names).unwrap(), names);
+    }
+
+    /// The C library that this test is linked with.
+    fn library() -> Vec<u8> {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let line = maps.lines().find(|line| line.ends_with("/libc.so.6"));
+        let path = line.unwrap().split_whitespace().last().unwrap();
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn the_c_library_exports_what_programs_call() {
+        let file = library();
+        let names = ["write", "no_such_function", "fork"];
+        assert_eq!(missing(&file, &names).unwrap(), ["no_such_function"]);
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_no_panic() {
+        let file = library();
+        for length in (0..4096).chain((4096..file.len()).step_by(4099)) {
+            let _ = missing(&file[..length], &["write"]);
+        }
+    }
+
+    #[test]
+    fn damaged_headers_are_no_panic() {
+        let mut file = library();
+        // `e_shoff`: the sections' headers, here at the end of the file.
+        let sections = u64::from_le_bytes(file[40..48].try_into().unwrap());
+        let sections = usize::try_from(sections).unwrap();
+        // Of those the dynamic symbols and their names are among the first eight.
+        for at in (0..64).chain(sections..sections + 8 * 64) {
+            for value in [0, 0x7f, 0xff] {
+                let kept = std::mem::replace(&mut file[at], value);
+                let _ = missing(&file, &["write"]);
+                file[at] = kept;
+            }
+        }
+        assert!(missing(&file, &["write"]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_program_is_an_error() {
+        for file in [&b""[..], b"#!/bin/sh\n", &[0x7f; 64]] {
+            assert!(missing(file, &["write"]).is_err());
+        }
+    }
+}

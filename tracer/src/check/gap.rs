@@ -1,0 +1,135 @@
+//! What each gap costs today, and what closes it: all of these words in one place,
+//! to be changed with what the tool can do.
+
+/// A gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gap<T = &'static str> {
+    /// What is lost.
+    pub(super) consequence: T,
+    /// What to do about it.
+    pub(super) remedy: T,
+}
+
+const SUDO: &str = "run it with sudo";
+const NEWER_KERNEL: &str = "a newer kernel";
+
+pub(super) const OLD_KERNEL: Gap = Gap {
+    consequence: "`tracer run` refuses to start",
+    remedy: NEWER_KERNEL,
+};
+pub(super) const BTF: Gap = Gap {
+    consequence: "`tracer run` does not start: without BTF it cannot find the fields of sockets",
+    remedy: "boot a kernel built with CONFIG_DEBUG_INFO_BTF, as those of Debian 11, Ubuntu 20.10, RHEL 8.2 and later are; in a container, make sure first that /sys is mounted",
+};
+pub(super) const BTF_UNREADABLE: Gap = Gap {
+    consequence: BTF.consequence,
+    remedy: SUDO,
+};
+pub(super) const REQUIRED_FIELD: Gap = Gap {
+    consequence: "`tracer run` does not start: no retransmit can be counted without it",
+    remedy: "please report this with the output of `uname -r`",
+};
+/// What it costs, each field says itself.
+pub(super) const FIELD_REMEDY: &str = "none but another kernel; everything else works. Please report it with the output of `uname -r`";
+pub(super) const FAILURES: Gap = Gap {
+    consequence: "calls that failed on this host are not told apart; their segments are counted all the same",
+    remedy: "Linux 6.17 or newer; the count needs none",
+};
+
+pub(super) const MAY_LOAD: Gap = Gap {
+    consequence: "`tracer run` does not start: it may not load its kernel programs",
+    remedy: SUDO,
+};
+pub(super) const MAY_LOAD_IN_CONTAINER: Gap = Gap {
+    consequence: MAY_LOAD.consequence,
+    remedy: "run it as the host's root: the kernel takes no programs from within a user namespace",
+};
+pub(super) const MAY_NAME: Gap = Gap {
+    consequence: "processes of other users are not named beside their flows, unless they were seen opening the connection",
+    remedy: SUDO,
+};
+pub(super) const MAY_ENTER: Gap = Gap {
+    consequence: "no other network namespace can be traced (--netns)",
+    remedy: SUDO,
+};
+pub(super) const MAY_INJECT: Gap = Gap {
+    consequence: "no fault can be made (--inject)",
+    remedy: SUDO,
+};
+
+/// For programs that nothing works without.
+pub(super) const REQUIRED_PROGRAM: &str =
+    "`tracer run` does not start: nothing is counted without it";
+pub(super) const NO_TRACEPOINT_REMEDY: &str = "a newer kernel; everything else works";
+pub(super) const REFUSED_PROGRAM_REMEDY: &str = "a security module, a container's seccomp filter or kernel lockdown (/sys/kernel/security/lockdown) can forbid it; if none does, please report it with the output of `uname -r`";
+pub(super) const PROGRAMS: Gap = Gap {
+    consequence: "`tracer run` does not start",
+    remedy: "run it with sudo, or before Linux 5.11 raise the limit of locked memory with `ulimit -l unlimited`; a container's seccomp filter can forbid bpf(2), too",
+};
+
+pub(super) const FAULT_PROGRAM: Gap = Gap {
+    consequence: "no fault can be made (--inject)",
+    remedy: REFUSED_PROGRAM_REMEDY,
+};
+pub(super) const TCX: Gap = Gap {
+    consequence: "no fault can be made (--inject): its program has nothing to hang on that goes with the tool",
+    remedy: "Linux 6.6 or newer, with CONFIG_NET_CLS_ACT; counting needs none of it",
+};
+const FAULT_BY_QUEUE: &str =
+    "none in this version: its one fault, corrupt, needs no queueing discipline";
+pub(super) const NETEM: Gap = Gap {
+    consequence: FAULT_BY_QUEUE,
+    remedy: "a kernel with CONFIG_NET_SCH_NETEM (on RHEL and Fedora: the package kernel-modules-extra)",
+};
+pub(super) const PRIO: Gap = Gap {
+    consequence: FAULT_BY_QUEUE,
+    remedy: "a kernel with CONFIG_NET_SCH_PRIO",
+};
+pub(super) const BPF_CLASSIFIER: Gap = Gap {
+    consequence: FAULT_BY_QUEUE,
+    remedy: "a kernel with CONFIG_NET_CLS_BPF",
+};
+
+pub(super) const NETNS: Gap = Gap {
+    consequence: "`tracer run` cannot trace there",
+    remedy: "name one that `ip netns list` shows, or a path such as /proc/PID/ns/net",
+};
+pub(super) const NETNS_FORBIDDEN: Gap = Gap {
+    consequence: NETNS.consequence,
+    remedy: SUDO,
+};
+pub(super) const INTERFACE: Gap = Gap {
+    consequence: "no fault can be made there (--inject)",
+    remedy: "check the route with `ip route get`, or name one of the interfaces that `ip link` shows with --interface",
+};
+pub(super) const FIXED_OFFLOADS: Gap = Gap {
+    consequence: "a fault there is refused: the device would repair every checksum that it damages",
+    remedy: "use another interface on the path, with --interface",
+};
+pub(super) const LOOPBACK: Gap = Gap {
+    consequence: "a fault there is refused: nobody computes the checksums of loopback",
+    remedy: "name a peer on another host or in another network namespace",
+};
+pub(super) const GATEWAY: Gap = Gap {
+    consequence: "a fault toward it is refused: it would break more than the peer",
+    remedy: "name the peer alone, or allow it with --allow-gateway",
+};
+pub(super) const SSH_PEER: Gap = Gap {
+    consequence: "a fault toward it is refused: it would lock you out",
+    remedy: "come from elsewhere, or allow it with --allow-ssh-peer",
+};
+
+const NO_ATTRIBUTION: &str = "none in this version, which does not attribute commits yet";
+pub(super) const UPROBES: Gap = Gap {
+    consequence: NO_ATTRIBUTION,
+    remedy: "a kernel with CONFIG_UPROBE_EVENTS",
+};
+pub(super) const SYMBOLS: Gap = Gap {
+    consequence: NO_ATTRIBUTION,
+    remedy: "a server built as PostgreSQL's own packages are, which export their functions",
+};
+
+pub(super) const TRACEFS: Gap = Gap {
+    consequence: "none for tracer; bpftrace and perf need it",
+    remedy: "mount -t tracefs tracefs /sys/kernel/tracing",
+};

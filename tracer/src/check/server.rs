@@ -1,0 +1,147 @@
+//! The PostgreSQL servers that run here, as `/proc` shows them: in containers too.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::process::{parent, printable};
+
+/// What every process of a server is called.
+const NAME: &str = "postgres";
+/// Larger than any build; the file is whatever calls itself so.
+const LARGEST_PROGRAM: u64 = 512 << 20;
+/// `PG_VERSION` holds one short line.
+const LONGEST_VERSION: u64 = 16;
+
+/// One server: its first process.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) pid: u32,
+    directory: PathBuf,
+}
+
+/// Every first process of a server that can be seen.
+///
+/// # Errors
+/// If `/proc` cannot be listed.
+pub(super) fn all() -> io::Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let directory = entry.path();
+        if is_server(&directory) && !is_child_of_server(&directory) {
+            servers.push(Server { pid, directory });
+        }
+    }
+    servers.sort_by_key(|server| server.pid);
+    Ok(servers)
+}
+
+/// By the name of its file, or by its own where the file may not be looked at.
+fn is_server(directory: &Path) -> bool {
+    match fs::read_link(directory.join("exe")) {
+        Ok(program) => is_called_so(&program),
+        // Kernel threads have none; a process that ended is none.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            fs::read_to_string(directory.join("comm")).is_ok_and(|comm| comm.trim_end() == NAME)
+        }
+        Err(_) => false,
+    }
+}
+
+/// The kernel adds a word to the name of a file that is gone, as after an upgrade.
+fn is_called_so(program: &Path) -> bool {
+    let name = program.file_name().unwrap_or_default().as_bytes();
+    name.strip_suffix(b" (deleted)").unwrap_or(name) == NAME.as_bytes()
+}
+
+/// Every other process of a server is a child of its first. What has ended
+/// meanwhile, and so has no parent to tell, is not the first either.
+fn is_child_of_server(directory: &Path) -> bool {
+    let stat = fs::read_to_string(directory.join("stat")).unwrap_or_default();
+    parent(&stat).is_none_or(|parent| is_server(&Path::new("/proc").join(parent.to_string())))
+}
+
+impl Server {
+    /// Path of its program, as seen in its own container.
+    pub(super) fn program(&self) -> io::Result<String> {
+        let path = fs::read_link(self.directory.join("exe"))?;
+        Ok(printable(path.as_os_str().as_bytes()))
+    }
+
+    /// Its program, whatever has become of the path.
+    pub(super) fn image(&self) -> io::Result<Vec<u8>> {
+        let mut image = Vec::new();
+        let file = File::open(self.directory.join("exe"))?;
+        file.take(LARGEST_PROGRAM).read_to_end(&mut image)?;
+        Ok(image)
+    }
+
+    /// Its major version, such as `15`: what `PG_VERSION` says in the directory of
+    /// its data, which is its working directory.
+    pub(super) fn version(&self) -> Option<String> {
+        let file = OpenOptions::new()
+            .read(true)
+            // Whose directory it is, nobody knows: no link of theirs is followed,
+            // and no pipe waited for.
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(self.directory.join("cwd/PG_VERSION"))
+            .ok()?;
+        let mut text = String::new();
+        file.take(LONGEST_VERSION).read_to_string(&mut text).ok()?;
+        version(&text).map(str::to_owned)
+    }
+}
+
+/// Digits and dots, or it is no version.
+fn version(text: &str) -> Option<&str> {
+    let text = text.trim_end();
+    let valid = |c: char| c.is_ascii_digit() || c == '.';
+    (!text.is_empty() && text.chars().all(valid)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_told_by_the_name_of_its_file() {
+        for (program, expected) in [
+            ("/usr/lib/postgresql/15/bin/postgres", true),
+            ("/usr/lib/postgresql/15/bin/postgres (deleted)", true),
+            ("/usr/bin/postgres_exporter", false),
+            ("/usr/bin/pg_ctl", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_called_so(Path::new(program)), expected, "{program}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_digits_and_dots() {
+        assert_eq!(version("15\n"), Some("15"));
+        assert_eq!(version("9.6\n"), Some("9.6"));
+        for other in ["", "\n", "root:x:0:0", "15 beta", "\u{1b}[2J"] {
+            assert_eq!(version(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn this_test_is_no_server_and_can_be_read_like_one() {
+        let pid = std::process::id();
+        assert!(all().unwrap().iter().all(|server| server.pid != pid));
+        let this = Server {
+            pid,
+            directory: "/proc/self".into(),
+        };
+        assert!(this.program().unwrap().starts_with('/'));
+        assert!(this.image().unwrap().starts_with(b"\x7fELF"));
+        assert_eq!(this.version(), None);
+    }
+}
