@@ -56,12 +56,10 @@ impl Apt {
     /// Fetches the packages of that release into `folder`.
     pub(super) fn download(&self, release: &str, folder: &Path) -> Result<Vec<PathBuf>> {
         let image = format!("linux-image-{release}");
-        let shown =
-            command::output(
-                self.command("apt-cache")
-                    .args(["--no-all-versions", "show", &image]),
-            )?;
-        let parts = package::parts(&shown, release);
+        let mut parts = package::parts(&self.show(&image)?, release);
+        // Of a kernel that has been superseded, the archive may have let go of
+        // the small ones; what is needed will be missed where it is needed.
+        parts.retain(|part| *part == image || self.show(part).is_ok_and(|shown| !shown.is_empty()));
         let mut download = self.command("apt-get");
         download.arg("download").args(&parts).current_dir(folder);
         command::output(&mut download)?;
@@ -79,6 +77,11 @@ impl Apt {
             files.len()
         );
         Ok(files)
+    }
+
+    fn show(&self, package: &str) -> Result<String> {
+        let mut show = self.command("apt-cache");
+        command::output(show.args(["--no-all-versions", "show", package]))
     }
 
     fn command(&self, program: &str) -> Command {

@@ -7,5 +7,17 @@ const SEGMENTS: u64 = 10_000;
 
 /// Segments that a storm waits for. An emulated machine is asked for fewer.
 pub(crate) fn segments() -> u64 {
-    env::var("TRACER_TEST_SEGMENTS").map_or(SEGMENTS, |text| text.parse().unwrap())
+    asked_for().unwrap_or(SEGMENTS)
+}
+
+/// Segments that have to come within seconds, in which an emulated machine does
+/// little.
+pub(crate) fn segments_soon() -> u64 {
+    asked_for().map_or(SEGMENTS, |segments| segments / 10)
+}
+
+fn asked_for() -> Option<u64> {
+    env::var("TRACER_TEST_SEGMENTS")
+        .ok()
+        .map(|text| text.parse().unwrap())
 }

@@ -8,7 +8,7 @@ use xtask::{
     wait,
 };
 
-use super::{amount::segments, cell};
+use super::{amount::segments_soon, cell};
 use crate::{
     exact::{check_connections, check_kinds},
     kernel::{self, Counters},
@@ -155,17 +155,17 @@ fn syn_acks_into_the_void() {
 #[test]
 fn half_of_the_segments_damaged() {
     // A network of loss and microseconds is mostly waited for.
-    damaged("fault", false, "corrupt=50%", segments() / 10);
+    damaged("fault", false, "corrupt=50%", segments_soon() / 10);
 }
 
 #[test]
 fn a_storm_of_damaged_segments_over_ipv4() {
-    damaged("damage4", false, "corrupt=10%", segments());
+    damaged("damage4", false, "corrupt=10%", segments_soon());
 }
 
 #[test]
 fn a_storm_of_damaged_segments_over_ipv6() {
-    damaged("damage6", true, "corrupt=10%", segments());
+    damaged("damage6", true, "corrupt=10%", segments_soon());
 }
 
 /// Pushes through a fault until so many segments were sent again.

@@ -1,5 +1,7 @@
 //! Every way in which netem makes TCP send again, set by plain `tc`.
 
+use std::sync::atomic::{AtomicU16, Ordering};
+
 use anyhow::Result;
 use xtask::{
     netns::{Host, HostSpec, Net},
@@ -44,7 +46,7 @@ const CORRUPT: Trouble = Trouble {
 /// A sender soon learns how late its segments may be, and waits.
 const REORDER: Trouble = Trouble {
     column: "netem reorder",
-    netem: "delay 20ms reorder 90% 50%",
+    netem: "delay 20ms reorder 80%",
     one_in: 125,
     ..CORRUPT
 };
@@ -138,11 +140,15 @@ pub(super) fn routed(tag: &str) -> Result<Net> {
     Ok(net)
 }
 
-/// Sets netem on a host's interface, in the place of an earlier one.
+/// Sets netem on a host's interface, in the place of an earlier one, of which
+/// nothing stays: a mere change would keep what it does not name.
 pub(super) fn set(host: &Host, netem: &str) -> Result<()> {
-    let place = ["qdisc", "replace", "dev", &host.interface, "root", "netem"];
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let handle = format!("{:x}:", NEXT.fetch_add(1, Ordering::Relaxed));
+    let place = ["qdisc", "replace", "dev", &host.interface, "root"];
     let netem: Vec<&str> = netem.split(' ').collect();
-    let arguments = [&place[..], &["limit", "100000"], &netem].concat();
+    let fresh = ["handle", &handle, "netem", "limit", "100000"];
+    let arguments = [&place[..], &fresh, &netem].concat();
     host.netns.run("tc", &arguments).map(|_| ())
 }
 
