@@ -89,7 +89,8 @@ impl Netns {
     /// # Errors
     /// When it cannot be started or fails.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
-        command::output(self.command(program).args(arguments))
+        // What a thread starts begins where the thread is.
+        self.enter(|| command::output(Command::new(program).args(arguments)))
     }
 
     /// Calls the closure on a thread inside: sockets that it opens belong to

@@ -108,7 +108,7 @@ impl Suite {
     }
 
     fn arguments() -> [&'static str; 4] {
-        [FILTER, "--nocapture", "--test-threads", "1"]
+        [FILTER, "--nocapture", "--test-threads", "2"]
     }
 
     fn run_here(&self, log: File) -> Result<Option<u8>> {

@@ -98,21 +98,24 @@ impl Variant {
         let sack = if self.sack { "1" } else { "0" };
         for host in net.hosts() {
             host.netns.sysctl("net.ipv4.tcp_sack", sack)?;
-            host.offloads(&["tso", "gso", "gro"], self.offload)?;
         }
-        Ok(())
+        net.host("primary")?.offloads(&["tso", "gso"], self.offload)
     }
 }
 
 /// The primary's packets to the standby go by a router. It alone owns them then:
 /// what waits in a queue of the sender's own machine, its TCP does not send again.
-pub(super) fn routed(tag: &str) -> Result<Net> {
+pub(super) fn routed(tag: &str, first: u8) -> Result<Net> {
     let host = |role, number| HostSpec {
         role,
         number,
         interface: "ens160",
     };
-    let hosts = [host("primary", 2), host("standby", 3), host("router", 4)];
+    let hosts = [
+        host("primary", first),
+        host("standby", first + 1),
+        host("router", first + 2),
+    ];
     let net = Net::star(tag, &hosts)?;
     let (from, to, router) = (
         net.host("primary")?,
@@ -162,7 +165,7 @@ pub(super) fn is_there(host: &Host) -> bool {
 }
 
 fn go_through(tag: &str, trouble: &Trouble) {
-    let net = routed(tag).unwrap();
+    let net = routed(tag, 2).unwrap();
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
     let router = net.host("router").unwrap();
     if !is_there(router) {
