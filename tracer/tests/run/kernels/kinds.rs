@@ -8,7 +8,10 @@ use xtask::{
     wait,
 };
 
-use super::{amount::segments_soon, cell};
+use super::{
+    amount::{segments_soon, while_soon},
+    cell,
+};
 use crate::{
     exact::{check_connections, check_kinds},
     kernel::{self, Counters},
@@ -185,7 +188,7 @@ fn damaged(tag: &str, ipv6: bool, fault: &str, segments: u64) {
     let before = Counters::read(&from.netns).unwrap();
     let tool = Tool::start(
         &from.netns,
-        &["--peer", &peer, "--inject", fault, "--for", "6s"],
+        &["--peer", &peer, "--inject", fault, "--for", while_soon()],
     )
     .unwrap();
     push_until(from, &mut load, before.segments + segments).unwrap();
@@ -210,7 +213,7 @@ fn damaged(tag: &str, ipv6: bool, fault: &str, segments: u64) {
 
 /// On a kernel without TCX the fault is refused, and with it the run.
 fn refused(from: &Host, peer: &str, fault: &str) {
-    let arguments = ["--peer", peer, "--inject", fault, "--for", "6s"];
+    let arguments = ["--peer", peer, "--inject", fault, "--for", while_soon()];
     let ended = Tool::start(&from.netns, &arguments)
         .unwrap()
         .ended()
