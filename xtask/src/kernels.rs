@@ -73,6 +73,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let page = Page::new(visits.into_iter().map(|visit| visit.row).collect());
     println!("\n{}", page.verdicts());
+    let now = folder.join("kernels.md");
+    fs::write(&now, page.render()).with_context(|| format!("cannot write {}", now.display()))?;
     if !failed.is_empty() {
         bail!("tests failed under {}", failed.join(", "));
     }

@@ -18,6 +18,8 @@ pub(crate) struct Counters {
     pub(crate) slow_start: u64,
     pub(crate) probes: u64,
     pub(crate) syn: u64,
+    /// Calls that sent nothing, because the segment still waits in this host.
+    pub(crate) busy: u64,
 }
 
 impl Counters {
@@ -30,6 +32,7 @@ impl Counters {
             slow_start: tcp_ext("TCPSlowStartRetrans")?,
             probes: tcp_ext("TCPLossProbes")?,
             syn: tcp_ext("TCPSynRetrans")?,
+            busy: tcp_ext("TCPSpuriousRtxHostQueues")?,
         })
     }
 
@@ -41,6 +44,7 @@ impl Counters {
             slow_start: self.slow_start - before.slow_start,
             probes: self.probes - before.probes,
             syn: self.syn - before.syn,
+            busy: self.busy - before.busy,
         }
     }
 }

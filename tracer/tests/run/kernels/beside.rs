@@ -122,7 +122,7 @@ fn the_field_s_tool_on_the_same_traffic() {
 
     println!("\n{}", table(&report, &grown, &lines));
     report.check();
-    check_kinds(&report, &grown, false);
+    check_kinds(&report, &grown);
     let shown = lines.len() as u64;
     assert!(shown > 0 && shown < grown.segments);
     cell::exact(COLUMN, "", grown.segments);

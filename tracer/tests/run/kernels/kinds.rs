@@ -67,7 +67,7 @@ fn a_lost_request_is_probed_for_and_then_timed_out() {
 
     println!("{grown:?}\n{}", report.at("/totals"));
     report.check();
-    check_kinds(&report, &grown, false);
+    check_kinds(&report, &grown);
     check_connections(&report, &connections, clients.len());
     let unseen = report.number("/totals/unseen_segments");
     let kind = |kind| report.number(&format!("/totals/by_kind/{kind}"));
@@ -102,7 +102,7 @@ fn syns_into_the_void() {
 
     println!("{grown:?}\n{}", report.at("/totals"));
     report.check();
-    check_kinds(&report, &grown, false);
+    check_kinds(&report, &grown);
     let established = kernel::connections(&from.netns).unwrap().len();
     assert_eq!(established as u64, CONNECTIONS);
     check_connections(&report, &connections, established);
@@ -203,7 +203,7 @@ fn damaged(tag: &str, ipv6: bool, fault: &str, segments: u64) {
     println!("{tag}: {grown:?}\n{}", report.at("/totals"));
     report.check();
     report.check_all_selected();
-    check_kinds(&report, &grown, false);
+    check_kinds(&report, &grown);
     check_connections(&report, &connections, 64);
     let hit = report.number("/faults/0/hit");
     assert_eq!(to.netns.counter("Tcp", "InCsumErrors").unwrap(), hit);

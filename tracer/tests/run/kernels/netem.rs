@@ -189,7 +189,7 @@ fn go_through(tag: &str, trouble: &Trouble) {
     report.check();
     report.check_all_selected();
     assert_eq!(report.number("/totals/kernel_retrans_segs"), grown.segments);
-    check_kinds(&report, &grown, false);
+    check_kinds(&report, &grown);
     check_connections(&report, &connections, FLOWS * parts.len());
     for (name, sink, _load) in parts {
         assert!(sink.intact_bytes().unwrap() > 0);
@@ -254,7 +254,7 @@ fn timers_that_send_nothing() {
 
     println!("{grown:?}\n{}", report.at("/totals"));
     report.check();
-    check_kinds(&report, &grown, true);
+    check_kinds(&report, &grown);
     let failed = report.at("/totals/failed_events");
     if report.at("/capabilities/retransmit_err") == true {
         assert!(number(failed) >= flows, "{failed} failed");

@@ -88,7 +88,7 @@ fn storm(tag: &str, loss: Loss, family: Family, congestion_control: &str) {
     report.check();
     report.check_all_selected();
     assert_eq!(report.number("/totals/kernel_retrans_segs"), grown.segments);
-    check_kinds(&report, &grown, false);
+    check_kinds(&report, &grown);
     check_connections(&report, &connections, FLOWS);
     // On the wire nothing fails; a kernel that is silent about failures lets what
     // no program was shown look like one.
