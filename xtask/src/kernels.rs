@@ -24,7 +24,7 @@ use crate::vm::{self, Kernel};
 use crate::{interrupt, netns, repo};
 
 /// What can be chosen about the matrix.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 pub struct Arguments {
     /// Kernels, such as 5.10 [default: every one, and this machine's own]
     #[arg(value_name = "KERNEL")]

@@ -25,7 +25,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     Need {
         program: "cc",
         packages: &["gcc", "libc6-dev"],
@@ -56,10 +56,15 @@ const NEEDS: [Need; 6] = [
         packages: &["util-linux"],
         why: "runs programs inside the lab",
     },
+    Need {
+        program: "bpftrace",
+        packages: &["bpftrace"],
+        why: "is what tracer is compared with",
+    },
 ];
 
 /// For guests only: too large to install for those who never boot one.
-const GUEST_NEEDS: [Need; 7] = [
+const GUEST_NEEDS: [Need; 6] = [
     Need {
         program: "qemu-system-x86_64",
         packages: &["qemu-system-x86"],
@@ -89,11 +94,6 @@ const GUEST_NEEDS: [Need; 7] = [
         program: "setpriv",
         packages: &["util-linux"],
         why: "ends the guest together with its caller",
-    },
-    Need {
-        program: "bpftrace",
-        packages: &["bpftrace"],
-        why: "is what tracer is compared with",
     },
 ];
 

@@ -161,7 +161,7 @@ const HEAD: &str = "\
 # Kernels
 
 Made by `cargo xtask kernels --write`; do not edit. Each cell comes from tests
-that ran under that kernel, and `cargo xtask test` fails when one changes. The
+that ran under that kernel, and `cargo xtask kernels` fails when one changes. The
 numbered kernels are Debian's own, booted in an emulated machine; the last part
 of a release name that no distribution has is a vendor's.
 
