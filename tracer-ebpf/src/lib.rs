@@ -16,7 +16,7 @@ mod totals;
 
 pub use control::{Baseline, Control, Gap, MAX_PORTS, Settings};
 pub use event::{Event, EventKind};
-pub use fault::{FaultCounters, FaultSettings};
+pub use fault::{FaultCounters, FaultSettings, Lot, Memory, Tally, WAYS, Way};
 pub use flow::{Flow, Kind, Owner, Socket, Tuple, Verdict};
 pub use offsets::{ABSENT, Offsets};
 pub use totals::Totals;

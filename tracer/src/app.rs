@@ -9,7 +9,6 @@ use aya::maps::{MapData, RingBuf};
 use log::LevelFilter;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
@@ -23,6 +22,7 @@ use crate::live::Live;
 use crate::output::{Output, ReadyFile};
 use crate::preflight;
 use crate::session::{Session, Surroundings};
+use crate::signals::Signals;
 use crate::sink;
 
 /// Where everything goes that is not the live view.
@@ -58,10 +58,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         Namespaces::Current | Namespaces::All => None,
     };
     let prepared = match &config.inject {
-        Some(plan) => Some((
-            plan.prepare(&config.filter.peers, &config.filter.ports)?,
-            plan.after,
-        )),
+        Some(plan) => Some((plan.request.clone().prepare()?, plan.after)),
         None => None,
     };
     let resolved = offsets::from_running_kernel()?;
@@ -96,7 +93,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     });
 
     // Whatever ended it, what was measured is written down.
-    let report = run.session.finish(run.fault.and_then(Schedule::finish))?;
+    let report = run
+        .session
+        .finish(run.fault.map(Schedule::finish).unwrap_or_default())?;
     drop(entered);
     if let Some(json) = outputs.json {
         json.finish(&sink::json::render(&report)?)?;
@@ -132,7 +131,7 @@ impl Outputs {
 
 /// Warnings always; then what the kernel programs log; then every step of the
 /// tool's own.
-fn start_log(verbosity: Verbosity) {
+pub(crate) fn start_log(verbosity: Verbosity) {
     let mut logger = env_logger::Builder::new();
     logger.format_target(false);
     match verbosity {
@@ -162,31 +161,6 @@ fn drop_privileges(config: &Config) {
     }
     if let Err(error) = preflight::keep_only(&needed) {
         log::warn!("privileges that are not needed any more could not be dropped: {error}");
-    }
-}
-
-/// The ways in which somebody asks for the end.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn install() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
     }
 }
 
@@ -312,7 +286,7 @@ fn is_closed(error: &anyhow::Error) -> bool {
 }
 
 /// Nobody reading any more is no error.
-fn tolerate_closed(result: io::Result<()>) -> io::Result<()> {
+pub(crate) fn tolerate_closed(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::inject::{Direction, EngineChoice};
+
 /// Counts TCP retransmits per flow, in the kernel and to the segment: was it the
 /// network that a slow commit waited for?
 #[derive(Debug, Parser)]
@@ -19,8 +21,38 @@ const AFTER_CHECK_HELP: &str = "Exit codes: 0 if `tracer run` can work here, 1 i
 
 What it attaches to find out, it detaches before it ends; what it tries with interfaces, it tries in a network namespace that it makes for itself. Modules that the kernel loads for that stay loaded, unused.";
 
+const AFTER_INJECT_HELP: &str = "Faults:
+  corrupt=50%    damage the checksum of half of the TCP segments, as the receiver sees and counts
+  loss=10%       lose packets, as a network does: the sender is not told
+  partition      lose every packet, both ways
+  delay=100ms    hold packets back; delay=100ms,jitter=20ms,distribution=normal
+  duplicate=1%   send packets twice
+  reorder=25%    let packets overtake those that are delayed
+  rate=10mbit    let no more than so many bits a second pass
+
+Several make one fault: `tracer inject delay=20ms loss=1% …`. Each can be followed by ,correlation=25%: hits then come in bursts. corrupt, loss and partition are made by a program that counts them, the others by the kernel's netem.
+
+The fault ends after --duration, at Ctrl-C, and when tracer is killed. ARP and neighbour discovery are never hit.
+
+Exit codes: 0 the fault was made and all of it undone, 1 failure, 2 wrong usage.";
+
 /// How many flows can be told apart unless something else is asked for.
 pub(crate) const MAX_FLOWS: u32 = 8192;
+
+/// A mistake on the command line as one line, like every other error: what is
+/// wrong, without the usage that follows it.
+#[must_use]
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let wrong = text.split("\n\nUsage:").next().unwrap_or_default();
+    let wrong = wrong.split("\n\nFor more information").next();
+    let words: Vec<&str> = wrong.unwrap_or_default().split_whitespace().collect();
+    let wrong = words.join(" ");
+    format!(
+        "tracer: {}; see `tracer --help`",
+        wrong.strip_prefix("error: ").unwrap_or(&wrong)
+    )
+}
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -31,6 +63,13 @@ pub enum Command {
     /// Tell what this kernel and this user can do, and what to do about the rest
     #[command(after_help = AFTER_CHECK_HELP)]
     Check(CheckArguments),
+
+    /// Break the network to a peer on purpose, for a while
+    #[command(after_help = AFTER_INJECT_HELP)]
+    Inject(Box<InjectArguments>),
+
+    /// Undo what a fault left behind whose guard was killed, too
+    Clean,
 
     /// Undo a fault when the process that made it is gone
     #[command(hide = true)]
@@ -93,15 +132,15 @@ pub struct RunArguments {
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
 
-    /// Break something on purpose: `corrupt=50%` damages the checksum of half of
-    /// the TCP segments to the peers, as the receiver sees and counts
+    /// Break something on purpose, such as `corrupt=50%` or `delay=100ms`; may be
+    /// repeated. `tracer inject --help` has them all
     #[arg(
         long,
         value_name = "FAULT",
         requires = "peer",
         help_heading = "Fault injection"
     )]
-    pub inject: Option<String>,
+    pub inject: Vec<String>,
 
     /// Begin the fault this long after counting began
     #[arg(
@@ -120,23 +159,6 @@ pub struct RunArguments {
         help_heading = "Fault injection"
     )]
     pub lasts: Option<String>,
-
-    /// Where to make the fault [default: the interface of the route to the peer]
-    #[arg(
-        long,
-        value_name = "NAME",
-        requires = "inject",
-        help_heading = "Fault injection"
-    )]
-    pub interface: Option<String>,
-
-    /// Allow a fault toward the default gateway
-    #[arg(long, requires = "inject", help_heading = "Fault injection")]
-    pub allow_gateway: bool,
-
-    /// Allow a fault toward the peer of this SSH session
-    #[arg(long, requires = "inject", help_heading = "Fault injection")]
-    pub allow_ssh_peer: bool,
 
     /// Create this file once everything is counted from here on
     #[arg(long, value_name = "FILE")]
@@ -157,4 +179,155 @@ pub struct RunArguments {
     /// Show every retransmit as the kernel programs log it; twice for every step of the tool, too
     #[arg(long, short, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
+
+    /// How the fault is made.
+    #[command(flatten)]
+    pub fault: FaultArguments,
+}
+
+/// What `tracer run` and `tracer inject` can be told of a fault.
+#[derive(Debug, Args, Clone, Default)]
+#[command(next_help_heading = "Fault injection")]
+pub struct FaultArguments {
+    /// Which packets: those to the peers (`out`), from them (`in`), or `both`
+    /// [default: out; both for a partition]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WAY",
+        requires = "inject",
+        hide_possible_values = true
+    )]
+    pub direction: Option<Direction>,
+
+    /// What makes the fault: `netem`, `bpf`, or for each what counts its hits
+    #[arg(
+        long,
+        value_enum,
+        value_name = "ENGINE",
+        requires = "inject",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub engine: EngineChoice,
+
+    /// Begin the random numbers here: the same packets are hit each time, as long as
+    /// the traffic and its processors are the same
+    #[arg(long, value_name = "N", requires = "inject", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seed: Option<u64>,
+
+    /// Where to make the fault [default: the interface of the route to the peer]
+    #[arg(long, value_name = "NAME", requires = "inject")]
+    pub interface: Option<String>,
+
+    /// Allow a fault toward the default gateway
+    #[arg(long, requires = "inject")]
+    pub allow_gateway: bool,
+
+    /// Allow a fault toward the peer of this SSH session
+    #[arg(long, requires = "inject")]
+    pub allow_ssh_peer: bool,
+
+    /// Allow a fault on loopback
+    #[arg(long, requires = "inject")]
+    pub allow_loopback: bool,
+
+    /// Allow a fault toward everybody
+    #[arg(long, requires = "inject")]
+    pub allow_whole_interface: bool,
+}
+
+/// The arguments of `tracer inject`.
+#[derive(Debug, Args, Clone)]
+pub struct InjectArguments {
+    /// What to do to packets
+    #[arg(
+        id = "inject",
+        value_name = "FAULT",
+        required_unless_present = "status"
+    )]
+    pub faults: Vec<String>,
+
+    /// Whose packets: an address or a CIDR, IPv4 or IPv6; may be repeated
+    #[arg(long, value_name = "ADDRESS|CIDR", requires = "inject")]
+    pub peer: Vec<String>,
+
+    /// Only packets with this TCP or UDP port at either end; may be repeated
+    #[arg(long, value_name = "PORT", requires = "inject", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Vec<u16>,
+
+    /// How long the fault lasts (`90s`, `5m`, plain seconds)
+    #[arg(long, value_name = "TIME", required_unless_present = "status")]
+    pub duration: Option<String>,
+
+    /// Network namespace: a name under /run/netns, or a path [default: the caller's]
+    #[arg(long, value_name = "NAME|PATH", requires = "inject")]
+    pub netns: Option<String>,
+
+    /// How many packets, for a fault that does not say
+    #[arg(long, value_name = "PERCENT", requires = "inject")]
+    pub percent: Option<String>,
+
+    /// By how much a packet's luck depends on the one before, for faults that do not say
+    #[arg(long, value_name = "PERCENT", requires = "inject")]
+    pub correlation: Option<String>,
+
+    /// By how much a delay varies
+    #[arg(long, value_name = "TIME", requires = "inject")]
+    pub jitter: Option<String>,
+
+    /// How it varies: `normal` or `pareto` [default: evenly]
+    #[arg(long, value_name = "SHAPE", requires = "inject")]
+    pub distribution: Option<String>,
+
+    /// Change nothing, and print what would be done
+    #[arg(long, requires = "inject", conflicts_with_all = ["json", "ready_file"])]
+    pub dry_run: bool,
+
+    /// Show the faults that are active, or left behind, on this host
+    #[arg(long, conflicts_with_all = ["inject", "ready_file"])]
+    pub status: bool,
+
+    /// Write what was done, or with --status what there is, to this file (`-` for
+    /// standard output)
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Create this file once packets are hit
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+
+    /// Show nothing but warnings and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// How the fault is made.
+    #[command(flatten)]
+    pub fault: FaultArguments,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_told_in_one_line() {
+        for (arguments, words) in [
+            (&["tracer", "inject"][..], "--duration <TIME>"),
+            (&["tracer", "inject", "loss=1%"], "--duration <TIME>"),
+            (&["tracer", "run", "--peer"], "--peer <ADDRESS|CIDR>"),
+            (&["tracer", "run", "--frobnicate"], "'--frobnicate'"),
+            (&["tracer", "inject", "loss=1%", "--status"], "--status"),
+            (
+                &["tracer", "run", "--peer", "::1", "--engine", "bpf"],
+                "--inject",
+            ),
+        ] {
+            let error = Cli::try_parse_from(arguments).unwrap_err();
+            let line = one_line(&error);
+            assert!(line.starts_with("tracer: "), "{line}");
+            assert!(line.contains(words) && !line.contains('\n'), "{line}");
+            assert!(!line.contains("Usage"), "{line}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What was typed, validated: the meaning of a command line.
 
+mod fault;
+
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +10,10 @@ use ipnet::IpNet;
 use tracer_ebpf::MAX_PORTS;
 
 use crate::cli::RunArguments;
-use crate::inject::{Allow, Plan, SpecError};
+use crate::inject::{AssignmentError, Parameters, Plan, SpecError};
+use crate::time;
+
+pub use fault::FaultConfig;
 
 /// The least that an interval may be: a look at thousands of flows and a
 /// redrawn screen must fit in.
@@ -111,10 +116,15 @@ pub enum ConfigError {
         least: Duration,
     },
     /// A fault that does not exist or makes no sense.
-    #[error("--inject: {0}")]
+    #[error(transparent)]
     Fault(#[from] SpecError),
+    /// A fault that no engine can make.
+    #[error(transparent)]
+    Impossible(#[from] AssignmentError),
     /// A fault that would hit everybody.
-    #[error("--inject needs to know whom to hit: name the peer with --peer instead of --all")]
+    #[error(
+        "a fault needs to know whom to hit: name the peer with --peer (or allow everybody with --allow-whole-interface, and --interface)"
+    )]
     NoPeer,
     /// A fault that would never end.
     #[error(
@@ -164,7 +174,7 @@ impl Config {
             .as_deref()
             .map(|text| parse_time("duration", text))
             .transpose()?;
-        let inject = plan(arguments, duration)?;
+        let inject = plan(arguments, &filter, duration)?;
         Ok(Self {
             filter,
             inject,
@@ -190,11 +200,15 @@ impl Config {
 }
 
 /// The fault that was asked for, if any.
-fn plan(arguments: &RunArguments, duration: Option<Duration>) -> Result<Option<Plan>, ConfigError> {
-    let Some(spec) = &arguments.inject else {
+fn plan(
+    arguments: &RunArguments,
+    filter: &Filter,
+    duration: Option<Duration>,
+) -> Result<Option<Plan>, ConfigError> {
+    if arguments.inject.is_empty() {
         return Ok(None);
-    };
-    let spec = spec.parse()?;
+    }
+    let faults = fault::faults(&arguments.inject, &Parameters::default())?;
     // `--peer` is required beside `--inject`, but not where `--all` excludes it.
     if arguments.peer.is_empty() {
         return Err(ConfigError::NoPeer);
@@ -219,16 +233,8 @@ fn plan(arguments: &RunArguments, duration: Option<Duration>) -> Result<Option<P
         (None, Some(left)) => left,
         (None, None) => return Err(ConfigError::Endless),
     };
-    Ok(Some(Plan {
-        spec,
-        after,
-        lasts,
-        interface: arguments.interface.clone(),
-        allow: Allow {
-            gateway: arguments.allow_gateway,
-            ssh_peer: arguments.allow_ssh_peer,
-        },
-    }))
+    let request = fault::request(faults, &arguments.fault, filter.clone(), lasts)?;
+    Ok(Some(Plan { request, after }))
 }
 
 impl Filter {
@@ -312,17 +318,7 @@ pub fn parse_time(option: &'static str, text: &str) -> Result<Duration, ConfigEr
         option,
         given: text.to_owned(),
     };
-    let parsed = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?,
-        Err(_) => {
-            let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-            signed.try_into().map_err(|_| wrong())?
-        }
-    };
-    if parsed.is_zero() {
-        return Err(wrong());
-    }
-    Ok(parsed)
+    time::parse(text).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -379,18 +375,6 @@ mod tests {
             address,
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 10, 0]
         );
-    }
-
-    #[test]
-    fn times_have_units_or_are_seconds() {
-        let time = |text| parse_time("duration", text);
-        assert_eq!(time("90s").unwrap(), Duration::from_secs(90));
-        assert_eq!(time("1m30s").unwrap(), Duration::from_secs(90));
-        assert_eq!(time("1.5").unwrap(), Duration::from_millis(1500));
-        assert_eq!(time("250ms").unwrap(), Duration::from_millis(250));
-        for wrong in ["", "0", "0s", "-5s", "soon", "NaN", "inf", "1e400"] {
-            assert!(time(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod qdisc;
 pub(crate) mod rtnetlink;
 pub mod sockets;
 pub mod sockstat;
+pub mod tc;
 pub mod tick;
 pub mod tracepoints;
 pub mod version;

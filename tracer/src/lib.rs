@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod decode;
 pub mod events;
+pub mod fault;
 pub mod flow;
 pub mod inject;
 pub mod kernel;
@@ -23,11 +24,13 @@ pub mod probe;
 pub mod process;
 pub mod report;
 pub mod session;
+pub mod signals;
 pub mod sink;
+pub mod time;
 
 use std::process::ExitCode;
 
-use crate::cli::{CheckArguments, RunArguments};
+use crate::cli::{CheckArguments, InjectArguments, RunArguments};
 use crate::config::Config;
 
 /// Exit code for a command line that does not make sense.
@@ -45,14 +48,52 @@ pub fn check(arguments: &CheckArguments) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    match check::run(&question) {
+    exit(check::run(&question))
+}
+
+/// Runs `tracer inject`; errors end up as one line on standard error.
+#[must_use]
+pub fn inject(arguments: &InjectArguments) -> ExitCode {
+    let command = match fault::Command::from_arguments(arguments) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("tracer: {error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    exit(fault::run(&command))
+}
+
+/// Runs `tracer clean`.
+#[must_use]
+pub fn clean() -> ExitCode {
+    exit(fault::clean())
+}
+
+/// Success only if everything is as it should be.
+fn exit(outcome: anyhow::Result<bool>) -> ExitCode {
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_FAILURE),
         Err(error) => {
             eprintln!("tracer: {error:#}");
-            ExitCode::from(EXIT_FAILURE)
+            ExitCode::from(if is_usage(&error) {
+                EXIT_USAGE
+            } else {
+                EXIT_FAILURE
+            })
         }
     }
+}
+
+/// What the command line asks for is found impossible only when the interface is
+/// looked at.
+fn is_usage(error: &anyhow::Error) -> bool {
+    use inject::InjectError::{Impossible, Interface, NoInterface, NoPeer, TooMany};
+    matches!(
+        error.downcast_ref(),
+        Some(Impossible(_) | Interface { .. } | NoInterface { .. } | NoPeer | TooMany { .. })
+    )
 }
 
 /// Runs `tracer run`; errors end up as one line on standard error.
@@ -64,11 +105,5 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    match app::run(&config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tracer: {error:#}");
-            ExitCode::from(EXIT_FAILURE)
-        }
-    }
+    exit(app::run(&config).map(|()| true))
 }

@@ -1,5 +1,6 @@
 //! `tracer`: parse, run, exit code.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -15,13 +16,19 @@ fn main() -> ExitCode {
             } else {
                 0
             };
-            let _ = error.print();
+            let _ = if error.use_stderr() {
+                writeln!(io::stderr(), "{}", tracer::cli::one_line(&error))
+            } else {
+                error.print()
+            };
             return ExitCode::from(code);
         }
     };
     match cli.command {
         Command::Run(arguments) => tracer::run(&arguments),
         Command::Check(arguments) => tracer::check(&arguments),
+        Command::Inject(arguments) => tracer::inject(&arguments),
+        Command::Clean => tracer::clean(),
         Command::Guard => tracer::inject::guard_main(),
     }
 }

@@ -72,6 +72,17 @@ pub struct Tool {
     pub version: &'static str,
 }
 
+impl Tool {
+    /// This program.
+    #[must_use]
+    pub const fn this() -> Self {
+        Self {
+            name: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
 /// Where it ran.
 #[derive(Debug, Clone, Serialize)]
 pub struct Host {
@@ -152,6 +163,18 @@ pub struct Fault {
     /// What was asked, done and undone.
     #[serde(flatten)]
     pub fault: FaultReport,
+}
+
+impl Fault {
+    /// With the times of this clock.
+    #[must_use]
+    pub fn new(fault: FaultReport, clock: &crate::clock::Clock) -> Self {
+        Self {
+            started: clock.utc(fault.started_ns),
+            ended: clock.utc(fault.ended_ns),
+            fault,
+        }
+    }
 }
 
 /// Sums over all traced namespaces.

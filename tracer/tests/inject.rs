@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result};
 use tracer::inject::{Allow, FaultReport, InjectError, Percent, Refusal, interval};
 use xtask::netns::{Host, Net};
 
-use helper::{offloads, request, settle};
+use helper::{counts, offloads, only, request, settle};
 use traffic::{Load, Sink};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -58,10 +58,10 @@ fn half(tag: &str, ipv6: bool, offloads_on: bool) {
             load.add(16)?;
             settle(LIMIT, "segments and payload", || {
                 load.push()?;
-                let seen = fault.counters().context("no counters")?.seen;
+                let seen = counts(&fault)?.seen;
                 Ok(seen > SEGMENTS && sink.intact_bytes()? > 2 << 20)
             })?;
-            Ok(fault.stop())
+            Ok(only(fault.stop()))
         })
         .unwrap();
 
@@ -72,7 +72,11 @@ fn half(tag: &str, ipv6: bool, offloads_on: bool) {
         report.hit,
         report.delivered_percent,
         report.expected_hits,
-        interval(report.percent, report.seen.unwrap(), report.seen.unwrap()),
+        interval(
+            report.percent.unwrap(),
+            report.seen.unwrap(),
+            report.seen.unwrap() as f64
+        ),
         sink.intact_bytes().unwrap(),
     );
     let hit = report.hit.unwrap();
@@ -133,9 +137,9 @@ fn all(tag: &str, ipv6: bool, offloads_on: bool) {
             load.push()?;
             settle(LIMIT, "segments", || {
                 helper::knock(sink.address(), 100)?;
-                Ok(fault.counters().context("no counters")?.seen > SEGMENTS)
+                Ok(counts(&fault)?.seen > SEGMENTS)
             })?;
-            Ok(fault.stop())
+            Ok(only(fault.stop()))
         })
         .unwrap();
 
@@ -203,7 +207,7 @@ fn what_is_not_for_the_peer_is_left_alone() {
             for listener in &listeners {
                 datagram(listener)?;
             }
-            Ok(fault.stop())
+            Ok(only(fault.stop()))
         })
         .unwrap();
 
@@ -256,7 +260,7 @@ fn a_port_limits_the_fault() {
                 Ok(spared.intact_bytes()? > 1 << 20)
             })?;
             helper::knock(hit.address(), 10)?;
-            Ok(fault.stop())
+            Ok(only(fault.stop()))
         })
         .unwrap();
     assert_eq!((report.seen, report.hit), (Some(10), Some(10)));
@@ -284,7 +288,7 @@ fn the_fault_ends_with_its_time_though_nobody_stops_it() {
             settle(LIMIT, "the guard's deadline", || {
                 Ok(offloads(from)? == before)
             })?;
-            let report = fault.stop();
+            let report = only(fault.stop());
             assert!(report.removed, "{report:?}");
             assert_eq!(report.ended_ns - report.started_ns, 300_000_000);
             Ok(())
@@ -309,7 +313,10 @@ fn dangers_are_refused_on_the_real_routes() {
                 for own in [loopback, from.address(ipv6)] {
                     let error = request("corrupt=1%", own).prepare().unwrap_err();
                     assert!(
-                        matches!(error, InjectError::Refused(Refusal::Loopback { .. })),
+                        matches!(
+                            error,
+                            InjectError::Refused(Refusal::UncheckedLoopback { .. })
+                        ),
                         "{error}"
                     );
                 }
@@ -353,7 +360,7 @@ fn without_a_guard_or_beside_another_fault_there_is_none() {
                 .unwrap_err();
             assert!(error.to_string().contains("another fault"), "{error}");
             assert_eq!(offloads(from)?, during);
-            assert!(first.stop().removed);
+            assert!(only(first.stop()).removed);
             assert_eq!(offloads(from)?, before);
 
             drop(request("corrupt=1%", to.v4.into()).prepare()?.start()?);
@@ -367,6 +374,6 @@ fn without_a_guard_or_beside_another_fault_there_is_none() {
 #[test]
 fn the_requested_share_is_what_the_interval_is_about() {
     let half = Percent::new(50.0).unwrap();
-    let (least, most) = interval(half, SEGMENTS, SEGMENTS);
+    let (least, most) = interval(half, SEGMENTS, SEGMENTS as f64);
     assert!(most - least < SEGMENTS / 10);
 }

@@ -1,10 +1,15 @@
-//! The fault: TCP segments toward chosen peers leave with a wrong checksum.
+//! Faults on purpose: packets to or from chosen peers are lost, leave with a
+//! wrong checksum, or are sent through a queueing discipline's troubled class.
 //!
-//! A TCX egress program (Linux 6.6), apart from the tracing programs so that a
-//! fault loads nothing else. It damages the checksum *field*, never the
-//! payload. Locally built segments come here with `CHECKSUM_PARTIAL`: the field
-//! holds the sum of the pseudo-header and is completed afterwards, by software
-//! if the device does not offer to
+//! Traffic-control programs, apart from the tracing programs so that a fault
+//! loads nothing else. One a place: [`fault_out`] and [`fault_in`] for TCX
+//! (Linux 6.6) and `clsact`, [`fault_queue`] for a filter of a queueing
+//! discipline.
+//!
+//! Damage is done to the TCP checksum *field*, never to the payload. Locally
+//! built segments come here with `CHECKSUM_PARTIAL`: the field holds the sum of
+//! the pseudo-header and is completed afterwards, by software if the device does
+//! not offer to
 //! ([`validate_xmit_skb`](https://github.com/torvalds/linux/blob/v6.18/net/core/dev.c)).
 //! A damaged payload would therefore arrive under a valid checksum, whereas a
 //! damaged field survives the completion: one flipped bit changes the sum by
@@ -18,89 +23,204 @@
     reason = "the attribute wraps the program in an undocumented public function"
 )]
 
+mod chance;
 mod maps;
 mod packet;
 
 use aya_ebpf::{
-    bindings::{BPF_CSUM_LEVEL_RESET, TC_ACT_UNSPEC},
-    helpers::{bpf_csum_level, bpf_get_prandom_u32, bpf_ktime_get_ns},
+    bindings::{BPF_CSUM_LEVEL_RESET, TC_ACT_OK, TC_ACT_SHOT, TC_ACT_STOLEN, TC_ACT_UNSPEC},
+    helpers::{bpf_csum_level, bpf_ktime_get_ns, bpf_redirect},
     macros::classifier,
     maps::lpm_trie::Key,
     programs::TcContext,
 };
+use chance::Chance;
 use maps::{FAULT_COUNTERS, FAULT_PEERS};
+use packet::{Ip, Transport};
+use tracer_ebpf::{FaultCounters, Way};
 
 /// Offset of the checksum in a TCP header.
 const CHECKSUM: usize = 16;
 
-/// Always says `TC_ACT_UNSPEC`, which for TCX is `TCX_NEXT`: other people's
-/// programs behind this one run as if it were not there.
-///
-/// `int (*)(struct __sk_buff *)`, [`BPF_TCX_EGRESS`](https://github.com/torvalds/linux/blob/v6.6/include/uapi/linux/bpf.h).
-#[classifier]
-pub fn corrupt(context: TcContext) -> i32 {
-    // Nothing to undo when a packet turns out not to be for the fault.
-    let _ = try_corrupt(&context);
-    TC_ACT_UNSPEC
+/// What becomes of a packet.
+#[derive(PartialEq, Eq)]
+enum Fate {
+    /// As if this program were not there.
+    Passes,
+    /// It is gone.
+    Lost,
+    /// It is meant, and goes on.
+    Matched,
 }
 
-fn try_corrupt(context: &TcContext) -> Option<()> {
+/// What leaves, before any queue.
+///
+/// A lost packet is redirected to interface 0, which no namespace has: the
+/// kernel then frees it and tells the sender that it was sent
+/// ([`skb_do_redirect`](https://github.com/torvalds/linux/blob/v6.18/net/core/filter.c)
+/// in `sch_handle_egress`). `TC_ACT_SHOT` would tell the local TCP that the
+/// device refused it, which is no loss on the network.
+///
+/// Otherwise it says `TC_ACT_UNSPEC`, which for TCX is `TCX_NEXT`: other people's
+/// programs behind this one run as if it were not there.
+#[classifier]
+pub fn fault_out(context: TcContext) -> i32 {
+    match fate(&context, Way::Out) {
+        // SAFETY: a helper that takes numbers.
+        Fate::Lost => unsafe { bpf_redirect(0, 0) as i32 },
+        Fate::Passes | Fate::Matched => TC_ACT_UNSPEC,
+    }
+}
+
+/// What arrives, before any protocol has seen it.
+#[classifier]
+pub fn fault_in(context: TcContext) -> i32 {
+    match fate(&context, Way::In) {
+        Fate::Lost => TC_ACT_SHOT,
+        Fate::Passes | Fate::Matched => TC_ACT_UNSPEC,
+    }
+}
+
+/// What leaves, as the filter of a queueing discipline that has a class for it.
+/// To say that a packet was stolen loses it without telling the sender, too
+/// ([`prio_classify`](https://github.com/torvalds/linux/blob/v6.18/net/sched/sch_prio.c)).
+#[classifier]
+pub fn fault_queue(context: TcContext) -> i32 {
+    match fate(&context, Way::Out) {
+        Fate::Passes => TC_ACT_UNSPEC,
+        Fate::Lost => TC_ACT_STOLEN,
+        Fate::Matched => {
+            // SAFETY: the context is valid for the whole run of the program.
+            unsafe { (*context.skb.skb).tc_classid = maps::settings().class() };
+            TC_ACT_OK
+        }
+    }
+}
+
+#[inline(always)]
+fn fate(context: &TcContext, way: Way) -> Fate {
+    // Nothing to undo when a packet turns out not to be for the fault.
+    try_fate(context, way).unwrap_or(Fate::Passes)
+}
+
+#[inline(always)]
+fn try_fate(context: &TcContext, way: Way) -> Option<Fate> {
     // SAFETY: a helper without arguments.
     if unsafe { bpf_ktime_get_ns() } >= maps::until_ns() {
         return None;
     }
-    let ip = packet::ip(context)?;
-    FAULT_PEERS.get(Key::new(128, ip.destination))?;
-    let counters = FAULT_COUNTERS.get_ptr_mut(0)?;
-    let Some(tcp) = ip.tcp(context) else {
-        // SAFETY: a pointer to this CPU's value of the map, which only this
-        // program writes.
-        unsafe { (*counters).passed += 1 };
-        return None;
-    };
-    let ports: [u8; 4] = context.load(tcp).ok()?;
-    let source = u16::from_be_bytes([ports[0], ports[1]]);
-    let destination = u16::from_be_bytes([ports[2], ports[3]]);
-    if !maps::port_wanted(source, destination) {
+    let ip = packet::ip(context, way)?;
+    FAULT_PEERS.get(Key::new(128, ip.peer))?;
+    let counters = FAULT_COUNTERS.get_ptr_mut(way as u32)?;
+    // SAFETY: a pointer to this CPU's value of the map. Only these programs write
+    // it, and none interrupts another on the same CPU between two instructions
+    // of an update: see the map.
+    let counters = unsafe { &mut *counters };
+    let transport = ip.transport(context);
+    if !wanted(context, &transport) {
+        counters.passed += 1;
         return None;
     }
-
+    if is_repeated(context) {
+        counters.repeated += 1;
+        return Some(Fate::Matched);
+    }
     // SAFETY: the context is valid for the whole run of the program.
     let segments = u64::from(unsafe { (*context.skb.skb).gso_segs }).max(1);
-    let hit = lot() && flip(context, tcp + CHECKSUM).is_some();
-    // SAFETY: as above.
-    unsafe {
-        (*counters).seen += segments;
-        (*counters).seen_squares += segments * segments;
-        if hit {
-            (*counters).hit += segments;
-            (*counters).hit_bytes += u64::from(context.len());
-        }
-    }
-    Some(())
+    let bytes = u64::from(context.len());
+    counters.matched += segments;
+    counters.matched_bytes += bytes;
+    counters.matched_squares += segments * segments;
+    Some(befall(context, way, &transport, counters, segments, bytes))
 }
 
-/// Whether the lot falls on this packet.
-fn lot() -> bool {
-    // SAFETY: a helper without arguments.
-    let random = unsafe { bpf_get_prandom_u32() };
-    u64::from(random) < maps::threshold()
+/// Draws the lots.
+#[inline(always)]
+fn befall(
+    context: &TcContext,
+    way: Way,
+    transport: &Transport,
+    counters: &mut FaultCounters,
+    segments: u64,
+    bytes: u64,
+) -> Fate {
+    let settings = maps::settings();
+    let Some(mut chance) = Chance::of(way) else {
+        return Fate::Matched;
+    };
+    if settings.loses() {
+        let hit = chance.loses();
+        counters.loss.count(hit, segments, bytes);
+        if hit {
+            return Fate::Lost;
+        }
+    }
+    if way as u32 == Way::Out as u32 && settings.damages() {
+        match transport {
+            Transport::Tcp(offset) => {
+                let hit = chance.damages() && flip(context, offset + CHECKSUM, &mut chance);
+                counters.corrupt.count(hit, segments, bytes);
+            }
+            _ => counters.passed += 1,
+        }
+    }
+    Fate::Matched
+}
+
+/// Whether the packet is one that was asked for.
+#[inline(always)]
+fn wanted(context: &TcContext, transport: &Transport) -> bool {
+    let settings = maps::settings();
+    if settings.tcp_only() && !matches!(transport, Transport::Tcp(_)) {
+        return false;
+    }
+    match transport {
+        Transport::NeighbourDiscovery => false,
+        Transport::Tcp(offset) | Transport::Udp(offset) => {
+            settings.any_port() || Ip::ports(context, *offset).is_some_and(maps::port_wanted)
+        }
+        Transport::Other => settings.any_port(),
+    }
+}
+
+/// Whether a queueing discipline sends this copy of a packet through its filters
+/// for the second time
+/// ([`netem_enqueue`](https://github.com/torvalds/linux/blob/v6.18/net/sched/sch_netem.c)
+/// gives a duplicate to the root again).
+#[inline(always)]
+fn is_repeated(context: &TcContext) -> bool {
+    let mark = maps::settings().mark();
+    if mark == 0 {
+        return false;
+    }
+    // SAFETY: the context is valid for the whole run of the program.
+    unsafe {
+        if (*context.skb.skb).tc_index == mark {
+            return true;
+        }
+        (*context.skb.skb).tc_index = mark;
+    }
+    false
 }
 
 /// Flips one random bit of the 16-bit field at `offset`.
-fn flip(context: &TcContext, offset: usize) -> Option<()> {
-    let field: u16 = context.load(offset).ok()?;
-    // SAFETY: a helper without arguments.
-    let bit = unsafe { bpf_get_prandom_u32() } & 15;
+#[inline(always)]
+fn flip(context: &TcContext, offset: usize, chance: &mut Chance) -> bool {
+    let Ok(field) = context.load::<u16>(offset) else {
+        return false;
+    };
+    let bit = chance.number() & 15;
     // Without `BPF_F_RECOMPUTE_CSUM`, because that would keep `skb->csum`
     // consistent with the damage and so hide it from a receiver on this host.
-    context.store(offset, &(field ^ (1 << bit)), 0).ok()?;
+    if context.store(offset, &(field ^ (1 << bit)), 0).is_err() {
+        return false;
+    }
     // A forwarded packet may be marked as verified by the device it came in
     // on, and a virtual device would hand that mark to the receiver. Fails,
     // harmlessly, for packets without the mark.
     // SAFETY: the context is valid for the whole run of the program.
     unsafe { bpf_csum_level(context.skb.skb, u64::from(BPF_CSUM_LEVEL_RESET)) };
-    Some(())
+    true
 }
 
 #[unsafe(link_section = "license")]

@@ -1,9 +1,10 @@
-//! Where the TCP header of an outgoing packet is, if it has one.
+//! Whose packet it is, and where its transport header is, if it has one.
 
 use aya_ebpf::{
     EbpfContext as _, bindings::bpf_hdr_start_off::BPF_HDR_START_NET,
     helpers::bpf_skb_load_bytes_relative, programs::TcContext,
 };
+use tracer_ebpf::Way;
 
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
@@ -12,9 +13,11 @@ const ETH_P_8021AD: u16 = 0x88a8;
 
 const IPPROTO_HOPOPTS: u8 = 0;
 const IPPROTO_TCP: u8 = 6;
+const IPPROTO_UDP: u8 = 17;
 const IPPROTO_ROUTING: u8 = 43;
 const IPPROTO_FRAGMENT: u8 = 44;
 const IPPROTO_AH: u8 = 51;
+const IPPROTO_ICMPV6: u8 = 58;
 const IPPROTO_DSTOPTS: u8 = 60;
 
 const IPV4_HEADER: usize = 20;
@@ -24,6 +27,8 @@ const IPV6_HEADER: usize = 40;
 const PREFIX: usize = 20;
 /// RFC 8200 lets each header appear once (destination options twice).
 const MAX_EXTENSIONS: u32 = 6;
+/// Router and neighbour solicitation and advertisement, redirect (RFC 4861).
+const NEIGHBOUR_DISCOVERY: core::ops::RangeInclusive<u8> = 133..=137;
 /// Link headers that Linux puts before an IP header it transmits: Ethernet,
 /// none (tun, WireGuard, IP tunnels, PPP), Ethernet with one tag, with two.
 /// A tag that the device inserts is not in the packet yet at this point.
@@ -34,8 +39,20 @@ pub(crate) struct Ip {
     /// Where its header begins, counted from the start of the packet's data.
     offset: usize,
     version: u8,
-    /// IPv4 as `::ffff:a.b.c.d`.
-    pub(crate) destination: [u8; 16],
+    /// The address at the other end, IPv4 as `::ffff:a.b.c.d`.
+    pub(crate) peer: [u8; 16],
+}
+
+/// What an IP packet carries, with the offset of its header.
+pub(crate) enum Transport {
+    /// A TCP segment, or the first fragment of one.
+    Tcp(usize),
+    /// An UDP datagram, or the first fragment of one.
+    Udp(usize),
+    /// Without which IPv6 does not find its neighbours.
+    NeighbourDiscovery,
+    /// Anything else, later fragments among it.
+    Other,
 }
 
 /// Finds the IP header, [`None`] if the packet has none.
@@ -45,7 +62,7 @@ pub(crate) struct Ip {
 /// header is read through the kernel's knowledge and then looked for at each
 /// offset that a link header can end at. A device's type would be a worse
 /// guide: a tunnel's header may or may not be there yet.
-pub(crate) fn ip(context: &TcContext) -> Option<Ip> {
+pub(crate) fn ip(context: &TcContext, way: Way) -> Option<Ip> {
     // SAFETY: the context is valid for the whole run of the program.
     let protocol = u16::from_be(unsafe { (*context.skb.skb).protocol } as u16);
     if !matches!(protocol, ETH_P_IP | ETH_P_IPV6 | ETH_P_8021Q | ETH_P_8021AD) {
@@ -58,22 +75,30 @@ pub(crate) fn ip(context: &TcContext) -> Option<Ip> {
         _ => return None,
     }
     let offset = locate(context, &header)?;
-    let destination = if version == 4 {
+    let peer = if version == 4 {
+        let at = match way {
+            Way::Out => [header[16], header[17], header[18], header[19]],
+            Way::In => [header[12], header[13], header[14], header[15]],
+        };
         let mut mapped = [0; 16];
         mapped[10] = 0xff;
         mapped[11] = 0xff;
-        mapped[12] = header[16];
-        mapped[13] = header[17];
-        mapped[14] = header[18];
-        mapped[15] = header[19];
+        mapped[12] = at[0];
+        mapped[13] = at[1];
+        mapped[14] = at[2];
+        mapped[15] = at[3];
         mapped
     } else {
-        context.load(offset + 24).ok()?
+        let at = match way {
+            Way::Out => 24,
+            Way::In => 8,
+        };
+        context.load(offset + at).ok()?
     };
     Some(Ip {
         offset,
         version,
-        destination,
+        peer,
     })
 }
 
@@ -114,37 +139,53 @@ fn same(left: &[u8; PREFIX], right: &[u8; PREFIX]) -> bool {
 }
 
 impl Ip {
-    /// Where the TCP header begins; [`None`] if it is not TCP, or a later
-    /// fragment of it.
-    pub(crate) fn tcp(&self, context: &TcContext) -> Option<usize> {
-        if self.version == 4 {
-            self.tcp_in_ipv4(context)
+    /// What it carries.
+    pub(crate) fn transport(&self, context: &TcContext) -> Transport {
+        let found = if self.version == 4 {
+            self.in_ipv4(context)
         } else {
-            self.tcp_in_ipv6(context)
+            self.in_ipv6(context)
+        };
+        match found {
+            Some((IPPROTO_TCP, offset)) => Transport::Tcp(offset),
+            Some((IPPROTO_UDP, offset)) => Transport::Udp(offset),
+            Some((IPPROTO_ICMPV6, offset)) => match context.load::<u8>(offset) {
+                Ok(kind) if NEIGHBOUR_DISCOVERY.contains(&kind) => Transport::NeighbourDiscovery,
+                _ => Transport::Other,
+            },
+            _ => Transport::Other,
         }
     }
 
-    fn tcp_in_ipv4(&self, context: &TcContext) -> Option<usize> {
+    /// Source and destination port, host order, of a TCP or UDP header there.
+    pub(crate) fn ports(context: &TcContext, offset: usize) -> Option<[u16; 2]> {
+        let ports: [u8; 4] = context.load(offset).ok()?;
+        Some([
+            u16::from_be_bytes([ports[0], ports[1]]),
+            u16::from_be_bytes([ports[2], ports[3]]),
+        ])
+    }
+
+    /// Protocol and where its header begins; [`None`] for a later fragment.
+    fn in_ipv4(&self, context: &TcContext) -> Option<(u8, usize)> {
         let header: [u8; IPV4_HEADER] = context.load(self.offset).ok()?;
         let fragment_offset = u16::from_be_bytes([header[6], header[7]]) & 0x1fff;
-        if header[9] != IPPROTO_TCP || fragment_offset != 0 {
+        if fragment_offset != 0 {
             return None;
         }
-        Some(self.offset + usize::from(header[0] & 0x0f) * 4)
+        Some((header[9], self.offset + usize::from(header[0] & 0x0f) * 4))
     }
 
-    fn tcp_in_ipv6(&self, context: &TcContext) -> Option<usize> {
+    /// As [`Self::in_ipv4`].
+    fn in_ipv6(&self, context: &TcContext) -> Option<(u8, usize)> {
         let mut next: u8 = context.load(self.offset + 6).ok()?;
         let mut offset = self.offset + IPV6_HEADER;
         for _ in 0..MAX_EXTENSIONS {
-            if next == IPPROTO_TCP {
-                return Some(offset);
-            }
             if !matches!(
                 next,
                 IPPROTO_HOPOPTS | IPPROTO_ROUTING | IPPROTO_FRAGMENT | IPPROTO_AH | IPPROTO_DSTOPTS
             ) {
-                return None;
+                return Some((next, offset));
             }
             let extension: [u8; 4] = context.load(offset).ok()?;
             offset += match next {

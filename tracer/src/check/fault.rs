@@ -12,9 +12,11 @@ use crate::kernel::qdisc::{self, Qdiscs};
 
 const PROGRAM: &str = "engine bpf: program";
 const TCX: &str = "engine bpf: TCX link";
+const CLSACT: &str = "engine bpf: clsact filter";
 const NETEM: &str = "qdisc netem";
 const PRIO: &str = "qdisc prio";
 const CLASSIFIER: &str = "classifier bpf";
+const ENGINE: [&str; 3] = [PROGRAM, TCX, CLSACT];
 /// The one interface of a new network namespace.
 const INTERFACE: &str = "lo";
 
@@ -27,14 +29,11 @@ pub(super) fn rows(held: Held, release: Option<&str>) -> Vec<Row> {
 
 fn bpf(held: Held) -> Vec<Row> {
     if let Some(why) = held.why_not_load().or_else(|| held.why_no_playground()) {
-        return vec![
-            Row::unknown(Fault, PROGRAM, &why),
-            Row::unknown(Fault, TCX, &why),
-        ];
+        return ENGINE.map(|name| Row::unknown(Fault, name, &why)).to_vec();
     }
     match in_private(|| try_engine(INTERFACE)) {
         Ok(trial) => engine_rows(trial),
-        Err(error) => not_there(&[PROGRAM, TCX], &error),
+        Err(error) => not_there(&ENGINE, &error),
     }
 }
 
@@ -43,16 +42,25 @@ fn engine_rows(trial: EngineTrial) -> Vec<Row> {
         Ok(()) => Row::yes(Fault, PROGRAM, "loads"),
         Err(error) => Row::no(Fault, PROGRAM, error.to_string(), gap::FAULT_PROGRAM),
     };
-    let link = match trial.attach {
-        None => Row::unknown(Fault, TCX, "not tried, without a program to attach"),
-        Some(Ok(())) => Row::yes(Fault, TCX, "attaches, and goes with the tool"),
-        Some(Err(InjectError::NoTcx(error))) => {
-            let found = format!("this kernel has none ({error})");
-            Row::no(Fault, TCX, found, gap::TCX)
+    let attached = |name, outcome, found: &str| match outcome {
+        None => Row::unknown(Fault, name, "not tried, without a program to attach"),
+        Some(Ok(())) => Row::yes(Fault, name, found),
+        Some(Err(InjectError::NoTcx(error))) => Row::no(
+            Fault,
+            name,
+            format!("this kernel has none ({error})"),
+            gap::TCX,
+        ),
+        Some(Err(InjectError::Queue { error, .. })) if error.kind() == io::ErrorKind::NotFound => {
+            Row::no(Fault, name, "this kernel has none".to_owned(), gap::CLSACT)
         }
-        Some(Err(error)) => Row::no(Fault, TCX, error.to_string(), gap::FAULT_PROGRAM),
+        Some(Err(error)) => Row::no(Fault, name, error.to_string(), gap::FAULT_PROGRAM),
     };
-    vec![program, link]
+    vec![
+        program,
+        attached(TCX, trial.tcx, "attaches, and goes with the tool"),
+        attached(CLSACT, trial.clsact, "attaches"),
+    ]
 }
 
 fn queues(held: Held, release: Option<&str>) -> Vec<Row> {
@@ -115,7 +123,7 @@ mod tests {
     #[test]
     fn without_privileges_nothing_is_known() {
         let rows = rows(Held::default(), Some("6.1"));
-        assert_eq!(rows.len(), 5);
+        assert_eq!(rows.len(), 6);
         assert!(rows.iter().all(|row| row.ok.is_none()), "{rows:?}");
     }
 
@@ -131,13 +139,14 @@ mod tests {
 
     #[test]
     fn no_tcx_is_told_from_a_refusal() {
-        let trial = |attach| EngineTrial {
+        let trial = |tcx| EngineTrial {
             load: Ok(()),
-            attach: Some(attach),
+            tcx: Some(tcx),
+            clsact: Some(Ok(())),
         };
         let old = io::Error::from_raw_os_error(libc::EINVAL);
         let rows = engine_rows(trial(Err(InjectError::NoTcx(old))));
-        assert_eq!(rows[0].ok, Some(true));
+        assert_eq!((rows[0].ok, rows[2].ok), (Some(true), Some(true)));
         assert!(rows[1].remedy.as_deref().unwrap().contains("6.6"));
         let refused = InjectError::Program {
             doing: "attach",
@@ -148,7 +157,8 @@ mod tests {
         assert!(!rows[1].remedy.as_deref().unwrap().contains("6.6"));
         let rows = engine_rows(EngineTrial {
             load: Err(InjectError::NoPeer),
-            attach: None,
+            tcx: None,
+            clsact: None,
         });
         assert_eq!((rows[0].ok, rows[1].ok), (Some(false), None));
     }

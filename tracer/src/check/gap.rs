@@ -53,7 +53,7 @@ pub(super) const MAY_ENTER: Gap = Gap {
     remedy: SUDO,
 };
 pub(super) const MAY_INJECT: Gap = Gap {
-    consequence: "no fault can be made (--inject)",
+    consequence: "no fault can be made (`tracer inject`)",
     remedy: SUDO,
 };
 
@@ -68,15 +68,19 @@ pub(super) const PROGRAMS: Gap = Gap {
 };
 
 pub(super) const FAULT_PROGRAM: Gap = Gap {
-    consequence: "no fault can be made (--inject)",
+    consequence: "no fault can be made",
     remedy: REFUSED_PROGRAM_REMEDY,
 };
 pub(super) const TCX: Gap = Gap {
-    consequence: "no fault can be made (--inject): its program has nothing to hang on that goes with the tool",
-    remedy: "Linux 6.6 or newer, with CONFIG_NET_CLS_ACT; counting needs none of it",
+    consequence: "faults hang on a filter instead, which the guard removes if tracer is killed",
+    remedy: "Linux 6.6 or newer has links that the kernel itself removes; counting needs none of it",
+};
+pub(super) const CLSACT: Gap = Gap {
+    consequence: "without TCX, corrupt, loss and partition cannot be made by a program",
+    remedy: "a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF",
 };
 const FAULT_BY_QUEUE: &str =
-    "none in this version: its one fault, corrupt, needs no queueing discipline";
+    "delay, duplicate, reorder and rate cannot be made, nor anything with --engine netem";
 pub(super) const NETEM: Gap = Gap {
     consequence: FAULT_BY_QUEUE,
     remedy: "a kernel with CONFIG_NET_SCH_NETEM (on RHEL and Fedora: the package kernel-modules-extra)",
@@ -99,7 +103,7 @@ pub(super) const NETNS_FORBIDDEN: Gap = Gap {
     remedy: SUDO,
 };
 pub(super) const INTERFACE: Gap = Gap {
-    consequence: "no fault can be made there (--inject)",
+    consequence: "no fault can be made there (`tracer inject`)",
     remedy: "check the route with `ip route get`, or name one of the interfaces that `ip link` shows with --interface",
 };
 pub(super) const FIXED_OFFLOADS: Gap = Gap {
@@ -108,7 +112,11 @@ pub(super) const FIXED_OFFLOADS: Gap = Gap {
 };
 pub(super) const LOOPBACK: Gap = Gap {
     consequence: "a fault there is refused: nobody computes the checksums of loopback",
-    remedy: "name a peer on another host or in another network namespace",
+    remedy: "name a peer on another host or in another network namespace; what does not damage can be allowed with --allow-loopback",
+};
+pub(super) const WHOLE_INTERFACE: Gap = Gap {
+    consequence: "a fault toward it is refused: it would hit everybody",
+    remedy: "name the peer alone, or allow it with --allow-whole-interface",
 };
 pub(super) const GATEWAY: Gap = Gap {
     consequence: "a fault toward it is refused: it would break more than the peer",

@@ -34,7 +34,7 @@ pub(super) fn rows(question: &Question) -> Vec<Row> {
         return rows;
     }
     let peers = question.peer.as_slice();
-    let found = survey(question.interface.as_deref(), peers, Allow::default());
+    let found = survey(question.interface.as_deref(), peers, Allow::default(), true);
     drop(entered);
     rows.extend(survey_rows(found, question.peer.is_some()));
     rows
@@ -118,7 +118,12 @@ fn covers(peer: IpNet, address: IpAddr) -> String {
 
 fn refused(refusal: &Refusal) -> Row {
     let (found, gap) = match refusal {
-        Refusal::Loopback { what } => (format!("{what} is loopback"), gap::LOOPBACK),
+        Refusal::UncheckedLoopback { what } | Refusal::Loopback { what } => {
+            (format!("{what} is loopback"), gap::LOOPBACK)
+        }
+        Refusal::WholeInterface { peer } => {
+            (format!("{peer} is every address"), gap::WHOLE_INTERFACE)
+        }
         Refusal::Gateway { peer, gateway } => (
             format!("{} the default gateway", covers(*peer, *gateway)),
             gap::GATEWAY,

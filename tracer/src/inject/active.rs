@@ -1,38 +1,47 @@
 //! A fault that is being made.
 
-use std::time::Duration;
-
-use crate::clock::now_ns;
-use tracer_ebpf::{FaultSettings, MAX_PORTS};
+use std::{
+    os::fd::AsFd as _,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
-    FaultReport, FaultRequest, FaultTotals, InjectError, Interface, PreparedFault,
-    engine::Engine,
-    ethtool::{self, Feature},
-    guard::{Guard, Orders, Undo},
+    FaultKind, FaultReport, InjectError, Interface, PreparedFault, ethtool,
+    guard::{Guard, Orders},
+    layout::{FILTER_NAME, Hook, NETEM, Step},
     offloads,
-    request::read_features,
+    program::Program,
+    record,
+    report::{Counts, Outcome},
+    request::{State, read_features},
+    undo,
 };
+use crate::clock::now_ns;
+use crate::kernel::tc::{self, Netem, Stats};
 
 /// What the tool has for making the fault and for stopping it by itself before
 /// the guard does: switching offloads and attaching wait for the lock of the
 /// network devices, which a namespace that goes away can hold for a second.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long packets that are late may take to leave after the end, before they
+/// are dropped with the queue that they wait in.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// Packets are being hit, until [`Self::stop`], the end of the duration, or
 /// the end of this process, whichever comes first. Dropping it undoes it too,
 /// without saying whether that worked.
 #[derive(Debug)]
 pub struct ActiveFault {
-    request: FaultRequest,
-    interface: Interface,
-    engine: Engine,
+    prepared: PreparedFault,
+    program: Program,
     guard: Guard,
-    /// The interface as it was.
-    before: Vec<Feature>,
     offloads_changed: Vec<String>,
+    seed: u64,
     started_ns: u64,
     until_ns: u64,
+    /// netem's counters at the end, once it is gone.
+    queue: Option<Stats>,
     undone: bool,
 }
 
@@ -40,107 +49,202 @@ impl ActiveFault {
     /// Nothing is changed before the guard stands ready to undo it, and nothing
     /// is hit before a hit would be seen as one.
     pub(super) fn start(prepared: PreparedFault) -> Result<Self, InjectError> {
-        let PreparedFault { request, interface } = prepared;
-        let engine = Engine::load(&interface.name, settings(&request), &request.peers)?;
-        let before = read_features(&interface)?;
-        let switch_off = offloads::to_switch_off(&before);
-        let guard = Guard::start(&request.guard, &orders(&request, &interface, &switch_off))?;
+        let request = &prepared.request;
+        let mark = mark();
+        let settings = prepared.assignment.settings(
+            &request.ports,
+            request.seed.unwrap_or(0),
+            super::layout::TROUBLED,
+            mark,
+        );
+        let program = Program::load(
+            &prepared.interface.name,
+            &prepared.layout.entries(),
+            settings,
+            &request.peers,
+        )?;
+        let guard = Guard::start(&request.guard, &orders(&prepared))?;
         // From here on, dropping it undoes.
         let mut fault = Self {
-            request,
-            interface,
-            engine,
+            seed: request.seed.unwrap_or(0),
+            prepared,
+            program,
             guard,
-            before,
             offloads_changed: Vec::new(),
             started_ns: 0,
             until_ns: 0,
+            queue: None,
             undone: false,
         };
         // The guard holds the interface only now: another fault may just have
         // ended, and what was read before may have been its doing.
-        if read_features(&fault.interface)? != fault.before {
-            return Err(InjectError::OffloadsMoved {
-                interface: fault.interface.name.clone(),
+        if State::read(&fault.prepared.interface)? != fault.prepared.before {
+            return Err(InjectError::Moved {
+                interface: fault.prepared.interface.name.clone(),
             });
         }
-        fault.switch_off(&switch_off)?;
-        fault.engine.attach()?;
+        for step in fault.prepared.layout.steps.clone() {
+            fault.take(&step)?;
+        }
         fault.started_ns = now_ns();
         fault.until_ns = fault
             .started_ns
-            .saturating_add(nanos(fault.request.duration));
-        fault.engine.arm(fault.until_ns)?;
+            .saturating_add(nanos(fault.prepared.request.duration));
+        fault.program.arm(fault.until_ns)?;
         Ok(fault)
     }
 
+    fn take(&mut self, step: &Step) -> Result<(), InjectError> {
+        let interface = self.prepared.interface.clone();
+        let refused = |what: &'static str| {
+            let interface = interface.name.clone();
+            move |error| InjectError::Queue {
+                what,
+                interface,
+                error,
+            }
+        };
+        match step {
+            Step::SwitchOff(features) => self.switch_off(features),
+            Step::Link(way) => self.program.attach(*way),
+            Step::Clsact(place) => tc::add_qdisc(*place, "clsact", &[])
+                .map_err(refused("the place for filters clsact")),
+            Step::Prio(place) => {
+                let options = tc::prio_options(super::layout::TROUBLED.into());
+                tc::add_qdisc(*place, "prio", &options)
+                    .map_err(refused("the queueing discipline prio"))
+            }
+            Step::Netem { place, netem } => {
+                tc::add_qdisc(*place, "netem", &netem.options())
+                    .map_err(refused("the queueing discipline netem"))?;
+                self.check_seed(netem)
+            }
+            Step::Filter {
+                place,
+                priority,
+                entry,
+            } => {
+                let program = self.program.descriptor(*entry)?;
+                tc::add_bpf_filter(*place, *priority, program.as_fd(), FILTER_NAME)
+                    .map_err(refused("the filter for its program"))
+            }
+        }
+    }
+
+    /// Older kernels ignore what they do not know.
+    fn check_seed(&self, netem: &Netem) -> Result<(), InjectError> {
+        let Some(seed) = netem.seed else {
+            return Ok(());
+        };
+        let found = tc::qdiscs(self.prepared.interface.index).unwrap_or_default();
+        let taken = found
+            .iter()
+            .any(|it| it.handle == NETEM && Netem::has_seed(it, seed));
+        if taken {
+            return Ok(());
+        }
+        Err(InjectError::NoSeed)
+    }
+
     fn switch_off(&mut self, features: &[String]) -> Result<(), InjectError> {
-        let interface = || self.interface.name.clone();
-        ethtool::request(&self.interface.name, features, false).map_err(|error| {
+        let interface = &self.prepared.interface;
+        let named = || interface.name.clone();
+        ethtool::request(&interface.name, features, false).map_err(|error| {
             InjectError::Offloads {
                 doing: "switch off",
-                interface: interface(),
+                interface: named(),
                 error,
             }
         })?;
-        let during = read_features(&self.interface)?;
+        let during = read_features(interface)?;
+        let needs = self.prepared.assignment.needs();
         let still_on = offloads::still_on(&during);
-        if !still_on.is_empty() {
+        if needs.no_checksums && !still_on.is_empty() {
             return Err(InjectError::FixedOffloads {
-                interface: interface(),
+                interface: named(),
                 features: still_on,
             });
         }
-        self.offloads_changed = offloads::changed(&self.before, &during);
+        self.offloads_changed = offloads::changed(&self.prepared.before.features, &during);
         Ok(())
     }
 
-    /// What was done so far; [`None`] if the kernel does not tell.
-    pub fn counters(&self) -> Option<FaultTotals> {
-        self.engine.totals()
+    /// What each fault did so far, both ways together; [`None`] if the kernel does
+    /// not tell.
+    #[must_use]
+    pub fn counts(&self) -> Option<Vec<(FaultKind, Counts)>> {
+        let stats = self.stats();
+        let assignment = &self.prepared.assignment;
+        assignment
+            .entries()
+            .map(|entry| {
+                let ways = assignment.direction().ways().iter();
+                let counts = ways
+                    .map(|way| Some(Counts::of(entry, &self.program.counters(*way)?, stats)))
+                    .sum::<Option<Counts>>()?;
+                Some((entry.0.kind(), counts))
+            })
+            .collect()
+    }
+
+    /// Of netem, where there is one.
+    fn stats(&self) -> Option<Stats> {
+        if self.prepared.layout.hook != Hook::Prio {
+            return None;
+        }
+        self.queue.or_else(|| {
+            let found = tc::qdiscs(self.prepared.interface.index).ok()?;
+            found.iter().find(|it| it.handle == NETEM)?.stats
+        })
     }
 
     /// Where the fault is.
+    #[must_use]
     pub fn interface(&self) -> &Interface {
-        &self.interface
+        &self.prepared.interface
     }
 
     /// When the first packet could be hit, ns of `CLOCK_MONOTONIC`.
+    #[must_use]
     pub fn started_ns(&self) -> u64 {
         self.started_ns
     }
 
     /// When the fault ends by itself, ns of `CLOCK_MONOTONIC`.
+    #[must_use]
     pub fn until_ns(&self) -> u64 {
         self.until_ns
     }
 
-    /// Undoes everything and verifies that it is undone.
-    pub fn stop(mut self) -> FaultReport {
+    /// Undoes everything and verifies that it is undone. A report for each fault
+    /// and way.
+    #[must_use]
+    pub fn stop(mut self) -> Vec<FaultReport> {
         let (removed, left_behind) = self.undo();
         let ended_ns = now_ns().min(self.until_ns);
-        FaultReport {
-            kind: self.request.spec.kind,
-            percent: self.request.spec.percent,
-            peers: self.request.peers.iter().map(shown).collect(),
-            ports: self.request.ports.clone(),
-            interface: self.interface.name.clone(),
-            direction: "out",
-            engine: "bpf",
-            damaged: "tcp checksum",
+        let after = State::read(&self.prepared.interface).ok();
+        let outcome = Outcome {
+            prepared: &self.prepared,
+            seed: (self.seed != 0).then_some(self.seed),
             started_ns: self.started_ns,
             ended_ns,
-            seen: None,
-            hit: None,
-            bytes: None,
-            passed: None,
-            delivered_percent: None,
-            expected_hits: None,
-            offloads_changed: self.offloads_changed.clone(),
+            offloads_changed: &self.offloads_changed,
+            after: after.as_ref().map(|state| &state.found.qdiscs[..]),
             removed,
-            left_behind,
+            left_behind: left_behind.as_deref(),
+        };
+        let stats = self.stats();
+        let mut reports = Vec::new();
+        for entry in self.prepared.assignment.entries() {
+            for way in self.prepared.assignment.direction().ways() {
+                let counts = self
+                    .program
+                    .counters(*way)
+                    .map(|counters| Counts::of(entry, &counters, stats));
+                reports.push(FaultReport::new(&outcome, entry, *way, counts));
+            }
         }
-        .count(self.engine.totals())
+        reports
     }
 
     /// Program first: while it hits, offloads would hide the hits. Returns
@@ -151,41 +255,67 @@ impl ActiveFault {
         }
         self.undone = true;
         let mut problems = Vec::new();
-        if !self.engine.detach() {
+        // From here on nothing is hit, and what waits may go.
+        if self.started_ns != 0 {
+            let _ = self.program.arm(0);
+            self.drain();
+        }
+        let interface = &self.prepared.interface;
+        if !self.program.detach() {
             problems.push(format!(
                 "the kernel does not confirm that the fault's program has left {}; the end of this process removes it",
-                self.interface.name
+                interface.name
             ));
         }
         if let Err(error) = self.guard.release() {
-            problems.push(format!("the guard did not undo the fault: {error}"));
             // Somebody ended it; what it would have done is still known.
-            let switched_off = offloads::to_switch_off(&self.before);
-            let _ = ethtool::request(&self.interface.name, &switched_off, true);
-        }
-        match ethtool::features(&self.interface.name) {
-            Ok(after) => {
-                let different = offloads::not_restored(&self.before, &after);
-                if different.is_empty() {
-                    // Whatever went wrong on the way, it is undone.
-                    problems.retain(|problem| !problem.starts_with("the guard"));
-                } else {
-                    problems.push(format!(
-                        "not as before the fault on {}: {}; see `ethtool -k {0}`",
-                        self.interface.name,
-                        different.join(", ")
-                    ));
-                }
+            match undo::carry_out(interface, &self.prepared.layout.undo) {
+                Ok(()) => record::forget(interface),
+                Err(left) => problems.push(format!(
+                    "the guard did not undo the fault ({error}), and: {left}"
+                )),
             }
-            // Gone, and everything on it.
-            Err(_) if Interface::by_index(self.interface.index).is_err() => {}
-            Err(error) => problems.push(format!(
-                "cannot read the offloads of {} back: {error}",
-                self.interface.name
-            )),
         }
+        problems.extend(self.differences());
         let left_behind = (!problems.is_empty()).then(|| problems.join("; "));
         (left_behind.is_none(), left_behind)
+    }
+
+    /// Lets late packets leave before their queue goes.
+    fn drain(&mut self) {
+        let deadline = Instant::now() + DRAIN;
+        while let Some(stats) = self.stats() {
+            if stats.queued == 0 || Instant::now() >= deadline {
+                self.queue = Some(stats);
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What is not as before.
+    fn differences(&self) -> Option<String> {
+        let interface = &self.prepared.interface;
+        let before = &self.prepared.before;
+        let after = match State::read(interface) {
+            Ok(after) => after,
+            // Gone, and everything on it.
+            Err(_) if Interface::by_index(interface.index).is_err() => return None,
+            Err(error) => return Some(format!("cannot tell whether all is as it was: {error}")),
+        };
+        let name = &interface.name;
+        let different = offloads::not_restored(&before.features, &after.features);
+        if !different.is_empty() {
+            return Some(format!(
+                "not as before the fault on {name}: {}; see `ethtool -k {name}`",
+                different.join(", ")
+            ));
+        }
+        (after.found != before.found).then(|| {
+            format!(
+                "not as before the fault on {name}: its queueing disciplines or filters; see `tc qdisc show dev {name}`"
+            )
+        })
     }
 }
 
@@ -197,36 +327,21 @@ impl Drop for ActiveFault {
     }
 }
 
-fn settings(request: &FaultRequest) -> FaultSettings {
-    let mut ports = [0; MAX_PORTS];
-    for (to, from) in ports.iter_mut().zip(&request.ports) {
-        *to = *from;
-    }
-    FaultSettings {
-        threshold: request.spec.percent.threshold(),
-        // At most MAX_PORTS, checked when it was prepared.
-        port_count: request.ports.len() as u32,
-        _pad: 0,
-        ports,
-    }
-}
-
-fn orders(request: &FaultRequest, interface: &Interface, switch_off: &[String]) -> Orders {
-    let deadline = request.duration.saturating_add(GRACE);
+fn orders(prepared: &PreparedFault) -> Orders {
+    let deadline = prepared.request.duration.saturating_add(GRACE + DRAIN);
     Orders {
-        interface: interface.clone(),
+        interface: prepared.interface.clone(),
         deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
-        undo: vec![Undo::Offloads(switch_off.to_vec())],
+        undo: prepared.layout.undo.clone(),
+        note: prepared.note(),
     }
 }
 
-/// As it was typed: an address without the length of its prefix.
-fn shown(peer: &ipnet::IpNet) -> String {
-    if peer.prefix_len() == peer.max_prefix_len() {
-        peer.addr().to_string()
-    } else {
-        peer.to_string()
-    }
+/// A number by which duplicates are known, another one each time: two faults on a
+/// packet's way are not to take each other's packets for duplicates.
+fn mark() -> u16 {
+    // The low digits of the clock are as good as any lot.
+    (now_ns() / 64 % 0xffff) as u16 + 1
 }
 
 fn nanos(duration: Duration) -> u64 {

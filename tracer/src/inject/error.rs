@@ -4,7 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
-use super::{Refusal, guard::GuardError};
+use super::{AssignmentError, Refusal, guard::GuardError};
+use crate::kernel::tc::Handle;
 
 /// Why there is no fault. Nothing was changed, or what was is undone.
 #[derive(Debug, Error)]
@@ -12,8 +13,13 @@ pub enum InjectError {
     /// It would have been dangerous.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// No engine can do it.
+    #[error(transparent)]
+    Impossible(#[from] AssignmentError),
     /// Without a peer everything would be hit.
-    #[error("a fault needs at least one peer: name it with --peer")]
+    #[error(
+        "a fault needs at least one peer: name it with --peer, or hit everybody with --allow-whole-interface and --interface"
+    )]
     NoPeer,
     /// More than a kernel map holds.
     #[error("{given} {what} given for one fault; it takes at most {most}")]
@@ -89,14 +95,62 @@ pub enum InjectError {
         /// Which stay on.
         features: Vec<String>,
     },
-    /// Somebody else changes them at the same time.
+    /// Somebody else changes it at the same time.
     #[error(
-        "the offloads of {interface} changed while the fault was being made, so what to restore is not certain; try again"
+        "the offloads, queueing disciplines or filters of {interface} changed while the fault was being made, so what to restore is not certain; try again"
     )]
-    OffloadsMoved {
+    Moved {
         /// Whose.
         interface: String,
     },
+    /// The kernel does not tell what is there.
+    #[error("cannot read the queueing disciplines of {interface}: {error}")]
+    Queues {
+        /// Whose.
+        interface: String,
+        /// The kernel's answer.
+        error: io::Error,
+    },
+    /// Somebody's queueing discipline is where ours would be.
+    #[error(
+        "interface {interface} has the queueing discipline {kind} {handle}, {}",
+        if *.ours {
+            "which a fault of tracer has left behind: remove it with `tracer clean`"
+        } else {
+            "which is not tracer's to replace: make the fault elsewhere, or remove it (`tc qdisc show`)"
+        }
+    )]
+    ForeignQdisc {
+        /// Whose.
+        interface: String,
+        /// Its kind.
+        kind: String,
+        /// Its handle.
+        handle: Handle,
+        /// Whether it bears our handle.
+        ours: bool,
+    },
+    /// Nothing is in front of the first.
+    #[error(
+        "interface {interface} has a filter with priority 1, in front of which there is no place for the fault's; see `tc filter show`"
+    )]
+    NoPriority {
+        /// Whose.
+        interface: String,
+    },
+    /// The kernel did not take a part of the fault.
+    #[error("cannot add {what} to {interface}: {}", refused(.error))]
+    Queue {
+        /// Which part.
+        what: &'static str,
+        /// Where.
+        interface: String,
+        /// The kernel's answer.
+        error: io::Error,
+    },
+    /// The kernel's netem has no seed.
+    #[error("this kernel's netem takes no seed; leave out --seed, or use Linux 6.6 or newer")]
+    NoSeed,
     /// There would be nobody to undo the fault.
     #[error("no fault without its guard, the process that undoes it if tracer is killed: {reason}")]
     Guard {
@@ -104,9 +158,7 @@ pub enum InjectError {
         reason: String,
     },
     /// The kernel is too old.
-    #[error(
-        "this kernel cannot attach a TCX program ({0}); the bpf engine needs Linux 6.6 or newer"
-    )]
+    #[error("this kernel cannot attach a TCX program ({0}); it needs Linux 6.6 or newer")]
     NoTcx(io::Error),
     /// The program could not be loaded or attached.
     #[error("cannot {doing} the fault's kernel program: {reason}")]
@@ -116,6 +168,18 @@ pub enum InjectError {
         /// Why, with the verifier's or the kernel's words.
         reason: String,
     },
+}
+
+/// The kernel's answer, and what it means.
+fn refused(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOENT) => {
+            "this kernel has none; `tracer check` says which faults work here".to_owned()
+        }
+        Some(libc::EEXIST) => "somebody else has just put one there; try again".to_owned(),
+        Some(libc::EPERM) => format!("{error}; it needs root (CAP_NET_ADMIN)"),
+        _ => error.to_string(),
+    }
 }
 
 impl From<GuardError> for InjectError {

@@ -22,7 +22,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use thiserror::Error;
 
 pub use child::guard_main;
-pub(super) use orders::{Orders, Undo};
+pub(super) use orders::Orders;
 
 /// How long the guard may take to start, and to undo.
 const PATIENCE: Duration = Duration::from_secs(5);

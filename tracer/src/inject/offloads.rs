@@ -1,9 +1,10 @@
-//! Which offloads a damaged checksum needs off, and what became of them.
+//! Which offloads a fault needs off, and what became of them.
 //!
 //! A device that computes TCP checksums or cuts TCP segments itself writes the
-//! checksum field after the fault did, and so repairs the damage.
+//! checksum field after the fault did, and so repairs the damage. And what is cut
+//! after the fault, or was put together before it, shares one lot.
 
-use super::ethtool::Feature;
+use super::{Needs, ethtool::Feature};
 
 /// The device computes the checksum. `tx-checksum-sctp` and
 /// `tx-checksum-fcoe-crc` are others' protocols.
@@ -24,13 +25,21 @@ const SEGMENTATION: [&str; 6] = [
     "tx-generic-segmentation",
 ];
 
+/// The device, or the kernel on arrival, puts segments together.
+const COALESCING: [&str; 3] = ["rx-gro", "rx-gro-hw", "rx-lro"];
+
 /// Features to switch off for the fault and to request again after it.
-pub(super) fn to_switch_off(features: &[Feature]) -> Vec<String> {
+pub(super) fn to_switch_off(features: &[Feature], needs: Needs) -> Vec<String> {
+    let meant = |name: &str| {
+        (needs.no_checksums && CHECKSUM.contains(&name))
+            || (needs.no_segmentation && SEGMENTATION.contains(&name))
+            || (needs.no_coalescing && COALESCING.contains(&name))
+    };
     features
         .iter()
         .filter(|feature| feature.available && feature.requested)
         .map(|feature| feature.name.clone())
-        .filter(|name| CHECKSUM.iter().chain(&SEGMENTATION).any(|it| it == name))
+        .filter(|name| meant(name))
         .collect()
 }
 
@@ -80,6 +89,12 @@ fn differing(
 mod tests {
     use super::*;
 
+    const DAMAGE: Needs = Needs {
+        no_checksums: true,
+        no_segmentation: true,
+        no_coalescing: false,
+    };
+
     fn feature(name: &str, available: bool, requested: bool, active: bool) -> Feature {
         Feature {
             name: name.to_owned(),
@@ -101,9 +116,10 @@ mod tests {
             feature("tx-tcp6-segmentation", true, false, false),
         ];
         assert_eq!(
-            to_switch_off(&features),
+            to_switch_off(&features, DAMAGE),
             ["tx-checksum-ip-generic", "tx-tcp-segmentation"]
         );
+        assert!(to_switch_off(&features, Needs::default()).is_empty());
         assert!(fixed_on(&features).is_empty());
         assert_eq!(still_on(&features), ["tx-checksum-ip-generic"]);
     }
@@ -111,7 +127,7 @@ mod tests {
     #[test]
     fn an_offload_that_cannot_be_switched_off_is_named() {
         let features = [feature("tx-checksum-ip-generic", false, true, true)];
-        assert!(to_switch_off(&features).is_empty());
+        assert!(to_switch_off(&features, DAMAGE).is_empty());
         assert_eq!(fixed_on(&features), ["tx-checksum-ip-generic"]);
     }
 

@@ -13,6 +13,9 @@ impl Percent {
     /// One packet in 2³², the least that the kernel program can tell from none.
     const LEAST: f64 = 100.0 / 4_294_967_296.0;
 
+    /// Every packet.
+    pub const ALL: Self = Self(100.0);
+
     /// [`None`] unless a number of per cent that the kernel program can tell
     /// from 0, up to 100.
     pub fn new(value: f64) -> Option<Self> {

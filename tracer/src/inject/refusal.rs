@@ -12,18 +12,38 @@ pub struct Allow {
     pub gateway: bool,
     /// `--allow-ssh-peer`
     pub ssh_peer: bool,
+    /// `--allow-loopback`
+    pub loopback: bool,
+    /// `--allow-whole-interface`
+    pub whole_interface: bool,
 }
 
 /// Why the fault is not made, and the flag that allows it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// It would hit this host's traffic with itself. No flag allows it.
+    /// It would damage what nobody checks. No flag allows it.
     #[error(
         "refused: {what} is loopback, whose checksums nobody computes, so no damage would be seen; name a peer on another host or in another network namespace"
+    )]
+    UncheckedLoopback {
+        /// The interface or the peer.
+        what: String,
+    },
+    /// It would hit this host's traffic with itself.
+    #[error(
+        "refused: {what} is loopback, so the fault would hit this host's traffic with itself; allow it with --allow-loopback"
     )]
     Loopback {
         /// The interface or the peer.
         what: String,
+    },
+    /// It would hit everybody.
+    #[error(
+        "refused: peer {peer} is every address, so the fault would hit all traffic of the interface; name the peer, or allow it with --allow-whole-interface"
+    )]
+    WholeInterface {
+        /// The peer as given.
+        peer: IpNet,
     },
     /// It would hit the router.
     #[error(
@@ -63,6 +83,7 @@ pub(super) fn check(
     peers: &[IpNet],
     surroundings: &Surroundings,
     allow: Allow,
+    damages: bool,
 ) -> Result<(), Refusal> {
     let peer = || {
         peers
@@ -73,10 +94,15 @@ pub(super) fn check(
         Some(interface) => Some(format!("interface {interface}")),
         None => peer().map(|peer| format!("peer {peer}")),
     };
-    if let Some(what) = what {
-        return Err(Refusal::Loopback { what });
+    match what {
+        Some(what) if damages => return Err(Refusal::UncheckedLoopback { what }),
+        Some(what) if !allow.loopback => return Err(Refusal::Loopback { what }),
+        _ => {}
     }
     for &peer in peers {
+        if peer.prefix_len() == 0 && !allow.whole_interface {
+            return Err(Refusal::WholeInterface { peer });
+        }
         if !allow.gateway
             && let Some(&gateway) = surroundings.gateways.iter().find(|at| covers(peer, **at))
         {
@@ -120,7 +146,7 @@ mod tests {
     }
 
     fn refusal(text: &str, allow: Allow) -> Option<String> {
-        check(&peers(text), &surroundings(), allow)
+        check(&peers(text), &surroundings(), allow, true)
             .err()
             .map(|refusal| refusal.to_string())
     }
@@ -136,6 +162,7 @@ mod tests {
             ("fe80::/64", "--allow-gateway"),
             ("10.0.0.2/32 198.51.100.9/32", "--allow-ssh-peer"),
             ("198.51.100.0/24", "--allow-ssh-peer"),
+            ("0.0.0.0/0", "--allow-whole-interface"),
         ] {
             let refusal = refusal(text, Allow::default()).unwrap();
             assert!(refusal.contains(word), "{text}: {refusal}");
@@ -155,9 +182,16 @@ mod tests {
         let all = Allow {
             gateway: true,
             ssh_peer: true,
+            loopback: true,
+            whole_interface: true,
         };
         assert_eq!(refusal("0.0.0.0/0", all), None);
         assert!(refusal("0.0.0.0/0 ::1/128", all).is_some());
+        let loopback = peers("127.0.0.1/32");
+        let harmless = |allow| check(&loopback, &surroundings(), allow, false);
+        assert_eq!(harmless(all), Ok(()));
+        let refused = harmless(Allow::default()).unwrap_err().to_string();
+        assert!(refused.contains("--allow-loopback"), "{refused}");
     }
 
     #[test]
@@ -174,7 +208,8 @@ mod tests {
             loopback: Some("lo".to_owned()),
             ..Surroundings::default()
         };
-        let refusal = check(&peers("10.0.0.2/32"), &surroundings, Allow::default()).unwrap_err();
+        let refusal =
+            check(&peers("10.0.0.2/32"), &surroundings, Allow::default(), true).unwrap_err();
         assert!(refusal.to_string().contains("interface lo is loopback"));
     }
 }

@@ -1,23 +1,100 @@
 //! What a fault did: an element of `faults` in the report.
 
+use std::iter::Sum;
+
 use serde::Serialize;
+use tracer_ebpf::{FaultCounters, Tally, Way};
 
-use super::{FaultKind, Percent, Sample, interval};
+use super::{
+    Engine, FaultKind, FaultSpec, Percent, Share, direction, interval, request::PreparedFault,
+};
+use crate::kernel::tc::{Object, Stats};
 
-/// Counts since the fault began, over all CPUs.
+/// What one fault did, over all CPUs. What nobody counts is [`None`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FaultTotals {
-    /// Segments on the wire that were for the peers.
+pub struct Counts {
+    /// Segments on the wire that it could have hit.
     pub seen: u64,
-    /// Those that were damaged.
-    pub hit: u64,
-    /// Bytes of the damaged packets, headers included.
-    pub bytes: u64,
-    /// Packets for the peers that are not TCP, or are fragments without a TCP
-    /// header: let pass.
+    /// Those that it did hit.
+    pub hit: Option<u64>,
+    /// Bytes of the packets that it hit, headers included.
+    pub bytes: Option<u64>,
+    /// Packets of the peers that it leaves alone.
     pub passed: u64,
     /// Sum of the squares of the segments of each packet in `seen`.
-    pub seen_squares: u64,
+    pub seen_squares: Option<u64>,
+}
+
+impl Counts {
+    /// Out of what the program counted and, where netem is there, what that did.
+    #[must_use]
+    pub fn of(
+        (fault, engine): (FaultSpec, Engine),
+        counters: &FaultCounters,
+        queue: Option<Stats>,
+    ) -> Self {
+        let passed = counters.passed;
+        if engine == Engine::Bpf {
+            let tally = match fault.kind() {
+                FaultKind::Corrupt => counters.corrupt,
+                _ => counters.loss,
+            };
+            return Self::drawn(tally, passed);
+        }
+        // What the program lost, netem never saw.
+        let seen = counters.matched.saturating_sub(counters.loss.hit);
+        let all = Self {
+            seen,
+            hit: Some(seen),
+            bytes: Some(
+                counters
+                    .matched_bytes
+                    .saturating_sub(counters.loss.hit_bytes),
+            ),
+            passed,
+            // Lots are drawn a packet: comparable where that is a segment.
+            seen_squares: (counters.matched_squares == counters.matched).then_some(seen),
+        };
+        let some = |hit: Option<u64>| Self {
+            hit,
+            bytes: None,
+            ..all
+        };
+        match fault {
+            FaultSpec::Delay(_) | FaultSpec::Rate(_) => all,
+            FaultSpec::Loss(_) | FaultSpec::Partition => {
+                some(queue.map(|stats| stats.drops.into()))
+            }
+            FaultSpec::Reorder(_) => some(queue.map(|stats| stats.requeues.into())),
+            FaultSpec::Duplicate(_) => some(Some(counters.repeated)),
+            FaultSpec::Corrupt(_) => some(None),
+        }
+    }
+
+    fn drawn(tally: Tally, passed: u64) -> Self {
+        Self {
+            seen: tally.seen,
+            hit: Some(tally.hit),
+            bytes: Some(tally.hit_bytes),
+            passed,
+            seen_squares: Some(tally.seen_squares),
+        }
+    }
+}
+
+/// Both ways together.
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts
+            .reduce(|sum, next| Self {
+                seen: sum.seen + next.seen,
+                hit: sum.hit.zip(next.hit).map(|(a, b)| a + b),
+                bytes: sum.bytes.zip(next.bytes).map(|(a, b)| a + b),
+                passed: sum.passed + next.passed,
+                seen_squares: sum.seen_squares.zip(next.seen_squares).map(|(a, b)| a + b),
+            })
+            .unwrap_or_default()
+    }
 }
 
 /// What was asked, done and undone. Times are ns of `CLOCK_MONOTONIC`, which
@@ -26,58 +103,173 @@ pub struct FaultTotals {
 pub struct FaultReport {
     /// What was done to packets.
     pub kind: FaultKind,
-    /// How many of the packets were to be hit.
-    pub percent: Percent,
+    /// How many of the packets were to be hit; null for a delay and a rate.
+    pub percent: Option<Percent>,
+    /// By how much a packet's luck depended on the one before, per cent.
+    pub correlation: Option<f64>,
+    /// How late packets were to be, on average.
+    pub delay_ms: Option<f64>,
+    /// By how much that was to vary.
+    pub jitter_ms: Option<f64>,
+    /// How it was to vary; null for evenly, or not at all.
+    pub distribution: Option<&'static str>,
+    /// Bits a second that were to pass.
+    pub rate_bits: Option<u64>,
+    /// Where the random numbers began; null for the kernel's own.
+    pub seed: Option<u64>,
     /// Addresses or networks, as given.
     pub peers: Vec<String>,
     /// Ports that the fault was limited to; empty for all.
     pub ports: Vec<u16>,
     /// Name of the interface.
     pub interface: String,
-    /// `out`: packets that leave this host.
+    /// `out`: packets that leave this host; `in`: those that arrive.
     pub direction: &'static str,
-    /// `bpf`
+    /// `bpf` or `netem`
     pub engine: &'static str,
-    /// What was damaged.
-    pub damaged: &'static str,
+    /// What the program hung on: `tcx`, `clsact` or `prio`.
+    pub hook: &'static str,
+    /// What was damaged; null where nothing was.
+    pub damaged: Option<&'static str>,
     /// When the first packet could be hit.
     pub started_ns: u64,
     /// When the last packet could be hit.
     pub ended_ns: u64,
-    /// Segments on the wire that were for the peers.
+    /// Segments on the wire that were for (or from) the peers.
     pub seen: Option<u64>,
-    /// Those that were damaged.
+    /// Those that were hit.
     pub hit: Option<u64>,
-    /// Bytes of the damaged packets, headers included.
+    /// Bytes of the packets that were hit, headers included.
     pub bytes: Option<u64>,
-    /// Packets for the peers that this fault cannot damage.
+    /// Packets of the peers that this fault leaves alone.
     pub passed: Option<u64>,
     /// `hit` of `seen` in per cent; null if nothing was seen.
     pub delivered_percent: Option<f64>,
     /// The least and the most hits that chance explains (99.999 %); null if
-    /// nothing was seen.
+    /// nothing was seen, and where netem draws its lots in a way that is not known
+    /// to keep to the share (with a correlation).
     pub expected_hits: Option<[u64; 2]>,
     /// Features of the interface that were off while the fault lasted.
     pub offloads_changed: Vec<String>,
+    /// Queueing disciplines of the interface before.
+    pub qdiscs_before: Vec<Qdisc>,
+    /// The same after; null if they could not be read, or the interface was gone.
+    pub qdiscs_after: Option<Vec<Qdisc>>,
     /// True only if the kernel confirmed that the program is gone and every
-    /// feature of the interface is as it was.
+    /// feature, queueing discipline and filter of the interface is as it was.
     pub removed: bool,
     /// What could not be undone, with the command that does.
     pub left_behind: Option<String>,
 }
 
+/// A queueing discipline, as `tc qdisc show` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Qdisc {
+    /// Its kind.
+    pub kind: String,
+    /// Its handle; `0:` if the kernel put it there by itself.
+    pub handle: String,
+    /// What it hangs on.
+    pub parent: String,
+}
+
+/// What is the same of all faults that were made together.
+pub(super) struct Outcome<'a> {
+    pub(super) prepared: &'a PreparedFault,
+    pub(super) seed: Option<u64>,
+    pub(super) started_ns: u64,
+    pub(super) ended_ns: u64,
+    pub(super) offloads_changed: &'a [String],
+    pub(super) after: Option<&'a [Object]>,
+    pub(super) removed: bool,
+    pub(super) left_behind: Option<&'a str>,
+}
+
 impl FaultReport {
+    pub(super) fn new(
+        outcome: &Outcome<'_>,
+        (fault, engine): (FaultSpec, Engine),
+        way: Way,
+        counts: Option<Counts>,
+    ) -> Self {
+        let PreparedFault {
+            request,
+            interface,
+            layout,
+            before,
+            ..
+        } = outcome.prepared;
+        let share = fault.share();
+        let delay = match fault {
+            FaultSpec::Delay(delay) => Some(delay),
+            _ => None,
+        };
+        let correlation = match delay {
+            Some(delay) => delay.correlation,
+            None => share.and_then(|share| share.correlation),
+        };
+        let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
+        Self {
+            kind: fault.kind(),
+            percent: share.map(|share| share.percent),
+            correlation: correlation.map(|correlation| correlation.fraction() * 100.0),
+            delay_ms: delay.map(|delay| ms(delay.mean)),
+            jitter_ms: delay.map(|delay| ms(delay.jitter)),
+            distribution: delay
+                .and_then(|delay| delay.distribution)
+                .map(crate::kernel::tc::Distribution::name),
+            rate_bits: match fault {
+                FaultSpec::Rate(rate) => Some(rate.bits()),
+                _ => None,
+            },
+            seed: outcome.seed,
+            peers: request.shown_peers(),
+            ports: request.ports.clone(),
+            interface: interface.name.clone(),
+            direction: direction::name(way),
+            engine: engine.name(),
+            hook: layout.hook.name(),
+            damaged: match (fault.kind(), engine) {
+                (FaultKind::Corrupt, Engine::Bpf) => Some("tcp checksum"),
+                (FaultKind::Corrupt, Engine::Netem) => Some("a bit anywhere in the packet"),
+                _ => None,
+            },
+            started_ns: outcome.started_ns,
+            ended_ns: outcome.ended_ns,
+            seen: None,
+            hit: None,
+            bytes: None,
+            passed: None,
+            delivered_percent: None,
+            expected_hits: None,
+            offloads_changed: outcome.offloads_changed.to_vec(),
+            qdiscs_before: qdiscs(&before.found.qdiscs),
+            qdiscs_after: outcome.after.map(qdiscs),
+            removed: outcome.removed,
+            left_behind: outcome.left_behind.map(str::to_owned),
+        }
+        .count(
+            share.filter(|share| engine.keeps_to(fault.kind(), *share)),
+            counts,
+        )
+    }
+
     /// Fills in what follows from the counts.
-    pub(super) fn count(mut self, totals: Option<FaultTotals>) -> Self {
-        let Some(totals) = totals else { return self };
-        self.seen = Some(totals.seen);
-        self.hit = Some(totals.hit);
-        self.bytes = Some(totals.bytes);
-        self.passed = Some(totals.passed);
-        if totals.seen > 0 {
-            self.delivered_percent = Some(100.0 * totals.hit as f64 / totals.seen as f64);
-            let (least, most) = interval(self.percent, totals.seen, totals.seen_squares);
-            self.expected_hits = Some([least, most]);
+    fn count(mut self, share: Option<Share>, counts: Option<Counts>) -> Self {
+        let Some(counts) = counts else { return self };
+        self.seen = Some(counts.seen);
+        self.hit = counts.hit;
+        self.bytes = counts.bytes;
+        self.passed = Some(counts.passed);
+        if counts.seen > 0 {
+            self.delivered_percent = counts
+                .hit
+                .map(|hit| 100.0 * hit as f64 / counts.seen as f64);
+            self.expected_hits = share.zip(counts.seen_squares).map(|(share, squares)| {
+                let scatter = squares as f64 * share.scatter();
+                let (least, most) = interval(share.percent, counts.seen, scatter);
+                [least, most]
+            });
         }
         self
     }
@@ -85,6 +277,7 @@ impl FaultReport {
     /// Whether the delivered share is further from the requested one than
     /// chance explains (99.999 %): then the counts or the fault are not to be
     /// trusted.
+    #[must_use]
     pub fn is_off(&self) -> bool {
         match (self.hit, self.expected_hits) {
             (Some(hit), Some([least, most])) => hit < least || hit > most,
@@ -93,55 +286,128 @@ impl FaultReport {
     }
 
     /// A sentence for the user if the fault did not do what was asked.
+    #[must_use]
     pub fn warning(&self) -> Option<String> {
         let peers = self.peers.join(", ");
+        let (toward, left) = match self.direction {
+            "in" => ("from", "arrived on"),
+            _ => ("toward", "left by"),
+        };
+        let kind = self.kind.name();
         if self.seen == Some(0) {
             let other = match self.passed {
                 Some(passed) if passed > 0 => {
-                    format!(" ({passed} packets that are not TCP passed)")
+                    format!(" ({passed} packets that it leaves alone passed)")
                 }
                 _ => String::new(),
             };
             return Some(format!(
-                "the fault matched nothing: no TCP segment left by {} for {peers}{other}; check the peer, the port and the interface",
+                "the fault matched nothing: no packet for {kind} {left} {} {toward} {peers}{other}; check the peer, the port, the direction and the interface",
                 self.interface
             ));
         }
-        let (Some(percent), true) = (self.delivered_percent, self.is_off()) else {
+        let (Some(percent), Some(asked), true) =
+            (self.delivered_percent, self.percent, self.is_off())
+        else {
             return None;
         };
         Some(format!(
-            "the fault delivered {percent:.2}% instead of {} toward {peers}, which chance does not explain",
-            self.percent
+            "the fault delivered {kind} to {percent:.2}% instead of {asked} {toward} {peers}, which chance does not explain",
         ))
+    }
+
+    /// What it did, in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let number = |value: Option<u64>| value.map_or("?".to_owned(), |value| value.to_string());
+        let lasted = self.ended_ns.saturating_sub(self.started_ns) as f64 / 1e9;
+        let toward = if self.direction == "in" { "from" } else { "to" };
+        let share = self
+            .delivered_percent
+            .map_or(String::new(), |share| format!(" ({share:.1} %)"));
+        let what = match self.kind {
+            FaultKind::Corrupt => "damaged",
+            FaultKind::Loss | FaultKind::Partition => "lost",
+            FaultKind::Delay => "delayed",
+            FaultKind::Duplicate => "duplicated",
+            FaultKind::Reorder => "sent out of order",
+            FaultKind::Rate => "slowed down",
+        };
+        let undone = if self.removed {
+            "removed"
+        } else {
+            "NOT wholly undone"
+        };
+        let damaged = self
+            .damaged
+            .map_or(String::new(), |what| format!("the {what} of "));
+        format!(
+            "{damaged}{} of {} segments {toward} {} {what} on {} in {lasted:.1} s{share}, {undone}",
+            number(self.hit),
+            number(self.seen),
+            self.peers.join(", "),
+            self.interface,
+        )
     }
 }
 
-impl FaultTotals {
-    /// For the question whether this is what was asked.
-    pub fn sample(&self) -> Sample {
-        Sample {
-            seen: self.seen,
-            hit: self.hit,
-            seen_squares: self.seen_squares,
+fn qdiscs(objects: &[Object]) -> Vec<Qdisc> {
+    objects
+        .iter()
+        .map(|object| Qdisc {
+            kind: object.kind.clone(),
+            handle: object.handle.to_string(),
+            parent: object.parent.to_string(),
+        })
+        .collect()
+}
+
+/// What is not as it should be, each once.
+#[must_use]
+pub fn warnings(reports: &[FaultReport]) -> Vec<String> {
+    let mut warnings: Vec<String> = Vec::new();
+    for report in reports {
+        for warning in report
+            .warning()
+            .into_iter()
+            .chain(report.left_behind.clone())
+        {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
         }
     }
+    warnings
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn report(totals: Option<FaultTotals>) -> FaultReport {
+    fn share() -> Share {
+        Share {
+            percent: Percent::new(50.0).unwrap(),
+            correlation: None,
+        }
+    }
+
+    fn report(counts: Option<Counts>) -> FaultReport {
         FaultReport {
             kind: FaultKind::Corrupt,
-            percent: Percent::new(50.0).unwrap(),
+            percent: Some(share().percent),
+            correlation: None,
+            delay_ms: None,
+            jitter_ms: None,
+            distribution: None,
+            rate_bits: None,
+            seed: None,
             peers: vec!["10.0.10.2".to_owned()],
             ports: Vec::new(),
             interface: "ens160".to_owned(),
             direction: "out",
             engine: "bpf",
-            damaged: "tcp checksum",
+            hook: "tcx",
+            damaged: Some("tcp checksum"),
             started_ns: 1,
             ended_ns: 2,
             seen: None,
@@ -151,19 +417,21 @@ mod tests {
             delivered_percent: None,
             expected_hits: None,
             offloads_changed: Vec::new(),
+            qdiscs_before: Vec::new(),
+            qdiscs_after: None,
             removed: true,
             left_behind: None,
         }
-        .count(totals)
+        .count(Some(share()), counts)
     }
 
-    fn totals(seen: u64, hit: u64) -> Option<FaultTotals> {
-        Some(FaultTotals {
+    fn totals(seen: u64, hit: u64) -> Option<Counts> {
+        Some(Counts {
             seen,
-            hit,
-            bytes: hit * 1500,
+            hit: Some(hit),
+            bytes: Some(hit * 1500),
             passed: 3,
-            seen_squares: seen,
+            seen_squares: Some(seen),
         })
     }
 
@@ -186,15 +454,56 @@ mod tests {
         let report = report(totals(0, 0));
         let warning = report.warning().unwrap();
         assert!(
-            warning.contains("no TCP segment left by ens160"),
+            warning.contains("no packet for corrupt left by ens160"),
             "{warning}"
         );
-        assert!(warning.contains("3 packets that are not TCP"), "{warning}");
+        assert!(
+            warning.contains("3 packets that it leaves alone"),
+            "{warning}"
+        );
         let json = serde_json::to_value(&report).unwrap();
         assert!(json["delivered_percent"].is_null());
         assert_eq!(json["seen"], 0);
         assert_eq!(json["kind"], "corrupt");
         assert_eq!(json["percent"], 50.0);
+    }
+
+    #[test]
+    fn netem_counts_what_it_does_and_only_that() {
+        let counters = FaultCounters {
+            matched: 100,
+            matched_bytes: 150_000,
+            matched_squares: 100,
+            repeated: 7,
+            loss: Tally {
+                hit: 10,
+                hit_bytes: 15_000,
+                ..Tally::default()
+            },
+            ..FaultCounters::default()
+        };
+        let stats = Stats {
+            drops: 5,
+            requeues: 9,
+            ..Stats::default()
+        };
+        let of = |text: &str, queue| {
+            let counts = Counts::of((text.parse().unwrap(), Engine::Netem), &counters, queue);
+            assert_eq!(counts.seen, 90, "{text}");
+            counts.hit
+        };
+        assert_eq!(of("delay=5ms", Some(stats)), Some(90));
+        assert_eq!(of("loss=5%", Some(stats)), Some(5));
+        assert_eq!(of("loss=5%", None), None);
+        assert_eq!(of("reorder=5%", Some(stats)), Some(9));
+        assert_eq!(of("duplicate=5%", Some(stats)), Some(7));
+        assert_eq!(of("corrupt=5%", Some(stats)), None);
+    }
+
+    #[test]
+    fn the_same_is_said_once() {
+        let reports = [report(totals(0, 0)), report(totals(0, 0))];
+        assert_eq!(warnings(&reports).len(), 1);
     }
 
     #[test]

@@ -2,27 +2,17 @@
 
 use std::time::Duration;
 
-use ipnet::IpNet;
 use tokio::time::Instant;
 
-use super::{
-    ActiveFault, Allow, FaultReport, FaultRequest, FaultSpec, GuardCommand, InjectError,
-    PreparedFault,
-};
+use super::{ActiveFault, FaultKind, FaultReport, FaultRequest, InjectError, PreparedFault};
 
 /// A fault as part of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What to do, and how often.
-    pub spec: FaultSpec,
+    /// The fault.
+    pub request: FaultRequest,
     /// From the start of counting to the start of the fault.
     pub after: Duration,
-    /// How long the fault lasts.
-    pub lasts: Duration,
-    /// Where; `None` for the route to the peers.
-    pub interface: Option<String>,
-    /// Dangers that the user accepts.
-    pub allow: Allow,
 }
 
 /// A plan that is being carried out.
@@ -42,27 +32,7 @@ enum State {
         fault: Box<ActiveFault>,
         until: Instant,
     },
-    Over(Option<Box<FaultReport>>),
-}
-
-impl Plan {
-    /// Refuses what is dangerous or cannot work before anything begins; the
-    /// calling thread must be in the namespace of the fault.
-    ///
-    /// # Errors
-    /// The first thing that speaks against the fault.
-    pub fn prepare(&self, peers: &[IpNet], ports: &[u16]) -> Result<PreparedFault, InjectError> {
-        FaultRequest {
-            spec: self.spec,
-            peers: peers.to_vec(),
-            ports: ports.to_vec(),
-            interface: self.interface.clone(),
-            duration: self.lasts,
-            allow: self.allow,
-            guard: GuardCommand::default(),
-        }
-        .prepare()
-    }
+    Over(Option<Vec<FaultReport>>),
 }
 
 impl Schedule {
@@ -70,7 +40,7 @@ impl Schedule {
     #[must_use]
     pub fn new(prepared: PreparedFault, after: Duration) -> Self {
         Self {
-            name: format!("{} on {}", prepared.spec(), prepared.interface().name),
+            name: format!("{} on {}", prepared.faults(), prepared.interface().name),
             state: State::Waiting {
                 prepared: Box::new(prepared),
                 at: Instant::now() + after,
@@ -101,20 +71,20 @@ impl Schedule {
                 State::Active { fault, until }
             }
             State::Active { fault, until } if until <= Instant::now() => {
-                State::Over(Some(Box::new(fault.stop())))
+                State::Over(Some(fault.stop()))
             }
             unchanged => unchanged,
         };
         Ok(())
     }
 
-    /// Ends the fault if it is active; `None` if there never was one.
+    /// Ends the fault if it is active; nothing if there never was one.
     #[must_use]
-    pub fn finish(self) -> Option<FaultReport> {
+    pub fn finish(self) -> Vec<FaultReport> {
         match self.state {
-            State::Waiting { .. } => None,
-            State::Active { fault, .. } => Some(fault.stop()),
-            State::Over(report) => report.map(|report| *report),
+            State::Waiting { .. } => Vec::new(),
+            State::Active { fault, .. } => fault.stop(),
+            State::Over(reports) => reports.unwrap_or_default(),
         }
     }
 
@@ -127,20 +97,32 @@ impl Schedule {
         let seconds = left.as_secs_f64().ceil();
         match &self.state {
             State::Waiting { .. } => format!("{} begins in {seconds} s", self.name),
-            State::Active { fault, .. } => match fault.counters() {
-                Some(totals) => format!(
-                    "{}: {} of {} segments hit, ends in {seconds} s",
-                    self.name, totals.hit, totals.seen
-                ),
-                None => format!("{}: active, ends in {seconds} s", self.name),
-            },
-            State::Over(Some(report)) => match (report.hit, report.seen) {
-                (Some(hit), Some(seen)) => {
-                    format!("{} is over: {hit} of {seen} segments were hit", self.name)
-                }
-                _ => format!("{} is over", self.name),
-            },
+            State::Active { fault, .. } => {
+                let counts = fault.counts().unwrap_or_default();
+                let hits: Vec<String> = counts
+                    .iter()
+                    .map(|(kind, counts)| hits(*kind, counts.hit, Some(counts.seen)))
+                    .collect();
+                format!("{}: {}, ends in {seconds} s", self.name, hits.join("; "))
+            }
+            State::Over(Some(reports)) => {
+                let hits: Vec<String> = reports
+                    .iter()
+                    .map(|report| hits(report.kind, report.hit, report.seen))
+                    .collect();
+                format!("{} is over: {}", self.name, hits.join("; "))
+            }
             State::Over(None) => format!("{} could not be made", self.name),
         }
     }
+}
+
+fn hits(kind: FaultKind, hit: Option<u64>, seen: Option<u64>) -> String {
+    let number = |value: Option<u64>| value.map_or("?".to_owned(), |value| value.to_string());
+    format!(
+        "{} {} of {} segments",
+        kind.name(),
+        number(hit),
+        number(seen)
+    )
 }

@@ -1,141 +1,183 @@
-//! A fault as it is typed: `corrupt=50%`.
+//! A fault as it is meant: `corrupt=50%`, `delay=100ms,jitter=20ms`.
 
-use std::{fmt, str::FromStr};
+mod draft;
+mod error;
 
-use serde::Serialize;
-use thiserror::Error;
+use std::{fmt, str::FromStr, time::Duration};
 
-use super::Percent;
+use serde::{Deserialize, Serialize};
 
-/// What a fault does to a packet. Only kinds that work are listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub use draft::{Draft, Parameters};
+pub use error::SpecError;
+
+use super::{BitRate, Correlation, Share};
+use crate::kernel::tc::Distribution;
+
+/// What a fault does to a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// The TCP checksum is damaged, so that the receiver drops the segment.
+    /// It is damaged, so that the receiver's checksum finds it.
     Corrupt,
+    /// It is lost.
+    Loss,
+    /// It is late.
+    Delay,
+    /// It goes twice.
+    Duplicate,
+    /// It overtakes those that are late.
+    Reorder,
+    /// It waits for a slow link.
+    Rate,
+    /// It is lost, as are all others.
+    Partition,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::Corrupt];
+    pub const ALL: [Self; 7] = [
+        Self::Corrupt,
+        Self::Loss,
+        Self::Delay,
+        Self::Duplicate,
+        Self::Reorder,
+        Self::Rate,
+        Self::Partition,
+    ];
 
     /// As typed and as reported.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Corrupt => "corrupt",
+            Self::Loss => "loss",
+            Self::Delay => "delay",
+            Self::Duplicate => "duplicate",
+            Self::Reorder => "reorder",
+            Self::Rate => "rate",
+            Self::Partition => "partition",
         }
+    }
+
+    /// How it may be written.
+    pub(super) const fn example(self) -> &'static str {
+        match self {
+            Self::Corrupt => "corrupt=50%",
+            Self::Loss => "loss=10%",
+            Self::Delay => "delay=100ms",
+            Self::Duplicate => "duplicate=1%",
+            Self::Reorder => "reorder=25%",
+            Self::Rate => "rate=10mbit",
+            Self::Partition => "partition",
+        }
+    }
+
+    /// Whether it is done to a share of the packets.
+    const fn has_share(self) -> bool {
+        matches!(
+            self,
+            Self::Corrupt | Self::Loss | Self::Duplicate | Self::Reorder
+        )
     }
 }
 
-/// A kind and how often.
+/// A fault with its amount.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FaultSpec {
-    /// What is done.
-    pub kind: FaultKind,
-    /// To how many of the packets.
-    pub percent: Percent,
+pub enum FaultSpec {
+    /// A share of the packets is damaged.
+    Corrupt(Share),
+    /// A share of the packets is lost.
+    Loss(Share),
+    /// Every packet is late.
+    Delay(Delay),
+    /// A share of the packets goes twice.
+    Duplicate(Share),
+    /// A share of the packets overtakes the others, which are late.
+    Reorder(Share),
+    /// No more than so many bits a second.
+    Rate(BitRate),
+    /// Every packet is lost.
+    Partition,
 }
 
-/// Why the text is no fault. A mistake on the command line: exit code 2.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum SpecError {
-    /// There is no such kind.
-    #[error(
-        "fault {name:?} is not one that tracer knows; it knows: {}",
-        known_kinds()
-    )]
-    Kind {
-        /// What stands where the kind should.
-        name: String,
-    },
-    /// Nothing after the kind.
-    #[error("fault {kind} does not say how many packets to hit; write for example {kind}=50%")]
-    NoPercent {
-        /// The kind.
-        kind: &'static str,
-    },
-    /// Not a number.
-    #[error("{text:?} is not a number of per cent; write for example {kind}=50% or {kind}=0.5%")]
-    Number {
-        /// The kind.
-        kind: &'static str,
-        /// What stands where the number should.
-        text: String,
-    },
-    /// A number with a unit that means something else.
-    #[error(
-        "{kind} takes a share of packets in %, not {unit:?}; write for example {kind}={number}%"
-    )]
-    Unit {
-        /// The kind.
-        kind: &'static str,
-        /// The number before the unit.
-        number: String,
-        /// The unit.
-        unit: String,
-    },
-    /// A number that is no share.
-    #[error("{text}% of the packets cannot be hit; give more than 0 and at most 100")]
-    Range {
-        /// The number.
-        text: String,
-    },
+/// How late packets are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Delay {
+    /// On average.
+    pub mean: Duration,
+    /// By how much it varies.
+    pub jitter: Duration,
+    /// How it varies; [`None`] for evenly.
+    pub distribution: Option<Distribution>,
+    /// By how much one depends on the one before.
+    pub correlation: Option<Correlation>,
 }
 
-fn known_kinds() -> String {
-    FaultKind::ALL.map(FaultKind::name).join(", ")
+impl FaultSpec {
+    /// Which kind it is.
+    #[must_use]
+    pub const fn kind(&self) -> FaultKind {
+        match self {
+            Self::Corrupt(_) => FaultKind::Corrupt,
+            Self::Loss(_) => FaultKind::Loss,
+            Self::Delay(_) => FaultKind::Delay,
+            Self::Duplicate(_) => FaultKind::Duplicate,
+            Self::Reorder(_) => FaultKind::Reorder,
+            Self::Rate(_) => FaultKind::Rate,
+            Self::Partition => FaultKind::Partition,
+        }
+    }
+
+    /// How many packets it is for; [`None`] where that is not asked.
+    #[must_use]
+    pub const fn share(&self) -> Option<Share> {
+        match self {
+            Self::Corrupt(share)
+            | Self::Loss(share)
+            | Self::Duplicate(share)
+            | Self::Reorder(share) => Some(*share),
+            Self::Partition => Some(Share::ALL),
+            Self::Delay(_) | Self::Rate(_) => None,
+        }
+    }
 }
 
 impl FromStr for FaultSpec {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        let text = text.trim();
-        let end = text
-            .find(|c: char| c == '=' || c.is_whitespace())
-            .unwrap_or(text.len());
-        let (name, rest) = text.split_at(end);
-        let rest = rest.trim();
-        let amount = rest.strip_prefix('=').unwrap_or(rest).trim();
-        let kind = FaultKind::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| SpecError::Kind {
-                name: name.to_owned(),
-            })?;
-        let percent = percent(kind.name(), amount)?;
-        Ok(Self { kind, percent })
+        text.parse::<Draft>()?.finish()
     }
-}
-
-fn percent(kind: &'static str, text: &str) -> Result<Percent, SpecError> {
-    if text.is_empty() {
-        return Err(SpecError::NoPercent { kind });
-    }
-    let end = text
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let value: f64 = number.parse().map_err(|_| SpecError::Number {
-        kind,
-        text: text.to_owned(),
-    })?;
-    let unit = unit.trim();
-    if !matches!(unit, "" | "%") {
-        return Err(SpecError::Unit {
-            kind,
-            number: number.to_owned(),
-            unit: unit.to_owned(),
-        });
-    }
-    Percent::new(value).ok_or_else(|| SpecError::Range {
-        text: number.to_owned(),
-    })
 }
 
 impl fmt::Display for FaultSpec {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}={}", self.kind.name(), self.percent)
+        let name = self.kind().name();
+        match self {
+            Self::Corrupt(share)
+            | Self::Loss(share)
+            | Self::Duplicate(share)
+            | Self::Reorder(share) => write!(formatter, "{name}={share}"),
+            Self::Delay(delay) => write!(formatter, "{name}={delay}"),
+            Self::Rate(rate) => write!(formatter, "{name}={rate}"),
+            Self::Partition => formatter.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for Delay {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}", self.mean)?;
+        if !self.jitter.is_zero() {
+            write!(formatter, ",jitter={:?}", self.jitter)?;
+        }
+        if let Some(distribution) = self.distribution {
+            write!(formatter, ",distribution={distribution}")?;
+        }
+        if let Some(correlation) = self.correlation {
+            write!(formatter, ",correlation={correlation}")?;
+        }
+        Ok(())
     }
 }
 
@@ -143,34 +185,53 @@ impl fmt::Display for FaultSpec {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<(FaultKind, f64), String> {
+    fn shown(text: &str) -> Result<String, String> {
         text.parse::<FaultSpec>()
-            .map(|spec| (spec.kind, spec.percent.get()))
+            .map(|spec| spec.to_string())
             .map_err(|error| error.to_string())
     }
 
     #[test]
     fn every_way_to_write_it() {
-        for (text, percent) in [
-            ("corrupt=50%", 50.0),
-            ("corrupt=0.5%", 0.5),
-            ("corrupt=100", 100.0),
-            ("corrupt 50", 50.0),
-            (" corrupt  12.5 % ", 12.5),
-            ("corrupt = 1%", 1.0),
+        for (text, meant) in [
+            ("corrupt=50%", "corrupt=50%"),
+            ("corrupt=0.5%", "corrupt=0.5%"),
+            ("corrupt=100", "corrupt=100%"),
+            ("corrupt 50", "corrupt=50%"),
+            (" corrupt  12.5 % ", "corrupt=12.5%"),
+            ("loss = 1%", "loss=1%"),
+            ("loss=10%,correlation=25%", "loss=10%,correlation=25%"),
+            ("duplicate=1%", "duplicate=1%"),
+            ("reorder=25%", "reorder=25%"),
+            ("delay=100ms", "delay=100ms"),
+            ("delay 1.5", "delay=1.5s"),
+            (
+                "delay=100ms, jitter=20ms, distribution=normal",
+                "delay=100ms,jitter=20ms,distribution=normal",
+            ),
+            (
+                "delay=1s,jitter=100ms,correlation=50",
+                "delay=1s,jitter=100ms,correlation=50%",
+            ),
+            ("rate=10mbit", "rate=10mbit"),
+            ("rate=1500kbit", "rate=1500kbit"),
+            ("partition", "partition"),
         ] {
-            assert_eq!(parse(text), Ok((FaultKind::Corrupt, percent)), "{text}");
+            assert_eq!(shown(text).as_deref(), Ok(meant), "{text}");
+            // As shown, it can be typed.
+            assert_eq!(shown(meant).as_deref(), Ok(meant), "{text}");
         }
     }
 
     #[test]
     fn mistakes_say_what_to_write() {
         for (text, fragment) in [
-            ("", "it knows: corrupt"),
+            ("", "it knows: corrupt, loss, delay"),
             ("corupt=50%", "\"corupt\" is not one"),
             ("50%", "\"50%\" is not one"),
             ("corrupt", "write for example corrupt=50%"),
-            ("corrupt=", "does not say how many"),
+            ("loss=", "does not say how much"),
+            ("delay", "write for example delay=100ms"),
             ("corrupt=half", "\"half\" is not a number"),
             ("corrupt=-5%", "\"-5%\" is not a number"),
             ("corrupt=1.2.3%", "is not a number"),
@@ -180,16 +241,34 @@ mod tests {
             ("corrupt=50%%", "not \"%%\""),
             ("corrupt=0", "0% of the packets cannot be hit"),
             ("corrupt=101%", "at most 100"),
+            ("loss=10%,correlation=100%", "less than 100"),
+            ("loss=10%,jitter=5ms", "loss takes no jitter"),
+            ("loss=10%,correlation", "correlation has no value"),
+            (
+                "loss=10%,correlation=1%,correlation=2%",
+                "correlation twice",
+            ),
+            ("loss=10%,burst=3", "takes no burst; it takes correlation"),
+            ("delay=soon", "\"soon\" is no length of time"),
+            ("delay=0ms", "\"0ms\" is no length of time"),
+            ("delay=2h", "at most 10 minutes"),
+            ("delay=10ms,jitter=20ms", "cannot vary by more"),
+            ("delay=10ms,distribution=normal", "needs a jitter"),
+            ("delay=10ms,correlation=5%", "needs a jitter"),
+            (
+                "delay=10ms,jitter=1ms,distribution=bell",
+                "knows: normal, pareto",
+            ),
+            ("rate=10", "needs a unit"),
+            ("rate=10mbps", "not \"mbps\""),
+            ("rate=0mbit", "rate of nothing"),
+            ("rate=fast", "\"fast\" is not a number"),
+            ("partition=50%", "partition takes no amount"),
+            ("partition,correlation=5%", "partition takes no correlation"),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = shown(text).unwrap_err();
             assert!(error.contains(fragment), "{text:?}: {error}");
+            assert!(!error.contains('\n'), "{text:?}: {error}");
         }
-    }
-
-    #[test]
-    fn shown_as_it_is_typed() {
-        let spec: FaultSpec = "corrupt 0.5".parse().unwrap();
-        assert_eq!(spec.to_string(), "corrupt=0.5%");
-        assert_eq!(spec.to_string().parse(), Ok(spec));
     }
 }

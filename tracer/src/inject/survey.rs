@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::{
-    Allow, InjectError, Interface, Refusal, offloads, refusal,
+    Allow, InjectError, Interface, Needs, Refusal, offloads, refusal,
     request::{is_loopback, named, read_features, routed},
     route, ssh,
 };
@@ -22,8 +22,9 @@ pub struct Survey {
     pub refusal: Option<Refusal>,
 }
 
-/// Looks at an interface: the named one, or that of the route to the peers.
-/// Changes nothing and needs no privileges.
+/// Looks at an interface: the named one, or that of the route to the peers, for a
+/// fault that `damages` packets or one that does not. Changes nothing and needs no
+/// privileges.
 ///
 /// # Errors
 /// If there is no such interface, or not one for all peers, or the kernel does not
@@ -32,6 +33,7 @@ pub fn survey(
     interface: Option<&str>,
     peers: &[IpNet],
     allow: Allow,
+    damages: bool,
 ) -> Result<Survey, InjectError> {
     let interface = match interface {
         Some(name) => named(name)?,
@@ -43,10 +45,15 @@ pub fn survey(
         gateways: route::default_gateways().map_err(InjectError::Gateways)?,
         ssh_peer: ssh::peer(),
     };
+    let needs = Needs {
+        no_checksums: damages,
+        no_segmentation: true,
+        no_coalescing: false,
+    };
     Ok(Survey {
-        switched_off: offloads::to_switch_off(&features),
+        switched_off: offloads::to_switch_off(&features, needs),
         fixed: offloads::fixed_on(&features),
-        refusal: refusal::check(peers, &surroundings, allow).err(),
+        refusal: refusal::check(peers, &surroundings, allow, damages).err(),
         interface,
     })
 }

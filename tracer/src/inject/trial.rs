@@ -1,48 +1,79 @@
-//! Whether the engine works here, without hitting anything.
+//! Whether the program works here, without hitting anything.
 
-use tracer_ebpf::{FaultSettings, MAX_PORTS};
+use std::os::fd::AsFd as _;
 
-use super::{InjectError, engine::Engine};
+use nix::net::if_::if_nametoindex;
+use tracer_ebpf::{FaultSettings, Way};
 
-/// How far the engine got.
+use super::{
+    InjectError,
+    layout::{FILTER, FILTER_NAME},
+    program::{Entry, Program},
+};
+use crate::kernel::tc::{self, Handle, Place};
+
+const ENTRY: Entry = Entry::Way(Way::Out);
+
+/// How far the program got.
 #[derive(Debug)]
 pub struct EngineTrial {
     /// Whether the kernel took the fault's program.
     pub load: Result<(), InjectError>,
-    /// Whether it could be attached and was let go of again; [`None`] if there
-    /// was no program to attach.
-    pub attach: Option<Result<(), InjectError>>,
+    /// Whether it could be attached by a link and was let go of again; [`None`] if
+    /// there was no program to attach.
+    pub tcx: Option<Result<(), InjectError>>,
+    /// Whether it could be attached by a filter; [`None`] likewise.
+    pub clsact: Option<Result<(), InjectError>>,
 }
 
-/// Loads the fault's program, which would hit nothing, attaches it to the
-/// interface and takes it off again. The interface should be one that nobody
-/// uses: see [`crate::kernel::netns::in_private`].
+/// Loads the fault's program, which would hit nothing, and attaches it to the
+/// interface in both ways. The filter stays: the interface has to be one that
+/// nobody uses and that goes afterwards, see [`crate::kernel::netns::in_private`].
 #[must_use]
 pub fn try_engine(interface: &str) -> EngineTrial {
-    let nothing = FaultSettings {
-        threshold: 0,
-        port_count: 0,
-        _pad: 0,
-        ports: [0; MAX_PORTS],
-    };
-    match Engine::load(interface, nothing, &[]) {
-        Ok(mut engine) => EngineTrial {
-            attach: Some(engine.attach().and_then(|()| let_go(&mut engine))),
+    // As it comes, no lot falls on anything.
+    let nothing = FaultSettings::default();
+    match Program::load(interface, &[ENTRY], nothing, &[]) {
+        Ok(mut program) => EngineTrial {
+            tcx: Some(program.attach(Way::Out).and_then(|()| let_go(&mut program))),
+            clsact: Some(filter(&mut program, interface)),
             load: Ok(()),
         },
         Err(error) => EngineTrial {
             load: Err(error),
-            attach: None,
+            tcx: None,
+            clsact: None,
         },
     }
 }
 
-fn let_go(engine: &mut Engine) -> Result<(), InjectError> {
-    if engine.detach() {
+fn let_go(program: &mut Program) -> Result<(), InjectError> {
+    if program.detach() {
         return Ok(());
     }
     Err(InjectError::Program {
         doing: "detach",
         reason: "the kernel did not confirm that it is gone".to_owned(),
+    })
+}
+
+fn filter(program: &mut Program, interface: &str) -> Result<(), InjectError> {
+    let program = program.descriptor(ENTRY)?;
+    let add = || -> std::io::Result<()> {
+        let interface = if_nametoindex(interface)?;
+        let place = |parent, handle| Place {
+            interface,
+            parent,
+            handle,
+        };
+        let clsact = place(Handle::CLSACT, Handle::major(0xffff));
+        tc::add_qdisc(clsact, "clsact", &[])?;
+        let filter = place(Handle::EGRESS, FILTER);
+        tc::add_bpf_filter(filter, 1, program.as_fd(), FILTER_NAME)
+    };
+    add().map_err(|error| InjectError::Queue {
+        what: "a filter for its program",
+        interface: interface.to_owned(),
+        error,
     })
 }

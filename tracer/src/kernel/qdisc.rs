@@ -6,7 +6,7 @@
 
 use std::io;
 
-use netlink_packet_core::{DefaultNla, Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_core::{DefaultNla, Emitable, NLM_F_ACK, NLM_F_CREATE};
 use netlink_packet_route::{
     RouteNetlinkMessage,
     tc::{TcAttribute, TcHandle, TcMessage},
@@ -14,6 +14,7 @@ use netlink_packet_route::{
 use nix::net::if_::if_nametoindex;
 
 use super::rtnetlink::exchange;
+use super::tc::{Handle, Netem, Place, prio_options, replace_qdisc};
 
 const TCA_OPTIONS: u16 = 2;
 const TCA_BPF_OPS_LEN: u16 = 4;
@@ -23,19 +24,10 @@ const EVERY_PROTOCOL: u32 = 1 << 16 | 0x0003_u16.to_be() as u32;
 /// `ret #0`, a classic BPF program that matches nothing (`struct sock_filter`).
 const MATCH_NOTHING: [u8; 8] = [0x06, 0, 0, 0, 0, 0, 0, 0];
 
-const CLSACT: TcHandle = TcHandle {
-    major: 0xffff,
-    minor: 0xfff1,
-};
-const CLSACT_EGRESS: TcHandle = TcHandle {
-    major: 0xffff,
-    minor: 0xfff3,
-};
 /// Of what is at the root one after the other: the kernel takes the same handle
 /// for a change of the same discipline.
-const FIRST: TcHandle = TcHandle { major: 1, minor: 0 };
-const SECOND: TcHandle = TcHandle { major: 2, minor: 0 };
-const NONE: TcHandle = TcHandle { major: 0, minor: 0 };
+const FIRST: Handle = Handle::major(1);
+const SECOND: Handle = Handle::major(2);
 
 /// What the kernel said to each; [`io::ErrorKind::NotFound`] where it has none.
 #[derive(Debug)]
@@ -54,40 +46,35 @@ pub struct Qdiscs {
 /// # Errors
 /// If there is no such interface.
 pub fn try_on(interface: &str) -> io::Result<Qdiscs> {
-    let index = i32::try_from(if_nametoindex(interface)?).map_err(io::Error::other)?;
-    let root = TcHandle::ROOT;
-    let netem = add(index, "netem", root, FIRST, &netem_options());
-    let prio = add(index, "prio", root, SECOND, &prio_options());
+    let interface = if_nametoindex(interface)?;
+    let put = |kind, parent, handle, options: &[u8]| {
+        let place = Place {
+            interface,
+            parent,
+            handle,
+        };
+        replace_qdisc(place, kind, options)
+    };
+    let netem = Netem {
+        limit: 1000,
+        ..Netem::default()
+    };
+    let netem = put("netem", Handle::ROOT, FIRST, &netem.options());
+    let prio = put("prio", Handle::ROOT, SECOND, &prio_options(3));
     // A filter needs a queueing discipline that takes some; most kernels have
     // this one, whatever becomes of the others.
-    let parent = match add(index, "clsact", CLSACT, NONE, &[]) {
-        Ok(()) => CLSACT_EGRESS,
+    let parent = match put("clsact", Handle::CLSACT, Handle::NONE, &[]) {
+        Ok(()) => Handle::EGRESS,
         Err(_) => SECOND,
     };
     Ok(Qdiscs {
         netem,
         prio,
-        bpf_classifier: classify(index, parent),
+        bpf_classifier: classify(interface, parent),
     })
 }
 
-fn add(
-    index: i32,
-    kind: &str,
-    parent: TcHandle,
-    handle: TcHandle,
-    options: &[u8],
-) -> io::Result<()> {
-    let mut message = about(index, kind, parent, options);
-    message.header.handle = handle;
-    exchange(
-        RouteNetlinkMessage::NewQueueDiscipline(message),
-        NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE,
-        |_| (),
-    )
-}
-
-fn classify(index: i32, parent: TcHandle) -> io::Result<()> {
+fn classify(interface: u32, parent: Handle) -> io::Result<()> {
     let program = [
         DefaultNla::new(TCA_BPF_OPS_LEN, 1_u16.to_ne_bytes().to_vec()),
         DefaultNla::new(TCA_BPF_OPS, MATCH_NOTHING.to_vec()),
@@ -95,40 +82,19 @@ fn classify(index: i32, parent: TcHandle) -> io::Result<()> {
     let program = program.as_slice();
     let mut options = vec![0; program.buffer_len()];
     program.emit(&mut options);
-    let mut message = about(index, "bpf", parent, &options);
+    let index = i32::try_from(interface).map_err(io::Error::other)?;
+    let mut message = TcMessage::with_index(index);
+    message.header.parent = TcHandle::from(parent.0);
     message.header.info = EVERY_PROTOCOL;
+    message.attributes = vec![
+        TcAttribute::Kind("bpf".to_owned()),
+        TcAttribute::Other(DefaultNla::new(TCA_OPTIONS, options)),
+    ];
     exchange(
         RouteNetlinkMessage::NewTrafficFilter(message),
         NLM_F_ACK | NLM_F_CREATE,
         |_| (),
     )
-}
-
-fn about(index: i32, kind: &str, parent: TcHandle, options: &[u8]) -> TcMessage {
-    let mut message = TcMessage::default();
-    message.header.index = index;
-    message.header.parent = parent;
-    message.attributes = vec![TcAttribute::Kind(kind.to_owned())];
-    if !options.is_empty() {
-        let options = DefaultNla::new(TCA_OPTIONS, options.to_vec());
-        message.attributes.push(TcAttribute::Other(options));
-    }
-    message
-}
-
-/// `struct tc_netem_qopt`: latency, limit, loss, gap, duplicate, jitter.
-fn netem_options() -> Vec<u8> {
-    [0_u32, 1000, 0, 0, 0, 0]
-        .into_iter()
-        .flat_map(u32::to_ne_bytes)
-        .collect()
-}
-
-/// `struct tc_prio_qopt`: three bands, and the one of each of 16 priorities.
-fn prio_options() -> Vec<u8> {
-    let mut options = 3_i32.to_ne_bytes().to_vec();
-    options.extend([0; 16]);
-    options
 }
 
 #[cfg(test)]

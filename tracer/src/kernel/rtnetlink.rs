@@ -3,7 +3,8 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -11,6 +12,10 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 /// What the kernel fills one answer with at most when it dumps a table
 /// (`NLMSG_GOODSIZE`, and 32 KiB where the reader offers them).
 const BUFFER: usize = 32 * 1024;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+/// Types below this are netlink's own.
+const NLMSG_MIN_TYPE: u16 = 0x10;
 
 /// Sends one message and gives every object of the answer to `each`: all of a
 /// dump (`NLM_F_DUMP` in `flags`), none where only an acknowledgement was asked
@@ -24,6 +29,23 @@ pub(crate) fn exchange(
     message: RouteNetlinkMessage,
     flags: u16,
     mut each: impl FnMut(RouteNetlinkMessage),
+) -> io::Result<()> {
+    exchange_raw(message, flags, |whole| {
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(whole)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        if let NetlinkPayload::InnerMessage(object) = message.payload {
+            each(object);
+        }
+        Ok(())
+    })
+}
+
+/// As [`exchange`], with each object as the bytes of its whole message: for kinds
+/// of objects of which others may have some that no parser knows.
+pub(crate) fn exchange_raw(
+    message: RouteNetlinkMessage,
+    flags: u16,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
@@ -43,23 +65,35 @@ pub(crate) fn exchange(
         let length = socket.recv(&mut &mut buffer[..], 0)?;
         let mut rest = buffer.get(..length).unwrap_or_default();
         while !rest.is_empty() {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+            let message = NetlinkBuffer::new_checked(rest)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-            // Messages are aligned to four bytes; the last may lack its padding.
-            let step = (message.header.length as usize).next_multiple_of(4).max(4);
-            match message.payload {
-                NetlinkPayload::InnerMessage(object) => {
-                    each(object);
+            let (length, kind) = (message.length() as usize, message.message_type());
+            let whole = rest.get(..length).unwrap_or_default();
+            match kind {
+                NLMSG_ERROR => return acknowledged(message.payload()),
+                NLMSG_DONE => return Ok(()),
+                NLMSG_MIN_TYPE.. => {
+                    each(whole)?;
                     if !more {
                         return Ok(());
                     }
                 }
-                NetlinkPayload::Error(error) if error.code.is_none() => return Ok(()),
-                NetlinkPayload::Error(error) => return Err(error.to_io()),
-                NetlinkPayload::Done(_) => return Ok(()),
                 _ => {}
             }
-            rest = rest.get(step..).unwrap_or_default();
+            // Messages are aligned to four bytes; the last may lack its padding.
+            rest = rest
+                .get(length.next_multiple_of(4).max(4)..)
+                .unwrap_or_default();
         }
+    }
+}
+
+/// An acknowledgement is the error 0.
+fn acknowledged(payload: &[u8]) -> io::Result<()> {
+    let code = payload.first_chunk().copied().map(i32::from_ne_bytes);
+    match code {
+        Some(0) => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(-code)),
+        None => Err(io::ErrorKind::InvalidData.into()),
     }
 }

@@ -54,7 +54,7 @@ pub struct Measured<'a> {
     /// Records that could not be understood.
     pub undecodable: u64,
     /// What was broken on purpose.
-    pub fault: Option<FaultReport>,
+    pub faults: Vec<FaultReport>,
     /// What the tool itself cost.
     pub cpu: Duration,
     /// Its largest resident memory.
@@ -83,10 +83,7 @@ pub struct NamespaceCounts {
 pub fn assemble(measured: Measured<'_>) -> Report {
     let mut warnings = Vec::new();
     // Whether the fault did what was asked comes before what was seen of it.
-    if let Some(fault) = &measured.fault {
-        warnings.extend(fault.warning());
-        warnings.extend(fault.left_behind.clone());
-    }
+    warnings.extend(crate::inject::warnings(&measured.faults));
     let flows = flows(&measured);
     let selected = Selected {
         segments: flows.iter().map(|flow| flow.segments).sum(),
@@ -107,10 +104,7 @@ pub fn assemble(measured: Measured<'_>) -> Report {
     let window_s = (measured.end_ns - measured.start_ns) as f64 / 1e9;
     Report {
         schema: SCHEMA,
-        tool: Tool {
-            name: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
-        },
+        tool: Tool::this(),
         clock: Clock {
             monotonic_ns: measured.clock.monotonic_ns,
             realtime: measured.clock.utc(measured.clock.monotonic_ns),
@@ -173,23 +167,15 @@ pub fn assemble(measured: Measured<'_>) -> Report {
         },
         host: measured.host,
         faults: measured
-            .fault
+            .faults
             .into_iter()
-            .map(|fault| timed(fault, &measured.clock))
+            .map(|fault| Fault::new(fault, &measured.clock))
             .collect(),
         totals,
         selected,
         flows,
         gaps,
         warnings,
-    }
-}
-
-fn timed(fault: FaultReport, clock: &clock::Clock) -> Fault {
-    Fault {
-        started: clock.utc(fault.started_ns),
-        ended: clock.utc(fault.ended_ns),
-        fault,
     }
 }
 

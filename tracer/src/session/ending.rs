@@ -21,7 +21,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// If the kernel's counters or our own cannot be read.
-    pub fn finish(mut self, fault: Option<FaultReport>) -> anyhow::Result<Report> {
+    pub fn finish(mut self, faults: Vec<FaultReport>) -> anyhow::Result<Report> {
         let last = self.moment()?;
         self.table.update(last.at_ns, &last.flows);
         let shown = self.shows_failures();
@@ -84,7 +84,7 @@ impl Session<'_> {
                 .effort()
                 .context("the kernel does not say how often the programs ran")?,
             undecodable: self.undecodable,
-            fault,
+            faults,
             cpu: Duration::from_micros(u64::try_from(cpu_us).unwrap_or(0)),
             peak_memory_kib: process::peak_memory_kib()
                 .context("the kernel does not say how much memory this process used")?,

@@ -1,12 +1,12 @@
-//! The report as JSON.
+//! Reports as JSON.
 
-use crate::report::Report;
+use serde::Serialize;
 
 /// Indented JSON with a line's end.
 ///
 /// # Errors
-/// If a value has no form in JSON; the report has none such.
-pub fn render(report: &Report) -> serde_json::Result<Vec<u8>> {
+/// If a value has no form in JSON; reports have none such.
+pub fn render(report: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(report)?;
     bytes.push(b'\n');
     Ok(bytes)

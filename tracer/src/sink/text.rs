@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::report::{Fault, FlowReport, Report};
+use crate::report::{FlowReport, Report};
 use crate::sink::table::{self, Row};
 
 /// How many flows a summary shows; the JSON has all.
@@ -34,7 +34,7 @@ pub fn render(report: &Report, width: usize) -> String {
     text.push('\n');
     let _ = writeln!(text, "{}", agreement(report));
     for fault in &report.faults {
-        let _ = writeln!(text, "{}", outcome(fault));
+        let _ = writeln!(text, "Fault: {}.", fault.fault.summary());
     }
     if let Some(line) = not_sent(report) {
         let _ = writeln!(text, "{line}");
@@ -83,28 +83,6 @@ fn agreement(report: &Report) -> String {
             totals.segments
         ),
     }
-}
-
-/// What a fault did, and whether it is gone.
-fn outcome(fault: &Fault) -> String {
-    let Fault { fault, .. } = fault;
-    let lasted = fault.ended_ns.saturating_sub(fault.started_ns) as f64 / 1e9;
-    let share = fault
-        .delivered_percent
-        .map_or_else(String::new, |percent| format!(" ({percent:.1} %)"));
-    let undone = if fault.removed {
-        "undone"
-    } else {
-        "NOT undone, see the warning"
-    };
-    format!(
-        "Fault: the {} of {} of {} segments to {} damaged on {} in {lasted:.1} s{share}, {undone}.",
-        fault.damaged,
-        table::number(fault.hit),
-        table::number(fault.seen),
-        fault.peers.join(", "),
-        fault.interface,
-    )
 }
 
 /// What never left this host.

@@ -12,7 +12,10 @@ use nix::{
     errno::Errno,
     sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
 };
-use tracer::inject::{Allow, FaultRequest, GuardCommand, guard_main};
+use tracer::inject::{
+    ActiveFault, Allow, Counts, EngineChoice, FaultReport, FaultRequest, Faults, GuardCommand,
+    guard_main,
+};
 use xtask::{netns::Host, wait};
 
 /// This test program, run again to do one thing only. More than one thread, or
@@ -27,10 +30,14 @@ pub(crate) const fn again(test: &str) -> [&str; 5] {
     ]
 }
 
-/// A fault that a minute ends at the latest.
-pub(crate) fn request(spec: &str, peer: IpAddr) -> FaultRequest {
+/// A fault that a minute ends at the latest; several are separated by `+`.
+pub(crate) fn request(faults: &str, peer: IpAddr) -> FaultRequest {
+    let faults = faults.split('+').map(|text| text.parse().unwrap());
     FaultRequest {
-        spec: spec.parse().unwrap(),
+        faults: Faults::new(faults.collect()).unwrap(),
+        engine: EngineChoice::Auto,
+        direction: None,
+        seed: None,
         peers: vec![peer.into()],
         ports: Vec::new(),
         interface: None,
@@ -40,11 +47,25 @@ pub(crate) fn request(spec: &str, peer: IpAddr) -> FaultRequest {
             ssh_peer: true,
             ..Allow::default()
         },
+        hook: None,
         guard: GuardCommand {
             program: "/proc/self/exe".into(),
             args: again("helper::process_guard").map(Into::into).into(),
         },
     }
+}
+
+/// The report of a fault that is one.
+pub(crate) fn only(reports: Vec<FaultReport>) -> FaultReport {
+    let [report] = <[FaultReport; 1]>::try_from(reports).unwrap();
+    report
+}
+
+/// What a fault that is one did so far.
+pub(crate) fn counts(fault: &ActiveFault) -> Result<Counts> {
+    let counts = fault.counts().context("no counters")?;
+    ensure!(counts.len() == 1, "{counts:?}");
+    Ok(counts[0].1)
 }
 
 #[test]

@@ -7,18 +7,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        signal::{SigHandler, Signal, signal},
-        socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket},
-    },
+    sys::signal::{SigHandler, Signal, signal},
     unistd::setsid,
 };
 
-use super::orders::{DONE, FAILED, Orders, READY, Undo};
-use crate::inject::{Interface, ethtool};
+use super::orders::{DONE, FAILED, Orders, READY};
+use crate::inject::{
+    Interface,
+    claim::Claim,
+    record::{Held, Record},
+    undo,
+};
+use crate::kernel::netns::current_inode;
 
 /// Orders are longer than this only by mistake.
 const MAX_ORDERS: usize = 64 * 1024;
@@ -57,21 +61,15 @@ fn guard() -> Result<(), String> {
     stand_alone().map_err(|error| format!("cannot leave the terminal's session: {error}"))?;
     let orders = read_orders().map_err(|error| format!("cannot read the orders: {error}"))?;
     let _claim = claim(&orders.interface)?;
+    let mut held = record(&orders)?;
     let deadline = Instant::now() + Duration::from_millis(orders.deadline_ms);
     answer(READY);
     wait_for_end(deadline);
-    let mut failures = Vec::new();
-    for undo in &orders.undo {
-        let Undo::Offloads(features) = undo;
-        if let Err(reason) = restore_offloads(&orders.interface, features) {
-            failures.push(reason);
-        }
+    let undone = undo::carry_out(&orders.interface, &orders.undo);
+    if undone.is_err() {
+        held.keep();
     }
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(failures.join("; "))
-    }
+    undone
 }
 
 /// Out of reach of the terminal's signals and of a `kill` of the tool's process
@@ -109,31 +107,50 @@ fn read_orders() -> io::Result<Orders> {
     Ok(serde_json::from_slice(&line)?)
 }
 
-/// Holds the interface until this process ends, so that a second fault cannot
-/// take what the first one changed for the state to restore. An abstract
-/// socket: one a network namespace, and gone with the process.
-fn claim(interface: &Interface) -> Result<impl Sized, String> {
-    let name = format!("tracer-fault-{}", interface.index);
-    let try_claim = || -> nix::Result<_> {
-        let socket = socket(
-            AddressFamily::Unix,
-            SockType::Datagram,
-            SockFlag::SOCK_CLOEXEC,
-            None,
-        )?;
-        bind(
-            std::os::fd::AsRawFd::as_raw_fd(&socket),
-            &UnixAddr::new_abstract(name.as_bytes())?,
-        )?;
-        Ok(socket)
-    };
-    try_claim().map_err(|error| match error {
-        Errno::EADDRINUSE => format!(
-            "another fault of tracer holds interface {}; wait for its end or stop it",
-            interface.name
-        ),
+fn claim(interface: &Interface) -> Result<Claim, String> {
+    Claim::take(interface).map_err(|error| match error {
+        Errno::EADDRINUSE => {
+            let holder = current_inode()
+                .ok()
+                .and_then(|netns| Record::of(netns, interface))
+                .map(|record| {
+                    format!(
+                        " (process {}: {} to {}, until {:.0})",
+                        record.note.pid,
+                        record.note.faults.join(" + "),
+                        record.note.peers.join(", "),
+                        record.until
+                    )
+                });
+            format!(
+                "another fault of tracer holds interface {}{}; wait for its end or stop it",
+                interface.name,
+                holder.unwrap_or_default()
+            )
+        }
         error => format!("cannot claim interface {}: {error}", interface.name),
     })
+}
+
+/// Leaves word of what is to be undone, should this process be killed.
+fn record(orders: &Orders) -> Result<Held, String> {
+    let failed =
+        |what: &dyn std::fmt::Display| format!("cannot keep a record of the fault: {what}");
+    let since = Timestamp::now();
+    let until = since
+        .checked_add(Duration::from_millis(orders.deadline_ms))
+        .unwrap_or(Timestamp::MAX);
+    Record {
+        netns: current_inode().map_err(|error| failed(&error))?,
+        interface: orders.interface.clone(),
+        guard: std::process::id(),
+        since,
+        until,
+        note: orders.note.clone(),
+        undo: orders.undo.clone(),
+    }
+    .write()
+    .map_err(|error| failed(&error))
 }
 
 fn wait_for_end(deadline: Instant) {
@@ -157,45 +174,6 @@ fn wait_for_end(deadline: Instant) {
             // Nothing is said on this pipe; were it, it would not be the end.
             Ok(_) => {}
         }
-    }
-}
-
-fn restore_offloads(interface: &Interface, features: &[String]) -> Result<(), String> {
-    let restore = || -> io::Result<Vec<String>> {
-        // It may have been renamed since.
-        let name = match Interface::by_index(interface.index) {
-            Ok(now) => now.name,
-            // Gone, and its offloads with it.
-            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        ethtool::request(&name, features, true)?;
-        Ok(ethtool::features(&name)?
-            .into_iter()
-            .filter(|feature| features.contains(&feature.name) && !feature.requested)
-            .map(|feature| feature.name)
-            .collect())
-    };
-    let switch_on = || {
-        format!(
-            "`ethtool -K {} {} on`",
-            interface.name,
-            features.join(" on ")
-        )
-    };
-    match restore() {
-        Ok(missing) if missing.is_empty() => Ok(()),
-        Ok(missing) => Err(format!(
-            "offloads {} of {} stay off; switch them on with {}",
-            missing.join(", "),
-            interface.name,
-            switch_on()
-        )),
-        Err(error) => Err(format!(
-            "cannot switch the offloads of {} back on: {error}; do it with {}",
-            interface.name,
-            switch_on()
-        )),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::inject::Interface;
+use crate::inject::{Interface, Note, undo::Undo};
 
 /// The guard stands ready: the fault may begin.
 pub(super) const READY: &str = "ready";
@@ -20,19 +20,15 @@ pub(in crate::inject) struct Orders {
     pub(in crate::inject) deadline_ms: u64,
     /// What to undo, in this order.
     pub(in crate::inject) undo: Vec<Undo>,
-}
-
-/// One thing to undo. An engine that changes something else adds its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::inject) enum Undo {
-    /// Request these features of the interface again.
-    Offloads(Vec<String>),
+    /// What others may know of it.
+    pub(in crate::inject) note: Note,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inject::Direction;
+    use crate::kernel::tc::Handle;
 
     #[test]
     fn one_line_each_way() {
@@ -42,14 +38,29 @@ mod tests {
                 index: 2,
             },
             deadline_ms: 60_000,
-            undo: vec![Undo::Offloads(vec!["tx-checksum-ipv4".to_owned()])],
+            undo: vec![
+                Undo::Root {
+                    handle: Handle::major(0x7472),
+                },
+                Undo::Offloads(vec!["tx-checksum-ipv4".to_owned()]),
+            ],
+            note: Note {
+                pid: 7,
+                faults: vec!["corrupt=50%".to_owned()],
+                peers: vec!["10.0.10.2".to_owned()],
+                ports: vec![5432],
+                direction: Direction::Out,
+                hook: "tcx".to_owned(),
+            },
         };
         let line = serde_json::to_string(&orders).unwrap();
         assert!(!line.contains('\n'));
         assert_eq!(serde_json::from_str::<Orders>(&line).unwrap(), orders);
-        assert_eq!(
-            line,
-            r#"{"interface":{"name":"eth0","index":2},"deadline_ms":60000,"undo":[{"offloads":["tx-checksum-ipv4"]}]}"#
+        assert!(
+            line.contains(
+                r#""undo":[{"root":{"handle":1953628160}},{"offloads":["tx-checksum-ipv4"]}]"#
+            ),
+            "{line}"
         );
     }
 }

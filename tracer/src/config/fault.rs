@@ -1,0 +1,106 @@
+//! What was typed of a fault, validated.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{ConfigError, Filter, parse_peer, parse_ports, parse_time};
+use crate::cli::{FaultArguments, InjectArguments};
+use crate::inject::{
+    Allow, Assignment, Draft, FaultRequest, Faults, GuardCommand, Parameters, SpecError,
+};
+
+/// What `tracer inject` is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FaultConfig {
+    /// The fault.
+    pub request: FaultRequest,
+    /// Network namespace by its name or path; [`None`] for the caller's.
+    pub netns: Option<String>,
+    /// Whether to change nothing.
+    pub dry_run: bool,
+    /// Where the report goes.
+    pub json: Option<PathBuf>,
+    /// Created when packets are hit.
+    pub ready_file: Option<PathBuf>,
+    /// Whether to show nothing but warnings and errors.
+    pub quiet: bool,
+}
+
+impl FaultConfig {
+    /// Validates a command line.
+    ///
+    /// # Errors
+    /// The first thing that makes no sense, in words for the user.
+    pub fn from_arguments(arguments: &InjectArguments) -> Result<Self, ConfigError> {
+        let options = Parameters {
+            percent: arguments.percent.clone(),
+            correlation: arguments.correlation.clone(),
+            jitter: arguments.jitter.clone(),
+            distribution: arguments.distribution.clone(),
+        };
+        let faults = faults(&arguments.faults, &options)?;
+        let filter = Filter {
+            peers: arguments
+                .peer
+                .iter()
+                .map(|text| parse_peer(text))
+                .collect::<Result<_, _>>()?,
+            ports: parse_ports(&arguments.port)?,
+        };
+        let duration = arguments
+            .duration
+            .as_deref()
+            .ok_or(ConfigError::Endless)
+            .and_then(|text| parse_time("duration", text))?;
+        Ok(Self {
+            request: request(faults, &arguments.fault, filter, duration)?,
+            netns: arguments.netns.clone(),
+            dry_run: arguments.dry_run,
+            json: arguments.json.clone(),
+            ready_file: arguments.ready_file.clone(),
+            quiet: arguments.quiet,
+        })
+    }
+}
+
+/// Faults as they are typed, with options for what they leave open.
+pub(super) fn faults(texts: &[String], options: &Parameters) -> Result<Faults, SpecError> {
+    let drafts = texts
+        .iter()
+        .map(|text| text.parse::<Draft>())
+        .collect::<Result<_, _>>()?;
+    Faults::from_drafts(drafts, options)
+}
+
+/// The fault, whole.
+pub(super) fn request(
+    faults: Faults,
+    arguments: &FaultArguments,
+    filter: Filter,
+    duration: Duration,
+) -> Result<FaultRequest, ConfigError> {
+    // Asked for once more when it is prepared; here it is a mistake of usage.
+    Assignment::new(&faults, arguments.engine, arguments.direction)?;
+    let everybody = arguments.allow_whole_interface && arguments.interface.is_some();
+    if filter.peers.is_empty() && !everybody {
+        return Err(ConfigError::NoPeer);
+    }
+    Ok(FaultRequest {
+        faults,
+        engine: arguments.engine,
+        direction: arguments.direction,
+        seed: arguments.seed,
+        peers: filter.peers,
+        ports: filter.ports,
+        interface: arguments.interface.clone(),
+        duration,
+        allow: Allow {
+            gateway: arguments.allow_gateway,
+            ssh_peer: arguments.allow_ssh_peer,
+            loopback: arguments.allow_loopback,
+            whole_interface: arguments.allow_whole_interface,
+        },
+        hook: None,
+        guard: GuardCommand::default(),
+    })
+}

@@ -1,0 +1,262 @@
+//! `tracer inject` and `tracer clean`, from top to bottom.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tokio::time::MissedTickBehavior;
+
+use crate::app::{start_log, tolerate_closed};
+use crate::cli::InjectArguments;
+use crate::clock::Clock;
+use crate::config::{ConfigError, FaultConfig, Verbosity};
+use crate::inject::{self, Fate, FaultReport, PreparedFault, Schedule, Status};
+use crate::kernel::netns::{self, Netns};
+use crate::output::{Output, ReadyFile};
+use crate::report::{Fault, Tool};
+use crate::signals::Signals;
+use crate::sink;
+
+/// How often the line on the terminal changes.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What `tracer inject` was asked for.
+#[derive(Debug)]
+pub enum Command {
+    /// Make a fault, or say how it would be made.
+    Make(Box<FaultConfig>),
+    /// Tell of those that there are.
+    Status(Option<std::path::PathBuf>),
+}
+
+impl Command {
+    /// Validates a command line.
+    ///
+    /// # Errors
+    /// The first thing that makes no sense, in words for the user.
+    pub fn from_arguments(arguments: &InjectArguments) -> Result<Self, ConfigError> {
+        if arguments.status {
+            return Ok(Self::Status(arguments.json.clone()));
+        }
+        FaultConfig::from_arguments(arguments).map(|config| Self::Make(Box::new(config)))
+    }
+}
+
+/// What `--json` writes.
+#[derive(Serialize)]
+struct FaultFile {
+    /// `tracer.inject/1`
+    schema: &'static str,
+    tool: Tool,
+    faults: Vec<Fault>,
+}
+
+/// What `--status --json` writes.
+#[derive(Serialize)]
+struct StatusFile {
+    /// `tracer.status/1`
+    schema: &'static str,
+    faults: Vec<Status>,
+}
+
+/// Does what was asked. False if something is not as it should be.
+///
+/// # Errors
+/// What the user has to know to get further.
+pub fn run(command: &Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Make(config) => make(config),
+        Command::Status(json) => {
+            let faults = inject::status().context("cannot read the records of faults")?;
+            status(faults, json.as_deref())
+        }
+    }
+}
+
+fn make(config: &FaultConfig) -> anyhow::Result<bool> {
+    start_log(if config.quiet {
+        Verbosity::Quiet
+    } else {
+        Verbosity::Normal
+    });
+    let clock = Clock::read();
+    let json = config
+        .json
+        .as_deref()
+        .map(|path| Output::create("--json", path))
+        .transpose()?;
+    let ready = config
+        .ready_file
+        .as_deref()
+        .map(ReadyFile::prepare)
+        .transpose()?;
+    let entered = match &config.netns {
+        Some(name) => Some(Netns::open(name)?.enter()?),
+        None => None,
+    };
+    let prepared = config.request.clone().prepare()?;
+    if config.dry_run {
+        let lines = prepared.describe().join("\n");
+        tolerate_closed(writeln!(io::stdout(), "{lines}"))?;
+        return Ok(true);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    let reports = runtime.block_on(hold(prepared, ready.as_ref(), config))?;
+    drop(entered);
+    let undone = reports.iter().all(|report| report.removed);
+    let said = conclude(
+        &reports,
+        json.as_ref().is_some_and(Output::is_stdout),
+        config.quiet,
+    );
+    if let Some(json) = json {
+        let faults = reports
+            .into_iter()
+            .map(|report| Fault::new(report, &clock))
+            .collect();
+        let file = FaultFile {
+            schema: "tracer.inject/1",
+            tool: Tool::this(),
+            faults,
+        };
+        json.finish(&sink::json::render(&file)?)?;
+    }
+    tolerate_closed(said)?;
+    Ok(undone)
+}
+
+/// Makes the fault, and waits for its end or for somebody to end it.
+async fn hold(
+    prepared: PreparedFault,
+    ready: Option<&ReadyFile>,
+    config: &FaultConfig,
+) -> anyhow::Result<Vec<FaultReport>> {
+    let mut signals = Signals::install()?;
+    let mut schedule = Schedule::new(prepared, Duration::ZERO);
+    schedule.advance()?;
+    if let Some(ready) = ready {
+        ready.announce()?;
+    }
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let shows = !config.quiet && io::stderr().is_terminal();
+    while let Some(due) = schedule.next() {
+        tokio::select! {
+            biased;
+            () = signals.any() => break,
+            () = tokio::time::sleep_until(due) => schedule.advance()?,
+            _ = ticks.tick() => if shows {
+                eprint!("\r\x1b[K{}", schedule.describe());
+            },
+        }
+    }
+    let reports = schedule.finish();
+    if shows {
+        eprint!("\r\x1b[K");
+    }
+    Ok(reports)
+}
+
+/// Says what was done: first what is not as it should be.
+fn conclude(reports: &[FaultReport], stdout_is_taken: bool, quiet: bool) -> io::Result<()> {
+    for warning in inject::warnings(reports) {
+        eprintln!("tracer: warning: {warning}");
+    }
+    if quiet || stdout_is_taken {
+        return Ok(());
+    }
+    let mut stdout = io::stdout().lock();
+    for report in reports {
+        writeln!(stdout, "{}: {}.", report.kind.name(), report.summary())?;
+    }
+    Ok(())
+}
+
+fn status(faults: Vec<Status>, json: Option<&std::path::Path>) -> anyhow::Result<bool> {
+    if let Some(path) = json {
+        let file = StatusFile {
+            schema: "tracer.status/1",
+            faults,
+        };
+        Output::create("--json", path)?.finish(&sink::json::render(&file)?)?;
+        return Ok(true);
+    }
+    let mut lines: Vec<String> = faults.iter().map(status_line).collect();
+    if lines.is_empty() {
+        lines.push("no fault of tracer on this host".to_owned());
+    }
+    tolerate_closed(writeln!(io::stdout(), "{}", lines.join("\n")))?;
+    Ok(true)
+}
+
+fn status_line(status: &Status) -> String {
+    let Status { record, active } = status;
+    let note = &record.note;
+    let ports: Vec<String> = note.ports.iter().map(ToString::to_string).collect();
+    let ports = match &ports[..] {
+        [] => String::new(),
+        ports => format!(" port {}", ports.join(", ")),
+    };
+    let state = if *active {
+        format!("process {}, until {:.0}", note.pid, record.until)
+    } else {
+        "LEFT BEHIND, its guard is gone: `tracer clean` undoes it".to_owned()
+    };
+    format!(
+        "{} ({}): {} {} {}{ports}; {state}",
+        record.interface.name,
+        place(record.netns),
+        note.faults.join(" + "),
+        note.direction,
+        note.peers.join(", "),
+    )
+}
+
+/// Undoes what is left, and says what that was. False if something is still there.
+///
+/// # Errors
+/// If it cannot be found out what is left.
+pub fn clean() -> anyhow::Result<bool> {
+    start_log(Verbosity::Normal);
+    let found = inject::clean()?;
+    let mut lines = Vec::new();
+    for leftover in &found {
+        let fate = match &leftover.fate {
+            Fate::Undone => "undone".to_owned(),
+            Fate::Active { pid } => {
+                format!("not touched: it is active, and ends with process {pid}")
+            }
+            Fate::Failed(reason) => format!("NOT undone: {reason}"),
+        };
+        lines.push(format!(
+            "{} ({}): {}: {fate}",
+            leftover.interface,
+            place(leftover.netns),
+            leftover.what
+        ));
+    }
+    if lines.is_empty() {
+        lines.push("nothing is left of any fault".to_owned());
+    }
+    tolerate_closed(writeln!(io::stdout(), "{}", lines.join("\n")))?;
+    Ok(!found
+        .iter()
+        .any(|leftover| matches!(leftover.fate, Fate::Failed(_))))
+}
+
+/// A network namespace, by its name if it has one.
+fn place(inode: u32) -> String {
+    let named = netns::all().unwrap_or_default();
+    let name = named
+        .iter()
+        .find(|one| one.inode() == inode)
+        .and_then(Netns::name);
+    match name {
+        Some(name) => name.to_owned(),
+        None => format!("net:[{inode}]"),
+    }
+}

@@ -1,0 +1,416 @@
+//! Which engine makes which fault.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tracer_ebpf::{FaultSettings, MAX_PORTS, Way};
+
+use super::{BitRate, Direction, FaultKind, FaultSpec, Faults};
+use crate::kernel::tc::Netem;
+
+/// How many packets may wait in netem: more than come in ten seconds of a busy
+/// 1 Gbit/s link, so that nothing is lost that was to be late.
+const DEEP_QUEUE: u32 = 1_000_000;
+/// In front of a slow link, what routers have and `tc` takes unless told otherwise.
+const LINK_QUEUE: u32 = 1000;
+
+/// What does something to packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// The kernel's queueing discipline for faults.
+    Netem,
+    /// A program of ours.
+    Bpf,
+}
+
+/// What the user says of the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum EngineChoice {
+    /// For each fault the one that counts its hits
+    #[default]
+    Auto,
+    /// The kernel's queueing discipline for faults
+    Netem,
+    /// A program of tracer's own
+    Bpf,
+}
+
+impl Engine {
+    /// As typed and as reported.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Netem => "netem",
+            Self::Bpf => "bpf",
+        }
+    }
+
+    /// Those that can make a fault, the one that is taken unless told otherwise
+    /// first: our own counts what it does.
+    #[must_use]
+    pub const fn of(kind: FaultKind) -> &'static [Self] {
+        match kind {
+            FaultKind::Corrupt | FaultKind::Loss | FaultKind::Partition => {
+                &[Self::Bpf, Self::Netem]
+            }
+            FaultKind::Delay | FaultKind::Duplicate | FaultKind::Reorder | FaultKind::Rate => {
+                &[Self::Netem]
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Whether it is known to hit the share that was asked for: netem mixes each
+    /// random number with the one before where there is a correlation, after which
+    /// they are not uniform any more, except for loss, which we have it draw
+    /// otherwise ([`Share::loss`](super::Share::loss)).
+    #[must_use]
+    pub fn keeps_to(self, kind: FaultKind, share: super::Share) -> bool {
+        self == Self::Bpf || share.correlation.is_none() || kind == FaultKind::Loss
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Why no engine can do it. A mistake on the command line: exit code 2.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AssignmentError {
+    /// The engine that was asked for cannot.
+    #[error("--engine {engine} cannot make {kind}; {} can", others.join(" or "))]
+    Engine {
+        /// The engine.
+        engine: Engine,
+        /// The fault.
+        kind: &'static str,
+        /// Those that can.
+        others: Vec<&'static str>,
+    },
+    /// netem sees what leaves.
+    #[error(
+        "{kind} is made by netem, which works on what leaves: leave out --direction {direction} and make the other way's fault on the peer"
+    )]
+    OnlyOut {
+        /// The fault.
+        kind: &'static str,
+        /// What was asked for.
+        direction: Direction,
+    },
+    /// What arrives may count as verified already.
+    #[error(
+        "corrupt can only be made on what leaves: what arrives may have been verified by the device, and would be taken for good; make it on the peer, with --direction out"
+    )]
+    DamageOnArrival,
+}
+
+/// Each fault with its engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assignment {
+    entries: Vec<(FaultSpec, Engine)>,
+    direction: Direction,
+}
+
+/// What the interface must not do by itself meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Compute checksums: it would repair them.
+    pub no_checksums: bool,
+    /// Cut packets into segments: all of them would share one lot.
+    pub no_segmentation: bool,
+    /// Put arriving segments together: they would share one, too.
+    pub no_coalescing: bool,
+}
+
+impl Assignment {
+    /// Gives each fault its engine. Without a direction, a partition cuts both
+    /// ways and everything else is done to what leaves.
+    ///
+    /// # Errors
+    /// The first fault that cannot be made so.
+    pub fn new(
+        faults: &Faults,
+        choice: EngineChoice,
+        direction: Option<Direction>,
+    ) -> Result<Self, AssignmentError> {
+        let entries = faults
+            .iter()
+            .map(|fault| Ok((*fault, engine(fault.kind(), choice)?)))
+            .collect::<Result<Vec<_>, AssignmentError>>()?;
+        let only_out = |engine| engine == Engine::Netem;
+        let direction = direction.unwrap_or(
+            if faults.is_partition() && !entries.iter().any(|(_, engine)| only_out(*engine)) {
+                Direction::Both
+            } else {
+                Direction::Out
+            },
+        );
+        if direction.has(Way::In) {
+            for (fault, engine) in &entries {
+                let kind = fault.kind();
+                if only_out(*engine) {
+                    return Err(AssignmentError::OnlyOut {
+                        kind: kind.name(),
+                        direction,
+                    });
+                }
+                if kind == FaultKind::Corrupt {
+                    return Err(AssignmentError::DamageOnArrival);
+                }
+            }
+        }
+        Ok(Self { entries, direction })
+    }
+
+    /// Each fault with its engine, in the order in which they were given.
+    pub fn entries(&self) -> impl Iterator<Item = (FaultSpec, Engine)> {
+        self.entries.iter().copied()
+    }
+
+    /// Which way.
+    #[must_use]
+    pub const fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Whether a queueing discipline is needed.
+    #[must_use]
+    pub fn uses_netem(&self) -> bool {
+        self.of(Engine::Netem).next().is_some()
+    }
+
+    fn of(&self, engine: Engine) -> impl Iterator<Item = FaultSpec> {
+        self.entries()
+            .filter(move |(_, its)| *its == engine)
+            .map(|(fault, _)| fault)
+    }
+
+    /// Whether this kind is made by this engine.
+    fn makes(&self, engine: Engine, kind: FaultKind) -> bool {
+        self.of(engine).any(|fault| fault.kind() == kind)
+    }
+
+    /// What the program is told. `class` is that of a queueing discipline for what
+    /// netem does, `mark` the number by which duplicates are known.
+    #[must_use]
+    pub fn settings(&self, ports: &[u16], seed: u64, class: u16, mark: u16) -> FaultSettings {
+        let mut settings = FaultSettings {
+            seed,
+            // At most MAX_PORTS, checked before.
+            port_count: ports.len().min(MAX_PORTS) as u32,
+            ..FaultSettings::default()
+        };
+        for (to, from) in settings.ports.iter_mut().zip(ports) {
+            *to = *from;
+        }
+        for fault in self.of(Engine::Bpf) {
+            let Some(share) = fault.share() else { continue };
+            match fault.kind() {
+                FaultKind::Corrupt => settings.corrupt = share.lot(),
+                _ => settings.loss = share.lot(),
+            }
+        }
+        if self.uses_netem() {
+            settings.class = class.into();
+        }
+        if self.makes(Engine::Netem, FaultKind::Duplicate) {
+            settings.mark = mark.into();
+        }
+        let only_corrupt = self
+            .entries
+            .iter()
+            .all(|(fault, _)| fault.kind() == FaultKind::Corrupt);
+        // netem would damage what carries no checksum, too.
+        if only_corrupt || self.makes(Engine::Netem, FaultKind::Corrupt) {
+            settings.tcp_only = 1;
+        }
+        settings
+    }
+
+    /// What netem is told; [`None`] if nothing is left to it.
+    #[must_use]
+    pub fn netem(&self, seed: Option<u64>) -> Option<Netem> {
+        if !self.uses_netem() {
+            return None;
+        }
+        let mut netem = Netem {
+            limit: DEEP_QUEUE,
+            seed,
+            ..Netem::default()
+        };
+        for fault in self.of(Engine::Netem) {
+            match fault {
+                FaultSpec::Corrupt(share) => netem.corrupt = Some(share.netem()),
+                FaultSpec::Loss(share) => netem.loss = Some(share.loss()),
+                FaultSpec::Partition => netem.loss = Some(super::Share::ALL.loss()),
+                FaultSpec::Duplicate(share) => netem.duplicate = Some(share.netem()),
+                FaultSpec::Reorder(share) => netem.reorder = Some(share.netem()),
+                FaultSpec::Rate(rate) => {
+                    netem.rate = Some(BitRate::bytes(rate));
+                    netem.limit = LINK_QUEUE;
+                }
+                FaultSpec::Delay(delay) => {
+                    netem.delay = delay.mean;
+                    netem.jitter = delay.jitter;
+                    netem.distribution = delay.distribution;
+                    netem.delay_correlation = delay
+                        .correlation
+                        .map_or_else(Default::default, super::Correlation::probability);
+                }
+            }
+        }
+        Some(netem)
+    }
+
+    /// What the interface must not do meanwhile.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        // A share of all is a share of everything, however it is cut.
+        let by_share = |fault: &FaultSpec| {
+            fault
+                .share()
+                .is_some_and(|share| share.percent.get() < 100.0)
+        };
+        let shares = self.entries.iter().any(|(fault, _)| by_share(fault));
+        let damages = self
+            .entries
+            .iter()
+            .any(|(fault, _)| fault.kind() == FaultKind::Corrupt);
+        Needs {
+            no_checksums: damages,
+            no_segmentation: damages || (shares && self.direction.has(Way::Out)),
+            no_coalescing: shares && self.direction.has(Way::In),
+        }
+    }
+}
+
+fn engine(kind: FaultKind, choice: EngineChoice) -> Result<Engine, AssignmentError> {
+    let able = Engine::of(kind);
+    let asked = match choice {
+        EngineChoice::Auto => return Ok(*able.first().unwrap_or(&Engine::Netem)),
+        EngineChoice::Netem => Engine::Netem,
+        EngineChoice::Bpf => Engine::Bpf,
+    };
+    if able.contains(&asked) {
+        return Ok(asked);
+    }
+    Err(AssignmentError::Engine {
+        engine: asked,
+        kind: kind.name(),
+        others: able.iter().map(|engine| engine.name()).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assign(
+        faults: &[&str],
+        choice: EngineChoice,
+        direction: Option<Direction>,
+    ) -> Result<Assignment, String> {
+        let faults = faults.iter().map(|text| text.parse().unwrap()).collect();
+        Assignment::new(&Faults::new(faults).unwrap(), choice, direction)
+            .map_err(|error| error.to_string())
+    }
+
+    fn engines(assignment: &Assignment) -> Vec<&'static str> {
+        assignment
+            .entries()
+            .map(|(_, engine)| engine.name())
+            .collect()
+    }
+
+    #[test]
+    fn each_fault_goes_to_the_engine_that_counts_it() {
+        let assignment = assign(
+            &["loss=1%", "delay=10ms", "corrupt=2%"],
+            EngineChoice::Auto,
+            None,
+        )
+        .unwrap();
+        assert_eq!(engines(&assignment), ["bpf", "netem", "bpf"]);
+        assert_eq!(assignment.direction(), Direction::Out);
+        let settings = assignment.settings(&[5432], 0, 4, 7);
+        assert_eq!(
+            (settings.class, settings.mark, settings.tcp_only),
+            (4, 0, 0)
+        );
+        assert!(settings.loss.threshold > 0 && settings.corrupt.threshold > 0);
+        let netem = assignment.netem(None).unwrap();
+        assert_eq!((netem.loss, netem.corrupt), (None, None));
+        assert_eq!(netem.delay.as_millis(), 10);
+    }
+
+    #[test]
+    fn asked_for_netem_makes_all() {
+        let assignment = assign(
+            &["loss=1%", "duplicate=2%"],
+            EngineChoice::Netem,
+            Some(Direction::Out),
+        )
+        .unwrap();
+        assert_eq!(engines(&assignment), ["netem", "netem"]);
+        let settings = assignment.settings(&[], 0, 4, 7);
+        assert_eq!((settings.loss.threshold, settings.mark), (0, 7));
+        assert!(assignment.netem(None).unwrap().loss.is_some());
+    }
+
+    #[test]
+    fn a_partition_cuts_both_ways() {
+        let assignment = assign(&["partition"], EngineChoice::Auto, None).unwrap();
+        assert_eq!(assignment.direction(), Direction::Both);
+        assert_eq!(assignment.settings(&[], 0, 4, 7).loss.threshold, 1 << 32);
+        assert_eq!(assignment.needs(), Needs::default());
+        let one_way = assign(&["partition"], EngineChoice::Netem, None).unwrap();
+        assert_eq!(one_way.direction(), Direction::Out);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_said_with_what_can() {
+        for (fault, choice, direction, fragment) in [
+            ("delay=5ms", EngineChoice::Bpf, None, "netem can"),
+            (
+                "delay=5ms",
+                EngineChoice::Auto,
+                Some(Direction::Both),
+                "works on what leaves",
+            ),
+            (
+                "corrupt=5%",
+                EngineChoice::Auto,
+                Some(Direction::In),
+                "make it on the peer",
+            ),
+        ] {
+            let error = assign(&[fault], choice, direction).unwrap_err();
+            assert!(error.contains(fragment), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_interface_is_asked_for_no_more_than_needed() {
+        let needs = |fault, direction| {
+            let needs = assign(&[fault], EngineChoice::Auto, Some(direction))
+                .unwrap()
+                .needs();
+            (
+                needs.no_checksums,
+                needs.no_segmentation,
+                needs.no_coalescing,
+            )
+        };
+        assert_eq!(needs("corrupt=5%", Direction::Out), (true, true, false));
+        assert_eq!(needs("corrupt=100%", Direction::Out), (true, true, false));
+        assert_eq!(needs("loss=5%", Direction::Out), (false, true, false));
+        assert_eq!(needs("loss=5%", Direction::In), (false, false, true));
+        assert_eq!(needs("loss=100%", Direction::Both), (false, false, false));
+        assert_eq!(needs("delay=5ms", Direction::Out), (false, false, false));
+    }
+}

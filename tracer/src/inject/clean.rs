@@ -1,0 +1,169 @@
+//! Undoing what a fault left behind whose guard was killed, too.
+
+use std::io;
+
+use nix::net::if_::if_nameindex;
+
+use super::{
+    Interface,
+    claim::Claim,
+    layout::{FILTER_NAME, ROOT},
+    record::{self, Left},
+    undo::{self, Undo},
+};
+use crate::kernel::{
+    netns::{self, Netns, NetnsError},
+    tc::{self, Handle},
+};
+
+/// What was found of a fault, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// Where.
+    pub interface: String,
+    /// Inode of the network namespace.
+    pub netns: u32,
+    /// What it is.
+    pub what: String,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a leftover.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is undone.
+    Undone,
+    /// It is none: its guard lives and will undo it.
+    Active {
+        /// The process that makes the fault.
+        pid: u32,
+    },
+    /// It is not undone, for this reason.
+    Failed(String),
+}
+
+/// Why nothing could be looked for.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanError {
+    /// The records.
+    #[error("cannot read the records of faults in /run/tracer: {0}")]
+    Records(io::Error),
+    /// The network namespaces.
+    #[error(transparent)]
+    Namespaces(#[from] NetnsError),
+}
+
+/// Undoes what is left in every network namespace that can be found. Touches only
+/// what is ours, and no fault whose guard lives.
+///
+/// # Errors
+/// If it cannot be found out what is left.
+pub fn clean() -> Result<Vec<Leftover>, CleanError> {
+    let namespaces = netns::all()?;
+    let recorded = record::all().map_err(CleanError::Records)?;
+    let mut found: Vec<Leftover> = recorded
+        .into_iter()
+        .map(|left| carry_out(left, &namespaces))
+        .collect();
+    for namespace in &namespaces {
+        match unrecorded(namespace) {
+            Ok(more) => found.extend(more),
+            Err(error) => log::warn!("net:[{}] was not looked at: {error}", namespace.inode()),
+        }
+    }
+    Ok(found)
+}
+
+fn carry_out(left: Left, namespaces: &[Netns]) -> Leftover {
+    let Left { record, held } = left;
+    let fate = match held {
+        None => Fate::Active {
+            pid: record.note.pid,
+        },
+        Some(held) => {
+            let there = namespaces.iter().find(|one| one.inode() == record.netns);
+            let undone = match there {
+                // Gone, and every interface in it.
+                None => Ok(()),
+                Some(namespace) => namespace
+                    .enter()
+                    .map_err(|error| error.to_string())
+                    .and_then(|_inside| undo::carry_out(&record.interface, &record.undo)),
+            };
+            match undone {
+                Ok(()) => {
+                    held.release();
+                    Fate::Undone
+                }
+                Err(reason) => Fate::Failed(reason),
+            }
+        }
+    };
+    Leftover {
+        interface: record.interface.name,
+        netns: record.netns,
+        what: record.note.faults.join(" + "),
+        fate,
+    }
+}
+
+/// What bears our marks and has no record: somebody emptied `/run`, or sees another
+/// one.
+fn unrecorded(namespace: &Netns) -> Result<Vec<Leftover>, NetnsError> {
+    let _inside = namespace.enter()?;
+    let mut found = Vec::new();
+    let Ok(interfaces) = if_nameindex() else {
+        return Ok(found);
+    };
+    for interface in &interfaces {
+        let interface = Interface {
+            name: interface.name().to_string_lossy().into_owned(),
+            index: interface.index(),
+        };
+        let marks = marks(interface.index).unwrap_or_default();
+        if marks.is_empty() {
+            continue;
+        }
+        // Held while it is undone, so that no fault begins meanwhile. One that
+        // lives was told of by its record.
+        let Ok(_claim) = Claim::take(&interface) else {
+            continue;
+        };
+        let fate = match undo::carry_out(&interface, &marks) {
+            Ok(()) => Fate::Undone,
+            Err(reason) => Fate::Failed(reason),
+        };
+        found.push(Leftover {
+            interface: interface.name,
+            netns: namespace.inode(),
+            what: "what no record tells of".to_owned(),
+            fate,
+        });
+    }
+    Ok(found)
+}
+
+/// What undoes everything on the interface that is ours by its name.
+fn marks(interface: u32) -> io::Result<Vec<Undo>> {
+    let mut marks = Vec::new();
+    for parent in [Handle::EGRESS, Handle::INGRESS] {
+        for filter in tc::filters(interface, parent)? {
+            if filter.bpf_name().as_deref() == Some(FILTER_NAME) {
+                marks.push(Undo::Filter {
+                    parent,
+                    priority: filter.priority(),
+                    handle: filter.handle,
+                });
+            }
+        }
+    }
+    let qdiscs = tc::qdiscs(interface)?;
+    let is_ours = |qdisc: &tc::Object| {
+        qdisc.parent == Handle::ROOT && qdisc.handle == ROOT && qdisc.kind == "prio"
+    };
+    if qdiscs.iter().any(is_ours) {
+        marks.push(Undo::Root { handle: ROOT });
+    }
+    Ok(marks)
+}

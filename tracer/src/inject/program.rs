@@ -1,0 +1,274 @@
+//! The fault's kernel program: what it is told, and what it counts.
+
+use std::{
+    error::Error,
+    fmt, thread,
+    time::{Duration, Instant},
+};
+
+use aya::{
+    Ebpf,
+    maps::{Array, LpmTrie, Map, MapData, PerCpuArray, lpm_trie::Key},
+    programs::{
+        LinkOrder, ProgramError, ProgramFd, SchedClassifier, TcAttachType,
+        tc::{SchedClassifierLinkId, TcAttachOptions},
+    },
+    sys::SyscallError,
+};
+use ipnet::IpNet;
+use tracer_ebpf::{FaultCounters, FaultSettings, Way};
+
+use super::InjectError;
+use crate::loader::{self, with_causes};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault.o"));
+/// How many peers the trie holds (`FAULT_PEERS` in the kernel program).
+pub(super) const MAX_PEERS: usize = 256;
+/// How long the kernel may take to let go of a closed link.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// One of the object's programs: the same fault, for one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// What leaves or arrives.
+    Way(Way),
+    /// What leaves, as the filter of a queueing discipline.
+    Queue,
+}
+
+impl Entry {
+    /// Its name in the object, and in the kernel's list.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Way(Way::Out) => "fault_out",
+            Self::Way(Way::In) => "fault_in",
+            Self::Queue => "fault_queue",
+        }
+    }
+}
+
+/// The loaded programs and, while they are attached by TCX, their links.
+pub(super) struct Program {
+    object: Ebpf,
+    links: Vec<Link>,
+    counters: PerCpuArray<MapData, FaultCounters>,
+    until: Array<MapData, u64>,
+    interface: String,
+}
+
+struct Link {
+    way: Way,
+    link: SchedClassifierLinkId,
+    program_id: u32,
+}
+
+impl Program {
+    /// Loads the programs and tells them what to hit. They hit nothing yet.
+    pub(super) fn load(
+        interface: &str,
+        entries: &[Entry],
+        settings: FaultSettings,
+        peers: &[IpNet],
+    ) -> Result<Self, InjectError> {
+        let mut object = loader::without_kernel_types()
+            .override_global("FAULT_SETTINGS", &settings, true)
+            .load(OBJECT)
+            .map_err(|error| failed("load", &error))?;
+        let mut trie = LpmTrie::<_, [u8; 16], u8>::try_from(map(&mut object, "FAULT_PEERS")?)
+            .map_err(|error| failed("configure", &error))?;
+        for peer in peers {
+            trie.insert(&key(*peer), 1, 0)
+                .map_err(|error| failed("configure", &error))?;
+        }
+        let until = Array::try_from(map(&mut object, "FAULT_UNTIL")?)
+            .map_err(|error| failed("configure", &error))?;
+        let counters = PerCpuArray::try_from(map(&mut object, "FAULT_COUNTERS")?)
+            .map_err(|error| failed("configure", &error))?;
+        for entry in entries {
+            classifier(&mut object, *entry)?
+                .load()
+                .map_err(|error| failed("load", &error))?;
+        }
+        Ok(Self {
+            object,
+            links: Vec::new(),
+            counters,
+            until,
+            interface: interface.to_owned(),
+        })
+    }
+
+    /// Hangs the program on a link that goes with this process.
+    pub(super) fn attach(&mut self, way: Way) -> Result<(), InjectError> {
+        let program = classifier(&mut self.object, Entry::Way(way))?;
+        let program_id = program
+            .info()
+            .map_err(|error| failed("attach", &error))?
+            .id();
+        let link = program
+            .attach_with_options(
+                &self.interface,
+                tcx(way),
+                TcAttachOptions::TcxOrder(LinkOrder::default()),
+            )
+            .map_err(attach_failed)?;
+        self.links.push(Link {
+            way,
+            link,
+            program_id,
+        });
+        Ok(())
+    }
+
+    /// For a filter to hold.
+    pub(super) fn descriptor(&mut self, entry: Entry) -> Result<&ProgramFd, InjectError> {
+        classifier(&mut self.object, entry)?
+            .fd()
+            .map_err(|error| failed("attach", &error))
+    }
+
+    /// From here on packets are hit, until this time (ns of `CLOCK_MONOTONIC`).
+    pub(super) fn arm(&mut self, until_ns: u64) -> Result<(), InjectError> {
+        self.until
+            .set(0, until_ns, 0)
+            .map_err(|error| failed("configure", &error))
+    }
+
+    /// Sum over the CPUs. [`None`] if the kernel does not tell.
+    pub(super) fn counters(&self, way: Way) -> Option<FaultCounters> {
+        let counters = self.counters.get(&(way as u32), 0).ok()?;
+        let sum = |sum: FaultCounters, cpu: &FaultCounters| FaultCounters {
+            matched: sum.matched + cpu.matched,
+            matched_bytes: sum.matched_bytes + cpu.matched_bytes,
+            matched_squares: sum.matched_squares + cpu.matched_squares,
+            passed: sum.passed + cpu.passed,
+            repeated: sum.repeated + cpu.repeated,
+            loss: sum.loss.plus(cpu.loss),
+            corrupt: sum.corrupt.plus(cpu.corrupt),
+        };
+        Some(counters.iter().fold(FaultCounters::default(), sum))
+    }
+
+    /// Lets go of the links. True if the kernel confirms that the programs are
+    /// gone from the interface, or the interface is gone.
+    pub(super) fn detach(&mut self) -> bool {
+        let links = std::mem::take(&mut self.links);
+        let mut attached = Vec::new();
+        for Link {
+            way,
+            link,
+            program_id,
+        } in links
+        {
+            if let Ok(program) = classifier(&mut self.object, Entry::Way(way)) {
+                // Closing the descriptor is what detaches, and that cannot fail.
+                let _ = program.detach(link);
+            }
+            attached.push((way, program_id));
+        }
+        // A child of this process that is just being started holds copies of
+        // all descriptors until it runs its program.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if attached.iter().all(|(way, id)| self.is_gone(*way, *id)) {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_gone(&self, way: Way, id: u32) -> bool {
+        match SchedClassifier::query_tcx(&self.interface, tcx(way)) {
+            Ok((_, programs)) => programs.iter().all(|it| it.id() != id),
+            Err(_) => nix::net::if_::if_nametoindex(self.interface.as_str()).is_err(),
+        }
+    }
+}
+
+/// Whether this kernel has TCX links (Linux 6.6).
+pub(super) fn has_tcx(interface: &str) -> bool {
+    SchedClassifier::query_tcx(interface, TcAttachType::Egress).is_ok()
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Program")
+            .field("interface", &self.interface)
+            .field("links", &self.links.len())
+            .finish_non_exhaustive()
+    }
+}
+
+const fn tcx(way: Way) -> TcAttachType {
+    match way {
+        Way::Out => TcAttachType::Egress,
+        Way::In => TcAttachType::Ingress,
+    }
+}
+
+/// An address of the kernel's trie: always 16 bytes, IPv4 mapped.
+fn key(peer: IpNet) -> Key<[u8; 16]> {
+    let (address, length) = crate::config::prefix(&peer);
+    Key::new(length, address)
+}
+
+fn map(object: &mut Ebpf, name: &'static str) -> Result<Map, InjectError> {
+    object.take_map(name).ok_or_else(|| InjectError::Program {
+        doing: "configure",
+        reason: format!("its object has no map {name}"),
+    })
+}
+
+fn classifier(object: &mut Ebpf, entry: Entry) -> Result<&mut SchedClassifier, InjectError> {
+    let name = entry.name();
+    let program = object
+        .program_mut(name)
+        .ok_or_else(|| InjectError::Program {
+            doing: "load",
+            reason: format!("its object has no program {name}"),
+        })?;
+    program.try_into().map_err(|error| failed("load", &error))
+}
+
+fn attach_failed(error: ProgramError) -> InjectError {
+    match error {
+        // What an unknown attach type gets.
+        ProgramError::SyscallError(SyscallError { io_error, .. })
+            if io_error.raw_os_error() == Some(libc::EINVAL) =>
+        {
+            InjectError::NoTcx(io_error)
+        }
+        error => failed("attach", &error),
+    }
+}
+
+fn failed(doing: &'static str, error: &dyn Error) -> InjectError {
+    InjectError::Program {
+        doing,
+        reason: with_causes(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_both_families_in_one_trie() {
+        let key = |text: &str| {
+            let key = key(text.parse().unwrap());
+            (key.prefix_len(), key.data())
+        };
+        let mapped = |last| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 10, last];
+        assert_eq!(key("10.0.10.2/32"), (128, mapped(2)));
+        assert_eq!(key("10.0.10.2/24"), (120, mapped(0)));
+        assert_eq!(key("0.0.0.0/0").0, 96);
+        assert_eq!(key("2001:db8::2/64").0, 64);
+        assert_eq!(key("2001:db8::2/64").1[15], 0);
+        assert_eq!(key("::/0").0, 0);
+    }
+}

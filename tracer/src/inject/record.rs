@@ -1,0 +1,218 @@
+//! What is known of a fault outside of the processes that make it: one file an
+//! interface, which its guard writes before the first change and removes when all
+//! is undone. What stays is a fault whose guard was killed.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use super::{Direction, Interface, undo::Undo};
+use crate::kernel::netns::current_inode;
+
+/// Goes with a reboot, as do faults.
+const FOLDER: &str = "/run/tracer";
+/// A record is shorter than this.
+const MOST: u64 = 256 * 1024;
+
+/// What the tool says of its fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The process that makes it.
+    pub pid: u32,
+    /// As they are typed.
+    pub faults: Vec<String>,
+    /// Addresses or networks.
+    pub peers: Vec<String>,
+    /// Empty for all.
+    pub ports: Vec<u16>,
+    /// Which way.
+    pub direction: Direction,
+    /// `tcx`, `clsact` or `prio`.
+    pub hook: String,
+}
+
+/// The content of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Inode of the network namespace.
+    pub netns: u32,
+    /// Where it is.
+    pub interface: Interface,
+    /// The process that undoes it.
+    pub guard: u32,
+    /// When its guard stood ready.
+    pub since: Timestamp,
+    /// When its guard undoes it at the latest.
+    pub until: Timestamp,
+    /// What it is.
+    #[serde(flatten)]
+    pub note: Note,
+    /// What undoes it.
+    pub(super) undo: Vec<Undo>,
+}
+
+/// A record that its guard holds: it is removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    path: PathBuf,
+    #[expect(dead_code, reason = "what holds is that it is open")]
+    file: Flock<File>,
+    /// Whether it is to stay, for somebody to carry out.
+    keep: bool,
+}
+
+/// A record that is there.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) record: Record,
+    /// Nobody holds it: its guard is gone. [`None`] if its guard lives.
+    pub(super) held: Option<Held>,
+}
+
+impl Record {
+    /// Writes it where everybody finds it.
+    pub(super) fn write(&self) -> io::Result<Held> {
+        let folder = Path::new(FOLDER);
+        fs::create_dir_all(folder)?;
+        fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+        let path = folder.join(name(self.netns, &self.interface));
+        let file = open(&path)?;
+        let mut file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, error)| io::Error::from(error))?;
+        if read(&mut file).is_some() {
+            // To be carried out before it is forgotten.
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "one is left of a fault whose guard was killed; undo that with `tracer clean`",
+            ));
+        }
+        let bytes = serde_json::to_vec(self).map_err(io::Error::other)?;
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(&bytes)?;
+        Ok(Held {
+            path,
+            file,
+            keep: false,
+        })
+    }
+
+    /// That of an interface, if there is one.
+    pub(super) fn of(netns: u32, interface: &Interface) -> Option<Self> {
+        let path = Path::new(FOLDER).join(name(netns, interface));
+        read(&mut File::open(path).ok()?)
+    }
+}
+
+/// Removes that of an interface of this namespace, if its guard is gone.
+pub(super) fn forget(interface: &Interface) {
+    let Ok(netns) = current_inode() else { return };
+    let path = Path::new(FOLDER).join(name(netns, interface));
+    if let Ok(file) = File::open(&path)
+        && let Ok(file) = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+    {
+        let keep = false;
+        drop(Held { path, file, keep });
+    }
+}
+
+/// Every record that is there.
+pub(super) fn all() -> io::Result<Vec<Left>> {
+    let entries = match fs::read_dir(FOLDER) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let is_record = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with("fault-"));
+        if !is_record {
+            continue;
+        }
+        // What goes meanwhile is gone.
+        let Ok(file) = OpenOptions::new().read(true).open(&path) else {
+            continue;
+        };
+        found.extend(left(path, file));
+    }
+    found.sort_by(|a, b| {
+        let key = |left: &Left| (left.record.netns, left.record.interface.index);
+        key(a).cmp(&key(b))
+    });
+    Ok(found)
+}
+
+fn left(path: PathBuf, mut file: File) -> Option<Left> {
+    let record = read(&mut file);
+    let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => Some(Held {
+            path,
+            file,
+            keep: true,
+        }),
+        Err(_) => None,
+    };
+    match (record, held) {
+        (Some(record), held) => Some(Left { record, held }),
+        // Its guard was killed before a word of it was written, and so before
+        // anything was changed.
+        (None, Some(mut held)) => {
+            held.keep = false;
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+fn read(file: &mut File) -> Option<Record> {
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
+}
+
+fn name(netns: u32, interface: &Interface) -> String {
+    format!("fault-{netns}-{}.json", interface.index)
+}
+
+impl Held {
+    /// Something could not be undone: the record is to stay.
+    pub(super) fn keep(&mut self) {
+        self.keep = true;
+    }
+
+    /// All is undone: the record is to go.
+    pub(super) fn release(mut self) {
+        self.keep = false;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Under the lock: nobody takes it for one that was left.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

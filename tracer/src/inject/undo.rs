@@ -1,0 +1,178 @@
+//! What undoes a fault. Each thing is looked at before it is touched: what is not
+//! ours stays, and what is gone already is undone.
+
+use std::io;
+
+use nix::net::if_::if_indextoname;
+use serde::{Deserialize, Serialize};
+
+use super::{Interface, ethtool, layout::FILTER_NAME};
+use crate::kernel::tc::{self, Handle, Place};
+
+/// One thing to undo.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Undo {
+    /// Remove our filter.
+    Filter {
+        parent: Handle,
+        priority: u16,
+        handle: Handle,
+    },
+    /// Remove the place for filters, unless somebody uses it.
+    Clsact,
+    /// Remove our queueing discipline.
+    Root { handle: Handle },
+    /// Request these features of the interface again.
+    Offloads(Vec<String>),
+}
+
+/// Undoes all of it, also after something could not be undone, and verifies each.
+///
+/// # Errors
+/// What could not be undone, with the command that does.
+pub(super) fn carry_out(interface: &Interface, undo: &[Undo]) -> Result<(), String> {
+    // It may have been renamed since.
+    let name = match Interface::by_index(interface.index) {
+        Ok(now) => now.name,
+        // Gone, and everything on it.
+        Err(error) if is_gone(&error) => return Ok(()),
+        Err(error) => return Err(format!("cannot find {}: {error}", interface.name)),
+    };
+    let interface = Interface {
+        name,
+        index: interface.index,
+    };
+    let failures: Vec<String> = undo
+        .iter()
+        .filter_map(|undo| one(&interface, undo).err())
+        .collect();
+    // An interface that went meanwhile took everything with it.
+    let gone = matches!(
+        if_indextoname(interface.index),
+        Err(nix::errno::Errno::ENXIO)
+    );
+    if failures.is_empty() || gone {
+        return Ok(());
+    }
+    Err(failures.join("; "))
+}
+
+fn one(interface: &Interface, undo: &Undo) -> Result<(), String> {
+    let name = &interface.name;
+    match undo {
+        Undo::Filter {
+            parent,
+            priority,
+            handle,
+        } => filter(interface.index, *parent, *priority, *handle).map_err(|error| {
+            format!(
+                "cannot remove the fault's filter from {name}: {error}; do it with `tc filter del dev {name} parent {parent} prio {priority}`"
+            )
+        }),
+        Undo::Clsact => clsact(interface.index).map_err(|error| {
+            format!("cannot remove clsact from {name}: {error}; do it with `tc qdisc del dev {name} clsact`")
+        }),
+        Undo::Root { handle } => root(interface.index, *handle).map_err(|error| {
+            format!(
+                "cannot remove the fault's queueing discipline from {name}: {error}; do it with `tc qdisc del dev {name} root`"
+            )
+        }),
+        Undo::Offloads(features) => offloads(name, features),
+    }
+}
+
+fn filter(interface: u32, parent: Handle, priority: u16, handle: Handle) -> io::Result<()> {
+    let is_there = || -> io::Result<bool> {
+        Ok(tc::filters(interface, parent)?.iter().any(|it| {
+            (it.priority(), it.handle) == (priority, handle)
+                && it.bpf_name().as_deref() == Some(FILTER_NAME)
+        }))
+    };
+    if !is_there()? {
+        return Ok(());
+    }
+    let place = Place {
+        interface,
+        parent,
+        handle,
+    };
+    tc::delete_bpf_filter(place, priority)?;
+    gone(is_there()?)
+}
+
+fn clsact(interface: u32) -> io::Result<()> {
+    let there = tc::qdiscs(interface)?
+        .into_iter()
+        .find(|it| it.kind == "clsact");
+    let Some(there) = there else { return Ok(()) };
+    for parent in [Handle::EGRESS, Handle::INGRESS] {
+        // Somebody has found a use for it.
+        if !tc::filters(interface, parent)?.is_empty() {
+            return Ok(());
+        }
+    }
+    let place = Place {
+        interface,
+        parent: Handle::CLSACT,
+        handle: there.handle,
+    };
+    tc::delete_qdisc(place, "clsact")
+}
+
+fn root(interface: u32, handle: Handle) -> io::Result<()> {
+    let is_there = || -> io::Result<bool> {
+        Ok(tc::qdiscs(interface)?
+            .iter()
+            .any(|it| it.parent == Handle::ROOT && it.handle == handle && it.kind == "prio"))
+    };
+    if !is_there()? {
+        return Ok(());
+    }
+    let place = Place {
+        interface,
+        parent: Handle::ROOT,
+        handle,
+    };
+    // The kernel compares kind and handle once more.
+    tc::delete_qdisc(place, "prio")?;
+    gone(is_there()?)
+}
+
+fn gone(is_there: bool) -> io::Result<()> {
+    if is_there {
+        return Err(io::Error::other("the kernel says that it is still there"));
+    }
+    Ok(())
+}
+
+fn offloads(name: &str, features: &[String]) -> Result<(), String> {
+    if features.is_empty() {
+        return Ok(());
+    }
+    let restore = || -> io::Result<Vec<String>> {
+        ethtool::request(name, features, true)?;
+        Ok(ethtool::features(name)?
+            .into_iter()
+            .filter(|feature| features.contains(&feature.name) && !feature.requested)
+            .map(|feature| feature.name)
+            .collect())
+    };
+    let switch_on = || format!("`ethtool -K {name} {} on`", features.join(" on "));
+    match restore() {
+        Ok(missing) if missing.is_empty() => Ok(()),
+        Ok(missing) => Err(format!(
+            "offloads {} of {name} stay off; switch them on with {}",
+            missing.join(", "),
+            switch_on()
+        )),
+        Err(error) => Err(format!(
+            "cannot switch the offloads of {name} back on: {error}; do it with {}",
+            switch_on()
+        )),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENODEV))
+}
