@@ -23,7 +23,7 @@ use tracer::inject::{Allow, FaultReport, InjectError, Percent, Refusal, interval
 use xtask::netns::{Host, Net};
 
 use helper::{counts, offloads, only, request, settle};
-use traffic::{Load, Sink};
+use traffic::{Load, Sink, knock};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// As few as let chance hide little: 50 % is then known to ±2.4 %.
@@ -136,7 +136,7 @@ fn all(tag: &str, ipv6: bool, offloads_on: bool) {
             // Established connections: a window of data each, in GSO packets.
             load.push()?;
             settle(LIMIT, "segments", || {
-                helper::knock(sink.address(), 100)?;
+                knock(sink.address(), 100)?;
                 Ok(counts(&fault)?.seen > SEGMENTS)
             })?;
             Ok(only(fault.stop()))
@@ -259,7 +259,7 @@ fn a_port_limits_the_fault() {
                 load.push()?;
                 Ok(spared.intact_bytes()? > 1 << 20)
             })?;
-            helper::knock(hit.address(), 10)?;
+            knock(hit.address(), 10)?;
             Ok(only(fault.stop()))
         })
         .unwrap();
@@ -279,7 +279,7 @@ fn the_fault_ends_with_its_time_though_nobody_stops_it() {
             let mut request = request("corrupt=100%", to.v4.into());
             request.duration = Duration::from_millis(300);
             let fault = request.prepare()?.start()?;
-            helper::knock(sink.address(), 5)?;
+            knock(sink.address(), 5)?;
             let mut load = Load::connect(from, sink.address(), 1)?;
             settle(LIMIT, "payload after the end", || {
                 load.push()?;

@@ -3,6 +3,7 @@
 use std::{
     io::{ErrorKind, Read as _, Write as _},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsRawFd as _,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,6 +13,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use nix::{
+    errno::Errno,
+    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
+};
 use xtask::netns::Host;
 
 const CHUNK: usize = 16 * 1024;
@@ -141,4 +146,18 @@ impl Load {
         }
         Ok(())
     }
+}
+
+/// Sends SYNs, one each, without waiting for an answer.
+pub(crate) fn knock(to: SocketAddr, count: usize) -> Result<()> {
+    let family = match to {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    };
+    for _ in 0..count {
+        let socket = socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK, None)?;
+        let result = connect(socket.as_raw_fd(), &SockaddrStorage::from(to));
+        ensure!(result == Err(Errno::EINPROGRESS), "connect said {result:?}");
+    }
+    Ok(())
 }

@@ -18,7 +18,10 @@ use nix::{
 use tracer::inject::Counts;
 use xtask::netns::Net;
 
-use super::helper::{counts, knock, only, request, settle};
+use super::{
+    helper::{counts, only, request, settle},
+    traffic::knock,
+};
 
 const LIMIT: Duration = Duration::from_secs(5);
 const SOURCE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x77];

@@ -1,17 +1,8 @@
 //! What every test of the fault needs.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    os::fd::AsRawFd as _,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{net::IpAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use nix::{
-    errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
-};
 use tracer::inject::{
     ActiveFault, Allow, Counts, EngineChoice, FaultReport, FaultRequest, Faults, GuardCommand,
     guard_main,
@@ -99,19 +90,5 @@ pub(crate) fn await_counter(host: &Host, name: &str, value: u64) -> Result<()> {
     })
     .with_context(|| format!("{name} is {last} and should be {value}"))?;
     ensure!(last == value, "{name} is {last} and should be {value}");
-    Ok(())
-}
-
-/// Sends SYNs, one each, without waiting for an answer.
-pub(crate) fn knock(to: SocketAddr, count: usize) -> Result<()> {
-    let family = match to {
-        SocketAddr::V4(_) => AddressFamily::Inet,
-        SocketAddr::V6(_) => AddressFamily::Inet6,
-    };
-    for _ in 0..count {
-        let socket = socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK, None)?;
-        let result = connect(socket.as_raw_fd(), &SockaddrStorage::from(to));
-        ensure!(result == Err(Errno::EINPROGRESS), "connect said {result:?}");
-    }
     Ok(())
 }

@@ -2,8 +2,12 @@
 //! its report. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common/datagrams.rs"]
+mod datagrams;
 #[path = "../common/exact.rs"]
 mod exact;
+#[path = "../common/fault.rs"]
+mod fault;
 #[path = "../common/kernel.rs"]
 mod kernel;
 #[path = "../common/pair.rs"]
