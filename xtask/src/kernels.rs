@@ -80,6 +80,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let path = repo::root().join("docs/kernels.md");
     if arguments.write {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
         return fs::write(&path, page.render())
             .with_context(|| format!("cannot write {}", path.display()));
     }

@@ -156,14 +156,28 @@ impl Netns {
     /// # Errors
     /// When this kernel has no such counter.
     pub fn counter(&self, group: &str, name: &str) -> Result<u64> {
+        self.counters([(group, name)]).map(|[value]| value)
+    }
+
+    /// Several counters, at one look: each look costs a thread, and is all that
+    /// an emulated machine gets done in a millisecond.
+    ///
+    /// # Errors
+    /// As [`Netns::counter`].
+    pub fn counters<const N: usize>(&self, wanted: [(&str, &str); N]) -> Result<[u64; N]> {
+        // Of this thread: `/proc/net` is that of the process's first one.
+        let read = |file| fs::read_to_string(format!("/proc/thread-self/net/{file}"));
         self.enter(|| {
-            // Of this thread: `/proc/net` is that of the process's first one.
-            let text = ["snmp", "netstat"]
-                .map(|file| fs::read_to_string(format!("/proc/thread-self/net/{file}")));
-            let [snmp, netstat] = text;
-            let text = snmp.context("cannot read counters")? + &netstat.unwrap_or_default();
-            counter::parse(&text, group, name)
-                .with_context(|| format!("this kernel has no counter {group}{name}"))
+            let mut text = read("snmp").context("cannot read counters")?;
+            if wanted.iter().any(|(group, _)| group.ends_with("Ext")) {
+                text += &read("netstat").context("cannot read counters")?;
+            }
+            let mut values = [0; N];
+            for (value, (group, name)) in values.iter_mut().zip(wanted) {
+                *value = counter::parse(&text, group, name)
+                    .with_context(|| format!("this kernel has no counter {group}{name}"))?;
+            }
+            Ok(values)
         })
     }
 
