@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::PathBuf,
-    process::{ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -38,7 +38,7 @@ impl Tool {
     /// Starts it inside and waits until everything is counted. It ends by
     /// itself when the test forgets it.
     pub(crate) fn start(netns: &Netns, arguments: &[&str]) -> Result<Self> {
-        let mut command = netns.command(PROGRAM);
+        let mut command = Command::new(PROGRAM);
         let folder = tempfile::tempdir()?;
         command.arg("run").args(arguments);
         if !arguments.contains(&"--duration") {
@@ -52,7 +52,8 @@ impl Tool {
             .stdin(Stdio::null())
             .stdout(File::create(folder.path().join("stdout"))?)
             .stderr(File::create(folder.path().join("stderr"))?);
-        let child = command.spawn().context("cannot start tracer")?;
+        // What a thread starts begins where the thread is.
+        let child = netns.enter(|| command.spawn().context("cannot start tracer"))?;
         let mut tool = Self {
             running: Running::new(child, "tracer"),
             folder,
