@@ -108,9 +108,10 @@ fn machines(chosen: &[Kernel]) -> VecDeque<Machine> {
     }
 }
 
-/// As many at a time as there are processors: a guest has one.
+/// One more at a time than there are processors: a guest has one, and does not
+/// always use it.
 fn visit_all(suite: &Suite, machines: VecDeque<Machine>) -> Result<Vec<Visit>> {
-    let workers = thread::available_parallelism()?.get().min(machines.len());
+    let workers = (thread::available_parallelism()?.get() + 1).min(machines.len());
     let places = machines.iter().copied().collect::<Vec<_>>();
     let queue = Mutex::new(machines);
     let mut visits = thread::scope(|scope| {

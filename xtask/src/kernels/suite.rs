@@ -20,6 +20,10 @@ const FILTER: &str = "kernels::";
 /// Segments that a storm waits for in a guest, some ten times slower than this
 /// machine.
 const GUEST_SEGMENTS: &str = "1000";
+/// Tests at a time: a storm keeps more than one processor busy.
+const THREADS: &str = "2";
+/// The same in a guest, where most of a test is waiting for timers.
+const GUEST_THREADS: &str = "4";
 /// How long one kernel may take.
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -107,13 +111,13 @@ impl Suite {
         })
     }
 
-    fn arguments() -> [&'static str; 4] {
-        [FILTER, "--nocapture", "--test-threads", "2"]
+    fn arguments(threads: &'static str) -> [&'static str; 4] {
+        [FILTER, "--nocapture", "--test-threads", threads]
     }
 
     fn run_here(&self, log: File) -> Result<Option<u8>> {
         let mut tests = Command::new(&self.program);
-        tests.args(Self::arguments()).stdin(Stdio::null());
+        tests.args(Self::arguments(THREADS)).stdin(Stdio::null());
         // Cargo and nextest run them where their package is.
         tests.current_dir(repo::root().join("tracer"));
         tests.stderr(log.try_clone().context("cannot share the log")?);
@@ -126,7 +130,7 @@ impl Suite {
         let mut words: Vec<OsString> = vec!["env".into()];
         words.push(format!("TRACER_TEST_SEGMENTS={GUEST_SEGMENTS}").into());
         words.push(self.program.clone().into());
-        words.extend(Self::arguments().map(OsString::from));
+        words.extend(Self::arguments(GUEST_THREADS).map(OsString::from));
         let (release, outcome) = vm::run_quietly(kernel, words, LIMIT, &mut BufWriter::new(log))?;
         Ok((release, outcome))
     }

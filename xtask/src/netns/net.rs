@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::{Context, Result, ensure};
 
 use super::{Netns, Queue, remove_orphans, run_ip, shape};
-use crate::command;
 
 /// The kernel's limit for names of interfaces.
 const INTERFACE_NAME_MAX: usize = 15;
@@ -51,12 +50,11 @@ impl Host {
     /// When the device refuses.
     pub fn offloads(&self, features: &[&str], on: bool) -> Result<()> {
         let state = if on { "on" } else { "off" };
-        let mut ethtool = self.netns.command("ethtool");
-        ethtool.args(["-K", &self.interface]);
+        let mut arguments = vec!["-K", &self.interface];
         for feature in features {
-            ethtool.args([feature, state]);
+            arguments.extend([feature, state]);
         }
-        command::output(&mut ethtool).map(|_| ())
+        self.netns.run("ethtool", &arguments).map(|_| ())
     }
 
     /// Puts a small queue in front of what the host sends. What it drops, the

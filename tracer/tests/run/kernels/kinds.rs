@@ -9,7 +9,7 @@ use xtask::{
 };
 
 use super::{
-    amount::{segments_soon, while_soon},
+    amount::{WHILE_SOON, segments_soon},
     cell,
 };
 use crate::{
@@ -188,7 +188,7 @@ fn damaged(tag: &str, ipv6: bool, fault: &str, segments: u64) {
     let before = Counters::read(&from.netns).unwrap();
     let tool = Tool::start(
         &from.netns,
-        &["--peer", &peer, "--inject", fault, "--for", while_soon()],
+        &["--peer", &peer, "--inject", fault, "--for", WHILE_SOON],
     )
     .unwrap();
     push_until(from, &mut load, before.segments + segments).unwrap();
@@ -213,7 +213,7 @@ fn damaged(tag: &str, ipv6: bool, fault: &str, segments: u64) {
 
 /// On a kernel without TCX the fault is refused, and with it the run.
 fn refused(from: &Host, peer: &str, fault: &str) {
-    let arguments = ["--peer", peer, "--inject", fault, "--for", while_soon()];
+    let arguments = ["--peer", peer, "--inject", fault, "--for", WHILE_SOON];
     let ended = Tool::start(&from.netns, &arguments)
         .unwrap()
         .ended()
