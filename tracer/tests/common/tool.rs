@@ -18,7 +18,7 @@ use xtask::{command::Running, netns::Netns, wait};
 use crate::report::Report;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer");
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(150);
 
 /// A running `tracer run`; ended when dropped.
 pub(crate) struct Tool {
@@ -42,7 +42,7 @@ impl Tool {
         let folder = tempfile::tempdir()?;
         command.arg("run").args(arguments);
         if !arguments.contains(&"--duration") {
-            command.args(["--duration", "120s"]);
+            command.args(["--duration", "600s"]);
         }
         command
             .arg("--json")

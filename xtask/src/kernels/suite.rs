@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -52,10 +52,24 @@ pub(super) struct Run {
     pub(super) release: String,
     /// What the tests said.
     pub(super) cells: Vec<Cell>,
-    /// All that they printed.
-    pub(super) log: PathBuf,
     /// Why it is no success.
     pub(super) failure: Option<String>,
+}
+
+impl Run {
+    /// One that came to nothing.
+    pub(super) fn broken(error: &anyhow::Error) -> Self {
+        Self {
+            release: String::new(),
+            cells: Vec::new(),
+            failure: Some(format!("{error:#}")),
+        }
+    }
+}
+
+/// Where all goes that the tests print.
+pub(super) fn log(machine: Machine) -> Result<PathBuf> {
+    Ok(repo::root().join(format!("target/kernels/{}.log", machine.name()?)))
 }
 
 /// The tests, built.
@@ -84,15 +98,13 @@ impl Suite {
     ///
     /// # Errors
     /// When they could not be run at all.
-    pub(super) fn run(&self, machine: Machine) -> Result<Run> {
-        let name = machine.name()?;
-        let log = repo::root().join(format!("target/kernels/{name}.log"));
-        let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    pub(super) fn run(&self, machine: Machine, log: &Path) -> Result<Run> {
+        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let (release, status) = match machine {
-            Machine::Own => (name, self.run_here(file)?),
+            Machine::Own => (machine.name()?, self.run_here(file)?),
             Machine::Guest(kernel) => self.run_in_guest(kernel, file)?,
         };
-        let output = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        let output = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
         let output = String::from_utf8_lossy(&output);
         let cells = cell::parse(&output);
         let failure = match (&cells, status) {
@@ -106,7 +118,6 @@ impl Suite {
         Ok(Run {
             release,
             cells: cells.unwrap_or_default(),
-            log,
             failure,
         })
     }
