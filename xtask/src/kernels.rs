@@ -19,12 +19,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use self::page::{Page, Row};
-use self::suite::{Machine, Suite};
+use self::suite::{Machine, Run, Suite};
 use crate::vm::{self, Kernel};
 use crate::{interrupt, netns, repo};
 
 /// What can be chosen about the matrix.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Arguments {
     /// Kernels, such as 5.10 [default: every one, and this machine's own]
     #[arg(value_name = "KERNEL")]
@@ -80,6 +80,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let path = repo::root().join("docs/kernels.md");
     if arguments.write {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
         return fs::write(&path, page.render())
             .with_context(|| format!("cannot write {}", path.display()));
     }
@@ -104,7 +108,8 @@ fn machines(chosen: &[Kernel]) -> VecDeque<Machine> {
     }
 }
 
-/// As many at a time as there are processors: a guest has one.
+/// As many at a time as there are processors: a guest has one, and its tests run
+/// several at a time, so that it uses it.
 fn visit_all(suite: &Suite, machines: VecDeque<Machine>) -> Result<Vec<Visit>> {
     let workers = thread::available_parallelism()?.get().min(machines.len());
     let places = machines.iter().copied().collect::<Vec<_>>();
@@ -156,7 +161,11 @@ fn work(suite: &Suite, queue: &Mutex<VecDeque<Machine>>) -> Vec<(Machine, Result
 
 fn visit(suite: &Suite, machine: Machine) -> Result<Visit> {
     let begun = Instant::now();
-    let run = suite.run(machine)?;
+    let log = suite::log(machine)?;
+    // A guest that broke down is that kernel's failure: the others go on.
+    let run = suite
+        .run(machine, &log)
+        .unwrap_or_else(|error| Run::broken(&error));
     Ok(Visit {
         row: Row {
             kernel: machine.name()?,
@@ -165,7 +174,7 @@ fn visit(suite: &Suite, machine: Machine) -> Result<Visit> {
             cells: run.cells,
         },
         seconds: begun.elapsed().as_secs_f64(),
-        log: run.log,
+        log,
         failure: run.failure,
     })
 }

@@ -10,12 +10,15 @@ mod net;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
+use nix::mount::{MntFlags, umount2};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -39,11 +42,24 @@ impl Netns {
     /// # Errors
     /// Without root, or when this process already has one of that name.
     pub fn new(tag: &str, role: &str) -> Result<Self> {
-        require_root()?;
-        let name = owner::name(tag, role);
-        command::output(Command::new("ip").args(["netns", "add", &name]))?;
-        let netns = Self { name };
+        let netns = Self::named(tag, role)?;
+        run_ip(&[], &format!("netns add {}\n", netns.name))?;
         netns.ip("link set lo up\n")?;
+        Ok(netns)
+    }
+
+    /// One that is still to be made.
+    fn named(tag: &str, role: &str) -> Result<Self> {
+        require_root()?;
+        let netns = Self {
+            name: owner::name(tag, role),
+        };
+        if netns.path().exists() {
+            let name = netns.name.clone();
+            // Whoever made it removes it.
+            std::mem::forget(netns);
+            bail!("there is a namespace {name} already");
+        }
         Ok(netns)
     }
 
@@ -156,23 +172,44 @@ impl Netns {
     /// # Errors
     /// When this kernel has no such counter.
     pub fn counter(&self, group: &str, name: &str) -> Result<u64> {
+        self.counters([(group, name)]).map(|[value]| value)
+    }
+
+    /// Several counters, at one look: each look costs a thread, and is all that
+    /// an emulated machine gets done in a millisecond.
+    ///
+    /// # Errors
+    /// As [`Netns::counter`].
+    pub fn counters<const N: usize>(&self, wanted: [(&str, &str); N]) -> Result<[u64; N]> {
+        // Of this thread: `/proc/net` is that of the process's first one.
+        let read = |file| fs::read_to_string(format!("/proc/thread-self/net/{file}"));
         self.enter(|| {
-            // Of this thread: `/proc/net` is that of the process's first one.
-            let text = ["snmp", "netstat"]
-                .map(|file| fs::read_to_string(format!("/proc/thread-self/net/{file}")));
-            let [snmp, netstat] = text;
-            let text = snmp.context("cannot read counters")? + &netstat.unwrap_or_default();
-            counter::parse(&text, group, name)
-                .with_context(|| format!("this kernel has no counter {group}{name}"))
+            let mut text = read("snmp").context("cannot read counters")?;
+            if wanted.iter().any(|(group, _)| group.ends_with("Ext")) {
+                text += &read("netstat").context("cannot read counters")?;
+            }
+            let mut values = [0; N];
+            for (value, (group, name)) in values.iter_mut().zip(wanted) {
+                *value = counter::parse(&text, group, name)
+                    .with_context(|| format!("this kernel has no counter {group}{name}"))?;
+            }
+            Ok(values)
         })
     }
 
     /// Runs lines of `ip` commands inside, in one process.
-    fn ip(&self, lines: &str) -> Result<()> {
-        let mut ip = Command::new("ip");
-        ip.args(["-netns", &self.name, "-batch", "-"]);
-        command::output_with_input(&mut ip, lines).map(|_| ())
+    ///
+    /// # Errors
+    /// With the first of them that fails.
+    pub fn ip(&self, lines: &str) -> Result<()> {
+        run_ip(&["-netns", &self.name], lines)
     }
+}
+
+fn run_ip(options: &[&str], lines: &str) -> Result<()> {
+    let mut ip = Command::new("ip");
+    ip.args(options).args(["-batch", "-"]);
+    command::output_with_input(&mut ip, lines).map(|_| ())
 }
 
 impl Drop for Netns {
@@ -221,36 +258,64 @@ pub fn remove_orphans() -> Result<Vec<String>> {
     Ok(removed)
 }
 
+/// What `ip netns delete` does.
 fn remove(name: &str) -> Result<()> {
-    end_processes(name)?;
-    command::output(Command::new("ip").args(["netns", "delete", name])).map(|_| ())
+    let path = PathBuf::from(NAMES).join(name);
+    if !path.exists() {
+        return Ok(());
+    }
+    end_processes(&path)?;
+    match umount2(&path, MntFlags::MNT_DETACH) {
+        // Nothing is mounted there: whoever made the file came no further.
+        Ok(()) | Err(Errno::EINVAL) => {}
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot unmount {}", path.display()));
+        }
+    }
+    fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
 }
 
 /// Ends what still runs inside: a namespace lives on, nameless and with its
 /// processes, as long as one of them does.
-fn end_processes(name: &str) -> Result<()> {
+fn end_processes(netns: &Path) -> Result<()> {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        for pid in processes(name)? {
+        let inside = processes(netns)?;
+        if inside.is_empty() {
+            return Ok(());
+        }
+        for pid in inside {
             let _ = kill(pid, signal);
         }
         let gone = wait::until_uninterrupted(Duration::from_secs(3), "them to end", || {
-            Ok(processes(name)?.is_empty().then_some(()))
+            Ok(processes(netns)?.is_empty().then_some(()))
         });
         if gone.is_ok() {
             return Ok(());
         }
     }
-    bail!("processes in {name} survive SIGKILL")
+    bail!("processes in {} survive SIGKILL", netns.display())
 }
 
-fn processes(name: &str) -> Result<Vec<Pid>> {
-    let list = command::output(Command::new("ip").args(["netns", "pids", name]))?;
-    list.split_whitespace()
-        .map(|pid| {
-            let number = pid
-                .parse()
-                .map_err(|_| anyhow!("`ip netns pids` says {pid}"))?;
-            Ok(Pid::from_raw(number))
-        })
-        .collect()
+/// What `ip netns pids` lists.
+fn processes(netns: &Path) -> Result<Vec<Pid>> {
+    let identity = |file: fs::Metadata| (file.dev(), file.ino());
+    let wanted = fs::metadata(netns)
+        .map(identity)
+        .with_context(|| format!("cannot look at {}", netns.display()))?;
+    let entries = fs::read_dir("/proc").context("cannot list processes")?;
+    let mut inside = Vec::new();
+    for entry in entries.filter_map(Result::ok) {
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        // A process that has gone in the meantime is nowhere.
+        if let Some(pid) = pid
+            && let Ok(its) = fs::metadata(entry.path().join("ns/net"))
+            && identity(its) == wanted
+        {
+            inside.push(Pid::from_raw(pid));
+        }
+    }
+    Ok(inside)
 }

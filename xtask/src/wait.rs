@@ -11,6 +11,13 @@ use crate::interrupt;
 /// long enough to cost nothing.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// A look that takes long itself, as on an emulated machine, is followed by a
+/// pause so many times as long: what is waited for needs the processor, too.
+const PAUSE: u32 = 3;
+
+/// The longest pause: nobody shall wait that much longer than needed.
+const LONGEST: Duration = Duration::from_millis(250);
+
 /// Asks `condition` until it yields a value.
 ///
 /// # Errors
@@ -44,14 +51,16 @@ fn look<T>(
 ) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {
+        let begun = Instant::now();
         if let Some(value) = condition()? {
             return Ok(value);
         }
+        let pause = (begun.elapsed() * PAUSE).clamp(LOOK, LONGEST);
         go_on()?;
         if Instant::now() >= deadline {
             bail!("waited {:.1} s in vain for {what}", limit.as_secs_f64());
         }
-        sleep(LOOK);
+        sleep(pause);
     }
 }
 

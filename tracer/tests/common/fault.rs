@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    os::unix::fs::MetadataExt as _,
     process::{Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -103,4 +104,13 @@ pub(crate) fn tracer(netns: &Netns, arguments: &[&str]) -> Result<(ExitStatus, S
     let output = command.args(arguments).stdin(Stdio::null()).output()?;
     let said = [output.stdout, output.stderr].concat();
     Ok((output.status, String::from_utf8_lossy(&said).into_owned()))
+}
+
+/// Whether a fault of this host is not undone yet.
+pub(crate) fn is_there(netns: &Netns) -> Result<bool> {
+    let inode = fs::metadata(netns.path())?.ino();
+    let faults = ::tracer::inject::status()?;
+    Ok(faults
+        .iter()
+        .any(|fault| u64::from(fault.record.netns) == inode))
 }

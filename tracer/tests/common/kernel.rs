@@ -24,15 +24,23 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn read(netns: &Netns) -> Result<Self> {
-        let tcp_ext = |name| netns.counter("TcpExt", name);
+        let [segments, timeouts, fast, slow_start, probes, syn, busy] = netns.counters([
+            ("Tcp", "RetransSegs"),
+            ("TcpExt", "TCPTimeouts"),
+            ("TcpExt", "TCPFastRetrans"),
+            ("TcpExt", "TCPSlowStartRetrans"),
+            ("TcpExt", "TCPLossProbes"),
+            ("TcpExt", "TCPSynRetrans"),
+            ("TcpExt", "TCPSpuriousRtxHostQueues"),
+        ])?;
         Ok(Self {
-            segments: segments(netns)?,
-            timeouts: tcp_ext("TCPTimeouts")?,
-            fast: tcp_ext("TCPFastRetrans")?,
-            slow_start: tcp_ext("TCPSlowStartRetrans")?,
-            probes: tcp_ext("TCPLossProbes")?,
-            syn: tcp_ext("TCPSynRetrans")?,
-            busy: tcp_ext("TCPSpuriousRtxHostQueues")?,
+            segments,
+            timeouts,
+            fast,
+            slow_start,
+            probes,
+            syn,
+            busy,
         })
     }
 

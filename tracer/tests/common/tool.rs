@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::PathBuf,
-    process::{ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use xtask::{command::Running, netns::Netns, wait};
 use crate::report::Report;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer");
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(150);
 
 /// A running `tracer run`; ended when dropped.
 pub(crate) struct Tool {
@@ -38,11 +38,11 @@ impl Tool {
     /// Starts it inside and waits until everything is counted. It ends by
     /// itself when the test forgets it.
     pub(crate) fn start(netns: &Netns, arguments: &[&str]) -> Result<Self> {
-        let mut command = netns.command(PROGRAM);
+        let mut command = Command::new(PROGRAM);
         let folder = tempfile::tempdir()?;
         command.arg("run").args(arguments);
         if !arguments.contains(&"--duration") {
-            command.args(["--duration", "120s"]);
+            command.args(["--duration", "600s"]);
         }
         command
             .arg("--json")
@@ -52,7 +52,8 @@ impl Tool {
             .stdin(Stdio::null())
             .stdout(File::create(folder.path().join("stdout"))?)
             .stderr(File::create(folder.path().join("stderr"))?);
-        let child = command.spawn().context("cannot start tracer")?;
+        // What a thread starts begins where the thread is.
+        let child = netns.enter(|| command.spawn().context("cannot start tracer"))?;
         let mut tool = Self {
             running: Running::new(child, "tracer"),
             folder,

@@ -2,8 +2,9 @@
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
+    iter,
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
-    os::fd::AsRawFd as _,
+    os::fd::{AsFd as _, AsRawFd as _},
     sync::{
         Arc, LazyLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -15,6 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use nix::{
     errno::Errno,
+    poll::{PollFd, PollFlags, poll},
     sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
 };
 use xtask::netns::Host;
@@ -80,24 +82,42 @@ impl Drop for Sink {
 
 fn serve(listener: &TcpListener, state: &State) {
     let mut connections: Vec<(TcpStream, usize)> = Vec::new();
+    // Their peers have ended them; ours stay open.
+    let mut ended = Vec::new();
     let mut buffer = vec![0; CHUNK];
     while !state.over.load(Ordering::Relaxed) {
+        await_any(listener, &connections);
+        // What comes within a millisecond is taken at once.
+        thread::sleep(Duration::from_millis(1));
         while let Ok((connection, _)) = listener.accept() {
             connection.set_nonblocking(true).unwrap();
             connections.push((connection, 0));
         }
-        for (connection, offset) in &mut connections {
-            let Ok(length) = connection.read(&mut buffer) else {
-                continue;
+        let gone = connections.extract_if(.., |(connection, offset)| {
+            let length = match connection.read(&mut buffer) {
+                Ok(length) => length,
+                Err(error) => return error.kind() != ErrorKind::WouldBlock,
             };
             if buffer[..length] != *pattern(*offset, length) {
                 state.damaged.store(true, Ordering::Relaxed);
             }
             *offset += length;
             state.intact.fetch_add(length as u64, Ordering::Relaxed);
-        }
-        thread::sleep(Duration::from_millis(1));
+            length == 0
+        });
+        ended.extend(gone);
     }
+}
+
+/// Sleeps until there is something to take, or to see whether it is over.
+fn await_any(listener: &TcpListener, connections: &[(TcpStream, usize)]) {
+    let all = connections.iter().map(|(connection, _)| connection.as_fd());
+    let mut all: Vec<PollFd> = iter::once(listener.as_fd())
+        .chain(all)
+        .map(|one| PollFd::new(one, PollFlags::POLLIN))
+        .collect();
+    // A signal ends it early, which harms nothing.
+    let _ = poll(&mut all, 100_u16);
 }
 
 /// Connections that send the pattern as fast as they may.

@@ -57,14 +57,12 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// With the columns in the order in which the rows first name them.
+    /// With the columns by their names: tests end in another order each time.
     pub(super) fn new(rows: Vec<Row>) -> Self {
-        let mut columns: Vec<String> = Vec::new();
-        for cell in rows.iter().flat_map(|row| &row.cells) {
-            if !columns.contains(&cell.column) {
-                columns.push(cell.column.clone());
-            }
-        }
+        let cells = rows.iter().flat_map(|row| &row.cells);
+        let mut columns: Vec<String> = cells.map(|cell| cell.column.clone()).collect();
+        columns.sort_by_cached_key(|column| (column.to_lowercase(), column.clone()));
+        columns.dedup();
         Self { rows, columns }
     }
 
@@ -161,7 +159,7 @@ const HEAD: &str = "\
 # Kernels
 
 Made by `cargo xtask kernels --write`; do not edit. Each cell comes from tests
-that ran under that kernel, and `cargo xtask kernels` fails when one changes. The
+that ran under that kernel, and `cargo xtask test` fails when one changes. The
 numbered kernels are Debian's own, booted in an emulated machine; the last part
 of a release name that no distribution has is a vendor's.
 

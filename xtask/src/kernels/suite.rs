@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -20,6 +20,10 @@ const FILTER: &str = "kernels::";
 /// Segments that a storm waits for in a guest, some ten times slower than this
 /// machine.
 const GUEST_SEGMENTS: &str = "1000";
+/// Tests at a time: a storm keeps more than one processor busy.
+const THREADS: &str = "2";
+/// The same in a guest, where most of a test is waiting for timers.
+const GUEST_THREADS: &str = "4";
 /// How long one kernel may take.
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -48,10 +52,24 @@ pub(super) struct Run {
     pub(super) release: String,
     /// What the tests said.
     pub(super) cells: Vec<Cell>,
-    /// All that they printed.
-    pub(super) log: PathBuf,
     /// Why it is no success.
     pub(super) failure: Option<String>,
+}
+
+impl Run {
+    /// One that came to nothing.
+    pub(super) fn broken(error: &anyhow::Error) -> Self {
+        Self {
+            release: String::new(),
+            cells: Vec::new(),
+            failure: Some(format!("{error:#}")),
+        }
+    }
+}
+
+/// Where all goes that the tests print.
+pub(super) fn log(machine: Machine) -> Result<PathBuf> {
+    Ok(repo::root().join(format!("target/kernels/{}.log", machine.name()?)))
 }
 
 /// The tests, built.
@@ -80,15 +98,13 @@ impl Suite {
     ///
     /// # Errors
     /// When they could not be run at all.
-    pub(super) fn run(&self, machine: Machine) -> Result<Run> {
-        let name = machine.name()?;
-        let log = repo::root().join(format!("target/kernels/{name}.log"));
-        let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    pub(super) fn run(&self, machine: Machine, log: &Path) -> Result<Run> {
+        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let (release, status) = match machine {
-            Machine::Own => (name, self.run_here(file)?),
+            Machine::Own => (machine.name()?, self.run_here(file)?),
             Machine::Guest(kernel) => self.run_in_guest(kernel, file)?,
         };
-        let output = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        let output = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
         let output = String::from_utf8_lossy(&output);
         let cells = cell::parse(&output);
         let failure = match (&cells, status) {
@@ -102,18 +118,17 @@ impl Suite {
         Ok(Run {
             release,
             cells: cells.unwrap_or_default(),
-            log,
             failure,
         })
     }
 
-    fn arguments() -> [&'static str; 4] {
-        [FILTER, "--nocapture", "--test-threads", "2"]
+    fn arguments(threads: &'static str) -> [&'static str; 4] {
+        [FILTER, "--nocapture", "--test-threads", threads]
     }
 
     fn run_here(&self, log: File) -> Result<Option<u8>> {
         let mut tests = Command::new(&self.program);
-        tests.args(Self::arguments()).stdin(Stdio::null());
+        tests.args(Self::arguments(THREADS)).stdin(Stdio::null());
         // Cargo and nextest run them where their package is.
         tests.current_dir(repo::root().join("tracer"));
         tests.stderr(log.try_clone().context("cannot share the log")?);
@@ -126,7 +141,7 @@ impl Suite {
         let mut words: Vec<OsString> = vec!["env".into()];
         words.push(format!("TRACER_TEST_SEGMENTS={GUEST_SEGMENTS}").into());
         words.push(self.program.clone().into());
-        words.extend(Self::arguments().map(OsString::from));
+        words.extend(Self::arguments(GUEST_THREADS).map(OsString::from));
         let (release, outcome) = vm::run_quietly(kernel, words, LIMIT, &mut BufWriter::new(log))?;
         Ok((release, outcome))
     }

@@ -1,12 +1,10 @@
 //! Hosts around a switch.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Netns, Queue, remove_orphans, shape};
-use crate::command;
+use super::{Netns, Queue, remove_orphans, run_ip, shape};
 
 /// The kernel's limit for names of interfaces.
 const INTERFACE_NAME_MAX: usize = 15;
@@ -52,12 +50,11 @@ impl Host {
     /// When the device refuses.
     pub fn offloads(&self, features: &[&str], on: bool) -> Result<()> {
         let state = if on { "on" } else { "off" };
-        let mut ethtool = self.netns.command("ethtool");
-        ethtool.args(["-K", &self.interface]);
+        let mut arguments = vec!["-K", &self.interface];
         for feature in features {
-            ethtool.args([feature, state]);
+            arguments.extend([feature, state]);
         }
-        command::output(&mut ethtool).map(|_| ())
+        self.netns.run("ethtool", &arguments).map(|_| ())
     }
 
     /// Puts a small queue in front of what the host sends. What it drops, the
@@ -101,16 +98,42 @@ impl Net {
     /// Without root, or when the kernel refuses something.
     pub fn star(tag: &str, specs: &[HostSpec]) -> Result<Self> {
         remove_orphans().context("cannot clear away an earlier run")?;
-        let switch = Netns::new(tag, BRIDGE)?;
-        // No snooping: nobody here would answer the queries, and neighbour
-        // discovery is multicast.
-        switch.ip(&format!(
-            "link add {BRIDGE} type bridge mcast_snooping 0\nlink set {BRIDGE} up\n"
-        ))?;
+        let switch = Netns::named(tag, BRIDGE)?;
         let hosts = specs
             .iter()
-            .map(|spec| attach(tag, &switch, spec))
-            .collect::<Result<_>>()?;
+            .map(|spec| host(tag, spec))
+            .collect::<Result<Vec<_>>>()?;
+        // A start of `ip` is what takes time: few of them, of many lines. Both
+        // ends of a cable are born inside: nothing appears among the machine's own.
+        let mut made = format!("netns add {}\n", switch.name());
+        // No snooping: nobody here would answer the queries, and neighbour
+        // discovery is multicast.
+        let mut inside = format!(
+            "link set lo up\nlink add {BRIDGE} type bridge mcast_snooping 0\n\
+             link set {BRIDGE} up\n"
+        );
+        for host in &hosts {
+            let (name, role) = (host.netns.name(), &host.role);
+            made += &format!("netns add {name}\n");
+            inside += &format!(
+                "link add {role} type veth peer name {} netns {name}\n\
+                 link set {role} master {BRIDGE} up\n",
+                host.interface
+            );
+        }
+        run_ip(&[], &made)?;
+        switch.ip(&inside)?;
+        for host in &hosts {
+            let Host {
+                v4, v6, interface, ..
+            } = host;
+            host.netns.ip(&format!(
+                "link set lo up\n\
+                 address add {v4}/24 dev {interface}\n\
+                 address add {v6}/64 dev {interface} nodad\n\
+                 link set {interface} up\n"
+            ))?;
+        }
         Ok(Self { hosts, switch })
     }
 
@@ -158,7 +181,8 @@ impl Net {
     }
 }
 
-fn attach(tag: &str, switch: &Netns, spec: &HostSpec) -> Result<Host> {
+/// A host of which only the name is there.
+fn host(tag: &str, spec: &HostSpec) -> Result<Host> {
     let HostSpec {
         role,
         number,
@@ -168,28 +192,15 @@ fn attach(tag: &str, switch: &Netns, spec: &HostSpec) -> Result<Host> {
         !role.contains('-') && role != BRIDGE && role.len() <= INTERFACE_NAME_MAX,
         "a host cannot be called {role}: at most 15 letters, no dash, not `{BRIDGE}`"
     );
-    let netns = Netns::new(tag, role)?;
-    let v4 = Ipv4Addr::new(10, 0, 10, number);
     // Number 10 is written `::10`, as in the IPv4 address, so that a person
     // can match the two; hexadecimal it may be.
     let v6: Ipv6Addr = format!("fd00:10::{number}")
         .parse()
         .with_context(|| format!("no IPv6 address for host {number}"))?;
-    // Both ends are born inside: nothing appears among the machine's own.
-    let mut ip = Command::new("ip");
-    ip.args(["-netns", switch.name(), "link", "add", role, "type", "veth"])
-        .args(["peer", "name", interface, "netns", netns.name()]);
-    command::output(&mut ip)?;
-    switch.ip(&format!("link set {role} master {BRIDGE} up\n"))?;
-    netns.ip(&format!(
-        "address add {v4}/24 dev {interface}\n\
-         address add {v6}/64 dev {interface} nodad\n\
-         link set {interface} up\n"
-    ))?;
     Ok(Host {
-        netns,
+        netns: Netns::named(tag, role)?,
         interface: interface.to_owned(),
-        v4,
+        v4: Ipv4Addr::new(10, 0, 10, number),
         v6,
         role: role.to_owned(),
     })

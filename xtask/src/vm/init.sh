@@ -27,6 +27,12 @@ mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose host /h
     give_up "cannot mount the host's root"
 mount -t tmpfs -o mode=755 layer /layer
 mkdir /layer/files /layer/work
+# Each look at something of the host's is a question to the host. What is started
+# often does not ask, nor do the links on the way to it.
+cp -a /often/. /layer/files
+for link in /host/*; do
+    [ ! -L "$link" ] || cp -d "$link" /layer/files
+done
 mount -t overlay -o lowerdir=/host,upperdir=/layer/files,workdir=/layer/work root /root ||
     give_up "cannot lay a writable layer over the host's root"
 

@@ -1,8 +1,9 @@
 //! A guest's first root: busybox, our init, and the modules without which the
 //! host's files cannot be seen.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,6 +17,11 @@ const INIT: &str = include_str!("init.sh");
 
 /// What they need comes along. A kernel that has one built in needs no file.
 const MODULES: [&str; 4] = ["virtio_pci", "9p", "9pnet_virtio", "overlay"];
+
+/// Programs that tests start by the hundred. They come along, with their
+/// libraries: opening what is the host's takes some sixty questions a start, and
+/// a guest half of its time to ask them.
+const OFTEN: [&str; 6] = ["ip", "tc", "ss", "ethtool", "nsenter", "setpriv"];
 
 /// The archive for that kernel and command.
 pub(super) fn build(image: &Image, job: &Job) -> Result<Vec<u8>> {
@@ -32,7 +38,52 @@ pub(super) fn build(image: &Image, job: &Job) -> Result<Vec<u8>> {
         // The shell's pattern sorts by name: numbers of equal length.
         cpio.file(&format!("modules/{number:02}-{name}"), &read_module(path)?);
     }
+    let (mut folders, mut files) = (BTreeSet::new(), Vec::new());
+    for path in often()? {
+        let place = format!("often{}", path.display());
+        // The empty one above the first is none.
+        for folder in Path::new(&place).ancestors().skip(1) {
+            folders.insert(folder.to_string_lossy().into_owned());
+        }
+        let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        files.push((place, content));
+    }
+    for folder in folders.iter().filter(|folder| !folder.is_empty()) {
+        cpio.folder(folder);
+    }
+    for (place, content) in files {
+        cpio.file(&place, &content);
+    }
     Ok(cpio.finish())
+}
+
+/// The files that [`OFTEN`] consist of, below folders that are no links.
+fn often() -> Result<BTreeSet<PathBuf>> {
+    let mut paths = vec![PathBuf::from("/etc/ld.so.cache")];
+    for program in OFTEN.iter().filter_map(|program| command::find(program)) {
+        // One that needs no libraries is an error to `ldd`.
+        let shown = command::output(Command::new("ldd").arg(&program)).unwrap_or_default();
+        paths.extend(libraries(&shown).map(PathBuf::from));
+        paths.push(program);
+    }
+    let mut real = BTreeSet::new();
+    for path in paths.iter().filter(|path| path.exists()) {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            continue;
+        };
+        let folder = folder
+            .canonicalize()
+            .with_context(|| format!("cannot find {}", folder.display()))?;
+        real.insert(folder.join(name));
+    }
+    Ok(real)
+}
+
+/// The paths in what `ldd` prints.
+fn libraries(shown: &str) -> impl Iterator<Item = &str> {
+    shown
+        .lines()
+        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
 }
 
 fn busybox() -> Result<Vec<u8>> {
@@ -98,6 +149,16 @@ fn read_module(path: &Path) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_are_known_by_their_paths() {
+        let shown = "\tlinux-vdso.so.1 (0x00007ffd)\n\
+            \tlibc.so.6 => /lib/x/libc.so.6 (0x00007f00)\n\
+            \t/lib64/ld-linux.so.2 (0x00007f01)\n";
+        let found: Vec<&str> = libraries(shown).collect();
+        assert_eq!(found, ["/lib/x/libc.so.6", "/lib64/ld-linux.so.2"]);
+        assert_eq!(libraries("\tstatically linked\n").count(), 0);
+    }
 
     #[test]
     fn what_is_built_in_needs_no_file() {

@@ -17,9 +17,7 @@ pub(crate) fn segments_soon() -> u64 {
 }
 
 /// How long a fault lasts that is to cause [`segments_soon`].
-pub(crate) fn while_soon() -> &'static str {
-    if asked_for().is_some() { "3s" } else { "6s" }
-}
+pub(crate) const WHILE_SOON: &str = "6s";
 
 fn asked_for() -> Option<u64> {
     env::var("TRACER_TEST_SEGMENTS")

@@ -9,15 +9,15 @@ use xtask::{
 };
 
 use super::{
-    amount::{segments_soon, while_soon},
+    amount::{WHILE_SOON, segments_soon},
     cell,
 };
 use crate::{
     exact::{check_connections, check_kinds},
+    fault,
     kernel::{self, Counters},
     pair,
     storm::{LIMIT, WIDE, drain, push_until},
-    tcx,
     tool::Tool,
     traffic::{Load, Sink},
 };
@@ -172,7 +172,7 @@ fn a_storm_of_damaged_segments_over_ipv6() {
 }
 
 /// Pushes through a fault until so many segments were sent again.
-fn damaged(tag: &str, ipv6: bool, fault: &str, segments: u64) {
+fn damaged(tag: &str, ipv6: bool, damage: &str, segments: u64) {
     let net = Net::pair(tag, "ens160").unwrap();
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
     // Not every kernel has these; the test then only takes longer.
@@ -180,20 +180,17 @@ fn damaged(tag: &str, ipv6: bool, fault: &str, segments: u64) {
         let _ = from.netns.sysctl(&format!("net.ipv4.{name}"), value);
     }
     let peer = to.address(ipv6).to_string();
-    if tcx::programs(from).is_err() {
-        return refused(from, &peer, fault);
-    }
     let sink = Sink::open(to, to.address(ipv6)).unwrap();
     let mut load = Load::connect(from, sink.address(), 64).unwrap();
     let before = Counters::read(&from.netns).unwrap();
     let tool = Tool::start(
         &from.netns,
-        &["--peer", &peer, "--inject", fault, "--for", while_soon()],
+        &["--peer", &peer, "--inject", damage, "--for", WHILE_SOON],
     )
     .unwrap();
     push_until(from, &mut load, before.segments + segments).unwrap();
     wait::until(LIMIT, "the end of the fault", || {
-        Ok(tcx::programs(from)?.is_empty().then_some(()))
+        Ok((!fault::is_there(&from.netns)?).then_some(()))
     })
     .unwrap();
     let connections = drain(from).unwrap();
@@ -209,16 +206,4 @@ fn damaged(tag: &str, ipv6: bool, fault: &str, segments: u64) {
     assert_eq!(to.netns.counter("Tcp", "InCsumErrors").unwrap(), hit);
     assert!(sink.intact_bytes().unwrap() > 0);
     cell::exact(DAMAGED, tag, grown.segments);
-}
-
-/// On a kernel without TCX the fault is refused, and with it the run.
-fn refused(from: &Host, peer: &str, fault: &str) {
-    let arguments = ["--peer", peer, "--inject", fault, "--for", while_soon()];
-    let ended = Tool::start(&from.netns, &arguments)
-        .unwrap()
-        .ended()
-        .unwrap();
-    assert!(!ended.status.success());
-    assert!(ended.stderr.contains("TCX"), "{}", ended.stderr);
-    cell::absent(DAMAGED, "TCX");
 }

@@ -124,13 +124,11 @@ pub(super) fn routed(tag: &str, first: u8) -> Result<Net> {
     }
     from.netns
         .sysctl("net.ipv6.conf.ens160.accept_redirects", "0")?;
-    for ipv6 in [false, true] {
-        let (to, via) = (
-            to.address(ipv6).to_string(),
-            router.address(ipv6).to_string(),
-        );
-        from.netns.run("ip", &["route", "add", &to, "via", &via])?;
-    }
+    let routes = [false, true].map(|ipv6| {
+        let (to, via) = (to.address(ipv6), router.address(ipv6));
+        format!("route add {to} via {via}\n")
+    });
+    from.netns.ip(&routes.concat())?;
     Ok(net)
 }
 
