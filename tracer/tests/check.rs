@@ -115,7 +115,7 @@ fn root_can_run_and_sees_what_there_is() {
         "failed retransmits",
         "tcp_bad_csum",
         "engine bpf: TCX link",
-        "engine bpf: clsact filter",
+        "engine bpf: clsact",
         "qdisc netem",
         "qdisc prio",
         "classifier bpf",

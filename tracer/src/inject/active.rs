@@ -328,7 +328,12 @@ impl Drop for ActiveFault {
 }
 
 fn orders(prepared: &PreparedFault) -> Orders {
-    let deadline = prepared.request.duration.saturating_add(GRACE + DRAIN);
+    let drain = if prepared.layout.hook == Hook::Prio {
+        DRAIN
+    } else {
+        Duration::ZERO
+    };
+    let deadline = prepared.request.duration.saturating_add(GRACE + drain);
     Orders {
         interface: prepared.interface.clone(),
         deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
