@@ -7,13 +7,13 @@ use std::{
 };
 
 use super::{
-    FaultKind, FaultReport, InjectError, Interface, PreparedFault, ethtool,
+    Counts, FaultKind, FaultReport, InjectError, Interface, PreparedFault, ethtool,
     guard::{Guard, Orders},
     layout::{FILTER_NAME, Hook, NETEM, Step},
     offloads,
     program::Program,
     record,
-    report::{Counts, Outcome},
+    report::Outcome,
     request::{State, read_features},
     undo,
 };
