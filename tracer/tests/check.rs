@@ -2,8 +2,8 @@
 //! nothing, and that it leaves everything as it was. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "common/tcx.rs"]
-mod tcx;
+#[path = "common/surroundings.rs"]
+mod surroundings;
 
 use std::{
     fs,
@@ -115,6 +115,7 @@ fn root_can_run_and_sees_what_there_is() {
         "failed retransmits",
         "tcp_bad_csum",
         "engine bpf: TCX link",
+        "engine bpf: clsact",
         "qdisc netem",
         "qdisc prio",
         "classifier bpf",
@@ -155,13 +156,7 @@ fn state(host: &Host) -> String {
             .lines()
             .filter(|line| line.contains("inet "))
             .collect(),
-        run("tc", &["qdisc"]),
-        run("ethtool", &["-k", &host.interface]),
-        // Before Linux 6.6 there is nothing to ask.
-        format!(
-            "{:?}",
-            tcx::programs(host).map_err(|error| error.to_string())
-        ),
+        surroundings::surroundings(host).unwrap(),
     ]
     .concat()
 }

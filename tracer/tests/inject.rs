@@ -2,14 +2,20 @@
 //! nothing of it is left. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "inject/cli.rs"]
+mod cli;
+#[path = "common/fault.rs"]
+mod fault;
 #[path = "inject/frames.rs"]
 mod frames;
 #[path = "inject/helper.rs"]
 mod helper;
 #[path = "inject/kill.rs"]
 mod kill;
-#[path = "common/tcx.rs"]
-mod tcx;
+#[path = "common/program.rs"]
+mod program;
+#[path = "common/surroundings.rs"]
+mod surroundings;
 #[path = "common/traffic.rs"]
 mod traffic;
 
@@ -365,7 +371,7 @@ fn without_a_guard_or_beside_another_fault_there_is_none() {
 
             drop(request("corrupt=1%", to.v4.into()).prepare()?.start()?);
             assert_eq!(offloads(from)?, before);
-            assert!(tcx::programs(from)?.is_empty());
+            assert!(surroundings::links(from)?.is_empty());
             Ok(())
         })
         .unwrap();

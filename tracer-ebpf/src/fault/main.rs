@@ -90,6 +90,10 @@ pub fn fault_queue(context: TcContext) -> i32 {
         Fate::Passes => TC_ACT_UNSPEC,
         Fate::Lost => TC_ACT_STOLEN,
         Fate::Matched => {
+            if maps::settings().tcp_only() {
+                // netem is going to damage it.
+                unmark(&context);
+            }
             // SAFETY: the context is valid for the whole run of the program.
             unsafe { (*context.skb.skb).tc_classid = maps::settings().class() };
             TC_ACT_OK
@@ -215,12 +219,17 @@ fn flip(context: &TcContext, offset: usize, chance: &mut Chance) -> bool {
     if context.store(offset, &(field ^ (1 << bit)), 0).is_err() {
         return false;
     }
-    // A forwarded packet may be marked as verified by the device it came in
-    // on, and a virtual device would hand that mark to the receiver. Fails,
-    // harmlessly, for packets without the mark.
+    unmark(context);
+    true
+}
+
+/// A forwarded packet may be marked as verified by the device it came in on, and a
+/// virtual device would hand that mark to the receiver.
+#[inline(always)]
+fn unmark(context: &TcContext) {
+    // Fails, harmlessly, for packets without the mark.
     // SAFETY: the context is valid for the whole run of the program.
     unsafe { bpf_csum_level(context.skb.skb, u64::from(BPF_CSUM_LEVEL_RESET)) };
-    true
 }
 
 #[unsafe(link_section = "license")]

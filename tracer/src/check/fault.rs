@@ -12,7 +12,7 @@ use crate::kernel::qdisc::{self, Qdiscs};
 
 const PROGRAM: &str = "engine bpf: program";
 const TCX: &str = "engine bpf: TCX link";
-const CLSACT: &str = "engine bpf: clsact filter";
+const CLSACT: &str = "engine bpf: clsact";
 const NETEM: &str = "qdisc netem";
 const PRIO: &str = "qdisc prio";
 const CLASSIFIER: &str = "classifier bpf";
@@ -59,7 +59,7 @@ fn engine_rows(trial: EngineTrial) -> Vec<Row> {
     vec![
         program,
         attached(TCX, trial.tcx, "attaches, and goes with the tool"),
-        attached(CLSACT, trial.clsact, "attaches"),
+        attached(CLSACT, trial.clsact, "a filter of it attaches"),
     ]
 }
 

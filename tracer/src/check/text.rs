@@ -37,7 +37,7 @@ fn title(group: Group) -> &'static str {
         Group::Kernel => "Kernel",
         Group::Capabilities => "Capabilities of this process",
         Group::Programs => "Kernel programs, by their tracepoints: loaded, attached, detached",
-        Group::Fault => "Faults (--inject)",
+        Group::Fault => "Faults",
         Group::Interface => "Interface of a fault (--peer, --interface)",
         Group::Postgresql => "PostgreSQL: symbols for attributing commits",
         Group::OtherTools => "Not needed by tracer",
@@ -151,7 +151,7 @@ Capabilities of this process
          programs
        remedy: run it with sudo
 
-Faults (--inject)
+Faults
   ?    TCX link                not tried
 
 `tracer run` cannot work here: CAP_BPF.

@@ -7,13 +7,13 @@ use std::{
 };
 
 use super::{
-    FaultKind, FaultReport, InjectError, Interface, PreparedFault, ethtool,
+    Counts, FaultKind, FaultReport, InjectError, Interface, PreparedFault, ethtool,
     guard::{Guard, Orders},
     layout::{FILTER_NAME, Hook, NETEM, Step},
     offloads,
     program::Program,
     record,
-    report::{Counts, Outcome},
+    report::Outcome,
     request::{State, read_features},
     undo,
 };
@@ -328,7 +328,12 @@ impl Drop for ActiveFault {
 }
 
 fn orders(prepared: &PreparedFault) -> Orders {
-    let deadline = prepared.request.duration.saturating_add(GRACE + DRAIN);
+    let drain = if prepared.layout.hook == Hook::Prio {
+        DRAIN
+    } else {
+        Duration::ZERO
+    };
+    let deadline = prepared.request.duration.saturating_add(GRACE + drain);
     Orders {
         interface: prepared.interface.clone(),
         deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),

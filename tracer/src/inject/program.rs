@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    fmt, thread,
+    fmt, io, thread,
     time::{Duration, Instant},
 };
 
@@ -246,11 +246,17 @@ fn attach_failed(error: ProgramError) -> InjectError {
     }
 }
 
-fn failed(doing: &'static str, error: &dyn Error) -> InjectError {
-    InjectError::Program {
-        doing,
-        reason: with_causes(error),
+fn failed(doing: &'static str, error: &(dyn Error + 'static)) -> InjectError {
+    let mut reason = with_causes(error);
+    if is_forbidden(error) {
+        reason += "; it needs root (CAP_BPF and CAP_NET_ADMIN)";
     }
+    InjectError::Program { doing, reason }
+}
+
+fn is_forbidden(error: &(dyn Error + 'static)) -> bool {
+    let code = error.downcast_ref().and_then(io::Error::raw_os_error);
+    code == Some(libc::EPERM) || error.source().is_some_and(is_forbidden)
 }
 
 #[cfg(test)]

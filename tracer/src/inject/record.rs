@@ -36,6 +36,8 @@ pub struct Note {
     pub direction: Direction,
     /// `tcx`, `clsact` or `prio`.
     pub hook: String,
+    /// How long it is to last.
+    pub lasts_ms: u64,
 }
 
 /// The content of the file.
@@ -49,7 +51,7 @@ pub struct Record {
     pub guard: u32,
     /// When its guard stood ready.
     pub since: Timestamp,
-    /// When its guard undoes it at the latest.
+    /// When it ends by itself.
     pub until: Timestamp,
     /// What it is.
     #[serde(flatten)]

@@ -240,6 +240,7 @@ impl PreparedFault {
             ports: self.request.ports.clone(),
             direction: self.assignment.direction(),
             hook: self.layout.hook.name().to_owned(),
+            lasts_ms: u64::try_from(self.request.duration.as_millis()).unwrap_or(u64::MAX),
         }
     }
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use xtask::{command::Running, netns::Netns, wait};
 
-use crate::tool::PROGRAM;
+use crate::program::PROGRAM;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -86,15 +86,6 @@ impl Fault {
         let faults = self.finish()?;
         ensure!(faults.len() == 1, "{faults:?}");
         Ok(faults[0].clone())
-    }
-
-    /// As by `kill -9`, with the processes that are given.
-    pub(crate) fn kill_with(mut self, others: &[Pid]) -> Result<()> {
-        for pid in others.iter().chain([&self.pid()]) {
-            kill(*pid, Signal::SIGKILL)?;
-        }
-        self.running.end();
-        Ok(())
     }
 }
 

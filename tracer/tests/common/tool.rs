@@ -15,9 +15,8 @@ use nix::{
 use tempfile::TempDir;
 use xtask::{command::Running, netns::Netns, wait};
 
-use crate::report::Report;
+use crate::{program::PROGRAM, report::Report};
 
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer");
 const LIMIT: Duration = Duration::from_secs(150);
 
 /// A running `tracer run`; ended when dropped.

@@ -175,7 +175,9 @@ pub(crate) fn knock(to: SocketAddr, count: usize) -> Result<()> {
         SocketAddr::V6(_) => AddressFamily::Inet6,
     };
     for _ in 0..count {
-        let socket = socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK, None)?;
+        // A program that another test starts meanwhile is not to keep it open.
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let socket = socket(family, SockType::Stream, flags, None)?;
         let result = connect(socket.as_raw_fd(), &SockaddrStorage::from(to));
         ensure!(result == Err(Errno::EINPROGRESS), "connect said {result:?}");
     }

@@ -14,13 +14,18 @@ use nix::{
 };
 use xtask::netns::{Host, Net};
 
+use tracer::inject::Hook;
+
 use super::{
-    helper::{again, offloads, request, settle},
-    tcx::programs,
+    fault,
+    helper::{again, request, settle},
+    surroundings::{links as links_of, surroundings},
 };
 
 const HOLDING: &str = "holding";
-const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 100;
+/// Where the program hangs, round by round.
+const HOOKS: [Hook; 2] = [Hook::Tcx, Hook::Clsact];
 /// What is promised.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -30,23 +35,23 @@ fn process_holder() {
     let Some(peer) = std::env::var("TRACER_TEST_PEER").ok() else {
         return;
     };
-    let fault = request("corrupt=100%", peer.parse().unwrap())
-        .prepare()
-        .unwrap()
-        .start()
-        .unwrap();
+    let mut fault = request("corrupt=100%", peer.parse().unwrap());
+    let hook = std::env::var("TRACER_TEST_HOOK").unwrap();
+    fault.hook = HOOKS.into_iter().find(|known| known.name() == hook);
+    let fault = fault.prepare().unwrap().start().unwrap();
     println!("\n{HOLDING}");
     thread::sleep(Duration::from_secs(30));
     drop(fault);
 }
 
-fn hold(from: &Host, to: &Host) -> Result<Child> {
+fn hold(from: &Host, to: &Host, hook: Hook) -> Result<Child> {
     let program = std::env::current_exe()?;
     let child = from
         .netns
         .command(program)
         .args(again("kill::process_holder"))
         .env("TRACER_TEST_PEER", to.v4.to_string())
+        .env("TRACER_TEST_HOOK", hook.name())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -64,11 +69,11 @@ fn await_holding(child: &mut Child) -> Result<()> {
     anyhow::bail!("the process ended without a fault")
 }
 
-/// Nothing attached, the offloads as before, no process left, within a second.
+/// All as before, and no process or record left, within a second.
 fn gone(from: &Host, before: &str) -> Result<Duration> {
     let since = Instant::now();
     settle(SOON, "the fault to be undone", || {
-        Ok(programs(from)?.is_empty() && offloads(from)? == before)
+        Ok(surroundings(from)? == before && !fault::is_there(&from.netns)?)
     })?;
     let took = since.elapsed();
     settle(SOON, "the guard to end", || Ok(processes(from)?.is_empty()))?;
@@ -94,18 +99,20 @@ fn processes(host: &Host) -> Result<Vec<i32>> {
 fn killed_at_any_moment_it_leaves_nothing() {
     let net = Net::pair("kill", "ens160").unwrap();
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
-    let before = offloads(from).unwrap();
+    let before = surroundings(from).unwrap();
     let mut slowest = Duration::ZERO;
     let mut held = 0;
     for round in 0..ROUNDS {
-        let mut child = hold(from, to).unwrap();
+        let hook = HOOKS[usize::try_from(round / 2 % 2).unwrap()];
+        let mut child = hold(from, to, hook).unwrap();
         if round % 2 == 0 {
             // While the fault is being made; a different moment each round.
-            thread::sleep(Duration::from_millis(round * 4));
+            thread::sleep(Duration::from_millis(round));
         } else {
             await_holding(&mut child).unwrap();
-            assert_ne!(offloads(from).unwrap(), before);
-            assert_eq!(programs(from).unwrap().len(), 1);
+            assert_ne!(surroundings(from).unwrap(), before);
+            let links = if hook == Hook::Tcx { 1 } else { 0 };
+            assert_eq!(links_of(from).unwrap().len(), links);
             held += 1;
         }
         child.kill().unwrap();
@@ -120,8 +127,8 @@ fn killed_at_any_moment_it_leaves_nothing() {
 fn the_guard_outlives_signals_meant_for_the_tool() {
     let net = Net::pair("signal", "ens160").unwrap();
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
-    let before = offloads(from).unwrap();
-    let mut child = hold(from, to).unwrap();
+    let before = surroundings(from).unwrap();
+    let mut child = hold(from, to, Hook::Tcx).unwrap();
     await_holding(&mut child).unwrap();
     let holder = i32::try_from(child.id()).unwrap();
     let guards: Vec<i32> = processes(from)
@@ -148,7 +155,7 @@ fn the_guard_outlives_signals_meant_for_the_tool() {
         descriptors, 5,
         "the standard three, the claim and the record"
     );
-    assert_ne!(offloads(from).unwrap(), before);
+    assert_ne!(surroundings(from).unwrap(), before);
     child.kill().unwrap();
     child.wait().unwrap();
     gone(from, &before).unwrap();

@@ -17,12 +17,7 @@ use xtask::{
     wait,
 };
 
-use crate::{
-    pair,
-    report::Report,
-    storm::LIMIT,
-    tool::{PROGRAM, Tool},
-};
+use crate::{pair, program::PROGRAM, report::Report, storm::LIMIT, tool::Tool};
 
 const FAILURE: i32 = 1;
 const USAGE: i32 = 2;

@@ -12,12 +12,14 @@ mod fault;
 mod kernel;
 #[path = "../common/pair.rs"]
 mod pair;
+#[path = "../common/program.rs"]
+mod program;
 #[path = "../common/report.rs"]
 mod report;
 #[path = "../common/storm.rs"]
 mod storm;
-#[path = "../common/tcx.rs"]
-mod tcx;
+#[path = "../common/surroundings.rs"]
+mod surroundings;
 #[path = "../common/tool.rs"]
 mod tool;
 #[path = "../common/traffic.rs"]

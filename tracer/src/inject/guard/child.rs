@@ -138,7 +138,7 @@ fn record(orders: &Orders) -> Result<Held, String> {
         |what: &dyn std::fmt::Display| format!("cannot keep a record of the fault: {what}");
     let since = Timestamp::now();
     let until = since
-        .checked_add(Duration::from_millis(orders.deadline_ms))
+        .checked_add(Duration::from_millis(orders.note.lasts_ms))
         .unwrap_or(Timestamp::MAX);
     Record {
         netns: current_inode().map_err(|error| failed(&error))?,

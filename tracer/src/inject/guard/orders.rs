@@ -51,6 +51,7 @@ mod tests {
                 ports: vec![5432],
                 direction: Direction::Out,
                 hook: "tcx".to_owned(),
+                lasts_ms: 55_000,
             },
         };
         let line = serde_json::to_string(&orders).unwrap();

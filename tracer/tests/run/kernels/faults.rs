@@ -7,7 +7,7 @@ mod queue;
 
 use serde_json::Value;
 
-use crate::{report::number, tool::PROGRAM};
+use crate::{program::PROGRAM, report::number};
 
 /// So many that chance hides little: 50 % is then known to ±2.4 %.
 const PACKETS: u32 = 5_000;

@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use nix::unistd::Pid;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 use xtask::{
     netns::{Host, Net},
@@ -17,26 +20,13 @@ use super::{PEER_V4, refusal};
 use crate::{
     fault::{Fault, tracer},
     kernels::cell,
+    program::PROGRAM,
     storm::LIMIT,
-    tcx,
+    surroundings::{self, surroundings},
 };
 
 /// What is promised of a machine that is not emulated.
 const SOON: Duration = Duration::from_secs(1);
-
-/// Everything that a fault changes, byte for byte.
-fn surroundings(host: &Host) -> Result<String> {
-    let show = |arguments: &[&str]| host.netns.run("tc", arguments);
-    let interface = host.interface.as_str();
-    let mut text = host.netns.run("ethtool", &["-k", interface])?;
-    text += &show(&["qdisc", "show", "dev", interface])?;
-    for side in ["ingress", "egress"] {
-        text += &show(&["filter", "show", "dev", interface, side])?;
-    }
-    // Not every kernel has these.
-    let links = tcx::programs(host).unwrap_or_default();
-    Ok(format!("{text}links: {links:?}\n"))
-}
 
 /// The guard of a fault, by its record.
 fn guard(host: &Host) -> Result<Pid> {
@@ -78,9 +68,9 @@ fn killed_at_any_moment_it_leaves_nothing() {
             if moment == 0 {
                 let running = Fault::start(&host.netns, &arguments).unwrap();
                 assert_ne!(surroundings(host).unwrap(), before, "{fault:?}");
-                running.kill_with(&[]).unwrap();
+                kill(running.pid(), Signal::SIGKILL).unwrap();
             } else {
-                let mut command = host.netns.command(crate::tool::PROGRAM);
+                let mut command = host.netns.command(PROGRAM);
                 command.args(["inject", "--duration", "60s", "--quiet"]);
                 let mut child = command.args(&arguments).spawn().unwrap();
                 // While it is being made; another moment each round.
@@ -122,14 +112,16 @@ fn what_the_death_of_the_guard_leaves_is_cleaned_up() {
         assert!(ended.success() && said.contains("not touched"), "{said}");
         assert_ne!(surroundings(host).unwrap(), before);
 
-        running.kill_with(&[guard(host).unwrap()]).unwrap();
+        for pid in [guard(host).unwrap(), running.pid()] {
+            kill(pid, Signal::SIGKILL).unwrap();
+        }
         // The guard dies when the kernel has time for it.
         wait::until(LIMIT, "the guard's death", || {
             Ok((status(host)?["active"] == false).then_some(()))
         })
         .unwrap();
         // A link has gone by itself; all else is there.
-        let links = tcx::programs(host).is_ok() && *fault == ["partition"];
+        let links = surroundings::links(host).is_ok() && *fault == ["partition"];
         assert_eq!(surroundings(host).unwrap() == before, links, "{fault:?}");
         // A new one would not know what to restore.
         let refused = refusal(host, fault).unwrap();

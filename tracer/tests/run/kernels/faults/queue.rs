@@ -13,7 +13,7 @@ use super::{PACKETS, PEER_V4, PEER_V6, assert_as_asked, count, refusal};
 use crate::{
     datagrams::{Arrival, Receiver},
     fault::Fault,
-    kernels::cell,
+    kernels::{cell, netem::routed},
     storm::{LIMIT, drain},
     traffic::{Load, Sink, knock},
 };
@@ -225,20 +225,23 @@ fn what_netem_damages_is_found_by_the_receiver() {
 #[test]
 fn what_netem_damages_never_reaches_an_application() {
     const COLUMN: &str = "payload damaged unseen";
-    let Some(net) = with_netem("qsafe", COLUMN) else {
-        return;
-    };
+    let net = routed("qsafe", 2).unwrap();
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    let router = net.host("router").unwrap();
+    if refusal(from, &["delay=1ms"]).is_some() {
+        return cell::absent(COLUMN, "netem");
+    }
     let mut intact = 0;
     for (ipv6, (peer, _)) in [false, true].into_iter().zip(families()) {
-        for offloads in [true, false] {
+        // On the sender's own interface, and on the way.
+        for (on, offloads) in [(from, true), (from, false), (router, true)] {
             from.offloads(&["tx", "tso", "gso"], offloads).unwrap();
             let sink = Sink::open(to, to.address(ipv6)).unwrap();
             let mut load = Load::connect(from, sink.address(), 16).unwrap();
             let errors = || to.netns.counter("Tcp", "InCsumErrors");
             let before = errors().unwrap();
             let fault = ["corrupt=5%", "--engine", "netem", "--peer", peer];
-            let running = Fault::start(&from.netns, &fault).unwrap();
+            let running = Fault::start(&on.netns, &fault).unwrap();
             wait::until(LIMIT, "payload, and damage", || {
                 load.push()?;
                 let enough = sink.intact_bytes()? > 1 << 20 && errors()? > before + 20;
