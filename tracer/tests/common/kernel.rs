@@ -122,3 +122,15 @@ pub(crate) fn withholds_hits() -> Result<bool> {
     }
     Ok(withholds)
 }
+
+/// Packets that a processor of this machine dropped because too many had arrived
+/// at once, in whatever namespace: the second column of `softnet_stat`.
+pub(crate) fn backlog_drops() -> Result<u64> {
+    let text = fs::read_to_string("/proc/net/softnet_stat")?;
+    text.lines()
+        .map(|line| {
+            let dropped = line.split_whitespace().nth(1).context("no column")?;
+            Ok(u64::from_str_radix(dropped, 16)?)
+        })
+        .sum()
+}

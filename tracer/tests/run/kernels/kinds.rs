@@ -182,6 +182,7 @@ fn damaged(tag: &str, ipv6: bool, damage: &str, segments: u64) {
     let peer = to.address(ipv6).to_string();
     let sink = Sink::open(to, to.address(ipv6)).unwrap();
     let mut load = Load::connect(from, sink.address(), 64).unwrap();
+    let dropped = kernel::backlog_drops().unwrap();
     let before = Counters::read(&from.netns).unwrap();
     let tool = Tool::start(
         &from.netns,
@@ -203,7 +204,11 @@ fn damaged(tag: &str, ipv6: bool, damage: &str, segments: u64) {
     check_kinds(&report, &grown);
     check_connections(&report, &connections, 64);
     let hit = report.number("/faults/0/hit");
-    assert_eq!(to.netns.counter("Tcp", "InCsumErrors").unwrap(), hit);
+    let refused = to.netns.counter("Tcp", "InCsumErrors").unwrap();
+    let dropped = kernel::backlog_drops().unwrap() - dropped;
+    println!("{hit} damaged, {refused} refused, {dropped} dropped by the machine");
+    // Nothing else is between the two ends of a wire that is none.
+    assert!(refused <= hit && hit - refused <= dropped);
     assert!(sink.intact_bytes().unwrap() > 0);
     cell::exact(DAMAGED, tag, grown.segments);
 }
