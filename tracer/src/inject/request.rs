@@ -248,9 +248,11 @@ impl PreparedFault {
     /// error, everything is as it was.
     ///
     /// # Errors
-    /// What the kernel or the guard has against it.
+    /// What the kernel or the guard has against it, and what has come to speak
+    /// against it since it was prepared.
     pub fn start(self) -> Result<ActiveFault, InjectError> {
-        ActiveFault::start(self)
+        // That may be an hour ago, and the interface another one by now.
+        ActiveFault::start(self.request.prepare()?)
     }
 }
 
