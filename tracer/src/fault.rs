@@ -68,7 +68,8 @@ pub fn run(command: &Command) -> anyhow::Result<bool> {
     match command {
         Command::Make(config) => make(config),
         Command::Status(json) => {
-            let faults = inject::status().context("cannot read the records of faults")?;
+            let faults =
+                inject::status().context("cannot read the records of faults, which needs root")?;
             status(faults, json.as_deref())
         }
     }

@@ -142,11 +142,12 @@ pub(super) fn all() -> io::Result<Vec<Left>> {
         if !is_record {
             continue;
         }
-        // What goes meanwhile is gone.
-        let Ok(file) = OpenOptions::new().read(true).open(&path) else {
-            continue;
-        };
-        found.extend(left(path, file));
+        match File::open(&path) {
+            Ok(file) => found.extend(left(path, file)),
+            // What goes meanwhile is gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
     }
     found.sort_by(|a, b| {
         let key = |left: &Left| (left.record.netns, left.record.interface.index);
@@ -189,7 +190,9 @@ fn open(path: &Path) -> io::Result<File> {
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o644)
+        // Whoever may open it may lock it, and so make it look like one whose guard
+        // lives.
+        .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)
 }

@@ -248,4 +248,13 @@ fn without_root_there_is_no_fault() {
     assert_eq!(output.status.code(), Some(1), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
     assert!(line.contains("root"), "{line}");
+
+    // Nor is anything said of faults that cannot be seen.
+    let fault = ["loss=1%", "--peer", "10.0.10.3"];
+    let _running = Fault::start(&host.netns, &fault).unwrap();
+    let mut command = host.netns.command_as("daemon", PROGRAM);
+    let output = command.args(["inject", "--status"]).output().unwrap();
+    let line = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    assert!(line.contains("needs root"), "{line}");
 }
