@@ -1,6 +1,6 @@
 //! Undoing what a fault left behind whose guard was killed, too.
 
-use std::io;
+use std::{io, thread};
 
 use nix::net::if_::if_nameindex;
 
@@ -59,7 +59,19 @@ pub enum CleanError {
 ///
 /// # Errors
 /// If it cannot be found out what is left.
+///
+/// # Panics
+/// Never by itself; a panic of the thread that it starts goes on.
 pub fn clean() -> Result<Vec<Leftover>, CleanError> {
+    // A process counts as where its first thread is, and whoever removes a
+    // namespace ends those that are in it.
+    thread::scope(|scope| match scope.spawn(visit_all).join() {
+        Ok(found) => found,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+fn visit_all() -> Result<Vec<Leftover>, CleanError> {
     let namespaces = netns::all()?;
     let recorded = record::all().map_err(CleanError::Records)?;
     let mut found: Vec<Leftover> = recorded
