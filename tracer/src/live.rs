@@ -32,6 +32,8 @@ pub struct Snapshot<'a> {
     pub all_segments: u64,
     /// The state of the fault, if one was asked for.
     pub fault: Option<&'a str>,
+    /// The database, a line for the server and one for each standby.
+    pub postgres: &'a [String],
     /// Events that were lost.
     pub lost_events: u64,
 }
@@ -62,6 +64,12 @@ impl Live {
             terminal,
             drawn: 0,
         }
+    }
+
+    /// Whether it is redrawn in place.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// Shows a moment.
@@ -147,6 +155,9 @@ pub fn screen(snapshot: &Snapshot<'_>, width: usize, height: usize) -> Vec<Strin
     if let Some(fault) = snapshot.fault {
         lines.push(table::clip(&format!("fault:  {fault}"), width));
     }
+    for line in snapshot.postgres {
+        lines.push(table::clip(line, width));
+    }
     // Title, fault, header, two closing lines and the cursor's own.
     let room = height.saturating_sub(lines.len() + 4).max(1);
     if snapshot.flows.is_empty() {
@@ -197,6 +208,9 @@ pub fn line(snapshot: &Snapshot<'_>) -> String {
     }
     if let Some(fault) = snapshot.fault {
         line += &format!("; fault: {fault}");
+    }
+    for database in snapshot.postgres {
+        line += &format!("; {}", database.trim_start());
     }
     line
 }
@@ -290,6 +304,7 @@ mod tests {
             jiffy_ns: 4_000_000,
             all_segments: 9,
             fault: Some("corrupt 50%"),
+            postgres: &[],
             lost_events: 0,
         }
     }

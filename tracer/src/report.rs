@@ -14,6 +14,7 @@ use tracer_ebpf::{Kind, Totals, Tuple};
 use crate::config::canonical;
 use crate::inject::FaultReport;
 use crate::kernel::counters::TcpExt;
+use crate::postgres::PostgresReport;
 use crate::probe::{HookStatus, sum};
 use crate::process::Process;
 
@@ -49,6 +50,8 @@ pub struct Report {
     pub flows: Vec<FlowReport>,
     /// The same sums by network namespace.
     pub namespaces: Vec<NamespaceReport>,
+    /// The database; `null` unless asked for (`--pg`).
+    pub postgres: Option<PostgresReport>,
     /// Segments that arrived damaged.
     pub checksum_errors: ChecksumErrors,
     /// Connections torn down.
@@ -129,6 +132,8 @@ pub struct Request {
     pub netns: String,
     /// Length of an interval of `series`.
     pub interval_s: f64,
+    /// The database to watch, without its password.
+    pub pg: Option<String>,
     /// How long to run; `null` until stopped.
     pub duration_s: Option<f64>,
 }

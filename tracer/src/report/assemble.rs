@@ -16,6 +16,7 @@ use crate::events::jiffies_to_ms;
 use crate::flow::{Entry, Table};
 use crate::inject::FaultReport;
 use crate::kernel::offsets::Missing;
+use crate::postgres;
 use crate::probe::{Effort, Gaps, HookStatus, sum};
 
 /// Everything that a run leaves behind.
@@ -55,6 +56,8 @@ pub struct Measured<'a> {
     pub undecodable: u64,
     /// What was broken on purpose.
     pub faults: Vec<FaultReport>,
+    /// What was learnt of the database.
+    pub postgres: Option<postgres::Record>,
     /// What the tool itself cost.
     pub cpu: Duration,
     /// Its largest resident memory.
@@ -93,6 +96,12 @@ pub fn assemble(measured: Measured<'_>) -> Report {
     let totals = totals(&measured);
     let gaps = gaps(&measured);
     warn_about(&mut warnings, &measured, &totals, &gaps, &flows);
+    warnings.extend(
+        measured
+            .postgres
+            .iter()
+            .flat_map(|one| one.warnings.clone()),
+    );
     let all = sum_of(&measured.namespaces);
     let attached = |name| {
         measured
@@ -165,6 +174,10 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             attached_ms: measured.attached.as_secs_f64() * 1e3,
             ready_ms: measured.ready.as_secs_f64() * 1e3,
         },
+        postgres: measured.postgres.map(|record| {
+            let (start, end) = (measured.start_ns, measured.end_ns);
+            postgres::report::assemble(record, &measured.clock, start, end)
+        }),
         host: measured.host,
         faults: measured
             .faults
@@ -193,6 +206,7 @@ fn request(config: &Config) -> Request {
             Namespaces::All => "all".to_owned(),
             Namespaces::Named(name) => name.clone(),
         },
+        pg: config.postgres.as_ref().map(ToString::to_string),
         interval_s: config.interval.as_secs_f64(),
         duration_s: config.duration.map(|duration| duration.as_secs_f64()),
     }

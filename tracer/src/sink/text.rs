@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::postgres;
 use crate::report::{FlowReport, Report};
 use crate::sink::table::{self, Row};
 
@@ -33,6 +34,9 @@ pub fn render(report: &Report, width: usize) -> String {
     }
     text.push('\n');
     let _ = writeln!(text, "{}", agreement(report));
+    for line in report.postgres.iter().flat_map(postgres::summary::lines) {
+        let _ = writeln!(text, "{}", table::clip(&line, width));
+    }
     for fault in &report.faults {
         let _ = writeln!(text, "Fault: {}.", fault.fault.summary());
     }

@@ -1,0 +1,8 @@
+//! `tracer run --pg` beside real servers: a primary and its synchronous standby in
+//! two namespaces, judged by what they say themselves. Needs root.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod login;
+mod refused;
+mod server;
+mod watched;
