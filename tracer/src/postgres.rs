@@ -8,6 +8,7 @@ pub mod passfile;
 pub mod query;
 pub mod record;
 pub mod report;
+pub mod role;
 pub mod sample;
 pub mod sampler;
 pub mod standby;
@@ -20,6 +21,7 @@ pub mod watch;
 
 pub use record::Record;
 pub use report::PostgresReport;
+pub use role::{FlowRole, Known};
 pub use status::Status;
 pub use target::{Target, TargetError};
 pub use watch::Watch;

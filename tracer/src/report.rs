@@ -6,7 +6,7 @@
 
 mod assemble;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde::Serialize;
 use tracer_ebpf::{Kind, Totals, Tuple};
@@ -14,7 +14,7 @@ use tracer_ebpf::{Kind, Totals, Tuple};
 use crate::config::canonical;
 use crate::inject::FaultReport;
 use crate::kernel::counters::TcpExt;
-use crate::postgres::PostgresReport;
+use crate::postgres::{FlowRole, PostgresReport};
 use crate::probe::{HookStatus, sum};
 use crate::process::Process;
 
@@ -303,6 +303,9 @@ pub struct FlowReport {
     pub netns: Option<u32>,
     /// Whose socket it is.
     pub process: Option<Process>,
+    /// What it is for.
+    #[serde(flatten)]
+    pub role: FlowRole,
     /// Retransmitted segments: the sum of `by_kind`.
     pub segments: u64,
     /// Calls that sent something.
@@ -455,9 +458,17 @@ pub fn endpoints(tuple: &Tuple) -> (Endpoint, Endpoint) {
     )
 }
 
+impl Endpoint {
+    /// Address and port as one.
+    #[must_use]
+    pub fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+}
+
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::net::SocketAddr::new(self.address, self.port).fmt(f)
+        self.socket().fmt(f)
     }
 }
 

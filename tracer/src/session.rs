@@ -23,7 +23,7 @@ use crate::kernel::offsets::Resolved;
 use crate::kernel::sockets::{self, SocketInfo};
 use crate::kernel::sockstat;
 use crate::live::{Live, Snapshot};
-use crate::postgres::Status;
+use crate::postgres::{Known, Status};
 use crate::probe::{HookStatus, NO_EVENT_BYTES, Options, Probe, sum};
 use crate::process;
 
@@ -224,6 +224,7 @@ impl<'a> Session<'a> {
             all_segments,
             fault,
             postgres: &postgres.map_or_else(Vec::new, |status| status.lines(now_ns())),
+            known: postgres.map_or(&Known::default(), |status| &status.known),
             lost_events: self
                 .probe
                 .gaps()

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::gap::{Gap, Gaps};
 use super::query::Greeting;
+use super::role::Known;
 use super::sample::{Receiver, Role, Sample, Standby};
 
 /// The most samples that are kept: beyond, every second one goes and only every
@@ -106,7 +108,10 @@ impl Record {
     /// Takes in a sample. `longest_ns` is as in [`Gaps::sampled`].
     pub fn sampled(&mut self, sample: &Sample, longest_ns: u64) {
         self.open.sampled(sample.at_ns, longest_ns, || {
-            format!("the answer took {:.1} s", sample.took_ms / 1e3)
+            format!(
+                "no answer for longer than it should take; this one took {:.1} s",
+                sample.took_ms / 1e3
+            )
         });
         let turn = Turn {
             at_ns: sample.at_ns,
@@ -149,6 +154,15 @@ impl Record {
             }
         }
         news
+    }
+
+    /// What is known of the server's connections.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        Known {
+            peers: Arc::new(self.peers.clone()),
+            ports: self.ports.iter().copied().collect(),
+        }
     }
 
     /// The gap that lasts at the moment.

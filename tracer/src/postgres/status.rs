@@ -1,8 +1,7 @@
 //! What is known of a server at this moment, for those who look on.
 
-use std::sync::Arc;
-
-use super::record::{Peers, Record};
+use super::record::Record;
+use super::role::Known;
 use super::sample::{Role, Sample, Standby};
 use super::text::{bytes, harmless, name};
 
@@ -13,10 +12,8 @@ const MOST_LINES: usize = 8;
 #[derive(Debug, Clone, Default)]
 pub struct Status {
     state: State,
-    /// Far ends of replication connections.
-    pub peers: Arc<Peers>,
-    /// Ports of servers.
-    pub ports: Vec<u16>,
+    /// What it tells of connections.
+    pub known: Known,
     version: Option<String>,
     /// The commit probe's line.
     pub probe: Option<String>,
@@ -50,8 +47,7 @@ impl Status {
     fn with(state: State, record: &Record) -> Self {
         Self {
             state,
-            peers: Arc::new(record.peers.clone()),
-            ports: record.ports.iter().copied().collect(),
+            known: record.known(),
             version: record.greeting.as_ref().map(|one| one.version.clone()),
             probe: None,
         }

@@ -213,17 +213,21 @@ fn request(config: &Config) -> Request {
 }
 
 fn flows(measured: &Measured<'_>) -> Vec<FlowReport> {
+    let known = measured
+        .postgres
+        .as_ref()
+        .map_or_else(postgres::Known::default, postgres::Record::known);
     let mut flows: Vec<_> = measured
         .table
         .sorted()
         .into_iter()
-        .map(|entry| flow(entry, measured))
+        .map(|entry| flow(entry, measured, &known))
         .collect();
     flows.extend(overflow(measured));
     flows
 }
 
-fn flow(entry: &Entry, measured: &Measured<'_>) -> FlowReport {
+fn flow(entry: &Entry, measured: &Measured<'_>, known: &postgres::Known) -> FlowReport {
     let Flow { tuple, .. } = entry.flow;
     let (local, remote) = endpoints(&tuple);
     let flow = &entry.flow;
@@ -231,11 +235,13 @@ fn flow(entry: &Entry, measured: &Measured<'_>) -> FlowReport {
     let read = flow.rto != 0 || flow.cwnd != 0;
     let ms = |jiffies| jiffies_to_ms(jiffies, measured.jiffy_ns);
     let time = |ns: u64| (ns != 0).then(|| measured.clock.utc(ns));
+    let process = entry.process.as_ref();
     FlowReport {
+        role: known.role(local.socket(), remote.socket(), process),
         local,
         remote,
         netns: Some(tuple.netns),
-        process: entry.process.clone(),
+        process: process.cloned(),
         segments: sum(&flow.segments),
         events: flow.events,
         bytes: flow.bytes,
@@ -281,6 +287,7 @@ fn overflow(measured: &Measured<'_>) -> Option<FlowReport> {
         remote,
         netns: None,
         process: None,
+        role: postgres::FlowRole::default(),
         segments: sum(&all.overflow_segments),
         events: all.overflow_events,
         bytes: all.overflow_bytes,

@@ -112,7 +112,9 @@ fn row(flow: &FlowReport) -> Row {
         rto_max: table::milliseconds(flow.rto_max_ms),
         srtt: table::milliseconds(flow.srtt_us.map(|us| f64::from(us) / 1000.0)),
         cwnd: table::number(flow.cwnd),
-        process: table::process(flow.process.as_ref()),
+        process: flow
+            .role
+            .with_process(flow.remote.address, flow.process.as_ref()),
     }
 }
 

@@ -4,5 +4,6 @@
 
 mod login;
 mod refused;
+mod roles;
 mod server;
 mod watched;
