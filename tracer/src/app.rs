@@ -87,6 +87,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             // After privileges were given up, and in the namespace entered.
             Some(target) => Some(Watch::start(
                 target.clone(),
+                config.probe,
                 config.interval,
                 !live.is_terminal(),
             )?),

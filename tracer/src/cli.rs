@@ -141,6 +141,21 @@ pub struct RunArguments {
     #[arg(long, value_name = "DSN", help_heading = "PostgreSQL")]
     pub pg: Option<Typed>,
 
+    /// Commit one small row so many times a second, and read one as often, and
+    /// measure how long each takes from when it was due. Writes to the table
+    /// tracer_probe.commits, which it makes; the role of --pg has to be allowed to
+    #[arg(
+        long,
+        value_name = "RATE",
+        requires = "pg",
+        help_heading = "PostgreSQL"
+    )]
+    pub commit_probe: Option<String>,
+
+    /// Drop that table and its schema at the end
+    #[arg(long, requires = "commit_probe", help_heading = "PostgreSQL")]
+    pub commit_probe_cleanup: bool,
+
     /// Break something on purpose, such as `corrupt=50%` or `delay=100ms`; may be
     /// repeated. `tracer inject --help` has them all
     #[arg(

@@ -11,6 +11,7 @@ use tracer_ebpf::MAX_PORTS;
 
 use crate::cli::RunArguments;
 use crate::inject::{AssignmentError, Parameters, Plan, SpecError};
+use crate::postgres::probe::{self, pace::RateError};
 use crate::postgres::{Target, TargetError};
 use crate::time;
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub inject: Option<Plan>,
     /// The database to watch.
     pub postgres: Option<Target>,
+    /// What to commit there.
+    pub probe: Option<probe::Plan>,
     /// Where the report goes.
     pub json: Option<PathBuf>,
     /// Where the events go.
@@ -148,6 +151,9 @@ pub enum ConfigError {
     /// A database that cannot be asked.
     #[error("{0}")]
     Postgres(#[from] TargetError),
+    /// A rate that cannot be.
+    #[error("--commit-probe {0}")]
+    Rate(#[from] RateError),
     /// More ports than the kernel programs compare.
     #[error("--port was given {0} times; at most {MAX_PORTS} ports can be filtered")]
     Ports(usize),
@@ -189,6 +195,13 @@ impl Config {
                 .as_ref()
                 .map(|dsn| Target::from_dsn(dsn.reveal()))
                 .transpose()?,
+            probe: match &arguments.commit_probe {
+                Some(rate) => Some(probe::Plan {
+                    rate: rate.parse()?,
+                    cleanup: arguments.commit_probe_cleanup,
+                }),
+                None => None,
+            },
             netns: match arguments.netns.as_deref() {
                 None => Namespaces::Current,
                 Some("all") => Namespaces::All,

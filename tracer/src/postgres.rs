@@ -5,6 +5,7 @@ pub mod connect;
 pub mod dsn;
 pub mod gap;
 pub mod passfile;
+pub mod probe;
 pub mod query;
 pub mod record;
 pub mod report;

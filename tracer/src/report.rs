@@ -134,6 +134,8 @@ pub struct Request {
     pub interval_s: f64,
     /// The database to watch, without its password.
     pub pg: Option<String>,
+    /// Commits a second to try there.
+    pub commit_probe: Option<u32>,
     /// How long to run; `null` until stopped.
     pub duration_s: Option<f64>,
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::gap::{Gap, Gaps};
+use super::probe::Outcome;
 use super::query::Greeting;
 use super::role::Known;
 use super::sample::{Receiver, Role, Sample, Standby};
@@ -69,6 +70,8 @@ pub struct Record {
     pub standbys: Vec<super::standby::Summary>,
     /// The most backends that were seen to wait for a standby at once.
     pub most_waiting: Option<u32>,
+    /// What came of the commit probe.
+    pub probe: Option<Outcome>,
     open: Gaps,
 }
 
@@ -90,6 +93,7 @@ impl Record {
             ports: BTreeSet::new(),
             standbys: Vec::new(),
             most_waiting: None,
+            probe: None,
             open: Gaps::new(now_ns),
         }
     }
@@ -169,6 +173,12 @@ impl Record {
     #[must_use]
     pub fn current_gap(&self) -> Option<&Gap> {
         self.open.current()
+    }
+
+    /// What came of the commit probe.
+    pub fn probed(&mut self, outcome: Outcome) {
+        self.warnings.extend(outcome.warnings.iter().cloned());
+        self.probe = Some(outcome);
     }
 
     /// Nothing more comes.

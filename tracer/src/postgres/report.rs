@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::probe::{self, report::ProbeReport};
 use super::record::Record;
 use super::sample::{Role, Sample};
 use super::standby;
@@ -34,6 +35,8 @@ pub struct PostgresReport {
     pub gaps: Vec<GapReport>,
     /// Gaps beyond those.
     pub more_gaps: u64,
+    /// The commit probe; `null` unless asked for (`--commit-probe`).
+    pub probe: Option<ProbeReport>,
 }
 
 /// What the server was.
@@ -124,5 +127,8 @@ pub fn assemble(record: Record, clock: &Clock, start_ns: u64, end_ns: u64) -> Po
             })
             .collect(),
         more_gaps: record.more_gaps,
+        probe: record
+            .probe
+            .map(|outcome| probe::report::assemble(outcome, clock, start_ns)),
     }
 }

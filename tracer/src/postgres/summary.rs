@@ -1,5 +1,6 @@
 //! The database in a few lines, for the summary.
 
+use super::probe;
 use super::report::PostgresReport;
 use super::sample::Role;
 use super::standby::Summary;
@@ -13,6 +14,7 @@ const MOST: usize = 8;
 pub fn lines(report: &PostgresReport) -> Vec<String> {
     let mut lines = vec![server(report)];
     lines.extend(report.standbys.iter().take(MOST).map(standby));
+    lines.extend(report.probe.iter().flat_map(probe::report::summary));
     let shown = report.gaps.iter().take(MOST);
     lines.extend(shown.map(|gap| {
         format!(

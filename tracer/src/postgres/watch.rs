@@ -1,12 +1,14 @@
 //! The thread that watches the database: what it does never holds up the count,
 //! and what the count does never holds it up.
 
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{oneshot, watch};
 
+use super::probe::{Plan, Probe, Shared};
 use super::record::Record;
 use super::sampler::Sampler;
 use super::status::Status;
@@ -22,6 +24,7 @@ const SETTLING: Duration = Duration::from_secs(2);
 pub struct Watch {
     stop: oneshot::Sender<()>,
     status: watch::Receiver<Status>,
+    probe: Option<Arc<Shared>>,
     thread: JoinHandle<Record>,
 }
 
@@ -31,7 +34,21 @@ impl Watch {
     ///
     /// # Errors
     /// If there can be no thread or no event loop.
-    pub fn start(target: Target, every: Duration, tell: bool) -> anyhow::Result<Self> {
+    pub fn start(
+        target: Target,
+        plan: Option<Plan>,
+        every: Duration,
+        tell: bool,
+    ) -> anyhow::Result<Self> {
+        let target = Arc::new(target);
+        let probe = match plan {
+            Some(plan) => Some(
+                Probe::new(plan, Arc::clone(&target), every)
+                    .context("there is no memory for the commit probe's histograms")?,
+            ),
+            None => None,
+        };
+        let shared = probe.as_ref().map(Probe::shared);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -39,7 +56,8 @@ impl Watch {
         let (stop, stopped) = oneshot::channel();
         let (sender, status) = watch::channel(Status::default());
         let thread = thread::Builder::new()
-            .name("postgres".to_owned())
+            // What the kernel shows as the owner of its connections.
+            .name(env!("CARGO_PKG_NAME").to_owned())
             .spawn(move || {
                 let mut record = Record::new(target.to_string(), target.warnings.clone(), now_ns());
                 runtime.block_on(async {
@@ -47,6 +65,10 @@ impl Watch {
                     tokio::select! {
                         _ = stopped => {}
                         () = sampler.run() => {}
+                        () = run(probe.as_ref()) => {}
+                    }
+                    if let Some(probe) = probe {
+                        record.probed(probe.finish().await);
                     }
                 });
                 // A look-up of a name that hangs is not waited for.
@@ -58,6 +80,7 @@ impl Watch {
         Ok(Self {
             stop,
             status,
+            probe: shared,
             thread,
         })
     }
@@ -71,7 +94,9 @@ impl Watch {
     /// What is known at the moment.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.status.borrow().clone()
+        let mut status = self.status.borrow().clone();
+        status.probe = self.probe.as_ref().and_then(|probe| probe.line());
+        status
     }
 
     /// Ends it.
@@ -85,4 +110,12 @@ impl Watch {
             .join()
             .map_err(|_| anyhow::anyhow!("the thread that watched PostgreSQL has panicked"))
     }
+}
+
+/// Runs the probe; for ever, or until it has no timer.
+async fn run(probe: Option<&Probe>) {
+    if let Some(probe) = probe {
+        probe.run().await;
+    }
+    std::future::pending::<()>().await;
 }

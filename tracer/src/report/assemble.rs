@@ -207,6 +207,7 @@ fn request(config: &Config) -> Request {
             Namespaces::Named(name) => name.clone(),
         },
         pg: config.postgres.as_ref().map(ToString::to_string),
+        commit_probe: config.probe.map(|plan| plan.rate.get()),
         interval_s: config.interval.as_secs_f64(),
         duration_s: config.duration.map(|duration| duration.as_secs_f64()),
     }
