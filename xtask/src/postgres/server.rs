@@ -203,7 +203,7 @@ pub(super) fn init(home: &Path) -> Result<()> {
     initdb
         .args(["--reuid", USER, "--regid", USER, "--init-groups", "--"])
         .arg(packages::postgres_bin()?.join("initdb"))
-        .args(["--auth=trust", "--no-sync", "--no-instructions"])
+        .args(["--auth=trust", "--no-sync"])
         .args(["--encoding=UTF8", "--locale=C", "--username=postgres"])
         .arg("-D")
         .arg(&data)
