@@ -7,7 +7,7 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
-use xtask::{command::Running, postgres::STANDBY, wait};
+use xtask::{command::Running, packages, postgres::STANDBY, wait};
 
 use crate::watched::{LIMIT, Lab, Watched};
 
@@ -160,7 +160,9 @@ fn a_hostile_name_is_escaped_for_people_and_whole_for_programs() {
     let name = format!("a\"b c\\{}", "x".repeat(60));
     let folder = tempfile::tempdir().unwrap();
     let quoted = name.replace('\\', "\\\\");
-    let mut receive = lab.standby().netns.command("pg_receivewal");
+    // The server's own: an older one refuses a newer server.
+    let program = packages::postgres_bin().unwrap().join("pg_receivewal");
+    let mut receive = lab.standby().netns.command(program);
     receive
         .arg("-d")
         .arg(format!(
