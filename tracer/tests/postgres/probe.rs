@@ -2,11 +2,9 @@
 
 use std::{process::Command, time::Instant};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::unistd::Pid;
 use serde_json::Value;
+use xtask::postgres::Frozen;
 
 use crate::watched::{Lab, PROGRAM, Seen, Watched};
 
@@ -75,7 +73,7 @@ fn a_stall_is_measured_in_full_beside_reads_that_go_on() {
         .standby()
         .value("select pid from pg_stat_wal_receiver");
     let receiver = Pid::from_raw(receiver.unwrap().unwrap().parse().unwrap());
-    kill(receiver, Signal::SIGSTOP).unwrap();
+    let frozen = Frozen::new(receiver).unwrap();
     let stopped = Instant::now();
     // All that may wait do, and what comes then finds no connection.
     tool.await_line(&[
@@ -85,7 +83,7 @@ fn a_stall_is_measured_in_full_beside_reads_that_go_on() {
     ]);
     tool.await_line(&["32 waiting for a standby", " reads, p50 "]);
     let stalled = stopped.elapsed();
-    kill(receiver, Signal::SIGCONT).unwrap();
+    drop(frozen);
     tool.await_line(&[" 0 waiting for a standby", "probe: ", " commits, p50 "]);
     tool.await_line(&["probe: 10 commits"]);
     let seen = tool.finish();

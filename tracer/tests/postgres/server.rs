@@ -2,12 +2,14 @@
 
 use std::{process::Stdio, thread};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::unistd::Pid;
 use serde_json::Value;
-use xtask::{command::Running, packages, postgres::STANDBY, wait};
+use xtask::{
+    command::Running,
+    packages,
+    postgres::{Frozen, STANDBY},
+    wait,
+};
 
 use crate::watched::{LIMIT, Lab, Watched};
 
@@ -74,11 +76,11 @@ fn a_standby_that_does_not_reply_has_commits_wait() {
         .standby()
         .value("select pid from pg_stat_wal_receiver");
     let receiver = Pid::from_raw(receiver.unwrap().unwrap().parse().unwrap());
-    kill(receiver, Signal::SIGSTOP).unwrap();
+    let frozen = Frozen::new(receiver).unwrap();
     thread::scope(|scope| {
         let commits = [0, 1].map(|_| scope.spawn(|| lab.psql(INSERT)));
         tool.await_line(&[" 2 waiting for a standby"]);
-        kill(receiver, Signal::SIGCONT).unwrap();
+        drop(frozen);
         for commit in commits {
             commit.join().unwrap();
         }
