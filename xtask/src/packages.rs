@@ -28,7 +28,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need {
         program: "cc",
         packages: &["gcc", "libc6-dev"],
@@ -58,6 +58,11 @@ const NEEDS: [Need; 7] = [
         program: "nsenter",
         packages: &["util-linux"],
         why: "runs programs inside the lab",
+    },
+    Need {
+        program: "openssl",
+        packages: &["openssl"],
+        why: "makes certificates for tests",
     },
     Need {
         program: "bpftrace",
