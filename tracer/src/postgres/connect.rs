@@ -147,12 +147,6 @@ impl Link {
         }
     }
 
-    /// Whether the server has ended the connection.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
-    }
-
     /// Says goodbye, so that the server does not log an unexpected end.
     pub async fn close(self) {
         let Self {

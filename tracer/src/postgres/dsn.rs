@@ -53,6 +53,11 @@ pub enum DsnError {
     /// More than one `@`.
     #[error("the URI has more than one `@` before the host; in a name or a password it is `%40`")]
     At,
+    /// An `@` where none can be: the password before it was cut off too early.
+    #[error(
+        "the URI has an `@` behind its first `/` or `?`; in a password these are `%2F` and `%3F`, and an `@` in a name is `%40`"
+    )]
+    LateAt,
     /// An open bracket.
     #[error("the URI has a `[` before an IPv6 address and no `]` after it")]
     Bracket,
@@ -123,6 +128,10 @@ fn uri(text: &str) -> Result<Settings, DsnError> {
     let mut settings = Settings::new();
     let (text, parameters) = text.split_once('?').unwrap_or((text, ""));
     let (authority, database) = text.split_once('/').unwrap_or((text, ""));
+    // What looks like hosts and parameters is then a part of the password.
+    if database.contains('@') || parameters.contains('@') {
+        return Err(DsnError::LateAt);
+    }
     let places = match authority.split_once('@') {
         None => authority,
         Some((_, places)) if places.contains('@') => return Err(DsnError::At),
@@ -280,6 +289,8 @@ mod tests {
             ("host=db1 secret", DsnError::NoEquals(2)),
             ("host=db1 password='secret", DsnError::OpenQuote(2)),
             ("postgres://me:sec@ret@db1/", DsnError::At),
+            ("postgres://me:sec/ret@db1/", DsnError::LateAt),
+            ("postgres://me:sec?ret=1@db1/", DsnError::LateAt),
             ("postgres://me:secret%@db1/", DsnError::Percent),
             ("postgres://me:secret%+1@db1/", DsnError::Percent),
             ("postgres://me:secret%00@db1/", DsnError::Nul),

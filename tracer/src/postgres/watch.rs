@@ -60,6 +60,9 @@ impl Watch {
             .name(env!("CARGO_PKG_NAME").to_owned())
             .spawn(move || {
                 let mut record = Record::new(target.to_string(), target.warnings.clone(), now_ns());
+                record
+                    .ports
+                    .extend(target.places.iter().map(|place| place.port));
                 runtime.block_on(async {
                     let sampler = Sampler::new(&target, every, &mut record, &sender, tell);
                     tokio::select! {
