@@ -20,6 +20,7 @@ use crate::kernel::netns::Netns;
 use crate::kernel::{offsets, tick};
 use crate::live::Live;
 use crate::output::{Output, ReadyFile};
+use crate::postgres::Watch;
 use crate::preflight;
 use crate::session::{Session, Surroundings};
 use crate::signals::Signals;
@@ -37,6 +38,7 @@ struct Run<'a> {
     config: &'a Config,
     session: Session<'a>,
     fault: Option<Schedule>,
+    postgres: Option<Watch>,
     events: Option<EventWriter>,
     live: Live,
 }
@@ -76,15 +78,29 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
+    let live = Live::new(config.verbosity, stdout_is_taken);
     let mut run = Run {
         config,
         session,
         fault: None,
+        postgres: match &config.postgres {
+            // After privileges were given up, and in the namespace entered.
+            Some(target) => Some(Watch::start(
+                target.clone(),
+                config.probe,
+                config.interval,
+                !live.is_terminal(),
+            )?),
+            None => None,
+        },
         events: outputs.events,
-        live: Live::new(config.verbosity, stdout_is_taken),
+        live,
     };
     let followed = runtime.block_on(async {
         let mut signals = Signals::install()?;
+        if let Some(postgres) = &mut run.postgres {
+            postgres.settle().await;
+        }
         if let Some(ready) = &outputs.ready {
             ready.announce()?;
         }
@@ -93,9 +109,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     });
 
     // Whatever ended it, what was measured is written down.
-    let report = run
-        .session
-        .finish(run.fault.map(Schedule::finish).unwrap_or_default())?;
+    let faults = run.fault.map(Schedule::finish).unwrap_or_default();
+    let postgres = run.postgres.map(Watch::finish).transpose()?;
+    let report = run.session.finish(faults, postgres)?;
     drop(entered);
     if let Some(json) = outputs.json {
         json.finish(&sink::json::render(&report)?)?;
@@ -219,7 +235,9 @@ impl Run<'_> {
         }
         self.session.look();
         let fault = self.fault.as_ref().map(Schedule::describe);
-        self.session.show(&mut self.live, fault.as_deref())?;
+        let postgres = self.postgres.as_ref().map(Watch::status);
+        self.session
+            .show(&mut self.live, fault.as_deref(), postgres.as_ref())?;
         Ok(())
     }
 

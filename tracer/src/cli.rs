@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::inject::{Direction, EngineChoice};
+use crate::postgres::dsn::Typed;
 
 /// Counts TCP retransmits per flow, in the kernel and to the segment: was it the
 /// network that a slow commit waited for?
@@ -131,6 +132,29 @@ pub struct RunArguments {
     /// Write every event to this file, one JSON line each
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+
+    /// Watch this PostgreSQL server, too: replication, lags and who waits, on the
+    /// same clock. `host=db1 user=me` or a URI; what is left out (`--pg ""` is
+    /// enough) comes from PGHOST, PGUSER, PGPASSWORD, ~/.pgpass and so on. A role
+    /// with pg_monitor sees all of it. Connects from the network namespace that
+    /// --netns names, or else from the caller's
+    #[arg(long, value_name = "DSN", help_heading = "PostgreSQL")]
+    pub pg: Option<Typed>,
+
+    /// Commit one small row so many times a second, and read one as often, and
+    /// measure how long each takes from when it was due. Writes to the table
+    /// tracer_probe.commits, which it makes; the role of --pg has to be allowed to
+    #[arg(
+        long,
+        value_name = "RATE",
+        requires = "pg",
+        help_heading = "PostgreSQL"
+    )]
+    pub commit_probe: Option<String>,
+
+    /// Drop that table and its schema at the end
+    #[arg(long, requires = "commit_probe", help_heading = "PostgreSQL")]
+    pub commit_probe_cleanup: bool,
 
     /// Break something on purpose, such as `corrupt=50%` or `delay=100ms`; may be
     /// repeated. `tracer inject --help` has them all

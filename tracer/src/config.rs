@@ -11,6 +11,8 @@ use tracer_ebpf::MAX_PORTS;
 
 use crate::cli::RunArguments;
 use crate::inject::{AssignmentError, Parameters, Plan, SpecError};
+use crate::postgres::probe::{self, pace::RateError};
+use crate::postgres::{Target, TargetError};
 use crate::time;
 
 pub use fault::FaultConfig;
@@ -32,6 +34,10 @@ pub struct Config {
     pub interval: Duration,
     /// What to break on purpose.
     pub inject: Option<Plan>,
+    /// The database to watch.
+    pub postgres: Option<Target>,
+    /// What to commit there.
+    pub probe: Option<probe::Plan>,
     /// Where the report goes.
     pub json: Option<PathBuf>,
     /// Where the events go.
@@ -142,6 +148,12 @@ pub enum ConfigError {
     /// A fault is made in one namespace.
     #[error("--inject needs one network namespace: name the one of the fault with --netns")]
     Everywhere,
+    /// A database that cannot be asked.
+    #[error("{0}")]
+    Postgres(#[from] TargetError),
+    /// A rate that cannot be.
+    #[error("--commit-probe {0}")]
+    Rate(#[from] RateError),
     /// More ports than the kernel programs compare.
     #[error("--port was given {0} times; at most {MAX_PORTS} ports can be filtered")]
     Ports(usize),
@@ -178,6 +190,18 @@ impl Config {
         Ok(Self {
             filter,
             inject,
+            postgres: arguments
+                .pg
+                .as_ref()
+                .map(|dsn| Target::from_dsn(dsn.reveal()))
+                .transpose()?,
+            probe: match &arguments.commit_probe {
+                Some(rate) => Some(probe::Plan {
+                    rate: rate.parse()?,
+                    cleanup: arguments.commit_probe_cleanup,
+                }),
+                None => None,
+            },
             netns: match arguments.netns.as_deref() {
                 None => Namespaces::Current,
                 Some("all") => Namespaces::All,

@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod live;
 pub mod loader;
 pub mod output;
+pub mod postgres;
 pub mod preflight;
 pub mod probe;
 pub mod process;

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use crate::config::Verbosity;
 use crate::flow::Entry;
+use crate::postgres::Known;
 use crate::probe::sum;
 use crate::report::{ByKind, endpoints};
 use crate::sink::table::{self, Row};
@@ -32,6 +33,10 @@ pub struct Snapshot<'a> {
     pub all_segments: u64,
     /// The state of the fault, if one was asked for.
     pub fault: Option<&'a str>,
+    /// The database, a line for the server and one for each standby.
+    pub postgres: &'a [String],
+    /// What it tells of connections.
+    pub known: &'a Known,
     /// Events that were lost.
     pub lost_events: u64,
 }
@@ -62,6 +67,12 @@ impl Live {
             terminal,
             drawn: 0,
         }
+    }
+
+    /// Whether it is redrawn in place.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// Shows a moment.
@@ -147,6 +158,9 @@ pub fn screen(snapshot: &Snapshot<'_>, width: usize, height: usize) -> Vec<Strin
     if let Some(fault) = snapshot.fault {
         lines.push(table::clip(&format!("fault:  {fault}"), width));
     }
+    for line in snapshot.postgres {
+        lines.push(table::clip(line, width));
+    }
     // Title, fault, header, two closing lines and the cursor's own.
     let room = height.saturating_sub(lines.len() + 4).max(1);
     if snapshot.flows.is_empty() {
@@ -192,11 +206,20 @@ pub fn line(snapshot: &Snapshot<'_>) -> String {
         let grown = added_kinds(entry, snapshot.at_ns);
         if !grown.is_empty() {
             let (local, remote) = endpoints(&entry.flow.tuple);
-            line += &format!("; {local} > {remote} {grown}");
+            let process = entry.process.as_ref();
+            let role = snapshot
+                .known
+                .role(local.socket(), remote.socket(), process);
+            let role = role.replication(remote.address);
+            let role = role.map_or_else(String::new, |words| words + ": ");
+            line += &format!("; {role}{local} > {remote} {grown}");
         }
     }
     if let Some(fault) = snapshot.fault {
         line += &format!("; fault: {fault}");
+    }
+    for database in snapshot.postgres {
+        line += &format!("; {}", database.trim_start());
     }
     line
 }
@@ -215,7 +238,10 @@ fn row(entry: &Entry, snapshot: &Snapshot<'_>) -> Row {
         ),
         srtt: table::milliseconds(seen.then(|| f64::from(flow.srtt_us) / 1000.0)),
         cwnd: table::number(seen.then_some(flow.cwnd)),
-        process: table::process(entry.process.as_ref()),
+        process: snapshot
+            .known
+            .role(local.socket(), remote.socket(), entry.process.as_ref())
+            .with_process(remote.address, entry.process.as_ref()),
     }
 }
 
@@ -247,6 +273,8 @@ fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use tracer_ebpf::{Flow, Kind, Tuple};
 
     use super::*;
@@ -281,7 +309,9 @@ mod tests {
     }
 
     fn snapshot<'a>(flows: &'a [&'a Entry]) -> Snapshot<'a> {
+        static KNOWN: LazyLock<Known> = LazyLock::new(Known::default);
         Snapshot {
+            known: &KNOWN,
             title: "peer 10.0.10.2/32",
             elapsed_s: 3725.4,
             at_ns: 1_000,
@@ -290,6 +320,7 @@ mod tests {
             jiffy_ns: 4_000_000,
             all_segments: 9,
             fault: Some("corrupt 50%"),
+            postgres: &[],
             lost_events: 0,
         }
     }

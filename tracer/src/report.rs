@@ -6,7 +6,7 @@
 
 mod assemble;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde::Serialize;
 use tracer_ebpf::{Kind, Totals, Tuple};
@@ -14,6 +14,7 @@ use tracer_ebpf::{Kind, Totals, Tuple};
 use crate::config::canonical;
 use crate::inject::FaultReport;
 use crate::kernel::counters::TcpExt;
+use crate::postgres::{FlowRole, PostgresReport};
 use crate::probe::{HookStatus, sum};
 use crate::process::Process;
 
@@ -49,6 +50,8 @@ pub struct Report {
     pub flows: Vec<FlowReport>,
     /// The same sums by network namespace.
     pub namespaces: Vec<NamespaceReport>,
+    /// The database; `null` unless asked for (`--pg`).
+    pub postgres: Option<PostgresReport>,
     /// Segments that arrived damaged.
     pub checksum_errors: ChecksumErrors,
     /// Connections torn down.
@@ -129,6 +132,10 @@ pub struct Request {
     pub netns: String,
     /// Length of an interval of `series`.
     pub interval_s: f64,
+    /// The database to watch, without its password.
+    pub pg: Option<String>,
+    /// Commits a second to try there.
+    pub commit_probe: Option<u32>,
     /// How long to run; `null` until stopped.
     pub duration_s: Option<f64>,
 }
@@ -298,6 +305,9 @@ pub struct FlowReport {
     pub netns: Option<u32>,
     /// Whose socket it is.
     pub process: Option<Process>,
+    /// What it is for.
+    #[serde(flatten)]
+    pub role: FlowRole,
     /// Retransmitted segments: the sum of `by_kind`.
     pub segments: u64,
     /// Calls that sent something.
@@ -450,9 +460,17 @@ pub fn endpoints(tuple: &Tuple) -> (Endpoint, Endpoint) {
     )
 }
 
+impl Endpoint {
+    /// Address and port as one.
+    #[must_use]
+    pub fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+}
+
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::net::SocketAddr::new(self.address, self.port).fmt(f)
+        self.socket().fmt(f)
     }
 }
 

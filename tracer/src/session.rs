@@ -23,6 +23,7 @@ use crate::kernel::offsets::Resolved;
 use crate::kernel::sockets::{self, SocketInfo};
 use crate::kernel::sockstat;
 use crate::live::{Live, Snapshot};
+use crate::postgres::{Known, Status};
 use crate::probe::{HookStatus, NO_EVENT_BYTES, Options, Probe, sum};
 use crate::process;
 
@@ -199,7 +200,12 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// As [`Live::show`].
-    pub fn show(&self, live: &mut Live, fault: Option<&str>) -> io::Result<()> {
+    pub fn show(
+        &self,
+        live: &mut Live,
+        fault: Option<&str>,
+        postgres: Option<&Status>,
+    ) -> io::Result<()> {
         let at_ns = self.table.updated_ns();
         let mut all_segments = 0;
         for traced in &self.namespaces {
@@ -217,6 +223,8 @@ impl<'a> Session<'a> {
             jiffy_ns: self.surroundings.jiffy_ns,
             all_segments,
             fault,
+            postgres: &postgres.map_or_else(Vec::new, |status| status.lines(now_ns())),
+            known: postgres.map_or(&Known::default(), |status| &status.known),
             lost_events: self
                 .probe
                 .gaps()

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::command;
 
@@ -13,6 +13,9 @@ const OLDEST_POSTGRES: u32 = 13;
 
 /// Debian keeps every major version of PostgreSQL in a folder of its own here.
 const POSTGRES_FOLDERS: &str = "/usr/lib/postgresql";
+
+/// The folder of another version's programs, for a lab that is to run that one.
+const OTHER_POSTGRES: &str = "TRACER_POSTGRES_BIN";
 
 /// Read by `pg_createcluster` when a server package is configured.
 const CLUSTER_DEFAULTS: &str = "/etc/postgresql-common/createcluster.d";
@@ -25,7 +28,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need {
         program: "cc",
         packages: &["gcc", "libc6-dev"],
@@ -55,6 +58,11 @@ const NEEDS: [Need; 7] = [
         program: "nsenter",
         packages: &["util-linux"],
         why: "runs programs inside the lab",
+    },
+    Need {
+        program: "openssl",
+        packages: &["openssl"],
+        why: "makes certificates for tests",
     },
     Need {
         program: "bpftrace",
@@ -215,6 +223,14 @@ fn apt(arguments: &[&str]) -> Result<()> {
 /// # Errors
 /// When none is recent enough and complete.
 pub fn postgres_bin() -> Result<PathBuf> {
+    if let Some(bin) = std::env::var_os(OTHER_POSTGRES).map(PathBuf::from) {
+        ensure!(
+            is_server(&bin),
+            "{OTHER_POSTGRES}: there is no PostgreSQL server in {}",
+            bin.display()
+        );
+        return Ok(bin);
+    }
     let folders = fs::read_dir(POSTGRES_FOLDERS)
         .with_context(|| format!("no PostgreSQL server: cannot read {POSTGRES_FOLDERS}"))?;
     folders

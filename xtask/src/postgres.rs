@@ -149,12 +149,28 @@ impl Pair {
 }
 
 /// A process that stands still as long as this lives.
-struct Frozen(Pid);
+#[derive(Debug)]
+pub struct Frozen(Pid);
 
 impl Frozen {
-    fn new(pid: Pid) -> Result<Self> {
-        kill(pid, Signal::SIGSTOP).context("cannot stop the standby's receiver")?;
-        Ok(Self(pid))
+    /// Stops it, and waits until it has stopped: a busy machine takes its time, in
+    /// which the process may still answer.
+    ///
+    /// # Errors
+    /// When it cannot be stopped.
+    pub fn new(pid: Pid) -> Result<Self> {
+        kill(pid, Signal::SIGSTOP).with_context(|| format!("cannot stop process {pid}"))?;
+        let frozen = Self(pid);
+        let stat = format!("/proc/{pid}/stat");
+        wait::until(STEP, "a process to stand still", || {
+            let stat = fs::read_to_string(&stat)?;
+            // Behind its name, which is in parentheses and may hold any.
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+            Ok(state
+                .is_some_and(|state| state.starts_with('T'))
+                .then_some(()))
+        })?;
+        Ok(frozen)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::events::jiffies_to_ms;
 use crate::flow::{Entry, Table};
 use crate::inject::FaultReport;
 use crate::kernel::offsets::Missing;
+use crate::postgres;
 use crate::probe::{Effort, Gaps, HookStatus, sum};
 
 /// Everything that a run leaves behind.
@@ -55,6 +56,8 @@ pub struct Measured<'a> {
     pub undecodable: u64,
     /// What was broken on purpose.
     pub faults: Vec<FaultReport>,
+    /// What was learnt of the database.
+    pub postgres: Option<postgres::Record>,
     /// What the tool itself cost.
     pub cpu: Duration,
     /// Its largest resident memory.
@@ -93,6 +96,12 @@ pub fn assemble(measured: Measured<'_>) -> Report {
     let totals = totals(&measured);
     let gaps = gaps(&measured);
     warn_about(&mut warnings, &measured, &totals, &gaps, &flows);
+    warnings.extend(
+        measured
+            .postgres
+            .iter()
+            .flat_map(|one| one.warnings.clone()),
+    );
     let all = sum_of(&measured.namespaces);
     let attached = |name| {
         measured
@@ -165,6 +174,10 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             attached_ms: measured.attached.as_secs_f64() * 1e3,
             ready_ms: measured.ready.as_secs_f64() * 1e3,
         },
+        postgres: measured.postgres.map(|record| {
+            let (start, end) = (measured.start_ns, measured.end_ns);
+            postgres::report::assemble(record, &measured.clock, start, end)
+        }),
         host: measured.host,
         faults: measured
             .faults
@@ -193,23 +206,29 @@ fn request(config: &Config) -> Request {
             Namespaces::All => "all".to_owned(),
             Namespaces::Named(name) => name.clone(),
         },
+        pg: config.postgres.as_ref().map(ToString::to_string),
+        commit_probe: config.probe.map(|plan| plan.rate.get()),
         interval_s: config.interval.as_secs_f64(),
         duration_s: config.duration.map(|duration| duration.as_secs_f64()),
     }
 }
 
 fn flows(measured: &Measured<'_>) -> Vec<FlowReport> {
+    let known = measured
+        .postgres
+        .as_ref()
+        .map_or_else(postgres::Known::default, postgres::Record::known);
     let mut flows: Vec<_> = measured
         .table
         .sorted()
         .into_iter()
-        .map(|entry| flow(entry, measured))
+        .map(|entry| flow(entry, measured, &known))
         .collect();
     flows.extend(overflow(measured));
     flows
 }
 
-fn flow(entry: &Entry, measured: &Measured<'_>) -> FlowReport {
+fn flow(entry: &Entry, measured: &Measured<'_>, known: &postgres::Known) -> FlowReport {
     let Flow { tuple, .. } = entry.flow;
     let (local, remote) = endpoints(&tuple);
     let flow = &entry.flow;
@@ -217,11 +236,13 @@ fn flow(entry: &Entry, measured: &Measured<'_>) -> FlowReport {
     let read = flow.rto != 0 || flow.cwnd != 0;
     let ms = |jiffies| jiffies_to_ms(jiffies, measured.jiffy_ns);
     let time = |ns: u64| (ns != 0).then(|| measured.clock.utc(ns));
+    let process = entry.process.as_ref();
     FlowReport {
+        role: known.role(local.socket(), remote.socket(), process),
         local,
         remote,
         netns: Some(tuple.netns),
-        process: entry.process.clone(),
+        process: process.cloned(),
         segments: sum(&flow.segments),
         events: flow.events,
         bytes: flow.bytes,
@@ -267,6 +288,7 @@ fn overflow(measured: &Measured<'_>) -> Option<FlowReport> {
         remote,
         netns: None,
         process: None,
+        role: postgres::FlowRole::default(),
         segments: sum(&all.overflow_segments),
         events: all.overflow_events,
         bytes: all.overflow_bytes,

@@ -12,6 +12,7 @@ use super::{Session, Surroundings, Traced};
 use crate::config::Namespaces;
 use crate::inject::FaultReport;
 use crate::kernel::sockets;
+use crate::postgres::Record;
 use crate::probe::Probe;
 use crate::process;
 use crate::report::{Host, Measured, NamespaceCounts, Report, assemble};
@@ -21,7 +22,11 @@ impl Session<'_> {
     ///
     /// # Errors
     /// If the kernel's counters or our own cannot be read.
-    pub fn finish(mut self, faults: Vec<FaultReport>) -> anyhow::Result<Report> {
+    pub fn finish(
+        mut self,
+        faults: Vec<FaultReport>,
+        postgres: Option<Record>,
+    ) -> anyhow::Result<Report> {
         let last = self.moment()?;
         self.table.update(last.at_ns, &last.flows);
         let shown = self.shows_failures();
@@ -85,6 +90,7 @@ impl Session<'_> {
                 .context("the kernel does not say how often the programs ran")?,
             undecodable: self.undecodable,
             faults,
+            postgres,
             cpu: Duration::from_micros(u64::try_from(cpu_us).unwrap_or(0)),
             peak_memory_kib: process::peak_memory_kib()
                 .context("the kernel does not say how much memory this process used")?,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::postgres;
 use crate::report::{FlowReport, Report};
 use crate::sink::table::{self, Row};
 
@@ -33,6 +34,9 @@ pub fn render(report: &Report, width: usize) -> String {
     }
     text.push('\n');
     let _ = writeln!(text, "{}", agreement(report));
+    for line in report.postgres.iter().flat_map(postgres::summary::lines) {
+        let _ = writeln!(text, "{}", table::clip(&line, width));
+    }
     for fault in &report.faults {
         let _ = writeln!(text, "Fault: {}.", fault.fault.summary());
     }
@@ -108,7 +112,9 @@ fn row(flow: &FlowReport) -> Row {
         rto_max: table::milliseconds(flow.rto_max_ms),
         srtt: table::milliseconds(flow.srtt_us.map(|us| f64::from(us) / 1000.0)),
         cwnd: table::number(flow.cwnd),
-        process: table::process(flow.process.as_ref()),
+        process: flow
+            .role
+            .with_process(flow.remote.address, flow.process.as_ref()),
     }
 }
 

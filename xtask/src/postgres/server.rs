@@ -40,7 +40,6 @@ pub struct Server {
 impl Server {
     /// Starts the server whose data stand in `home/data`.
     pub(super) fn start(host: &Host, home: &Path, settings: &[(&str, String)]) -> Result<Self> {
-        let address = SocketAddr::new(host.v4.into(), PORT);
         let data = home.join("data");
         let mut text = String::new();
         let own = [
@@ -53,27 +52,22 @@ impl Server {
             let _ = writeln!(text, "{name} = '{value}'");
         }
         append(&data.join("postgresql.conf"), &text)?;
-        let log = File::create(log_path(home)).context("cannot make the server's log")?;
-        let program = packages::postgres_bin()?.join("postgres");
-        let mut postgres = host.netns.command_as(USER, program);
-        postgres
-            .arg("-D")
-            .arg(&data)
-            .current_dir(home)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            // Ctrl-C is for us: we stop the servers, in the right order.
-            .process_group(0);
-        let line = command::line(&postgres);
-        let child = postgres
-            .spawn()
-            .with_context(|| format!("cannot run `{line}`"))?;
         Ok(Self {
-            process: Running::new(child, "postgres"),
-            address,
+            process: launch(host, home)?,
+            address: SocketAddr::new(host.v4.into(), PORT),
             home: home.to_path_buf(),
         })
+    }
+
+    /// Starts a server that was stopped or has crashed, and waits until it takes
+    /// queries.
+    ///
+    /// # Errors
+    /// As [`Self::wait_ready`].
+    pub fn restart(&mut self, host: &Host) -> Result<()> {
+        self.stop();
+        self.process = launch(host, &self.home)?;
+        self.wait_ready()
     }
 
     /// Waits until the server takes queries, for 30 s at most.
@@ -119,6 +113,12 @@ impl Server {
         &self.home
     }
 
+    /// The folder of its data, with its configuration.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
     fn socket(&self) -> PathBuf {
         self.home.join(format!(".s.PGSQL.{PORT}"))
     }
@@ -160,6 +160,27 @@ impl Server {
     }
 }
 
+/// The server's process, with a new log.
+fn launch(host: &Host, home: &Path) -> Result<Running> {
+    let log = File::create(log_path(home)).context("cannot make the server's log")?;
+    let program = packages::postgres_bin()?.join("postgres");
+    let mut postgres = host.netns.command_as(USER, program);
+    postgres
+        .arg("-D")
+        .arg(home.join("data"))
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        // Ctrl-C is for us: we stop the servers, in the right order.
+        .process_group(0);
+    let line = command::line(&postgres);
+    let child = postgres
+        .spawn()
+        .with_context(|| format!("cannot run `{line}`"))?;
+    Ok(Running::new(child, "postgres"))
+}
+
 fn log_path(home: &Path) -> PathBuf {
     home.join("log")
 }
@@ -182,7 +203,7 @@ pub(super) fn init(home: &Path) -> Result<()> {
     initdb
         .args(["--reuid", USER, "--regid", USER, "--init-groups", "--"])
         .arg(packages::postgres_bin()?.join("initdb"))
-        .args(["--auth=trust", "--no-sync", "--no-instructions"])
+        .args(["--auth=trust", "--no-sync"])
         .args(["--encoding=UTF8", "--locale=C", "--username=postgres"])
         .arg("-D")
         .arg(&data)

@@ -1,0 +1,28 @@
+//! The database beside the network, on the same clock: who replicates to whom, how
+//! far behind, and who waits.
+
+pub mod connect;
+pub mod dsn;
+pub mod gap;
+pub mod passfile;
+pub mod probe;
+pub mod query;
+pub mod record;
+pub mod report;
+pub mod role;
+pub mod sample;
+pub mod sampler;
+pub mod standby;
+pub mod status;
+pub mod summary;
+pub mod target;
+pub mod text;
+pub mod tls;
+pub mod watch;
+
+pub use record::Record;
+pub use report::PostgresReport;
+pub use role::{FlowRole, Known};
+pub use status::Status;
+pub use target::{Target, TargetError};
+pub use watch::Watch;

@@ -1,0 +1,271 @@
+//! What a server is asked, and how its answer is read.
+//!
+//! All statements work in both roles and go in one round trip: a server may change
+//! its role between two. They are those of versions 13 to 17, of which 12 and before
+//! lack columns. Everything is qualified, so that no function of a user's is called.
+
+use std::str::FromStr;
+
+use super::connect::{Rows, Trouble};
+use super::sample::{Receiver, Replay, Role, Sample, Slot, Standby, Wait};
+
+/// The oldest major version that has all that is asked for.
+pub const OLDEST: u32 = 13;
+
+/// Asked once a connection: version, our rights, and bounds on every statement.
+pub const GREETING: &str = "\
+set statement_timeout = '8s';
+set lock_timeout = '4s';
+set default_transaction_read_only = on;
+set search_path = pg_catalog;
+select current_setting('server_version_num'), current_setting('server_version'),
+  current_user, pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
+  current_setting('port'), pg_is_in_recovery()";
+
+/// Where the log ends: `pg_current_wal_lsn` is an error in recovery, and evaluated
+/// only outside of it.
+const HERE: &str = "(select case when pg_is_in_recovery() \
+    then coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) \
+    else pg_current_wal_lsn() end as lsn) as here";
+
+/// Asked once an interval.
+#[must_use]
+pub fn look() -> String {
+    format!(
+        "\
+select pg_is_in_recovery(), here.lsn,
+  case when pg_is_in_recovery()
+    then coalesce((select received_tli from pg_stat_wal_receiver),
+                  (select timeline_id from pg_control_checkpoint()))
+    else ('x' || substr(pg_walfile_name(here.lsn), 1, 8))::bit(32)::int end,
+  current_setting('synchronous_standby_names'),
+  (select sum(xact_commit)::int8 from pg_stat_database),
+  pg_last_wal_replay_lsn(),
+  pg_wal_lsn_diff(here.lsn, pg_last_wal_replay_lsn())::int8,
+  extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000,
+  case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end
+  from {HERE};
+select pid, application_name, host(client_addr), client_port, state, sync_state,
+  pg_wal_lsn_diff(here.lsn, sent_lsn)::int8,
+  pg_wal_lsn_diff(here.lsn, write_lsn)::int8,
+  pg_wal_lsn_diff(here.lsn, flush_lsn)::int8,
+  pg_wal_lsn_diff(here.lsn, replay_lsn)::int8,
+  extract(epoch from write_lag) * 1000,
+  extract(epoch from flush_lag) * 1000,
+  extract(epoch from replay_lag) * 1000,
+  extract(epoch from clock_timestamp() - reply_time) * 1000
+  from pg_stat_replication, {HERE} order by application_name, pid;
+select wait_event_type, wait_event, count(*), count(*) filter (where state = 'active')
+  from pg_stat_activity where pid <> pg_backend_pid()
+  and wait_event_type is distinct from 'Activity' group by 1, 2 order by 3 desc, 1, 2;
+select slot_name, slot_type, active, pg_wal_lsn_diff(here.lsn, restart_lsn)::int8, wal_status
+  from pg_replication_slots, {HERE} order by slot_name;
+select pid, status, sender_host, sender_port, slot_name,
+  pg_wal_lsn_diff(written_lsn, flushed_lsn)::int8,
+  extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000
+  from pg_stat_wal_receiver"
+    )
+}
+
+/// What a server says of itself when we connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Greeting {
+    /// Major version.
+    pub major: u32,
+    /// Version as the server writes it.
+    pub version: String,
+    /// Who we are there.
+    pub user: String,
+    /// Whether we may see everybody's statistics.
+    pub sees_all: bool,
+    /// The port that it listens on.
+    pub port: Option<u16>,
+    /// What it is.
+    pub role: Role,
+}
+
+impl Greeting {
+    /// Reads the answer to [`GREETING`].
+    ///
+    /// # Errors
+    /// If it is none, or of a version that is too old.
+    pub fn read(answers: &[Rows]) -> Result<Self, Trouble> {
+        let row = Row(answers
+            .first()
+            .and_then(|rows| rows.first())
+            .map_or(&[], Vec::as_slice));
+        let greeting = Self {
+            major: row.number::<u32>(0).ok_or_else(odd)? / 10_000,
+            version: row.text(1).ok_or_else(odd)?,
+            user: row.text(2).ok_or_else(odd)?,
+            sees_all: row.is_true(3),
+            port: row.number(4),
+            role: role(row.is_true(5)),
+        };
+        if greeting.major < OLDEST {
+            return Err(Trouble::lasting(format!(
+                "the server is PostgreSQL {}; its replication can be watched from {OLDEST} on",
+                greeting.version
+            )));
+        }
+        Ok(greeting)
+    }
+
+    /// What is not seen for lack of rights, and the remedy.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        (!self.sees_all).then(|| {
+            let user = super::text::name(&self.user);
+            format!(
+                "role {user} may not see other roles' statistics: lags, names and states of \
+                 standbys, waits and the receiver are missing; `GRANT pg_monitor TO {user}` helps"
+            )
+        })
+    }
+}
+
+/// Reads the answer to [`look`].
+///
+/// # Errors
+/// If it is none.
+pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, Trouble> {
+    let [server, standbys, activity, slots, receiver] = answers else {
+        return Err(odd());
+    };
+    let server = Row(server.first().ok_or_else(odd)?);
+    let activity = sees_all.then(|| Activity::read(activity));
+    let standby = server.is_true(0);
+    Ok(Sample {
+        at_ns: 0,
+        took_ms: 0.0,
+        role: role(standby),
+        wal_lsn: server.text(1),
+        timeline: server.number(2),
+        synchronous_standby_names: server.text(3),
+        xact_commit: server.number(4),
+        commits_per_s: None,
+        active: activity.as_ref().map(|activity| activity.active),
+        sync_rep_waiters: activity.as_ref().map(Activity::sync_rep),
+        waits: activity.map(|activity| activity.waits),
+        standbys: standbys
+            .iter()
+            .filter_map(|row| read_standby(row))
+            .collect(),
+        slots: slots.iter().filter_map(|row| read_slot(row)).collect(),
+        receiver: receiver.first().and_then(|row| read_receiver(row)),
+        replay: standby.then(|| Replay {
+            lsn: server.text(5),
+            lag_bytes: server.number(6),
+            last_commit_age_ms: server.number(7),
+            paused: server.is_true(8),
+        }),
+    })
+}
+
+fn read_standby(row: &[Option<String>]) -> Option<Standby> {
+    let row = Row(row);
+    Some(Standby {
+        pid: row.number(0)?,
+        application_name: row.text(1),
+        client_addr: row.text(2),
+        client_port: row.number(3),
+        state: row.text(4),
+        sync_state: row.text(5),
+        sent_lag_bytes: row.number(6),
+        write_lag_bytes: row.number(7),
+        flush_lag_bytes: row.number(8),
+        replay_lag_bytes: row.number(9),
+        write_lag_ms: row.number(10),
+        flush_lag_ms: row.number(11),
+        replay_lag_ms: row.number(12),
+        reply_age_ms: row.number(13),
+    })
+}
+
+fn read_slot(row: &[Option<String>]) -> Option<Slot> {
+    let row = Row(row);
+    Some(Slot {
+        name: row.text(0)?,
+        kind: row.text(1)?,
+        active: row.is_true(2),
+        retained_bytes: row.number(3),
+        wal_status: row.text(4),
+    })
+}
+
+fn read_receiver(row: &[Option<String>]) -> Option<Receiver> {
+    let row = Row(row);
+    Some(Receiver {
+        pid: row.number(0)?,
+        status: row.text(1),
+        sender_host: row.text(2),
+        sender_port: row.number(3),
+        slot: row.text(4),
+        flush_lag_bytes: row.number(5),
+        message_age_ms: row.number(6),
+    })
+}
+
+/// What all backends do.
+struct Activity {
+    active: u32,
+    waits: Vec<Wait>,
+}
+
+impl Activity {
+    fn read(rows: &Rows) -> Self {
+        let mut activity = Self {
+            active: 0,
+            waits: Vec::new(),
+        };
+        for row in rows {
+            let row = Row(row);
+            activity.active += row.number::<u32>(3).unwrap_or(0);
+            if let (Some(kind), Some(event)) = (row.text(0), row.text(1)) {
+                activity.waits.push(Wait {
+                    kind,
+                    event,
+                    backends: row.number(2).unwrap_or(0),
+                });
+            }
+        }
+        activity
+    }
+
+    fn sync_rep(&self) -> u32 {
+        let waits = self.waits.iter().filter(|wait| wait.event == "SyncRep");
+        waits.map(|wait| wait.backends).sum()
+    }
+}
+
+/// Columns of a row, as text.
+struct Row<'a>(&'a [Option<String>]);
+
+impl Row<'_> {
+    fn text(&self, column: usize) -> Option<String> {
+        self.0.get(column)?.clone()
+    }
+
+    fn number<T: FromStr>(&self, column: usize) -> Option<T> {
+        self.0.get(column)?.as_deref()?.parse().ok()
+    }
+
+    fn is_true(&self, column: usize) -> bool {
+        self.0.get(column).and_then(Option::as_deref) == Some("t")
+    }
+}
+
+fn role(in_recovery: bool) -> Role {
+    if in_recovery {
+        Role::Standby
+    } else {
+        Role::Primary
+    }
+}
+
+fn odd() -> Trouble {
+    Trouble::lasting("the answer is not that of a PostgreSQL server")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! Answers as a server gives them.
+
+use super::*;
+
+fn row(text: &str) -> Vec<Option<String>> {
+    text.split('|')
+        .map(|column| (column != "-").then(|| column.to_owned()))
+        .collect()
+}
+
+fn answers() -> Vec<Rows> {
+    vec![
+        vec![row("f|0/3000148|1|db2|4711|-|-|-|f")],
+        vec![row(
+            "17|db2|10.0.10.3|40396|streaming|sync|0|0|-8|160|1.5|-|2.25|99.125",
+        )],
+        vec![
+            row("Client|ClientRead|5|0"),
+            row("IPC|SyncRep|3|3"),
+            row("-|-|1|1"),
+        ],
+        vec![row("db2|physical|t|16777216|reserved")],
+        vec![],
+    ]
+}
+
+#[test]
+fn a_primary_shows_its_standbys_and_who_waits() {
+    let sample = read(&answers(), true).unwrap();
+    assert_eq!(sample.role, Role::Primary);
+    assert_eq!((sample.timeline, sample.xact_commit), (Some(1), Some(4711)));
+    assert_eq!((sample.active, sample.sync_rep_waiters), (Some(4), Some(3)));
+    assert_eq!(sample.waits.as_ref().map(Vec::len), Some(2));
+    let standby = &sample.standbys[0];
+    assert_eq!(
+        (standby.client_port, standby.flush_lag_bytes),
+        (Some(40396), Some(-8))
+    );
+    assert_eq!(
+        (standby.flush_lag_ms, standby.reply_age_ms),
+        (None, Some(99.125))
+    );
+    assert_eq!(sample.slots[0].retained_bytes, Some(16_777_216));
+    assert!(sample.receiver.is_none() && sample.replay.is_none());
+}
+
+#[test]
+fn a_standby_shows_where_it_receives_from() {
+    let mut answers = answers();
+    answers[0] = vec![row("t|0/3000148|2||12|0/3000060|232|1500.5|t")];
+    answers[1] = vec![];
+    answers[4] = vec![row("23|streaming|10.0.10.2|5432|db2|0|12.5")];
+    let sample = read(&answers, true).unwrap();
+    assert_eq!((sample.role, sample.timeline), (Role::Standby, Some(2)));
+    let replay = sample.replay.unwrap();
+    assert_eq!((replay.lag_bytes, replay.paused), (Some(232), true));
+    assert_eq!(sample.receiver.unwrap().sender_port, Some(5432));
+}
+
+#[test]
+fn what_may_not_be_seen_is_not_zero() {
+    let mut answers = answers();
+    answers[1] = vec![row("17|-|-|-|-|-|-|-|-|-|-|-|-|-")];
+    let sample = read(&answers, false).unwrap();
+    assert_eq!((sample.active, sample.sync_rep_waiters), (None, None));
+    assert_eq!(sample.standbys[0].sent_lag_bytes, None);
+    assert_eq!(sample.standbys[0].name(), None);
+}
+
+#[test]
+fn an_answer_that_is_none_is_an_error() {
+    assert!(read(&[], true).is_err());
+    assert!(read(&[vec![], vec![], vec![], vec![], vec![]], true).is_err());
+    assert!(Greeting::read(&[]).is_err());
+}
+
+#[test]
+fn old_servers_and_weak_roles_are_told() {
+    let greeting = |version: &str, sees_all: &str| {
+        Greeting::read(&[vec![row(&format!("{version}|v|me too|{sees_all}|5432|f"))]])
+    };
+    assert!(
+        greeting("120011", "t")
+            .unwrap_err()
+            .text
+            .contains("from 13 on")
+    );
+    assert_eq!(greeting("150018", "t").unwrap().missing(), None);
+    let missing = greeting("170004", "f").unwrap().missing().unwrap();
+    assert!(
+        missing.contains("GRANT pg_monitor TO \"me too\""),
+        "{missing}"
+    );
+}

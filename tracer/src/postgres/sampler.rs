@@ -1,0 +1,142 @@
+//! Samples a server at every interval, over a connection of its own.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::connect::{Link, Trouble};
+use super::query::{self, Greeting};
+use super::record::Record;
+use super::sample::Sample;
+use super::status::Status;
+use super::target::Target;
+use crate::clock::now_ns;
+
+/// The longest to wait for an answer: longer than the server's own bound on a
+/// statement.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Between attempts to connect: doubled from the first up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+/// Where the server has refused us, trying often helps nobody.
+const LASTING_PAUSE: Duration = Duration::from_secs(30);
+/// Two samples further apart than this many intervals, and no less than a second,
+/// have a gap between them.
+const INTERVALS: u32 = 2;
+const LEAST_GAP: Duration = Duration::from_secs(1);
+
+/// Samples a server until dropped.
+#[derive(Debug)]
+pub struct Sampler<'a> {
+    target: &'a Target,
+    every: Duration,
+    record: &'a mut Record,
+    status: &'a watch::Sender<Status>,
+    /// Whether a failure is told at once, and not only in the live view.
+    tell: bool,
+    last: Option<(u64, u64)>,
+}
+
+impl<'a> Sampler<'a> {
+    /// Prepares to.
+    pub fn new(
+        target: &'a Target,
+        every: Duration,
+        record: &'a mut Record,
+        status: &'a watch::Sender<Status>,
+        tell: bool,
+    ) -> Self {
+        Self {
+            target,
+            every,
+            record,
+            status,
+            tell,
+            last: None,
+        }
+    }
+
+    /// Connects and samples, and does so again when the connection is lost. There
+    /// is no last attempt: a server may come back at any time of a run.
+    pub async fn run(mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let begun = Instant::now();
+            let trouble = match self.greet().await {
+                Ok((link, sees_all)) => self.follow(&link, sees_all).await,
+                Err(trouble) => trouble,
+            };
+            self.note(&trouble);
+            if trouble.lasting {
+                sleep(LASTING_PAUSE).await;
+                continue;
+            }
+            // What was lost after a while is tried at once.
+            if begun.elapsed() > LAST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    async fn greet(&mut self) -> Result<(Link, bool), Trouble> {
+        let link = Link::open(self.target, ANSWER).await?;
+        let greeting = Greeting::read(&link.ask(query::GREETING).await?)?;
+        log::debug!(
+            "connected to PostgreSQL {} as {}",
+            greeting.version,
+            super::text::name(&greeting.user)
+        );
+        let sees_all = greeting.sees_all;
+        self.record.greeted(greeting);
+        Ok((link, sees_all))
+    }
+
+    /// Samples until something goes wrong.
+    async fn follow(&mut self, link: &Link, sees_all: bool) -> Trouble {
+        let look = query::look();
+        let mut ticks = interval(self.every);
+        // A late look is one look, not several in a row.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let asked_ns = now_ns();
+            let answer = link.ask(&look).await;
+            let read = answer.and_then(|answer| query::read(&answer, sees_all));
+            match read {
+                Ok(sample) => self.take(sample, asked_ns),
+                Err(trouble) => return trouble,
+            }
+        }
+    }
+
+    fn take(&mut self, mut sample: Sample, asked_ns: u64) {
+        sample.at_ns = now_ns();
+        sample.took_ms = (sample.at_ns - asked_ns) as f64 / 1e6;
+        if let (Some(now), Some((before, before_ns))) = (sample.xact_commit, self.last) {
+            let seconds = (sample.at_ns - before_ns) as f64 / 1e9;
+            // Statistics that were reset, or are another server's, begin anew.
+            let grown = now.checked_sub(before);
+            sample.commits_per_s = grown.map(|grown| grown as f64 / seconds);
+        }
+        self.last = sample.xact_commit.map(|count| (count, sample.at_ns));
+        let longest = (self.every * INTERVALS).max(LEAST_GAP);
+        let longest_ns = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+        self.record.sampled(&sample, longest_ns);
+        self.status.send_replace(Status::of(&sample, self.record));
+    }
+
+    fn note(&mut self, trouble: &Trouble) {
+        let news = self.record.failed(&trouble.text);
+        if news && self.tell {
+            log::warn!("PostgreSQL: {}", trouble.text);
+        }
+        self.last = None;
+        if let Some(gap) = self.record.current_gap() {
+            self.status
+                .send_replace(Status::lost(gap.start_ns, &trouble.text, self.record));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The database in a few lines, for the summary.
+
+use super::probe;
+use super::report::PostgresReport;
+use super::sample::Role;
+use super::standby::Summary;
+use super::text::{bytes, harmless, name};
+
+/// How many standbys and gaps a summary shows; the JSON has all.
+const MOST: usize = 8;
+
+/// The lines.
+#[must_use]
+pub fn lines(report: &PostgresReport) -> Vec<String> {
+    let mut lines = vec![server(report)];
+    lines.extend(report.standbys.iter().take(MOST).map(standby));
+    lines.extend(report.probe.iter().flat_map(probe::report::summary));
+    let shown = report.gaps.iter().take(MOST);
+    lines.extend(shown.map(|gap| {
+        format!(
+            "  no samples for {:.1} s from {:.1} s on: {}",
+            gap.duration_s,
+            gap.offset_s.max(0.0),
+            gap.reason
+        )
+    }));
+    let more = report.gaps.len().saturating_sub(MOST);
+    if more > 0 {
+        lines.push(format!("  and {more} more gaps, all of them in the JSON"));
+    }
+    lines
+}
+
+fn server(report: &PostgresReport) -> String {
+    let Some(version) = &report.server_version else {
+        return format!("PostgreSQL: {} never answered.", report.target);
+    };
+    let roles: Vec<String> = report
+        .roles
+        .iter()
+        .map(|turn| {
+            let role = match turn.role {
+                Role::Primary => "primary",
+                Role::Standby => "standby",
+            };
+            let timeline = turn
+                .timeline
+                .map_or_else(|| "?".to_owned(), |t| t.to_string());
+            format!("{role} on timeline {timeline}")
+        })
+        .collect();
+    let mut line = format!(
+        "PostgreSQL {}: {}, {} samples",
+        harmless(version.split(' ').next().unwrap_or_default(), 16),
+        roles.join(", then "),
+        report.samples
+    );
+    if let Some(most) = report.sync_rep_waiters_max {
+        line += &format!(", at most {most} backends waited for a standby at once");
+    }
+    line + "."
+}
+
+fn standby(standby: &Summary) -> String {
+    let list = |words: &std::collections::BTreeSet<String>| {
+        let words: Vec<_> = words.iter().map(|word| harmless(word, 16)).collect();
+        words.join("/")
+    };
+    let lag = |count: Option<i64>| count.map_or_else(|| "?".to_owned(), bytes);
+    format!(
+        "  {} {} {}, at most: {} not sent, {} not flushed, {} not replayed, reply {} old",
+        standby.name.as_deref().map_or_else(|| "?".to_owned(), name),
+        list(&standby.states),
+        list(&standby.sync_states),
+        lag(standby.sent_lag_bytes_max),
+        lag(standby.flush_lag_bytes_max),
+        lag(standby.replay_lag_bytes_max),
+        standby
+            .reply_age_ms_max
+            .map_or_else(|| "?".to_owned(), |ms| format!("{:.1} s", ms / 1e3)),
+    )
+}

@@ -1,0 +1,82 @@
+//! Text of a server's, for a terminal.
+
+/// PostgreSQL's own bound on names; what is longer is no name of its.
+const LONGEST: usize = 63;
+
+/// Text from elsewhere in one line that can do no harm: control characters and
+/// what reverses the direction of writing are escaped, and it is cut where it is
+/// too long.
+#[must_use]
+pub fn harmless(text: &str, longest: usize) -> String {
+    let mut safe = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == longest {
+            safe.push('…');
+            break;
+        }
+        match character {
+            '\\' => safe.push_str("\\\\"),
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {
+                safe.extend(character.escape_unicode());
+            }
+            character if character.is_control() => safe.extend(character.escape_default()),
+            character => safe.push(character),
+        }
+    }
+    safe
+}
+
+/// A name, in quotes unless it is a plain word.
+#[must_use]
+pub fn name(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+    if !text.is_empty() && text.chars().all(plain) {
+        return harmless(text, LONGEST);
+    }
+    format!("\"{}\"", harmless(text, LONGEST).replace('"', "\\\""))
+}
+
+/// Bytes as people read them.
+#[must_use]
+pub fn bytes(count: i64) -> String {
+    let magnitude = count.unsigned_abs() as f64;
+    let sign = if count < 0 { "-" } else { "" };
+    match magnitude {
+        m if m < 10_000.0 => format!("{count} B"),
+        m if m < 10_000_000.0 => format!("{sign}{:.0} kB", m / 1e3),
+        m if m < 10_000_000_000.0 => format!("{sign}{:.0} MB", m / 1e6),
+        m => format!("{sign}{:.0} GB", m / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_is_shown_and_does_nothing() {
+        assert_eq!(name("db2"), "db2");
+        assert_eq!(name(""), "\"\"");
+        assert_eq!(name("a b\"c"), "\"a b\\\"c\"");
+        assert_eq!(name("\u{1b}[2J\n\\"), "\"\\u{1b}[2J\\n\\\\\"");
+        assert_eq!(name("a\u{202e}b"), "\"a\\u{202e}b\"");
+        assert_eq!(name("\u{9b}31m"), "\"\\u{9b}31m\"");
+        let long = name(&"x".repeat(10_000));
+        assert_eq!(long.chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn bytes_are_short() {
+        for (count, expected) in [
+            (0, "0 B"),
+            (-7, "-7 B"),
+            (9_999, "9999 B"),
+            (16_777_216, "17 MB"),
+            (-20_000, "-20 kB"),
+            (123_456, "123 kB"),
+            (50_000_000_000, "50 GB"),
+        ] {
+            assert_eq!(bytes(count), expected);
+        }
+    }
+}

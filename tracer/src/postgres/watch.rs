@@ -1,0 +1,124 @@
+//! The thread that watches the database: what it does never holds up the count,
+//! and what the count does never holds it up.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::{oneshot, watch};
+
+use super::probe::{Plan, Probe, Shared};
+use super::record::Record;
+use super::sampler::Sampler;
+use super::status::Status;
+use super::target::Target;
+use crate::clock::now_ns;
+
+/// How long the start waits for the first answer: whoever reads the first line, or
+/// waits for the file that says that everything is counted, has it then.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// A database that is being watched.
+#[derive(Debug)]
+pub struct Watch {
+    stop: oneshot::Sender<()>,
+    status: watch::Receiver<Status>,
+    probe: Option<Arc<Shared>>,
+    thread: JoinHandle<Record>,
+}
+
+impl Watch {
+    /// Begins, in the network namespace and with the privileges of the calling
+    /// thread. `tell` is whether failures are logged.
+    ///
+    /// # Errors
+    /// If there can be no thread or no event loop.
+    pub fn start(
+        target: Target,
+        plan: Option<Plan>,
+        every: Duration,
+        tell: bool,
+    ) -> anyhow::Result<Self> {
+        let target = Arc::new(target);
+        let probe = match plan {
+            Some(plan) => Some(
+                Probe::new(plan, Arc::clone(&target), every)
+                    .context("there is no memory for the commit probe's histograms")?,
+            ),
+            None => None,
+        };
+        let shared = probe.as_ref().map(Probe::shared);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the event loop for PostgreSQL")?;
+        let (stop, stopped) = oneshot::channel();
+        let (sender, status) = watch::channel(Status::default());
+        let thread = thread::Builder::new()
+            // What the kernel shows as the owner of its connections.
+            .name(env!("CARGO_PKG_NAME").to_owned())
+            .spawn(move || {
+                let mut record = Record::new(target.to_string(), target.warnings.clone(), now_ns());
+                record
+                    .ports
+                    .extend(target.places.iter().map(|place| place.port));
+                runtime.block_on(async {
+                    let sampler = Sampler::new(&target, every, &mut record, &sender, tell);
+                    tokio::select! {
+                        _ = stopped => {}
+                        () = sampler.run() => {}
+                        () = run(probe.as_ref()) => {}
+                    }
+                    if let Some(probe) = probe {
+                        record.probed(probe.finish().await);
+                    }
+                });
+                // A look-up of a name that hangs is not waited for.
+                runtime.shutdown_background();
+                record.close();
+                record
+            })
+            .context("cannot start a thread for PostgreSQL")?;
+        Ok(Self {
+            stop,
+            status,
+            probe: shared,
+            thread,
+        })
+    }
+
+    /// Waits until something is known of the server, for a while.
+    pub async fn settle(&mut self) {
+        let settled = self.status.wait_for(Status::is_settled);
+        let _ = tokio::time::timeout(SETTLING, settled).await;
+    }
+
+    /// What is known at the moment.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let mut status = self.status.borrow().clone();
+        status.probe = self.probe.as_ref().and_then(|probe| probe.line());
+        status
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// If its thread has panicked.
+    pub fn finish(self) -> anyhow::Result<Record> {
+        // Nobody there to hear it has ended already.
+        let _ = self.stop.send(());
+        self.thread
+            .join()
+            .map_err(|_| anyhow::anyhow!("the thread that watched PostgreSQL has panicked"))
+    }
+}
+
+/// Runs the probe; for ever, or until it has no timer.
+async fn run(probe: Option<&Probe>) {
+    if let Some(probe) = probe {
+        probe.run().await;
+    }
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,10 @@
+//! `tracer run --pg` beside real servers: a primary and its synchronous standby in
+//! two namespaces, judged by what they say themselves. Needs root.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod login;
+mod probe;
+mod refused;
+mod roles;
+mod server;
+mod watched;

@@ -1,0 +1,181 @@
+//! The commit probe: what it writes, what it measures, and what it leaves.
+
+use std::{process::Command, time::Instant};
+
+use nix::unistd::Pid;
+use serde_json::Value;
+use xtask::postgres::Frozen;
+
+use crate::watched::{Lab, PROGRAM, Seen, Watched};
+
+const DSN: &str = "host=10.0.10.2 user=postgres";
+const ROWS: &str = "select count(*) from tracer_probe.commits";
+const SCHEMA: &str = "select count(*) from pg_namespace where nspname = 'tracer_probe'";
+
+fn count(requests: &Value, what: &str) -> u64 {
+    requests[what].as_u64().unwrap()
+}
+
+/// Counts and quantiles agree with each other.
+fn check(seen: &Seen, sort: &str) {
+    let requests = seen.at(&format!("/postgres/probe/{sort}"));
+    let quantiles = ["p50_ms", "p95_ms", "p99_ms", "max_ms"];
+    let quantiles = quantiles.map(|name| requests[name].as_f64().unwrap());
+    assert!(quantiles[0] > 0.0 && quantiles.is_sorted(), "{quantiles:?}");
+    let series = requests["series"].as_array().unwrap();
+    for what in ["answered", "failed", "not_started"] {
+        let steps: u64 = series.iter().map(|step| count(step, what)).sum();
+        assert_eq!(steps, count(requests, what), "{what} of {sort}");
+    }
+    let largest = series.iter().filter_map(|step| step["max_ms"].as_f64());
+    assert_eq!(largest.fold(0.0, f64::max), quantiles[3], "{sort}");
+}
+
+#[test]
+fn one_row_a_commit_and_nothing_left_if_asked() {
+    let lab = Lab::start("pgprobe");
+    let mut tool = Watched::start(lab.primary(), DSN, &["--commit-probe", "50"]);
+    tool.await_line(&["probe: ", " commits, p50 ", " reads, p50 "]);
+    tool.await_line(&["probe: 5 commits"]);
+    let seen = tool.finish();
+    check(&seen, "commits");
+    check(&seen, "reads");
+    let probe = seen.at("/postgres/probe");
+    let commits = &probe["commits"];
+    assert_eq!(lab.psql(ROWS), count(commits, "answered").to_string());
+    for what in ["failed", "not_started", "outstanding"] {
+        assert_eq!(count(commits, what), 0, "{what}: {commits}");
+    }
+    assert_eq!(
+        (&probe["rate"], &probe["removed"]),
+        (&50.into(), &Value::Null)
+    );
+    assert!(seen.stdout.contains("probe's commits: "), "{}", seen.stdout);
+
+    // The table that is there already is used, and then dropped.
+    let arguments = ["--commit-probe", "50", "--commit-probe-cleanup"];
+    let mut tool = Watched::start(lab.primary(), DSN, &arguments);
+    tool.await_line(&["probe: 5 commits"]);
+    assert_eq!(lab.psql(SCHEMA), "1");
+    let seen = tool.finish();
+    assert_eq!(seen.at("/postgres/probe/removed"), true);
+    assert_eq!(lab.psql(SCHEMA), "0");
+    assert_eq!(seen.warnings(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_stall_is_measured_in_full_beside_reads_that_go_on() {
+    let lab = Lab::start("pgstall");
+    let mut tool = Watched::start(lab.primary(), DSN, &["--commit-probe", "100"]);
+    tool.await_line(&["probe: ", " commits, p50 "]);
+    let receiver = lab
+        .pair
+        .standby()
+        .value("select pid from pg_stat_wal_receiver");
+    let receiver = Pid::from_raw(receiver.unwrap().unwrap().parse().unwrap());
+    let frozen = Frozen::new(receiver).unwrap();
+    let stopped = Instant::now();
+    // All that may wait do, and what comes then finds no connection.
+    tool.await_line(&[
+        "32 waiting for a standby",
+        "32 commits under way",
+        "commits not started",
+    ]);
+    tool.await_line(&["32 waiting for a standby", " reads, p50 "]);
+    let stalled = stopped.elapsed();
+    drop(frozen);
+    tool.await_line(&[" 0 waiting for a standby", "probe: ", " commits, p50 "]);
+    tool.await_line(&["probe: 10 commits"]);
+    let seen = tool.finish();
+    check(&seen, "commits");
+    check(&seen, "reads");
+    let commits = seen.at("/postgres/probe/commits");
+    let longest = commits["max_ms"].as_f64().unwrap();
+    let longest_stall = stalled.as_secs_f64() * 1e3;
+    assert!(
+        longest >= longest_stall - 100.0,
+        "{longest} of {longest_stall}"
+    );
+    assert!(count(commits, "not_started") > 0);
+    assert_eq!(count(commits, "most_outstanding"), 32);
+    assert_eq!(lab.psql(ROWS), count(commits, "answered").to_string());
+    // While no commit could even be started, reads were answered.
+    let reads = seen.list("/postgres/probe/reads/series").iter();
+    let stalled = commits["series"].as_array().unwrap().iter();
+    let beside = reads
+        .zip(stalled)
+        .filter(|(_, step)| step["outstanding"] == 32);
+    assert!(beside.map(|(step, _)| count(step, "answered")).sum::<u64>() > 0);
+    assert_eq!(seen.at("/postgres/sync_rep_waiters_max"), 32);
+}
+
+#[test]
+fn a_restart_costs_commits_and_does_not_end_the_probe() {
+    let mut lab = Lab::start("pgprobedown");
+    let mut tool = Watched::start(lab.primary(), DSN, &["--commit-probe", "20"]);
+    tool.await_line(&["probe: 2 commits"]);
+    lab.pair.primary_mut().stop();
+    tool.await_line(&["probe: 0 commits", "2 commits not started"]);
+    lab.restart_primary();
+    tool.await_line(&["primary", "probe: 2 commits"]);
+    let seen = tool.finish();
+    check(&seen, "commits");
+    let commits = seen.at("/postgres/probe/commits");
+    assert!(count(commits, "not_started") > 0);
+    // A commit whose answer was lost may have been one.
+    let rows: u64 = lab.psql(ROWS).parse().unwrap();
+    let (answered, failed) = (count(commits, "answered"), count(commits, "failed"));
+    assert!(
+        (answered..=answered + failed).contains(&rows),
+        "{rows} of {commits}"
+    );
+}
+
+#[test]
+fn without_the_right_to_make_a_table_it_says_so_and_the_rest_goes_on() {
+    let lab = Lab::start("pgprobeno");
+    lab.psql("create role watcher login in role pg_monitor");
+    let dsn = "host=10.0.10.2 user=watcher dbname=postgres";
+    let arguments = ["--commit-probe", "10", "--commit-probe-cleanup"];
+    let mut tool = Watched::start(lab.primary(), dsn, &arguments);
+    tool.await_line(&[
+        "streaming sync",
+        "tracer_probe.commits",
+        "permission denied",
+    ]);
+    let seen = tool.finish();
+    let probe = seen.at("/postgres/probe");
+    assert!(probe["begun"].is_null() && probe["commits"]["p50_ms"].is_null());
+    assert!(seen.at("/postgres/samples").as_u64() > Some(0));
+    let warnings = seen.warnings();
+    assert!(warnings[0].contains("permission denied"), "{warnings:?}");
+    assert_eq!(lab.psql(SCHEMA), "0");
+    // Nothing was made, so that nothing is left.
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[test]
+fn a_probe_that_cannot_be_meant_is_wrong_usage() {
+    for (arguments, word) in [
+        (&["--commit-probe", "5"][..], "--pg"),
+        (
+            &["--pg", "host=db1", "--commit-probe-cleanup"],
+            "--commit-probe",
+        ),
+        (
+            &["--pg", "host=db1", "--commit-probe", "0"],
+            "from 1 to 1000",
+        ),
+        (&["--pg", "host=db1", "--commit-probe", "fast"], "`fast`"),
+    ] {
+        let mut tracer = Command::new(PROGRAM);
+        let output = tracer
+            .args(["run", "--all"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(word), "{told}");
+    }
+}

@@ -1,0 +1,202 @@
+//! The tool, watching a database.
+
+use std::{
+    fs::{self, File},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+use xtask::{
+    command::Running,
+    netns::{Host, Net},
+    postgres::Pair,
+    wait,
+};
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer");
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Two hosts and their servers.
+pub(crate) struct Lab {
+    // Dropped in this order.
+    pub(crate) pair: Pair,
+    net: Net,
+}
+
+impl Lab {
+    pub(crate) fn start(tag: &str) -> Self {
+        let net = Net::pair(tag, "ens160").unwrap();
+        let pair = Pair::start(net.host("primary").unwrap(), net.host("standby").unwrap());
+        Self {
+            pair: pair.unwrap(),
+            net,
+        }
+    }
+
+    pub(crate) fn primary(&self) -> &Host {
+        self.net.host("primary").unwrap()
+    }
+
+    pub(crate) fn standby(&self) -> &Host {
+        self.net.host("standby").unwrap()
+    }
+
+    pub(crate) fn restart_primary(&mut self) {
+        let host = self.net.host("primary").unwrap();
+        self.pair.primary_mut().restart(host).unwrap();
+    }
+
+    /// One value, by `psql`: the server's own client.
+    pub(crate) fn psql(&self, sql: &str) -> String {
+        let folder = self.pair.primary().socket_dir().display().to_string();
+        let arguments = ["-U", "postgres", "-h", &folder, "-XAtc", sql, "postgres"];
+        let said = self.primary().netns.run("psql", &arguments).unwrap();
+        said.trim_end().to_owned()
+    }
+
+    /// Rules that come before all others.
+    pub(crate) fn allow(&self, rules: &str) {
+        let path = self.pair.primary().data().join("pg_hba.conf");
+        let others = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{rules}\n{others}")).unwrap();
+        self.psql("select pg_reload_conf()");
+    }
+}
+
+/// A running `tracer run --pg`; ended when dropped.
+pub(crate) struct Watched {
+    running: Running,
+    folder: TempDir,
+}
+
+/// What it left.
+pub(crate) struct Seen {
+    pub(crate) report: Value,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Watched {
+    /// Starts it on the host, and waits until everything is counted.
+    pub(crate) fn start(host: &Host, dsn: &str, arguments: &[&str]) -> Self {
+        Self::with(host, dsn, arguments, &[])
+    }
+
+    /// The same in an environment that has nothing but these variables.
+    pub(crate) fn with(
+        host: &Host,
+        dsn: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let mut command = host.netns.command(PROGRAM);
+        command
+            .args(["run", "--all", "--interval", "100ms", "--duration", "120s"])
+            .arg(format!("--pg={dsn}"))
+            .args(arguments)
+            .arg("--json")
+            .arg(file("report.json"))
+            .arg("--ready-file")
+            .arg(file("ready"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", folder.path())
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(File::create(file("stdout")).unwrap())
+            .stderr(File::create(file("stderr")).unwrap());
+        let child = command.spawn().unwrap();
+        let mut watched = Self {
+            running: Running::new(child, "tracer"),
+            folder,
+        };
+        watched.wait("it to count", |one| one.exists("ready"));
+        watched
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.folder.path().join(name).exists()
+    }
+
+    fn text(&self, name: &str) -> String {
+        let bytes = fs::read(self.folder.path().join(name)).unwrap_or_default();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn wait(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let done = wait::until(LIMIT, what, || {
+            if let Some(status) = self.running.ended()? {
+                bail!("tracer ended ({status}): {}", self.text("stderr"));
+            }
+            Ok(condition(self).then_some(()))
+        });
+        done.with_context(|| self.text("stdout")).unwrap();
+    }
+
+    /// Waits until a line that is shown from now on has all of these words.
+    pub(crate) fn await_line(&mut self, words: &[&str]) {
+        let before = self.text("stdout").len();
+        self.wait(&words.join(" "), |one| {
+            let text = one.text("stdout");
+            let mut lines = text.get(before..).unwrap_or_default().lines();
+            lines.any(|line| words.iter().all(|word| line.contains(word)))
+        });
+    }
+
+    /// Ctrl-C, and all that it has said.
+    pub(crate) fn finish(self) -> Seen {
+        self.running.interrupt().unwrap();
+        let Self { running, folder } = self;
+        let status = running.wait(Some(LIMIT)).unwrap();
+        let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        let (stdout, stderr) = (text("stdout"), text("stderr"));
+        assert!(status.success(), "{status}: {stderr}");
+        let report: Result<Value, _> = serde_json::from_str(&text("report.json"));
+        let seen = Seen {
+            report: report.unwrap(),
+            stdout,
+            stderr,
+        };
+        // Whatever becomes of the database, the count goes on.
+        assert_eq!(seen.at("/totals/difference"), 0, "{}", seen.report);
+        seen
+    }
+}
+
+impl Seen {
+    pub(crate) fn at(&self, pointer: &str) -> &Value {
+        let found = self.report.pointer(pointer);
+        found.unwrap_or_else(|| panic!("the report has no {pointer}"))
+    }
+
+    pub(crate) fn list(&self, pointer: &str) -> &[Value] {
+        self.at(pointer).as_array().unwrap()
+    }
+
+    /// The last sample.
+    pub(crate) fn last(&self) -> &Value {
+        self.list("/postgres/series").last().unwrap()
+    }
+
+    /// Times in which the server did not answer; that a busy machine takes long for
+    /// one answer is none.
+    pub(crate) fn outages(&self) -> Vec<&Value> {
+        let all = self.list("/postgres/gaps").iter();
+        all.filter(|gap| gap["failures"] != 0).collect()
+    }
+
+    pub(crate) fn warnings(&self) -> Vec<&str> {
+        let all = self.list("/warnings").iter();
+        all.filter_map(Value::as_str).collect()
+    }
+
+    /// Everything that it has let out.
+    pub(crate) fn everything(&self) -> String {
+        format!("{}\n{}\n{}", self.report, self.stdout, self.stderr)
+    }
+}
