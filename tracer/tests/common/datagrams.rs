@@ -90,10 +90,18 @@ impl Receiver {
 
     /// Sends so many from the host, numbered from 0, of so many bytes.
     pub(crate) fn send(&self, from: &Host, count: u32, length: usize) -> Result<()> {
+        let any = if self.address.is_ipv6() {
+            "::"
+        } else {
+            "0.0.0.0"
+        };
+        self.send_from(from, any.parse()?, count, length)
+    }
+
+    fn send_from(&self, from: &Host, source: IpAddr, count: u32, length: usize) -> Result<()> {
         let (to, begun) = (self.address, self.state.begun);
         from.netns.enter(|| {
-            let any: IpAddr = if to.is_ipv6() { "::" } else { "0.0.0.0" }.parse()?;
-            let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+            let socket = UdpSocket::bind(SocketAddr::new(source, 0))?;
             socket.connect(to)?;
             let mut datagram = vec![0; length.max(12)];
             for number in 0..count {
@@ -115,6 +123,15 @@ impl Receiver {
             Ok(())
         })
     }
+}
+
+/// Waits until what the host has sent so far has come to the other one's programs: a
+/// packet is sent when it waits for the receiver's processor. One from an address
+/// that no fault is for goes behind them.
+pub(crate) fn flush(from: &Host, source: IpAddr, to: &Host) -> Result<()> {
+    let receiver = Receiver::open(to, to.address(source.is_ipv6()))?;
+    receiver.send_from(from, source, 1, 12)?;
+    receiver.expect(1).map(|_| ())
 }
 
 impl Drop for Receiver {

@@ -7,7 +7,7 @@ use xtask::netns::{Host, Net};
 
 use super::{PACKETS, PEER_V4, PEER_V6, assert_as_asked, count};
 use crate::{
-    datagrams::Receiver,
+    datagrams::{Receiver, flush},
     fault::Fault,
     kernel::Counters,
     kernels::cell,
@@ -61,6 +61,8 @@ fn loss_is_what_is_missing() {
         let fault = ["loss=50%", "--direction", "in", "--peer", peer];
         let running = Fault::start(&to.netns, &fault).unwrap();
         receiver.send(from, PACKETS, 100).unwrap();
+        // The other family is not meant.
+        flush(from, from.address(!peer.contains(':')), to).unwrap();
         let report = running.finish_one().unwrap();
         assert_eq!(count(&report, "seen"), u64::from(PACKETS), "{report}");
         assert_as_asked(&report);
@@ -165,6 +167,9 @@ fn a_partition_cuts_the_peer_off_and_nobody_else() {
     }
     for receiver in &others {
         receiver.expect(FEW.into()).unwrap();
+    }
+    for (other, _) in spared {
+        flush(to, other.parse().unwrap(), from).unwrap();
     }
     let faults = running.finish().unwrap();
     assert_eq!(faults.len(), 2, "{faults:?}");
