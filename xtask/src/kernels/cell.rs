@@ -8,6 +8,8 @@ const MARK: &str = "cell ";
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cell {
+    /// Which of the tests it comes from.
+    pub(super) table: String,
     /// What it is about.
     pub(super) column: String,
     /// What was found, in a word or two.
@@ -32,6 +34,7 @@ fn cell(line: &str) -> Option<Cell> {
     let value: Value = serde_json::from_str(line).ok()?;
     let text = |name: &str| Some(value.get(name)?.as_str()?.to_owned());
     Some(Cell {
+        table: text("table")?,
         column: text("column")?,
         verdict: text("verdict")?,
         segments: value.get("segments")?.as_u64(),
@@ -45,9 +48,9 @@ mod tests {
     #[test]
     fn a_line_of_its_own_is_a_cell() {
         let output = "test a ... \n\
-            cell {\"column\":\"SYN\",\"verdict\":\"exact\",\"variant\":\"\",\"segments\":12}\n\
+            cell {\"table\":\"kinds\",\"column\":\"SYN\",\"verdict\":\"exact\",\"variant\":\"\",\"segments\":12}\n\
             ok\n\
-            cell {\"column\":\"programs\",\"verdict\":\"all\",\"variant\":\"\",\"segments\":null}\r\n";
+            cell {\"table\":\"programs\",\"column\":\"programs\",\"verdict\":\"all\",\"variant\":\"\",\"segments\":null}\r\n";
         let cells = parse(output).unwrap();
         assert_eq!(cells.len(), 2);
         assert_eq!(

@@ -53,27 +53,48 @@ impl Row {
 #[derive(Debug)]
 pub(super) struct Page {
     rows: Vec<Row>,
+    tables: Vec<Table>,
+}
+
+/// What belongs together.
+#[derive(Debug)]
+struct Table {
+    name: String,
     columns: Vec<String>,
 }
 
 impl Page {
-    /// With the columns by their names: tests end in another order each time.
+    /// With tables and columns by their names: tests end in another order each time.
     pub(super) fn new(rows: Vec<Row>) -> Self {
         let cells = rows.iter().flat_map(|row| &row.cells);
-        let mut columns: Vec<String> = cells.map(|cell| cell.column.clone()).collect();
-        columns.sort_by_cached_key(|column| (column.to_lowercase(), column.clone()));
+        let mut columns: Vec<_> = cells
+            .map(|cell| (cell.table.clone(), cell.column.clone()))
+            .collect();
+        columns.sort_by_cached_key(|(table, column)| {
+            (table.clone(), column.to_lowercase(), column.clone())
+        });
         columns.dedup();
-        Self { rows, columns }
+        let mut tables: Vec<Table> = Vec::new();
+        for (name, column) in columns {
+            match tables.last_mut().filter(|table| table.name == name) {
+                Some(table) => table.columns.push(column),
+                None => tables.push(Table {
+                    name,
+                    columns: vec![column],
+                }),
+            }
+        }
+        Self { rows, tables }
     }
 
-    /// The table of what was found.
+    /// The tables of what was found.
     pub(super) fn verdicts(&self) -> String {
-        self.table(|row| &row.kernel, Row::verdict, |_| true)
+        self.render_tables(|row| &row.kernel, Row::verdict, |_| true)
     }
 
     /// The whole page.
     pub(super) fn render(&self) -> String {
-        let figures = self.table(
+        let figures = self.render_tables(
             |row| &row.release,
             Row::segments,
             |column| {
@@ -86,63 +107,92 @@ impl Page {
 
     /// What is not as the page says; nothing of kernels that were not visited.
     pub(super) fn changes(&self, page: &str) -> Vec<String> {
-        let mut lines = page
-            .lines()
-            .skip_while(|line| !line.starts_with("| kernel |"));
-        let columns: Vec<&str> = lines.next().map(cells).unwrap_or_default();
-        let rows: Vec<Vec<&str>> = lines
-            .skip(1)
-            .map_while(|line| line.starts_with('|').then(|| cells(line)))
-            .collect();
+        let written = Written::parse(page);
+        let columns = || self.tables.iter().flat_map(|table| &table.columns);
         let mut changes = Vec::new();
         for row in self.rows.iter().filter(|row| row.compared) {
-            let written = rows
-                .iter()
-                .find(|cells| cells.first() == Some(&row.kernel.as_str()));
-            let Some(written) = written else {
+            if !written.has_row(&row.kernel) {
                 changes.push(format!("{}: there is no such row", row.kernel));
                 continue;
-            };
-            let written = |column: &str| {
-                let place = columns.iter().position(|name| *name == column)?;
-                written.get(place).copied()
-            };
-            for column in &self.columns {
-                let (now, then) = (row.verdict(column), written(column).unwrap_or(NOTHING));
+            }
+            for column in columns() {
+                let now = row.verdict(column);
+                let then = written.verdict(&row.kernel, column).unwrap_or(NOTHING);
                 if now != then {
                     changes.push(format!("{}, {column}: {then}, now {now}", row.kernel));
                 }
             }
-            for gone in columns.iter().skip(1) {
-                let known = self.columns.iter().any(|column| column == gone);
-                if !known && written(gone) != Some(NOTHING) {
-                    changes.push(format!("{}, {gone}: is no longer tested", row.kernel));
+            for (kernel, gone, verdict) in &written.cells {
+                let known = columns().any(|column| column == gone);
+                if *kernel == row.kernel && !known && *verdict != NOTHING {
+                    changes.push(format!("{kernel}, {gone}: is no longer tested"));
                 }
             }
         }
         changes
     }
 
-    fn table<'a>(
+    fn render_tables<'a>(
         &'a self,
         name: impl Fn(&'a Row) -> &'a str,
         value: impl Fn(&'a Row, &str) -> String,
         wanted: impl Fn(&str) -> bool,
     ) -> String {
-        let columns: Vec<&String> = self.columns.iter().filter(|one| wanted(one)).collect();
-        let mut text = String::from("| kernel |");
-        for column in &columns {
-            text += &format!(" {column} |");
-        }
-        text += "\n|---|";
-        text += &"---|".repeat(columns.len());
-        for row in &self.rows {
-            text += &format!("\n| {} |", name(row));
+        let mut texts = Vec::new();
+        for table in &self.tables {
+            let columns: Vec<&String> = table.columns.iter().filter(|one| wanted(one)).collect();
+            if columns.is_empty() {
+                continue;
+            }
+            let mut text = format!("### {}\n\n| kernel |", table.name);
             for column in &columns {
-                text += &format!(" {} |", value(row, column));
+                text += &format!(" {column} |");
+            }
+            text += "\n|---|";
+            text += &"---|".repeat(columns.len());
+            for row in &self.rows {
+                text += &format!("\n| {} |", name(row));
+                for column in &columns {
+                    text += &format!(" {} |", value(row, column));
+                }
+            }
+            texts.push(text + "\n");
+        }
+        texts.join("\n")
+    }
+}
+
+/// What a page says was found.
+struct Written<'a> {
+    /// Kernel, column and verdict.
+    cells: Vec<(&'a str, &'a str, &'a str)>,
+}
+
+impl<'a> Written<'a> {
+    fn parse(page: &'a str) -> Self {
+        let mut found = Vec::new();
+        let mut columns: Vec<&str> = Vec::new();
+        for line in page.lines().take_while(|line| *line != FIGURES.trim_end()) {
+            if line.starts_with("| kernel |") {
+                columns = cells(line);
+            } else if line.starts_with("| ") {
+                let row = cells(line);
+                let kernel = row.first().copied().unwrap_or_default();
+                let pairs = columns.iter().zip(&row).skip(1);
+                found.extend(pairs.map(|(column, verdict)| (kernel, *column, *verdict)));
             }
         }
-        text + "\n"
+        Self { cells: found }
+    }
+
+    fn has_row(&self, kernel: &str) -> bool {
+        self.cells.iter().any(|(row, _, _)| *row == kernel)
+    }
+
+    fn verdict(&self, kernel: &str, column: &str) -> Option<&'a str> {
+        let mut found = self.cells.iter();
+        let cell = found.find(|(row, name, _)| (*row, *name) == (kernel, column))?;
+        Some(cell.2)
     }
 }
 
@@ -178,7 +228,13 @@ mod tests {
     use super::*;
 
     fn cell(column: &str, verdict: &str, segments: Option<u64>) -> Cell {
+        let table = if column == "programs" {
+            "programs"
+        } else {
+            "netem"
+        };
         Cell {
+            table: table.to_owned(),
             column: column.to_owned(),
             verdict: verdict.to_owned(),
             segments,
@@ -212,10 +268,16 @@ mod tests {
     fn a_row_a_kernel_and_a_column_a_feature() {
         assert_eq!(
             page().verdicts(),
-            "| kernel | loss | programs |\n\
-             |---|---|---|\n\
-             | own | no netem | – |\n\
-             | 6.1 | exact | all |\n"
+            "### netem\n\n\
+             | kernel | loss |\n\
+             |---|---|\n\
+             | own | no netem |\n\
+             | 6.1 | exact |\n\n\
+             ### programs\n\n\
+             | kernel | programs |\n\
+             |---|---|\n\
+             | own | – |\n\
+             | 6.1 | all |\n"
         );
         let text = page().render();
         assert!(text.ends_with(

@@ -1,5 +1,7 @@
 //! What a test found, as a cell of the table of kernels.
 
+use std::thread;
+
 use serde_json::json;
 
 /// Every segment was counted, and as what it was.
@@ -24,6 +26,7 @@ pub(crate) fn absent(column: &str, what: &str) {
 
 fn say(column: &str, verdict: &str, variant: &str, segments: Option<u64>) {
     let cell = json!({
+        "table": table(),
         "column": column,
         "verdict": verdict,
         "variant": variant,
@@ -31,4 +34,13 @@ fn say(column: &str, verdict: &str, variant: &str, segments: Option<u64>) {
     });
     // On a line of its own, whatever the test runner has begun.
     println!("\ncell {cell}");
+}
+
+/// The module of the test that asks: the test runner calls its thread by its name.
+fn table() -> String {
+    let thread = thread::current();
+    let module = thread.name().and_then(|name| name.split("::").nth(1));
+    module
+        .expect("tests run in threads of their own")
+        .to_owned()
 }
