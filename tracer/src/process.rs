@@ -48,13 +48,24 @@ impl Process {
     }
 }
 
+/// The owner of a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Of several processes, the one with the largest id.
+    pub process: Process,
+    /// Whether others have it, too. Often that is over in a moment: a parent is
+    /// about to close what it has accepted for its child, or a child about to become
+    /// another program, without the parent's sockets.
+    pub shared: bool,
+}
+
 /// Finds the owners of sockets by the inodes of their files, in one walk over
 /// `/proc/PID/fd`. Processes that may not be looked into, or end meanwhile, are
 /// passed over. Of several that share a socket, the one with the largest id is
 /// named: after a `fork` that is the child the socket was accepted for.
 #[must_use]
-pub fn owners(wanted: &HashSet<u64>) -> HashMap<u64, Process> {
-    let mut found: HashMap<u64, Process> = HashMap::new();
+pub fn owners(wanted: &HashSet<u64>) -> HashMap<u64, Holder> {
+    let mut found: HashMap<u64, Holder> = HashMap::new();
     let Ok(processes) = fs::read_dir("/proc") else {
         return found;
     };
@@ -76,8 +87,19 @@ pub fn owners(wanted: &HashSet<u64>) -> HashMap<u64, Process> {
             let Some(inode) = socket_inode(target.as_os_str().as_bytes()) else {
                 continue;
             };
-            if wanted.contains(&inode) && found.get(&inode).is_none_or(|known| known.pid < pid) {
-                found.insert(inode, describe(pid, &directory.path()));
+            if !wanted.contains(&inode) {
+                continue;
+            }
+            // A process may have it twice.
+            let known = found.get(&inode).map(|known| known.process.pid);
+            if known.is_none_or(|known| known < pid) {
+                let process = describe(pid, &directory.path());
+                let shared = known.is_some();
+                found.insert(inode, Holder { process, shared });
+            } else if known != Some(pid)
+                && let Some(known) = found.get_mut(&inode)
+            {
+                known.shared = true;
             }
         }
     }
@@ -163,8 +185,10 @@ mod tests {
         let link = fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
         let inode = socket_inode(link.as_os_str().as_bytes()).unwrap();
         let owners = owners(&HashSet::from([inode]));
-        assert_eq!(owners[&inode].pid, std::process::id());
-        assert_eq!(owners[&inode].title, None);
+        // Another test's thread may be between `fork` and `exec`.
+        let holder = &owners[&inode];
+        assert!(holder.process.pid == std::process::id() || holder.shared);
+        assert_eq!(holder.process.title, None);
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl<'a> Session<'a> {
         session.start_ns = now_ns();
         session.begin()?;
         session.ready = session.surroundings.begun.elapsed();
-        session.find_owners();
+        session.find_owners(false);
         Ok(session)
     }
 
@@ -193,7 +193,7 @@ impl<'a> Session<'a> {
     /// Looks at the kernel's flow table.
     pub fn look(&mut self) {
         self.table.update(now_ns(), &self.probe.flows());
-        self.find_owners();
+        self.find_owners(false);
     }
 
     /// Shows what the last look found.
@@ -232,9 +232,11 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Asks `/proc` who owns the sockets of flows whose owner is not known yet.
-    fn find_owners(&mut self) {
+    /// Asks `/proc` who owns the sockets of flows whose owner is not known yet. Of
+    /// several, one is named only when they still have it at the `last` search.
+    fn find_owners(&mut self, last: bool) {
         let mut wanted = HashSet::new();
+        let mut settled = HashSet::new();
         for entry in self
             .table
             .entries_mut()
@@ -244,6 +246,9 @@ impl<'a> Session<'a> {
             if *searches < OWNER_SEARCHES {
                 *searches += 1;
                 wanted.insert(entry.flow.inode);
+                if last || *searches == OWNER_SEARCHES {
+                    settled.insert(entry.flow.inode);
+                }
             }
         }
         if wanted.is_empty() {
@@ -255,7 +260,11 @@ impl<'a> Session<'a> {
             .entries_mut()
             .filter(|entry| entry.process.is_none())
         {
-            entry.process = found.get(&entry.flow.inode).cloned();
+            let inode = entry.flow.inode;
+            let holder = found.get(&inode);
+            entry.process = holder
+                .filter(|holder| !holder.shared || settled.contains(&inode))
+                .map(|holder| holder.process.clone());
         }
     }
 }

@@ -43,7 +43,7 @@ impl Session<'_> {
             };
             self.note_connections(&existing);
         }
-        self.find_owners();
+        self.find_owners(true);
         let mut namespaces = Vec::with_capacity(self.namespaces.len());
         for (traced, sample) in self.namespaces.iter_mut().zip(&last.samples) {
             let mut totals = sample.totals;

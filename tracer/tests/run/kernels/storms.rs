@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
-use serde_json::Value;
 use xtask::netns::{Host, Net, Queue};
 
 use super::{amount::segments, cell};
@@ -100,18 +99,13 @@ fn storm(tag: &str, loss: Loss, family: Family, congestion_control: &str) {
     }
     for flow in report.flows() {
         assert_eq!(endpoint(&flow["remote"]), sink.address());
-        assert!(is_ours(&flow["process"]), "{flow}");
+        assert_eq!(
+            number(&flow["process"]["pid"]),
+            u64::from(std::process::id())
+        );
     }
     assert!(sink.intact_bytes().unwrap() > 0);
     cell::exact(loss.column(), tag, grown.segments);
-}
-
-/// This process; or what another test's thread has just forked, which shares every
-/// socket, and the thread's name, until it becomes the program that it is to be.
-fn is_ours(process: &Value) -> bool {
-    let (own, pid) = (u64::from(std::process::id()), number(&process["pid"]));
-    let name = process["comm"].as_str().unwrap();
-    pid == own || (pid > own && name.starts_with("kernels::"))
 }
 
 #[test]
