@@ -10,6 +10,7 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod damage;
 pub mod decode;
 pub mod events;
 pub mod fault;

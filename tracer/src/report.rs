@@ -385,6 +385,19 @@ pub struct ChecksumErrors {
     pub selected: Option<u64>,
     /// From every peer: what the kernel's `InCsumErrors` grew by.
     pub kernel_in_csum_errors: Option<u64>,
+    /// The intervals in which some arrived from the peers that the filter keeps.
+    pub series: Vec<DamagedReport>,
+}
+
+/// What arrived damaged in one interval.
+#[derive(Debug, Clone, Serialize)]
+pub struct DamagedReport {
+    /// Its end.
+    pub time: String,
+    /// Its end, from the start of the window.
+    pub offset_s: f64,
+    /// From the peers that the filter keeps.
+    pub selected: u64,
 }
 
 /// Connections torn down.
