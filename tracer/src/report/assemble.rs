@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tracer_ebpf::{Flow, Gap, Totals};
 
+use super::correlated::correlated;
 use super::{
     ByKind, Capabilities, ChecksumErrors, Clock, DamagedReport, Fault, FlowReport, GapsReport,
     Host, KernelKinds, MissingField, NamespaceReport, Overhead, Report, Request, Resets, SCHEMA,
@@ -96,6 +97,14 @@ pub fn assemble(measured: Measured<'_>) -> Report {
         events: flows.iter().map(|flow| flow.events).sum(),
         bytes: flows.iter().map(|flow| flow.bytes).sum(),
     };
+    let (phases, findings) = correlated(
+        &measured,
+        &flows,
+        measured
+            .hooks
+            .iter()
+            .any(|hook| hook.name == "tcp_bad_csum" && hook.attached),
+    );
     let totals = totals(&measured);
     let gaps = gaps(&measured);
     warn_about(&mut warnings, &measured, &totals, &gaps, &flows);
@@ -191,6 +200,8 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             postgres::report::assemble(record, &measured.clock, start, end)
         }),
         host: measured.host,
+        findings,
+        phases,
         faults: measured
             .faults
             .into_iter()
