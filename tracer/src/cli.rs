@@ -125,6 +125,12 @@ pub struct RunArguments {
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub interval: String,
 
+    /// Tell what was before, during and after a fault that somebody else makes: how
+    /// long the run goes on before it, and how long it lasts, such as `30s,60s`
+    /// [default: by what --inject does, or else where a series changes]
+    #[arg(long, value_name = "TIME,TIME", conflicts_with = "inject")]
+    pub phases: Option<String>,
+
     /// Write the report to this file (`-` for standard output)
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -345,6 +351,12 @@ mod tests {
             (
                 &["tracer", "run", "--peer", "::1", "--engine", "bpf"],
                 "--inject",
+            ),
+            (
+                &[
+                    "tracer", "run", "--peer", "::1", "--inject", "loss=1%", "--phases", "1s,2s",
+                ],
+                "--phases",
             ),
         ] {
             let error = Cli::try_parse_from(arguments).unwrap_err();

@@ -36,6 +36,8 @@ pub struct Config {
     pub inject: Option<Plan>,
     /// The database to watch.
     pub postgres: Option<Target>,
+    /// How long the run's first two phases last, where the user knows.
+    pub phases: Option<(Duration, Duration)>,
     /// What to commit there.
     pub probe: Option<probe::Plan>,
     /// Where the report goes.
@@ -154,6 +156,11 @@ pub enum ConfigError {
     /// A rate that cannot be.
     #[error("--commit-probe {0}")]
     Rate(#[from] RateError),
+    /// Phases that are not two lengths of time.
+    #[error(
+        "--phases `{0}` is not two lengths of time, of what comes before and of the fault; try `--phases 30s,60s`"
+    )]
+    Phases(String),
     /// More ports than the kernel programs compare.
     #[error("--port was given {0} times; at most {MAX_PORTS} ports can be filtered")]
     Ports(usize),
@@ -195,6 +202,7 @@ impl Config {
                 .as_ref()
                 .map(|dsn| Target::from_dsn(dsn.reveal()))
                 .transpose()?,
+            phases: arguments.phases.as_deref().map(parse_phases).transpose()?,
             probe: match &arguments.commit_probe {
                 Some(rate) => Some(probe::Plan {
                     rate: rate.parse()?,
@@ -333,6 +341,14 @@ fn parse_ports(ports: &[u16]) -> Result<Vec<u16>, ConfigError> {
     Ok(ports)
 }
 
+/// Parses `30s,60s`.
+fn parse_phases(text: &str) -> Result<(Duration, Duration), ConfigError> {
+    let lengths = text.split_once(',');
+    lengths
+        .and_then(|(before, lasts)| Some((time::parse(before)?, time::parse(lasts)?)))
+        .ok_or_else(|| ConfigError::Phases(text.to_owned()))
+}
+
 /// Parses `90s`, `1h30m`, `250ms`, or plain seconds; more than nothing.
 ///
 /// # Errors
@@ -389,6 +405,16 @@ mod tests {
             message.contains("10.0.10.0/24") && message.contains("`10.0.10.2` alone"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn phases_are_two_lengths_of_time() {
+        let both = (Duration::from_secs(30), Duration::from_secs(60));
+        assert_eq!(parse_phases("30s,1m").unwrap(), both);
+        for wrong in ["", "30s", "30s,", "30s,60s,90s", "now,later"] {
+            let message = parse_phases(wrong).unwrap_err().to_string();
+            assert!(message.contains(&format!("`{wrong}`")), "{message}");
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! userspace: it loads the kernel programs of `tracer-ebpf`, follows their
 //! counters, and writes the report.
 //!
-//! Data flows one way: `probe` → `decode` → `flow` → `report` → `sink` and `live`.
+//! Data flows one way: `probe` → `decode` → `flow` → `correlate` → `report` → `sink`
+//! and `live`.
 
 pub mod app;
 pub mod boundary;
@@ -10,6 +11,8 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod correlate;
+pub mod damage;
 pub mod decode;
 pub mod events;
 pub mod fault;

@@ -5,6 +5,7 @@
 //! addresses are text, and a number that was not measured is `null`.
 
 mod assemble;
+mod correlated;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 use tracer_ebpf::{Kind, Totals, Tuple};
 
 use crate::config::canonical;
+use crate::correlate::Finding;
 use crate::inject::FaultReport;
 use crate::kernel::counters::TcpExt;
 use crate::postgres::{FlowRole, PostgresReport};
@@ -19,6 +21,7 @@ use crate::probe::{HookStatus, sum};
 use crate::process::Process;
 
 pub use assemble::{Measured, NamespaceCounts, assemble};
+pub use correlated::PhaseReport;
 
 /// The version of the contract.
 pub const SCHEMA: &str = "tracer.report/1";
@@ -40,6 +43,10 @@ pub struct Report {
     pub request: Request,
     /// What could be watched.
     pub capabilities: Capabilities,
+    /// What the waiting was for, the weightiest first.
+    pub findings: Vec<Finding>,
+    /// The parts of the run, and what each was like.
+    pub phases: Vec<PhaseReport>,
     /// What was broken on purpose.
     pub faults: Vec<Fault>,
     /// Sums of everything, unfiltered, and what the kernel says of the same.
@@ -385,6 +392,19 @@ pub struct ChecksumErrors {
     pub selected: Option<u64>,
     /// From every peer: what the kernel's `InCsumErrors` grew by.
     pub kernel_in_csum_errors: Option<u64>,
+    /// The intervals in which some arrived from the peers that the filter keeps.
+    pub series: Vec<DamagedReport>,
+}
+
+/// What arrived damaged in one interval.
+#[derive(Debug, Clone, Serialize)]
+pub struct DamagedReport {
+    /// Its end.
+    pub time: String,
+    /// Its end, from the start of the window.
+    pub offset_s: f64,
+    /// From the peers that the filter keeps.
+    pub selected: u64,
 }
 
 /// Connections torn down.

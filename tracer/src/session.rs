@@ -15,6 +15,7 @@ use tracer_ebpf::{Baseline, Settings, Tuple};
 use crate::boundary::Namespace;
 use crate::clock::{Clock, now_ns};
 use crate::config::{Config, Namespaces, Verbosity, prefix};
+use crate::damage;
 use crate::decode::DecodeError;
 use crate::flow::Table;
 use crate::kernel::counters::CounterFiles;
@@ -55,6 +56,7 @@ pub struct Session<'a> {
     hooks: Vec<HookStatus>,
     namespaces: Vec<Traced>,
     table: Table,
+    damaged: damage::Series,
     title: String,
     start_ns: u64,
     began_quietly: bool,
@@ -105,6 +107,7 @@ impl<'a> Session<'a> {
             hooks,
             namespaces: Vec::with_capacity(handles.len()),
             table: Table::default(),
+            damaged: damage::Series::default(),
             start_ns: 0,
             began_quietly: false,
             attached,
@@ -192,7 +195,13 @@ impl<'a> Session<'a> {
 
     /// Looks at the kernel's flow table.
     pub fn look(&mut self) {
-        self.table.update(now_ns(), &self.probe.flows());
+        let at_ns = now_ns();
+        self.table.update(at_ns, &self.probe.flows());
+        let totals = self.namespaces.iter().map(|one| one.counts.inode);
+        let damaged = totals
+            .filter_map(|netns| self.probe.totals(netns).ok())
+            .map(|totals| totals.selected_bad_checksums);
+        self.damaged.update(at_ns, damaged.sum());
         self.find_owners(false);
     }
 

@@ -160,10 +160,10 @@ impl Standby {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub(in super::super) fn sample(role: Role) -> Sample {
+    pub(crate) fn sample(role: Role) -> Sample {
         Sample {
             at_ns: 0,
             took_ms: 1.0,
@@ -183,7 +183,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in super::super) fn standby(name: &str, pid: u32) -> Standby {
+    pub(crate) fn standby(name: &str, pid: u32) -> Standby {
         Standby {
             pid,
             application_name: Some(name.into()),

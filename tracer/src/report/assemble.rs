@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use tracer_ebpf::{Flow, Gap, Totals};
 
+use super::correlated::correlated;
 use super::{
-    ByKind, Capabilities, ChecksumErrors, Clock, Fault, FlowReport, GapsReport, Host, KernelKinds,
-    MissingField, NamespaceReport, Overhead, Report, Request, Resets, SCHEMA, Selected, States,
-    StepReport, Tool, TotalsReport, Window, difference, endpoints,
+    ByKind, Capabilities, ChecksumErrors, Clock, DamagedReport, Fault, FlowReport, GapsReport,
+    Host, KernelKinds, MissingField, NamespaceReport, Overhead, Report, Request, Resets, SCHEMA,
+    Selected, States, StepReport, Tool, TotalsReport, Window, difference, endpoints,
 };
 use crate::boundary::KernelCounts;
 use crate::clock;
 use crate::config::{Config, Namespaces};
+use crate::damage::Damaged;
 use crate::events::jiffies_to_ms;
 use crate::flow::{Entry, Table};
 use crate::inject::FaultReport;
@@ -42,6 +44,8 @@ pub struct Measured<'a> {
     pub missing: &'a [Missing],
     /// Every flow.
     pub table: &'a Table,
+    /// What arrived damaged from the peers.
+    pub damaged: Vec<Damaged>,
     /// Every traced namespace.
     pub namespaces: Vec<NamespaceCounts>,
     /// Whether all readings were taken in quiet moments.
@@ -93,6 +97,14 @@ pub fn assemble(measured: Measured<'_>) -> Report {
         events: flows.iter().map(|flow| flow.events).sum(),
         bytes: flows.iter().map(|flow| flow.bytes).sum(),
     };
+    let (phases, findings) = correlated(
+        &measured,
+        &flows,
+        measured
+            .hooks
+            .iter()
+            .any(|hook| hook.name == "tcp_bad_csum" && hook.attached),
+    );
     let totals = totals(&measured);
     let gaps = gaps(&measured);
     warn_about(&mut warnings, &measured, &totals, &gaps, &flows);
@@ -141,6 +153,15 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             kernel_in_csum_errors: known_sum(
                 measured.namespaces.iter().map(|n| n.kernel.in_csum_errors),
             ),
+            series: measured
+                .damaged
+                .iter()
+                .map(|step| DamagedReport {
+                    time: measured.clock.utc(step.at_ns),
+                    offset_s: step.at_ns.saturating_sub(measured.start_ns) as f64 / 1e9,
+                    selected: step.segments,
+                })
+                .collect(),
         },
         resets: Resets {
             sent: measured_by("tcp_send_reset", all.resets_sent),
@@ -179,6 +200,8 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             postgres::report::assemble(record, &measured.clock, start, end)
         }),
         host: measured.host,
+        findings,
+        phases,
         faults: measured
             .faults
             .into_iter()

@@ -29,6 +29,11 @@ impl Session<'_> {
     ) -> anyhow::Result<Report> {
         let last = self.moment()?;
         self.table.update(last.at_ns, &last.flows);
+        let damaged = last
+            .samples
+            .iter()
+            .map(|one| one.totals.selected_bad_checksums);
+        self.damaged.update(last.at_ns, damaged.sum());
         let shown = self.shows_failures();
         for unseen in &last.unseen {
             if self.config.filter.keeps(&unseen.tuple) {
@@ -80,6 +85,7 @@ impl Session<'_> {
             retransmit_err: shown,
             missing: &self.resolved.missing,
             table: &self.table,
+            damaged: self.damaged.into_steps(),
             namespaces,
             quiet: self.began_quietly && last.quiet,
             elsewhere: elsewhere(&self.probe)?,

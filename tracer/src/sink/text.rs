@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::postgres;
 use crate::report::{FlowReport, Report};
 use crate::sink::table::{self, Row};
+use crate::sink::verdict;
 
 /// How many flows a summary shows; the JSON has all.
 const MOST_FLOWS: usize = 20;
@@ -14,6 +15,9 @@ const MOST_FLOWS: usize = 20;
 pub fn render(report: &Report, width: usize) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
+    for line in verdict::findings(&report.findings) {
+        let _ = writeln!(text, "{line}");
+    }
     for warning in &report.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
@@ -35,6 +39,9 @@ pub fn render(report: &Report, width: usize) -> String {
     text.push('\n');
     let _ = writeln!(text, "{}", agreement(report));
     for line in report.postgres.iter().flat_map(postgres::summary::lines) {
+        let _ = writeln!(text, "{}", table::clip(&line, width));
+    }
+    for line in verdict::phases(&report.phases) {
         let _ = writeln!(text, "{}", table::clip(&line, width));
     }
     for fault in &report.faults {

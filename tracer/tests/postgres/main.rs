@@ -7,4 +7,5 @@ mod probe;
 mod refused;
 mod roles;
 mod server;
+mod verdict;
 mod watched;

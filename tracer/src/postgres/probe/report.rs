@@ -206,6 +206,7 @@ pub fn summary(probe: &ProbeReport) -> [String; 2] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tally::Latencies;
     use super::*;
 
     fn step() -> Step {
@@ -222,6 +223,7 @@ mod tests {
                 p99_ms: Some(4.0),
                 max_ms: Some(9.0),
             },
+            latencies: Latencies::default(),
         }
     }
 

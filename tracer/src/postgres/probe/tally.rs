@@ -45,7 +45,17 @@ pub struct Step {
     pub oldest_ms: Option<f64>,
     /// Latencies of those that were answered.
     pub latency: Quantiles,
+    /// The same to be merged with other intervals'.
+    pub latencies: Latencies,
 }
+
+/// Latencies by how often they occurred, to a hundredth: quantiles of intervals
+/// cannot be merged, these can.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Latencies(Vec<(u32, u32)>);
+
+/// Of a latency, as many leading bits are told apart.
+const BITS: u32 = 7;
 
 /// Counts requests of one sort.
 #[derive(Debug)]
@@ -160,6 +170,7 @@ impl Tally {
             outstanding: self.outstanding(),
             oldest_ms: self.oldest_ms(at_ns),
             latency: quantiles(&self.now),
+            latencies: Latencies::of(&self.now),
         });
         self.closed = counts;
         self.now.reset();
@@ -204,6 +215,59 @@ fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
         p99_ms: at(0.99),
         max_ms: Some(histogram.max() as f64 / 1e3),
     }
+}
+
+impl Latencies {
+    fn of(histogram: &Histogram<u64>) -> Self {
+        let mut counts = BTreeMap::new();
+        for bucket in histogram.iter_recorded() {
+            let us = u32::try_from(bucket.value_iterated_to()).unwrap_or(u32::MAX);
+            let count = u32::try_from(bucket.count_at_value()).unwrap_or(u32::MAX);
+            *counts.entry(rounded(us)).or_insert(0u32) += count;
+        }
+        Self(counts.into_iter().collect())
+    }
+
+    /// The quantiles of several intervals together, but for the largest, which
+    /// each of them knows to a thousandth.
+    #[must_use]
+    pub fn merged<'a>(steps: impl Iterator<Item = &'a Step>) -> Quantiles {
+        let mut counts = BTreeMap::new();
+        let mut max_ms: Option<f64> = None;
+        for step in steps {
+            for (us, count) in &step.latencies.0 {
+                *counts.entry(*us).or_insert(0u64) += u64::from(*count);
+            }
+            max_ms = step
+                .latency
+                .max_ms
+                .into_iter()
+                .chain(max_ms)
+                .reduce(f64::max);
+        }
+        let all: u64 = counts.values().sum();
+        let at = |quantile: f64| {
+            let rank = ((quantile * all as f64).ceil() as u64).max(1);
+            let mut passed = 0;
+            let found = counts.iter().find(|(_, count)| {
+                passed += **count;
+                passed >= rank
+            });
+            found.map(|(us, _)| (f64::from(*us) / 1e3).min(max_ms.unwrap_or(f64::MAX)))
+        };
+        Quantiles {
+            p50_ms: at(0.5),
+            p95_ms: at(0.95),
+            p99_ms: at(0.99),
+            max_ms,
+        }
+    }
+}
+
+/// The largest of those that are not told apart.
+fn rounded(us: u32) -> u32 {
+    let dropped = (u32::BITS - us.leading_zeros()).saturating_sub(BITS);
+    us | ((1 << dropped) - 1)
 }
 
 #[cfg(test)]
@@ -269,6 +333,28 @@ mod tests {
         assert!(total.steps.len() < 2 * INTERVALS + 1);
         let sum: u64 = total.steps.iter().map(|step| step.answered).sum();
         assert!(total.answered - sum < 2, "{sum}");
+    }
+
+    #[test]
+    fn intervals_merged_have_the_quantiles_of_the_whole() {
+        let mut tally = Tally::new().unwrap();
+        for number in 0..1_000 {
+            // Slow ones come together, so that no interval's quantiles are the whole's.
+            let latency = if number < 100 { 500 } else { 1 + number % 10 };
+            tally.answer(number, 0, latency * MS);
+            if number % 50 == 49 {
+                tally.tick(number);
+            }
+        }
+        let total = tally.total(0);
+        let merged = Latencies::merged(total.steps.iter());
+        let close = |a: Option<f64>, b: Option<f64>| (a.unwrap() / b.unwrap() - 1.0).abs() < 0.01;
+        assert!(close(merged.p50_ms, total.latency.p50_ms), "{merged:?}");
+        assert!(close(merged.p95_ms, total.latency.p95_ms), "{merged:?}");
+        assert!(close(merged.p99_ms, total.latency.p99_ms), "{merged:?}");
+        assert_eq!(merged.max_ms, total.latency.max_ms);
+        let none = Latencies::merged(std::iter::empty());
+        assert_eq!(none, Quantiles::default());
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! What was found: a sentence, its cause, its size, and where in the report to look.
+
+use serde::Serialize;
+
+/// Why commits were slow, or are in danger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// What the primary sends to its standby is lost on the way.
+    LossTowardStandby,
+    /// What the primary sends arrives damaged at the standby.
+    DamageTowardStandby,
+    /// What the standby replies is lost on the way.
+    LossOfReplies,
+    /// What the standby replies arrives damaged at the primary.
+    DamageOfReplies,
+    /// The standby is connected and does not reply.
+    StandbyNotReplying,
+    /// Commits wait for a standby that is not there.
+    StandbyGone,
+    /// The primary's own disk is slow to take the log.
+    WalFlush,
+    /// Transactions wait for each other.
+    LockWaits,
+    /// Commits do not wait for the standby though it is there.
+    SyncWaitOff,
+    /// Slow, and it was not the network.
+    NotTheNetwork,
+    /// Slow, and the data do not tell why.
+    NotDetermined,
+}
+
+/// How sure that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// The data agree with it; they do with other causes, too.
+    Low,
+    /// It explains a good part.
+    Medium,
+    /// It explains most, and nothing contradicts.
+    High,
+}
+
+/// How much of it there was; `null` where that does not apply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Size {
+    /// For how long it was seen.
+    pub duration_s: Option<f64>,
+    /// Time that backends have waited meanwhile, all of them together, as the samples
+    /// show it.
+    pub waited_s: Option<f64>,
+    /// The most of them at once.
+    pub waiters_max: Option<u32>,
+    /// How much of all time that backends waited for a standby this explains.
+    pub explained_percent: Option<f64>,
+    /// Segments sent again, or arrived damaged.
+    pub segments: Option<u64>,
+    /// How often the timeout doubled in a row, at most.
+    pub rto_doublings: Option<u32>,
+    /// The largest timeout.
+    pub rto_max_ms: Option<f64>,
+    /// For how long no reply came, at most.
+    pub silent_s: Option<f64>,
+    /// The slowest of the probe's commits, those under way included.
+    pub commit_max_ms: Option<f64>,
+    /// Log that the standby had not flushed, at most; below zero, at least.
+    pub lag_bytes: Option<i64>,
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// In a sentence.
+    pub text: String,
+    /// Why.
+    pub cause: Cause,
+    /// How sure.
+    pub confidence: Confidence,
+    /// How much.
+    pub size: Size,
+    /// Where in this report to look: JSON pointers.
+    pub evidence: Vec<String>,
+}

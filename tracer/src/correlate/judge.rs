@@ -1,0 +1,94 @@
+//! What the waiting was for. Each rule says what it needs to see; where nothing
+//! was lost, resent or damaged, none speaks of the network.
+
+mod clue;
+mod off;
+mod own;
+mod slow;
+mod standby;
+
+use super::finding::{Confidence, Finding};
+use super::wait::{Slice, Sort, held_up, slices};
+use super::{Recorded, Track};
+
+/// What lasted shorter than this, or was seen once, is not worth a finding.
+const LEAST_S: f64 = 1.0;
+const LEAST_SAMPLES: usize = 2;
+/// What explains less of the waiting than this is not its cause.
+const LEAST_SHARE: f64 = 0.2;
+
+/// A finding, and how much it weighs beside others: seconds that backends waited.
+type Weighed = (f64, Finding);
+
+/// All that a rule looks at.
+struct Case<'a> {
+    recorded: &'a Recorded<'a>,
+    /// The samples of a primary.
+    slices: Vec<Slice<'a>>,
+    /// Those in which each sort of waits held things up.
+    held: [Vec<Slice<'a>>; Sort::ALL.len()],
+    /// Whether it was visible at any time who waits for what.
+    sees_waits: bool,
+}
+
+/// What was found, the weightiest first.
+#[must_use]
+pub fn findings(recorded: &Recorded<'_>) -> Vec<Finding> {
+    let slices = slices(recorded);
+    let held = Sort::ALL.map(|sort| held_up(recorded, &slices, sort));
+    let sees_waits = slices.iter().any(|slice| slice.sample.waits.is_some());
+    let case = Case {
+        recorded,
+        held,
+        sees_waits,
+        slices,
+    };
+    let mut found = off::judge(&case);
+    found.extend(standby::judge(&case));
+    found.extend(own::judge(&case));
+    if !case.sees_waits {
+        found.extend(clue::alone(&case));
+    }
+    if found.is_empty() {
+        found.extend(slow::judge(&case).map(|finding| (0.0, finding)));
+    }
+    found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    found.into_iter().map(|(_, finding)| finding).collect()
+}
+
+impl<'a> Case<'a> {
+    fn held(&self, sort: Sort) -> &[Slice<'a>] {
+        &self.held[sort as usize]
+    }
+
+    fn sees_replication(&self) -> bool {
+        self.recorded.flows.iter().any(Track::is_replication)
+    }
+}
+
+/// Whether it lasted long enough to be worth a finding.
+fn lasted(slices: &[Slice<'_>]) -> bool {
+    slices.len() >= LEAST_SAMPLES && duration_s(slices.iter()) >= LEAST_S
+}
+
+fn duration_s<'a>(slices: impl Iterator<Item = &'a Slice<'a>>) -> f64 {
+    slices.map(|slice| slice.span.seconds()).sum()
+}
+
+/// The sample with the most waiters, and how many.
+fn most<'a>(slices: impl Iterator<Item = &'a Slice<'a>>, sort: Sort) -> Option<(usize, u32)> {
+    let counted = slices.filter_map(|slice| Some((slice.index, sort.waiters(slice.sample)?)));
+    counted.max_by_key(|(_, waiters)| *waiters)
+}
+
+fn sample(index: usize, field: &str) -> String {
+    format!("/postgres/series/{index}/{field}")
+}
+
+fn by_share(share: f64) -> Confidence {
+    match share {
+        share if share >= 0.7 => Confidence::High,
+        share if share >= 0.4 => Confidence::Medium,
+        _ => Confidence::Low,
+    }
+}

@@ -1,0 +1,179 @@
+//! Signs that the network between primary and standby loses or damages something:
+//! the only ones that a verdict on the network may rest on.
+
+use std::net::IpAddr;
+
+use tracer_ebpf::Kind as Why;
+
+use super::super::finding::{Cause, Confidence, Finding, Size};
+use super::super::recovery::{Recovery, lost, of_flows, recoveries};
+use super::super::{Recorded, Span, Track};
+use super::{Case, Weighed};
+use crate::postgres::role::Kind;
+use crate::postgres::text;
+
+/// A single segment gets lost now and then everywhere.
+const LEAST_SEGMENTS: u64 = 3;
+
+/// Signs of one cause.
+pub(super) struct Clue {
+    pub(super) cause: Cause,
+    pub(super) segments: u64,
+    recoveries: Vec<Recovery>,
+    /// The flow that resent most; `None` if they are segments that arrived damaged.
+    flow: Option<usize>,
+    /// Whether only the replication can have been hit.
+    certain: bool,
+    what: String,
+}
+
+impl Clue {
+    /// Whether it was still going on at that time.
+    pub(super) fn is_at(&self, span: Span) -> bool {
+        // They are in order.
+        let next = self
+            .recoveries
+            .partition_point(|one| one.until_ns <= span.from_ns);
+        let recovery = self.recoveries.get(next);
+        recovery.is_some_and(|one| one.seen.from_ns < span.to_ns)
+    }
+
+    pub(super) fn most(&self, confidence: Confidence) -> Confidence {
+        if self.certain {
+            confidence
+        } else {
+            confidence.min(Confidence::Medium)
+        }
+    }
+
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+
+    pub(super) fn size(&self, recorded: &Recorded<'_>) -> Size {
+        let track = self.flow.and_then(|index| recorded.flows.get(index));
+        Size {
+            segments: Some(self.segments),
+            rto_doublings: track.and_then(|track| track.backoff_max),
+            rto_max_ms: track.and_then(|track| track.rto_max_ms),
+            ..Size::default()
+        }
+    }
+
+    pub(super) fn evidence(&self) -> Vec<String> {
+        match self.flow {
+            Some(index) => ["segments", "by_kind", "series", "rto_max_ms", "backoff_max"]
+                .map(|field| format!("/flows/{index}/{field}"))
+                .to_vec(),
+            None => ["selected", "series"]
+                .map(|field| format!("/checksum_errors/{field}"))
+                .to_vec(),
+        }
+    }
+}
+
+/// All of them, most segments first.
+pub(super) fn clues(recorded: &Recorded<'_>) -> Vec<Clue> {
+    let resent = [
+        (Kind::Walsender, Cause::LossTowardStandby),
+        (Kind::Walreceiver, Cause::LossOfReplies),
+    ];
+    let mut found: Vec<Clue> = resent
+        .into_iter()
+        .filter_map(|(role, cause)| retransmits(recorded, role, cause))
+        .collect();
+    found.extend(damage(recorded));
+    found.retain(|clue| clue.segments >= LEAST_SEGMENTS);
+    found.sort_by_key(|clue| std::cmp::Reverse(clue.segments));
+    found
+}
+
+fn segments(track: &Track<'_>) -> u64 {
+    track.series.iter().map(lost).sum()
+}
+
+fn retransmits(recorded: &Recorded<'_>, role: Kind, cause: Cause) -> Option<Clue> {
+    let flows = recorded.flows.iter().enumerate();
+    let ours = flows.filter(|(_, track)| track.role == role);
+    let (flow, track) = ours.max_by_key(|(_, track)| segments(track))?;
+    let steps = track.series.iter();
+    let timeouts: u64 = steps.map(|step| step.segments[Why::Rto as usize]).sum();
+    let count = segments(track);
+    let name = text::name(&track.name);
+    let mut what = match cause {
+        Cause::LossTowardStandby => format!(
+            "{count} segments of the replication to {name} were sent again, {timeouts} of them after a timeout: they or what acknowledges them were lost"
+        ),
+        _ => format!(
+            "{count} segments of this standby's replies to {name} were sent again, {timeouts} of them after a timeout: they or what acknowledges them were lost"
+        ),
+    };
+    if let (Some(doublings @ 1..), Some(ms)) = (track.backoff_max, track.rto_max_ms) {
+        what += &format!(
+            "; the timeout doubled {doublings} times in a row, up to {:.1} s",
+            ms / 1e3
+        );
+    }
+    Some(Clue {
+        cause,
+        segments: count,
+        recoveries: of_flows(recorded, |track| track.role == role),
+        flow: Some(flow),
+        certain: true,
+        what,
+    })
+}
+
+/// What arrives damaged is of the other end. Where both ends are seen, it is not
+/// known at which of them.
+fn damage(recorded: &Recorded<'_>) -> Option<Clue> {
+    let steps = recorded.damaged?;
+    let of = |role: Kind| recorded.flows.iter().find(|track| track.role == role);
+    let (track, cause) = match (of(Kind::Walsender), of(Kind::Walreceiver)) {
+        (Some(track), None) => (track, Cause::DamageOfReplies),
+        (None, Some(track)) => (track, Cause::DamageTowardStandby),
+        _ => return None,
+    };
+    let seen: u64 = steps.iter().map(|step| step.segments).sum();
+    // Some may have been another namespace's: the kernel does not always show whose
+    // a segment is that it refuses, but it counts it where it belongs.
+    let segments = seen.min(recorded.refused?);
+    let replicates = |peer: &IpAddr| {
+        let mut flows = recorded.flows.iter();
+        flows.any(|track| track.is_replication() && track.remote == *peer)
+    };
+    let certain =
+        segments == seen && !recorded.peers.is_empty() && recorded.peers.iter().all(replicates);
+    let name = text::name(&track.name);
+    let from = match cause {
+        Cause::DamageOfReplies => format!("the standby {name}"),
+        _ => format!("the primary {name}"),
+    };
+    let doubt = if certain { "" } else { " or other peers" };
+    Some(Clue {
+        cause,
+        segments,
+        recoveries: recoveries(steps.iter().map(|step| step.at_ns), recorded.interval_ns),
+        flow: None,
+        certain,
+        what: format!(
+            "{segments} segments from {from}{doubt} arrived with a wrong checksum and were refused"
+        ),
+    })
+}
+
+/// Where nobody can tell who waited: what was seen, and no more.
+pub(super) fn alone(case: &Case<'_>) -> Option<Weighed> {
+    let clue = clues(case.recorded).into_iter().next()?;
+    let finding = Finding {
+        text: format!(
+            "{}; whether commits waited for it is not known: no PostgreSQL server showed who waits.",
+            clue.what()
+        ),
+        cause: clue.cause,
+        confidence: Confidence::Low,
+        size: clue.size(case.recorded),
+        evidence: clue.evidence(),
+    };
+    Some((0.0, finding))
+}

@@ -1,0 +1,321 @@
+//! Backends that wait for a synchronous standby: is it there, does it reply, and does
+//! the network between lose anything?
+
+use super::super::finding::{Cause, Confidence, Finding, Size};
+use super::super::recovery::lost;
+use super::super::wait::{Slice, Sort, waited_s};
+use super::clue::{Clue, clues};
+use super::{Case, LEAST_S, LEAST_SHARE, Weighed, by_share, duration_s, lasted, most, sample};
+use crate::postgres::sample::{Sample, Standby};
+use crate::postgres::text;
+
+/// Without a reply, the last one grows older as time goes by, or nearly so.
+const SILENT: f64 = 0.8;
+/// What is left over is worth a finding only if it is most, ...
+const MOST: f64 = 0.5;
+/// ... and comes behind what is known, unless that is little.
+const UNKNOWN: f64 = 0.25;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// No standby streams.
+    Gone,
+    /// Something is lost or damaged.
+    Network,
+    /// It streams, and does not reply for long.
+    Silent,
+    /// None of these.
+    Rest,
+}
+
+pub(super) fn judge(case: &Case<'_>) -> Vec<Weighed> {
+    let held = case.held(Sort::SyncRep);
+    let all_s = waited_s(held.iter(), Sort::SyncRep);
+    if !lasted(held) || all_s <= 0.0 {
+        return Vec::new();
+    }
+    let clues = clues(case.recorded);
+    let whys = whys(held, &clues);
+    let parted = |why| -> Vec<Slice<'_>> {
+        let pairs = held.iter().zip(&whys);
+        let ours = pairs.filter(|(_, one)| **one == why);
+        ours.map(|(slice, _)| *slice).collect()
+    };
+    let mut found = network(case, &clues, all_s);
+    found.extend(gone(&parted(Why::Gone), all_s));
+    found.extend(silent(case, &parted(Why::Silent), all_s));
+    found.extend(rest(case, &parted(Why::Rest), all_s));
+    found
+}
+
+/// Why each of them was held up. Silence shorter than a second is none: a standby
+/// replies when it has something to say.
+fn whys(held: &[Slice<'_>], clues: &[Clue]) -> Vec<Why> {
+    let mut whys: Vec<Why> = held
+        .iter()
+        .map(|slice| {
+            if streaming(slice.sample).next().is_none() {
+                Why::Gone
+            } else if clues.iter().any(|clue| clue.is_at(slice.span)) {
+                Why::Network
+            } else if is_silent(slice) {
+                Why::Silent
+            } else {
+                Why::Rest
+            }
+        })
+        .collect();
+    let mut from = 0;
+    while from < whys.len() {
+        let run = whys[from..].iter().take_while(|why| **why == whys[from]);
+        let to = from + run.count();
+        if whys[from] == Why::Silent && longest_silence(&held[from..to]) < LEAST_S {
+            whys[from..to].fill(Why::Rest);
+        }
+        from = to;
+    }
+    whys
+}
+
+fn streaming(sample: &Sample) -> impl Iterator<Item = &Standby> {
+    let streams = |one: &&Standby| one.state.as_deref() == Some("streaming");
+    sample.standbys.iter().filter(streams)
+}
+
+/// Those whose reply a commit waits for; if none is named so, all.
+fn awaited(sample: &Sample) -> Vec<&Standby> {
+    let is_sync = |one: &&Standby| matches!(one.sync_state.as_deref(), Some("sync" | "quorum"));
+    let named: Vec<_> = streaming(sample).filter(is_sync).collect();
+    if named.is_empty() {
+        streaming(sample).collect()
+    } else {
+        named
+    }
+}
+
+/// Whether none of them has replied since the sample before. Their clocks may differ
+/// from the primary's, so that an age tells only by how it grows.
+fn is_silent(slice: &Slice<'_>) -> bool {
+    let Some(before) = slice.before else {
+        return false;
+    };
+    let passed_ms = slice.sample.at_ns.saturating_sub(before.at_ns) as f64 / 1e6;
+    let silent = |now: &&Standby| {
+        let then = before.standbys.iter().find(|one| one.pid == now.pid);
+        let ages = then.and_then(|then| Some((then.reply_age_ms?, now.reply_age_ms?)));
+        ages.is_some_and(|(then, now)| now - then >= SILENT * passed_ms)
+    };
+    let awaited = awaited(slice.sample);
+    !awaited.is_empty() && awaited.iter().all(silent)
+}
+
+/// The longest time without a break among these, s.
+fn longest_silence(slices: &[Slice<'_>]) -> f64 {
+    let mut longest: f64 = 0.0;
+    let mut current = 0.0;
+    let mut last_ns = None;
+    for slice in slices {
+        current = if last_ns == Some(slice.span.from_ns) {
+            current + slice.span.seconds()
+        } else {
+            slice.span.seconds()
+        };
+        longest = longest.max(current);
+        last_ns = Some(slice.span.to_ns);
+    }
+    longest
+}
+
+/// What all findings on waits for a standby have in common.
+fn size(slices: &[Slice<'_>], all_s: f64) -> Size {
+    let waited = waited_s(slices.iter(), Sort::SyncRep);
+    Size {
+        duration_s: Some(duration_s(slices.iter())),
+        waited_s: Some(waited),
+        waiters_max: most(slices.iter(), Sort::SyncRep).map(|(_, waiters)| waiters),
+        explained_percent: Some(100.0 * waited / all_s),
+        ..Size::default()
+    }
+}
+
+fn waiters(slices: &[Slice<'_>]) -> Option<String> {
+    let (index, _) = most(slices.iter(), Sort::SyncRep)?;
+    Some(sample(index, "sync_rep_waiters"))
+}
+
+fn name(standby: &Standby) -> String {
+    standby.name().map_or_else(|| "?".to_owned(), text::name)
+}
+
+fn network(case: &Case<'_>, clues: &[Clue], all_s: f64) -> Vec<Weighed> {
+    let mut found: Vec<Weighed> = Vec::new();
+    let first = clues.first().map_or(0, |clue| clue.segments);
+    // The other direction has a few, too: what is lost takes acknowledgements with it.
+    for clue in clues.iter().filter(|clue| clue.segments * 4 >= first) {
+        let held = case.held(Sort::SyncRep).iter();
+        let at =
+            |slice: &&Slice<'_>| streaming(slice.sample).next().is_some() && clue.is_at(slice.span);
+        let slices: Vec<Slice<'_>> = held.filter(at).copied().collect();
+        let size = size(&slices, all_s);
+        let waited = size.waited_s.unwrap_or(0.0);
+        let share = waited / all_s;
+        if share < LEAST_SHARE {
+            continue;
+        }
+        let of_clue = clue.size(case.recorded);
+        // Between equals, what was seen more often comes first.
+        let weight = waited * (1.0 - 0.01 * found.len() as f64);
+        found.push((
+            weight,
+            Finding {
+                text: format!(
+                    "Commits waited for the standby while the network failed it: {}; {:.0} % of the waiting fell into that time.",
+                    clue.what(),
+                    100.0 * share
+                ),
+                cause: clue.cause,
+                confidence: clue.most(by_share(share)),
+                size: Size {
+                    segments: of_clue.segments,
+                    rto_doublings: of_clue.rto_doublings,
+                    rto_max_ms: of_clue.rto_max_ms,
+                    ..size
+                },
+                evidence: clue.evidence().into_iter().chain(waiters(&slices)).collect(),
+            },
+        ));
+    }
+    found
+}
+
+fn gone(slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
+    let size = size(slices, all_s);
+    let waited = size.waited_s.unwrap_or(0.0);
+    let share = waited / all_s;
+    if share < LEAST_SHARE || !lasted(slices) {
+        return None;
+    }
+    let (index, waiters) = most(slices.iter(), Sort::SyncRep)?;
+    let names = slices.iter().find_map(|slice| {
+        let names = slice.sample.synchronous_standby_names.as_deref()?;
+        (!names.is_empty()).then(|| text::harmless(names, 64))
+    });
+    let finding = Finding {
+        text: format!(
+            "Commits wait for a standby that is not there: synchronous_standby_names is '{}', no standby streams, and up to {waiters} backends waited.",
+            names.unwrap_or_default()
+        ),
+        cause: Cause::StandbyGone,
+        confidence: by_share(share).max(Confidence::Medium),
+        size,
+        evidence: ["sync_rep_waiters", "standbys", "synchronous_standby_names"]
+            .map(|field| sample(index, field))
+            .to_vec(),
+    };
+    Some((waited, finding))
+}
+
+fn silent(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
+    let silent_s = longest_silence(slices);
+    let size = Size {
+        silent_s: Some(silent_s),
+        ..size(slices, all_s)
+    };
+    let waited = size.waited_s.unwrap_or(0.0);
+    let share = waited / all_s;
+    if share < LEAST_SHARE {
+        return None;
+    }
+    let oldest = |slice: &&Slice<'_>| {
+        let ages = awaited(slice.sample).into_iter();
+        ages.filter_map(|one| one.reply_age_ms).fold(0.0, f64::max)
+    };
+    let worst = slices
+        .iter()
+        .max_by(|a, b| oldest(a).total_cmp(&oldest(b)))?;
+    let standby = awaited(worst.sample).into_iter().next()?;
+    let place = worst
+        .sample
+        .standbys
+        .iter()
+        .position(|one| one == standby)?;
+    let (network, confidence) = match resent(case, slices) {
+        Some(0) => (
+            "nothing was sent again meanwhile, so that it is not the network".to_owned(),
+            by_share(share),
+        ),
+        Some(segments) => (
+            format!("what was sent again meanwhile ({segments}) is too little to explain it"),
+            by_share(share).min(Confidence::Medium),
+        ),
+        None => (
+            "its connection was not among those that were traced, so that the network is not excluded".to_owned(),
+            Confidence::Low,
+        ),
+    };
+    let mut evidence = vec![
+        sample(worst.index, &format!("standbys/{place}/reply_age_ms")),
+        sample(worst.index, &format!("standbys/{place}/state")),
+    ];
+    evidence.extend(waiters(slices));
+    evidence.extend(replication(case));
+    let finding = Finding {
+        text: format!(
+            "The standby {} is connected and did not reply for {silent_s:.1} s while commits waited for it; {network}.",
+            name(standby)
+        ),
+        cause: Cause::StandbyNotReplying,
+        confidence,
+        size,
+        evidence,
+    };
+    Some((waited, finding))
+}
+
+/// Segments of the replication that were sent again at that time because of a loss;
+/// `None` if its flow was not traced.
+fn resent(case: &Case<'_>, slices: &[Slice<'_>]) -> Option<u64> {
+    if !case.sees_replication() {
+        return None;
+    }
+    let flows = case.recorded.flows.iter();
+    let steps = flows
+        .filter(|track| track.is_replication())
+        .flat_map(|track| track.series)
+        .filter(|step| {
+            let next = slices.partition_point(|slice| slice.span.to_ns < step.at_ns);
+            let slice = slices.get(next);
+            slice.is_some_and(|slice| slice.span.has(step.at_ns))
+        });
+    Some(steps.map(lost).sum())
+}
+
+fn replication(case: &Case<'_>) -> impl Iterator<Item = String> {
+    let flows = case.recorded.flows.iter().enumerate();
+    let ours = flows.filter(|(_, track)| track.is_replication());
+    ours.map(|(index, _)| format!("/flows/{index}/segments"))
+}
+
+fn rest(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
+    let size = size(slices, all_s);
+    let waited = size.waited_s.unwrap_or(0.0);
+    if waited / all_s < MOST || !lasted(slices) {
+        return None;
+    }
+    let why = if case.sees_replication() {
+        "it replied, and nothing was sent again meanwhile: its disk, its processor and a slow but sound network look alike here, for round-trip times are not measured without retransmits"
+    } else {
+        "it replied, but its connection was not among those that were traced"
+    };
+    let finding = Finding {
+        text: format!("Commits waited for the standby, and the data do not tell why: {why}."),
+        cause: Cause::NotDetermined,
+        confidence: Confidence::Low,
+        size,
+        evidence: waiters(slices)
+            .into_iter()
+            .chain(replication(case))
+            .collect(),
+    };
+    Some((UNKNOWN * waited, finding))
+}

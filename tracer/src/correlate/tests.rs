@@ -1,0 +1,544 @@
+//! Runs that were made up: each cause, and what must not be taken for one.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use tracer_ebpf::Kind as Why;
+
+use super::*;
+use crate::flow::Step;
+use crate::postgres::probe::tally::Tally;
+use crate::postgres::sample::{Role, Standby, Wait};
+
+const S: u64 = 1_000_000_000;
+const MS: u64 = 1_000_000;
+/// Length of a run, s; something is the matter from 20 to 40.
+const RUN: u64 = 60;
+const STANDBY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 10, 3));
+
+/// A run that owns what it recorded.
+struct Run {
+    flows: Vec<(Kind, Vec<Step>)>,
+    damaged: Vec<Damaged>,
+    refused: Option<u64>,
+    samples: Vec<Sample>,
+    commits: Vec<tally::Step>,
+    reads: Vec<tally::Step>,
+    peers: Vec<IpAddr>,
+}
+
+fn bad(second: u64) -> bool {
+    (21..=40).contains(&second)
+}
+
+fn wait(kind: &str, event: &str, backends: u32) -> Wait {
+    Wait {
+        kind: kind.into(),
+        event: event.into(),
+        backends,
+    }
+}
+
+fn standby(reply_age_ms: f64) -> Standby {
+    Standby {
+        pid: 17,
+        application_name: Some("db2".into()),
+        client_addr: Some(STANDBY.to_string()),
+        client_port: Some(40_396),
+        state: Some("streaming".into()),
+        sync_state: Some("sync".into()),
+        sent_lag_bytes: Some(0),
+        write_lag_bytes: Some(0),
+        flush_lag_bytes: Some(0),
+        replay_lag_bytes: Some(0),
+        write_lag_ms: None,
+        flush_lag_ms: None,
+        replay_lag_ms: None,
+        reply_age_ms: Some(reply_age_ms),
+    }
+}
+
+fn sample(second: u64, waits: Vec<Wait>) -> Sample {
+    let sync_rep = waits.iter().filter(|wait| wait.event == "SyncRep");
+    Sample {
+        at_ns: second * S,
+        took_ms: 1.0,
+        role: Role::Primary,
+        timeline: Some(1),
+        wal_lsn: None,
+        synchronous_standby_names: Some("db2".into()),
+        xact_commit: None,
+        commits_per_s: None,
+        active: None,
+        sync_rep_waiters: Some(sync_rep.map(|wait| wait.backends).sum()),
+        waits: Some(waits),
+        standbys: vec![standby(40.0)],
+        slots: Vec::new(),
+        receiver: None,
+        replay: None,
+    }
+}
+
+/// Ten requests a second that take so long.
+fn steps(latency_ms: impl Fn(u64) -> u64) -> Vec<tally::Step> {
+    let mut tally = Tally::new().unwrap();
+    for second in 1..=RUN {
+        for number in 0..10 {
+            tally.answer(number, 0, latency_ms(second) * MS);
+        }
+        tally.tick(second * S);
+    }
+    tally.total(RUN * S).steps
+}
+
+fn resent(second: u64, kind: Why, segments: u64) -> Step {
+    let mut step = Step {
+        at_ns: second * S,
+        ..Step::default()
+    };
+    step.segments[kind as usize] = segments;
+    step
+}
+
+impl Run {
+    /// Nothing is the matter; now and then somebody is seen to wait.
+    fn healthy() -> Self {
+        let waits = |second: u64| match second % 20 {
+            7 => vec![wait("IPC", "SyncRep", 1)],
+            13 => vec![wait("IO", "WALSync", 1)],
+            _ => Vec::new(),
+        };
+        Self {
+            flows: vec![(Kind::Client, Vec::new()), (Kind::Walsender, Vec::new())],
+            damaged: Vec::new(),
+            refused: Some(100),
+            samples: (1..=RUN)
+                .map(|second| sample(second, waits(second)))
+                .collect(),
+            commits: steps(|_| 3),
+            reads: steps(|_| 1),
+            peers: Vec::new(),
+        }
+    }
+
+    /// These wait, and commits are slow.
+    fn waiting(kind: &str, event: &str) -> Self {
+        let mut run = Self::healthy();
+        for sample in run.bad_samples() {
+            sample.waits = Some(vec![wait(kind, event, 5)]);
+            sample.sync_rep_waiters = Some(if event == "SyncRep" { 5 } else { 0 });
+        }
+        run.commits = steps(|second| if bad(second) { 900 } else { 3 });
+        run
+    }
+
+    fn bad_samples(&mut self) -> impl Iterator<Item = &mut Sample> {
+        self.samples
+            .iter_mut()
+            .filter(|sample| bad(sample.at_ns / S))
+    }
+
+    /// From the primary's side, or from the standby's.
+    fn role(&mut self, role: Kind) -> &mut Vec<Step> {
+        self.flows[1].0 = role;
+        &mut self.flows[1].1
+    }
+
+    fn silent(mut self) -> Self {
+        for sample in self.bad_samples() {
+            let since = sample.at_ns / S - 20;
+            sample.standbys = vec![standby(40.0 + since as f64 * 1e3)];
+        }
+        self
+    }
+
+    fn recorded(&self) -> Recorded<'_> {
+        Recorded {
+            start_ns: 0,
+            end_ns: RUN * S,
+            interval_ns: S,
+            flows: self
+                .flows
+                .iter()
+                .map(|(role, series)| Track {
+                    role: *role,
+                    remote: STANDBY,
+                    name: "db2".into(),
+                    series,
+                    rto_max_ms: (!series.is_empty()).then_some(3_300.0),
+                    backoff_max: (!series.is_empty()).then_some(4),
+                })
+                .collect(),
+            damaged: Some(&self.damaged),
+            refused: self.refused,
+            peers: self.peers.clone(),
+            postgres: Some(Database {
+                samples: &self.samples,
+                every_ns: S,
+                probe: Some(Probed {
+                    commits: &self.commits,
+                    reads: &self.reads,
+                }),
+            }),
+        }
+    }
+
+    fn first(&self) -> Finding {
+        let found = findings(&self.recorded());
+        found.into_iter().next().expect("something is found")
+    }
+
+    fn causes(&self) -> Vec<Cause> {
+        let found = findings(&self.recorded());
+        found.into_iter().map(|finding| finding.cause).collect()
+    }
+}
+
+const NETWORK: [Cause; 4] = [
+    Cause::LossTowardStandby,
+    Cause::DamageTowardStandby,
+    Cause::LossOfReplies,
+    Cause::DamageOfReplies,
+];
+
+#[test]
+fn a_healthy_run_has_no_finding() {
+    assert_eq!(Run::healthy().causes(), []);
+}
+
+#[test]
+fn a_few_lost_segments_that_nobody_waits_for_are_no_finding() {
+    let mut run = Run::healthy();
+    let series = run.role(Kind::Walsender);
+    series.extend([5, 25, 45].map(|second| resent(second, Why::Tlp, 2)));
+    assert_eq!(run.causes(), []);
+}
+
+#[test]
+fn loss_is_told_by_the_side_that_sends_again() {
+    for (role, cause) in [
+        (Kind::Walsender, Cause::LossTowardStandby),
+        (Kind::Walreceiver, Cause::LossOfReplies),
+    ] {
+        let mut run = Run::waiting("IPC", "SyncRep");
+        let series = run.role(role);
+        series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+        let first = run.first();
+        assert_eq!((first.cause, first.confidence), (cause, Confidence::High));
+        let size = first.size;
+        assert_eq!((size.segments, size.rto_doublings), (Some(60), Some(4)));
+        assert!(size.explained_percent > Some(90.0), "{size:?}");
+        assert!(
+            first.text.contains("4 times in a row, up to 3.3 s"),
+            "{}",
+            first.text
+        );
+        assert!(first.evidence.contains(&"/flows/1/segments".to_owned()));
+        assert_eq!(run.causes().len(), 1);
+    }
+}
+
+#[test]
+fn damage_that_arrives_is_of_the_other_side() {
+    for (role, cause) in [
+        (Kind::Walsender, Cause::DamageOfReplies),
+        (Kind::Walreceiver, Cause::DamageTowardStandby),
+    ] {
+        let mut run = Run::waiting("IPC", "SyncRep").silent();
+        // Lost acknowledgements cost this side a few, too.
+        let series = run.role(role);
+        series.extend(
+            (22..=39)
+                .step_by(4)
+                .map(|second| resent(second, Why::Tlp, 1)),
+        );
+        let seconds = (21..=40).step_by(2);
+        run.damaged = seconds
+            .map(|second| Damaged {
+                at_ns: second * S,
+                segments: 9,
+            })
+            .collect();
+        // Anybody's segments may have been damaged.
+        let first = run.first();
+        assert_eq!((first.cause, first.confidence), (cause, Confidence::Medium));
+        run.peers = vec![STANDBY];
+        let first = run.first();
+        assert_eq!((first.cause, first.confidence), (cause, Confidence::High));
+        assert_eq!(first.size.segments, Some(90));
+        assert_eq!(run.causes(), [cause]);
+        // Of a damaged segment, the namespace may not be known; of the kernel's
+        // counter, it is.
+        run.refused = Some(0);
+        assert!(!run.causes().contains(&cause));
+    }
+}
+
+#[test]
+fn timeouts_that_double_explain_the_silence_between_them() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    let series = run.role(Kind::Walreceiver);
+    series.extend([21, 22, 24, 28, 36].map(|second| resent(second, Why::Rto, 1)));
+    assert_eq!(run.causes(), [Cause::LossOfReplies]);
+}
+
+#[test]
+fn silence_without_loss_is_the_standby_s_and_not_the_network_s() {
+    let run = Run::waiting("IPC", "SyncRep").silent();
+    let first = run.first();
+    assert_eq!(
+        (first.cause, first.confidence),
+        (Cause::StandbyNotReplying, Confidence::High)
+    );
+    assert!(first.size.silent_s >= Some(19.0), "{:?}", first.size);
+    // One stray probe changes nothing.
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    run.role(Kind::Walsender).push(resent(25, Why::Tlp, 1));
+    assert_eq!(run.first().cause, Cause::StandbyNotReplying);
+    // Whose connection is not traced may have lost anything.
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    run.flows.pop();
+    assert_eq!(run.first().confidence, Confidence::Low);
+}
+
+#[test]
+fn the_standby_s_clock_does_not_matter() {
+    let mut run = Run::waiting("IPC", "SyncRep");
+    for sample in &mut run.samples {
+        sample.standbys[0].reply_age_ms = Some(3_600_000.0);
+    }
+    assert_eq!(run.causes(), [Cause::NotDetermined]);
+}
+
+#[test]
+fn a_standby_that_is_gone() {
+    let mut run = Run::waiting("IPC", "SyncRep");
+    for sample in run.bad_samples() {
+        sample.standbys.clear();
+    }
+    let first = run.first();
+    assert_eq!(
+        (first.cause, first.confidence),
+        (Cause::StandbyGone, Confidence::High)
+    );
+    assert!(first.text.contains("'db2'"), "{}", first.text);
+}
+
+#[test]
+fn waits_of_the_primary_s_own() {
+    for (kind, event, cause) in [
+        ("IO", "WALSync", Cause::WalFlush),
+        ("IO", "WalSync", Cause::WalFlush),
+        ("LWLock", "WALWrite", Cause::WalFlush),
+        ("Lock", "transactionid", Cause::LockWaits),
+    ] {
+        let run = Run::waiting(kind, event);
+        let first = run.first();
+        assert_eq!(
+            (first.cause, first.confidence),
+            (cause, Confidence::High),
+            "{event}"
+        );
+        assert_eq!(first.size.waiters_max, Some(5));
+        assert_eq!(run.causes(), [cause], "{event}");
+    }
+}
+
+#[test]
+fn who_waits_for_the_lock_of_one_that_waits_is_no_cause() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    for sample in run.bad_samples() {
+        let waits = vec![wait("Lock", "tuple", 30), wait("IPC", "SyncRep", 1)];
+        sample.waits = Some(waits);
+        sample.sync_rep_waiters = Some(1);
+    }
+    assert_eq!(run.causes(), [Cause::StandbyNotReplying]);
+}
+
+#[test]
+fn a_synchronous_standby_that_is_none() {
+    let mut run = Run::healthy();
+    for sample in run.bad_samples() {
+        sample.synchronous_standby_names = Some(String::new());
+    }
+    let first = run.first();
+    assert_eq!(
+        (first.cause, first.confidence),
+        (Cause::SyncWaitOff, Confidence::High)
+    );
+    for sample in &mut run.samples {
+        sample.synchronous_standby_names = Some(String::new());
+    }
+    assert_eq!(run.first().confidence, Confidence::Low);
+
+    let mut run = Run::healthy();
+    for sample in run.bad_samples() {
+        sample.standbys[0].flush_lag_bytes = Some(-1_000_000_000);
+    }
+    let first = run.first();
+    assert_eq!(
+        (first.cause, first.size.lag_bytes),
+        (Cause::SyncWaitOff, Some(-1_000_000_000))
+    );
+    // A position that was read a moment later.
+    for sample in run.bad_samples() {
+        sample.standbys[0].flush_lag_bytes = Some(-300);
+    }
+    assert_eq!(run.causes(), []);
+}
+
+#[test]
+fn slow_commits_that_nobody_is_seen_to_wait_for() {
+    let mut run = Run::healthy();
+    run.commits = steps(|second| if bad(second) { 900 } else { 3 });
+    for sample in &mut run.samples {
+        sample.waits = Some(Vec::new());
+    }
+    assert_eq!(run.first().cause, Cause::NotTheNetwork);
+    run.reads = run.commits.clone();
+    assert_eq!(run.first().cause, Cause::NotDetermined);
+}
+
+#[test]
+fn a_network_that_loses_is_told_without_a_database_too_but_not_what_it_did() {
+    let mut run = Run::healthy();
+    let series = run.role(Kind::Walsender);
+    series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+    let mut recorded = run.recorded();
+    recorded.postgres = None;
+    let found = findings(&recorded);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].cause, Cause::LossTowardStandby);
+    assert_eq!(found[0].confidence, Confidence::Low);
+    assert!(found[0].text.contains("is not known"));
+}
+
+#[test]
+fn a_very_long_run_of_which_not_every_look_is_kept() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    run.samples
+        .retain(|sample| (sample.at_ns / S).is_multiple_of(5));
+    let mut recorded = run.recorded();
+    recorded.postgres.as_mut().unwrap().every_ns = 5 * S;
+    let found = findings(&recorded);
+    assert_eq!(found[0].cause, Cause::StandbyNotReplying);
+}
+
+/// Whatever else happens: where nothing was sent again and nothing arrived damaged,
+/// it is not called the network's fault.
+#[test]
+fn without_loss_there_is_no_verdict_on_the_network() {
+    let waits = [
+        ("IPC", "SyncRep"),
+        ("IO", "WALSync"),
+        ("Lock", "tuple"),
+        ("Client", "ClientRead"),
+    ];
+    for (kind, event) in waits {
+        for change in 0..16 {
+            let mut run = Run::waiting(kind, event);
+            if change & 1 != 0 {
+                run = run.silent();
+            }
+            for sample in run.bad_samples() {
+                if change & 2 != 0 {
+                    sample.standbys.clear();
+                }
+                if change & 4 != 0 {
+                    sample.synchronous_standby_names = Some(String::new());
+                }
+            }
+            // What is sent into a closed window, and what opens a connection, is no
+            // loss.
+            if change & 8 != 0 {
+                let series = run.role(Kind::Walsender);
+                series.extend((21..=40).map(|second| resent(second, Why::Other, 5)));
+                series.extend((21..=40).map(|second| resent(second, Why::Syn, 5)));
+            }
+            let causes = run.causes();
+            let network = causes.iter().any(|cause| NETWORK.contains(cause));
+            assert!(!network, "{event} {change}: {causes:?}");
+        }
+    }
+}
+
+#[test]
+fn phases_have_their_own_figures_however_they_are_found() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    let series = run.role(Kind::Walsender);
+    series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+    let recorded = run.recorded();
+    let window = Span {
+        from_ns: 20 * S,
+        to_ns: 40 * S,
+    };
+    let by_window = phases(&recorded, Choice::Fault(window));
+    let by_request = phases(&recorded, Choice::Asked(20 * S, 20 * S));
+    let by_series = phases(&recorded, Choice::Series);
+    assert_eq!(by_series[1].found_in, Some(Signal::CommitLatency));
+    for found in [&by_window, &by_request, &by_series] {
+        let borders: Vec<_> = found
+            .iter()
+            .map(|one| (one.name, one.span.from_ns / S))
+            .collect();
+        assert_eq!(
+            borders,
+            [(Name::Baseline, 0), (Name::Fault, 20), (Name::Recovery, 40)]
+        );
+        let figures: Vec<_> = found.iter().map(|one| &one.figures).collect();
+        let [before, fault, after] = figures[..] else {
+            panic!("{figures:?}");
+        };
+        let replication = fault.replication.unwrap();
+        assert_eq!((replication.segments, replication.per_s), (60, 3.0));
+        assert_eq!(replication.by_kind_per_s.rto, 3.0);
+        assert_eq!(fault.clients, Some(Rates::default()));
+        assert_eq!(fault.selected, replication);
+        assert_eq!(before.selected, Rates::default());
+        let commits = fault.commits.unwrap();
+        assert_eq!((commits.answered, commits.answered_per_s), (200, 10.0));
+        assert!(commits.p50_ms > Some(890.0) && commits.max_ms < Some(901.0));
+        assert!(after.commits.unwrap().max_ms < Some(3.1));
+        assert!(fault.reads.unwrap().p99_ms < Some(1.1));
+        assert_eq!(fault.sync_rep_waiters_max, Some(5));
+        assert_eq!(fault.reply_age_ms_max, Some(20_040.0));
+        assert_eq!(fault.sync_rep_s, Some(20.0));
+        assert_eq!(fault.sync_rep_in_recovery_percent, Some(100.0));
+        assert_eq!(before.wal_waiters_max, Some(1));
+        assert_eq!(before.sync_rep_in_recovery_percent, Some(0.0));
+    }
+}
+
+#[test]
+fn phases_without_a_database_are_found_in_what_was_sent_again() {
+    let mut run = Run::healthy();
+    let series = run.role(Kind::Walsender);
+    series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+    let mut recorded = run.recorded();
+    recorded.postgres = None;
+    let found = phases(&recorded, Choice::Series);
+    assert_eq!(found.len(), 3);
+    assert_eq!(found[1].found_in, Some(Signal::Retransmits));
+    assert_eq!(
+        (found[1].span.from_ns, found[1].span.to_ns),
+        (20 * S, 40 * S)
+    );
+    let figures = &found[1].figures;
+    assert!(figures.commits.is_none() && figures.sync_rep_waiters_max.is_none());
+}
+
+#[test]
+fn a_run_without_change_is_one_phase() {
+    let run = Run::healthy();
+    let found = phases(&run.recorded(), Choice::Series);
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].name, found[0].chosen_by),
+        (Name::Whole, ChosenBy::Nothing)
+    );
+    assert_eq!(found[0].figures.commits.unwrap().answered, 600);
+    // A fault that lasts to the end has nothing behind it, and one that outlives the
+    // run ends with it.
+    let found = phases(&run.recorded(), Choice::Asked(50 * S, 100 * S));
+    let ends: Vec<_> = found.iter().map(|one| one.span.to_ns / S).collect();
+    assert_eq!(ends, [50, 60]);
+}

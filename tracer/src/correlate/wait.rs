@@ -1,0 +1,146 @@
+//! Who waited for what, when: the samples of a primary as lengths of time.
+
+use super::{Recorded, Span};
+use crate::postgres::sample::{Role, Sample, Wait};
+
+/// Commits that take so long are slow.
+pub(super) const SLOW_MS: f64 = 100.0;
+/// Waits of one sort that are seen again and again for so long hold things up.
+const HELD_UP_NS: u64 = 1_000_000_000;
+/// A sample speaks for no more than so many intervals before it.
+const INTERVALS: u64 = 3;
+
+/// What backends wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// A synchronous standby.
+    SyncRep,
+    /// The log's way to this server's disk.
+    Wal,
+    /// Another transaction.
+    Lock,
+}
+
+impl Sort {
+    /// All of them. Who waits for the first may keep others waiting for the next.
+    pub(super) const ALL: [Self; 3] = [Self::SyncRep, Self::Wal, Self::Lock];
+
+    fn is(self, wait: &Wait) -> bool {
+        // From 17 on, some are written `WalSync`.
+        let event = |name: &str| wait.event.eq_ignore_ascii_case(name);
+        match self {
+            Self::SyncRep => event("SyncRep"),
+            Self::Wal => event("WALSync") || event("WALWrite"),
+            Self::Lock => wait.kind == "Lock",
+        }
+    }
+
+    /// How many waited for it; `None` if that was not visible.
+    pub(super) fn waiters(self, sample: &Sample) -> Option<u32> {
+        let waits = sample.waits.as_ref()?.iter();
+        let of = waits.filter(|wait| self.is(wait));
+        Some(of.map(|wait| wait.backends).sum())
+    }
+}
+
+/// The time that a sample of a primary speaks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slice<'a> {
+    /// Its number in the series.
+    pub(super) index: usize,
+    /// From the sample before.
+    pub(super) span: Span,
+    /// What it showed.
+    pub(super) sample: &'a Sample,
+    /// The sample before.
+    pub(super) before: Option<&'a Sample>,
+}
+
+/// The samples of a primary within the run.
+pub(super) fn slices<'a>(recorded: &'a Recorded<'_>) -> Vec<Slice<'a>> {
+    let samples = recorded.samples();
+    let window = recorded.window();
+    let every_ns = recorded.postgres.as_ref().map_or(0, |one| one.every_ns);
+    let mut slices = Vec::with_capacity(samples.len());
+    let mut before: Option<&Sample> = None;
+    for (index, sample) in samples.iter().enumerate() {
+        let earliest = sample.at_ns.saturating_sub(INTERVALS * every_ns);
+        let from_ns = before.map_or(sample.at_ns.saturating_sub(every_ns), |one| one.at_ns);
+        let near = before.filter(|one| one.at_ns >= earliest);
+        if sample.role == Role::Primary && window.has(sample.at_ns) {
+            slices.push(Slice {
+                index,
+                span: Span {
+                    from_ns: from_ns.max(earliest).max(window.from_ns),
+                    to_ns: sample.at_ns,
+                },
+                sample,
+                before: near.filter(|one| one.role == Role::Primary),
+            });
+        }
+        before = Some(sample);
+    }
+    slices
+}
+
+/// Whether the probe's commits were slow at that time; `None` without a probe.
+pub(super) fn slow(recorded: &Recorded<'_>, span: Span) -> Option<bool> {
+    let steps = recorded.probe()?.commits;
+    let mut there = overlapping(steps, span, recorded.interval_ns).peekable();
+    there.peek()?;
+    Some(there.any(is_slow))
+}
+
+/// Whether an interval had a slow request.
+pub(super) fn is_slow(step: &crate::postgres::probe::tally::Step) -> bool {
+    [step.latency.max_ms, step.oldest_ms]
+        .into_iter()
+        .flatten()
+        .any(|ms| ms >= SLOW_MS)
+}
+
+fn overlapping(
+    steps: &[crate::postgres::probe::tally::Step],
+    span: Span,
+    interval_ns: u64,
+) -> impl Iterator<Item = &crate::postgres::probe::tally::Step> {
+    let first = steps.partition_point(|step| step.at_ns <= span.from_ns);
+    steps[first..]
+        .iter()
+        .take_while(move |step| step.at_ns.saturating_sub(interval_ns) < span.to_ns)
+}
+
+/// The slices in which waits of this sort held things up: seen again and again for
+/// at least a second, or while the probe's commits were slow.
+pub(super) fn held_up<'a>(
+    recorded: &Recorded<'_>,
+    slices: &[Slice<'a>],
+    sort: Sort,
+) -> Vec<Slice<'a>> {
+    let waits = |slice: &Slice<'_>| sort.waiters(slice.sample).unwrap_or(0) > 0;
+    let mut held = Vec::new();
+    let mut rest = slices;
+    while let Some(from) = rest.iter().position(waits) {
+        let run = &rest[from..];
+        let ends = |two: &[Slice<'_>]| !waits(&two[1]) || two[1].before.is_none();
+        let length = run.windows(2).position(ends).map_or(run.len(), |at| at + 1);
+        let (run, behind) = run.split_at(length);
+        let (first, last) = (run[0].span.to_ns, run[length - 1].span.to_ns);
+        let long = last - first >= HELD_UP_NS;
+        // A probe stands in line with everybody who waits for the log, and not with
+        // those who wait for somebody's lock.
+        held.extend(run.iter().filter(|slice| {
+            long || (sort != Sort::Lock && slow(recorded, slice.span) == Some(true))
+        }));
+        rest = behind;
+    }
+    held
+}
+
+/// Time that backends have waited in all of them together, s.
+pub(super) fn waited_s<'a>(slices: impl Iterator<Item = &'a Slice<'a>>, sort: Sort) -> f64 {
+    let waited = |slice: &Slice<'_>| {
+        f64::from(sort.waiters(slice.sample).unwrap_or(0)) * slice.span.seconds()
+    };
+    slices.map(waited).sum()
+}

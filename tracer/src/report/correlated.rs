@@ -1,0 +1,313 @@
+//! Phases and findings: what the pure core is given, and how its answer is shown.
+
+use serde::Serialize;
+
+use super::FlowReport;
+use super::assemble::Measured;
+use crate::clock::Clock;
+use crate::correlate::{
+    self, Choice, ChosenBy, Database, Figures, Finding, Name, Phase, Probed, Recorded, Signal,
+    Span, Track,
+};
+use crate::postgres::probe::Outcome;
+
+/// A part of the run, and what it was like.
+#[derive(Debug, Clone, Serialize)]
+pub struct PhaseReport {
+    /// `baseline`, `fault` and `recovery`, or `whole` if nothing sets a part apart.
+    pub name: Name,
+    /// Its start.
+    pub start: String,
+    /// Its end.
+    pub end: String,
+    /// Its start, from the start of the window.
+    pub offset_s: f64,
+    /// Its length.
+    pub duration_s: f64,
+    /// How it was chosen.
+    pub chosen_by: ChosenBy,
+    /// In which series the change was found; `null` if it was chosen otherwise.
+    pub found_in: Option<Signal>,
+    /// What it was like.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+impl PhaseReport {
+    fn new(phase: Phase, clock: &Clock, start_ns: u64) -> Self {
+        Self {
+            name: phase.name,
+            start: clock.utc(phase.span.from_ns),
+            end: clock.utc(phase.span.to_ns),
+            offset_s: phase.span.from_ns.saturating_sub(start_ns) as f64 / 1e9,
+            duration_s: phase.span.seconds(),
+            chosen_by: phase.chosen_by,
+            found_in: phase.found_in,
+            figures: phase.figures,
+        }
+    }
+}
+
+/// Phases and findings of a run, whose flows have their roles by now.
+pub(super) fn correlated(
+    measured: &Measured<'_>,
+    flows: &[FlowReport],
+    sees_damage: bool,
+) -> (Vec<PhaseReport>, Vec<Finding>) {
+    let recorded = recorded(measured, flows, sees_damage);
+    let phases = correlate::phases(&recorded, choice(measured))
+        .into_iter()
+        .map(|phase| PhaseReport::new(phase, &measured.clock, measured.start_ns))
+        .collect();
+    (phases, correlate::findings(&recorded))
+}
+
+fn choice(measured: &Measured<'_>) -> Choice {
+    let asked = measured.config.phases;
+    let from_ns = measured.faults.iter().map(|fault| fault.started_ns).min();
+    let to_ns = measured.faults.iter().map(|fault| fault.ended_ns).max();
+    match (asked, from_ns, to_ns) {
+        (Some((before, lasts)), ..) => Choice::Asked(ns(before), ns(lasts)),
+        (None, Some(from_ns), Some(to_ns)) => Choice::Fault(Span { from_ns, to_ns }),
+        _ => Choice::Series,
+    }
+}
+
+fn ns(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn recorded<'a>(
+    measured: &'a Measured<'_>,
+    flows: &[FlowReport],
+    sees_damage: bool,
+) -> Recorded<'a> {
+    // What had no room in the table comes last, and has no series.
+    let tracks = measured
+        .table
+        .sorted()
+        .into_iter()
+        .zip(flows)
+        .map(|(entry, flow)| Track {
+            role: flow.role.kind,
+            remote: flow.remote.address,
+            name: flow
+                .role
+                .standby
+                .clone()
+                .filter(|_| flow.role.kind == crate::postgres::role::Kind::Walsender)
+                .unwrap_or_else(|| flow.remote.address.to_string()),
+            series: &entry.series,
+            rto_max_ms: flow.rto_max_ms,
+            backoff_max: flow.backoff_max,
+        })
+        .collect();
+    let peers = measured.config.filter.peers.iter();
+    let hosts: Option<Vec<_>> = peers
+        .map(|net| (net.prefix_len() == net.max_prefix_len()).then(|| net.addr()))
+        .collect();
+    let begun = |outcome: &&'a Outcome| outcome.begun_ns.is_some();
+    Recorded {
+        start_ns: measured.start_ns,
+        end_ns: measured.end_ns,
+        interval_ns: ns(measured.config.interval),
+        flows: tracks,
+        damaged: sees_damage.then_some(&measured.damaged),
+        refused: measured
+            .namespaces
+            .iter()
+            .map(|namespace| namespace.kernel.in_csum_errors)
+            .sum(),
+        peers: hosts.unwrap_or_default(),
+        postgres: measured.postgres.as_ref().map(|record| Database {
+            samples: &record.samples,
+            every_ns: ns(measured.config.interval).saturating_mul(record.stride),
+            probe: record.probe.as_ref().filter(begun).map(|outcome| Probed {
+                commits: &outcome.commits.steps,
+                reads: &outcome.reads.steps,
+            }),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use clap::Parser;
+    use serde_json::Value;
+    use tracer_ebpf::{Flow, Kind, Tuple};
+
+    use super::super::{Host, assemble};
+    use crate::cli::{Cli, Command};
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::flow::Table;
+    use crate::inject::{FaultKind, FaultReport};
+    use crate::postgres::Record;
+    use crate::postgres::sample::tests::{sample, standby};
+    use crate::postgres::sample::{Role, Sample, Wait};
+    use crate::probe::{Effort, Gaps};
+    use crate::report::Measured;
+
+    const S: u64 = 1_000_000_000;
+    const RUN: u64 = 60;
+
+    fn config() -> Config {
+        let typed = ["tracer", "run", "--all", "--pg", "host=db1 user=me"];
+        let Command::Run(arguments) = Cli::parse_from(typed).command else {
+            unreachable!("that is what was typed");
+        };
+        Config::from_arguments(&arguments).unwrap()
+    }
+
+    fn bad(second: u64) -> bool {
+        (21..=40).contains(&second)
+    }
+
+    /// The replication to the standby, of which something is lost for a while.
+    fn table() -> Table {
+        let address = |last| Ipv4Addr::new(10, 0, 10, last).to_ipv6_mapped().octets();
+        let mut flow = Flow {
+            tuple: Tuple {
+                local: address(2),
+                remote: address(3),
+                local_port: 5432,
+                remote_port: 40_396,
+                netns: 1,
+            },
+            rto: 50,
+            rto_max: 800,
+            backoff_max: 4,
+            ..Flow::default()
+        };
+        let mut table = Table::default();
+        for second in (1..=RUN).filter(|second| bad(*second)) {
+            flow.segments[Kind::Rto as usize] += 3;
+            flow.events += 3;
+            table.update(second * S, &[flow]);
+        }
+        table
+    }
+
+    fn record() -> Record {
+        let mut record = Record::new("db1".into(), Vec::new(), 0);
+        for second in 1..=RUN {
+            let waiters = if bad(second) { 5 } else { 0 };
+            let wait = Wait {
+                kind: "IPC".into(),
+                event: "SyncRep".into(),
+                backends: waiters,
+            };
+            record.sampled(
+                &Sample {
+                    at_ns: second * S,
+                    sync_rep_waiters: Some(waiters),
+                    waits: Some(vec![wait]),
+                    standbys: vec![standby("db2", 17)],
+                    ..sample(Role::Primary)
+                },
+                u64::MAX,
+            );
+        }
+        record
+    }
+
+    fn fault() -> FaultReport {
+        FaultReport {
+            kind: FaultKind::Partition,
+            percent: None,
+            correlation: None,
+            delay_ms: None,
+            jitter_ms: None,
+            distribution: None,
+            rate_bits: None,
+            seed: None,
+            peers: Vec::new(),
+            ports: Vec::new(),
+            interface: "ens160".to_owned(),
+            direction: "out",
+            engine: "bpf",
+            hook: "tcx",
+            damaged: None,
+            started_ns: 10 * S,
+            ended_ns: 30 * S,
+            seen: None,
+            hit: None,
+            bytes: None,
+            passed: None,
+            delivered_percent: None,
+            expected_hits: None,
+            offloads_changed: Vec::new(),
+            qdiscs_before: Vec::new(),
+            qdiscs_after: None,
+            removed: true,
+            left_behind: None,
+        }
+    }
+
+    fn report(faults: Vec<FaultReport>) -> Value {
+        let (config, table) = (config(), table());
+        let report = assemble(Measured {
+            config: &config,
+            host: Host {
+                name: String::new(),
+                kernel: String::new(),
+                boot_id: None,
+                netns: None,
+                tick_hz: 250.0,
+            },
+            clock: Clock::read(),
+            jiffy_ns: 4_000_000,
+            start_ns: 0,
+            end_ns: RUN * S,
+            hooks: Vec::new(),
+            retransmit_err: false,
+            missing: &[],
+            table: &table,
+            damaged: Vec::new(),
+            namespaces: Vec::new(),
+            quiet: true,
+            elsewhere: Vec::new(),
+            gaps: Gaps::default(),
+            effort: Effort::default(),
+            undecodable: 0,
+            faults,
+            postgres: Some(record()),
+            cpu: Duration::ZERO,
+            peak_memory_kib: 0,
+            attached: Duration::ZERO,
+            ready: Duration::ZERO,
+        });
+        serde_json::to_value(report).unwrap()
+    }
+
+    #[test]
+    fn evidence_is_where_it_is_said_to_be() {
+        let report = report(Vec::new());
+        let findings = report["findings"].as_array().unwrap();
+        assert_eq!(findings[0]["cause"], "loss_toward_standby", "{findings:?}");
+        for pointer in findings[0]["evidence"].as_array().unwrap() {
+            let pointer = pointer.as_str().unwrap();
+            let found = report.pointer(pointer);
+            assert!(found.is_some_and(|found| !found.is_null()), "{pointer}");
+        }
+        assert_eq!(report["flows"][0]["standby"], "db2");
+        assert_eq!(report["phases"][1]["chosen_by"], "change_point");
+        assert_eq!(report["phases"][1]["found_in"], "sync_rep_waiters");
+        assert_eq!(report["phases"][1]["offset_s"], 20.0);
+        // Not measured: there was neither a probe nor the tracepoint.
+        assert!(report["phases"][1]["commits"].is_null());
+        assert!(report["phases"][1]["arrived_damaged"].is_null());
+    }
+
+    #[test]
+    fn findings_do_not_know_what_was_broken() {
+        let (with, without) = (report(vec![fault()]), report(Vec::new()));
+        assert_eq!(with["findings"], without["findings"]);
+        assert_eq!(with["phases"][1]["chosen_by"], "fault_window");
+        assert_eq!(with["phases"][1]["offset_s"], 10.0);
+        assert_eq!(with["phases"][1]["duration_s"], 20.0);
+    }
+}

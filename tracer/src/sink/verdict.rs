@@ -1,0 +1,53 @@
+//! Findings and phases for a terminal.
+
+use crate::correlate::{Confidence, Finding, Name};
+use crate::report::PhaseReport;
+use crate::sink::table::milliseconds;
+
+/// One line a finding, the weightiest first.
+pub(super) fn findings(findings: &[Finding]) -> impl Iterator<Item = String> {
+    findings.iter().map(|finding| {
+        let confidence = match finding.confidence {
+            Confidence::High => "high",
+            Confidence::Medium => "medium",
+            Confidence::Low => "low",
+        };
+        format!("Found: {} (confidence: {confidence})", finding.text)
+    })
+}
+
+/// One line a phase, if there is more than one.
+pub(super) fn phases(phases: &[PhaseReport]) -> impl Iterator<Item = String> {
+    let shown = if phases.len() > 1 { phases } else { &[] };
+    shown.iter().map(phase)
+}
+
+fn phase(phase: &PhaseReport) -> String {
+    let name = match phase.name {
+        Name::Baseline => "Baseline",
+        Name::Fault => "Fault",
+        Name::Recovery => "Recovery",
+        Name::Whole => "Whole run",
+    };
+    let figures = &phase.figures;
+    let mut line = format!(
+        "{name}, {:.1} s: {:.1} segments a second sent again",
+        phase.duration_s, figures.selected.per_s
+    );
+    if let Some(replication) = &figures.replication {
+        line += &format!(" ({:.1} of replication)", replication.per_s);
+    }
+    if let Some(commits) = &figures.commits {
+        line += &format!(
+            "; {:.1} commits a second, p50 {}, p99 {}, max {}",
+            commits.answered_per_s,
+            milliseconds(commits.p50_ms),
+            milliseconds(commits.p99_ms),
+            milliseconds(commits.max_ms)
+        );
+    }
+    if let Some(waiters) = figures.sync_rep_waiters_max {
+        line += &format!("; at most {waiters} waiting for a standby");
+    }
+    line
+}
