@@ -7,6 +7,7 @@
 //! network order and always 16 bytes, IPv4 as `::ffff:a.b.c.d`.
 #![no_std]
 
+mod commit;
 mod control;
 mod event;
 mod fault;
@@ -14,6 +15,10 @@ mod flow;
 mod offsets;
 mod totals;
 
+pub use commit::{
+    BUCKETS, Backend, CommitGap, CommitSettings, Part, ServerCommits, SlowCommit, bucket,
+    bucket_start,
+};
 pub use control::{Baseline, Control, Gap, MAX_PORTS, Settings};
 pub use event::{Event, EventKind};
 pub use fault::{FaultCounters, FaultSettings, Lot, Memory, Tally, WAYS, Way};

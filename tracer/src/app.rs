@@ -16,11 +16,11 @@ use crate::config::{Config, Namespaces, Verbosity};
 use crate::decode;
 use crate::events::EventWriter;
 use crate::inject::Schedule;
-use crate::kernel::netns::Netns;
+use crate::kernel::netns::{self, Netns};
 use crate::kernel::{offsets, tick};
 use crate::live::Live;
 use crate::output::{Output, ReadyFile};
-use crate::postgres::Watch;
+use crate::postgres::{Commits, Watch};
 use crate::preflight;
 use crate::session::{Session, Surroundings};
 use crate::signals::Signals;
@@ -39,6 +39,7 @@ struct Run<'a> {
     session: Session<'a>,
     fault: Option<Schedule>,
     postgres: Option<Watch>,
+    commits: Option<Commits>,
     events: Option<EventWriter>,
     live: Live,
 }
@@ -71,6 +72,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         begun,
     };
     let session = Session::start(config, resolved, surroundings)?;
+    let commits = match config.commits {
+        Some(slow) => Some(Commits::start(slow, commits_netns(config)?)),
+        None => None,
+    };
     drop_privileges(config);
 
     let stdout_is_taken = outputs.json.as_ref().is_some_and(Output::is_stdout);
@@ -93,6 +98,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             )?),
             None => None,
         },
+        commits,
         events: outputs.events,
         live,
     };
@@ -111,7 +117,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     // Whatever ended it, what was measured is written down.
     let faults = run.fault.map(Schedule::finish).unwrap_or_default();
     let postgres = run.postgres.map(Watch::finish).transpose()?;
-    let report = run.session.finish(faults, postgres)?;
+    let commits = run.commits.map(Commits::finish);
+    let report = run.session.finish(faults, postgres, commits)?;
     drop(entered);
     if let Some(json) = outputs.json {
         json.finish(&sink::json::render(&report)?)?;
@@ -159,6 +166,15 @@ pub(crate) fn start_log(verbosity: Verbosity) {
     };
     // A second run in one process keeps the first one's logger.
     let _ = logger.try_init();
+}
+
+/// The only network namespace whose servers are meant: the one that was named, and
+/// entered.
+fn commits_netns(config: &Config) -> anyhow::Result<Option<u32>> {
+    Ok(match config.netns {
+        Namespaces::Named(_) => Some(netns::current_inode()?),
+        Namespaces::Current | Namespaces::All => None,
+    })
 }
 
 /// What is still needed: reading our maps, looking into other users' `/proc`,
@@ -236,8 +252,9 @@ impl Run<'_> {
         self.session.look();
         let fault = self.fault.as_ref().map(Schedule::describe);
         let postgres = self.postgres.as_ref().map(Watch::status);
+        let commits = self.commits.as_mut().map(Commits::look);
         self.session
-            .show(&mut self.live, fault.as_deref(), postgres.as_ref())?;
+            .show(&mut self.live, fault.as_deref(), postgres.as_ref(), commits)?;
         Ok(())
     }
 

@@ -7,7 +7,6 @@
 //! namespace of our own. What could not be found out is neither yes nor no.
 
 mod capabilities;
-mod elf;
 mod fault;
 mod gap;
 mod interface;
@@ -16,7 +15,6 @@ mod postgres;
 mod programs;
 mod report;
 mod row;
-mod server;
 mod text;
 
 use std::io::{self, Write};

@@ -162,6 +162,23 @@ pub struct RunArguments {
     #[arg(long, requires = "commit_probe", help_heading = "PostgreSQL")]
     pub commit_probe_cleanup: bool,
 
+    /// Split every commit that writes into the flush of the log, the wait for the
+    /// standby and the rest, of every PostgreSQL server on this host, or of those in
+    /// the network namespace that --netns names. Asks no server: the kernel watches
+    /// three functions of the program that they run
+    #[arg(long, help_heading = "PostgreSQL")]
+    pub commits: bool,
+
+    /// Tell of commits one by one that take as long
+    #[arg(
+        long,
+        value_name = "TIME",
+        requires = "commits",
+        default_value = "100ms",
+        help_heading = "PostgreSQL"
+    )]
+    pub slow_commit: String,
+
     /// Break something on purpose, such as `corrupt=50%` or `delay=100ms`; may be
     /// repeated. `tracer inject --help` has them all
     #[arg(

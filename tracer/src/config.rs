@@ -40,6 +40,8 @@ pub struct Config {
     pub phases: Option<(Duration, Duration)>,
     /// What to commit there.
     pub probe: Option<probe::Plan>,
+    /// From when on a commit is slow, if commits are to be split.
+    pub commits: Option<Duration>,
     /// Where the report goes.
     pub json: Option<PathBuf>,
     /// Where the events go.
@@ -209,6 +211,10 @@ impl Config {
                     cleanup: arguments.commit_probe_cleanup,
                 }),
                 None => None,
+            },
+            commits: match arguments.commits {
+                true => Some(parse_time("slow-commit", &arguments.slow_commit)?),
+                false => None,
             },
             netns: match arguments.netns.as_deref() {
                 None => Namespaces::Current,

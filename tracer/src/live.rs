@@ -33,7 +33,7 @@ pub struct Snapshot<'a> {
     pub all_segments: u64,
     /// The state of the fault, if one was asked for.
     pub fault: Option<&'a str>,
-    /// The database, a line for the server and one for each standby.
+    /// The database: a line for the server, one for each standby, one for commits.
     pub postgres: &'a [String],
     /// What it tells of connections.
     pub known: &'a Known,

@@ -1,8 +1,10 @@
 //! The database beside the network, on the same clock: who replicates to whom, how
-//! far behind, and who waits.
+//! far behind, who waits, and what commits waited for.
 
+pub mod commits;
 pub mod connect;
 pub mod dsn;
+pub(crate) mod elf;
 pub mod gap;
 pub mod passfile;
 pub mod probe;
@@ -12,6 +14,7 @@ pub mod report;
 pub mod role;
 pub mod sample;
 pub mod sampler;
+pub(crate) mod server;
 pub mod standby;
 pub mod status;
 pub mod summary;
@@ -20,6 +23,7 @@ pub mod text;
 pub mod tls;
 pub mod watch;
 
+pub use commits::{Commits, CommitsReport};
 pub use record::Record;
 pub use report::PostgresReport;
 pub use role::{FlowRole, Known};

@@ -1,7 +1,7 @@
 //! Loading and attaching the kernel programs: the whole policy of what is
 //! required and what may be missing is in [`HOOKS`] and [`Probe::attach`].
 
-mod loader;
+pub(crate) mod loader;
 mod slots;
 
 use std::os::fd::{AsFd, OwnedFd};

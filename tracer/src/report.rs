@@ -16,7 +16,7 @@ use crate::config::canonical;
 use crate::correlate::Finding;
 use crate::inject::FaultReport;
 use crate::kernel::counters::TcpExt;
-use crate::postgres::{FlowRole, PostgresReport};
+use crate::postgres::{CommitsReport, FlowRole, PostgresReport};
 use crate::probe::{HookStatus, sum};
 use crate::process::Process;
 
@@ -59,6 +59,8 @@ pub struct Report {
     pub namespaces: Vec<NamespaceReport>,
     /// The database; `null` unless asked for (`--pg`).
     pub postgres: Option<PostgresReport>,
+    /// What commits waited for; `null` unless asked for (`--commits`).
+    pub commits: Option<CommitsReport>,
     /// Segments that arrived damaged.
     pub checksum_errors: ChecksumErrors,
     /// Connections torn down.
@@ -143,6 +145,8 @@ pub struct Request {
     pub pg: Option<String>,
     /// Commits a second to try there.
     pub commit_probe: Option<u32>,
+    /// Whether commits were to be split.
+    pub commits: bool,
     /// How long to run; `null` until stopped.
     pub duration_s: Option<f64>,
 }

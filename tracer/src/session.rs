@@ -214,7 +214,10 @@ impl<'a> Session<'a> {
         live: &mut Live,
         fault: Option<&str>,
         postgres: Option<&Status>,
+        commits: Option<String>,
     ) -> io::Result<()> {
+        let mut database = postgres.map_or_else(Vec::new, |status| status.lines(now_ns()));
+        database.extend(commits);
         let at_ns = self.table.updated_ns();
         let mut all_segments = 0;
         for traced in &self.namespaces {
@@ -232,7 +235,7 @@ impl<'a> Session<'a> {
             jiffy_ns: self.surroundings.jiffy_ns,
             all_segments,
             fault,
-            postgres: &postgres.map_or_else(Vec::new, |status| status.lines(now_ns())),
+            postgres: &database,
             known: postgres.map_or(&Known::default(), |status| &status.known),
             lost_events: self
                 .probe

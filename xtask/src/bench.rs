@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how soon tracer counts, how much memory it takes, and
-//! what a retransmit costs.
+//! what a retransmit costs; `cargo xtask bench commits`: what watching commits costs.
 
+mod commits;
 mod storm;
 
 use std::fs;
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -34,6 +35,22 @@ const LOOK: Duration = Duration::from_micros(200);
 /// What can be chosen about the benchmark.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// Measure this instead
+    #[arg(value_enum)]
+    what: Option<What>,
+
+    /// Pairs of runs of pgbench, with tracer and without
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    pairs: u32,
+
+    /// Length of one of them
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+
+    /// Its clients
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=50))]
+    clients: u32,
+
     /// How often to run tracer (after one run that does not count)
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -41,6 +58,13 @@ pub struct Arguments {
     /// How often to run it through a storm of retransmits
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     storms: u32,
+}
+
+/// What else can be measured.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum What {
+    /// What watching commits costs pgbench
+    Commits,
 }
 
 /// One run of tracer.
@@ -73,6 +97,9 @@ struct Cost {
 /// When tracer cannot run, or a median misses its bar.
 pub fn run(arguments: &Arguments) -> Result<()> {
     netns::require_root()?;
+    if let Some(What::Commits) = arguments.what {
+        return commits::run(arguments.pairs, arguments.seconds, arguments.clients);
+    }
     setup::run()?;
     let tracer = repo::build_release()?;
     let net = Net::pair("bench", "ens160")?;

@@ -25,7 +25,7 @@ enum Task {
     Test(test::Arguments),
     /// Run the tests that depend on the kernel under every kernel of the matrix
     Kernels(kernels::Arguments),
-    /// Measure how soon tracer counts, its memory, and what a retransmit costs
+    /// Measure how soon tracer counts, its memory, and what a retransmit or a commit costs
     Bench(bench::Arguments),
     /// Cut a kernel's BTF down to what the tests of the offsets need
     Btf {

@@ -148,6 +148,52 @@ impl Pair {
     }
 }
 
+/// A server of its own, without a standby.
+#[derive(Debug)]
+pub struct Alone {
+    // Dropped in this order.
+    server: Server,
+    _home: TempDir,
+}
+
+impl Alone {
+    /// Makes and starts it, with these settings beside the lab's own. It stops when
+    /// this is dropped, or when the calling thread ends.
+    ///
+    /// # Errors
+    /// When a step fails or takes too long; the error holds the log's tail.
+    pub fn start(host: &Host, more: &[(&'static str, &str)]) -> Result<Self> {
+        remove_orphans();
+        let home = make_home()?;
+        let folder = home.path().join("alone");
+        make_folder(&folder)?;
+        server::init(&folder).context("cannot make the database")?;
+        let mut settings = settings();
+        settings.extend(
+            more.iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        let mut server = Server::start(host, &folder, &settings)?;
+        server.wait_ready().context("the server does not start")?;
+        server.connect()?.query(TABLE)?;
+        Ok(Self {
+            server,
+            _home: home,
+        })
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The server, to be stopped or crashed.
+    pub fn server_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+}
+
 /// A process that stands still as long as this lives.
 #[derive(Debug)]
 pub struct Frozen(Pid);

@@ -127,7 +127,7 @@ pub(super) const SSH_PEER: Gap = Gap {
     remedy: "come from elsewhere, or allow it with --allow-ssh-peer",
 };
 
-const NO_ATTRIBUTION: &str = "none in this version, which does not attribute commits yet";
+const NO_ATTRIBUTION: &str = "`tracer run --commits` cannot tell what commits of a server here waited for; everything else works";
 pub(super) const UPROBES: Gap = Gap {
     consequence: NO_ATTRIBUTION,
     remedy: "a kernel with CONFIG_UPROBE_EVENTS",

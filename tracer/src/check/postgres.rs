@@ -3,14 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use super::elf;
 use super::gap;
 use super::row::{Group::Postgresql, Row};
-use super::server::{self, Server};
-
-/// What splits a commit into its parts: writing the log, waiting for the standby,
-/// and the whole.
-const SYMBOLS: [&str; 3] = ["XLogFlush", "SyncRepWaitForLSN", "CommitTransactionCommand"];
+use crate::postgres::commits::SYMBOLS;
+use crate::postgres::elf;
+use crate::postgres::server::{self, Server};
 
 /// Where the kernel lists what events can be opened with `perf_event_open(2)`.
 const EVENT_SOURCES: &str = "/sys/bus/event_source/devices";

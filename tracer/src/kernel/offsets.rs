@@ -7,6 +7,7 @@
 
 mod field;
 mod resolver;
+mod task;
 
 use std::io;
 
@@ -15,6 +16,7 @@ use tracer_ebpf::Offsets;
 use super::btf::{Btf, BtfError, RUNNING_KERNEL, RunningBtf, TypeName};
 use super::tracepoints::Tracepoints;
 use resolver::Resolver;
+pub use task::{TaskOffsets, of_tasks};
 
 const STRUCTS: [&str; 10] = [
     "sock",

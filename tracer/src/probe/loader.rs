@@ -120,7 +120,7 @@ const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 
 /// What the kernel spent on one program: aya reads the structure but does not
 /// show these fields.
-pub(super) fn effort(program: BorrowedFd<'_>) -> std::io::Result<Effort> {
+pub(crate) fn effort(program: BorrowedFd<'_>) -> std::io::Result<Effort> {
     let mut info = ProgramInfo::default();
     let attributes = InfoByFd {
         fd: u32::try_from(program.as_raw_fd()).unwrap_or(u32::MAX),

@@ -62,6 +62,8 @@ pub struct Measured<'a> {
     pub faults: Vec<FaultReport>,
     /// What was learnt of the database.
     pub postgres: Option<postgres::Record>,
+    /// What was learnt of commits.
+    pub commits: Option<postgres::commits::Record>,
     /// What the tool itself cost.
     pub cpu: Duration,
     /// Its largest resident memory.
@@ -114,6 +116,12 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             .iter()
             .flat_map(|one| one.warnings.clone()),
     );
+    let commits = measured.commits.as_ref().map(|record| {
+        let stats = measured.config.bpf_stats;
+        postgres::commits::report::assemble(record, &measured.clock, measured.start_ns, stats)
+    });
+    let of_commits = commits.as_ref().map(postgres::commits::words::warnings);
+    warnings.extend(of_commits.unwrap_or_default());
     let all = sum_of(&measured.namespaces);
     let attached = |name| {
         measured
@@ -199,6 +207,7 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             let (start, end) = (measured.start_ns, measured.end_ns);
             postgres::report::assemble(record, &measured.clock, start, end)
         }),
+        commits,
         host: measured.host,
         findings,
         phases,
@@ -231,6 +240,7 @@ fn request(config: &Config) -> Request {
         },
         pg: config.postgres.as_ref().map(ToString::to_string),
         commit_probe: config.probe.map(|plan| plan.rate.get()),
+        commits: config.commits.is_some(),
         interval_s: config.interval.as_secs_f64(),
         duration_s: config.duration.map(|duration| duration.as_secs_f64()),
     }

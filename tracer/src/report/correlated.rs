@@ -250,6 +250,7 @@ mod tests {
     fn report(faults: Vec<FaultReport>) -> Value {
         let (config, table) = (config(), table());
         let report = assemble(Measured {
+            commits: None,
             config: &config,
             host: Host {
                 name: String::new(),

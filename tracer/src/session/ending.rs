@@ -12,7 +12,7 @@ use super::{Session, Surroundings, Traced};
 use crate::config::Namespaces;
 use crate::inject::FaultReport;
 use crate::kernel::sockets;
-use crate::postgres::Record;
+use crate::postgres::{Record, commits};
 use crate::probe::Probe;
 use crate::process;
 use crate::report::{Host, Measured, NamespaceCounts, Report, assemble};
@@ -26,6 +26,7 @@ impl Session<'_> {
         mut self,
         faults: Vec<FaultReport>,
         postgres: Option<Record>,
+        commits: Option<commits::Record>,
     ) -> anyhow::Result<Report> {
         let last = self.moment()?;
         self.table.update(last.at_ns, &last.flows);
@@ -97,6 +98,7 @@ impl Session<'_> {
             undecodable: self.undecodable,
             faults,
             postgres,
+            commits,
             cpu: Duration::from_micros(u64::try_from(cpu_us).unwrap_or(0)),
             peak_memory_kib: process::peak_memory_kib()
                 .context("the kernel does not say how much memory this process used")?,

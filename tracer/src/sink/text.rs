@@ -41,6 +41,10 @@ pub fn render(report: &Report, width: usize) -> String {
     for line in report.postgres.iter().flat_map(postgres::summary::lines) {
         let _ = writeln!(text, "{}", table::clip(&line, width));
     }
+    let commits = report.commits.iter();
+    for line in commits.flat_map(postgres::commits::words::summary) {
+        let _ = writeln!(text, "{}", table::clip(&line, width));
+    }
     for line in verdict::phases(&report.phases) {
         let _ = writeln!(text, "{}", table::clip(&line, width));
     }

@@ -92,12 +92,22 @@ impl Watched {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
+        let database = format!("--pg={dsn}");
+        let arguments: Vec<&str> = [&[database.as_str()], arguments].concat();
+        Self::without_database(host, &arguments, variables)
+    }
+
+    /// The same with nothing but these arguments.
+    pub(crate) fn without_database(
+        host: &Host,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
         let mut command = host.netns.command(PROGRAM);
         command
             .args(["run", "--all", "--interval", "100ms", "--duration", "120s"])
-            .arg(format!("--pg={dsn}"))
             .args(arguments)
             .arg("--json")
             .arg(file("report.json"))

@@ -8,6 +8,7 @@
 mod amount;
 mod beside;
 mod cell;
+mod commits;
 mod faults;
 mod kinds;
 mod netem;

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::process::{parent, printable};
@@ -14,11 +14,13 @@ const NAME: &str = "postgres";
 const LARGEST_PROGRAM: u64 = 512 << 20;
 /// `PG_VERSION` holds one short line.
 const LONGEST_VERSION: u64 = 16;
+/// `postmaster.pid` holds a few lines, one of them a path.
+const LONGEST_PID_FILE: u64 = 8 << 10;
 
 /// One server: its first process.
 #[derive(Debug)]
-pub(super) struct Server {
-    pub(super) pid: u32,
+pub(crate) struct Server {
+    pub(crate) pid: u32,
     directory: PathBuf,
 }
 
@@ -26,7 +28,7 @@ pub(super) struct Server {
 ///
 /// # Errors
 /// If `/proc` cannot be listed.
-pub(super) fn all() -> io::Result<Vec<Server>> {
+pub(crate) fn all() -> io::Result<Vec<Server>> {
     let mut servers = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
@@ -69,33 +71,75 @@ fn is_child_of_server(directory: &Path) -> bool {
 }
 
 impl Server {
+    /// The server whose first process this is; `None` if it is none, or has ended.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let directory = Path::new("/proc").join(pid.to_string());
+        is_server(&directory).then_some(Self { pid, directory })
+    }
+
     /// Path of its program, as seen in its own container.
-    pub(super) fn program(&self) -> io::Result<String> {
+    pub(crate) fn program(&self) -> io::Result<String> {
         let path = fs::read_link(self.directory.join("exe"))?;
         Ok(printable(path.as_os_str().as_bytes()))
     }
 
     /// Its program, whatever has become of the path.
-    pub(super) fn image(&self) -> io::Result<Vec<u8>> {
+    pub(crate) fn image(&self) -> io::Result<Vec<u8>> {
         let mut image = Vec::new();
         let file = File::open(self.directory.join("exe"))?;
         file.take(LARGEST_PROGRAM).read_to_end(&mut image)?;
         Ok(image)
     }
 
+    /// A path that leads to its program's very file: that of its own container, and
+    /// also when it has no name any more.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory.join("exe")
+    }
+
+    /// Device and inode of that file.
+    pub(crate) fn identity(&self) -> io::Result<(u64, u64)> {
+        let file = fs::metadata(self.file())?;
+        Ok((file.dev(), file.ino()))
+    }
+
+    /// The directory of its data, as seen in its own container.
+    pub(crate) fn data(&self) -> Option<String> {
+        let path = fs::read_link(self.directory.join("cwd")).ok()?;
+        Some(printable(path.as_os_str().as_bytes()))
+    }
+
+    /// Inode of its network namespace.
+    pub(crate) fn netns(&self) -> Option<u32> {
+        let file = fs::metadata(self.directory.join("ns/net")).ok()?;
+        u32::try_from(file.ino()).ok()
+    }
+
+    /// Its port: the fourth line of `postmaster.pid`.
+    pub(crate) fn port(&self) -> Option<u16> {
+        let text = self.read("postmaster.pid", LONGEST_PID_FILE)?;
+        text.lines().nth(3)?.trim().parse().ok()
+    }
+
     /// Its major version, such as `15`: what `PG_VERSION` says in the directory of
     /// its data, which is its working directory.
-    pub(super) fn version(&self) -> Option<String> {
+    pub(crate) fn version(&self) -> Option<String> {
+        let text = self.read("PG_VERSION", LONGEST_VERSION)?;
+        version(&text).map(str::to_owned)
+    }
+
+    /// The beginning of a file of its data.
+    fn read(&self, name: &str, most: u64) -> Option<String> {
         let file = OpenOptions::new()
             .read(true)
             // Whose directory it is, nobody knows: no link of theirs is followed,
             // and no pipe waited for.
             .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(self.directory.join("cwd/PG_VERSION"))
+            .open(self.directory.join("cwd").join(name))
             .ok()?;
-        let mut text = String::new();
-        file.take(LONGEST_VERSION).read_to_string(&mut text).ok()?;
-        version(&text).map(str::to_owned)
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes).ok()?;
+        String::from_utf8(bytes).ok()
     }
 }
 
@@ -142,6 +186,8 @@ mod tests {
         };
         assert!(this.program().unwrap().starts_with('/'));
         assert!(this.image().unwrap().starts_with(b"\x7fELF"));
-        assert_eq!(this.version(), None);
+        assert_eq!((this.version(), this.port()), (None, None));
+        assert!(this.netns().is_some() && this.identity().is_ok());
+        assert!(Server::of(pid).is_none());
     }
 }

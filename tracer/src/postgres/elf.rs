@@ -1,31 +1,57 @@
-//! Which functions a program exports.
+//! Which functions a program exports, and where they are.
 
 use object::Endianness;
 use object::elf::{FileHeader64, SHT_DYNSYM};
-use object::read::elf::{FileHeader, Sym};
+use object::read::elf::{FileHeader, ProgramHeader, Sym};
 
 /// Those of `wanted` that the 64-bit ELF file does not define for others, in its
 /// dynamic symbols, which are there in stripped files too.
 ///
 /// # Errors
 /// If it is no such file, or damaged.
-pub(super) fn missing<'a>(
+pub(crate) fn missing<'a>(
     file: &[u8],
     wanted: &[&'a str],
 ) -> Result<Vec<&'a str>, object::read::Error> {
+    let found = offsets(file, wanted)?;
+    let missing = wanted.iter().zip(found).filter(|(_, at)| at.is_none());
+    Ok(missing.map(|(name, _)| *name).collect())
+}
+
+/// At which byte of the 64-bit ELF file each of `wanted` begins; `None` for those
+/// that [`missing`] names.
+///
+/// # Errors
+/// If it is no such file, or damaged.
+pub(crate) fn offsets(
+    file: &[u8],
+    wanted: &[&str],
+) -> Result<Vec<Option<u64>>, object::read::Error> {
     let header = FileHeader64::<Endianness>::parse(file)?;
     let endian = header.endian()?;
+    let segments = header.program_headers(endian, file)?;
     let symbols = header
         .sections(endian, file)?
         .symbols(endian, file, SHT_DYNSYM)?;
-    let mut missing = wanted.to_vec();
+    let mut found = vec![None; wanted.len()];
     for symbol in symbols.iter() {
         if symbol.is_definition(endian, symbols.strings()) && !symbol.is_local() {
             let name = symbol.name(endian, symbols.strings())?;
-            missing.retain(|wanted| wanted.as_bytes() != name);
+            for (wanted, place) in wanted.iter().zip(&mut found) {
+                if wanted.as_bytes() == name {
+                    let address = symbol.st_value(endian);
+                    *place = segments.iter().find_map(|one| {
+                        let within = address.checked_sub(one.p_vaddr(endian))?;
+                        // Only what is loaded from the file has a place in it.
+                        let loaded = one.p_type(endian) == object::elf::PT_LOAD;
+                        (loaded && within < one.p_filesz(endian))
+                            .then(|| one.p_offset(endian).checked_add(within))?
+                    });
+                }
+            }
         }
     }
-    Ok(missing)
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -57,6 +83,19 @@ mod tests {
         let file = library();
         let names = ["write", "no_such_function", "fork"];
         assert_eq!(missing(&file, &names).unwrap(), ["no_such_function"]);
+    }
+
+    #[test]
+    fn a_function_begins_where_this_program_finds_it_in_memory() {
+        let file = library();
+        let [Some(offset)] = offsets(&file, &["getpid"]).unwrap()[..] else {
+            panic!("the C library has no getpid");
+        };
+        let here = libc::getpid as *const () as *const u8;
+        // SAFETY: the code of a function that is longer than that.
+        let code = unsafe { std::slice::from_raw_parts(here, 8) };
+        let offset = usize::try_from(offset).unwrap();
+        assert_eq!(&file[offset..offset + 8], code);
     }
 
     #[test]

@@ -1,0 +1,168 @@
+//! The contract of the programs that split commits of PostgreSQL into their parts.
+
+/// A part of a commit. The discriminant indexes the arrays of [`ServerCommits`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// From the start of `CommitTransactionCommand` to the return of
+    /// `SyncRepWaitForLSN` in it.
+    Total = 0,
+    /// Within it in `XLogFlush`: this server's own log.
+    Flush = 1,
+    /// Within it in `SyncRepWaitForLSN`: the standby.
+    Wait = 2,
+    /// What is left: deferred triggers, the commit's own record, the status of
+    /// the transaction.
+    Rest = 3,
+}
+
+impl Part {
+    /// How many there are.
+    pub const COUNT: usize = 4;
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Self; Self::COUNT] = [Self::Total, Self::Flush, Self::Wait, Self::Rest];
+}
+
+/// Buckets of a histogram: four for each doubling, from 256 ns to 2⁴¹ ns (36
+/// minutes), and the last one for what is longer.
+pub const BUCKETS: usize = 128;
+
+/// Durations are told apart in units of 2⁸ ns.
+const UNIT_SHIFT: u32 = 8;
+
+/// The bucket of a duration in ns. Below four units a bucket is a unit.
+#[must_use]
+#[inline(always)]
+pub const fn bucket(ns: u64) -> usize {
+    let units = ns >> UNIT_SHIFT;
+    if units < 4 {
+        return units as usize;
+    }
+    let highest = 63 - units.leading_zeros();
+    let quarter = (units >> (highest - 2)) & 3;
+    let index = (highest as usize - 1) * 4 + quarter as usize;
+    if index < BUCKETS { index } else { BUCKETS - 1 }
+}
+
+/// The least duration of a bucket, ns; of the bucket behind the last, what no
+/// duration reaches.
+#[must_use]
+pub const fn bucket_start(index: usize) -> u64 {
+    if index >= BUCKETS {
+        return u64::MAX;
+    }
+    if index < 4 {
+        return (index as u64) << UNIT_SHIFT;
+    }
+    let highest = index / 4 + 1;
+    (4 + (index % 4) as u64) << (highest - 2) << UNIT_SHIFT
+}
+
+/// Frozen before the programs are loaded.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitSettings {
+    /// Commits that take as long, ns, are also told one by one.
+    pub slow_ns: u64,
+    /// `task_struct.real_parent`.
+    pub real_parent: u32,
+    /// `task_struct.tgid`.
+    pub tgid: u32,
+}
+
+/// What is remembered of a backend: one a process, by its `pid_tgid`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backend {
+    /// When the commit that is under way began, ns of `CLOCK_MONOTONIC`; 0 if none
+    /// is.
+    pub start_ns: u64,
+    /// When the flush that is under way began; 0 if none is.
+    pub flush_from_ns: u64,
+    /// When the wait that is under way began; 0 if none is.
+    pub wait_from_ns: u64,
+    /// Spent in flushes of this commit.
+    pub flush_ns: u64,
+    /// The position in the log that the wait is for.
+    pub lsn: u64,
+    /// The process of the server that this one is a child of; 0 if not known yet.
+    pub server: u32,
+    /// Explicit padding.
+    pub _pad: u32,
+}
+
+/// Sums of one server.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerCommits {
+    /// Commits by [`Part`] and [`bucket`].
+    pub buckets: [[u64; BUCKETS]; Part::COUNT],
+    /// Time spent, ns, by [`Part`].
+    pub sums_ns: [u64; Part::COUNT],
+    /// The longest, ns, by [`Part`]: of two at the same instant, it may be the
+    /// shorter.
+    pub longest_ns: [u64; Part::COUNT],
+    /// Commits that wrote.
+    pub commits: u64,
+    /// Those of them that were slow.
+    pub slow: u64,
+    /// Slow ones that the ring buffer had no room for.
+    pub slow_lost: u64,
+}
+
+/// A slow commit: a record of the ring buffer `SLOW_COMMITS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlowCommit {
+    /// When it began, ns of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// How long it took: the sum of the others.
+    pub total_ns: u64,
+    /// See [`Part::Flush`].
+    pub flush_ns: u64,
+    /// See [`Part::Wait`].
+    pub wait_ns: u64,
+    /// See [`Part::Rest`].
+    pub rest_ns: u64,
+    /// The position in the log that it waited for.
+    pub lsn: u64,
+    /// The backend's process.
+    pub pid: u32,
+    /// The server's first process.
+    pub server: u32,
+}
+
+/// What the programs had to give up; indexes the per-CPU array `COMMIT_GAPS`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitGap {
+    /// A backend that there was no room to remember: a commit not counted.
+    BackendsFull = 0,
+    /// A server that there was no room for, likewise.
+    ServersFull = 1,
+    /// Whose child the backend is could not be read, likewise.
+    ReadFailed = 2,
+}
+
+impl CommitGap {
+    /// Number of gaps.
+    pub const COUNT: usize = 3;
+}
+
+const _: () = assert!(size_of::<CommitSettings>() == 16);
+const _: () = assert!(size_of::<Backend>() == 48);
+const _: () = assert!(size_of::<ServerCommits>() == 4 * 128 * 8 + 11 * 8);
+const _: () = assert!(size_of::<SlowCommit>() == 56);
+
+#[cfg(feature = "user")]
+mod pod {
+    // SAFETY: `#[repr(C)]` structs of integers without implicit padding (sizes
+    // asserted above).
+    unsafe impl aya::Pod for super::CommitSettings {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Backend {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::ServerCommits {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::SlowCommit {}
+}

@@ -1,0 +1,114 @@
+//! Adding a commit to the sums of its server.
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_probe_read_kernel};
+use tracer_ebpf::{BUCKETS, Backend, CommitGap, Part, ServerCommits, SlowCommit, bucket};
+
+use crate::maps::{self, NO_COMMITS, SERVERS, add, count_gap};
+
+/// How often to try to be the longest, against others at the same instant.
+const TRIES: u32 = 2;
+
+/// Counts a commit whose wait is over now.
+#[inline(always)]
+pub(crate) fn count(backend: &mut Backend, now_ns: u64) {
+    let total_ns = now_ns - backend.start_ns;
+    let wait_ns = now_ns - backend.wait_from_ns;
+    if backend.server == 0 {
+        match server_of_current() {
+            Some(server) => backend.server = server,
+            None => return count_gap(CommitGap::ReadFailed),
+        }
+    }
+    let Some(sums) = sums_of(backend.server) else {
+        return count_gap(CommitGap::ServersFull);
+    };
+    let rest_ns = total_ns
+        .saturating_sub(backend.flush_ns)
+        .saturating_sub(wait_ns);
+    add_part(sums, Part::Total, total_ns);
+    add_part(sums, Part::Flush, backend.flush_ns);
+    add_part(sums, Part::Wait, wait_ns);
+    add_part(sums, Part::Rest, rest_ns);
+    // SAFETY: `sums` is a live map value.
+    let (commits, slow, lost) = unsafe {
+        (
+            &raw mut (*sums).commits,
+            &raw mut (*sums).slow,
+            &raw mut (*sums).slow_lost,
+        )
+    };
+    add(commits, 1);
+    if total_ns < maps::settings().slow_ns {
+        return;
+    }
+    add(slow, 1);
+    let told = maps::tell(&SlowCommit {
+        start_ns: backend.start_ns,
+        total_ns,
+        flush_ns: backend.flush_ns,
+        wait_ns,
+        rest_ns,
+        lsn: backend.lsn,
+        pid: (bpf_get_current_pid_tgid() >> 32) as u32,
+        server: backend.server,
+    });
+    if !told {
+        add(lost, 1);
+    }
+}
+
+/// The sums of a server, made if it was not seen before.
+#[inline(always)]
+fn sums_of(server: u32) -> Option<*mut ServerCommits> {
+    if let Some(sums) = SERVERS.get_ptr_mut(server) {
+        return Some(sums);
+    }
+    let none = NO_COMMITS.get(0)?;
+    // Another CPU may have been faster: then the entry exists all the same.
+    let _ = SERVERS.insert(server, none, u64::from(BPF_NOEXIST));
+    SERVERS.get_ptr_mut(server)
+}
+
+/// Adds one part of a commit.
+#[inline(always)]
+fn add_part(sums: *mut ServerCommits, part: Part, ns: u64) {
+    let index = part as usize;
+    // The mask keeps the index inside the array in a way that the verifier sees.
+    let place = index * BUCKETS + (bucket(ns) & (BUCKETS - 1));
+    // SAFETY: `sums` is a live map value, and all of these are inside it.
+    let (count, sum, longest) = unsafe {
+        (
+            (&raw mut (*sums).buckets).cast::<u64>().add(place),
+            (&raw mut (*sums).sums_ns).cast::<u64>().add(index),
+            (&raw mut (*sums).longest_ns).cast::<u64>().add(index),
+        )
+    };
+    add(count, 1);
+    add(sum, ns);
+    let mut tries = 0;
+    // SAFETY: as above; volatile, because other CPUs write it, too.
+    while tries < TRIES && unsafe { longest.read_volatile() } < ns {
+        // SAFETY: as above.
+        unsafe { longest.write_volatile(ns) };
+        tries += 1;
+    }
+}
+
+/// The process that the current one is a child of: every process of a server is
+/// a child of its first.
+#[inline(always)]
+fn server_of_current() -> Option<u32> {
+    let settings = maps::settings();
+    // SAFETY: a helper without arguments.
+    let task = unsafe { bpf_get_current_task() };
+    let parent = read::<u64>(task, settings.real_parent)?;
+    read::<u32>(parent, settings.tgid).filter(|server| *server != 0)
+}
+
+#[inline(always)]
+fn read<T>(base: u64, offset: u32) -> Option<T> {
+    let source = (base + u64::from(offset)) as *const T;
+    // SAFETY: the helper checks the address and fails where it is not mapped.
+    unsafe { bpf_probe_read_kernel(source) }.ok()
+}

@@ -1,0 +1,119 @@
+//! What a commit of PostgreSQL waited for: programs at three of its functions, in
+//! every process that runs the program they are in.
+//!
+//! A commit is one run of [`CommitTransactionCommand`] that comes to
+//! [`SyncRepWaitForLSN`], as those do that wrote something, whether or not there
+//! is a standby to wait for; the end of a statement within a transaction and the
+//! end of a transaction that only read do not. A run within a run, as when
+//! subtransactions end, begins anew: the innermost one is the commit. One that
+//! fails comes to no wait, and the next begins anew.
+//!
+//! It ends where [`SyncRepWaitForLSN`] returns. What follows, until the client is
+//! told, is to release locks and memory; to see its end would take a trap at each
+//! statement's return, when the one at its entry is most of what all of this costs.
+//!
+//! [`CommitTransactionCommand`]: https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/access/transam/xact.c
+//! [`SyncRepWaitForLSN`]: https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/syncrep.c
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "the attribute wraps the program in an undocumented public function"
+)]
+
+mod account;
+mod maps;
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
+use aya_ebpf::macros::{uprobe, uretprobe};
+use aya_ebpf::programs::{ProbeContext, RetProbeContext};
+use maps::{BACKENDS, count_gap};
+use tracer_ebpf::{Backend, CommitGap};
+
+fn now_ns() -> u64 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// The backend that runs, if a commit of it is under way.
+#[inline(always)]
+fn committing() -> Option<&'static mut Backend> {
+    let backend = BACKENDS.get_ptr_mut(bpf_get_current_pid_tgid())?;
+    // SAFETY: a live map value; only its own backend, which is in here, writes it.
+    let backend = unsafe { &mut *backend };
+    (backend.start_ns != 0).then_some(backend)
+}
+
+/// `void CommitTransactionCommand(void)` begins.
+#[uprobe]
+pub fn commit_begins(_context: ProbeContext) {
+    let id = bpf_get_current_pid_tgid();
+    if let Some(backend) = BACKENDS.get_ptr_mut(id) {
+        // SAFETY: as in `committing`.
+        let backend = unsafe { &mut *backend };
+        backend.start_ns = now_ns();
+        backend.flush_from_ns = 0;
+        backend.wait_from_ns = 0;
+        backend.flush_ns = 0;
+        return;
+    }
+    let backend = Backend {
+        start_ns: now_ns(),
+        ..Backend::default()
+    };
+    if BACKENDS.insert(id, backend, 0).is_err() {
+        count_gap(CommitGap::BackendsFull);
+    }
+}
+
+/// `void XLogFlush(XLogRecPtr record)` begins. It is not only called by commits.
+#[uprobe]
+pub fn flush_begins(_context: ProbeContext) {
+    if let Some(backend) = committing() {
+        backend.flush_from_ns = now_ns();
+    }
+}
+
+/// It is over.
+#[uretprobe]
+pub fn flush_ends(_context: RetProbeContext) {
+    if let Some(backend) = committing()
+        && backend.flush_from_ns != 0
+    {
+        backend.flush_ns += now_ns() - backend.flush_from_ns;
+        backend.flush_from_ns = 0;
+    }
+}
+
+/// `void SyncRepWaitForLSN(XLogRecPtr lsn, bool commit)` begins.
+#[uprobe]
+pub fn wait_begins(context: ProbeContext) {
+    if let Some(backend) = committing() {
+        backend.lsn = context.arg(0).unwrap_or(0);
+        backend.wait_from_ns = now_ns();
+    }
+}
+
+/// It is over, and the commit with it.
+#[uretprobe]
+pub fn wait_ends(_context: RetProbeContext) {
+    if let Some(backend) = committing()
+        && backend.wait_from_ns != 0
+    {
+        account::count(backend, now_ns());
+        backend.start_ns = 0;
+        backend.wait_from_ns = 0;
+    }
+}
+
+/// The kernel reserves the helpers that the programs call for GPL-compatible code.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

@@ -1,0 +1,68 @@
+//! From a process to the one that it is a child of.
+
+use std::io;
+
+use super::super::btf::{Btf, BtfError, RunningBtf, TypeName};
+
+/// Where `struct task_struct` keeps what leads to the parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskOffsets {
+    /// `task_struct.real_parent`, a pointer.
+    pub real_parent: u32,
+    /// `task_struct.tgid`, 4 bytes.
+    pub tgid: u32,
+}
+
+/// Finds them in the running kernel's BTF.
+///
+/// # Errors
+/// If there is none, it cannot be understood, or they are not what they were.
+pub fn of_tasks() -> io::Result<TaskOffsets> {
+    resolve(&RunningBtf::open()?)
+}
+
+fn resolve(btf: &[u8]) -> io::Result<TaskOffsets> {
+    const TASK: TypeName = TypeName::Struct("task_struct");
+    let btf = Btf::parse(btf, &[TASK]).map_err(damaged)?;
+    let offset = |name: &'static str, width: u32| {
+        let member = match btf.find(TASK) {
+            Some(id) => btf.member(id, &[name]).map_err(damaged)?,
+            None => None,
+        };
+        let size = match member {
+            Some(member) => btf.size(member.type_id).map_err(damaged)?,
+            None => None,
+        };
+        match member {
+            Some(member) if size == Some(width) => Ok(member.byte_offset()),
+            _ => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("this kernel has no task_struct.{name} of {width} bytes"),
+            )),
+        }
+    };
+    Ok(TaskOffsets {
+        real_parent: offset("real_parent", 8)?,
+        tgid: offset("tgid", 4)?,
+    })
+}
+
+fn damaged(error: BtfError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_kernel_has_both() {
+        let found = of_tasks().unwrap();
+        assert!(found.tgid > 0 && found.real_parent > found.tgid);
+    }
+
+    #[test]
+    fn what_is_no_btf_is_an_error() {
+        assert!(resolve(b"").is_err());
+    }
+}

@@ -1,0 +1,262 @@
+//! What commits waited for: each that writes is split into the flush of this
+//! server's log, the wait for a standby, and the rest, by uprobes on functions that
+//! PostgreSQL's program exports. No server is asked, and none is changed.
+//!
+//! The whole goes from the start of `CommitTransactionCommand` to the return of
+//! `SyncRepWaitForLSN`: what is done before the commit, and the release of locks
+//! after it, are not in it.
+//!
+//! The kernel programs follow every process that runs a program they hang on, also
+//! those of servers that are started later; servers are told apart by their first
+//! process.
+
+pub mod histogram;
+mod program;
+mod record;
+pub mod report;
+pub mod words;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use tracer_ebpf::ServerCommits;
+
+use self::program::Program;
+pub use self::record::Record;
+use self::record::{Binary, Place, Server, Slowest, Waiting};
+use super::elf;
+use super::server;
+use crate::clock::now_ns;
+use crate::process::parent;
+
+pub use self::report::CommitsReport;
+
+/// The functions whose entry and return split a commit, in the order that
+/// [`program`] knows: writing the log, waiting for the standby, and where all
+/// begins.
+pub const SYMBOLS: [&str; 3] = ["XLogFlush", "SyncRepWaitForLSN", "CommitTransactionCommand"];
+
+/// Follows the commits of the servers on this host.
+pub struct Commits {
+    slow: Duration,
+    /// The only network namespace whose servers are followed.
+    netns: Option<u32>,
+    program: Option<Program>,
+    reason: Option<String>,
+    binaries: Vec<Binary>,
+    places: BTreeMap<u32, Place>,
+    slowest: Slowest,
+    start_ns: u64,
+    last: words::Moment,
+}
+
+impl Commits {
+    /// Finds the servers and hangs the programs on what they run. What cannot be
+    /// done is told by the report: nothing else depends on it.
+    #[must_use]
+    pub fn start(slow: Duration, netns: Option<u32>) -> Self {
+        let mut commits = Self {
+            slow,
+            netns,
+            program: None,
+            reason: None,
+            binaries: Vec::new(),
+            places: BTreeMap::new(),
+            slowest: Slowest::default(),
+            start_ns: now_ns(),
+            last: words::Moment::default(),
+        };
+        commits.reason = commits.attach().err();
+        if let Some(reason) = &commits.reason {
+            log::warn!("commits cannot be split: {reason}");
+        }
+        commits.start_ns = now_ns();
+        commits.last = commits.moment();
+        commits
+    }
+
+    fn attach(&mut self) -> Result<(), String> {
+        let servers = self.servers_here()?;
+        if servers.is_empty() {
+            return Err(match self.netns {
+                Some(netns) => format!("no PostgreSQL server ran in net:[{netns}] when tracer started"),
+                None => "no PostgreSQL server that may be looked at ran on this host when tracer started"
+                    .to_owned(),
+            });
+        }
+        let mut program = Program::load(self.slow).map_err(|error| error.to_string())?;
+        for server in servers {
+            self.places.insert(server.pid, Place::of(&server));
+            self.meet(&server, |file, begin| {
+                program
+                    .attach(file, begin)
+                    .map_err(|error| error.to_string())
+            });
+        }
+        let attached = self.binaries.iter().any(|one| one.reason.is_none());
+        if !attached {
+            let reasons = self.binaries.iter().filter_map(|one| one.reason.clone());
+            return Err(reasons.collect::<Vec<_>>().join("; "));
+        }
+        self.program = Some(program);
+        Ok(())
+    }
+
+    /// The servers that are to be followed.
+    fn servers_here(&self) -> Result<Vec<server::Server>, String> {
+        let all = server::all().map_err(|error| format!("/proc cannot be read: {error}"))?;
+        let wanted = |one: &server::Server| self.netns.is_none() || one.netns() == self.netns;
+        Ok(all.into_iter().filter(wanted).collect())
+    }
+
+    /// Once for each program, whoever runs it.
+    fn meet(
+        &mut self,
+        server: &server::Server,
+        attach: impl FnOnce(&std::path::Path, [u64; SYMBOLS.len()]) -> Result<(), String>,
+    ) {
+        let identity = server.identity().ok();
+        let known = |one: &Binary| one.identity.is_some() && one.identity == identity;
+        if self.binaries.iter().any(known) {
+            return;
+        }
+        let attached = beginnings(server).and_then(|begin| attach(&server.file(), begin));
+        self.binaries.push(Binary {
+            identity,
+            path: server.program().unwrap_or_else(|_| "?".to_owned()),
+            reason: attached.err(),
+        });
+    }
+
+    /// Looks at what has come, and says it in a line.
+    pub fn look(&mut self) -> String {
+        if let Some(reason) = &self.reason {
+            return format!("commits: not split: {reason}");
+        }
+        self.take_slow();
+        let now = self.moment();
+        let line = words::line(&now, &self.last);
+        self.last = now;
+        line
+    }
+
+    /// Puts slow commits where they are kept.
+    fn take_slow(&mut self) {
+        let Some(program) = &mut self.program else {
+            return;
+        };
+        while let Some(slow) = program.next_slow() {
+            self.slowest.add(slow);
+        }
+    }
+
+    /// What there is now.
+    fn moment(&mut self) -> words::Moment {
+        let sums = self.sums();
+        let waiting = self.waiting();
+        words::Moment::new(now_ns(), sums.iter().map(|(_, sums)| sums), &waiting)
+    }
+
+    /// Sums of the servers that are followed.
+    fn sums(&mut self) -> Vec<(u32, ServerCommits)> {
+        let mut all = self
+            .program
+            .as_ref()
+            .map_or_else(Vec::new, Program::servers);
+        for (pid, _) in &all {
+            self.places.entry(*pid).or_insert_with(|| {
+                // One that is gone by now leaves its number.
+                server::Server::of(*pid).map_or_else(Place::default, |one| Place::of(&one))
+            });
+        }
+        all.retain(|(pid, _)| self.is_wanted(*pid));
+        all
+    }
+
+    fn is_wanted(&self, pid: u32) -> bool {
+        let place = self.places.get(&pid);
+        self.netns.is_none() || place.is_some_and(|place| place.netns == self.netns)
+    }
+
+    /// Backends of these servers that wait for a standby.
+    fn waiting(&self) -> Vec<Waiting> {
+        let waiting = self
+            .program
+            .as_ref()
+            .map_or_else(Vec::new, Program::waiting);
+        let mut found = Vec::new();
+        for (pid, since_ns) in waiting {
+            // One that died in its wait has no parent any more.
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if let Some(server) = parent(&stat).filter(|server| self.is_wanted(*server)) {
+                found.push(Waiting { server, since_ns });
+            }
+        }
+        found
+    }
+
+    /// Takes the last reading.
+    #[must_use]
+    pub fn finish(mut self) -> Record {
+        self.take_slow();
+        let waiting = self.waiting();
+        let sums: BTreeMap<u32, ServerCommits> = self.sums().into_iter().collect();
+        let end_ns = now_ns();
+        if self.program.is_some() {
+            for server in self.servers_here().unwrap_or_default() {
+                let place = Place::of(&server);
+                self.places.entry(server.pid).or_insert(place);
+                self.meet(&server, |_, _| {
+                    Err("it was started after tracer, which hung on nothing of it".to_owned())
+                });
+            }
+        }
+        let places = std::mem::take(&mut self.places).into_iter();
+        let servers = places
+            .filter(|(pid, place)| sums.contains_key(pid) || place.pid.is_some())
+            .filter(|(_, place)| self.netns.is_none() || place.netns == self.netns)
+            .map(|(pid, place)| Server {
+                pid,
+                place,
+                sums: sums.get(&pid).copied(),
+                waiting: waiting
+                    .iter()
+                    .filter(|one| one.server == pid)
+                    .map(|one| one.since_ns)
+                    .collect(),
+            })
+            .collect();
+        let program = self.program.as_ref();
+        Record {
+            slow: self.slow,
+            start_ns: self.start_ns,
+            end_ns,
+            reason: self.reason,
+            binaries: self.binaries,
+            servers,
+            slowest: self.slowest,
+            given_up: program.map_or(0, Program::given_up),
+            effort: program.map(Program::effort).unwrap_or_default(),
+        }
+    }
+}
+
+/// Where the functions begin in a server's program.
+fn beginnings(server: &server::Server) -> Result<[u64; SYMBOLS.len()], String> {
+    let pid = server.pid;
+    let image = server
+        .image()
+        .map_err(|error| format!("the program of process {pid} cannot be read: {error}"))?;
+    let found = elf::offsets(&image, &SYMBOLS)
+        .map_err(|error| format!("the program of process {pid} cannot be understood: {error}"))?;
+    let mut begin = [0; SYMBOLS.len()];
+    for ((place, offset), symbol) in begin.iter_mut().zip(found).zip(SYMBOLS) {
+        *place = offset
+            .ok_or_else(|| format!("the program of process {pid} does not export {symbol}"))?;
+    }
+    Ok(begin)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! How long things took, from the counters of the kernel programs.
+
+use serde::Serialize;
+use tracer_ebpf::{BUCKETS, Part, ServerCommits, bucket, bucket_start};
+
+/// One part of many commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Histogram {
+    buckets: [u64; BUCKETS],
+    sum_ns: u64,
+    longest_ns: u64,
+}
+
+/// What is told of it; numbers are `null` if there were no commits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Quantiles {
+    /// All of it together.
+    pub sum_ms: f64,
+    /// The median. As all quantiles from counters of ranges, of which each is a
+    /// quarter of a doubling wide: between two, they are up to a tenth off.
+    pub p50_ms: Option<f64>,
+    /// Nineteen of twenty were shorter.
+    pub p95_ms: Option<f64>,
+    /// 99 of 100.
+    pub p99_ms: Option<f64>,
+    /// The longest.
+    pub max_ms: Option<f64>,
+}
+
+impl Histogram {
+    /// One part of a server's commits.
+    #[must_use]
+    pub fn of(sums: &ServerCommits, part: Part) -> Self {
+        let index = part as usize;
+        Self {
+            buckets: sums.buckets[index],
+            sum_ns: sums.sums_ns[index],
+            longest_ns: sums.longest_ns[index],
+        }
+    }
+
+    /// An empty one.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self {
+            buckets: [0; BUCKETS],
+            sum_ns: 0,
+            longest_ns: 0,
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
+        for (count, more) in self.buckets.iter_mut().zip(&other.buckets) {
+            *count += more;
+        }
+        self.sum_ns += other.sum_ns;
+        self.longest_ns = self.longest_ns.max(other.longest_ns);
+        self
+    }
+
+    /// What has come since `earlier`; the longest of all remains.
+    #[must_use]
+    pub fn since(mut self, earlier: &Self) -> Self {
+        for (count, before) in self.buckets.iter_mut().zip(&earlier.buckets) {
+            *count = count.saturating_sub(*before);
+        }
+        self.sum_ns = self.sum_ns.saturating_sub(earlier.sum_ns);
+        self
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// All of it together, ns.
+    #[must_use]
+    pub fn sum_ns(&self) -> u64 {
+        self.sum_ns
+    }
+
+    /// The longest, ns: what was noted, within the last range that has any.
+    fn longest(&self) -> Option<u64> {
+        let last = self.buckets.iter().rposition(|count| *count > 0)?;
+        let (low, high) = (bucket_start(last), bucket_start(last + 1));
+        Some(self.longest_ns.clamp(low, high - 1))
+    }
+
+    /// What `quantile` of all did not exceed, ns: within a range, they are taken
+    /// to be spread evenly.
+    #[must_use]
+    pub fn quantile(&self, quantile: f64) -> Option<f64> {
+        let longest = self.longest()? as f64;
+        let rank = (quantile * self.count() as f64).max(1.0);
+        let mut before = 0.0;
+        for (index, count) in self.buckets.iter().enumerate().filter(|(_, n)| **n > 0) {
+            let count = *count as f64;
+            if before + count >= rank {
+                let low = bucket_start(index) as f64;
+                let high = (bucket_start(index + 1) as f64).min(longest).max(low);
+                return Some(low + (high - low) * (rank - before) / count);
+            }
+            before += count;
+        }
+        Some(longest)
+    }
+
+    /// What is told of it.
+    #[must_use]
+    pub fn quantiles(&self) -> Quantiles {
+        let at = |quantile| self.quantile(quantile).map(|ns| ns / 1e6);
+        Quantiles {
+            sum_ms: self.sum_ns as f64 / 1e6,
+            p50_ms: at(0.5),
+            p95_ms: at(0.95),
+            p99_ms: at(0.99),
+            max_ms: self.longest().map(|ns| ns as f64 / 1e6),
+        }
+    }
+
+    /// Takes in one duration, as the kernel programs do.
+    pub fn add(&mut self, ns: u64) {
+        self.buckets[bucket(ns)] += 1;
+        self.sum_ns += ns;
+        self.longest_ns = self.longest_ns.max(ns);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_follow_each_other_without_a_gap() {
+        assert_eq!((bucket(0), bucket_start(0)), (0, 0));
+        for index in 0..BUCKETS {
+            let (low, high) = (bucket_start(index), bucket_start(index + 1));
+            assert!(low < high, "{index}");
+            assert_eq!((bucket(low), bucket(high - 1)), (index, index));
+            // A quarter of its doubling at most, but for the first and the last.
+            assert!(index < 4 || index == BUCKETS - 1 || (high - low) * 4 <= low);
+        }
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+        // Longer than anybody waits.
+        assert!(bucket_start(BUCKETS - 1) > 1_000_000_000 * 60 * 30);
+    }
+
+    #[test]
+    fn quantiles_are_within_a_tenth_of_the_truth() {
+        let mut found = Histogram::empty();
+        for us in 1..=10_000 {
+            found.add(us * 1_000);
+        }
+        for (quantile, truth) in [(0.5, 5.0), (0.95, 9.5), (0.99, 9.9)] {
+            let ms = found.quantile(quantile).unwrap() / 1e6;
+            assert!((ms - truth).abs() < truth / 10.0, "{quantile}: {ms}");
+        }
+        let told = found.quantiles();
+        assert_eq!(told.max_ms, Some(10.0));
+        assert!((told.sum_ms - 50_005.0).abs() < 1e-6);
+        assert_eq!(found.count(), 10_000);
+    }
+
+    #[test]
+    fn of_nothing_there_are_no_quantiles() {
+        let told = Histogram::empty().quantiles();
+        assert_eq!(told, Quantiles::default());
+        let mut one = Histogram::empty();
+        one.add(0);
+        assert_eq!(one.quantiles().max_ms, Some(0.0));
+        assert_eq!(one.quantile(0.99), Some(0.0));
+    }
+
+    #[test]
+    fn the_longest_is_within_its_range_whatever_was_noted() {
+        let mut found = Histogram::empty();
+        found.add(5_000_000);
+        for noted in [0, u64::MAX] {
+            found.longest_ns = noted;
+            let ms = found.quantiles().max_ms.unwrap();
+            assert!((4.0..6.0).contains(&ms), "{ms}");
+        }
+    }
+
+    #[test]
+    fn what_came_since_is_the_difference() {
+        let mut earlier = Histogram::empty();
+        earlier.add(1_000);
+        let mut later = earlier;
+        later.add(2_000_000);
+        let since = later.since(&earlier);
+        assert_eq!((since.count(), since.sum_ns()), (1, 2_000_000));
+        assert_eq!(earlier.plus(&since).count(), 2);
+    }
+}

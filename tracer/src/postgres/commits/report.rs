@@ -1,0 +1,196 @@
+//! What the report says of commits.
+
+use serde::Serialize;
+use tracer_ebpf::{Part, ServerCommits, SlowCommit};
+
+use super::histogram::{Histogram, Quantiles};
+use super::record::{Binary, Record, Server};
+use crate::clock::Clock;
+
+/// Commits over a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct CommitsReport {
+    /// When everything was attached: commits that began before are in nothing.
+    pub start: Option<String>,
+    /// Whether commits were watched.
+    pub attached: bool,
+    /// If not, why.
+    pub reason: Option<String>,
+    /// From when on a commit is slow (`--slow-commit`).
+    pub slow_ms: f64,
+    /// What servers run, and whether it was watched.
+    pub programs: Vec<ProgramReport>,
+    /// Each server, by its first process.
+    pub servers: Vec<ServerReport>,
+    /// Commits that were slow, in the order in which they began.
+    pub slow: Vec<SlowReport>,
+    /// Slow commits that are not among them, because there were too many: those
+    /// that are were slower.
+    pub slow_dropped: u64,
+    /// Slow commits that came faster than they could be taken, likewise.
+    pub slow_lost: u64,
+    /// Commits that are in no count, because there was no room for their backend
+    /// or their server.
+    pub not_counted: u64,
+    /// Runs of the kernel programs; `null` unless measured (`--bpf-stats`).
+    pub program_runs: Option<u64>,
+    /// Mean time of a run, likewise.
+    pub program_ns_per_run: Option<f64>,
+}
+
+/// A program file.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProgramReport {
+    /// Its path, as the server sees it.
+    pub path: String,
+    /// Whether commits in it were watched.
+    pub attached: bool,
+    /// If not, why.
+    pub reason: Option<String>,
+}
+
+/// One server.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServerReport {
+    /// Its first process, as this tool sees it.
+    pub pid: u32,
+    /// Where it listens; as all of this `null` if it could not be looked at.
+    pub port: Option<u16>,
+    /// Its network namespace, inode as in `net:[N]`.
+    pub netns: Option<u32>,
+    /// Its major version.
+    pub version: Option<String>,
+    /// Its program, as the server sees it.
+    pub program: Option<String>,
+    /// Its data, likewise.
+    pub data: Option<String>,
+    /// Commits that wrote something, and have ended.
+    pub commits: u64,
+    /// Those of them that were slow.
+    pub slow: u64,
+    /// All of a commit, from its start to the end of its wait for a standby; what
+    /// is released after that is not in it.
+    pub total: Quantiles,
+    /// Within it in the flush of this server's own log.
+    pub flush: Quantiles,
+    /// Within it waiting for a standby.
+    pub wait: Quantiles,
+    /// What is left: deferred triggers, the commit's record and its status.
+    pub rest: Quantiles,
+    /// The share of `wait` in `total`, over all commits; `null` without any.
+    pub wait_share: Option<f64>,
+    /// Commits that waited for a standby at the end of the run: in no other figure.
+    pub waiting: u64,
+    /// How long the longest of them had waited by then.
+    pub waiting_longest_ms: Option<f64>,
+}
+
+/// A slow commit; `flush`, `wait` and `rest` add up to `total`.
+#[derive(Debug, Clone, Serialize)]
+pub struct SlowReport {
+    /// When it began.
+    pub start: String,
+    /// The same from the start of the window.
+    pub offset_s: f64,
+    /// The backend's process.
+    pub pid: u32,
+    /// Its server, as in `servers[].pid`.
+    pub server_pid: u32,
+    /// All of it.
+    pub total_ms: f64,
+    /// In the flush of this server's own log.
+    pub flush_ms: f64,
+    /// Waiting for a standby.
+    pub wait_ms: f64,
+    /// What is left.
+    pub rest_ms: f64,
+    /// The position in the log that it waited for, as PostgreSQL writes it.
+    pub lsn: String,
+}
+
+/// Makes it, by the clock and the window of the run. Run times only if `measured`.
+#[must_use]
+pub fn assemble(record: &Record, clock: &Clock, start_ns: u64, measured: bool) -> CommitsReport {
+    let attached = record.reason.is_none();
+    let of_one = |pid| record.servers.iter().any(|server| server.pid == pid);
+    let sums = record.servers.iter().filter_map(|server| server.sums);
+    CommitsReport {
+        start: attached.then(|| clock.utc(record.start_ns)),
+        attached,
+        reason: record.reason.clone(),
+        slow_ms: record.slow.as_secs_f64() * 1e3,
+        programs: record.binaries.iter().map(program).collect(),
+        servers: record
+            .servers
+            .iter()
+            .map(|one| server(one, record.end_ns))
+            .collect(),
+        slow: record
+            .slowest
+            .of(of_one)
+            .iter()
+            .map(|one| slow(one, clock, start_ns))
+            .collect(),
+        slow_dropped: record.slowest.dropped(),
+        slow_lost: sums.map(|sums| sums.slow_lost).sum(),
+        not_counted: record.given_up,
+        program_runs: measured.then_some(record.effort.runs),
+        program_ns_per_run: (measured && record.effort.runs > 0)
+            .then(|| record.effort.ns as f64 / record.effort.runs as f64),
+    }
+}
+
+fn program(binary: &Binary) -> ProgramReport {
+    ProgramReport {
+        path: binary.path.clone(),
+        attached: binary.reason.is_none(),
+        reason: binary.reason.clone(),
+    }
+}
+
+fn server(server: &Server, end_ns: u64) -> ServerReport {
+    let part = |part| {
+        let of = |sums: &ServerCommits| Histogram::of(sums, part);
+        server.sums.as_ref().map_or(Histogram::empty(), of)
+    };
+    let (total, wait) = (part(Part::Total), part(Part::Wait));
+    let longest = server.waiting.iter().min();
+    ServerReport {
+        pid: server.pid,
+        port: server.place.port,
+        netns: server.place.netns,
+        version: server.place.version.clone(),
+        program: server.place.program.clone(),
+        data: server.place.data.clone(),
+        commits: server.sums.map_or(0, |sums| sums.commits),
+        slow: server.sums.map_or(0, |sums| sums.slow),
+        total: total.quantiles(),
+        flush: part(Part::Flush).quantiles(),
+        wait: wait.quantiles(),
+        rest: part(Part::Rest).quantiles(),
+        wait_share: share(&wait, &total),
+        waiting: server.waiting.len() as u64,
+        waiting_longest_ms: longest.map(|since| end_ns.saturating_sub(*since) as f64 / 1e6),
+    }
+}
+
+/// The share of a part in all of it; `None` of nothing.
+#[must_use]
+pub(super) fn share(part: &Histogram, total: &Histogram) -> Option<f64> {
+    (total.sum_ns() > 0).then(|| part.sum_ns() as f64 / total.sum_ns() as f64)
+}
+
+fn slow(slow: &SlowCommit, clock: &Clock, start_ns: u64) -> SlowReport {
+    let ms = |ns: u64| ns as f64 / 1e6;
+    SlowReport {
+        start: clock.utc(slow.start_ns),
+        offset_s: (slow.start_ns as f64 - start_ns as f64) / 1e9,
+        pid: slow.pid,
+        server_pid: slow.server,
+        total_ms: ms(slow.total_ns),
+        flush_ms: ms(slow.flush_ns),
+        wait_ms: ms(slow.wait_ns),
+        rest_ms: ms(slow.rest_ns),
+        lsn: format!("{:X}/{:X}", slow.lsn >> 32, slow.lsn & 0xffff_ffff),
+    }
+}

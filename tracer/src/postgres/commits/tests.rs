@@ -1,0 +1,157 @@
+//! What is told of commits, from sums that are made up.
+
+use std::time::Duration;
+
+use tracer_ebpf::{BUCKETS, Part, ServerCommits, SlowCommit, bucket};
+
+use super::record::{Binary, Place, Record, Server, Slowest, Waiting};
+use super::report;
+use super::words::{self, Moment};
+use crate::clock::Clock;
+use crate::probe::Effort;
+
+const MS: u64 = 1_000_000;
+
+fn sums(commits: &[[u64; 3]]) -> ServerCommits {
+    let mut sums = ServerCommits {
+        buckets: [[0; BUCKETS]; Part::COUNT],
+        sums_ns: [0; Part::COUNT],
+        longest_ns: [0; Part::COUNT],
+        commits: commits.len() as u64,
+        slow: 0,
+        slow_lost: 0,
+    };
+    for [flush, wait, rest] in commits {
+        let parts = [flush + wait + rest, *flush, *wait, *rest];
+        for (part, ns) in Part::ALL.into_iter().zip(parts) {
+            let index = part as usize;
+            sums.buckets[index][bucket(ns)] += 1;
+            sums.sums_ns[index] += ns;
+            sums.longest_ns[index] = sums.longest_ns[index].max(ns);
+        }
+    }
+    sums
+}
+
+fn record(servers: Vec<Server>) -> Record {
+    Record {
+        slow: Duration::from_millis(100),
+        start_ns: 1_000 * MS,
+        end_ns: 5_000 * MS,
+        reason: None,
+        binaries: vec![Binary {
+            identity: Some((1, 2)),
+            path: "/usr/bin/postgres".to_owned(),
+            reason: None,
+        }],
+        servers,
+        slowest: Slowest::default(),
+        given_up: 0,
+        effort: Effort::default(),
+    }
+}
+
+fn server(pid: u32, sums: Option<ServerCommits>) -> Server {
+    Server {
+        pid,
+        place: Place {
+            pid: Some(pid),
+            port: Some(5432),
+            ..Place::default()
+        },
+        sums,
+        waiting: Vec::new(),
+    }
+}
+
+#[test]
+fn parts_of_a_server_and_its_slow_commits() {
+    let mut record = record(vec![
+        server(7, Some(sums(&[[MS, 200 * MS, 0], [MS, 0, 2 * MS]]))),
+        server(8, None),
+    ]);
+    record.servers[0].waiting = vec![4_000 * MS, 3_000 * MS];
+    for (server, pid) in [(7, 70), (9, 90)] {
+        record.slowest.add(SlowCommit {
+            start_ns: 2_000 * MS,
+            total_ns: 201 * MS,
+            flush_ns: MS,
+            wait_ns: 200 * MS,
+            rest_ns: 0,
+            lsn: 0x2_0000_00ff,
+            pid,
+            server,
+        });
+    }
+    let report = report::assemble(&record, &Clock::read(), 1_000 * MS, false);
+    let [one, none] = &report.servers[..] else {
+        panic!("two servers");
+    };
+    assert_eq!((one.commits, none.commits), (2, 0));
+    assert_eq!(one.total.max_ms, Some(201.0));
+    assert_eq!(one.flush.max_ms, Some(1.0));
+    let parts = one.flush.sum_ms + one.wait.sum_ms + one.rest.sum_ms;
+    assert!((one.total.sum_ms - parts).abs() < 1e-9);
+    assert_eq!(one.wait_share, Some(200.0 / 204.0));
+    assert_eq!((one.waiting, one.waiting_longest_ms), (2, Some(2_000.0)));
+    assert_eq!((none.wait_share, none.total.p50_ms), (None, None));
+    // Whose server is not told is left out.
+    let [slow] = &report.slow[..] else {
+        panic!("one slow commit: {:?}", report.slow);
+    };
+    assert_eq!((slow.pid, slow.lsn.as_str()), (70, "2/FF"));
+    assert!((slow.offset_s - 1.0).abs() < 1e-9);
+    assert_eq!(report.program_runs, None);
+    let text = words::summary(&report).join("\n");
+    for words in [
+        "98 % waiting",
+        "2 wait for a standby still",
+        "201.0 ms at 1.0 s",
+        "pid 8",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(words::warnings(&report).is_empty());
+}
+
+#[test]
+fn what_could_not_be_watched_is_a_warning() {
+    let mut record = record(Vec::new());
+    record.binaries.push(Binary {
+        identity: None,
+        path: "/opt/\u{1b}[2J/postgres".to_owned(),
+        reason: Some("it exports nothing".to_owned()),
+    });
+    record.given_up = 3;
+    let warnings = words::warnings(&report::assemble(&record, &Clock::read(), 0, true));
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("exports nothing") && !warnings[0].contains('\u{1b}'));
+    assert!(warnings[1].starts_with("3 commits are in no count"));
+
+    record.reason = Some("no server".to_owned());
+    let report = report::assemble(&record, &Clock::read(), 0, true);
+    assert_eq!((report.attached, report.start.is_none()), (false, true));
+    assert!(words::warnings(&report)[0].contains("no server"));
+}
+
+#[test]
+fn the_line_tells_of_what_came_since() {
+    let before = sums(&[[MS, 500 * MS, 0]]);
+    let after = sums(&[[MS, 500 * MS, 0], [MS, 3 * MS, 0], [MS, 3 * MS, 0]]);
+    let earlier = Moment::new(1_000 * MS, [&before].into_iter(), &[]);
+    let quiet = Moment::new(2_000 * MS, [&before].into_iter(), &[]);
+    assert_eq!(words::line(&quiet, &earlier), "commits: 0/s");
+    let waiting = [Waiting {
+        server: 7,
+        since_ns: 1_500 * MS,
+    }];
+    let now = Moment::new(3_000 * MS, [&after].into_iter(), &waiting);
+    let line = words::line(&now, &earlier);
+    assert!(line.starts_with("commits: 1/s, p99 4."), "{line}");
+    assert!(
+        line.ends_with(
+            "75 % of their time waiting for a standby; 1 waiting now, the longest for 1.5 s"
+        ),
+        "{line}"
+    );
+}

@@ -1,0 +1,65 @@
+//! Commits of a real server are counted and split under this kernel, too.
+
+use serde_json::Value;
+use xtask::{
+    netns::Net,
+    postgres::{Connection, Pair},
+};
+
+use super::cell;
+use crate::{fault::Fault, report::number, tool::Tool};
+
+const INSERT: &str = "insert into lab (note) values ('test')";
+const INSERTS: u64 = 20;
+
+fn insert(sql: &mut Connection) {
+    for _ in 0..INSERTS {
+        sql.query(INSERT).unwrap();
+        sql.query("select count(*) from lab").unwrap();
+    }
+}
+
+fn ms(value: &Value) -> f64 {
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("{value} is no time"))
+}
+
+#[test]
+fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
+    let net = Net::pair("commits", "ens160").unwrap();
+    let (primary, standby) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    let pair = Pair::start(primary, standby).unwrap();
+    let mut sql = pair.primary().connect().unwrap();
+    // Nobody else commits.
+    sql.query("alter system set autovacuum = off").unwrap();
+    sql.query("select pg_reload_conf()").unwrap();
+
+    let arguments = ["--peer", "10.0.10.3", "--netns", primary.netns.name()];
+    let commits = ["--commits", "--slow-commit", "1us"];
+    let tool = Tool::start(&primary.netns, &[&arguments[..], &commits].concat()).unwrap();
+    insert(&mut sql);
+    let fault = Fault::start(&standby.netns, &["corrupt=50%", "--peer", "10.0.10.2"]).unwrap();
+    insert(&mut sql);
+    let fault = fault.finish_one().unwrap();
+    let report = tool.finish().unwrap();
+
+    assert!(number(&fault["hit"]) > 0);
+    let commits = report.at("/commits");
+    let server = &commits["servers"][0];
+    assert_eq!(number(&server["commits"]), 2 * INSERTS, "{commits}");
+    let slow = commits["slow"].as_array().unwrap();
+    assert_eq!(slow.len() as u64, 2 * INSERTS);
+    for one in slow {
+        let parts = ["flush_ms", "wait_ms", "rest_ms"].map(|part| ms(&one[part]));
+        let sum: f64 = parts.iter().sum();
+        assert!((sum - ms(&one["total_ms"])).abs() < 1e-6, "{one}");
+    }
+    // Whatever the disk did, half of the replies were lost.
+    let faulty = &slow[slow.len() / 2..];
+    let sum = |part: &str| faulty.iter().map(|one| ms(&one[part])).sum::<f64>();
+    let (wait, total) = (sum("wait_ms"), sum("total_ms"));
+    println!("{INSERTS} commits under the fault: {wait:.1} of {total:.1} ms waiting");
+    assert!(wait > 0.5 * total, "{wait} of {total}");
+    cell::found("commits", "counted and split");
+}
