@@ -215,7 +215,10 @@ of a release name that no distribution has is a vendor's.
 
 - *exact*: every segment was counted once, and as what it was. The kernel's
   `RetransSegs` and ours grew by the same number, every flow equals the socket's
-  own sum, and each kind agrees with the kernel's counter of it.
+  own sum, and each kind agrees with the kernel's counter of it. Of a fault: what
+  is reported as hit is what the receiver missed, refused, or had twice or late, and
+  as many as chance allows of what was asked for.
+- *fewer*: it showed fewer calls than there were segments.
 - *no …*: the kernel does not have what this needs, and `tracer` says so.
 ";
 
