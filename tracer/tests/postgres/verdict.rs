@@ -91,73 +91,78 @@ fn await_trouble(tool: &mut Watched, words: &[&str]) {
 }
 
 #[test]
-fn damaged_segments_are_found_from_either_side() {
-    let lab = Lab::start("pgvdamage");
+fn damaged_replies_are_found_from_either_side() {
+    let lab = Lab::start("pgvreply");
     let (primary, standby) = (lab.primary(), lab.standby());
-    for (sender, peer, watcher, cause, what) in [
-        (
-            standby,
-            "10.0.10.2",
-            primary,
-            "damage_of_replies",
-            "replies damaged, seen from the primary",
-        ),
-        (
-            standby,
-            "10.0.10.2",
-            standby,
-            "loss_of_replies",
-            "replies damaged, seen from the standby",
-        ),
-        (
-            primary,
-            "10.0.10.3",
-            primary,
-            "loss_toward_standby",
-            "log damaged, seen from the primary",
-        ),
-        (
-            primary,
-            "10.0.10.3",
-            standby,
-            "damage_toward_standby",
-            "log damaged, seen from the standby",
-        ),
-    ] {
-        let mut tool = begin(&lab, watcher);
-        await_lines(&mut tool, &["probe: 2 commits"], CALM);
-        let fault = corrupt(sender, peer);
-        await_trouble(&mut tool, &["commits under way, since"]);
-        end(fault);
-        tool.await_line(&[" 0 waiting for a standby"]);
-        await_lines(&mut tool, &["probe: 2 commits"], CALM);
-        let seen = tool.finish();
-        assert_eq!(verdict(what, &seen), cause, "{}", seen.at("/findings"));
-        // Its time is found in what it did; on a busy machine, what came after may
-        // not have been calm enough to be told apart.
-        let phases = seen.list("/phases");
-        let names: Vec<_> = phases
-            .iter()
-            .map(|one| one["name"].as_str().unwrap())
-            .collect();
-        assert!(
-            names.starts_with(&["baseline", "fault"]),
-            "{}",
-            seen.at("/phases")
-        );
-        assert_eq!(phases[1]["chosen_by"], "change_point");
-        let worst = |phase: &Value| phase["commits"]["max_ms"].as_f64().unwrap();
-        assert!(
-            worst(&phases[1]) > worst(&phases[0]),
-            "{}",
-            seen.at("/phases")
-        );
-        let total: u64 = phases
-            .iter()
-            .map(|one| one["commits"]["answered"].as_u64().unwrap())
-            .sum();
-        assert_eq!(seen.at("/postgres/probe/commits/answered"), total);
-    }
+    let found = |watcher, cause, what| {
+        damaged(&lab, (standby, "10.0.10.2"), watcher, cause, what);
+    };
+    found(
+        primary,
+        "damage_of_replies",
+        "replies damaged, seen from the primary",
+    );
+    found(
+        standby,
+        "loss_of_replies",
+        "replies damaged, seen from the standby",
+    );
+}
+
+#[test]
+fn a_damaged_log_is_found_from_either_side() {
+    let lab = Lab::start("pgvlog");
+    let (primary, standby) = (lab.primary(), lab.standby());
+    let found = |watcher, cause, what| {
+        damaged(&lab, (primary, "10.0.10.3"), watcher, cause, what);
+    };
+    found(
+        primary,
+        "loss_toward_standby",
+        "log damaged, seen from the primary",
+    );
+    found(
+        standby,
+        "damage_toward_standby",
+        "log damaged, seen from the standby",
+    );
+}
+
+/// Damages half of what the sender sends to the peer, while the watcher looks.
+fn damaged(lab: &Lab, (sender, peer): (&Host, &str), watcher: &Host, cause: &str, what: &str) {
+    let mut tool = begin(lab, watcher);
+    await_lines(&mut tool, &["probe: 2 commits"], CALM);
+    let fault = corrupt(sender, peer);
+    await_trouble(&mut tool, &["commits under way, since"]);
+    end(fault);
+    tool.await_line(&[" 0 waiting for a standby"]);
+    await_lines(&mut tool, &["probe: 2 commits"], CALM);
+    let seen = tool.finish();
+    assert_eq!(verdict(what, &seen), cause, "{}", seen.at("/findings"));
+    // Its time is found in what it did; on a busy machine, what came after may
+    // not have been calm enough to be told apart.
+    let phases = seen.list("/phases");
+    let names: Vec<_> = phases
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert!(
+        names.starts_with(&["baseline", "fault"]),
+        "{}",
+        seen.at("/phases")
+    );
+    assert_eq!(phases[1]["chosen_by"], "change_point");
+    let worst = |phase: &Value| phase["commits"]["max_ms"].as_f64().unwrap();
+    assert!(
+        worst(&phases[1]) > worst(&phases[0]),
+        "{}",
+        seen.at("/phases")
+    );
+    let total: u64 = phases
+        .iter()
+        .map(|one| one["commits"]["answered"].as_u64().unwrap())
+        .sum();
+    assert_eq!(seen.at("/postgres/probe/commits/answered"), total);
 }
 
 #[test]
