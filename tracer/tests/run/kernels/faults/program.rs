@@ -137,7 +137,7 @@ fn what_is_lost_is_not_told_to_the_local_tcp() {
 
 #[test]
 fn a_partition_cuts_the_peer_off_and_nobody_else() {
-    const FEW: u32 = 500;
+    const FEW: u32 = 2_500;
     let net = Net::pair("fcut", "ens160").unwrap();
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
     // Never the source of what the host sends by itself.
