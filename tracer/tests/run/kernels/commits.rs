@@ -39,7 +39,7 @@ fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
     let commits = ["--commits", "--slow-commit", "1us"];
     let tool = Tool::start(&primary.netns, &[&arguments[..], &commits].concat()).unwrap();
     insert(&mut sql);
-    let fault = Fault::start(&standby.netns, &["corrupt=50%", "--peer", "10.0.10.2"]).unwrap();
+    let fault = Fault::start(&standby.netns, &["corrupt=30%", "--peer", "10.0.10.2"]).unwrap();
     insert(&mut sql);
     let fault = fault.finish_one().unwrap();
     let report = tool.finish().unwrap();
@@ -55,7 +55,8 @@ fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
         let sum: f64 = parts.iter().sum();
         assert!((sum - ms(&one["total_ms"])).abs() < 1e-6, "{one}");
     }
-    // Whatever the disk did, half of the replies were lost.
+    // Whatever the disk did, a part of the replies was lost: not so many that one
+    // waits longer than anybody here does.
     let faulty = &slow[slow.len() / 2..];
     let sum = |part: &str| faulty.iter().map(|one| ms(&one[part])).sum::<f64>();
     let (wait, total) = (sum("wait_ms"), sum("total_ms"));
