@@ -4,15 +4,14 @@
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// From the start of `CommitTransactionCommand` to the return of
-    /// `SyncRepWaitForLSN` in it.
+    /// From the end of deferred triggers (`AfterTriggerEndXact`) to the return of
+    /// `SyncRepWaitForLSN`.
     Total = 0,
     /// Within it in `XLogFlush`: this server's own log.
     Flush = 1,
     /// Within it in `SyncRepWaitForLSN`: the standby.
     Wait = 2,
-    /// What is left: deferred triggers, the commit's own record, the status of
-    /// the transaction.
+    /// What is left: the commit's own record, the status of the transaction.
     Rest = 3,
 }
 

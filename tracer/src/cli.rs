@@ -165,7 +165,7 @@ pub struct RunArguments {
     /// Split every commit that writes into the flush of the log, the wait for the
     /// standby and the rest, of every PostgreSQL server on this host, or of those in
     /// the network namespace that --netns names. Asks no server: the kernel watches
-    /// three functions of the program that they run
+    /// four functions of the program that they run
     #[arg(long, help_heading = "PostgreSQL")]
     pub commits: bool,
 

@@ -1,18 +1,20 @@
-//! What a commit of PostgreSQL waited for: programs at three of its functions, in
+//! What a commit of PostgreSQL waited for: programs at four of its functions, in
 //! every process that runs the program they are in.
 //!
-//! A commit is one run of [`CommitTransactionCommand`] that comes to
-//! [`SyncRepWaitForLSN`], as those do that wrote something, whether or not there
-//! is a standby to wait for; the end of a statement within a transaction and the
-//! end of a transaction that only read do not. A run within a run, as when
-//! subtransactions end, begins anew: the innermost one is the commit. One that
-//! fails comes to no wait, and the next begins anew.
+//! A commit is what comes to [`SyncRepWaitForLSN`], as all do that wrote something,
+//! whether or not there is a standby to wait for; the end of a transaction that only
+//! read does not. It begins where [`AfterTriggerEndXact`] says that the transaction
+//! will be committed, or prepared, and its deferred triggers are done: once a
+//! transaction, where `CommitTransactionCommand` runs once a statement, and a trap is
+//! most of what all of this costs. One that fails comes to no wait, and the next begins
+//! anew. What was prepared is committed by [`FinishPreparedTransaction`], outside of
+//! any transaction of its own.
 //!
 //! It ends where [`SyncRepWaitForLSN`] returns. What follows, until the client is
-//! told, is to release locks and memory; to see its end would take a trap at each
-//! statement's return, when the one at its entry is most of what all of this costs.
+//! told, is to release locks and memory.
 //!
-//! [`CommitTransactionCommand`]: https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/access/transam/xact.c
+//! [`AfterTriggerEndXact`]: https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/commands/trigger.c
+//! [`FinishPreparedTransaction`]: https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/access/transam/twophase.c
 //! [`SyncRepWaitForLSN`]: https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/syncrep.c
 #![no_std]
 #![no_main]
@@ -46,9 +48,9 @@ fn committing() -> Option<&'static mut Backend> {
     (backend.start_ns != 0).then_some(backend)
 }
 
-/// `void CommitTransactionCommand(void)` begins.
-#[uprobe]
-pub fn commit_begins(_context: ProbeContext) {
+/// A commit of this backend begins.
+#[inline(always)]
+fn begin() {
     let id = bpf_get_current_pid_tgid();
     if let Some(backend) = BACKENDS.get_ptr_mut(id) {
         // SAFETY: as in `committing`.
@@ -65,6 +67,41 @@ pub fn commit_begins(_context: ProbeContext) {
     };
     if BACKENDS.insert(id, backend, 0).is_err() {
         count_gap(CommitGap::BackendsFull);
+    }
+}
+
+/// What this backend does from here on is part of no commit.
+#[inline(always)]
+fn forget() {
+    if let Some(backend) = committing() {
+        backend.start_ns = 0;
+        backend.wait_from_ns = 0;
+    }
+}
+
+/// The lowest byte: of a `bool`, the rest of its register may hold anything.
+#[inline(always)]
+fn is_true(argument: Option<u64>) -> bool {
+    argument.unwrap_or(0) & 0xff != 0
+}
+
+/// `void AfterTriggerEndXact(bool isCommit)` begins.
+#[uprobe]
+pub fn commit_begins(context: ProbeContext) {
+    if is_true(context.arg(0)) {
+        begin();
+    } else {
+        forget();
+    }
+}
+
+/// `void FinishPreparedTransaction(const char *gid, bool isCommit)` begins.
+#[uprobe]
+pub fn prepared_begins(context: ProbeContext) {
+    if is_true(context.arg(1)) {
+        begin();
+    } else {
+        forget();
     }
 }
 

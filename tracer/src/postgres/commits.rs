@@ -2,8 +2,8 @@
 //! server's log, the wait for a standby, and the rest, by uprobes on functions that
 //! PostgreSQL's program exports. No server is asked, and none is changed.
 //!
-//! The whole goes from the start of `CommitTransactionCommand` to the return of
-//! `SyncRepWaitForLSN`: what is done before the commit, and the release of locks
+//! The whole goes from the end of deferred triggers (`AfterTriggerEndXact`) to the
+//! return of `SyncRepWaitForLSN`: what is done before, and the release of locks
 //! after it, are not in it.
 //!
 //! The kernel programs follow every process that runs a program they hang on, also
@@ -32,10 +32,15 @@ use crate::process::parent;
 
 pub use self::report::CommitsReport;
 
-/// The functions whose entry and return split a commit, in the order that
-/// [`program`] knows: writing the log, waiting for the standby, and where all
-/// begins.
-pub const SYMBOLS: [&str; 3] = ["XLogFlush", "SyncRepWaitForLSN", "CommitTransactionCommand"];
+/// The functions that split a commit, in the order that [`program`] knows: writing the
+/// log, waiting for the standby, and where all begins, for a transaction and for one
+/// that was prepared before.
+pub const SYMBOLS: [&str; 4] = [
+    "XLogFlush",
+    "SyncRepWaitForLSN",
+    "FinishPreparedTransaction",
+    "AfterTriggerEndXact",
+];
 
 /// Follows the commits of the servers on this host.
 pub struct Commits {

@@ -255,6 +255,40 @@ fn an_asynchronous_commit_neither_flushes_nor_waits() {
 }
 
 #[test]
+fn what_was_prepared_is_committed_apart_from_what_was_done_before() {
+    let net = Net::pair("pgprep", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let settings = [QUIET, &[("max_prepared_transactions", "4")]].concat();
+    let alone = Alone::start(host, &settings).unwrap();
+    let mut sql = alone.server().connect().unwrap();
+    let tool = watch(host, ALL);
+    // A commit before, of which nothing may be left, and time that is no commit's.
+    for text in [
+        INSERT,
+        "begin",
+        INSERT,
+        "prepare transaction 'kept'",
+        "begin",
+        INSERT,
+        "prepare transaction 'lost'",
+        "select pg_sleep(1)",
+        "commit prepared 'kept'",
+        "select pg_sleep(1)",
+        "rollback prepared 'lost'",
+    ] {
+        query(&mut sql, text);
+    }
+    let seen = tool.finish();
+    let server = pid(alone.server());
+    assert_eq!(check(&seen, server), 4, "{}", seen.at("/commits"));
+    // Each has written its record to the disk, and none has slept.
+    for one in slow(&seen, server) {
+        assert!(ms(&one["flush_ms"]) > 0.0, "{one}");
+        assert!(ms(&one["rest_ms"]) < 900.0, "{one}");
+    }
+}
+
+#[test]
 fn servers_are_told_apart_also_those_that_come_later() {
     let net = Net::pair("pgtwo", "ens160").unwrap();
     let (here, there) = (net.host("primary").unwrap(), net.host("standby").unwrap());

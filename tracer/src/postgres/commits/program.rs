@@ -20,12 +20,13 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/co
 
 /// Programs and, as an index of [`SYMBOLS`], where they hang. What begins a commit
 /// comes last: by then all that can happen within one is seen.
-const PROGRAMS: [(&str, usize); 5] = [
+const PROGRAMS: [(&str, usize); 6] = [
     ("flush_begins", 0),
     ("flush_ends", 0),
     ("wait_begins", 1),
     ("wait_ends", 1),
-    ("commit_begins", 2),
+    ("prepared_begins", 2),
+    ("commit_begins", 3),
 ];
 
 /// Why commits cannot be split: what was tried, and what came of it.
