@@ -127,6 +127,10 @@ impl Commits {
             return;
         }
         let attached = beginnings(server).and_then(|begin| attach(&server.file(), begin));
+        // One that has ended while it was looked at commits no more.
+        if attached.is_err() && server::Server::of(server.pid).is_none() {
+            return;
+        }
         self.binaries.push(Binary {
             identity,
             path: server.program().unwrap_or_else(|_| "?".to_owned()),
