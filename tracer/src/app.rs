@@ -11,7 +11,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::MissedTickBehavior;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, now_ns};
 use crate::config::{Config, Namespaces, Verbosity};
 use crate::decode;
 use crate::events::EventWriter;
@@ -20,9 +20,9 @@ use crate::kernel::netns::{self, Netns};
 use crate::kernel::{offsets, tick};
 use crate::live::Live;
 use crate::output::{Output, ReadyFile};
-use crate::postgres::{Commits, Watch};
+use crate::postgres::{Commits, Processors, Watch};
 use crate::preflight;
-use crate::session::{Session, Surroundings};
+use crate::session::{Beside, Session, Surroundings};
 use crate::signals::Signals;
 use crate::sink;
 
@@ -40,6 +40,7 @@ struct Run<'a> {
     fault: Option<Schedule>,
     postgres: Option<Watch>,
     commits: Option<Commits>,
+    processors: Option<Processors>,
     events: Option<EventWriter>,
     live: Live,
 }
@@ -72,10 +73,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         begun,
     };
     let session = Session::start(config, resolved, surroundings)?;
-    let commits = match config.commits {
-        Some(slow) => Some(Commits::start(slow, commits_netns(config)?)),
-        None => None,
-    };
+    let netns = servers_netns(config)?;
+    let commits = config.commits.map(|slow| Commits::start(slow, netns));
+    let watches_database = config.commits.is_some() || config.postgres.is_some();
+    let processors = watches_database.then(|| Processors::start(netns, now_ns()));
     drop_privileges(config);
 
     let stdout_is_taken = outputs.json.as_ref().is_some_and(Output::is_stdout);
@@ -99,6 +100,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             None => None,
         },
         commits,
+        processors,
         events: outputs.events,
         live,
     };
@@ -118,7 +120,13 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let faults = run.fault.map(Schedule::finish).unwrap_or_default();
     let postgres = run.postgres.map(Watch::finish).transpose()?;
     let commits = run.commits.map(Commits::finish);
-    let report = run.session.finish(faults, postgres, commits)?;
+    let processors = run.processors.map(|one| one.finish(now_ns()));
+    let report = run.session.finish(Beside {
+        faults,
+        postgres,
+        commits,
+        processors,
+    })?;
     drop(entered);
     if let Some(json) = outputs.json {
         json.finish(&sink::json::render(&report)?)?;
@@ -170,7 +178,7 @@ pub(crate) fn start_log(verbosity: Verbosity) {
 
 /// The only network namespace whose servers are meant: the one that was named, and
 /// entered.
-fn commits_netns(config: &Config) -> anyhow::Result<Option<u32>> {
+fn servers_netns(config: &Config) -> anyhow::Result<Option<u32>> {
     Ok(match config.netns {
         Namespaces::Named(_) => Some(netns::current_inode()?),
         Namespaces::Current | Namespaces::All => None,
@@ -250,6 +258,9 @@ impl Run<'_> {
             events.flush()?;
         }
         self.session.look();
+        if let Some(processors) = &mut self.processors {
+            processors.look(now_ns());
+        }
         let fault = self.fault.as_ref().map(Schedule::describe);
         let postgres = self.postgres.as_ref().map(Watch::status);
         let commits = self.commits.as_mut().map(Commits::look);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tracer_ebpf::{Flow, Kind, Owner, Tuple};
 
+use crate::path::Path;
 use crate::probe::sum;
 use crate::process::Process;
 
@@ -38,6 +39,8 @@ pub struct Entry {
     pub flow: Flow,
     /// The intervals in which something was retransmitted.
     pub series: Vec<Step>,
+    /// The way to its peer, if it is one that is watched.
+    pub path: Path,
     /// Whose socket it is, where that is known.
     pub process: Option<Process>,
 }
@@ -144,6 +147,7 @@ impl Entry {
                 ..Flow::default()
             },
             series: Vec::new(),
+            path: Path::default(),
             process: None,
         }
     }

@@ -22,6 +22,7 @@ pub mod kernel;
 pub mod live;
 pub mod loader;
 pub mod output;
+pub mod path;
 pub mod postgres;
 pub mod preflight;
 pub mod probe;

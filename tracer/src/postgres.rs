@@ -8,6 +8,7 @@ pub(crate) mod elf;
 pub mod gap;
 pub mod passfile;
 pub mod probe;
+pub mod processors;
 pub mod query;
 pub mod record;
 pub mod report;
@@ -24,6 +25,7 @@ pub mod tls;
 pub mod watch;
 
 pub use commits::{Commits, CommitsReport};
+pub use processors::Processors;
 pub use record::Record;
 pub use report::PostgresReport;
 pub use role::{FlowRole, Known};

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod correlated;
+mod path;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -16,12 +17,14 @@ use crate::config::canonical;
 use crate::correlate::Finding;
 use crate::inject::FaultReport;
 use crate::kernel::counters::TcpExt;
+use crate::postgres::processors::report::ProcessorsReport;
 use crate::postgres::{CommitsReport, FlowRole, PostgresReport};
 use crate::probe::{HookStatus, sum};
 use crate::process::Process;
 
 pub use assemble::{Measured, NamespaceCounts, assemble};
 pub use correlated::PhaseReport;
+pub use path::PathReport;
 
 /// The version of the contract.
 pub const SCHEMA: &str = "tracer.report/1";
@@ -61,6 +64,9 @@ pub struct Report {
     pub postgres: Option<PostgresReport>,
     /// What commits waited for; `null` unless asked for (`--commits`).
     pub commits: Option<CommitsReport>,
+    /// What the servers on this host had of its processors; `null` unless the database
+    /// or commits were asked for.
+    pub processors: Option<Vec<ProcessorsReport>>,
     /// Segments that arrived damaged.
     pub checksum_errors: ChecksumErrors,
     /// Connections torn down.
@@ -355,6 +361,8 @@ pub struct FlowReport {
     pub closed: Option<String>,
     /// The intervals in which something was retransmitted.
     pub series: Vec<StepReport>,
+    /// Of replication: how long round trips took, and whether anything arrived.
+    pub path: Option<PathReport>,
 }
 
 /// One interval of a flow.

@@ -3,6 +3,9 @@
 
 mod ending;
 mod moment;
+mod paths;
+
+pub use ending::Beside;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -21,7 +24,7 @@ use crate::flow::Table;
 use crate::kernel::counters::CounterFiles;
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::offsets::Resolved;
-use crate::kernel::sockets::{self, SocketInfo};
+use crate::kernel::sockets::{self, Inquirer, SocketInfo};
 use crate::kernel::sockstat;
 use crate::live::{Live, Snapshot};
 use crate::postgres::{Known, Status};
@@ -70,6 +73,7 @@ pub struct Session<'a> {
 struct Traced {
     handle: Netns,
     counts: Namespace,
+    inquirer: Inquirer,
 }
 
 impl<'a> Session<'a> {
@@ -144,15 +148,20 @@ impl<'a> Session<'a> {
     /// Opens the counters of a namespace and learns what its sockets have
     /// retransmitted so far.
     fn add_namespace(&mut self, handle: Netns) -> anyhow::Result<()> {
-        let (files, existing) = {
+        let (files, existing, inquirer) = {
             let _inside = handle.enter()?;
-            (CounterFiles::open()?, sockets::dump(handle.inode())?)
+            let files = CounterFiles::open()?;
+            (files, sockets::dump(handle.inode())?, Inquirer::open()?)
         };
         let past = existing.iter().filter_map(baseline);
         self.probe.set_baselines(past)?;
         self.note_connections(&existing);
         let counts = Namespace::new(handle.inode(), handle.name().map(str::to_owned), files);
-        self.namespaces.push(Traced { handle, counts });
+        self.namespaces.push(Traced {
+            handle,
+            counts,
+            inquirer,
+        });
         Ok(())
     }
 
@@ -203,6 +212,7 @@ impl<'a> Session<'a> {
             .map(|totals| totals.selected_bad_checksums);
         self.damaged.update(at_ns, damaged.sum());
         self.find_owners(false);
+        self.read_paths(at_ns);
     }
 
     /// Shows what the last look found.

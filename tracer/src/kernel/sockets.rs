@@ -8,6 +8,7 @@
 //! See `sock_diag(7)` and
 //! <https://elixir.bootlin.com/linux/v6.18/source/include/uapi/linux/inet_diag.h>.
 
+mod inquirer;
 mod message;
 
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -20,6 +21,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 use tracer_ebpf::Tuple;
 
+pub use inquirer::Inquirer;
 use message::{Family, Progress};
 
 /// The kernel fills at most 32 KiB a time (`netlink_dump()`).
@@ -39,6 +41,8 @@ pub struct SocketInfo {
     pub state: u8,
     /// Congestion state (Open 0, Disorder 1, CWR 2, Recovery 3, Loss 4).
     pub ca_state: Option<u8>,
+    /// Segments that were sent and are not acknowledged yet.
+    pub unacked: Option<u32>,
     /// Inode of its file, as in `/proc/PID/fd`; 0 if it has none.
     pub inode: u32,
     /// User who owns it.
@@ -47,6 +51,11 @@ pub struct SocketInfo {
     pub cookie: u64,
     /// Segments retransmitted since it was opened.
     pub total_retrans: Option<u32>,
+    /// Segments that have arrived since it was opened, pure acknowledgements included
+    /// and those with a wrong checksum not.
+    pub segs_in: Option<u32>,
+    /// The least round-trip time of the last minutes (`tcp_min_rtt_wlen`), µs.
+    pub min_rtt_us: Option<u32>,
     /// Bytes retransmitted since it was opened; since Linux 4.19.
     pub bytes_retrans: Option<u64>,
     /// Smoothed round-trip time, µs; 0 before the first measurement.

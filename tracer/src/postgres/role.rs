@@ -144,6 +144,15 @@ impl Known {
     }
 }
 
+/// Whether a process sends or receives a server's log.
+#[must_use]
+pub fn replicates(process: &Process) -> bool {
+    matches!(
+        by_process(process),
+        Some(Kind::Walsender | Kind::Walreceiver)
+    )
+}
+
 /// What a process is known for.
 fn by_process(process: &Process) -> Option<Kind> {
     match (process.comm.as_str(), &process.title) {

@@ -7,8 +7,9 @@ use tracer_ebpf::{Flow, Gap, Totals};
 use super::correlated::correlated;
 use super::{
     ByKind, Capabilities, ChecksumErrors, Clock, DamagedReport, Fault, FlowReport, GapsReport,
-    Host, KernelKinds, MissingField, NamespaceReport, Overhead, Report, Request, Resets, SCHEMA,
-    Selected, States, StepReport, Tool, TotalsReport, Window, difference, endpoints,
+    Host, KernelKinds, MissingField, NamespaceReport, Overhead, PathReport, Report, Request,
+    Resets, SCHEMA, Selected, States, StepReport, Tool, TotalsReport, Window, difference,
+    endpoints,
 };
 use crate::boundary::KernelCounts;
 use crate::clock;
@@ -19,6 +20,7 @@ use crate::flow::{Entry, Table};
 use crate::inject::FaultReport;
 use crate::kernel::offsets::Missing;
 use crate::postgres;
+use crate::postgres::processors::report::ProcessorsReport;
 use crate::probe::{Effort, Gaps, HookStatus, sum};
 
 /// Everything that a run leaves behind.
@@ -64,6 +66,8 @@ pub struct Measured<'a> {
     pub postgres: Option<postgres::Record>,
     /// What was learnt of commits.
     pub commits: Option<postgres::commits::Record>,
+    /// What servers on this host had of its processors.
+    pub processors: Option<Vec<postgres::processors::Track>>,
     /// What the tool itself cost.
     pub cpu: Duration,
     /// Its largest resident memory.
@@ -208,6 +212,10 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             postgres::report::assemble(record, &measured.clock, start, end)
         }),
         commits,
+        processors: measured.processors.map(|tracks| {
+            let report = |track| ProcessorsReport::new(track, &measured.clock, measured.start_ns);
+            tracks.iter().map(report).collect()
+        }),
         host: measured.host,
         findings,
         phases,
@@ -305,6 +313,7 @@ fn flow(entry: &Entry, measured: &Measured<'_>, known: &postgres::Known) -> Flow
                 by_kind: ByKind::from(step.segments),
             })
             .collect(),
+        path: PathReport::new(entry.path.readings(), &measured.clock, measured.start_ns),
     }
 }
 
@@ -340,6 +349,7 @@ fn overflow(measured: &Measured<'_>) -> Option<FlowReport> {
         last: None,
         closed: None,
         series: Vec::new(),
+        path: None,
     })
 }
 

@@ -251,6 +251,7 @@ mod tests {
         let (config, table) = (config(), table());
         let report = assemble(Measured {
             commits: None,
+            processors: None,
             config: &config,
             host: Host {
                 name: String::new(),

@@ -12,22 +12,30 @@ use super::{Session, Surroundings, Traced};
 use crate::config::Namespaces;
 use crate::inject::FaultReport;
 use crate::kernel::sockets;
-use crate::postgres::{Record, commits};
+use crate::postgres::{Record, commits, processors};
 use crate::probe::Probe;
 use crate::process;
 use crate::report::{Host, Measured, NamespaceCounts, Report, assemble};
+
+/// What was done and seen beside the trace.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// What was broken on purpose.
+    pub faults: Vec<FaultReport>,
+    /// What was learnt of the database; `None` if nobody asked.
+    pub postgres: Option<Record>,
+    /// What was learnt of commits, likewise.
+    pub commits: Option<commits::Record>,
+    /// What servers on this host had of its processors, likewise.
+    pub processors: Option<Vec<processors::Track>>,
+}
 
 impl Session<'_> {
     /// Takes the last readings and makes the report.
     ///
     /// # Errors
     /// If the kernel's counters or our own cannot be read.
-    pub fn finish(
-        mut self,
-        faults: Vec<FaultReport>,
-        postgres: Option<Record>,
-        commits: Option<commits::Record>,
-    ) -> anyhow::Result<Report> {
+    pub fn finish(mut self, beside: Beside) -> anyhow::Result<Report> {
         let last = self.moment()?;
         self.table.update(last.at_ns, &last.flows);
         let damaged = last
@@ -96,9 +104,10 @@ impl Session<'_> {
                 .effort()
                 .context("the kernel does not say how often the programs ran")?,
             undecodable: self.undecodable,
-            faults,
-            postgres,
-            commits,
+            faults: beside.faults,
+            postgres: beside.postgres,
+            commits: beside.commits,
+            processors: beside.processors,
             cpu: Duration::from_micros(u64::try_from(cpu_us).unwrap_or(0)),
             peak_memory_kib: process::peak_memory_kib()
                 .context("the kernel does not say how much memory this process used")?,

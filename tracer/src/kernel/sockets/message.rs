@@ -31,6 +31,9 @@ pub(super) enum Family {
     V6 = 10,
 }
 
+/// `INET_DIAG_NOCOOKIE`: whatever socket has these ends.
+const NO_COOKIE: [u8; 8] = [0xff; 8];
+
 /// What a datagram said about the dump itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
@@ -55,6 +58,35 @@ pub(super) fn request(family: Family) -> [u8; HEADER + REQUEST] {
         &[family as u8, libc::IPPROTO_TCP as u8, 1 << (INFO - 1), 0],
     );
     put(HEADER + 4, &STATES.to_ne_bytes());
+    bytes
+}
+
+/// Asks for the socket with these ends. One that listens at the local end answers
+/// where there is no connection.
+pub(super) fn request_for(tuple: &Tuple) -> [u8; HEADER + REQUEST] {
+    let mapped = |address: [u8; 16]| std::net::Ipv6Addr::from(address).to_ipv4_mapped();
+    let (family, local, remote) = match (mapped(tuple.local), mapped(tuple.remote)) {
+        (Some(local), Some(remote)) => {
+            let wide = |address: std::net::Ipv4Addr| {
+                let mut bytes = [0; 16];
+                bytes[..4].copy_from_slice(&address.octets());
+                bytes
+            };
+            (Family::V4, wide(local), wide(remote))
+        }
+        _ => (Family::V6, tuple.local, tuple.remote),
+    };
+    let mut bytes = request(family);
+    let mut put = |at: usize, value: &[u8]| {
+        bytes[at..at + value.len()].copy_from_slice(value);
+    };
+    put(6, &NLM_F_REQUEST.to_ne_bytes());
+    // be16 sport, dport; be32 src[4], dst[4]; u32 interface; cookie.
+    put(HEADER + 8, &tuple.local_port.to_be_bytes());
+    put(HEADER + 10, &tuple.remote_port.to_be_bytes());
+    put(HEADER + 12, &local);
+    put(HEADER + 28, &remote);
+    put(HEADER + 48, &NO_COOKIE);
     bytes
 }
 
@@ -126,10 +158,13 @@ fn socket(message: &[u8], netns: u32) -> Option<SocketInfo> {
         // Offsets in struct tcp_info:
         // https://elixir.bootlin.com/linux/v6.18/source/include/uapi/linux/tcp.h
         ca_state: info.get(1).copied(),
+        unacked: u32_at(info, 24),
         rto_us: u32_at(info, 8),
         srtt_us: u32_at(info, 68),
         cwnd: u32_at(info, 80),
         total_retrans: u32_at(info, 100),
+        segs_in: u32_at(info, 140),
+        min_rtt_us: u32_at(info, 148).filter(|us| *us != u32::MAX),
         bytes_retrans: u64_at(info, 208),
     })
 }

@@ -1,0 +1,232 @@
+//! How long the processes of a server on this host waited for a processor: of each,
+//! the kernel keeps how long it ran and how long it was ready to run and did not.
+//!
+//! See `/proc/PID/schedstat` in
+//! <https://docs.kernel.org/scheduler/sched-stats.html>; `proc_pid_schedstat()` in
+//! <https://elixir.bootlin.com/linux/v6.12/source/fs/proc/base.c>.
+
+pub mod report;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+
+use super::server::{self, Server};
+use crate::process::parent;
+
+/// Who belongs to a server is asked no more often: it takes a walk over `/proc`.
+const MEMBERS_EVERY_NS: u64 = 1_000_000_000;
+/// The most intervals that are kept: beyond, every two become one.
+const MOST_STEPS: usize = 20_000;
+
+/// What a process has had so far, ns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Times {
+    ran_ns: u64,
+    waited_ns: u64,
+}
+
+/// What all processes of a server had in one interval, added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Its start, ns of `CLOCK_MONOTONIC`.
+    pub from_ns: u64,
+    /// Its end.
+    pub at_ns: u64,
+    /// Ran.
+    pub ran_ns: u64,
+    /// Was ready to run, and had no processor.
+    pub waited_ns: u64,
+}
+
+/// One server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Track {
+    /// Its first process.
+    pub pid: u32,
+    /// Where it listens.
+    pub port: Option<u16>,
+    /// Inode of its network namespace.
+    pub netns: Option<u32>,
+    /// Its intervals, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Follows the servers on this host.
+#[derive(Debug)]
+pub struct Processors {
+    /// The only network namespace whose servers are followed.
+    netns: Option<u32>,
+    tracks: BTreeMap<u32, Track>,
+    /// Every process of them, with its server and what it had at the last look.
+    members: HashMap<u32, (u32, Times)>,
+    members_ns: Option<u64>,
+    last_ns: u64,
+}
+
+impl Processors {
+    /// Begins with what there is at that moment.
+    #[must_use]
+    pub fn start(netns: Option<u32>, now_ns: u64) -> Self {
+        let mut processors = Self {
+            netns,
+            tracks: BTreeMap::new(),
+            members: HashMap::new(),
+            members_ns: None,
+            last_ns: now_ns,
+        };
+        processors.find_members(now_ns);
+        processors
+    }
+
+    /// Adds an interval to each server.
+    pub fn look(&mut self, now_ns: u64) {
+        let mut grown: BTreeMap<u32, Times> = BTreeMap::new();
+        self.members.retain(|pid, (server, before)| {
+            let Some(now) = read(*pid) else {
+                return false;
+            };
+            let sum = grown.entry(*server).or_default();
+            sum.ran_ns += now.ran_ns.saturating_sub(before.ran_ns);
+            sum.waited_ns += now.waited_ns.saturating_sub(before.waited_ns);
+            *before = now;
+            true
+        });
+        for (server, times) in grown {
+            if let Some(track) = self.tracks.get_mut(&server) {
+                track.steps.push(Step {
+                    from_ns: self.last_ns,
+                    at_ns: now_ns,
+                    ran_ns: times.ran_ns,
+                    waited_ns: times.waited_ns,
+                });
+                if track.steps.len() > MOST_STEPS {
+                    track.steps = halved(&track.steps);
+                }
+            }
+        }
+        self.last_ns = now_ns;
+        let due = |last: u64| now_ns.saturating_sub(last) >= MEMBERS_EVERY_NS;
+        if self.members_ns.is_none_or(due) {
+            self.find_members(now_ns);
+        }
+    }
+
+    /// What was seen of the servers.
+    #[must_use]
+    pub fn finish(mut self, now_ns: u64) -> Vec<Track> {
+        self.look(now_ns);
+        self.tracks.into_values().collect()
+    }
+
+    /// Finds the servers and their processes. One that is new counts from now on.
+    fn find_members(&mut self, now_ns: u64) {
+        self.members_ns = Some(now_ns);
+        let Ok(servers) = server::all() else {
+            return;
+        };
+        for server in servers {
+            if self.netns.is_none() || server.netns() == self.netns {
+                self.tracks
+                    .entry(server.pid)
+                    .or_insert_with(|| Track::of(&server));
+            }
+        }
+        for (pid, parent) in parents() {
+            let of = [pid, parent];
+            let server = of.into_iter().find(|one| self.tracks.contains_key(one));
+            if let Some(server) = server
+                && let Some(times) = read(pid)
+            {
+                self.members.entry(pid).or_insert((server, times));
+            }
+        }
+    }
+}
+
+impl Track {
+    fn of(server: &Server) -> Self {
+        Self {
+            pid: server.pid,
+            port: server.port(),
+            netns: server.netns(),
+            steps: Vec::new(),
+        }
+    }
+}
+
+/// Every process and its parent.
+fn parents() -> Vec<(u32, u32)> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name();
+        name.to_str()?.parse::<u32>().ok()
+    });
+    pids.filter_map(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Some((pid, parent(&stat)?))
+    })
+    .collect()
+}
+
+fn read(pid: u32) -> Option<Times> {
+    parse(&fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?)
+}
+
+/// `ran waited timeslices`, the first two in ns.
+fn parse(text: &str) -> Option<Times> {
+    let mut fields = text.split_whitespace().map(str::parse);
+    Some(Times {
+        ran_ns: fields.next()?.ok()?,
+        waited_ns: fields.next()?.ok()?,
+    })
+}
+
+/// Two intervals as one.
+fn halved(steps: &[Step]) -> Vec<Step> {
+    let pairs = steps.chunks(2);
+    pairs
+        .filter_map(|pair| {
+            let (first, last) = (pair.first()?, pair.last()?);
+            Some(Step {
+                from_ns: first.from_ns,
+                at_ns: last.at_ns,
+                ran_ns: pair.iter().map(|step| step.ran_ns).sum(),
+                waited_ns: pair.iter().map(|step| step.waited_ns).sum(),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_tells_in_nanoseconds() {
+        let times = Times {
+            ran_ns: 586_560,
+            waited_ns: 1_148_345,
+        };
+        assert_eq!(parse("586560 1148345 4\n"), Some(times));
+        assert_eq!(parse(""), None);
+        assert_eq!(parse("1 x 2"), None);
+        // It tells of this process, which has run.
+        assert!(read(std::process::id()).is_some_and(|times| times.ran_ns > 0));
+    }
+
+    #[test]
+    fn a_long_run_has_longer_intervals_and_the_same_sums() {
+        let step = |from_ns, waited_ns| Step {
+            from_ns,
+            at_ns: from_ns + 1,
+            ran_ns: 1,
+            waited_ns,
+        };
+        let steps: Vec<Step> = (0..5).map(|at| step(at, at)).collect();
+        let halved = halved(&steps);
+        let told = halved.iter().map(|s| (s.from_ns, s.at_ns, s.waited_ns));
+        assert_eq!(told.collect::<Vec<_>>(), [(0, 2, 1), (2, 4, 5), (4, 5, 4)]);
+    }
+}

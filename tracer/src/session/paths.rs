@@ -1,0 +1,28 @@
+//! Asking the sockets of the replication how the way to their peers is.
+
+use super::Session;
+use crate::path::Reading;
+use crate::postgres::role;
+
+impl Session<'_> {
+    /// Reads the sockets that send or receive a server's log: there are few of them.
+    pub(super) fn read_paths(&mut self, at_ns: u64) {
+        for entry in self.table.entries_mut() {
+            let replicates = entry.process.as_ref().is_some_and(role::replicates);
+            if !replicates || entry.flow.closed_ns != 0 {
+                continue;
+            }
+            let tuple = entry.flow.tuple;
+            let mut traced = self.namespaces.iter_mut();
+            let Some(traced) = traced.find(|one| one.counts.inode == tuple.netns) else {
+                continue;
+            };
+            match traced.inquirer.ask(&tuple) {
+                Ok(Some(socket)) => entry.path.add(Reading::new(at_ns, &socket)),
+                Ok(None) => {}
+                // The count does not depend on it.
+                Err(error) => log::debug!("{error}"),
+            }
+        }
+    }
+}
