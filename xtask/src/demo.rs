@@ -5,8 +5,6 @@
 //! whose segments had to be sent again and what that did to commits.
 
 mod how;
-mod phase;
-mod record;
 mod summary;
 
 use std::fs;
@@ -18,10 +16,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 
-use self::phase::Phases;
-use self::record::Record;
 use crate::command::{self, Running};
-use crate::load::{Load, Plan, READ, WRITE};
+use crate::load::phase::Phases;
+use crate::load::record::{self, Keep, Record};
+use crate::load::{Load, Pace, Plan, READ, WRITE};
 use crate::netns::{Host, HostSpec, Net};
 use crate::postgres::Pair;
 use crate::{interrupt, netns, repo, setup, wait};
@@ -92,8 +90,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
     let client = net.host("client")?;
     let since = SystemTime::now();
-    let writes = start_load(client, &pair, WRITE, WRITES_PER_SECOND)?;
-    let reads = start_load(client, &pair, READ, READS_PER_SECOND)?;
+    let start = |plan| Load::start(&client.netns, pair.primary().address(), plan);
+    let (write, read) = (plan(WRITE, WRITES_PER_SECOND), plan(READ, READS_PER_SECOND));
+    let (writes, reads) = (start(write.clone())?, start(read.clone())?);
     wait_for_writes(&pair)?;
 
     let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")?;
@@ -107,11 +106,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .context("after the fault, commits no longer wait for the standby")?;
 
     let phases = Phases::from_report(&report, since, until)?;
-    let writes = Record::new("writes", WRITE, WRITES_PER_SECOND, CONNECTIONS, writes);
-    let reads = Record::new("reads", READ, READS_PER_SECOND, CONNECTIONS, reads);
-    let records = [writes, reads];
+    let records = [
+        Record::new("writes", write, writes),
+        Record::new("reads", read, reads),
+    ];
     let path = output.join("load.json");
-    let text = serde_json::to_string(&record::json(&records, &phases))?;
+    let text = serde_json::to_string(&record::json(&records, &phases, Keep::All))?;
     fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     how::write(&output, arguments, &report)?;
 
@@ -136,13 +136,12 @@ fn lab() -> Result<Net> {
     Net::star("demo", &hosts).context("cannot make the lab's network")
 }
 
-fn start_load(client: &Host, pair: &Pair, sql: &str, rate: f64) -> Result<Load> {
-    let plan = Plan {
+fn plan(sql: &str, rate: f64) -> Plan {
+    Plan {
         sql: sql.to_owned(),
-        rate,
+        pace: Pace::Open { rate },
         connections: CONNECTIONS,
-    };
-    Load::start(&client.netns, pair.primary().address(), plan)
+    }
 }
 
 /// The first requests fill caches: they are no part of a baseline.

@@ -1,9 +1,8 @@
-//! A load on a database: requests at a fixed rate, whatever the answers do.
-//!
-//! Requests are due at fixed times (open loop). A slow answer holds up one
-//! connection, not the schedule; when all connections are held up, requests
-//! go out late, and their latency counts from when they were due. Otherwise
-//! the worst moments would be the ones that are measured least.
+//! A load on a database: requests at a fixed rate, whatever the answers do, or
+//! users of whom each waits for his answer.
+
+pub mod phase;
+pub mod record;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,13 +28,32 @@ pub const WRITE: &str = "insert into lab (note) values ('load')";
 /// A read that touches the table and no other server.
 pub const READ: &str = "select id, note from lab order by id desc limit 1";
 
+/// When requests are due.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// Open loop: at fixed times, so many a second. A slow answer holds up one
+    /// connection, not the schedule; when all connections are held up, requests
+    /// go out late, and their latency counts from when they were due. Otherwise
+    /// the worst moments would be the ones that are measured least.
+    Open {
+        /// Requests a second.
+        rate: f64,
+    },
+    /// Closed loop: every connection is a user, who thinks after each answer, and
+    /// asks again. A slow answer makes fewer requests.
+    Closed {
+        /// How long, after a failure too.
+        think: Duration,
+    },
+}
+
 /// What to ask, how often.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The SQL of one request.
     pub sql: String,
-    /// Requests a second.
-    pub rate: f64,
+    /// When requests are due.
+    pub pace: Pace,
     /// How many may wait for their answers at the same time.
     pub connections: u32,
 }
@@ -179,8 +197,7 @@ impl Shared {
         let mut connection = Some(connection);
         let mut requests = Vec::new();
         loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let due = due(number, self.plan.rate);
+            let due = self.due();
             if !self.sleep_until(self.begun + due) {
                 return requests;
             }
@@ -201,6 +218,14 @@ impl Shared {
                 latency,
                 error,
             });
+        }
+    }
+
+    /// When this worker's next request is due, from the beginning.
+    fn due(&self) -> Duration {
+        match self.plan.pace {
+            Pace::Open { rate } => due(self.next.fetch_add(1, Ordering::Relaxed), rate),
+            Pace::Closed { think } => self.begun.elapsed() + think,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use xtask::load::{Load, Plan, READ, WRITE};
+use xtask::load::{Load, Pace, Plan, READ, WRITE};
 use xtask::netns::Net;
 use xtask::postgres::Pair;
 
@@ -27,7 +27,7 @@ fn a_pair_replicates_and_its_commits_wait() {
     let client = &net.host("standby").unwrap().netns;
     let plan = |sql: &str| Plan {
         sql: sql.to_owned(),
-        rate: 50.0,
+        pace: Pace::Open { rate: 50.0 },
         connections: 4,
     };
     let server = pair.primary().address();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::phase::Phases;
-use super::record::{Figures, Record, milliseconds};
+use crate::load::phase::Phases;
+use crate::load::record::{Figures, Record, milliseconds};
 
 /// What was not measured. Never a zero.
 const UNKNOWN: &str = "–";

@@ -1,4 +1,4 @@
-//! Before, during and after the fault, by tracer's own clock.
+//! Stretches of a run: before, during and after the fault.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,39 +8,43 @@ use serde_json::{Value, json};
 
 /// A stretch of time under the same conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Phase {
-    pub(super) name: &'static str,
-    pub(super) start: SystemTime,
-    pub(super) end: SystemTime,
+pub struct Phase {
+    /// What it is called.
+    pub name: &'static str,
+    /// Its first moment.
+    pub start: SystemTime,
+    /// The first moment after it.
+    pub end: SystemTime,
 }
 
 impl Phase {
-    pub(super) fn contains(&self, moment: SystemTime) -> bool {
+    /// Whether the moment lies in it.
+    #[must_use]
+    pub fn contains(&self, moment: SystemTime) -> bool {
         self.start <= moment && moment < self.end
     }
 
-    pub(super) fn length(&self) -> Duration {
+    /// How long it is.
+    #[must_use]
+    pub fn length(&self) -> Duration {
         self.end.duration_since(self.start).unwrap_or_default()
     }
 }
 
 /// The phases of a run, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Phases(pub(super) Vec<Phase>);
+pub struct Phases(pub Vec<Phase>);
 
 impl Phases {
-    /// What the report says of its first fault, within the time watched. A
-    /// run without a fault is all baseline.
+    /// What the report says of its first fault, by tracer's own clock, within the
+    /// time watched. A run without a fault is all baseline.
     ///
-    /// Fails when there was a fault and the report does not say when.
-    pub(super) fn from_report(
-        report: &Value,
-        since: SystemTime,
-        until: SystemTime,
-    ) -> Result<Self> {
-        let phase = |name, start, end| Phase { name, start, end };
+    /// # Errors
+    /// When there was a fault and the report does not say when.
+    pub fn from_report(report: &Value, since: SystemTime, until: SystemTime) -> Result<Self> {
         let Some(fault) = report.pointer("/faults/0") else {
-            return Ok(Self(vec![phase("baseline", since, until)]));
+            let (name, start, end) = ("baseline", since, until);
+            return Ok(Self(vec![Phase { name, start, end }]));
         };
         let time = |name: &str| {
             let text = fault.get(name).and_then(Value::as_str);
@@ -48,15 +52,34 @@ impl Phases {
             time.map(SystemTime::from)
                 .with_context(|| format!("the report does not say when its fault {name}"))
         };
-        let (started, ended) = (time("started")?, time("ended")?);
-        Ok(Self(vec![
+        Ok(Self::around(since, time("started")?, time("ended")?, until))
+    }
+
+    /// Before, during and after.
+    #[must_use]
+    pub fn around(
+        since: SystemTime,
+        started: SystemTime,
+        ended: SystemTime,
+        until: SystemTime,
+    ) -> Self {
+        let phase = |name, start, end| Phase { name, start, end };
+        Self(vec![
             phase("baseline", since, started),
             phase("fault", started, ended),
             phase("recovery", ended, until),
-        ]))
+        ])
     }
 
-    pub(super) fn json(&self) -> Value {
+    /// The phase of this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Phase> {
+        self.0.iter().find(|phase| phase.name == name)
+    }
+
+    /// Name, start and end of each.
+    #[must_use]
+    pub fn json(&self) -> Value {
         let phase = |phase: &Phase| {
             json!({
                 "name": phase.name,
@@ -69,7 +92,8 @@ impl Phases {
 }
 
 /// RFC 3339, UTC; `None` for times that have no such text.
-pub(super) fn rfc3339(time: SystemTime) -> Option<String> {
+#[must_use]
+pub fn rfc3339(time: SystemTime) -> Option<String> {
     Some(Timestamp::try_from(time).ok()?.to_string())
 }
 
