@@ -1,6 +1,6 @@
 //! Running other programs: their failure is an error that names them.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -93,6 +93,15 @@ pub fn show(command: &mut Command) -> Result<()> {
         bail!("`{text}` failed ({status})");
     }
     Ok(())
+}
+
+/// The state of a process, as one letter of `/proc/PID/stat`; `None` when there is no
+/// such process.
+#[must_use]
+pub fn state(pid: impl Display) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind its name, which is in parentheses and may hold any.
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 /// Where a program is on `PATH`, or in the system's folders that a user's

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{bench, btf, demo, interrupt, kernels, setup, test, vm};
+use xtask::{bench, btf, demo, interrupt, kernels, lab, setup, test, vm};
 
 /// Everything around tracer: set-up, demo, tests, benchmark.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Check format and lints, then run every test
     Test(test::Arguments),
+    /// A cluster with Patroni on this machine, and the experiments with it
+    Lab(lab::Arguments),
     /// Run the tests that depend on the kernel under every kernel of the matrix
     Kernels(kernels::Arguments),
     /// Measure how soon tracer counts, its memory, and what a retransmit or a commit costs
@@ -61,6 +63,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Setup => setup::run(),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Lab(arguments) => lab::run(&arguments),
         Task::Kernels(arguments) => kernels::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Btf { input, output } => btf::run(&input, &output),

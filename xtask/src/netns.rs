@@ -30,6 +30,9 @@ use crate::{command, owner, wait};
 /// Where `ip netns` keeps the names of namespaces.
 const NAMES: &str = "/run/netns";
 
+/// How long processes take to be gone after SIGKILL: their memory has to be freed.
+const POWER: Duration = Duration::from_secs(10);
+
 /// One named namespace, removed when dropped, with the processes in it.
 #[derive(Debug)]
 pub struct Netns {
@@ -93,11 +96,44 @@ impl Netns {
     #[must_use]
     pub fn command_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
         let mut setpriv = self.command("setpriv");
+        setpriv.args(identity(user)).arg(program);
         setpriv
-            .args(["--reuid", user, "--regid", user, "--init-groups"])
-            .args(["--pdeathsig", "INT", "--"])
+    }
+
+    /// Like [`Self::command_as`], with System V memory of its own: what a killed
+    /// PostgreSQL leaves of that then goes with its last process.
+    #[must_use]
+    pub fn command_apart_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
+        let mut unshare = self.command("unshare");
+        unshare
+            .args(["--ipc", "--", "setpriv"])
+            .args(identity(user))
             .arg(program);
-        setpriv
+        unshare
+    }
+
+    /// The processes inside, as `ip netns pids` lists them.
+    ///
+    /// # Errors
+    /// When the namespace or the processes cannot be looked at.
+    pub fn processes(&self) -> Result<Vec<Pid>> {
+        processes(&self.path())
+    }
+
+    /// Ends all processes inside as a power cut does, and waits until they are gone.
+    ///
+    /// # Errors
+    /// When one does not go.
+    pub fn cut_power(&self) -> Result<()> {
+        let off = wait::until_uninterrupted(POWER, "processes to be gone", || {
+            let inside = self.processes()?;
+            // Each time anew: one may have been on the point of starting another.
+            for pid in &inside {
+                let _ = kill(*pid, Signal::SIGKILL);
+            }
+            Ok(inside.is_empty().then_some(()))
+        });
+        off.with_context(|| format!("in namespace {}", self.name))
     }
 
     /// Runs a program inside and returns its standard output.
@@ -206,6 +242,13 @@ impl Netns {
     }
 }
 
+/// What `setpriv` is told: whom to be, and to end with the thread that began it.
+fn identity(user: &str) -> [&str; 7] {
+    let groups = "--init-groups";
+    let signal = "--pdeathsig=INT";
+    ["--reuid", user, "--regid", user, groups, signal, "--"]
+}
+
 fn run_ip(options: &[&str], lines: &str) -> Result<()> {
     let mut ip = Command::new("ip");
     ip.args(options).args(["-batch", "-"]);
@@ -238,24 +281,28 @@ pub fn require_root() -> Result<()> {
 /// # Errors
 /// When one cannot be removed.
 pub fn remove_orphans() -> Result<Vec<String>> {
-    let Ok(entries) = fs::read_dir(NAMES) else {
-        // No folder, no namespaces.
-        return Ok(Vec::new());
-    };
     let mut removed = Vec::new();
-    for entry in entries.filter_map(Result::ok) {
-        if let Ok(name) = entry.file_name().into_string()
-            && owner::is_orphan(&name)
-        {
-            match remove(&name) {
-                Ok(()) => removed.push(name),
-                // Somebody else who starts just now was quicker.
-                Err(_) if !entry.path().exists() => {}
-                Err(error) => return Err(error),
-            }
+    for name in names().into_iter().filter(|name| owner::is_orphan(name)) {
+        match remove(&name) {
+            Ok(()) => removed.push(name),
+            // Somebody else who starts just now was quicker.
+            Err(_) if !PathBuf::from(NAMES).join(&name).exists() => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(removed)
+}
+
+/// The names of all namespaces here, ours and others'.
+#[must_use]
+pub fn names() -> Vec<String> {
+    let Ok(entries) = fs::read_dir(NAMES) else {
+        // No folder, no namespaces.
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect()
 }
 
 /// What `ip netns delete` does.

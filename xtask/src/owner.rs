@@ -2,15 +2,21 @@
 //! process that made it: `tracer-<tag>-<pid>-<role>`. When that process is
 //! gone, so is the reason for the thing.
 
-use std::path::Path;
+use crate::command;
 
 /// What every name of ours begins with.
 pub const PREFIX: &str = "tracer-";
 
-/// The name of a thing that this process owns.
+/// The name of a thing that the calling process owns.
 #[must_use]
 pub fn name(tag: &str, role: &str) -> String {
-    format!("{PREFIX}{tag}-{}-{role}", std::process::id())
+    name_of(tag, std::process::id(), role)
+}
+
+/// The name of a thing that this process owns.
+#[must_use]
+pub fn name_of(tag: &str, pid: impl std::fmt::Display, role: &str) -> String {
+    format!("{PREFIX}{tag}-{pid}-{role}")
 }
 
 /// The process that a name says it belongs to; `None` when the name is not
@@ -28,7 +34,8 @@ pub fn of(name: &str) -> Option<u32> {
 /// Whether the name is one of ours and its owner has died.
 #[must_use]
 pub fn is_orphan(name: &str) -> bool {
-    of(name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+    // One that has died stays a zombie until somebody asks how.
+    of(name).is_some_and(|pid| matches!(command::state(pid), None | Some('Z' | 'X')))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! System packages: what is missing, and how this system gets it.
 
+mod service;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -105,6 +107,48 @@ const GUEST_NEEDS: [Need; 6] = [
     },
 ];
 
+/// For the cluster only: too much for those who never run one.
+const CLUSTER_NEEDS: [Need; 7] = [
+    Need {
+        program: "patroni",
+        packages: &["patroni", "python3-etcd", "python3-psycopg2"],
+        why: "decides which database is the primary",
+    },
+    Need {
+        program: "etcd",
+        packages: &["etcd-server"],
+        why: "is where Patroni keeps who leads",
+    },
+    Need {
+        program: "haproxy",
+        packages: &["haproxy"],
+        why: "leads clients to the primary",
+    },
+    Need {
+        program: "unshare",
+        packages: &["util-linux"],
+        why: "gives each database its own memory segments",
+    },
+    Need {
+        program: "stress-ng",
+        packages: &["stress-ng"],
+        why: "keeps a host's processor busy",
+    },
+    Need {
+        program: "mkfs.ext4",
+        packages: &["e2fsprogs"],
+        why: "makes a disk that can be stalled",
+    },
+    Need {
+        program: "taskset",
+        packages: &["util-linux"],
+        why: "gives a host a processor of its own",
+    },
+];
+
+/// Services that these packages bring; the lab runs the programs itself.
+const CLUSTER_SERVICES: [&str; 3] = ["etcd", "haproxy", "patroni"];
+
 /// Finds or installs the packages of the lab; one line each on standard output.
 ///
 /// # Errors
@@ -144,18 +188,47 @@ pub fn ensure() -> Result<()> {
 /// # Errors
 /// As [`ensure`].
 pub fn ensure_for_guests() -> Result<()> {
-    let mut missing: Vec<&str> = Vec::new();
-    for need in GUEST_NEEDS {
-        if command::find(need.program).is_none() {
-            println!("missing    {} ({})", need.program, need.why);
-            missing.extend(need.packages);
-        }
-    }
+    let missing = missing(&GUEST_NEEDS);
     if missing.is_empty() {
         return Ok(());
     }
     println!("installing {} (once; large)", missing.join(" "));
     install(&missing)
+}
+
+/// Finds or installs what the cluster of the lab needs; says so only when something
+/// is missing. No service is started or enabled by that.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_cluster() -> Result<()> {
+    let missing = missing(&CLUSTER_NEEDS);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing {} (once)", missing.join(" "));
+    service::install_without(&CLUSTER_SERVICES, &missing)
+}
+
+/// The packages of what is not here; prints one line for each.
+fn missing(needs: &[Need]) -> Vec<&'static str> {
+    let mut missing: Vec<&'static str> = Vec::new();
+    for need in needs {
+        if command::find(need.program).is_none() {
+            println!("missing    {} ({})", need.program, need.why);
+            missing.extend(need.packages);
+        }
+    }
+    missing
+}
+
+/// Where a program is.
+///
+/// # Errors
+/// When it is not here.
+pub fn program(name: &str) -> Result<PathBuf> {
+    command::find(name)
+        .with_context(|| format!("there is no {name} here: `cargo xtask lab` installs it"))
 }
 
 /// Installs packages with apt; prints one line for each.

@@ -3,21 +3,19 @@
 mod server;
 mod wire;
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, User};
-use tempfile::TempDir;
+use nix::unistd::Pid;
 
-pub use self::server::{PORT, Server};
+pub use self::server::{PORT, Server, USER};
 pub use self::wire::{Connection, Cutter, Row};
+use crate::home::{self, Home};
 use crate::netns::Host;
-use crate::{command, owner, packages, wait};
+use crate::{command, packages, wait};
 
 /// The standby's `application_name`, and the name of its slot.
 pub const STANDBY: &str = "standby";
@@ -26,7 +24,7 @@ pub const STANDBY: &str = "standby";
 const STEP: Duration = Duration::from_secs(30);
 
 /// The table that the proof and the load write to.
-const TABLE: &str = "create table if not exists lab (
+pub const TABLE: &str = "create table if not exists lab (
     id bigint generated always as identity primary key,
     at timestamptz not null default now(),
     note text)";
@@ -38,7 +36,7 @@ pub struct Pair {
     // for its standby to have everything.
     standby: Server,
     primary: Server,
-    _home: TempDir,
+    _home: Home,
 }
 
 impl Pair {
@@ -48,11 +46,10 @@ impl Pair {
     /// # Errors
     /// When a step fails or takes too long; the error holds the log's tail.
     pub fn start(primary: &Host, standby: &Host) -> Result<Self> {
-        remove_orphans();
-        let home = make_home()?;
-        let (one, two) = (home.path().join("primary"), home.path().join("standby"));
-        make_folder(&one)?;
-        make_folder(&two)?;
+        home::remove_orphans();
+        let home = Home::new("pg")?;
+        let one = home.folder("primary", USER)?;
+        let two = home.folder("standby", USER)?;
 
         server::init(&one).context("cannot make the primary's database")?;
         let mut first = Server::start(primary, &one, &settings())?;
@@ -118,34 +115,50 @@ impl Pair {
     /// # Errors
     /// When a commit returned though the standby could not have replied.
     pub fn prove_commits_wait(&self) -> Result<()> {
-        let receiver = self
-            .standby
-            .value("select pid from pg_stat_wal_receiver")?
-            .context("the standby receives nothing")?;
-        let mut sql = self.primary.connect()?;
-        let mut commit = self.primary.connect()?;
-        let pid = commit.value("select pg_backend_pid()")?.unwrap_or_default();
-        let waits =
-            format!("select 1 from pg_stat_activity where wait_event = 'SyncRep' and pid = {pid}");
-        let frozen = Frozen::new(Pid::from_raw(receiver.parse()?))?;
-        let outcome = thread::scope(|scope| {
-            let committing =
-                scope.spawn(move || commit.query("insert into lab (note) values ('proof')"));
-            let seen = wait::until(STEP, "a commit to wait for the standby", || {
-                if committing.is_finished() {
-                    bail!("a commit did not wait for the standby, which could not reply");
-                }
-                Ok(sql.value(&waits)?.map(drop))
-            });
-            drop(frozen);
-            let committed = committing.join();
-            seen.map(|()| committed)
-        })?;
-        match outcome {
-            Ok(committed) => committed.context("the commit that waited failed").map(drop),
-            Err(_) => bail!("the thread of the commit that waited has panicked"),
-        }
+        prove_commits_wait(self.primary.socket_dir(), self.standby.socket_dir())
     }
+}
+
+/// Shows, as [`Pair::prove_commits_wait`] does, that commits on one server wait for
+/// the other; of both, the folders of their socket files.
+///
+/// # Errors
+/// When a commit returned though the standby could not have replied.
+pub fn prove_commits_wait(primary: &Path, standby: &Path) -> Result<()> {
+    let receiver = connect(standby)?
+        .value("select pid from pg_stat_wal_receiver")?
+        .context("the standby receives nothing")?;
+    let mut sql = connect(primary)?;
+    let mut commit = connect(primary)?;
+    let pid = commit.value("select pg_backend_pid()")?.unwrap_or_default();
+    let waits =
+        format!("select 1 from pg_stat_activity where wait_event = 'SyncRep' and pid = {pid}");
+    let frozen = Frozen::new(Pid::from_raw(receiver.parse()?))?;
+    let outcome = thread::scope(|scope| {
+        let committing =
+            scope.spawn(move || commit.query("insert into lab (note) values ('proof')"));
+        let seen = wait::until(STEP, "a commit to wait for the standby", || {
+            if committing.is_finished() {
+                bail!("a commit did not wait for the standby, which could not reply");
+            }
+            Ok(sql.value(&waits)?.map(drop))
+        });
+        drop(frozen);
+        let committed = committing.join();
+        seen.map(|()| committed)
+    })?;
+    match outcome {
+        Ok(committed) => committed.context("the commit that waited failed").map(drop),
+        Err(_) => bail!("the thread of the commit that waited has panicked"),
+    }
+}
+
+/// A new connection over the socket file in this folder, for administration.
+///
+/// # Errors
+/// When the server is not ready.
+pub fn connect(socket_dir: &Path) -> Result<Connection> {
+    Connection::unix(&socket_dir.join(format!(".s.PGSQL.{PORT}")), "lab", STEP)
 }
 
 /// A server of its own, without a standby.
@@ -153,7 +166,7 @@ impl Pair {
 pub struct Alone {
     // Dropped in this order.
     server: Server,
-    _home: TempDir,
+    _home: Home,
 }
 
 impl Alone {
@@ -163,10 +176,9 @@ impl Alone {
     /// # Errors
     /// When a step fails or takes too long; the error holds the log's tail.
     pub fn start(host: &Host, more: &[(&'static str, &str)]) -> Result<Self> {
-        remove_orphans();
-        let home = make_home()?;
-        let folder = home.path().join("alone");
-        make_folder(&folder)?;
+        home::remove_orphans();
+        let home = Home::new("pg")?;
+        let folder = home.folder("alone", USER)?;
         server::init(&folder).context("cannot make the database")?;
         let mut settings = settings();
         settings.extend(
@@ -207,14 +219,9 @@ impl Frozen {
     pub fn new(pid: Pid) -> Result<Self> {
         kill(pid, Signal::SIGSTOP).with_context(|| format!("cannot stop process {pid}"))?;
         let frozen = Self(pid);
-        let stat = format!("/proc/{pid}/stat");
         wait::until(STEP, "a process to stand still", || {
-            let stat = fs::read_to_string(&stat)?;
-            // Behind its name, which is in parentheses and may hold any.
-            let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
-            Ok(state
-                .is_some_and(|state| state.starts_with('T'))
-                .then_some(()))
+            let state = command::state(pid).context("it has ended")?;
+            Ok((state == 'T').then_some(()))
         })?;
         Ok(frozen)
     }
@@ -258,7 +265,7 @@ fn settings_of_standby(primary: &Host) -> Vec<(&'static str, String)> {
 fn copy(primary: &Host, standby: &Host, home: &Path) -> Result<()> {
     let data = home.join("data");
     let program = packages::postgres_bin()?.join("pg_basebackup");
-    let mut basebackup = standby.netns.command_as(server::USER, program);
+    let mut basebackup = standby.netns.command_as(USER, program);
     basebackup
         .args(["--host", &primary.v4.to_string(), "--username=postgres"])
         .args(["--checkpoint=fast", "--wal-method=stream", "--no-sync"])
@@ -268,42 +275,4 @@ fn copy(primary: &Host, standby: &Host, home: &Path) -> Result<()> {
         .current_dir(home);
     command::output(&mut basebackup).context("cannot copy the primary")?;
     server::append(&data.join("standby.signal"), "")
-}
-
-fn make_home() -> Result<TempDir> {
-    let prefix = format!("{}-", owner::name("pg", "home"));
-    let home = tempfile::Builder::new()
-        .prefix(&prefix)
-        .tempdir()
-        .context("cannot make a folder for the databases")?;
-    // The servers' user has to pass through.
-    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755))?;
-    Ok(home)
-}
-
-fn make_folder(path: &Path) -> Result<()> {
-    let user = User::from_name(server::USER)?
-        .with_context(|| format!("no user {}: run `cargo xtask setup`", server::USER))?;
-    fs::create_dir(path)
-        .and_then(|()| chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())))
-        .with_context(|| format!("cannot make {}", path.display()))
-}
-
-/// Removes the folders of earlier runs whose process has died. Their servers
-/// went with it or with their namespace.
-fn remove_orphans() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
-        return;
-    };
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name();
-        // Behind our name stands what `tempfile` made up.
-        let Some((ours, _)) = name.to_str().and_then(|name| name.rsplit_once('-')) else {
-            continue;
-        };
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_folder && ours.ends_with("-home") && owner::is_orphan(ours) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! Hosts around a switch.
 
+use std::mem::ManuallyDrop;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context, Result, ensure};
@@ -38,6 +39,28 @@ pub struct Host {
 }
 
 impl Host {
+    /// A host that another process has made and will remove, by the name of its
+    /// namespace and the last number of its addresses.
+    ///
+    /// # Errors
+    /// When there is no such namespace.
+    pub fn borrowed(namespace: &str, number: u8) -> Result<ManuallyDrop<Self>> {
+        ensure!(
+            super::names().iter().any(|name| name == namespace),
+            "there is no namespace {namespace}"
+        );
+        let (v4, v6) = addresses(number)?;
+        Ok(ManuallyDrop::new(Self {
+            netns: Netns {
+                name: namespace.to_owned(),
+            },
+            interface: String::new(),
+            v4,
+            v6,
+            role: String::new(),
+        }))
+    }
+
     /// Its IPv4 address, or its IPv6 address.
     #[must_use]
     pub fn address(&self, ipv6: bool) -> IpAddr {
@@ -192,16 +215,22 @@ fn host(tag: &str, spec: &HostSpec) -> Result<Host> {
         !role.contains('-') && role != BRIDGE && role.len() <= INTERFACE_NAME_MAX,
         "a host cannot be called {role}: at most 15 letters, no dash, not `{BRIDGE}`"
     );
-    // Number 10 is written `::10`, as in the IPv4 address, so that a person
-    // can match the two; hexadecimal it may be.
-    let v6: Ipv6Addr = format!("fd00:10::{number}")
-        .parse()
-        .with_context(|| format!("no IPv6 address for host {number}"))?;
+    let (v4, v6) = addresses(number)?;
     Ok(Host {
         netns: Netns::named(tag, role)?,
         interface: interface.to_owned(),
-        v4: Ipv4Addr::new(10, 0, 10, number),
+        v4,
         v6,
         role: role.to_owned(),
     })
+}
+
+/// Of the host with this number.
+fn addresses(number: u8) -> Result<(Ipv4Addr, Ipv6Addr)> {
+    // Number 10 is written `::10`, as in the IPv4 address, so that a person
+    // can match the two; hexadecimal it may be.
+    let v6 = format!("fd00:10::{number}")
+        .parse()
+        .with_context(|| format!("no IPv6 address for host {number}"))?;
+    Ok((Ipv4Addr::new(10, 0, 10, number), v6))
 }

@@ -18,7 +18,7 @@ use crate::netns::Host;
 use crate::{packages, wait};
 
 /// The system user that Debian's packages make.
-pub(super) const USER: &str = "postgres";
+pub const USER: &str = "postgres";
 
 /// The port of every server: each has an address to itself.
 pub const PORT: u16 = 5432;
@@ -90,7 +90,7 @@ impl Server {
     /// # Errors
     /// When the server is not ready.
     pub fn connect(&self) -> Result<Connection> {
-        Connection::unix(&self.socket(), "lab", STARTING)
+        super::connect(&self.home)
     }
 
     /// Asks one question over a new connection.
@@ -117,10 +117,6 @@ impl Server {
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.home.join("data")
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.home.join(format!(".s.PGSQL.{PORT}"))
     }
 
     /// The postmaster's process id.

@@ -1,0 +1,385 @@
+//! The cluster: two databases under Patroni, three members of etcd, HAProxy and a
+//! client, each in a namespace.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::daemon::Daemon;
+use super::timing::Timing;
+use super::{etcd, haproxy, patroni};
+use crate::home::{self, Home};
+use crate::netns::{Host, HostSpec, Net};
+use crate::postgres::{self, Connection};
+use crate::{packages, wait};
+
+/// As on the hosts of the cluster that this one stands for.
+const INTERFACE: &str = "ens160";
+
+/// The databases' hosts; the first is the primary at the start.
+pub const DATABASES: [&str; 2] = ["db1", "db2"];
+
+/// Members of etcd, and their hosts: three, so that one may fail.
+pub const ETCD: [(&str, &str); 3] = [("etcd1", "etcd1"), ("etcd2", "etcd2"), ("etcd3", "lb1")];
+
+/// Where HAProxy runs.
+pub const BALANCER: &str = "lb1";
+
+/// Where the load comes from.
+pub const CLIENT: &str = "client";
+
+const HAPROXY: &str = "haproxy";
+
+/// All hosts, with the last number of their addresses.
+pub const HOSTS: [(&str, u8); 6] = [
+    ("db1", 2),
+    ("db2", 3),
+    ("etcd1", 4),
+    ("etcd2", 5),
+    ("lb1", 6),
+    ("client", 10),
+];
+
+/// For each step of the start, and for each return to normal: several rounds of
+/// Patroni's loop.
+const STEP: Duration = Duration::from_secs(60);
+
+/// A running cluster; all of it is gone when dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    // Dropped in this order.
+    daemons: BTreeMap<&'static str, Daemon>,
+    net: Net,
+    home: Home,
+    timing: Timing,
+    logs: PathBuf,
+}
+
+impl Cluster {
+    /// Makes and starts all of it, up to a standby that commits wait for. Everything
+    /// stops when this is dropped, or when the calling thread ends.
+    ///
+    /// # Errors
+    /// When a step fails or takes too long; the error holds the end of the log.
+    pub fn start(tag: &str, timing: &Timing, logs: &Path) -> Result<Self> {
+        timing.check()?;
+        let hosts = HOSTS.map(|(role, number)| HostSpec {
+            role,
+            number,
+            interface: INTERFACE,
+        });
+        let net = Net::star(tag, &hosts).context("cannot make the lab's network")?;
+        home::remove_orphans();
+        fs::create_dir_all(logs).with_context(|| format!("cannot make {}", logs.display()))?;
+        let mut cluster = Self {
+            daemons: BTreeMap::new(),
+            net,
+            home: Home::new(tag)?,
+            timing: timing.clone(),
+            logs: logs.to_owned(),
+        };
+        for host in cluster.net.hosts() {
+            timing.apply(host)?;
+        }
+        cluster.start_all()?;
+        Ok(cluster)
+    }
+
+    fn start_all(&mut self) -> Result<()> {
+        for (member, _) in ETCD {
+            self.home.folder(member, etcd::USER)?;
+            self.start_etcd(member)?;
+        }
+        for (member, host) in ETCD {
+            self.wait(member, "etcd to have a leader", |cluster| {
+                Ok(etcd::is_healthy(cluster.host(host)?).unwrap_or(false))
+            })?;
+        }
+        for database in DATABASES {
+            self.home.folder(database, postgres::USER)?;
+        }
+        // One after the other: whoever comes first is the primary.
+        let [first, second] = DATABASES;
+        self.start_database(first)?;
+        self.wait(first, "the primary", |cluster| {
+            Ok(cluster.writable(first).unwrap_or(false))
+        })?;
+        self.start_database(second)?;
+        self.start_haproxy()?;
+        self.sql(first)?.query(postgres::TABLE)?;
+        self.wait(second, "the standby to be `streaming|sync`", |cluster| {
+            cluster.is_synchronous()
+        })?;
+        self.wait_reachable()
+    }
+
+    /// Starts a member of etcd; its data are those that it has.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_etcd(&mut self, member: &'static str) -> Result<()> {
+        let members = ETCD
+            .iter()
+            .map(|(name, host)| Ok((*name, self.host(host)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let own = members.iter().find(|(name, _)| *name == member);
+        let own = *own.with_context(|| format!("there is no etcd {member}"))?;
+        let command = etcd::command(own, &members, &self.home.path().join(member))?;
+        self.launch(member, command)
+    }
+
+    /// Starts the Patroni of a database, which starts PostgreSQL.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_database(&mut self, name: &'static str) -> Result<()> {
+        let host = self.host(name)?;
+        let members = ETCD
+            .iter()
+            .map(|(_, member)| Ok(self.host(member)?.v4))
+            .collect::<Result<Vec<_>>>()?;
+        let home = self.socket_dir(name);
+        let yaml = patroni::Configuration {
+            name,
+            address: host.v4,
+            etcd: &members,
+            home: &home,
+            data: &home.join("data"),
+            bin: &packages::postgres_bin()?,
+            timing: &self.timing,
+        }
+        .yaml();
+        let file = self.configure(&format!("{name}.yml"), &yaml)?;
+        let command = patroni::command(host, &file)?;
+        self.launch(name, command)
+    }
+
+    fn start_haproxy(&mut self) -> Result<()> {
+        let databases = DATABASES
+            .iter()
+            .map(|name| Ok((*name, self.host(name)?.v4)))
+            .collect::<Result<Vec<_>>>()?;
+        let host = self.host(BALANCER)?;
+        let text = haproxy::configuration(host.v4, &databases);
+        let file = self.configure("haproxy.cfg", &text)?;
+        let command = haproxy::command(host, &file)?;
+        self.launch(HAPROXY, command)
+    }
+
+    fn configure(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.home.path().join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    fn launch(&mut self, name: &'static str, command: Command) -> Result<()> {
+        let daemon = Daemon::start(name, command, &self.logs)?;
+        // One that ran before under this name has ended.
+        self.daemons.insert(name, daemon);
+        Ok(())
+    }
+
+    /// Waits for what this program is to bring about.
+    fn wait(
+        &mut self,
+        name: &'static str,
+        what: &str,
+        condition: impl Fn(&Self) -> Result<bool>,
+    ) -> Result<()> {
+        let mut daemon = self
+            .daemons
+            .remove(name)
+            .with_context(|| format!("{name} was not started"))?;
+        let waited = daemon.until(STEP, what, || Ok(condition(self)?.then_some(())));
+        self.daemons.insert(name, daemon);
+        waited
+    }
+
+    /// The host of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn host(&self, name: &str) -> Result<&Host> {
+        self.net.host(name)
+    }
+
+    /// The hosts and their switch.
+    #[must_use]
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// The clocks that it was made with.
+    #[must_use]
+    pub fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// The folder of a database's socket file: `host` in a connection string.
+    #[must_use]
+    pub fn socket_dir(&self, database: &str) -> PathBuf {
+        self.home.path().join(database)
+    }
+
+    /// A new connection to a database, by its socket file.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn sql(&self, database: &str) -> Result<Connection> {
+        postgres::connect(&self.socket_dir(database))
+    }
+
+    /// Where clients find the primary, behind HAProxy.
+    ///
+    /// # Errors
+    /// Never, as long as the cluster has its hosts.
+    pub fn entrance(&self) -> Result<SocketAddr> {
+        let host = self.host(BALANCER)?;
+        Ok(SocketAddr::new(host.v4.into(), haproxy::PRIMARY))
+    }
+
+    /// Whether this database takes writes.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn writable(&self, database: &str) -> Result<bool> {
+        let recovering = self.sql(database)?.value("select pg_is_in_recovery()")?;
+        Ok(recovering.as_deref() == Some("f"))
+    }
+
+    /// The one database that takes writes.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn primary(&self) -> Result<&'static str> {
+        let writable: Vec<&'static str> = DATABASES
+            .into_iter()
+            .filter(|name| self.writable(name).unwrap_or(false))
+            .collect();
+        match writable[..] {
+            [one] => Ok(one),
+            _ => anyhow::bail!("of the databases, {writable:?} take writes: one should"),
+        }
+    }
+
+    /// Whether there is a primary whose commits wait for the other database, by its
+    /// own account.
+    fn is_synchronous(&self) -> Result<bool> {
+        let Ok(primary) = self.primary() else {
+            return Ok(false);
+        };
+        let state = "select state || '|' || sync_state from pg_stat_replication";
+        let state = self.sql(primary).and_then(|mut sql| sql.value(state));
+        Ok(state.is_ok_and(|state| state.as_deref() == Some("streaming|sync")))
+    }
+
+    /// Waits until both databases are in their roles again and HAProxy knows it.
+    ///
+    /// # Errors
+    /// When that does not come about within a minute.
+    pub fn wait_healthy(&self) -> Result<()> {
+        wait::until(STEP, "the standby to be `streaming|sync` again", || {
+            Ok(self.is_synchronous()?.then_some(()))
+        })?;
+        self.wait_reachable()
+    }
+
+    fn wait_reachable(&self) -> Result<()> {
+        let primary = self.primary()?;
+        let balancer = self.host(BALANCER)?;
+        let is_up = |port, wanted: &str| {
+            let up = haproxy::up(balancer, port).unwrap_or_default();
+            up.iter().any(|server| server == wanted)
+        };
+        wait::until(STEP, "HAProxy to find the primary and the standby", || {
+            let found = is_up(haproxy::PRIMARY, primary) && is_up(haproxy::REPLICA, other(primary));
+            Ok(found.then_some(()))
+        })
+    }
+
+    /// Shows that commits wait for the standby.
+    ///
+    /// # Errors
+    /// When one does not.
+    pub fn prove_commits_wait(&self) -> Result<()> {
+        let primary = self.primary()?;
+        postgres::prove_commits_wait(&self.socket_dir(primary), &self.socket_dir(other(primary)))
+    }
+
+    /// Stops a database as its service would, and waits for the end.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop_database(&mut self, name: &'static str) -> Result<()> {
+        let daemon = self.daemons.get(name);
+        let daemon = daemon.with_context(|| format!("{name} does not run"))?;
+        daemon.terminate()?;
+        let host = self.host(name)?;
+        wait::until(STEP, "the database to be shut down", || {
+            Ok(host.netns.processes()?.is_empty().then_some(()))
+        })?;
+        self.daemons.remove(name);
+        Ok(())
+    }
+
+    /// Ends everything on a host as a power cut does: first its cable goes, so that
+    /// nobody hears of it.
+    ///
+    /// # Errors
+    /// When something does not go.
+    pub fn cut_power(&mut self, host: &'static str) -> Result<()> {
+        self.net.plug(host, false)?;
+        self.host(host)?.netns.cut_power()?;
+        // They have ended; nothing is left to wait for.
+        self.daemons.remove(host);
+        Ok(())
+    }
+
+    /// Ends one program as the kernel would that runs out of memory.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&mut self, name: &'static str) -> Result<()> {
+        let daemon = self.daemons.remove(name);
+        let mut daemon = daemon.with_context(|| format!("{name} does not run"))?;
+        daemon.kill()
+    }
+
+    /// Fails when a program of the cluster has ended that was not told to.
+    ///
+    /// # Errors
+    /// Then; with the end of its log.
+    pub fn check(&mut self) -> Result<()> {
+        for (name, daemon) in &mut self.daemons {
+            ensure!(
+                daemon.runs()?,
+                "{:#}",
+                daemon.with_log(&anyhow::anyhow!("{name} has ended"))
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // What it kept is thrown away: nobody has to shut down in good order.
+        for host in self.net.hosts() {
+            if let Err(error) = host.netns.cut_power() {
+                eprintln!("warning: {error:#}");
+            }
+        }
+    }
+}
+
+/// The database that is not this one.
+#[must_use]
+pub fn other(database: &str) -> &'static str {
+    let [first, second] = DATABASES;
+    if database == first { second } else { first }
+}

@@ -1,0 +1,65 @@
+//! etcd: three members, of which two make a quorum.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::netns::Host;
+use crate::{http, packages};
+
+/// The system user that Debian's package makes.
+pub(super) const USER: &str = "etcd";
+
+/// Where a member talks to clients.
+pub(super) const PORT: u16 = 2379;
+
+const PEER_PORT: u16 = 2380;
+
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// A member: its name, and its host.
+pub(super) type Member<'a> = (&'static str, &'a Host);
+
+/// The command that runs a member whose data stand in the folder.
+pub(super) fn command(member: Member, all: &[Member], data: &Path) -> Result<Command> {
+    let (name, host) = member;
+    let client = url(host.v4, PORT);
+    let peer = url(host.v4, PEER_PORT);
+    let cluster: Vec<String> = all
+        .iter()
+        .map(|(name, host)| format!("{name}={}", url(host.v4, PEER_PORT)))
+        .collect();
+    let mut etcd = host.netns.command_as(USER, packages::program("etcd")?);
+    etcd.args(["--name", name])
+        .arg("--data-dir")
+        .arg(data)
+        .args(["--listen-client-urls", &client])
+        .args(["--advertise-client-urls", &client])
+        .args(["--listen-peer-urls", &peer])
+        .args(["--initial-advertise-peer-urls", &peer])
+        .args(["--initial-cluster", &cluster.join(",")])
+        .args(["--initial-cluster-state", "new"])
+        .args(["--initial-cluster-token", "lab"])
+        .args(["--logger", "zap"]);
+    Ok(etcd)
+}
+
+fn url(address: Ipv4Addr, port: u16) -> String {
+    format!("http://{address}:{port}")
+}
+
+/// Whether the member has a leader, as it says itself, on its own host.
+///
+/// # Errors
+/// When it does not answer.
+pub fn is_healthy(host: &Host) -> Result<bool> {
+    let server = SocketAddr::new(host.v4.into(), PORT);
+    let answer = host
+        .netns
+        .enter(|| http::get(server, "/health", ANSWER))
+        .context("etcd does not answer")?;
+    Ok(answer.status == 200 && answer.body.contains("\"true\""))
+}
