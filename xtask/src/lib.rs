@@ -4,8 +4,10 @@
 //! A library so that the tests of `tracer` build their networks and servers
 //! with the same code as the demo does.
 
+mod apt;
 pub mod bench;
 pub mod btf;
+mod cache;
 pub mod command;
 pub mod demo;
 pub mod home;

@@ -5,7 +5,6 @@
 //! memory over it, so that what was built here runs there and changes nothing.
 //! Guests are some ten times slower than the host: no timing of theirs counts.
 
-mod apt;
 mod cpio;
 mod guest;
 mod image;
@@ -14,11 +13,11 @@ mod job;
 mod matrix;
 mod outcome;
 mod package;
-mod scratch;
 
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -29,7 +28,7 @@ pub use self::matrix::{Kernel, MATRIX};
 use self::image::Image;
 use self::job::Job;
 use self::outcome::Outcome;
-use crate::{interrupt, packages};
+use crate::{cache, interrupt, packages};
 
 /// What can be chosen about guests.
 #[derive(Debug, Args)]
@@ -100,7 +99,7 @@ pub fn prepare() -> Result<()> {
         "the guests are x86-64 machines and run this machine's programs: it has to be one"
     );
     packages::ensure_for_guests().context("cannot set up the guests' machine")?;
-    scratch::remove_orphans()
+    cache::remove_orphans(&folder())
 }
 
 /// Runs one command under one kernel and writes what it prints to `output`.
@@ -141,6 +140,11 @@ fn visit(kernel: Kernel, update: bool, job: &Job, limit: Duration) -> Result<(Ou
     });
     let seconds = begun.elapsed().as_secs_f64();
     Ok((outcome, format!("{name:<22} {outcome:<9} {seconds:>6.1} s")))
+}
+
+/// Git-ignored folder for the kernels of guests.
+fn folder() -> PathBuf {
+    cache::folder("kernels")
 }
 
 fn job(command: Vec<OsString>) -> Result<Job> {

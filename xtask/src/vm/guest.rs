@@ -12,7 +12,7 @@ use super::image::Image;
 use super::initrd;
 use super::job::Job;
 use super::outcome::{self, Outcome};
-use super::scratch::Scratch;
+use crate::cache::Scratch;
 use crate::command::Running;
 use crate::{interrupt, wait};
 
@@ -35,7 +35,7 @@ pub(super) fn run(
     limit: Duration,
     to: &mut dyn Write,
 ) -> Result<Outcome> {
-    let scratch = Scratch::make("guest")?;
+    let scratch = Scratch::make(&super::folder(), "guest")?;
     let file = |name| scratch.path().join(name);
     let initrd = initrd::build(image, job).context("cannot make the guest's first root")?;
     fs::write(file("initrd"), initrd).context("cannot write the guest's first root")?;

@@ -4,18 +4,14 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use nix::fcntl::{Flock, FlockArg};
+use anyhow::{Context, Result};
 
-use super::apt::Apt;
 use super::matrix::Kernel;
-use super::scratch::{Scratch, cache};
-use crate::{command, wait};
-
-/// How long another run that fetches is waited for.
-const OTHERS: Duration = Duration::from_secs(600);
+use super::{folder, package};
+use crate::apt::{self, Apt};
+use crate::cache::{self, Scratch};
+use crate::command;
 
 /// An unpacked kernel.
 #[derive(Debug)]
@@ -29,16 +25,17 @@ impl Image {
     /// The kernel from the cache; or the newest of its line, fetched, when it
     /// is not there or `update` asks to look.
     pub(super) fn get(kernel: Kernel, update: bool) -> Result<Self> {
-        let folder = cache().join(kernel.name);
+        let folder = folder().join(kernel.name);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let _alone = lock(&folder)?;
+        let _alone = cache::lock(&folder)?;
         let cached = Self::cached(&folder)?;
         if !update && let Some(image) = cached {
             return Ok(image);
         }
         eprintln!("kernel     {}: looking in {}", kernel.name, kernel.suite);
-        let apt = Apt::prepare(&folder.join("apt"), kernel)?;
-        let release = apt.newest(kernel)?;
+        let state = folder.join("apt").join(kernel.suite);
+        let apt = Apt::prepare(&state, &[(kernel.archive, kernel.suite)])?;
+        let release = newest(&apt, kernel)?;
         if let Some(image) = cached.filter(|image| image.release == release) {
             return Ok(image);
         }
@@ -81,12 +78,10 @@ impl Image {
     }
 
     fn fetch(apt: &Apt, release: String, folder: &Path) -> Result<Self> {
-        let (packages, unpacked) = (Scratch::make("packages")?, Scratch::make("kernel")?);
-        for package in apt.download(&release, packages.path())? {
-            let mut unpack = Command::new("dpkg");
-            unpack.arg("-x").arg(package).arg(unpacked.path());
-            command::output(&mut unpack)?;
-        }
+        let packages = Scratch::make(&super::folder(), "packages")?;
+        let unpacked = Scratch::make(&super::folder(), "kernel")?;
+        let files = apt.download(&parts(apt, &release)?, packages.path())?;
+        apt::unpack(&files, unpacked.path())?;
         let lib = unpacked.path().join("lib");
         if !lib.exists() {
             // Newer packages put the modules only where `/lib` is a link to.
@@ -132,23 +127,24 @@ impl Image {
     }
 }
 
-/// One run at a time changes a line's folder.
-fn lock(folder: &Path) -> Result<Flock<fs::File>> {
-    let path = folder.join("lock");
-    let mut file =
-        Some(fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?);
-    let what = format!("another run to leave {}", folder.display());
-    wait::until(OTHERS, &what, || {
-        let Some(unlocked) = file.take() else {
-            bail!("{} is lost", path.display());
-        };
-        match Flock::lock(unlocked, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Some(lock)),
-            Err((unlocked, nix::errno::Errno::EWOULDBLOCK | nix::errno::Errno::EINTR)) => {
-                file = Some(unlocked);
-                Ok(None)
-            }
-            Err((_, error)) => Err(error).context(format!("cannot lock {}", path.display())),
-        }
+/// The newest kernel of the line, as `uname -r` prints it.
+fn newest(apt: &Apt, kernel: Kernel) -> Result<String> {
+    let pattern = format!("^linux-image-{}\\.", kernel.name.replace('.', "\\."));
+    package::newest(&apt.search(&pattern)?, kernel.name).with_context(|| {
+        format!(
+            "{} has no kernel {} any more: another suite may, for the table in \
+             xtask/src/vm/matrix.rs",
+            kernel.suite, kernel.name
+        )
     })
+}
+
+/// The packages of that release.
+fn parts(apt: &Apt, release: &str) -> Result<Vec<String>> {
+    let image = format!("linux-image-{release}");
+    let mut parts = package::parts(&apt.show(&image)?, release);
+    // Of a kernel that has been superseded, the archive may have let go of
+    // the small ones; what is needed will be missed where it is needed.
+    parts.retain(|part| *part == image || apt.show(part).is_ok_and(|shown| !shown.is_empty()));
+    Ok(parts)
 }

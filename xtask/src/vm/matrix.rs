@@ -2,14 +2,7 @@
 
 use std::str::FromStr;
 
-/// Which of Debian's two archives has a suite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Archive {
-    /// Releases and backports.
-    Main,
-    /// Security updates: of an old release, the only one that still moves.
-    Security,
-}
+use crate::apt::Archive;
 
 /// A line of Debian's kernels, of which the newest is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

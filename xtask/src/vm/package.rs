@@ -1,28 +1,5 @@
 //! Reading apt's answers: which package is the newest, and what it consists of.
 
-use super::matrix::Archive;
-
-/// Where this machine gets Debian from: the site of that archive, out of lines
-/// of `SITE RELEASE`.
-///
-/// Others' archives are told from Debian's by having no release of the same
-/// name with `-security` behind it.
-pub(super) fn site(targets: &str, archive: Archive) -> Option<&str> {
-    let pairs = || {
-        targets
-            .lines()
-            .filter_map(|line| line.trim().split_once(' '))
-    };
-    pairs().find_map(|(security, release)| {
-        let name = release.strip_suffix("-security")?;
-        let (main, _) = pairs().find(|(_, release)| *release == name)?;
-        Some(match archive {
-            Archive::Main => main,
-            Archive::Security => security,
-        })
-    })
-}
-
 /// The newest kernel of a line such as `5.10`, as the release that `uname -r`
 /// prints, among the answers of `apt-cache search`.
 pub(super) fn newest(found: &str, name: &str) -> Option<String> {
@@ -68,21 +45,6 @@ pub(super) fn parts(shown: &str, release: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_archive_is_the_one_whose_release_has_security_updates() {
-        let targets = "http://a.test/cloud cloud-bookworm\n\
-            http://b.test/debian bookworm\n\
-            http://b.test/debian bookworm-updates\n\
-            http://c.test/security bookworm-security\n";
-        assert_eq!(site(targets, Archive::Main), Some("http://b.test/debian"));
-        assert_eq!(
-            site(targets, Archive::Security),
-            Some("http://c.test/security")
-        );
-        assert_eq!(site("http://b.test/debian sid\n", Archive::Main), None);
-        assert_eq!(site("", Archive::Main), None);
-    }
 
     #[test]
     fn the_newest_is_found_by_number_and_without_flavours() {

@@ -1,0 +1,84 @@
+//! What was fetched once and is kept, in the git-ignored folder `.cache`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::{owner, repo, wait};
+
+/// How long another run that fetches is waited for.
+const OTHERS: Duration = Duration::from_secs(600);
+
+/// The folder for things of this kind.
+pub(crate) fn folder(kind: &str) -> PathBuf {
+    repo::root().join(".cache").join(kind)
+}
+
+/// A folder that goes when this value does.
+pub(crate) struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// A new one below `place`, of this process, which may make several at once.
+    pub(crate) fn make(place: &Path, role: &str) -> Result<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = place.join(owner::name("cache", &format!("{role}{number}")));
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Gone already when it became part of the cache.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Removes what runs left behind there that were killed.
+pub(crate) fn remove_orphans(place: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(place) else {
+        // No folder, no leftovers.
+        return Ok(());
+    };
+    for entry in entries.filter_map(Result::ok) {
+        if entry.file_name().to_str().is_some_and(owner::is_orphan) {
+            let path = entry.path();
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// One run at a time changes a folder.
+pub(crate) fn lock(folder: &Path) -> Result<Flock<fs::File>> {
+    let path = folder.join("lock");
+    let mut file =
+        Some(fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?);
+    let what = format!("another run to leave {}", folder.display());
+    wait::until(OTHERS, &what, || {
+        let Some(unlocked) = file.take() else {
+            bail!("{} is lost", path.display());
+        };
+        match Flock::lock(unlocked, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((unlocked, Errno::EWOULDBLOCK | Errno::EINTR)) => {
+                file = Some(unlocked);
+                Ok(None)
+            }
+            Err((_, error)) => Err(error).context(format!("cannot lock {}", path.display())),
+        }
+    })
+}
