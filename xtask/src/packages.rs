@@ -320,6 +320,14 @@ pub fn postgres_bin() -> Result<PathBuf> {
         })
 }
 
+/// The folder with this machine's programs of that major version.
+pub(crate) fn postgres_bin_of(major: u32) -> Option<PathBuf> {
+    let bin = Path::new(POSTGRES_FOLDERS)
+        .join(major.to_string())
+        .join("bin");
+    is_server(&bin).then_some(bin)
+}
+
 fn is_server(bin: &Path) -> bool {
     ["postgres", "initdb", "pg_basebackup", "pgbench"]
         .iter()

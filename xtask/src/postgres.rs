@@ -1,5 +1,8 @@
 //! A PostgreSQL primary and its synchronous standby, in two namespaces.
 
+mod container;
+mod programs;
+mod release;
 mod server;
 mod wire;
 
@@ -11,11 +14,13 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+pub use self::programs::Programs;
+pub use self::release::fetch;
 pub use self::server::{PORT, Server, USER};
 pub use self::wire::{Connection, Cutter, Row};
 use crate::home::{self, Home};
 use crate::netns::Host;
-use crate::{command, packages, wait};
+use crate::{command, wait};
 
 /// The standby's `application_name`, and the name of its slot.
 pub const STANDBY: &str = "standby";
@@ -46,18 +51,27 @@ impl Pair {
     /// # Errors
     /// When a step fails or takes too long; the error holds the log's tail.
     pub fn start(primary: &Host, standby: &Host) -> Result<Self> {
+        Self::start_with(&Programs::own()?, primary, standby)
+    }
+
+    /// The same with these programs.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(programs: &Programs, primary: &Host, standby: &Host) -> Result<Self> {
         home::remove_orphans();
         let home = Home::new("pg")?;
         let one = home.folder("primary", USER)?;
         let two = home.folder("standby", USER)?;
 
-        server::init(&one).context("cannot make the primary's database")?;
-        let mut first = Server::start(primary, &one, &settings())?;
+        server::init(programs, primary, &one).context("cannot make the primary's database")?;
+        let mut first = Server::start(programs, primary, &one, &settings())?;
         first.wait_ready().context("the primary does not start")?;
         first.connect()?.query(TABLE)?;
 
-        copy(primary, standby, &two).map_err(|error| first.with_log(&error))?;
-        let mut second = Server::start(standby, &two, &settings_of_standby(primary))?;
+        copy(programs, primary, standby, &two).map_err(|error| first.with_log(&error))?;
+        let settings = settings_of_standby(primary);
+        let mut second = Server::start(programs, standby, &two, &settings)?;
         second.wait_ready().context("the standby does not start")?;
 
         let pair = Self {
@@ -179,13 +193,14 @@ impl Alone {
         home::remove_orphans();
         let home = Home::new("pg")?;
         let folder = home.folder("alone", USER)?;
-        server::init(&folder).context("cannot make the database")?;
+        let programs = Programs::own()?;
+        server::init(&programs, host, &folder).context("cannot make the database")?;
         let mut settings = settings();
         settings.extend(
             more.iter()
                 .map(|(name, value)| (*name, (*value).to_owned())),
         );
-        let mut server = Server::start(host, &folder, &settings)?;
+        let mut server = Server::start(&programs, host, &folder, &settings)?;
         server.wait_ready().context("the server does not start")?;
         server.connect()?.query(TABLE)?;
         Ok(Self {
@@ -262,10 +277,9 @@ fn settings_of_standby(primary: &Host) -> Vec<(&'static str, String)> {
 }
 
 /// Copies the primary's data, from inside the standby's namespace.
-fn copy(primary: &Host, standby: &Host, home: &Path) -> Result<()> {
+fn copy(programs: &Programs, primary: &Host, standby: &Host, home: &Path) -> Result<()> {
     let data = home.join("data");
-    let program = packages::postgres_bin()?.join("pg_basebackup");
-    let mut basebackup = standby.netns.command_as(USER, program);
+    let mut basebackup = programs.command(&standby.netns, home, "pg_basebackup")?;
     basebackup
         .args(["--host", &primary.v4.to_string(), "--username=postgres"])
         .args(["--checkpoint=fast", "--wal-method=stream", "--no-sync"])

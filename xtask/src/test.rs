@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{command, kernels, repo, setup};
+use crate::{command, kernels, postgres, repo, setup};
 
 /// What can be chosen about the test run.
 #[derive(Debug, Args)]
@@ -54,6 +54,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "warnings",
         ])
     })?;
+    if arguments.filters.is_empty() {
+        step("servers", &|| {
+            postgres::fetch();
+            Ok(())
+        })?;
+    }
     step("tests", &|| tests(&arguments.filters))?;
     if arguments.filters.is_empty() {
         step("kernels", &|| kernels::run(&kernels::Arguments::default()))?;

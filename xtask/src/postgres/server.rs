@@ -5,17 +5,18 @@ use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::programs::Programs;
 use super::wire::Connection;
 use crate::command::{self, Running};
 use crate::netns::Host;
-use crate::{packages, wait};
+use crate::wait;
 
 /// The system user that Debian's packages make.
 pub const USER: &str = "postgres";
@@ -26,12 +27,18 @@ pub const PORT: u16 = 5432;
 /// How long a server may take to start, or to answer one administrative query.
 const STARTING: Duration = Duration::from_secs(30);
 
+/// How long one that was told to end may take, beside its standby.
+const ENDING: Duration = Duration::from_secs(10);
+
 const LOG_LINES_SHOWN: usize = 20;
 
 /// A server process and where its things are. Dropping it stops the server.
 #[derive(Debug)]
 pub struct Server {
     process: Running,
+    programs: Programs,
+    /// The postmaster, where it is a child of that process.
+    inner: Option<Pid>,
     address: SocketAddr,
     /// Data, socket and log are in here.
     home: PathBuf,
@@ -39,7 +46,12 @@ pub struct Server {
 
 impl Server {
     /// Starts the server whose data stand in `home/data`.
-    pub(super) fn start(host: &Host, home: &Path, settings: &[(&str, String)]) -> Result<Self> {
+    pub(super) fn start(
+        programs: &Programs,
+        host: &Host,
+        home: &Path,
+        settings: &[(&str, String)],
+    ) -> Result<Self> {
         let data = home.join("data");
         let mut text = String::new();
         let own = [
@@ -53,7 +65,9 @@ impl Server {
         }
         append(&data.join("postgresql.conf"), &text)?;
         Ok(Self {
-            process: launch(host, home)?,
+            process: launch(programs, host, home)?,
+            programs: programs.clone(),
+            inner: None,
             address: SocketAddr::new(host.v4.into(), PORT),
             home: home.to_path_buf(),
         })
@@ -66,7 +80,7 @@ impl Server {
     /// As [`Self::wait_ready`].
     pub fn restart(&mut self, host: &Host) -> Result<()> {
         self.stop();
-        self.process = launch(host, &self.home)?;
+        self.process = launch(&self.programs, host, &self.home)?;
         self.wait_ready()
     }
 
@@ -82,7 +96,11 @@ impl Server {
             // Refused or "starting up": look again.
             Ok(self.connect().ok().map(drop))
         });
-        ready.map_err(|error| self.with_log(&error))
+        ready.map_err(|error| self.with_log(&error))?;
+        if self.programs.is_apart() {
+            self.inner = Some(only_child(self.process.pid())?);
+        }
+        Ok(())
     }
 
     /// A new connection over the socket file, for administration.
@@ -122,11 +140,16 @@ impl Server {
     /// The postmaster's process id.
     #[must_use]
     pub fn pid(&self) -> Pid {
-        self.process.pid()
+        self.inner.unwrap_or_else(|| self.process.pid())
     }
 
     /// Stops the server as its "fast" shutdown does, for good.
     pub fn stop(&mut self) {
+        if let Some(pid) = self.inner.take() {
+            // Its parent only waits for it, and passes no signal on.
+            let _ = kill(pid, Signal::SIGINT);
+            let _ = wait::until_uninterrupted(ENDING, "the server", || self.process.ended());
+        }
         self.process.end();
     }
 
@@ -134,6 +157,7 @@ impl Server {
     pub fn crash(&mut self) {
         // Its children notice on their own.
         let _ = kill(self.pid(), Signal::SIGKILL);
+        self.inner = None;
         self.process.end();
     }
 
@@ -156,11 +180,29 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The one process that this one has started.
+fn only_child(parent: Pid) -> Result<Pid> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let children = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let child = children.trim().parse();
+    child.map(Pid::from_raw).map_err(|_| {
+        anyhow!(
+            "process {parent} was to have one child, and has `{}`",
+            children.trim()
+        )
+    })
+}
+
 /// The server's process, with a new log.
-fn launch(host: &Host, home: &Path) -> Result<Running> {
+fn launch(programs: &Programs, host: &Host, home: &Path) -> Result<Running> {
     let log = File::create(log_path(home)).context("cannot make the server's log")?;
-    let program = packages::postgres_bin()?.join("postgres");
-    let mut postgres = host.netns.command_as(USER, program);
+    let mut postgres = programs.command(&host.netns, home, "postgres")?;
     postgres
         .arg("-D")
         .arg(home.join("data"))
@@ -193,12 +235,10 @@ pub(super) fn append(path: &Path, text: &str) -> Result<()> {
 
 /// Makes an empty database cluster in `home/data` that trusts everybody: only
 /// the lab's own namespaces can reach it.
-pub(super) fn init(home: &Path) -> Result<()> {
+pub(super) fn init(programs: &Programs, host: &Host, home: &Path) -> Result<()> {
     let data = home.join("data");
-    let mut initdb = Command::new("setpriv");
+    let mut initdb = programs.command(&host.netns, home, "initdb")?;
     initdb
-        .args(["--reuid", USER, "--regid", USER, "--init-groups", "--"])
-        .arg(packages::postgres_bin()?.join("initdb"))
         .args(["--auth=trust", "--no-sync"])
         .args(["--encoding=UTF8", "--locale=C", "--username=postgres"])
         .arg("-D")
