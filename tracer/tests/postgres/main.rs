@@ -9,4 +9,5 @@ mod refused;
 mod roles;
 mod server;
 mod verdict;
+mod versions;
 mod watched;

@@ -31,9 +31,8 @@ fn check(seen: &Seen, sort: &str) {
     assert_eq!(largest.fold(0.0, f64::max), quantiles[3], "{sort}");
 }
 
-#[test]
-fn one_row_a_commit_and_nothing_left_if_asked() {
-    let lab = Lab::start("pgprobe");
+/// On every version.
+pub(crate) fn one_row_a_commit_and_nothing_left_if_asked(lab: &Lab) {
     let mut tool = Watched::start(lab.primary(), DSN, &["--commit-probe", "50"]);
     tool.await_line(&["probe: ", " commits, p50 ", " reads, p50 "]);
     tool.await_line(&["probe: 5 commits"]);

@@ -15,9 +15,8 @@ fn flows<'a>(seen: &'a Seen, role: &str) -> Vec<(&'a Value, &'a str)> {
         .collect()
 }
 
-#[test]
-fn replication_is_named_at_both_ends_and_clients_are_clients() {
-    let lab = Lab::start("pgrole");
+/// On every version.
+pub(crate) fn replication_is_named_at_both_ends_and_clients_are_clients(lab: &Lab) {
     let mut psql = lab.standby().netns.command("psql");
     psql.args(["-h", "10.0.10.2", "-U", "postgres", "-Xc"])
         .arg("select pg_sleep(600)")

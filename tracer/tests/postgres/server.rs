@@ -16,9 +16,8 @@ use crate::watched::{LIMIT, Lab, Watched};
 const DSN: &str = "host=10.0.10.2 user=postgres";
 const INSERT: &str = "insert into lab (note) values ('test')";
 
-#[test]
-fn samples_agree_with_psql() {
-    let lab = Lab::start("pgpsql");
+/// On every version.
+pub(crate) fn samples_agree_with_psql(lab: &Lab) {
     let mut tool = Watched::start(lab.primary(), DSN, &[]);
     tool.await_line(&["primary", "timeline 1", STANDBY, "streaming sync"]);
     lab.psql(INSERT);
@@ -55,6 +54,7 @@ fn samples_agree_with_psql() {
     assert!(last["receiver"].is_null() && last["replay"].is_null());
     let version = lab.psql("show server_version");
     assert_eq!(seen.at("/postgres/server_version"), version.as_str());
+    assert!(version.starts_with(&format!("{}.", lab.major)), "{version}");
     assert_eq!(seen.outages(), Vec::<&Value>::new());
     assert_eq!(seen.at("/postgres/standbys/0/name"), STANDBY);
     assert_eq!(seen.stderr, "");

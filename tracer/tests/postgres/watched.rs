@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use xtask::{
     command::Running,
     netns::{Host, Net},
-    postgres::Pair,
+    postgres::{Pair, Programs},
     wait,
 };
 
@@ -24,15 +24,26 @@ pub(crate) struct Lab {
     // Dropped in this order.
     pub(crate) pair: Pair,
     net: Net,
+    /// The servers' major version, as they tell it.
+    pub(crate) major: u32,
 }
 
 impl Lab {
     pub(crate) fn start(tag: &str) -> Self {
+        Self::of(tag, &Programs::own().unwrap())
+    }
+
+    /// The same with these programs.
+    pub(crate) fn of(tag: &str, programs: &Programs) -> Self {
         let net = Net::pair(tag, "ens160").unwrap();
-        let pair = Pair::start(net.host("primary").unwrap(), net.host("standby").unwrap());
+        let (primary, standby) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+        let pair = Pair::start_with(programs, primary, standby).unwrap();
+        let version = pair.primary().value("show server_version_num");
+        let version: u32 = version.unwrap().unwrap().parse().unwrap();
         Self {
-            pair: pair.unwrap(),
+            pair,
             net,
+            major: version / 10_000,
         }
     }
 
