@@ -10,7 +10,10 @@ mod finding;
 mod judge;
 mod phase;
 mod recovery;
+mod silence;
+mod starved;
 mod wait;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +22,9 @@ use std::net::IpAddr;
 
 use crate::damage::Damaged;
 use crate::flow;
+use crate::path::Reading;
 use crate::postgres::probe::tally;
+use crate::postgres::processors;
 use crate::postgres::role::Kind;
 use crate::postgres::sample::Sample;
 
@@ -48,6 +53,8 @@ pub struct Recorded<'a> {
     pub refused: Option<u64>,
     /// The peers that the filter keeps, if each is a single host.
     pub peers: Vec<IpAddr>,
+    /// The servers on this host, and what they had of its processors.
+    pub processors: &'a [processors::Track],
     /// The database, if it was watched.
     pub postgres: Option<Database<'a>>,
 }
@@ -63,6 +70,8 @@ pub struct Track<'a> {
     pub name: String,
     /// What was retransmitted, by interval.
     pub series: &'a [flow::Step],
+    /// What its socket told of the way, look by look.
+    pub path: &'a [Reading],
     /// The largest retransmission timeout at a retransmit.
     pub rto_max_ms: Option<f64>,
     /// How often it had doubled in a row, at most.
@@ -72,6 +81,8 @@ pub struct Track<'a> {
 /// What is known of the database.
 #[derive(Debug, Clone)]
 pub struct Database<'a> {
+    /// What it has in common with its standbys and with no other server.
+    pub system_identifier: Option<u64>,
     /// The series.
     pub samples: &'a [Sample],
     /// Time between two of them: in a very long run, not every look is kept.

@@ -30,7 +30,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need {
         program: "cc",
         packages: &["gcc", "libc6-dev"],
@@ -70,6 +70,11 @@ const NEEDS: [Need; 8] = [
         program: "bpftrace",
         packages: &["bpftrace"],
         why: "is what tracer is compared with",
+    },
+    Need {
+        program: "strace",
+        packages: &["strace"],
+        why: "makes a server's disk slow",
     },
 ];
 

@@ -14,12 +14,22 @@ pub enum Cause {
     LossOfReplies,
     /// What the standby replies arrives damaged at the primary.
     DamageOfReplies,
+    /// Nothing arrives from the other side, whatever is sent to it.
+    Partition,
+    /// Nothing is lost, and a round trip takes a good part of what a commit takes.
+    NetworkDelay,
     /// The standby is connected and does not reply.
     StandbyNotReplying,
+    /// The standby has the log and is slow to bring it to its disk.
+    StandbyFlush,
+    /// The standby has the log on its disk and is slow to apply it.
+    StandbyApply,
     /// Commits wait for a standby that is not there.
     StandbyGone,
     /// The primary's own disk is slow to take the log.
     WalFlush,
+    /// A server is ready to run and has no processor.
+    CpuStarvation,
     /// Transactions wait for each other.
     LockWaits,
     /// Commits do not wait for the standby though it is there.
@@ -62,6 +72,11 @@ pub struct Size {
     pub rto_max_ms: Option<f64>,
     /// For how long no reply came, at most.
     pub silent_s: Option<f64>,
+    /// How long a round trip took, smoothed, at most.
+    pub round_trip_ms: Option<f64>,
+    /// For how long processes of the server were ready to run and had no processor, all
+    /// of them together.
+    pub starved_s: Option<f64>,
     /// The slowest of the probe's commits, those under way included.
     pub commit_max_ms: Option<f64>,
     /// Log that the standby had not flushed, at most; below zero, at least.

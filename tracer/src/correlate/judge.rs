@@ -1,15 +1,20 @@
-//! What the waiting was for. Each rule says what it needs to see; where nothing
-//! was lost, resent or damaged, none speaks of the network.
+//! What the waiting was for. Each rule says what it needs to see; where nothing was
+//! lost, resent or damaged, and no round trip took long, none speaks of the network.
 
+mod behind;
 mod clue;
+mod cut;
 mod off;
 mod own;
 mod slow;
 mod standby;
+mod starved;
+mod why;
 
 use super::finding::{Confidence, Finding};
-use super::wait::{Slice, Sort, held_up, slices};
-use super::{Recorded, Track};
+use super::starved::Starved;
+use super::wait::{Slice, Sort, held_up, slices, waited_s};
+use super::{Recorded, Span, Track};
 
 /// What lasted shorter than this, or was seen once, is not worth a finding.
 const LEAST_S: f64 = 1.0;
@@ -25,8 +30,15 @@ struct Case<'a> {
     recorded: &'a Recorded<'a>,
     /// The samples of a primary.
     slices: Vec<Slice<'a>>,
-    /// Those in which each sort of waits held things up.
+    /// Those in which each sort of waits held things up. Who waits for the log's way to
+    /// the disk, or for a lock, while a server has no processor waits for that.
     held: [Vec<Slice<'a>>; Sort::ALL.len()],
+    /// Servers on this host that had no processor at some time.
+    starved: Vec<Starved<'a>>,
+    /// When somebody was held up behind one of these and not by a standby.
+    held_starved: Vec<Span>,
+    /// For how long, all backends together, s.
+    behind_starved_s: f64,
     /// Whether it was visible at any time who waits for what.
     sees_waits: bool,
 }
@@ -35,11 +47,24 @@ struct Case<'a> {
 #[must_use]
 pub fn findings(recorded: &Recorded<'_>) -> Vec<Finding> {
     let slices = slices(recorded);
-    let held = Sort::ALL.map(|sort| held_up(recorded, &slices, sort));
+    let mut held = Sort::ALL.map(|sort| held_up(recorded, &slices, sort));
+    let starved = super::starved::starved(recorded);
+    let (mut held_starved, mut behind_starved_s) = (Vec::new(), 0.0);
+    for sort in [Sort::Wal, Sort::Lock] {
+        let is_starved = |slice: &Slice<'_>| starved.iter().any(|one| one.is_at(slice.span));
+        let all = std::mem::take(&mut held[sort as usize]);
+        let (behind, own): (Vec<_>, Vec<_>) = all.into_iter().partition(is_starved);
+        held_starved.extend(behind.iter().map(|slice| slice.span));
+        behind_starved_s += waited_s(behind.iter(), sort);
+        held[sort as usize] = own;
+    }
     let sees_waits = slices.iter().any(|slice| slice.sample.waits.is_some());
     let case = Case {
         recorded,
         held,
+        starved,
+        held_starved,
+        behind_starved_s,
         sees_waits,
         slices,
     };

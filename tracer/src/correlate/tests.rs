@@ -1,5 +1,7 @@
 //! Runs that were made up: each cause, and what must not be taken for one.
 
+mod apart;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use tracer_ebpf::Kind as Why;
@@ -13,6 +15,8 @@ const S: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
 /// Length of a run, s; something is the matter from 20 to 40.
 const RUN: u64 = 60;
+/// The server that is watched.
+const SYSTEM: u64 = 7_000_000_000_000_000_001;
 const STANDBY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 10, 3));
 
 /// A run that owns what it recorded.
@@ -24,6 +28,9 @@ struct Run {
     commits: Vec<tally::Step>,
     reads: Vec<tally::Step>,
     peers: Vec<IpAddr>,
+    /// Of the second flow.
+    path: Vec<Reading>,
+    processors: Vec<processors::Track>,
 }
 
 fn bad(second: u64) -> bool {
@@ -117,6 +124,8 @@ impl Run {
             commits: steps(|_| 3),
             reads: steps(|_| 1),
             peers: Vec::new(),
+            path: Vec::new(),
+            processors: Vec::new(),
         }
     }
 
@@ -159,11 +168,13 @@ impl Run {
             flows: self
                 .flows
                 .iter()
-                .map(|(role, series)| Track {
+                .enumerate()
+                .map(|(index, (role, series))| Track {
                     role: *role,
                     remote: STANDBY,
                     name: "db2".into(),
                     series,
+                    path: if index == 1 { &self.path } else { &[] },
                     rto_max_ms: (!series.is_empty()).then_some(3_300.0),
                     backoff_max: (!series.is_empty()).then_some(4),
                 })
@@ -171,7 +182,9 @@ impl Run {
             damaged: Some(&self.damaged),
             refused: self.refused,
             peers: self.peers.clone(),
+            processors: &self.processors,
             postgres: Some(Database {
+                system_identifier: Some(SYSTEM),
                 samples: &self.samples,
                 every_ns: S,
                 probe: Some(Probed {
@@ -193,11 +206,13 @@ impl Run {
     }
 }
 
-const NETWORK: [Cause; 4] = [
+const NETWORK: [Cause; 6] = [
     Cause::LossTowardStandby,
     Cause::DamageTowardStandby,
     Cause::LossOfReplies,
     Cause::DamageOfReplies,
+    Cause::Partition,
+    Cause::NetworkDelay,
 ];
 
 #[test]

@@ -91,6 +91,15 @@ pub(super) fn slow(recorded: &Recorded<'_>, span: Span) -> Option<bool> {
     Some(there.any(is_slow))
 }
 
+/// How long commits took at that time, typically, ms: the median of the probe's medians.
+pub(super) fn typical_ms(recorded: &Recorded<'_>, span: Span) -> Option<f64> {
+    let steps = recorded.probe()?.commits;
+    let there = overlapping(steps, span, recorded.interval_ns);
+    let mut medians: Vec<f64> = there.filter_map(|step| step.latency.p50_ms).collect();
+    medians.sort_unstable_by(f64::total_cmp);
+    medians.get(medians.len() / 2).copied()
+}
+
 /// Whether an interval had a slow request.
 pub(super) fn is_slow(step: &crate::postgres::probe::tally::Step) -> bool {
     [step.latency.max_ms, step.oldest_ms]

@@ -47,6 +47,8 @@ pub struct Track {
     pub port: Option<u16>,
     /// Inode of its network namespace.
     pub netns: Option<u32>,
+    /// What it has in common with its standbys and with no other server.
+    pub system_identifier: Option<u64>,
     /// Its intervals, in order.
     pub steps: Vec<Step>,
 }
@@ -80,28 +82,28 @@ impl Processors {
 
     /// Adds an interval to each server.
     pub fn look(&mut self, now_ns: u64) {
-        let mut grown: BTreeMap<u32, Times> = BTreeMap::new();
+        for track in self.tracks.values_mut() {
+            track.steps.push(Step {
+                from_ns: self.last_ns,
+                at_ns: now_ns,
+                ..Step::default()
+            });
+        }
+        let tracks = &mut self.tracks;
         self.members.retain(|pid, (server, before)| {
             let Some(now) = read(*pid) else {
                 return false;
             };
-            let sum = grown.entry(*server).or_default();
-            sum.ran_ns += now.ran_ns.saturating_sub(before.ran_ns);
-            sum.waited_ns += now.waited_ns.saturating_sub(before.waited_ns);
+            if let Some(track) = tracks.get_mut(server) {
+                track.ran(now.ran_ns.saturating_sub(before.ran_ns));
+                track.waited(now.waited_ns.saturating_sub(before.waited_ns));
+            }
             *before = now;
             true
         });
-        for (server, times) in grown {
-            if let Some(track) = self.tracks.get_mut(&server) {
-                track.steps.push(Step {
-                    from_ns: self.last_ns,
-                    at_ns: now_ns,
-                    ran_ns: times.ran_ns,
-                    waited_ns: times.waited_ns,
-                });
-                if track.steps.len() > MOST_STEPS {
-                    track.steps = halved(&track.steps);
-                }
+        for track in self.tracks.values_mut() {
+            if track.steps.len() > MOST_STEPS {
+                track.steps = halved(&track.steps);
             }
         }
         self.last_ns = now_ns;
@@ -149,7 +151,28 @@ impl Track {
             pid: server.pid,
             port: server.port(),
             netns: server.netns(),
+            system_identifier: server.system_identifier(),
             steps: Vec::new(),
+        }
+    }
+
+    fn ran(&mut self, ns: u64) {
+        if let Some(step) = self.steps.last_mut() {
+            step.ran_ns += ns;
+        }
+    }
+
+    /// A process has waited. The kernel tells of it when the wait is over
+    /// (`sched_info_dequeue()` and `sched_info_arrive()`): what is longer than the
+    /// interval was in those before.
+    fn waited(&mut self, mut ns: u64) {
+        for step in self.steps.iter_mut().rev() {
+            if ns == 0 {
+                return;
+            }
+            let here = ns.min(step.at_ns.saturating_sub(step.from_ns));
+            step.waited_ns += here;
+            ns -= here;
         }
     }
 }
@@ -214,6 +237,27 @@ mod tests {
         assert_eq!(parse("1 x 2"), None);
         // It tells of this process, which has run.
         assert!(read(std::process::id()).is_some_and(|times| times.ran_ns > 0));
+    }
+
+    #[test]
+    fn a_wait_that_is_told_when_it_is_over_was_before() {
+        let step = |from_ns| Step {
+            from_ns,
+            at_ns: from_ns + 10,
+            ..Step::default()
+        };
+        let mut track = Track {
+            steps: [0, 10, 20].map(step).to_vec(),
+            ..Track::default()
+        };
+        track.waited(3);
+        track.waited(25);
+        let told =
+            |track: &Track| -> Vec<u64> { track.steps.iter().map(|step| step.waited_ns).collect() };
+        assert_eq!(told(&track), [5, 10, 13]);
+        // What was before the run is no part of it.
+        track.waited(1_000);
+        assert_eq!(told(&track), [15, 20, 23]);
     }
 
     #[test]

@@ -20,7 +20,8 @@ set default_transaction_read_only = on;
 set search_path = pg_catalog;
 select current_setting('server_version_num'), current_setting('server_version'),
   current_user, pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
-  current_setting('port'), pg_is_in_recovery()";
+  current_setting('port'), pg_is_in_recovery(),
+  (select system_identifier from pg_control_system())";
 
 /// Where the log ends: `pg_current_wal_lsn` is an error in recovery, and evaluated
 /// only outside of it.
@@ -82,6 +83,8 @@ pub struct Greeting {
     pub port: Option<u16>,
     /// What it is.
     pub role: Role,
+    /// What it has in common with its standbys and with no other server.
+    pub system_identifier: Option<u64>,
 }
 
 impl Greeting {
@@ -101,6 +104,8 @@ impl Greeting {
             sees_all: row.is_true(3),
             port: row.number(4),
             role: role(row.is_true(5)),
+            // SQL has no unsigned integers.
+            system_identifier: row.number::<i64>(6).map(i64::cast_unsigned),
         };
         if greeting.major < OLDEST {
             return Err(Trouble::lasting(format!(

@@ -15,6 +15,8 @@ pub struct PostgresReport {
     pub target: String,
     /// The version, as the server writes it; `null` if it never answered.
     pub server_version: Option<String>,
+    /// What it has in common with its standbys and with no other server, as text.
+    pub system_identifier: Option<String>,
     /// The role that asked.
     pub user: Option<String>,
     /// Whether that role may see other roles' statistics; if not, much is `null`.
@@ -88,6 +90,9 @@ pub fn assemble(record: Record, clock: &Clock, start_ns: u64, end_ns: u64) -> Po
     let greeting = record.greeting.as_ref();
     PostgresReport {
         server_version: greeting.map(|greeting| greeting.version.clone()),
+        system_identifier: greeting
+            .and_then(|greeting| greeting.system_identifier)
+            .map(|id| id.to_string()),
         user: greeting.map(|greeting| greeting.user.clone()),
         sees_all: greeting.map(|greeting| greeting.sees_all),
         target: record.target,

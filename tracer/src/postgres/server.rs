@@ -128,8 +128,21 @@ impl Server {
         version(&text).map(str::to_owned)
     }
 
-    /// The beginning of a file of its data.
+    /// What it has in common with its standbys and with no other server: the first
+    /// field of `struct ControlFileData`
+    /// (<https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/catalog/pg_control.h>).
+    pub(crate) fn system_identifier(&self) -> Option<u64> {
+        let bytes = self.bytes("global/pg_control", 8)?;
+        Some(u64::from_ne_bytes(*bytes.first_chunk()?))
+    }
+
+    /// The beginning of a text file of its data.
     fn read(&self, name: &str, most: u64) -> Option<String> {
+        String::from_utf8(self.bytes(name, most)?).ok()
+    }
+
+    /// The beginning of a file of its data.
+    fn bytes(&self, name: &str, most: u64) -> Option<Vec<u8>> {
         let file = OpenOptions::new()
             .read(true)
             // Whose directory it is, nobody knows: no link of theirs is followed,
@@ -139,7 +152,7 @@ impl Server {
             .ok()?;
         let mut bytes = Vec::new();
         file.take(most).read_to_end(&mut bytes).ok()?;
-        String::from_utf8(bytes).ok()
+        Some(bytes)
     }
 }
 

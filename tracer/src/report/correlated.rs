@@ -98,6 +98,7 @@ fn recorded<'a>(
                 .filter(|_| flow.role.kind == crate::postgres::role::Kind::Walsender)
                 .unwrap_or_else(|| flow.remote.address.to_string()),
             series: &entry.series,
+            path: entry.path.readings(),
             rto_max_ms: flow.rto_max_ms,
             backoff_max: flow.backoff_max,
         })
@@ -119,7 +120,12 @@ fn recorded<'a>(
             .map(|namespace| namespace.kernel.in_csum_errors)
             .sum(),
         peers: hosts.unwrap_or_default(),
+        processors: measured.processors.as_deref().unwrap_or_default(),
         postgres: measured.postgres.as_ref().map(|record| Database {
+            system_identifier: record
+                .greeting
+                .as_ref()
+                .and_then(|greeting| greeting.system_identifier),
             samples: &record.samples,
             every_ns: ns(measured.config.interval).saturating_mul(record.stride),
             probe: record.probe.as_ref().filter(begun).map(|outcome| Probed {

@@ -19,6 +19,8 @@ const LEAST_SEGMENTS: u64 = 3;
 pub(super) struct Clue {
     pub(super) cause: Cause,
     pub(super) segments: u64,
+    /// Whose retransmits they are; `None` if they are segments that arrived damaged.
+    pub(super) role: Option<Kind>,
     recoveries: Vec<Recovery>,
     /// The flow that resent most; `None` if they are segments that arrived damaged.
     flow: Option<usize>,
@@ -117,6 +119,7 @@ fn retransmits(recorded: &Recorded<'_>, role: Kind, cause: Cause) -> Option<Clue
     Some(Clue {
         cause,
         segments: count,
+        role: Some(role),
         recoveries: of_flows(recorded, |track| track.role == role),
         flow: Some(flow),
         certain: true,
@@ -153,6 +156,7 @@ fn damage(recorded: &Recorded<'_>) -> Option<Clue> {
     Some(Clue {
         cause,
         segments,
+        role: None,
         recoveries: recoveries(steps.iter().map(|step| step.at_ns), recorded.interval_ns),
         flow: None,
         certain,

@@ -5,129 +5,44 @@ use super::super::finding::{Cause, Confidence, Finding, Size};
 use super::super::recovery::lost;
 use super::super::wait::{Slice, Sort, waited_s};
 use super::clue::{Clue, clues};
-use super::{Case, LEAST_S, LEAST_SHARE, Weighed, by_share, duration_s, lasted, most, sample};
-use crate::postgres::sample::{Sample, Standby};
+use super::why::{Why, awaited, longest_silence, streaming, whys};
+use super::{
+    Case, LEAST_SHARE, Weighed, behind, by_share, cut, duration_s, lasted, most, sample, starved,
+};
+use crate::postgres::sample::Standby;
 use crate::postgres::text;
 
-/// Without a reply, the last one grows older as time goes by, or nearly so.
-const SILENT: f64 = 0.8;
 /// What is left over is worth a finding only if it is most, ...
 const MOST: f64 = 0.5;
 /// ... and comes behind what is known, unless that is little.
 const UNKNOWN: f64 = 0.25;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    /// No standby streams.
-    Gone,
-    /// Something is lost or damaged.
-    Network,
-    /// It streams, and does not reply for long.
-    Silent,
-    /// None of these.
-    Rest,
-}
-
 pub(super) fn judge(case: &Case<'_>) -> Vec<Weighed> {
     let held = case.held(Sort::SyncRep);
+    let clues = clues(case.recorded);
+    let whys = whys(case, held, &clues);
+    let mut found: Vec<Weighed> = starved::judge(case, &whys).into_iter().collect();
     let all_s = waited_s(held.iter(), Sort::SyncRep);
     if !lasted(held) || all_s <= 0.0 {
-        return Vec::new();
+        return found;
     }
-    let clues = clues(case.recorded);
-    let whys = whys(held, &clues);
     let parted = |why| -> Vec<Slice<'_>> {
         let pairs = held.iter().zip(&whys);
         let ours = pairs.filter(|(_, one)| **one == why);
         ours.map(|(slice, _)| *slice).collect()
     };
-    let mut found = network(case, &clues, all_s);
+    found.extend(network(case, &clues, all_s));
     found.extend(gone(&parted(Why::Gone), all_s));
     found.extend(silent(case, &parted(Why::Silent), all_s));
+    found.extend(behind::flush(&parted(Why::Flush), all_s));
+    found.extend(behind::apply(&parted(Why::Apply), all_s));
+    found.extend(behind::far(case, &parted(Why::Far), all_s));
     found.extend(rest(case, &parted(Why::Rest), all_s));
     found
 }
 
-/// Why each of them was held up. Silence shorter than a second is none: a standby
-/// replies when it has something to say.
-fn whys(held: &[Slice<'_>], clues: &[Clue]) -> Vec<Why> {
-    let mut whys: Vec<Why> = held
-        .iter()
-        .map(|slice| {
-            if streaming(slice.sample).next().is_none() {
-                Why::Gone
-            } else if clues.iter().any(|clue| clue.is_at(slice.span)) {
-                Why::Network
-            } else if is_silent(slice) {
-                Why::Silent
-            } else {
-                Why::Rest
-            }
-        })
-        .collect();
-    let mut from = 0;
-    while from < whys.len() {
-        let run = whys[from..].iter().take_while(|why| **why == whys[from]);
-        let to = from + run.count();
-        if whys[from] == Why::Silent && longest_silence(&held[from..to]) < LEAST_S {
-            whys[from..to].fill(Why::Rest);
-        }
-        from = to;
-    }
-    whys
-}
-
-fn streaming(sample: &Sample) -> impl Iterator<Item = &Standby> {
-    let streams = |one: &&Standby| one.state.as_deref() == Some("streaming");
-    sample.standbys.iter().filter(streams)
-}
-
-/// Those whose reply a commit waits for; if none is named so, all.
-fn awaited(sample: &Sample) -> Vec<&Standby> {
-    let is_sync = |one: &&Standby| matches!(one.sync_state.as_deref(), Some("sync" | "quorum"));
-    let named: Vec<_> = streaming(sample).filter(is_sync).collect();
-    if named.is_empty() {
-        streaming(sample).collect()
-    } else {
-        named
-    }
-}
-
-/// Whether none of them has replied since the sample before. Their clocks may differ
-/// from the primary's, so that an age tells only by how it grows.
-fn is_silent(slice: &Slice<'_>) -> bool {
-    let Some(before) = slice.before else {
-        return false;
-    };
-    let passed_ms = slice.sample.at_ns.saturating_sub(before.at_ns) as f64 / 1e6;
-    let silent = |now: &&Standby| {
-        let then = before.standbys.iter().find(|one| one.pid == now.pid);
-        let ages = then.and_then(|then| Some((then.reply_age_ms?, now.reply_age_ms?)));
-        ages.is_some_and(|(then, now)| now - then >= SILENT * passed_ms)
-    };
-    let awaited = awaited(slice.sample);
-    !awaited.is_empty() && awaited.iter().all(silent)
-}
-
-/// The longest time without a break among these, s.
-fn longest_silence(slices: &[Slice<'_>]) -> f64 {
-    let mut longest: f64 = 0.0;
-    let mut current = 0.0;
-    let mut last_ns = None;
-    for slice in slices {
-        current = if last_ns == Some(slice.span.from_ns) {
-            current + slice.span.seconds()
-        } else {
-            slice.span.seconds()
-        };
-        longest = longest.max(current);
-        last_ns = Some(slice.span.to_ns);
-    }
-    longest
-}
-
 /// What all findings on waits for a standby have in common.
-fn size(slices: &[Slice<'_>], all_s: f64) -> Size {
+pub(super) fn size(slices: &[Slice<'_>], all_s: f64) -> Size {
     let waited = waited_s(slices.iter(), Sort::SyncRep);
     Size {
         duration_s: Some(duration_s(slices.iter())),
@@ -138,12 +53,12 @@ fn size(slices: &[Slice<'_>], all_s: f64) -> Size {
     }
 }
 
-fn waiters(slices: &[Slice<'_>]) -> Option<String> {
+pub(super) fn waiters(slices: &[Slice<'_>]) -> Option<String> {
     let (index, _) = most(slices.iter(), Sort::SyncRep)?;
     Some(sample(index, "sync_rep_waiters"))
 }
 
-fn name(standby: &Standby) -> String {
+pub(super) fn name(standby: &Standby) -> String {
     standby.name().map_or_else(|| "?".to_owned(), text::name)
 }
 
@@ -165,6 +80,10 @@ fn network(case: &Case<'_>, clues: &[Clue], all_s: f64) -> Vec<Weighed> {
         let of_clue = clue.size(case.recorded);
         // Between equals, what was seen more often comes first.
         let weight = waited * (1.0 - 0.01 * found.len() as f64);
+        if let Some(finding) = cut::judge(case.recorded, clue, &slices, share, size) {
+            found.push((weight, finding));
+            continue;
+        }
         found.push((
             weight,
             Finding {
@@ -303,7 +222,7 @@ fn rest(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
         return None;
     }
     let why = if case.sees_replication() {
-        "it replied, and nothing was sent again meanwhile: its disk, its processor and a slow but sound network look alike here, for round-trip times are not measured without retransmits"
+        "it replied, nothing was sent again meanwhile, round trips were short, and no sample shows it behind with what it had received"
     } else {
         "it replied, but its connection was not among those that were traced"
     };

@@ -14,6 +14,9 @@ pub struct ProcessorsReport {
     pub port: Option<u16>,
     /// Its network namespace, inode as in `net:[N]`.
     pub netns: Option<u32>,
+    /// What it has in common with its standbys and with no other server; as text,
+    /// because it has more digits than some readers' numbers.
+    pub system_identifier: Option<String>,
     /// Ran for.
     pub ran_s: f64,
     /// Was ready to run for, and had no processor.
@@ -46,6 +49,7 @@ impl ProcessorsReport {
             pid: track.pid,
             port: track.port,
             netns: track.netns,
+            system_identifier: track.system_identifier.map(|id| id.to_string()),
             ran_s: sum_s(|step| step.ran_ns),
             waited_s: sum_s(|step| step.waited_ns),
             series: track

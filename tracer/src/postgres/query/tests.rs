@@ -77,7 +77,9 @@ fn an_answer_that_is_none_is_an_error() {
 #[test]
 fn old_servers_and_weak_roles_are_told() {
     let greeting = |version: &str, sees_all: &str| {
-        Greeting::read(&[vec![row(&format!("{version}|v|me too|{sees_all}|5432|f"))]])
+        Greeting::read(&[vec![row(&format!(
+            "{version}|v|me too|{sees_all}|5432|f|7"
+        ))]])
     };
     assert!(
         greeting("120011", "t")

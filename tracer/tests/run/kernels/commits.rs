@@ -1,12 +1,14 @@
 //! Commits of a real server are counted and split under this kernel, too.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use xtask::{
     netns::Net,
     postgres::{Connection, Pair},
 };
 
-use super::cell;
+use super::{cell, faults::refusal};
 use crate::{fault::Fault, report::number, tool::Tool};
 
 const INSERT: &str = "insert into lab (note) values ('test')";
@@ -63,4 +65,43 @@ fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
     println!("{INSERTS} commits under the fault: {wait:.1} of {total:.1} ms waiting");
     assert!(wait > 0.5 * total, "{wait} of {total}");
     cell::found("commits", "counted and split");
+}
+
+/// So long that it is seen more than once.
+const LONG: Duration = Duration::from_secs(6);
+
+#[test]
+fn a_slow_network_that_loses_nothing_is_told_by_its_round_trips() {
+    const COLUMN: &str = "a slow network";
+    let net = Net::pair("slownet", "ens160").unwrap();
+    let (primary, standby) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    if let Some(reason) = refusal(primary, &["delay=1ms"]) {
+        assert!(reason.contains("this kernel has none"), "{reason}");
+        cell::absent(COLUMN, "netem");
+        return;
+    }
+    let pair = Pair::start(primary, standby).unwrap();
+    let mut sql = pair.primary().connect().unwrap();
+    let database = format!(
+        "--pg=host={} user=postgres",
+        pair.primary().socket_dir().display()
+    );
+    let arguments = ["--peer", "10.0.10.3", "--netns", primary.netns.name()];
+    let tool = Tool::start(&primary.netns, &[&arguments[..], &[&database]].concat()).unwrap();
+    insert(&mut sql);
+    let delay = ["delay=300ms", "--peer", "10.0.10.2"];
+    let fault = Fault::start(&standby.netns, &delay).unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < LONG {
+        sql.query(INSERT).unwrap();
+    }
+    let report = tool.finish().unwrap();
+    fault.finish_one().unwrap();
+
+    let found = report.at("/findings");
+    println!("{}", found[0]["text"]);
+    assert_eq!(found[0]["cause"], "network_delay", "{found}");
+    let round_trip = ms(&found[0]["size"]["round_trip_ms"]);
+    assert!((150.0..1_000.0).contains(&round_trip), "{found}");
+    cell::found(COLUMN, "told by round trips");
 }

@@ -1,0 +1,140 @@
+//! Why backends were held up by a standby, sample by sample.
+
+use super::super::wait::Slice;
+use super::super::way;
+use super::clue::Clue;
+use super::{Case, LEAST_S};
+use crate::postgres::sample::{Sample, Standby};
+
+/// Without a reply, the last one grows older as time goes by, or nearly so.
+const SILENT: f64 = 0.8;
+/// A standby that waits only for its own to be applied has the rest, or nearly so.
+const NEARLY: i64 = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// No standby streams.
+    Gone,
+    /// Something is lost or damaged.
+    Network,
+    /// A server on this host has no processor.
+    Starved,
+    /// The standby has it, and not on its disk.
+    Flush,
+    /// It has it on its disk, and has not applied it.
+    Apply,
+    /// It streams, and does not reply for long.
+    Silent,
+    /// A round trip takes as long.
+    Far,
+    /// None of these.
+    Rest,
+}
+
+/// Of those in which somebody was held up. Silence shorter than a second is none: a
+/// standby replies when it has something to say.
+pub(super) fn whys(case: &Case<'_>, held: &[Slice<'_>], clues: &[Clue]) -> Vec<Why> {
+    let mut whys: Vec<Why> = held
+        .iter()
+        .map(|slice| why(case, slice, clues, true))
+        .collect();
+    let mut from = 0;
+    while from < whys.len() {
+        let run = whys[from..].iter().take_while(|why| **why == whys[from]);
+        let to = from + run.count();
+        if whys[from] == Why::Silent && longest_silence(&held[from..to]) < LEAST_S {
+            for (slice, why_now) in held[from..to].iter().zip(&mut whys[from..to]) {
+                *why_now = why(case, slice, clues, false);
+            }
+        }
+        from = to;
+    }
+    whys
+}
+
+fn why(case: &Case<'_>, slice: &Slice<'_>, clues: &[Clue], silence_counts: bool) -> Why {
+    let is = |of: fn(&Standby) -> bool| {
+        let awaited = awaited(slice.sample);
+        !awaited.is_empty() && awaited.into_iter().all(of)
+    };
+    if streaming(slice.sample).next().is_none() {
+        Why::Gone
+    } else if clues.iter().any(|clue| clue.is_at(slice.span)) {
+        Why::Network
+    } else if case.starved.iter().any(|one| one.is_at(slice.span)) {
+        Why::Starved
+    } else if is(has_to_flush) {
+        Why::Flush
+    } else if is(has_to_apply) {
+        Why::Apply
+    } else if silence_counts && is_silent(slice) {
+        Why::Silent
+    } else if way::long(case.recorded, slice.span).is_some() {
+        Why::Far
+    } else {
+        Why::Rest
+    }
+}
+
+/// A standby tells what it has written before it flushes it
+/// (`XLogWalRcvSendReply()` in
+/// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/walreceiver.c>).
+fn has_to_flush(standby: &Standby) -> bool {
+    let lags = standby.flush_lag_bytes.zip(standby.write_lag_bytes);
+    lags.is_some_and(|(flush, write)| flush > write)
+}
+
+/// Of what is missing to be applied, it has nearly all on its disk.
+fn has_to_apply(standby: &Standby) -> bool {
+    let lags = standby.replay_lag_bytes.zip(standby.flush_lag_bytes);
+    lags.is_some_and(|(replay, flush)| replay > 0 && replay >= NEARLY * flush)
+}
+
+pub(super) fn streaming(sample: &Sample) -> impl Iterator<Item = &Standby> {
+    let streams = |one: &&Standby| one.state.as_deref() == Some("streaming");
+    sample.standbys.iter().filter(streams)
+}
+
+/// Those whose reply a commit waits for; if none is named so, all.
+pub(super) fn awaited(sample: &Sample) -> Vec<&Standby> {
+    let is_sync = |one: &&Standby| matches!(one.sync_state.as_deref(), Some("sync" | "quorum"));
+    let named: Vec<_> = streaming(sample).filter(is_sync).collect();
+    if named.is_empty() {
+        streaming(sample).collect()
+    } else {
+        named
+    }
+}
+
+/// Whether none of them has replied since the sample before. Their clocks may differ
+/// from the primary's, so that an age tells only by how it grows.
+fn is_silent(slice: &Slice<'_>) -> bool {
+    let Some(before) = slice.before else {
+        return false;
+    };
+    let passed_ms = slice.sample.at_ns.saturating_sub(before.at_ns) as f64 / 1e6;
+    let silent = |now: &&Standby| {
+        let then = before.standbys.iter().find(|one| one.pid == now.pid);
+        let ages = then.and_then(|then| Some((then.reply_age_ms?, now.reply_age_ms?)));
+        ages.is_some_and(|(then, now)| now - then >= SILENT * passed_ms)
+    };
+    let awaited = awaited(slice.sample);
+    !awaited.is_empty() && awaited.iter().all(silent)
+}
+
+/// The longest time without a break among these, s.
+pub(super) fn longest_silence(slices: &[Slice<'_>]) -> f64 {
+    let mut longest: f64 = 0.0;
+    let mut current = 0.0;
+    let mut last_ns = None;
+    for slice in slices {
+        current = if last_ns == Some(slice.span.from_ns) {
+            current + slice.span.seconds()
+        } else {
+            slice.span.seconds()
+        };
+        longest = longest.max(current);
+        last_ns = Some(slice.span.to_ns);
+    }
+    longest
+}

@@ -1,0 +1,36 @@
+//! When nothing at all arrived from a flow's peer though it was sent to again and again:
+//! a network that only loses lets some through.
+
+use super::recovery::lost;
+use super::{Span, Track};
+use crate::path::Reading;
+
+/// Of so many in vain, one in 64 would be expected even if every second one were lost.
+const LEAST_IN_VAIN: u64 = 6;
+
+/// A time in which nothing arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Silence {
+    /// From the last look that saw something arrive to the last that saw nothing.
+    pub(super) span: Span,
+    /// Segments that were sent again in it.
+    pub(super) in_vain: u64,
+}
+
+/// Those of one flow, in order.
+pub(super) fn silences(track: &Track<'_>) -> Vec<Silence> {
+    let same = |a: &Reading, b: &Reading| a.segs_in.is_some() && a.segs_in == b.segs_in;
+    let runs = track.path.chunk_by(same);
+    let silences = runs.filter_map(|run| {
+        let span = Span {
+            from_ns: run.first()?.at_ns,
+            to_ns: run.last()?.at_ns,
+        };
+        let steps = track.series.iter().filter(|step| span.has(step.at_ns));
+        let in_vain = steps.map(lost).sum();
+        Some(Silence { span, in_vain })
+    });
+    silences
+        .filter(|one| one.in_vain >= LEAST_IN_VAIN)
+        .collect()
+}

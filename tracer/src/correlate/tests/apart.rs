@@ -1,0 +1,139 @@
+//! Causes that look alike: what tells one from the other.
+
+use super::*;
+
+/// What the socket of the replication tells: something arrives every second, unless
+/// that is when nothing does.
+fn path(srtt_us: impl Fn(u64) -> u32, hears: impl Fn(u64) -> bool) -> Vec<Reading> {
+    let mut segs_in = 100;
+    (1..=RUN)
+        .map(|second| {
+            segs_in += u32::from(hears(second));
+            Reading {
+                at_ns: second * S,
+                srtt_us: Some(srtt_us(second)),
+                min_rtt_us: Some(80),
+                unacked: Some(1),
+                segs_in: Some(segs_in),
+            }
+        })
+        .collect()
+}
+
+fn first(run: &Run) -> (Cause, Confidence) {
+    let first = run.first();
+    (first.cause, first.confidence)
+}
+
+#[test]
+fn nothing_that_comes_through_is_a_cut_and_little_of_it_is_loss() {
+    for role in [Kind::Walsender, Kind::Walreceiver] {
+        let mut run = Run::waiting("IPC", "SyncRep").silent();
+        let series = run.role(role);
+        let timeouts = [21, 21, 21, 22, 24, 27, 33, 33, 34, 40];
+        series.extend(timeouts.map(|second| resent(second, Why::Rto, 1)));
+        run.path = path(|_| 120, |second| !bad(second));
+        assert_eq!(first(&run), (Cause::Partition, Confidence::High));
+        let found = run.first();
+        assert!(found.size.silent_s >= Some(19.0), "{:?}", found.size);
+        assert_eq!(run.causes(), [Cause::Partition]);
+        // A little comes through now and then.
+        run.path = path(|_| 120, |second| !bad(second) || second % 4 == 0);
+        assert_ne!(first(&run).0, Cause::Partition);
+        // Nothing came, but hardly anything was sent either.
+        run.role(role).drain(4..);
+        run.path = path(|_| 120, |second| !bad(second));
+        assert_ne!(first(&run).0, Cause::Partition);
+    }
+}
+
+#[test]
+fn a_long_way_is_told_by_round_trips_and_by_what_commits_took() {
+    let slow = |second| if bad(second) { 150 } else { 3 };
+    let mut run = Run::waiting("IPC", "SyncRep");
+    run.commits = steps(slow);
+    run.path = path(|second| if bad(second) { 100_000 } else { 120 }, |_| true);
+    assert_eq!(first(&run), (Cause::NetworkDelay, Confidence::High));
+    assert_eq!(run.first().size.round_trip_ms, Some(100.0));
+    assert_eq!(run.causes(), [Cause::NetworkDelay]);
+    // What takes that long has another reason.
+    run.commits = steps(|second| if bad(second) { 900 } else { 3 });
+    assert_eq!(run.causes(), [Cause::NotDetermined]);
+    // Without a probe, it is not known what commits took.
+    let mut recorded = run.recorded();
+    recorded.postgres.as_mut().unwrap().probe = None;
+    let found = findings(&recorded);
+    let told = (found[0].cause, found[0].confidence);
+    assert_eq!(told, (Cause::NetworkDelay, Confidence::Medium));
+    // A way that is always as long is no delay of this time's.
+    run.path = path(|_| 900, |_| true);
+    assert_eq!(run.causes(), [Cause::NotDetermined]);
+}
+
+#[test]
+fn a_standby_s_disk_and_what_it_applies_are_told_by_what_it_says_it_has() {
+    for (write, flush, replay, cause) in [
+        (0, 8_000, 8_000, Cause::StandbyFlush),
+        (400, 8_000, 8_300, Cause::StandbyFlush),
+        (0, 0, 8_000, Cause::StandbyApply),
+        (500, 500, 8_000, Cause::StandbyApply),
+        (8_000, 8_000, 8_200, Cause::NotDetermined),
+    ] {
+        // Whether or not its replies are rare meanwhile.
+        let mut run = Run::waiting("IPC", "SyncRep");
+        for sample in run.bad_samples() {
+            let standby = &mut sample.standbys[0];
+            standby.write_lag_bytes = Some(write);
+            standby.flush_lag_bytes = Some(flush);
+            standby.replay_lag_bytes = Some(replay);
+        }
+        assert_eq!(run.causes(), [cause], "{write} {flush} {replay}");
+    }
+}
+
+#[test]
+fn a_server_without_a_processor_is_told_whatever_its_backends_wait_for() {
+    let starved = |waited_ms: u64| {
+        let steps = (1..=RUN).map(|second| processors::Step {
+            from_ns: (second - 1) * S,
+            at_ns: second * S,
+            ran_ns: 50 * MS,
+            waited_ns: if bad(second) { waited_ms * MS } else { 20 * MS },
+        });
+        vec![processors::Track {
+            pid: 17,
+            port: Some(5432),
+            netns: None,
+            system_identifier: Some(SYSTEM),
+            steps: steps.collect(),
+        }]
+    };
+    for (kind, event) in [
+        ("IPC", "SyncRep"),
+        ("LWLock", "WALWrite"),
+        ("Client", "ClientRead"),
+    ] {
+        let mut run = Run::waiting(kind, event);
+        run.processors = starved(1_900);
+        assert_eq!(first(&run), (Cause::CpuStarvation, Confidence::High));
+        let size = run.first().size;
+        assert!(size.starved_s > Some(37.0), "{event}: {size:?}");
+        assert_eq!(run.causes(), [Cause::CpuStarvation], "{event}");
+        // Somebody else's server.
+        run.processors[0].system_identifier = Some(SYSTEM + 1);
+        assert!(!run.causes().contains(&Cause::CpuStarvation), "{event}");
+        // A busy host on which it runs often enough is none.
+        run.processors = starved(300);
+        assert!(!run.causes().contains(&Cause::CpuStarvation), "{event}");
+    }
+    // What is lost is lost on any host.
+    let mut run = Run::waiting("IPC", "SyncRep");
+    run.role(Kind::Walsender)
+        .extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+    run.processors = starved(1_900);
+    assert!(run.causes().contains(&Cause::LossTowardStandby));
+    // And where nobody was slow, nothing is the matter.
+    let mut run = Run::healthy();
+    run.processors = starved(1_900);
+    assert_eq!(run.causes(), []);
+}

@@ -1,0 +1,45 @@
+//! How long round trips of the replication took.
+
+use super::wait::typical_ms;
+use super::{Recorded, Span, Track};
+
+/// What is shorter is no matter to a commit that people would call slow.
+const LEAST_MS: f64 = 5.0;
+/// A commit waits for one round trip at least; where it takes more than twice as long,
+/// most of it went elsewhere.
+const SHARE: f64 = 0.4;
+/// Where it is not known how long commits took: how much longer than the best round trip
+/// of the run it has to be.
+const LONGER: f64 = 3.0;
+
+/// The longest smoothed round-trip time of a flow in a span, ms.
+fn within_ms(track: &Track<'_>, span: Span) -> Option<f64> {
+    let inside = track.path.iter().filter(|one| span.has(one.at_ns));
+    let us = inside.filter_map(|one| one.srtt_us).max()?;
+    Some(f64::from(us) / 1e3)
+}
+
+/// The least round-trip time that a flow was seen to have, ms.
+pub(super) fn best_ms(track: &Track<'_>) -> Option<f64> {
+    let of = track.path.iter();
+    let us = of
+        .flat_map(|one| [one.min_rtt_us, one.srtt_us])
+        .flatten()
+        .min()?;
+    Some(f64::from(us) / 1e3)
+}
+
+/// The flow of the replication whose round trips took so long at that time that they
+/// are a good part of what commits took, and how long, ms.
+pub(super) fn long(recorded: &Recorded<'_>, span: Span) -> Option<(usize, f64)> {
+    let flows = recorded.flows.iter().enumerate();
+    let replicate = flows.filter(|(_, track)| track.is_replication());
+    let (index, track, ms) = replicate
+        .filter_map(|(index, track)| Some((index, track, within_ms(track, span)?)))
+        .max_by(|(.., a), (.., b)| a.total_cmp(b))?;
+    let least = match typical_ms(recorded, span) {
+        Some(ms) => SHARE * ms,
+        None => LONGER * best_ms(track)?,
+    };
+    (ms >= LEAST_MS && ms >= least).then_some((index, ms))
+}
