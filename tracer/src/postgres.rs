@@ -17,6 +17,7 @@ pub mod sample;
 pub mod sampler;
 pub(crate) mod server;
 pub mod standby;
+pub mod statements;
 pub mod status;
 pub mod summary;
 pub mod target;

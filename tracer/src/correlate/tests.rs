@@ -75,6 +75,8 @@ fn sample(second: u64, waits: Vec<Wait>) -> Sample {
         synchronous_standby_names: Some("db2".into()),
         xact_commit: None,
         commits_per_s: None,
+        statement_sums: None,
+        statements: None,
         active: None,
         sync_rep_waiters: Some(sync_rep.map(|wait| wait.backends).sum()),
         waits: Some(waits),

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use super::connect::{Rows, Trouble};
 use super::sample::{Receiver, Replay, Role, Sample, Slot, Standby, Wait};
+use super::statements::{Source, Sums};
 
 /// The oldest major version that has all that is asked for.
 pub const OLDEST: u32 = 13;
@@ -29,9 +30,11 @@ const HERE: &str = "(select case when pg_is_in_recovery() \
     then coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) \
     else pg_current_wal_lsn() end as lsn) as here";
 
-/// Asked once an interval.
+/// Asked once an interval; of statements only if there are counts of them.
 #[must_use]
-pub fn look() -> String {
+pub fn look(statements: Option<&Source>) -> String {
+    let statements = statements.map(|source| format!(";\n{}", source.look()));
+    let statements = statements.unwrap_or_default();
     format!(
         "\
 select pg_is_in_recovery(), here.lsn,
@@ -64,7 +67,7 @@ select slot_name, slot_type, active, pg_wal_lsn_diff(here.lsn, restart_lsn)::int
 select pid, status, sender_host, sender_port, slot_name,
   pg_wal_lsn_diff(written_lsn, flushed_lsn)::int8,
   extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000
-  from pg_stat_wal_receiver"
+  from pg_stat_wal_receiver{statements}"
     )
 }
 
@@ -134,7 +137,7 @@ impl Greeting {
 /// # Errors
 /// If it is none.
 pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, Trouble> {
-    let [server, standbys, activity, slots, receiver] = answers else {
+    let [server, standbys, activity, slots, receiver, statements @ ..] = answers else {
         return Err(odd());
     };
     let server = Row(server.first().ok_or_else(odd)?);
@@ -149,6 +152,11 @@ pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, Trouble> {
         synchronous_standby_names: server.text(3),
         xact_commit: server.number(4),
         commits_per_s: None,
+        statement_sums: statements
+            .first()
+            .and_then(|rows| rows.first())
+            .and_then(|row| Sums::read(row)),
+        statements: None,
         active: activity.as_ref().map(|activity| activity.active),
         sync_rep_waiters: activity.as_ref().map(Activity::sync_rep),
         waits: activity.map(|activity| activity.waits),
@@ -244,18 +252,18 @@ impl Activity {
 }
 
 /// Columns of a row, as text.
-struct Row<'a>(&'a [Option<String>]);
+pub(super) struct Row<'a>(pub(super) &'a [Option<String>]);
 
 impl Row<'_> {
-    fn text(&self, column: usize) -> Option<String> {
+    pub(super) fn text(&self, column: usize) -> Option<String> {
         self.0.get(column)?.clone()
     }
 
-    fn number<T: FromStr>(&self, column: usize) -> Option<T> {
+    pub(super) fn number<T: FromStr>(&self, column: usize) -> Option<T> {
         self.0.get(column)?.as_deref()?.parse().ok()
     }
 
-    fn is_true(&self, column: usize) -> bool {
+    pub(super) fn is_true(&self, column: usize) -> bool {
         self.0.get(column).and_then(Option::as_deref) == Some("t")
     }
 }

@@ -9,6 +9,7 @@ use super::probe::Outcome;
 use super::query::Greeting;
 use super::role::Known;
 use super::sample::{Receiver, Role, Sample, Standby};
+use super::statements::{Account, Source};
 
 /// The most samples that are kept: beyond, every second one goes and only every
 /// second one comes, so that a run of any length has a series and fits in memory.
@@ -70,6 +71,8 @@ pub struct Record {
     pub standbys: Vec<super::standby::Summary>,
     /// The most backends that were seen to wait for a standby at once.
     pub most_waiting: Option<u32>,
+    /// Statements over the run; `None` if the server never answered.
+    pub statements: Option<Account>,
     /// What came of the commit probe.
     pub probe: Option<Outcome>,
     open: Gaps,
@@ -93,6 +96,7 @@ impl Record {
             ports: BTreeSet::new(),
             standbys: Vec::new(),
             most_waiting: None,
+            statements: None,
             probe: None,
             open: Gaps::new(now_ns),
         }
@@ -107,6 +111,11 @@ impl Record {
         }
         self.ports.extend(greeting.port);
         self.greeting = Some(greeting);
+    }
+
+    /// Whether statements are counted on this connection, or why not.
+    pub fn counts_statements(&mut self, source: Result<Source, String>) {
+        self.statements.get_or_insert_default().begin(source);
     }
 
     /// Takes in a sample. `longest_ns` is as in [`Gaps::sampled`].
@@ -134,6 +143,9 @@ impl Record {
             self.meet_sender(receiver);
         }
         self.most_waiting = self.most_waiting.max(sample.sync_rep_waiters);
+        if let (Some(account), Some(statements)) = (&mut self.statements, &sample.statements) {
+            account.add(statements);
+        }
         if self.taken.is_multiple_of(self.stride) {
             self.samples.push(sample.clone());
         }

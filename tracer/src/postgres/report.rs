@@ -6,6 +6,7 @@ use super::probe::{self, report::ProbeReport};
 use super::record::Record;
 use super::sample::{Role, Sample};
 use super::standby;
+use super::statements::Account;
 use crate::clock::Clock;
 
 /// The database over a run.
@@ -27,6 +28,8 @@ pub struct PostgresReport {
     pub standbys: Vec<standby::Summary>,
     /// The most backends that were seen to wait for a standby at once.
     pub sync_rep_waiters_max: Option<u32>,
+    /// Statements by `pg_stat_statements`; `null` if the server never answered.
+    pub statements: Option<Account>,
     /// Samples that were taken; every `series_stride`th is in `series`.
     pub samples: u64,
     /// Larger than 1 only in a very long run.
@@ -108,6 +111,7 @@ pub fn assemble(record: Record, clock: &Clock, start_ns: u64, end_ns: u64) -> Po
             .collect(),
         standbys: record.standbys,
         sync_rep_waiters_max: record.most_waiting,
+        statements: record.statements,
         samples: record.taken,
         series_stride: record.stride,
         series: record

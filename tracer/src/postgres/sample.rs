@@ -7,6 +7,8 @@
 
 use serde::Serialize;
 
+use super::statements::{Statements, Sums};
+
 /// What a server is at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,6 +40,12 @@ pub struct Sample {
     pub xact_commit: Option<u64>,
     /// The same a second, since the sample before; one a sample is our own.
     pub commits_per_s: Option<f64>,
+    /// Sums over all statements, since the statistics began.
+    #[serde(skip)]
+    pub statement_sums: Option<Sums>,
+    /// What statements came since the sample before, by `pg_stat_statements`; `null`
+    /// without it, and where its statistics were reset since.
+    pub statements: Option<Statements>,
     /// Backends that run a statement or wait for one, ours excepted; `null` if we
     /// may not see them.
     pub active: Option<u32>,
@@ -173,6 +181,8 @@ pub(crate) mod tests {
             synchronous_standby_names: Some("db2".into()),
             xact_commit: Some(100),
             commits_per_s: None,
+            statement_sums: None,
+            statements: None,
             active: Some(0),
             sync_rep_waiters: Some(0),
             waits: Some(Vec::new()),

@@ -9,6 +9,7 @@ use super::connect::{Link, Trouble};
 use super::query::{self, Greeting};
 use super::record::Record;
 use super::sample::Sample;
+use super::statements::{Source, Sums};
 use super::status::Status;
 use super::target::Target;
 use crate::clock::now_ns;
@@ -35,7 +36,15 @@ pub struct Sampler<'a> {
     status: &'a watch::Sender<Status>,
     /// Whether a failure is told at once, and not only in the live view.
     tell: bool,
-    last: Option<(u64, u64)>,
+    last: Option<Last>,
+}
+
+/// What the next sample is compared with.
+#[derive(Debug)]
+struct Last {
+    at_ns: u64,
+    commits: Option<u64>,
+    statements: Option<Sums>,
 }
 
 impl<'a> Sampler<'a> {
@@ -96,7 +105,9 @@ impl<'a> Sampler<'a> {
 
     /// Samples until something goes wrong.
     async fn follow(&mut self, link: &Link, sees_all: bool) -> Trouble {
-        let look = query::look();
+        let source = Source::find(link).await;
+        let look = query::look(source.as_ref().ok());
+        self.record.counts_statements(source);
         let mut ticks = interval(self.every);
         // A late look is one look, not several in a row.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -115,13 +126,20 @@ impl<'a> Sampler<'a> {
     fn take(&mut self, mut sample: Sample, asked_ns: u64) {
         sample.at_ns = now_ns();
         sample.took_ms = (sample.at_ns - asked_ns) as f64 / 1e6;
-        if let (Some(now), Some((before, before_ns))) = (sample.xact_commit, self.last) {
-            let seconds = (sample.at_ns - before_ns) as f64 / 1e9;
+        if let Some(last) = &self.last {
+            let seconds = (sample.at_ns - last.at_ns) as f64 / 1e9;
             // Statistics that were reset, or are another server's, begin anew.
-            let grown = now.checked_sub(before);
+            let commits = sample.xact_commit.zip(last.commits);
+            let grown = commits.and_then(|(now, before)| now.checked_sub(before));
             sample.commits_per_s = grown.map(|grown| grown as f64 / seconds);
+            let sums = sample.statement_sums.as_ref().zip(last.statements.as_ref());
+            sample.statements = sums.and_then(|(now, before)| now.since(before, seconds));
         }
-        self.last = sample.xact_commit.map(|count| (count, sample.at_ns));
+        self.last = Some(Last {
+            at_ns: sample.at_ns,
+            commits: sample.xact_commit,
+            statements: sample.statement_sums.take(),
+        });
         let longest = (self.every * INTERVALS).max(LEAST_GAP);
         let longest_ns = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
         self.record.sampled(&sample, longest_ns);

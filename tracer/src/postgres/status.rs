@@ -124,6 +124,10 @@ fn server(sample: &Sample, version: Option<&str>) -> String {
         (Role::Standby, None) => words += ", receives nothing",
         (Role::Primary, _) => {}
     }
+    if let Some(statements) = &sample.statements {
+        let (writes, reads) = (&statements.writes, &statements.reads);
+        words += &format!(", {}, {}", writes.words("writes"), reads.words("reads"));
+    }
     if sample.role == Role::Primary && sample.synchronous_standby_names.as_deref() == Some("") {
         words += ", none is synchronous";
     }

@@ -4,6 +4,7 @@ use super::probe;
 use super::report::PostgresReport;
 use super::sample::Role;
 use super::standby::Summary;
+use super::statements::Account;
 use super::text::{bytes, harmless, name};
 
 /// How many standbys and gaps a summary shows; the JSON has all.
@@ -14,6 +15,7 @@ const MOST: usize = 8;
 pub fn lines(report: &PostgresReport) -> Vec<String> {
     let mut lines = vec![server(report)];
     lines.extend(report.standbys.iter().take(MOST).map(standby));
+    lines.extend(report.statements.iter().filter_map(statements));
     lines.extend(report.probe.iter().flat_map(probe::report::summary));
     let shown = report.gaps.iter().take(MOST);
     lines.extend(shown.map(|gap| {
@@ -59,6 +61,15 @@ fn server(report: &PostgresReport) -> String {
         line += &format!(", at most {most} backends waited for a standby at once");
     }
     line + "."
+}
+
+fn statements(account: &Account) -> Option<String> {
+    let (writes, reads) = (account.writes.as_ref()?, account.reads.as_ref()?);
+    Some(format!(
+        "  statements, each without its commit: {}, {}",
+        writes.words("writes"),
+        reads.words("reads")
+    ))
 }
 
 fn standby(standby: &Summary) -> String {

@@ -8,6 +8,7 @@ mod probe;
 mod refused;
 mod roles;
 mod server;
+mod statements;
 mod verdict;
 mod versions;
 mod watched;

@@ -3,16 +3,17 @@
 
 use xtask::postgres::Programs;
 
-use crate::{commits, probe, roles, server, watched::Lab};
+use crate::{commits, probe, roles, server, statements, watched::Lab};
 
 fn on(major: u32) {
     let programs = Programs::of(major).unwrap_or_else(|error| panic!("{error:#}"));
-    let lab = Lab::of(&format!("pg{major}"), &programs);
+    let mut lab = Lab::of(&format!("pg{major}"), &programs);
     assert_eq!(lab.major, major);
     server::samples_agree_with_psql(&lab);
     roles::replication_is_named_at_both_ends_and_clients_are_clients(&lab);
     probe::one_row_a_commit_and_nothing_left_if_asked(&lab);
     commits::commits_that_write_are_counted_whatever_else_is_done(&lab);
+    statements::statements_are_counted_where_the_extension_is(&mut lab);
 }
 
 #[test]

@@ -1,0 +1,104 @@
+//! The extension that counts statements, where a server has it.
+
+use crate::postgres::connect::{Link, Trouble};
+use crate::postgres::query::Row;
+
+/// Where the extension is, if it is anywhere, and whether it is new enough to tell of
+/// resets and of statements within statements (1.9, which comes with PostgreSQL 14).
+const FIND: &str = "\
+select quote_ident(n.nspname), exists (select from pg_proc p
+  where p.pronamespace = n.oid and p.proname = 'pg_stat_statements_info')
+  from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+  where e.extname = 'pg_stat_statements'";
+/// Keeps our own looks from being counted, if we may.
+const UNCOUNTED: &str = "set pg_stat_statements.track = 'none'";
+
+/// Where to find the counts, on one connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The extension's schema, in quotes if it needs any.
+    pub schema: String,
+    /// Whether it tells when it began to count.
+    tells_resets: bool,
+    /// Whether all that our role runs is left out, as our own looks cannot be told from it.
+    pub without_us: bool,
+}
+
+impl Source {
+    /// Finds it by trying it. What cannot be had is the reason: nothing else depends
+    /// on it.
+    pub async fn find(link: &Link) -> Result<Self, String> {
+        let text = |trouble: Trouble| trouble.text;
+        let answer = link.ask(FIND).await.map_err(text)?;
+        let row = answer.first().and_then(|rows| rows.first());
+        let row = Row(row.map_or(&[], Vec::as_slice));
+        let schema = row.text(0).ok_or_else(|| {
+            "there is no extension pg_stat_statements in this database".to_owned()
+        })?;
+        let source = Self {
+            schema,
+            tells_resets: row.is_true(1),
+            without_us: link.ask(UNCOUNTED).await.is_err(),
+        };
+        link.ask(&source.look()).await.map_err(text)?;
+        Ok(source)
+    }
+
+    /// Asked once an interval, in one round trip with all else.
+    #[must_use]
+    pub fn look(&self) -> String {
+        let schema = &self.schema;
+        let info = |column: &str| match self.tells_resets {
+            true => format!("(select {column} from {schema}.pg_stat_statements_info())"),
+            false => "null".to_owned(),
+        };
+        let (reset, thrown_out) = (info("stats_reset"), info("dealloc"));
+        // Of statements within statements the outer ones have the time already.
+        let outer = if self.tells_resets {
+            "toplevel"
+        } else {
+            "true"
+        };
+        let others = if self.without_us {
+            "userid is distinct from (select to_regrole(quote_ident(current_user))::oid)"
+        } else {
+            "true"
+        };
+        let sums = |wanted: &str| {
+            format!(
+                "coalesce(sum(calls) filter (where {wanted}), 0)::int8, \
+                 coalesce(sum(total_exec_time) filter (where {wanted}), 0)"
+            )
+        };
+        let (writes, reads) = (sums("wal_records >= calls"), sums("wal_records < calls"));
+        format!(
+            "select count(*), {writes}, {reads}, {reset}, {thrown_out}
+  from {schema}.pg_stat_statements(false) where {outer} and {others}"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_versions_are_asked_for_what_they_have() {
+        let mut source = Source {
+            schema: "\"My Schema\"".into(),
+            tells_resets: false,
+            without_us: false,
+        };
+        assert!(!source.look().contains("info") && !source.look().contains("toplevel"));
+        source.tells_resets = true;
+        source.without_us = true;
+        let look = source.look();
+        for part in [
+            "\"My Schema\".pg_stat_statements(false)",
+            "\"My Schema\".pg_stat_statements_info()",
+            "where toplevel and userid is distinct from",
+        ] {
+            assert!(look.contains(part), "{look}");
+        }
+    }
+}
