@@ -14,12 +14,12 @@ pub struct Settings {
     /// 1 if flows are selected by the `PORTS` of either end, 0 if every port is
     /// kept.
     pub filter_ports: u32,
-    /// 1 if events go to the ring buffer.
+    /// 1 if all events go to the ring buffer.
     pub events: u32,
+    /// 1 if those do that tell of a loss: retransmits, and what arrived damaged.
+    pub losses: u32,
     /// Slots of the flow table.
     pub max_flows: u32,
-    /// Explicit padding.
-    pub _pad: u32,
 }
 
 /// The one word that changes while the programs run (map `CONTROL`, index 0).

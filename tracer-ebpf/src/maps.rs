@@ -21,8 +21,8 @@ pub static SETTINGS: Settings = Settings {
     filter_peers: 0,
     filter_ports: 0,
     events: 0,
+    losses: 0,
     max_flows: 0,
-    _pad: 0,
 };
 
 /// [`tracer_ebpf::Control`]: learning until userspace says otherwise.
@@ -121,11 +121,18 @@ pub fn emit(event: &Event) {
     }
 }
 
-/// Whether events are wanted at all.
+/// Whether all events are wanted.
 #[inline(always)]
 pub fn wants_events() -> bool {
     // SAFETY: a frozen global; volatile, because the loader changes it.
     unsafe { core::ptr::read_volatile(&raw const SETTINGS.events) == 1 }
+}
+
+/// Whether those are wanted that tell of a loss.
+#[inline(always)]
+pub fn wants_losses() -> bool {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const SETTINGS.losses) == 1 }
 }
 
 /// Whether counting has begun.

@@ -211,9 +211,9 @@ impl Run<'_> {
         // A late look is one look, not several in a row.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
-        let mut ring = match self.events {
-            Some(_) => Some(watch(self.session.take_events()?)?),
-            None => None,
+        let mut ring = match self.config.wants_events() {
+            true => Some(watch(self.session.take_events()?)?),
+            false => None,
         };
         let mut logger = match self.config.verbosity {
             Verbosity::Verbose(_) => Some(watch(self.session.take_log()?)?),
@@ -269,14 +269,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Writes the events that are there now.
+    /// Takes the events that are there now, and writes them if somebody wants that.
     fn drain(&mut self, ring: &mut Ring) -> anyhow::Result<()> {
-        let (Some(ring), Some(writer)) = (ring, &mut self.events) else {
+        let Some(ring) = ring else {
             return Ok(());
         };
         while let Some(record) = ring.get_mut().next() {
             match decode::decode(&record) {
-                Ok(event) => writer.write(&event)?,
+                Ok(event) => {
+                    self.session.note(&event);
+                    if let Some(writer) = &mut self.events {
+                        writer.write(&event)?;
+                    }
+                }
                 Err(error) => self.session.count_undecodable(&error),
             }
         }

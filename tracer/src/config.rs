@@ -169,6 +169,13 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Whether single events are of use: to be written, or to tell which waits of
+    /// commits fell into the recovery from a loss.
+    #[must_use]
+    pub fn wants_events(&self) -> bool {
+        self.events.is_some() || self.commits.is_some()
+    }
+
     /// Validates a command line.
     ///
     /// # Errors

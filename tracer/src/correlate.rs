@@ -18,6 +18,7 @@ mod way;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::damage::Damaged;
@@ -55,6 +56,8 @@ pub struct Recorded<'a> {
     pub peers: Vec<IpAddr>,
     /// The servers on this host, and what they had of its processors.
     pub processors: &'a [processors::Track],
+    /// Commits that were slow, if commits were split.
+    pub slow: Option<Vec<SlowCommit>>,
     /// The database, if it was watched.
     pub postgres: Option<Database<'a>>,
 }
@@ -76,6 +79,26 @@ pub struct Track<'a> {
     pub rto_max_ms: Option<f64>,
     /// How often it had doubled in a row, at most.
     pub backoff_max: Option<u32>,
+}
+
+/// By network namespace, when the replication of a primary there was recovering from a
+/// loss: in order, and apart from each other.
+pub type Recoveries = BTreeMap<u32, Vec<Span>>;
+
+/// A commit that was slow, and its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlowCommit {
+    /// Its server's first process.
+    pub server: u32,
+    /// From its start to its end.
+    pub whole: Span,
+    /// Of which it brought its log to the disk for, ns.
+    pub flush_ns: u64,
+    /// Of which it waited for a standby.
+    pub wait: Span,
+    /// Of which the replication was recovering from a loss for, ns; `None` if it was
+    /// not traced.
+    pub in_recovery_ns: Option<u64>,
 }
 
 /// What is known of the database.
@@ -128,6 +151,22 @@ impl Span {
         self.from_ns < end_ns && end_ns <= self.to_ns
     }
 
+    /// Those of them that overlap or touch as one, in order.
+    #[must_use]
+    pub fn apart(mut spans: Vec<Self>) -> Vec<Self> {
+        spans.sort_unstable_by_key(|span| (span.from_ns, span.to_ns));
+        let mut found: Vec<Self> = Vec::with_capacity(spans.len());
+        for span in spans {
+            match found.last_mut() {
+                Some(last) if span.from_ns <= last.to_ns => {
+                    last.to_ns = last.to_ns.max(span.to_ns);
+                }
+                _ => found.push(span),
+            }
+        }
+        found
+    }
+
     /// How much of it these cover, ns; they are in order and do not overlap.
     #[must_use]
     pub fn covered_ns(self, spans: &[Self]) -> u64 {
@@ -146,7 +185,7 @@ impl Span {
 
 impl Track<'_> {
     fn is_replication(&self) -> bool {
-        matches!(self.role, Kind::Walsender | Kind::Walreceiver)
+        self.role.is_replication()
     }
 }
 

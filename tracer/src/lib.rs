@@ -17,6 +17,7 @@ pub mod decode;
 pub mod events;
 pub mod fault;
 pub mod flow;
+pub mod holes;
 pub mod inject;
 pub mod kernel;
 pub mod live;

@@ -7,6 +7,7 @@
 mod assemble;
 mod correlated;
 mod path;
+mod recovery;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -25,6 +26,7 @@ use crate::process::Process;
 pub use assemble::{Measured, NamespaceCounts, assemble};
 pub use correlated::PhaseReport;
 pub use path::PathReport;
+pub use recovery::RecoveryReport;
 
 /// The version of the contract.
 pub const SCHEMA: &str = "tracer.report/1";
@@ -363,6 +365,9 @@ pub struct FlowReport {
     pub series: Vec<StepReport>,
     /// Of replication: how long round trips took, and whether anything arrived.
     pub path: Option<PathReport>,
+    /// Of replication: recoveries from losses; `null` unless single events were taken
+    /// (`--commits`, `--events`).
+    pub recoveries: Option<Vec<RecoveryReport>>,
 }
 
 /// One interval of a flow.

@@ -19,8 +19,9 @@ use crate::boundary::Namespace;
 use crate::clock::{Clock, now_ns};
 use crate::config::{Config, Namespaces, Verbosity, prefix};
 use crate::damage;
-use crate::decode::DecodeError;
+use crate::decode::{DecodeError, Decoded};
 use crate::flow::Table;
+use crate::holes::Holes;
 use crate::kernel::counters::CounterFiles;
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::offsets::Resolved;
@@ -66,6 +67,7 @@ pub struct Session<'a> {
     attached: Duration,
     ready: Duration,
     undecodable: u64,
+    holes: Holes,
     searches: HashMap<Tuple, u8>,
 }
 
@@ -117,6 +119,7 @@ impl<'a> Session<'a> {
             attached,
             ready: Duration::ZERO,
             undecodable: 0,
+            holes: Holes::default(),
             searches: HashMap::new(),
         };
         for handle in handles {
@@ -192,6 +195,11 @@ impl<'a> Session<'a> {
         self.probe
             .logger()
             .context("the log of the kernel programs cannot be read")
+    }
+
+    /// Notes an event.
+    pub fn note(&mut self, event: &Decoded) {
+        self.holes.note(event, self.surroundings.jiffy_ns);
     }
 
     /// Notes a record that could not be understood.
@@ -315,13 +323,13 @@ fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32
             filter_peers: u32::from(!config.filter.peers.is_empty()),
             filter_ports: u32::from(!config.filter.ports.is_empty()),
             events: u32::from(config.events.is_some()),
+            losses: u32::from(config.wants_events()),
             max_flows: config.max_flows,
-            _pad: 0,
         },
         ports: config.filter.ports.clone(),
         peers: config.filter.peers.iter().map(prefix).collect(),
         sockets,
-        event_bytes: if config.events.is_some() {
+        event_bytes: if config.wants_events() {
             EVENT_BYTES
         } else {
             NO_EVENT_BYTES

@@ -32,7 +32,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     let totals = account::totals(filter::namespace(&tuple))?;
     // SAFETY: a live map value.
     maps::add(unsafe { &raw mut (*totals).selected_bad_checksums }, 1);
-    if maps::wants_events() {
+    if maps::wants_losses() {
         maps::emit(&Event {
             // SAFETY: the helper has no preconditions.
             time_ns: unsafe { bpf_ktime_get_ns() },

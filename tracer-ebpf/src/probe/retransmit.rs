@@ -117,7 +117,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
             }
             None => account::count_overflow(totals, hit),
         }
-        if maps::wants_events() {
+        if maps::wants_losses() {
             emit(sk, skb, memory, &view, hit, err);
         }
         debug!(

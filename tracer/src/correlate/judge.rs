@@ -3,6 +3,7 @@
 
 mod behind;
 mod clue;
+mod commits;
 mod cut;
 mod off;
 mod own;
@@ -72,7 +73,7 @@ pub fn findings(recorded: &Recorded<'_>) -> Vec<Finding> {
     found.extend(standby::judge(&case));
     found.extend(own::judge(&case));
     if !case.sees_waits {
-        found.extend(clue::alone(&case));
+        found.extend(commits::judge(&case).or_else(|| clue::alone(&case)));
     }
     if found.is_empty() {
         found.extend(slow::judge(&case).map(|finding| (0.0, finding)));

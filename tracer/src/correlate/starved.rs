@@ -52,16 +52,21 @@ fn of(step: &Step) -> Span {
 /// Servers that had no processor at some time. Others that happen to run here are no
 /// concern of those who commit.
 pub(super) fn starved<'a>(recorded: &'a Recorded<'_>) -> Vec<Starved<'a>> {
-    let watched = recorded.postgres.as_ref();
-    let Some(watched) = watched.and_then(|one| one.system_identifier) else {
-        return Vec::new();
+    let watched = recorded
+        .postgres
+        .as_ref()
+        .and_then(|one| one.system_identifier);
+    let slow = recorded.slow.as_deref().unwrap_or_default();
+    let is_watched = |track: &Track| {
+        let asked = watched.is_some() && track.system_identifier == watched;
+        asked || slow.iter().any(|commit| commit.server == track.pid)
     };
     let without = |step: &&Step| {
         let long_ns = of(step).length_ns();
         step.waited_ns as f64 >= LEAST_WAITING * long_ns as f64 && step.waited_ns >= step.ran_ns
     };
     let tracks = recorded.processors.iter().enumerate();
-    let tracks = tracks.filter(|(_, track)| track.system_identifier == Some(watched));
+    let tracks = tracks.filter(|(_, track)| is_watched(track));
     let found = tracks.map(|(index, track)| {
         let steps = together(&track.steps);
         let steps: Vec<Step> = steps.iter().filter(without).copied().collect();

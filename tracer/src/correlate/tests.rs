@@ -1,6 +1,7 @@
 //! Runs that were made up: each cause, and what must not be taken for one.
 
 mod apart;
+mod slow;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -31,6 +32,7 @@ struct Run {
     /// Of the second flow.
     path: Vec<Reading>,
     processors: Vec<processors::Track>,
+    slow: Option<Vec<SlowCommit>>,
 }
 
 fn bad(second: u64) -> bool {
@@ -128,6 +130,7 @@ impl Run {
             peers: Vec::new(),
             path: Vec::new(),
             processors: Vec::new(),
+            slow: None,
         }
     }
 
@@ -185,6 +188,7 @@ impl Run {
             refused: self.refused,
             peers: self.peers.clone(),
             processors: &self.processors,
+            slow: self.slow.clone(),
             postgres: Some(Database {
                 system_identifier: Some(SYSTEM),
                 samples: &self.samples,

@@ -29,17 +29,34 @@ pub(super) fn best_ms(track: &Track<'_>) -> Option<f64> {
     Some(f64::from(us) / 1e3)
 }
 
+/// The flow of the replication with the longest round trips at that time, and how long
+/// they took, ms.
+fn longest<'a>(recorded: &'a Recorded<'_>, span: Span) -> Option<(usize, &'a Track<'a>, f64)> {
+    let flows = recorded.flows.iter().enumerate();
+    let replicate = flows.filter(|(_, track)| track.is_replication());
+    replicate
+        .filter_map(|(index, track)| Some((index, track, within_ms(track, span)?)))
+        .max_by(|(.., a), (.., b)| a.total_cmp(b))
+}
+
 /// The flow of the replication whose round trips took so long at that time that they
 /// are a good part of what commits took, and how long, ms.
 pub(super) fn long(recorded: &Recorded<'_>, span: Span) -> Option<(usize, f64)> {
-    let flows = recorded.flows.iter().enumerate();
-    let replicate = flows.filter(|(_, track)| track.is_replication());
-    let (index, track, ms) = replicate
-        .filter_map(|(index, track)| Some((index, track, within_ms(track, span)?)))
-        .max_by(|(.., a), (.., b)| a.total_cmp(b))?;
+    let (index, track, ms) = longest(recorded, span)?;
     let least = match typical_ms(recorded, span) {
         Some(ms) => SHARE * ms,
         None => LONGER * best_ms(track)?,
     };
     (ms >= LEAST_MS && ms >= least).then_some((index, ms))
+}
+
+/// The same for a single wait, of which they are a good part.
+pub(super) fn long_beside(recorded: &Recorded<'_>, wait: Span) -> Option<(usize, f64)> {
+    // Somebody looked soon after, if not within it.
+    let seen = Span {
+        to_ns: wait.to_ns + recorded.interval_ns,
+        ..wait
+    };
+    let (index, _, ms) = longest(recorded, seen)?;
+    (ms >= LEAST_MS && ms >= SHARE * wait.seconds() * 1e3).then_some((index, ms))
 }

@@ -37,6 +37,14 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// Whether a server's log is sent or received.
+    #[must_use]
+    pub fn is_replication(self) -> bool {
+        matches!(self, Self::Walsender | Self::Walreceiver)
+    }
+}
+
 /// How a role is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,10 +155,7 @@ impl Known {
 /// Whether a process sends or receives a server's log.
 #[must_use]
 pub fn replicates(process: &Process) -> bool {
-    matches!(
-        by_process(process),
-        Some(Kind::Walsender | Kind::Walreceiver)
-    )
+    by_process(process).is_some_and(Kind::is_replication)
 }
 
 /// What a process is known for.

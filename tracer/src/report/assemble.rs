@@ -5,10 +5,11 @@ use std::time::Duration;
 use tracer_ebpf::{Flow, Gap, Totals};
 
 use super::correlated::correlated;
+use super::recovery;
 use super::{
     ByKind, Capabilities, ChecksumErrors, Clock, DamagedReport, Fault, FlowReport, GapsReport,
-    Host, KernelKinds, MissingField, NamespaceReport, Overhead, PathReport, Report, Request,
-    Resets, SCHEMA, Selected, States, StepReport, Tool, TotalsReport, Window, difference,
+    Host, KernelKinds, MissingField, NamespaceReport, Overhead, PathReport, RecoveryReport, Report,
+    Request, Resets, SCHEMA, Selected, States, StepReport, Tool, TotalsReport, Window, difference,
     endpoints,
 };
 use crate::boundary::KernelCounts;
@@ -17,6 +18,7 @@ use crate::config::{Config, Namespaces};
 use crate::damage::Damaged;
 use crate::events::jiffies_to_ms;
 use crate::flow::{Entry, Table};
+use crate::holes::Holes;
 use crate::inject::FaultReport;
 use crate::kernel::offsets::Missing;
 use crate::postgres;
@@ -48,6 +50,8 @@ pub struct Measured<'a> {
     pub table: &'a Table,
     /// What arrived damaged from the peers.
     pub damaged: Vec<Damaged>,
+    /// From which losses there was a recovery, if events were taken.
+    pub holes: Holes,
     /// Every traced namespace.
     pub namespaces: Vec<NamespaceCounts>,
     /// Whether all readings were taken in quiet moments.
@@ -103,9 +107,11 @@ pub fn assemble(measured: Measured<'_>) -> Report {
         events: flows.iter().map(|flow| flow.events).sum(),
         bytes: flows.iter().map(|flow| flow.bytes).sum(),
     };
+    let recoveries = recovery::by_namespace(&measured, &flows);
     let (phases, findings) = correlated(
         &measured,
         &flows,
+        recoveries.as_ref(),
         measured
             .hooks
             .iter()
@@ -121,8 +127,13 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             .flat_map(|one| one.warnings.clone()),
     );
     let commits = measured.commits.as_ref().map(|record| {
-        let stats = measured.config.bpf_stats;
-        postgres::commits::report::assemble(record, &measured.clock, measured.start_ns, stats)
+        let run = postgres::commits::report::Run {
+            clock: &measured.clock,
+            start_ns: measured.start_ns,
+            recoveries: recoveries.as_ref(),
+            stats: measured.config.bpf_stats,
+        };
+        postgres::commits::report::assemble(record, &run)
     });
     let of_commits = commits.as_ref().map(postgres::commits::words::warnings);
     warnings.extend(of_commits.unwrap_or_default());
@@ -278,8 +289,8 @@ fn flow(entry: &Entry, measured: &Measured<'_>, known: &postgres::Known) -> Flow
     let ms = |jiffies| jiffies_to_ms(jiffies, measured.jiffy_ns);
     let time = |ns: u64| (ns != 0).then(|| measured.clock.utc(ns));
     let process = entry.process.as_ref();
+    let role = known.role(local.socket(), remote.socket(), process);
     FlowReport {
-        role: known.role(local.socket(), remote.socket(), process),
         local,
         remote,
         netns: Some(tuple.netns),
@@ -314,6 +325,12 @@ fn flow(entry: &Entry, measured: &Measured<'_>, known: &postgres::Known) -> Flow
             })
             .collect(),
         path: PathReport::new(entry.path.readings(), &measured.clock, measured.start_ns),
+        recoveries: (role.kind.is_replication() && measured.config.wants_events()).then(|| {
+            let holes = measured.holes.of_flow(&tuple).iter();
+            let report = |hole| RecoveryReport::new(hole, &measured.clock, measured.start_ns);
+            holes.map(report).collect()
+        }),
+        role,
     }
 }
 
@@ -350,6 +367,7 @@ fn overflow(measured: &Measured<'_>) -> Option<FlowReport> {
         closed: None,
         series: Vec::new(),
         path: None,
+        recoveries: None,
     })
 }
 
@@ -447,7 +465,11 @@ fn warn_about(
         (gaps.reads_failed, "kernel fields could not be read"),
         (
             totals.lost_events,
-            "events were not written: they came faster than they could be taken; counts are complete",
+            "events are missing: they came faster than they could be taken; counts are complete",
+        ),
+        (
+            measured.holes.dropped(),
+            "events told of losses that were too many to be told apart: less of the commits' waiting is charged to them than was theirs",
         ),
         (
             gaps.undecodable_events,

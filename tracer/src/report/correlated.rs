@@ -6,9 +6,10 @@ use super::FlowReport;
 use super::assemble::Measured;
 use crate::clock::Clock;
 use crate::correlate::{
-    self, Choice, ChosenBy, Database, Figures, Finding, Name, Phase, Probed, Recorded, Signal,
-    Span, Track,
+    self, Choice, ChosenBy, Database, Figures, Finding, Name, Phase, Probed, Recorded, Recoveries,
+    Signal, SlowCommit, Span, Track,
 };
+use crate::postgres::commits::report::wait_of;
 use crate::postgres::probe::Outcome;
 
 /// A part of the run, and what it was like.
@@ -52,9 +53,11 @@ impl PhaseReport {
 pub(super) fn correlated(
     measured: &Measured<'_>,
     flows: &[FlowReport],
+    recoveries: Option<&Recoveries>,
     sees_damage: bool,
 ) -> (Vec<PhaseReport>, Vec<Finding>) {
-    let recorded = recorded(measured, flows, sees_damage);
+    let mut recorded = recorded(measured, flows, sees_damage);
+    recorded.slow = slow(measured, recoveries);
     let phases = correlate::phases(&recorded, choice(measured))
         .into_iter()
         .map(|phase| PhaseReport::new(phase, &measured.clock, measured.start_ns))
@@ -75,6 +78,28 @@ fn choice(measured: &Measured<'_>) -> Choice {
 
 fn ns(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Commits that were slow, and what of their waits is charged to losses.
+fn slow(measured: &Measured<'_>, recoveries: Option<&Recoveries>) -> Option<Vec<SlowCommit>> {
+    let record = measured.commits.as_ref()?;
+    let slow = record.slowest.of(|pid| record.server(pid).is_some());
+    let told = slow.iter().map(|one| {
+        let wait = wait_of(one);
+        SlowCommit {
+            server: one.server,
+            whole: Span {
+                from_ns: one.start_ns,
+                to_ns: wait.to_ns,
+            },
+            flush_ns: one.flush_ns,
+            wait,
+            in_recovery_ns: record
+                .recoveries_of(one.server, recoveries)
+                .map(|spans| wait.covered_ns(spans)),
+        }
+    });
+    Some(told.collect())
 }
 
 fn recorded<'a>(
@@ -120,6 +145,7 @@ fn recorded<'a>(
             .map(|namespace| namespace.kernel.in_csum_errors)
             .sum(),
         peers: hosts.unwrap_or_default(),
+        slow: None,
         processors: measured.processors.as_deref().unwrap_or_default(),
         postgres: measured.postgres.as_ref().map(|record| Database {
             system_identifier: record
@@ -150,6 +176,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::Config;
     use crate::flow::Table;
+    use crate::holes::Holes;
     use crate::inject::{FaultKind, FaultReport};
     use crate::postgres::Record;
     use crate::postgres::sample::tests::{sample, standby};
@@ -275,6 +302,7 @@ mod tests {
             missing: &[],
             table: &table,
             damaged: Vec::new(),
+            holes: Holes::default(),
             namespaces: Vec::new(),
             quiet: true,
             elsewhere: Vec::new(),

@@ -95,6 +95,7 @@ impl Session<'_> {
             missing: &self.resolved.missing,
             table: &self.table,
             damaged: self.damaged.into_steps(),
+            holes: self.holes,
             namespaces,
             quiet: self.began_quietly && last.quiet,
             elsewhere: elsewhere(&self.probe)?,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracer_ebpf::{ServerCommits, SlowCommit};
 
+use crate::correlate::{Recoveries, Span};
 use crate::postgres::server;
 use crate::probe::Effort;
 
@@ -33,6 +34,25 @@ pub struct Record {
     pub given_up: u64,
     /// What the kernel says of the programs' runs.
     pub effort: Effort,
+}
+
+impl Record {
+    /// The server with that first process, if its commits were counted.
+    #[must_use]
+    pub fn server(&self, pid: u32) -> Option<&Server> {
+        self.servers.iter().find(|server| server.pid == pid)
+    }
+
+    /// When its replication was recovering from a loss; `None` if none of it was traced.
+    #[must_use]
+    pub fn recoveries_of<'a>(
+        &self,
+        server: u32,
+        recoveries: Option<&'a Recoveries>,
+    ) -> Option<&'a [Span]> {
+        let netns = self.server(server)?.place.netns?;
+        recoveries?.get(&netns).map(Vec::as_slice)
+    }
 }
 
 /// A program file that servers run.

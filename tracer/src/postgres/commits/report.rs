@@ -6,6 +6,7 @@ use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 use super::histogram::{Histogram, Quantiles};
 use super::record::{Binary, Record, Server};
 use crate::clock::Clock;
+use crate::correlate::{Recoveries, Span};
 
 /// Commits over a run.
 #[derive(Debug, Clone, Serialize)]
@@ -75,10 +76,15 @@ pub struct ServerReport {
     pub flush: Quantiles,
     /// Within it waiting for a standby.
     pub wait: Quantiles,
-    /// What is left: deferred triggers, the commit's record and its status.
+    /// What is left: the commit's record and its status.
     pub rest: Quantiles,
     /// The share of `wait` in `total`, over all commits; `null` without any.
     pub wait_share: Option<f64>,
+    /// How long the commits in `slow[]` waited for a standby, all together.
+    pub slow_wait_ms: f64,
+    /// How much of that fell into a recovery from a loss on the replication; `null` if
+    /// none of it was traced.
+    pub slow_wait_in_recovery_ms: Option<f64>,
     /// Commits that waited for a standby at the end of the run: in no other figure.
     pub waiting: u64,
     /// How long the longest of them had waited by then.
@@ -104,18 +110,41 @@ pub struct SlowReport {
     pub wait_ms: f64,
     /// What is left.
     pub rest_ms: f64,
+    /// How much of `wait_ms` fell into a recovery from a loss on the replication:
+    /// something had been sent again to a standby and was not answered, or had arrived
+    /// damaged from it. `null` if none of its replication was traced.
+    pub wait_in_recovery_ms: Option<f64>,
     /// The position in the log that it waited for, as PostgreSQL writes it.
     pub lsn: String,
 }
 
-/// Makes it, by the clock and the window of the run. Run times only if `measured`.
+/// What is known of the run beside its commits.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// Its clock.
+    pub clock: &'a Clock,
+    /// When its window began, ns of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// When the replication was recovering from a loss; `None` if nobody looked.
+    pub recoveries: Option<&'a Recoveries>,
+    /// Whether run times were measured.
+    pub stats: bool,
+}
+
+/// Makes it.
 #[must_use]
-pub fn assemble(record: &Record, clock: &Clock, start_ns: u64, measured: bool) -> CommitsReport {
+pub fn assemble(record: &Record, run: &Run<'_>) -> CommitsReport {
     let attached = record.reason.is_none();
-    let of_one = |pid| record.servers.iter().any(|server| server.pid == pid);
+    let of_one = |pid| record.server(pid).is_some();
     let sums = record.servers.iter().filter_map(|server| server.sums);
+    let slow: Vec<SlowReport> = record
+        .slowest
+        .of(of_one)
+        .iter()
+        .map(|one| slow(one, record, run))
+        .collect();
     CommitsReport {
-        start: attached.then(|| clock.utc(record.start_ns)),
+        start: attached.then(|| run.clock.utc(record.start_ns)),
         attached,
         reason: record.reason.clone(),
         slow_ms: record.slow.as_secs_f64() * 1e3,
@@ -123,19 +152,14 @@ pub fn assemble(record: &Record, clock: &Clock, start_ns: u64, measured: bool) -
         servers: record
             .servers
             .iter()
-            .map(|one| server(one, record.end_ns))
+            .map(|one| server(one, record.end_ns, &slow))
             .collect(),
-        slow: record
-            .slowest
-            .of(of_one)
-            .iter()
-            .map(|one| slow(one, clock, start_ns))
-            .collect(),
+        slow,
         slow_dropped: record.slowest.dropped(),
         slow_lost: sums.map(|sums| sums.slow_lost).sum(),
         not_counted: record.given_up,
-        program_runs: measured.then_some(record.effort.runs),
-        program_ns_per_run: (measured && record.effort.runs > 0)
+        program_runs: run.stats.then_some(record.effort.runs),
+        program_ns_per_run: (run.stats && record.effort.runs > 0)
             .then(|| record.effort.ns as f64 / record.effort.runs as f64),
     }
 }
@@ -148,7 +172,8 @@ fn program(binary: &Binary) -> ProgramReport {
     }
 }
 
-fn server(server: &Server, end_ns: u64) -> ServerReport {
+fn server(server: &Server, end_ns: u64, slow: &[SlowReport]) -> ServerReport {
+    let own = || slow.iter().filter(|one| one.server_pid == server.pid);
     let part = |part| {
         let of = |sums: &ServerCommits| Histogram::of(sums, part);
         server.sums.as_ref().map_or(Histogram::empty(), of)
@@ -169,6 +194,8 @@ fn server(server: &Server, end_ns: u64) -> ServerReport {
         wait: wait.quantiles(),
         rest: part(Part::Rest).quantiles(),
         wait_share: share(&wait, &total),
+        slow_wait_ms: own().map(|one| one.wait_ms).sum(),
+        slow_wait_in_recovery_ms: own().map(|one| one.wait_in_recovery_ms).sum(),
         waiting: server.waiting.len() as u64,
         waiting_longest_ms: longest.map(|since| end_ns.saturating_sub(*since) as f64 / 1e6),
     }
@@ -180,17 +207,29 @@ pub(super) fn share(part: &Histogram, total: &Histogram) -> Option<f64> {
     (total.sum_ns() > 0).then(|| part.sum_ns() as f64 / total.sum_ns() as f64)
 }
 
-fn slow(slow: &SlowCommit, clock: &Clock, start_ns: u64) -> SlowReport {
+/// When it waited for the standby: that is the last of it.
+#[must_use]
+pub fn wait_of(slow: &SlowCommit) -> Span {
+    let to_ns = slow.start_ns + slow.total_ns;
+    Span {
+        from_ns: to_ns.saturating_sub(slow.wait_ns),
+        to_ns,
+    }
+}
+
+fn slow(slow: &SlowCommit, record: &Record, run: &Run<'_>) -> SlowReport {
     let ms = |ns: u64| ns as f64 / 1e6;
+    let spans = record.recoveries_of(slow.server, run.recoveries);
     SlowReport {
-        start: clock.utc(slow.start_ns),
-        offset_s: (slow.start_ns as f64 - start_ns as f64) / 1e9,
+        start: run.clock.utc(slow.start_ns),
+        offset_s: (slow.start_ns as f64 - run.start_ns as f64) / 1e9,
         pid: slow.pid,
         server_pid: slow.server,
         total_ms: ms(slow.total_ns),
         flush_ms: ms(slow.flush_ns),
         wait_ms: ms(slow.wait_ns),
         rest_ms: ms(slow.rest_ns),
+        wait_in_recovery_ms: spans.map(|spans| ms(wait_of(slow).covered_ns(spans))),
         lsn: format!("{:X}/{:X}", slow.lsn >> 32, slow.lsn & 0xffff_ffff),
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use tracer_ebpf::{BUCKETS, Part, ServerCommits, SlowCommit, bucket};
 
 use super::record::{Binary, Place, Record, Server, Slowest, Waiting};
-use super::report;
+use super::report::{self, CommitsReport};
 use super::words::{self, Moment};
 use crate::clock::Clock;
+use crate::correlate::{Recoveries, Span};
 use crate::probe::Effort;
 
 const MS: u64 = 1_000_000;
@@ -57,11 +58,22 @@ fn server(pid: u32, sums: Option<ServerCommits>) -> Server {
         place: Place {
             pid: Some(pid),
             port: Some(5432),
+            netns: Some(4),
             ..Place::default()
         },
         sums,
         waiting: Vec::new(),
     }
+}
+
+fn assemble(record: &Record, recoveries: Option<&Recoveries>, stats: bool) -> CommitsReport {
+    let run = report::Run {
+        clock: &Clock::read(),
+        start_ns: 1_000 * MS,
+        recoveries,
+        stats,
+    };
+    report::assemble(record, &run)
 }
 
 #[test]
@@ -83,7 +95,12 @@ fn parts_of_a_server_and_its_slow_commits() {
             server,
         });
     }
-    let report = report::assemble(&record, &Clock::read(), 1_000 * MS, false);
+    let span = |from_ms: u64, to_ms: u64| Span {
+        from_ns: from_ms * MS,
+        to_ns: to_ms * MS,
+    };
+    let recoveries = Recoveries::from([(4, vec![span(1_900, 2_051), span(2_101, 2_111)])]);
+    let report = assemble(&record, Some(&recoveries), false);
     let [one, none] = &report.servers[..] else {
         panic!("two servers");
     };
@@ -102,11 +119,19 @@ fn parts_of_a_server_and_its_slow_commits() {
     assert_eq!((slow.pid, slow.lsn.as_str()), (70, "2/FF"));
     assert!((slow.offset_s - 1.0).abs() < 1e-9);
     assert_eq!(report.program_runs, None);
+    // It waited from the first millisecond on.
+    assert_eq!(slow.wait_in_recovery_ms, Some(60.0));
+    assert_eq!(one.slow_wait_ms, 200.0);
+    assert_eq!(one.slow_wait_in_recovery_ms, Some(60.0));
+    let elsewhere = assemble(&record, Some(&Recoveries::new()), false);
+    assert_eq!(elsewhere.slow[0].wait_in_recovery_ms, None);
+    assert_eq!(elsewhere.servers[0].slow_wait_in_recovery_ms, None);
     let text = words::summary(&report).join("\n");
     for words in [
         "98 % waiting",
         "2 wait for a standby still",
         "201.0 ms at 1.0 s",
+        "of the 200 ms that its slow commits waited, 30 % while",
         "pid 8",
     ] {
         assert!(text.contains(words), "{words}: {text}");
@@ -123,13 +148,13 @@ fn what_could_not_be_watched_is_a_warning() {
         reason: Some("it exports nothing".to_owned()),
     });
     record.given_up = 3;
-    let warnings = words::warnings(&report::assemble(&record, &Clock::read(), 0, true));
+    let warnings = words::warnings(&assemble(&record, None, true));
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("exports nothing") && !warnings[0].contains('\u{1b}'));
     assert!(warnings[1].starts_with("3 commits are in no count"));
 
     record.reason = Some("no server".to_owned());
-    let report = report::assemble(&record, &Clock::read(), 0, true);
+    let report = assemble(&record, None, true);
     assert_eq!((report.attached, report.start.is_none()), (false, true));
     assert!(words::warnings(&report)[0].contains("no server"));
 }

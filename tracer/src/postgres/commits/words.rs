@@ -4,7 +4,7 @@ use tracer_ebpf::{Part, ServerCommits};
 
 use super::histogram::Histogram;
 use super::record::Waiting;
-use super::report::{CommitsReport, share};
+use super::report::{CommitsReport, ServerReport, share};
 use crate::postgres::text::harmless;
 
 /// How many servers and slow commits a summary shows; the JSON has all.
@@ -75,6 +75,7 @@ pub fn summary(report: &CommitsReport) -> Vec<String> {
             );
         }
         lines.push(line + ".");
+        lines.extend(charged(server));
     }
     let mut slowest: Vec<_> = report.slow.iter().collect();
     slowest.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
@@ -85,6 +86,18 @@ pub fn summary(report: &CommitsReport) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// How much of the waiting was the network's.
+fn charged(server: &ServerReport) -> Option<String> {
+    let in_recovery_ms = server.slow_wait_in_recovery_ms?;
+    (server.slow_wait_ms > 0.0).then(|| {
+        format!(
+            "  of the {} that its slow commits waited, {:.0} % while the replication recovered from a loss",
+            crate::sink::table::milliseconds(Some(server.slow_wait_ms)),
+            in_recovery_ms / server.slow_wait_ms * 100.0
+        )
+    })
 }
 
 /// All servers at one moment.

@@ -62,7 +62,11 @@ fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
     let faulty = &slow[slow.len() / 2..];
     let sum = |part: &str| faulty.iter().map(|one| ms(&one[part])).sum::<f64>();
     let (wait, total) = (sum("wait_ms"), sum("total_ms"));
-    println!("{INSERTS} commits under the fault: {wait:.1} of {total:.1} ms waiting");
+    let charged = sum("wait_in_recovery_ms");
+    println!(
+        "{INSERTS} commits under the fault: {wait:.1} of {total:.1} ms waiting, {charged:.1} of these while the replication recovered; {}",
+        report.at("/findings/0/text")
+    );
     assert!(wait > 0.5 * total, "{wait} of {total}");
     cell::found("commits", "counted and split");
 }
