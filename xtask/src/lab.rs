@@ -3,14 +3,24 @@
 //! Patroni, etcd, HAProxy and PostgreSQL as Debian packages them, each host in a
 //! namespace of its own.
 
+mod check;
+mod clients;
 pub mod cluster;
 mod daemon;
 pub mod etcd;
+pub mod experiment;
 pub mod haproxy;
 mod keeper;
 mod leftover;
+mod outcome;
+mod overlap;
 pub mod patroni;
+mod perform;
+mod result;
+mod stage;
 pub mod timing;
+mod tracer;
+mod watch;
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,6 +46,8 @@ enum Task {
     Down,
     /// Tell who is what in the cluster that runs
     Status,
+    /// Damage half of the standby's segments to the primary
+    PartialLoss(experiment::Arguments),
     /// Own the cluster until told to end
     #[command(hide = true, name = keeper::COMMAND)]
     Keep(Timing),
@@ -54,7 +66,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Task::Down => keeper::down(),
         Task::Status => keeper::status(),
         Task::Keep(timing) => keeper::keep(timing),
+        Task::PartialLoss(arguments) => experiment("partial-loss", arguments),
     }
+}
+
+fn experiment(name: &str, arguments: &experiment::Arguments) -> Result<()> {
+    prepare()?;
+    leftover::remove()?;
+    experiment::run(name, arguments)
 }
 
 fn prepare() -> Result<()> {

@@ -20,6 +20,7 @@ pub mod netns;
 pub mod owner;
 pub mod packages;
 pub mod postgres;
+pub mod provenance;
 pub mod quantile;
 pub mod repo;
 pub mod setup;

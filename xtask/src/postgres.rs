@@ -6,7 +6,7 @@ mod release;
 mod server;
 mod wire;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -172,7 +172,13 @@ pub fn prove_commits_wait(primary: &Path, standby: &Path) -> Result<()> {
 /// # Errors
 /// When the server is not ready.
 pub fn connect(socket_dir: &Path) -> Result<Connection> {
-    Connection::unix(&socket_dir.join(format!(".s.PGSQL.{PORT}")), "lab", STEP)
+    Connection::unix(&socket(socket_dir), "lab", STEP)
+}
+
+/// The socket file of a server, in its folder.
+#[must_use]
+pub fn socket(folder: &Path) -> PathBuf {
+    folder.join(format!(".s.PGSQL.{PORT}"))
 }
 
 /// A server of its own, without a standby.

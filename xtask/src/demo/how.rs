@@ -2,21 +2,22 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::Arguments;
-use crate::{command, packages, repo};
-
-/// What could not be found out.
-const UNKNOWN: &str = "unknown";
+use crate::provenance::{self, UNKNOWN};
 
 /// Writes it beside the result.
 pub(super) fn write(folder: &Path, arguments: &Arguments, report: &Value) -> Result<()> {
     let path = folder.join("how.md");
-    let text = render(arguments, report, &commit(), &postgres());
+    let text = render(
+        arguments,
+        report,
+        &provenance::commit(),
+        &provenance::postgres(),
+    );
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -60,34 +61,6 @@ fault was.
         version = field("/tool/version"),
         kernel = field("/host/kernel"),
     )
-}
-
-/// Which state of this repository ran.
-fn commit() -> String {
-    let git = |arguments: &[&str]| {
-        let mut git = Command::new("git");
-        command::output(git.current_dir(repo::root()).args(arguments)).ok()
-    };
-    let Some(commit) = git(&["rev-parse", "HEAD"]) else {
-        return UNKNOWN.to_owned();
-    };
-    // A result is no change of what made it.
-    let changes = git(&["status", "--porcelain", "--", ".", ":!results"]);
-    let state = match changes.as_deref().map(str::trim) {
-        Some("") => "",
-        _ => ", with changes that are not committed",
-    };
-    format!("{}{state}", commit.trim())
-}
-
-fn postgres() -> String {
-    let version = packages::postgres_bin()
-        .and_then(|folder| command::output(Command::new(folder.join("postgres")).arg("--version")));
-    // "postgres (PostgreSQL) 15.18 (…)"
-    version
-        .ok()
-        .and_then(|text| Some(text.split_once(") ")?.1.trim().to_owned()))
-        .unwrap_or_else(|| UNKNOWN.to_owned())
 }
 
 #[cfg(test)]

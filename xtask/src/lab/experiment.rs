@@ -1,0 +1,209 @@
+//! The experiments: what each asks, does, and has to show.
+
+mod partial_loss;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::check::Checks;
+use super::clients::Profile;
+use super::log_folder;
+use super::outcome::{Outcome, number, text};
+use super::perform::{Inject, Script, perform};
+use super::result::{self, Made};
+use super::stage::{Lengths, Stage};
+use super::timing::Timing;
+use crate::{provenance, repo};
+
+/// One way of doing an experiment.
+pub(super) struct Variant {
+    pub(super) experiment: &'static str,
+    pub(super) name: &'static str,
+    /// What it is to answer.
+    pub(super) question: &'static str,
+    /// Seconds of baseline, fault and recovery.
+    pub(super) seconds: (u64, u64, u64),
+    pub(super) profile: fn() -> Profile,
+    pub(super) inject: Option<Inject>,
+    pub(super) act: fn(&mut Stage) -> Result<()>,
+    pub(super) judge: fn(&mut Outcome, &mut Checks, &Path) -> Result<()>,
+}
+
+impl Variant {
+    pub(super) fn title(&self) -> String {
+        format!("{}, {}", self.experiment, self.name)
+    }
+}
+
+/// In the order in which all are run.
+const VARIANTS: [&[Variant]; 1] = [&partial_loss::VARIANTS];
+
+/// What can be chosen about an experiment.
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {
+    /// Do only this variant of it [default: all, one after the other]
+    #[arg(value_name = "VARIANT")]
+    pub variant: Option<String>,
+
+    /// Folder for the results [default: results/NAME/VARIANT of this repository]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+
+    /// Seconds of normal operation before the fault [default: by variant]
+    #[arg(long, value_name = "SECONDS")]
+    pub baseline: Option<u64>,
+
+    /// Seconds that the fault lasts [default: by variant]
+    #[arg(long, value_name = "SECONDS")]
+    pub fault: Option<u64>,
+
+    /// Seconds to watch after the cluster is whole again [default: by variant]
+    #[arg(long, value_name = "SECONDS")]
+    pub recovery: Option<u64>,
+
+    /// The cluster's clocks.
+    #[command(flatten)]
+    pub timing: Timing,
+}
+
+/// The names of all experiments, in the order in which all are run.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    VARIANTS
+        .iter()
+        .filter_map(|variants| Some(variants.first()?.experiment))
+        .collect()
+}
+
+/// Runs an experiment, and writes its results if they are what they had to be.
+///
+/// # Errors
+/// When a step fails, or when something was not as it had to be: the results are then
+/// left among the logs.
+pub fn run(name: &str, arguments: &Arguments) -> Result<()> {
+    let program = repo::build_release()?;
+    let variants: Vec<&Variant> = VARIANTS
+        .iter()
+        .flat_map(|variants| variants.iter())
+        .filter(|variant| variant.experiment == name)
+        .filter(|variant| {
+            let wanted = arguments.variant.as_deref();
+            wanted.is_none_or(|wanted| wanted == variant.name)
+        })
+        .collect();
+    if variants.is_empty() {
+        bail!("{name} has no such variant: {}", known(name).join(", "));
+    }
+    for variant in variants {
+        run_one(variant, arguments, &program)
+            .with_context(|| format!("{} has failed", variant.title()))?;
+    }
+    Ok(())
+}
+
+fn known(name: &str) -> Vec<&'static str> {
+    let all = VARIANTS.iter().flat_map(|variants| variants.iter());
+    all.filter(|variant| variant.experiment == name)
+        .map(|variant| variant.name)
+        .collect()
+}
+
+fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<()> {
+    println!("\n== {}: {}", variant.title(), variant.question);
+    let begun = Instant::now();
+    let commit = provenance::commit();
+    let lengths = lengths(variant, arguments);
+    // What is not finished, or not as it had to be, is no result.
+    let folder = log_folder(&format!("{}/{}", variant.experiment, variant.name))?;
+    let script = Script {
+        lengths,
+        profile: (variant.profile)(),
+        inject: variant.inject,
+        timing: &arguments.timing,
+        folder: &folder,
+        program,
+        act: variant.act,
+    };
+    let mut outcome = perform(&script)?;
+    let mut checks = Checks::default();
+    in_any_case(&outcome, &mut checks);
+    (variant.judge)(&mut outcome, &mut checks, &folder)?;
+
+    let made = Made {
+        variant,
+        lengths,
+        timing: &arguments.timing,
+        commit: &commit,
+    };
+    let files = folder.join("result");
+    fs::create_dir_all(&files).with_context(|| format!("cannot make {}", files.display()))?;
+    result::write(&files, &made, &outcome, &checks)?;
+    let failures = checks.failures();
+    if !failures.is_empty() {
+        bail!("{}\nsee {}", failures.join("\n"), files.display());
+    }
+    let output = match &arguments.output {
+        Some(folder) => folder.join(variant.name),
+        None => repo::root()
+            .join("results")
+            .join(variant.experiment)
+            .join(variant.name),
+    };
+    publish(&files, &output)?;
+    for check in &checks.0 {
+        println!("yes        {} ({})", check.sentence, check.seen);
+    }
+    println!(
+        "written    {} after {:.0} s",
+        repo::shorten(&output.display().to_string()),
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+fn lengths(variant: &Variant, arguments: &Arguments) -> Lengths {
+    let (baseline, fault, recovery) = variant.seconds;
+    let seconds = |chosen: Option<u64>, usual| Duration::from_secs(chosen.unwrap_or(usual));
+    Lengths {
+        baseline: seconds(arguments.baseline, baseline),
+        fault: seconds(arguments.fault, fault),
+        recovery: seconds(arguments.recovery, recovery),
+    }
+}
+
+/// Puts the files in the place of those of an earlier run.
+fn publish(files: &Path, output: &Path) -> Result<()> {
+    fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
+    for entry in fs::read_dir(files)? {
+        let entry = entry?;
+        let to = output.join(entry.file_name());
+        fs::copy(entry.path(), &to).with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    Ok(())
+}
+
+/// What has to be so whatever is tried: tracer counts as the kernel does.
+fn in_any_case(outcome: &Outcome, checks: &mut Checks) {
+    for name in super::cluster::DATABASES {
+        let report = outcome.report(name);
+        let difference = report.pointer("/totals/difference");
+        checks.that(
+            &format!("on {name}, tracer's count is the kernel's"),
+            difference.and_then(serde_json::Value::as_i64) == Some(0),
+            format!(
+                "{} segments, difference {}",
+                number(report, "/totals/segments"),
+                difference.map_or("–".to_owned(), ToString::to_string)
+            ),
+        );
+        checks.that(
+            &format!("on {name}, commits were watched"),
+            report.pointer("/commits/attached") == Some(&serde_json::Value::Bool(true)),
+            text(report, "/commits/reason"),
+        );
+    }
+}

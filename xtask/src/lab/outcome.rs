@@ -1,0 +1,144 @@
+//! All that a run has shown.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::cluster::DATABASES;
+use super::stage::Note;
+use super::watch::Change;
+use crate::load::phase::{Phase, Phases};
+use crate::load::record::{Figures, Gap, Record};
+
+/// Of one variant of one experiment.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) phases: Phases,
+    /// Writes, and reads.
+    pub(super) records: [Record; 2],
+    pub(super) roles: Vec<Change>,
+    pub(super) notes: Vec<Note>,
+    /// tracer's, of both databases' hosts.
+    pub(super) reports: [Value; 2],
+    /// How much `InCsumErrors` of each of these hosts grew.
+    pub(super) checksum_errors: [u64; 2],
+    pub(super) extra: Map<String, Value>,
+    /// What ran tracer, as one would type it.
+    pub(super) commands: Vec<String>,
+    /// How long the cluster took to be up.
+    pub(super) up: Duration,
+}
+
+impl Outcome {
+    /// When the fault began.
+    pub(super) fn started(&self) -> SystemTime {
+        self.phase("fault").start
+    }
+
+    /// The phase of this name; an empty one if there is none.
+    pub(super) fn phase(&self, name: &'static str) -> Phase {
+        let none = Phase {
+            name,
+            start: SystemTime::UNIX_EPOCH,
+            end: SystemTime::UNIX_EPOCH,
+        };
+        self.phases.named(name).cloned().unwrap_or(none)
+    }
+
+    pub(super) fn writes(&self) -> &Record {
+        let [writes, _] = &self.records;
+        writes
+    }
+
+    pub(super) fn reads(&self) -> &Record {
+        let [_, reads] = &self.records;
+        reads
+    }
+
+    pub(super) fn figures(&self, record: &Record, phase: &'static str) -> Figures {
+        record.figures(&self.phase(phase))
+    }
+
+    /// The longest stretch without an answer that reaches into the fault or after it.
+    pub(super) fn gap(&self, record: &Record) -> Option<Gap> {
+        let during = record.longest_gap(&self.phase("fault"));
+        let after = record.longest_gap(&self.phase("recovery"));
+        during.into_iter().chain(after).max_by_key(|gap| gap.length)
+    }
+
+    /// tracer's report of the host of a database.
+    pub(super) fn report(&self, database: &str) -> &Value {
+        let [first, second] = &self.reports;
+        if database == DATABASES[0] {
+            first
+        } else {
+            second
+        }
+    }
+
+    /// From the beginning of the fault to this moment, in seconds.
+    pub(super) fn after_fault(&self, moment: SystemTime) -> f64 {
+        let started = self.started();
+        match moment.duration_since(started) {
+            Ok(after) => after.as_secs_f64(),
+            Err(before) => -before.duration().as_secs_f64(),
+        }
+    }
+}
+
+/// The flows of a report in which something was sent again, the worst first.
+pub(super) fn flows(report: &Value) -> Vec<&Value> {
+    let mut flows: Vec<&Value> = list(report, "/flows")
+        .iter()
+        .filter(|flow| number(flow, "/segments") > 0)
+        .collect();
+    flows.sort_by_key(|flow| std::cmp::Reverse(number(flow, "/segments")));
+    flows
+}
+
+/// The segments that flows of this role sent again.
+pub(super) fn resent(report: &Value, role: &str) -> u64 {
+    list(report, "/flows")
+        .iter()
+        .filter(|flow| text(flow, "/role") == role)
+        .map(|flow| number(flow, "/segments"))
+        .sum()
+}
+
+/// The causes that tracer found, the weightiest first.
+pub(super) fn causes(report: &Value) -> Vec<String> {
+    list(report, "/findings")
+        .iter()
+        .map(|finding| text(finding, "/cause").to_owned())
+        .collect()
+}
+
+/// A list in a report; empty if there is none.
+pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    let list = value.pointer(pointer).and_then(Value::as_array);
+    list.map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A count in a report; 0 if there is none.
+pub(super) fn number(value: &Value, pointer: &str) -> u64 {
+    let number = value.pointer(pointer).and_then(Value::as_u64);
+    number.unwrap_or_default()
+}
+
+/// A measurement in a report.
+pub(super) fn measured(value: &Value, pointer: &str) -> Option<f64> {
+    value.pointer(pointer).and_then(Value::as_f64)
+}
+
+/// A word in a report; empty if there is none.
+pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    text.unwrap_or_default()
+}
+
+/// A time in a report.
+pub(super) fn time(value: &Value, pointer: &str) -> Option<SystemTime> {
+    let time: Timestamp = text(value, pointer).parse().ok()?;
+    Some(time.into())
+}

@@ -1,0 +1,346 @@
+//! The files of a result.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::check::Checks;
+use super::cluster::DATABASES;
+use super::experiment::Variant;
+use super::outcome::{Outcome, flows, list, measured, number, text};
+use super::stage::Lengths;
+use super::timing::Timing;
+use super::watch;
+use crate::load::phase::rfc3339;
+use crate::load::record::{self, Keep, Record, milliseconds};
+use crate::provenance;
+
+/// Requests that are told of one by one.
+const SLOW: Duration = Duration::from_millis(100);
+
+/// Packages whose versions decide what the cluster does.
+const PACKAGES: [&str; 3] = ["patroni", "etcd-server", "haproxy"];
+
+/// What was not measured. Never a zero.
+const UNKNOWN: &str = "–";
+
+/// How a run came about.
+pub(super) struct Made<'a> {
+    pub(super) variant: &'a Variant,
+    pub(super) lengths: Lengths,
+    pub(super) timing: &'a Timing,
+    /// What ran; found out before it did.
+    pub(super) commit: &'a str,
+}
+
+/// Writes all of it into the folder.
+pub(super) fn write(folder: &Path, made: &Made, outcome: &Outcome, checks: &Checks) -> Result<()> {
+    let load = record::json(&outcome.records, &outcome.phases, Keep::Slow(SLOW));
+    let roles = json!({
+        "changes": watch::json(&outcome.roles),
+        "done": notes(outcome),
+    });
+    let beside = json!({
+        "timing": made.timing.json(),
+        "in_csum_errors": {"db1": outcome.checksum_errors[0], "db2": outcome.checksum_errors[1]},
+        "up_after_s": outcome.up.as_secs_f64(),
+        "experiment": outcome.extra,
+    });
+    for (name, value) in DATABASES.iter().zip(&outcome.reports) {
+        save_json(folder, &format!("{name}.json"), value)?;
+    }
+    save_json(folder, "load.json", &load)?;
+    save_json(folder, "roles.json", &roles)?;
+    save_json(folder, "measured.json", &beside)?;
+    save(folder, "result.md", &summary(made.variant, outcome, checks))?;
+    save(folder, "how.md", &how(made, outcome))
+}
+
+fn save_json(folder: &Path, name: &str, value: &Value) -> Result<()> {
+    save(folder, name, &(serde_json::to_string(value)? + "\n"))
+}
+
+fn save(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let path = folder.join(name);
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn notes(outcome: &Outcome) -> Value {
+    let note = |note: &super::stage::Note| json!({"time": rfc3339(note.at), "what": note.text});
+    outcome.notes.iter().map(note).collect()
+}
+
+/// What was seen, for a person.
+fn summary(variant: &Variant, outcome: &Outcome, checks: &Checks) -> String {
+    let mut text = format!("# {}\n\n{}\n", variant.title(), variant.question);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "\n## What the clients saw\n\n{}", clients(outcome));
+    let _ = write!(text, "\n## Who was what, when\n\n{}", timeline(outcome));
+    let _ = write!(text, "\n## Who sent again\n\n{}", resenders(outcome));
+    let _ = write!(
+        text,
+        "\n## The replication, by phase\n\n{}",
+        replication(outcome)
+    );
+    let _ = write!(text, "\n## What tracer found\n\n{}", findings(outcome));
+    if let Some(words) = outcome.extra.get("words").and_then(Value::as_array) {
+        let _ = writeln!(text, "\n## Beside that\n");
+        for word in words.iter().filter_map(Value::as_str) {
+            let _ = writeln!(text, "- {word}");
+        }
+    }
+    let _ = writeln!(text, "\n## What had to be so\n");
+    for check in &checks.0 {
+        let mark = if check.holds { "yes" } else { "**no**" };
+        let _ = writeln!(text, "- {mark}: {} ({})", check.sentence, check.seen);
+    }
+    text
+}
+
+/// In the shape of the published tables; latencies from when a request was sent.
+fn clients(outcome: &Outcome) -> String {
+    let mut text = "| requests | phase | made | failed | average, ms | min | max | median | p99 | answered a second | longest gap |\n\
+                    |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+        .to_owned();
+    for record in &outcome.records {
+        for phase in &outcome.phases.0 {
+            let figures = record.figures(phase);
+            let sent = &figures.sent;
+            let gap = record.longest_gap(phase);
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {} |",
+                record.name,
+                phase.name,
+                figures.requests,
+                figures.failed,
+                cell(sent.mean),
+                cell(sent.min),
+                cell(sent.max),
+                cell(sent.p50),
+                cell(sent.p99),
+                figures.per_second,
+                gap.map_or(UNKNOWN.to_owned(), |gap| {
+                    format!("{:.1} s", gap.length.as_secs_f64())
+                }),
+            );
+        }
+    }
+    for record in &outcome.records {
+        text += &errors(record);
+    }
+    text
+}
+
+fn errors(record: &Record) -> String {
+    let mut text = String::new();
+    for (error, count) in record.errors() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n- {count} {} failed: {error}", record.name);
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn cell(latency: Option<Duration>) -> String {
+    latency.map_or(UNKNOWN.to_owned(), |it| format!("{:.1}", milliseconds(it)))
+}
+
+/// What was done and what became of it, in one order.
+fn timeline(outcome: &Outcome) -> String {
+    let done = outcome
+        .notes
+        .iter()
+        .map(|note| (note.at, "done".to_owned(), note.text.clone()));
+    let became = outcome
+        .roles
+        .iter()
+        .map(|change| (change.at, change.node.to_owned(), change.state.words()));
+    let mut lines: Vec<_> = done.chain(became).collect();
+    lines.sort_by_key(|(at, ..)| *at);
+    let mut text =
+        "Seconds from the beginning of the fault.\n\n| s | who | what |\n|--:|---|---|\n"
+            .to_owned();
+    for (at, who, what) in lines {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "| {:.1} | {who} | {what} |", outcome.after_fault(at));
+    }
+    text
+}
+
+fn resenders(outcome: &Outcome) -> String {
+    let mut text = "| seen on | flow | role | segments | by kind | longest timeout |\n|---|---|---|--:|---|--:|\n".to_owned();
+    let mut any = false;
+    for (name, report) in DATABASES.iter().zip(&outcome.reports) {
+        for flow in flows(report) {
+            any = true;
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "| {name} | {} → {} | {} | {} | {} | {} |",
+                end(flow, "local"),
+                end(flow, "remote"),
+                self::text(flow, "/role"),
+                number(flow, "/segments"),
+                kinds(flow),
+                flow.pointer("/rto_max_ms")
+                    .and_then(Value::as_f64)
+                    .map_or(UNKNOWN.to_owned(), |it| format!("{it:.0} ms")),
+            );
+        }
+    }
+    if !any {
+        return "Nobody: no flow of either database's host retransmitted anything.\n".to_owned();
+    }
+    text
+}
+
+/// What tracer tells of each phase.
+fn replication(outcome: &Outcome) -> String {
+    let mut text = "| seen on | phase | seconds | sent again | by kind, a second | arrived damaged | seconds with commits waiting | of these in loss recovery |\n|---|---|--:|--:|---|--:|--:|--:|\n".to_owned();
+    for (name, report) in DATABASES.iter().zip(&outcome.reports) {
+        for phase in list(report, "/phases") {
+            let figure = |pointer: &str, digits: usize| {
+                measured(phase, pointer).map_or(UNKNOWN.to_owned(), |it| format!("{it:.digits$}"))
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "| {name} | {} | {} | {} | {} | {} | {} | {} |",
+                self::text(phase, "/name"),
+                figure("/duration_s", 0),
+                figure("/replication/segments", 0),
+                rates(phase),
+                figure("/arrived_damaged", 0),
+                figure("/sync_rep_s", 1),
+                match measured(phase, "/sync_rep_in_recovery_percent") {
+                    Some(percent) => format!("{percent:.0} %"),
+                    None => UNKNOWN.to_owned(),
+                },
+            );
+        }
+    }
+    text
+}
+
+fn rates(phase: &Value) -> String {
+    let rates = phase.pointer("/replication/by_kind_per_s");
+    let rates = rates.and_then(Value::as_object).into_iter().flatten();
+    let words: Vec<String> = rates
+        .filter_map(|(kind, rate)| Some((kind, rate.as_f64().filter(|rate| *rate > 0.0)?)))
+        .map(|(kind, rate)| format!("{rate:.2} {kind}"))
+        .collect();
+    words.join(", ")
+}
+
+fn end(flow: &Value, side: &str) -> String {
+    format!(
+        "{}:{}",
+        text(flow, &format!("/{side}/address")),
+        number(flow, &format!("/{side}/port"))
+    )
+}
+
+fn kinds(flow: &Value) -> String {
+    let kinds = flow.pointer("/by_kind").and_then(Value::as_object);
+    let mut kinds: Vec<(u64, &String)> = kinds
+        .into_iter()
+        .flatten()
+        .filter_map(|(kind, count)| Some((count.as_u64().filter(|count| *count > 0)?, kind)))
+        .collect();
+    kinds.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let words: Vec<String> = kinds
+        .iter()
+        .map(|(count, kind)| format!("{count} {kind}"))
+        .collect();
+    words.join(", ")
+}
+
+fn findings(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for (name, report) in DATABASES.iter().zip(&outcome.reports) {
+        for finding in list(report, "/findings") {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "- on {name}, `{}` ({}): {}",
+                self::text(finding, "/cause"),
+                self::text(finding, "/confidence"),
+                self::text(finding, "/text"),
+            );
+        }
+    }
+    if text.is_empty() {
+        return "Nothing.\n".to_owned();
+    }
+    text
+}
+
+/// How to do it again, and on what it was done.
+fn how(made: &Made, outcome: &Outcome) -> String {
+    let Lengths {
+        baseline,
+        fault,
+        recovery,
+    } = made.lengths;
+    let report = outcome.report(DATABASES[0]);
+    let mut versions = String::new();
+    for name in PACKAGES {
+        // Writing to a string cannot fail.
+        let _ = writeln!(versions, "| {name} | {} |", provenance::package(name));
+    }
+    format!(
+        "# How this result was made
+
+Written by the run itself.
+
+```sh
+cargo xtask lab {experiment} {variant} --baseline {baseline} --fault {fault} --recovery {recovery}{timing}
+```
+
+| | |
+|---|---|
+| when | {start} to {end} |
+| commit | {commit} |
+| tracer | {version} |
+| kernel | {kernel} |
+| PostgreSQL | {postgres} |
+{versions}
+Six hosts in network namespaces of one machine: db1 (10.0.10.2) and db2 (10.0.10.3)
+with PostgreSQL under Patroni, etcd on 10.0.10.4, .5 and .6, HAProxy on 10.0.10.6, the
+clients on 10.0.10.10. tracer ran on the hosts of both databases:
+
+```sh
+{commands}
+```
+
+| file | holds |
+|---|---|
+| `result.md` | what was seen, and what had to be so |
+| `db1.json`, `db2.json` | tracer's reports of both hosts |
+| `load.json` | figures of the clients by phase, and each request that failed or took 100 ms |
+| `roles.json` | what each node said of itself, asked every 100 ms, and what was done |
+| `measured.json` | the cluster's clocks, the kernels' counts of wrong checksums, and what this experiment alone measures |
+",
+        experiment = made.variant.experiment,
+        variant = made.variant.name,
+        baseline = baseline.as_secs(),
+        fault = fault.as_secs(),
+        recovery = recovery.as_secs(),
+        timing = made.timing.options(),
+        start = text(report, "/window/start"),
+        end = text(report, "/window/end"),
+        commit = made.commit,
+        version = text(report, "/tool/version"),
+        kernel = text(report, "/host/kernel"),
+        postgres = provenance::postgres(),
+        commands = outcome.commands.join("\n"),
+    )
+}

@@ -1,0 +1,152 @@
+//! The tool under test: watching a database's host, or breaking its network.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::cluster::Cluster;
+use crate::command::{self, Running};
+use crate::{repo, wait};
+
+/// Everybody in the lab.
+pub(super) const EVERYBODY: &str = "10.0.10.0/24";
+
+/// Longer than any experiment: what is stopped before ends well, too.
+const LONGEST: &str = "3600s";
+
+/// Until it counts, or has made its fault.
+const STARTING: Duration = Duration::from_secs(30);
+
+/// Until it has written what it has seen.
+const ENDING: Duration = Duration::from_secs(60);
+
+/// A running `tracer run` or `tracer inject`.
+#[derive(Debug)]
+pub(super) struct Tracer {
+    running: Running,
+    /// As one would type it, from the root of the repository.
+    pub(super) line: String,
+    report: PathBuf,
+    said: PathBuf,
+}
+
+impl Tracer {
+    /// Watches the host of a database, its server and its commits.
+    pub(super) fn watch(
+        program: &Path,
+        cluster: &Cluster,
+        database: &'static str,
+        more: &[String],
+        folder: &Path,
+    ) -> Result<Self> {
+        let mut run = Command::new(program);
+        let dsn = format!(
+            "host={} user=postgres dbname=postgres",
+            cluster.socket_dir(database).display()
+        );
+        run.args(["run", "--netns", cluster.host(database)?.netns.name()])
+            // By the socket file: what is asked does not go over the network.
+            .args(["--pg", &dsn, "--commits", "--duration", LONGEST])
+            .args(more);
+        Self::start(run, database, folder)
+    }
+
+    /// Breaks the network of a host.
+    pub(super) fn inject(
+        program: &Path,
+        cluster: &Cluster,
+        host: &str,
+        fault: &str,
+        peer: &str,
+        folder: &Path,
+    ) -> Result<Self> {
+        let mut inject = Command::new(program);
+        inject
+            .args(["inject", fault, "--peer", peer])
+            .args(["--netns", cluster.host(host)?.netns.name()])
+            .args(["--duration", LONGEST]);
+        Self::start(inject, &format!("fault-{host}"), folder)
+    }
+
+    /// Waits until it counts or hits.
+    fn start(mut command: Command, name: &str, folder: &Path) -> Result<Self> {
+        let line = repo::shorten(&command::line(&command));
+        let report = folder.join(format!("{name}.json"));
+        let said = folder.join(format!("tracer-{name}.log"));
+        let ready = folder.join(format!("{name}.ready"));
+        let log = File::create(&said).with_context(|| format!("cannot make {}", said.display()))?;
+        command
+            .arg("--json")
+            .arg(&report)
+            .arg("--ready-file")
+            .arg(&ready)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot run `{line}`"))?;
+        let mut tracer = Self {
+            running: Running::new(child, "tracer"),
+            line,
+            report,
+            said,
+        };
+        wait::until(STARTING, "tracer to be ready", || {
+            if let Some(status) = tracer.running.ended()? {
+                bail!(
+                    "`{}` ended ({status}): {}",
+                    tracer.line,
+                    tracer.said().trim()
+                );
+            }
+            Ok(ready.exists().then_some(()))
+        })?;
+        let _ = fs::remove_file(ready);
+        Ok(tracer)
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.said).unwrap_or_default()
+    }
+
+    /// Ends it as Ctrl-C does, and returns its report.
+    pub(super) fn finish(self) -> Result<Value> {
+        let Self {
+            running,
+            line,
+            report,
+            said,
+        } = self;
+        running.interrupt()?;
+        let status = running.wait(Some(ENDING))?;
+        let said = fs::read_to_string(said).unwrap_or_default();
+        ensure!(
+            status.success(),
+            "`{line}` failed ({status}): {}",
+            said.trim()
+        );
+        let text = fs::read_to_string(&report)
+            .with_context(|| format!("tracer left no report at {}", report.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is no JSON", report.display()))
+    }
+}
+
+/// Fails when tracer knows of a fault in namespaces of this name, though all have
+/// ended.
+pub(super) fn no_fault_left(program: &Path, namespaces: &str) -> Result<()> {
+    let text = command::output(Command::new(program).args(["inject", "--status", "--json", "-"]))?;
+    let value: Value = serde_json::from_str(&text).context("tracer's status is no JSON")?;
+    let known = value.get("faults").and_then(Value::as_array);
+    let left: Vec<&Value> = known
+        .into_iter()
+        .flatten()
+        .filter(|fault| fault.to_string().contains(namespaces))
+        .collect();
+    ensure!(left.is_empty(), "a fault was left behind: {left:?}");
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! Who was what, when: what each node's Patroni and PostgreSQL say of themselves,
+//! asked on the node, so that no fault of the network keeps them from telling.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, DATABASES};
+use super::patroni::{self, Member};
+use crate::load::phase::rfc3339;
+use crate::postgres::{self, Connection};
+
+/// Between two looks: well below the time that a change of roles takes.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// For PostgreSQL's answer about itself.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// What one node says of itself; `None` where nobody answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct State {
+    /// By Patroni.
+    pub(super) member: Option<Member>,
+    /// By PostgreSQL: whether it is no standby.
+    pub(super) writable: Option<bool>,
+}
+
+/// From this moment on, it was so.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub(super) at: SystemTime,
+    pub(super) node: &'static str,
+    pub(super) state: State,
+}
+
+/// Looks as long as it lives.
+#[derive(Debug)]
+pub(super) struct Watch {
+    changes: Arc<Mutex<Vec<Change>>>,
+    stopping: Arc<AtomicBool>,
+    lookers: Vec<JoinHandle<Result<()>>>,
+}
+
+impl Watch {
+    pub(super) fn start(cluster: &Cluster) -> Result<Self> {
+        let mut watch = Self {
+            changes: Arc::default(),
+            stopping: Arc::default(),
+            lookers: Vec::new(),
+        };
+        for node in DATABASES {
+            let host = cluster.host(node)?;
+            let (address, folder) = (host.v4, cluster.socket_dir(node));
+            let changes = Arc::clone(&watch.changes);
+            let stopping = Arc::clone(&watch.stopping);
+            watch.lookers.push(host.netns.spawn(move || {
+                let mut looker = Looker::new(address, folder);
+                while !stopping.load(Ordering::Relaxed) {
+                    looker.look(node, &changes);
+                    sleep(LOOK);
+                }
+            })?);
+        }
+        Ok(watch)
+    }
+
+    /// All changes, in the order of their times.
+    pub(super) fn stop(mut self) -> Vec<Change> {
+        self.finish();
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = std::mem::take(&mut *changes);
+        changes.sort_by_key(|change| change.at);
+        changes
+    }
+
+    fn finish(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        for looker in self.lookers.drain(..) {
+            let _ = looker.join();
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Looks at one node.
+struct Looker {
+    address: Ipv4Addr,
+    folder: PathBuf,
+    connection: Option<Connection>,
+    last: Option<State>,
+}
+
+impl Looker {
+    fn new(address: Ipv4Addr, folder: PathBuf) -> Self {
+        Self {
+            address,
+            folder,
+            connection: None,
+            last: None,
+        }
+    }
+
+    fn look(&mut self, node: &'static str, changes: &Mutex<Vec<Change>>) {
+        // The database first: it answers at once, and it is the one that writes.
+        let at = SystemTime::now();
+        let writable = self.writable();
+        let member = patroni::ask_from_inside(self.address).ok();
+        let state = State { member, writable };
+        if self.last.as_ref() != Some(&state) {
+            self.last = Some(state.clone());
+            let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
+            changes.push(Change { at, node, state });
+        }
+    }
+
+    fn writable(&mut self) -> Option<bool> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connect(&self.folder).ok()?,
+        };
+        let recovering = connection.value("select pg_is_in_recovery()").ok()?;
+        self.connection = Some(connection);
+        Some(recovering.as_deref() == Some("f"))
+    }
+}
+
+fn connect(folder: &Path) -> Result<Connection> {
+    Connection::unix(&postgres::socket(folder), "watch", ANSWER)
+}
+
+impl State {
+    /// As a person reads it.
+    pub(super) fn words(&self) -> String {
+        let database = match self.writable {
+            Some(true) => "takes writes",
+            Some(false) => "read-only",
+            None => "PostgreSQL does not answer",
+        };
+        match &self.member {
+            Some(member) => format!("{member}; {database}"),
+            None => format!("Patroni does not answer; {database}"),
+        }
+    }
+}
+
+/// `roles.json`.
+pub(super) fn json(changes: &[Change]) -> Value {
+    let change = |change: &Change| {
+        let member = change.state.member.as_ref();
+        json!({
+            "time": rfc3339(change.at),
+            "node": change.node,
+            "role": member.map(|member| &member.role),
+            "state": member.map(|member| &member.state),
+            "timeline": member.and_then(|member| member.timeline),
+            "synchronous": member.map(|member| member.synchronous),
+            "takes_writes": change.state.writable,
+        })
+    };
+    changes.iter().map(change).collect()
+}
+
+/// The stretches in which a node took writes, by its own account.
+pub(super) fn reigns(changes: &[Change], node: &str) -> Vec<(SystemTime, Option<SystemTime>)> {
+    let mut reigns: Vec<(SystemTime, Option<SystemTime>)> = Vec::new();
+    let mut reigning = false;
+    for change in changes.iter().filter(|change| change.node == node) {
+        let now = change.state.writable == Some(true);
+        match (reigning, now) {
+            (false, true) => reigns.push((change.at, None)),
+            (true, false) => {
+                if let Some(reign) = reigns.last_mut() {
+                    reign.1 = Some(change.at);
+                }
+            }
+            _ => {}
+        }
+        reigning = now;
+    }
+    reigns
+}
+
+/// How long both databases took writes at the same time, as far as looks can tell.
+pub(super) fn two_primaries(changes: &[Change], end: SystemTime) -> Duration {
+    let [first, second] = DATABASES.map(|node| reigns(changes, node));
+    let mut both = Duration::ZERO;
+    for one in &first {
+        for other in &second {
+            let from = one.0.max(other.0);
+            let to = one.1.unwrap_or(end).min(other.1.unwrap_or(end));
+            both += to.duration_since(from).unwrap_or_default();
+        }
+    }
+    both
+}
+
+/// The first moment, not before `after`, at which the node took writes.
+pub(super) fn promoted(changes: &[Change], node: &str, after: SystemTime) -> Option<SystemTime> {
+    reigns(changes, node)
+        .into_iter()
+        .map(|(from, _)| from)
+        .find(|from| *from >= after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn change(seconds: u64, node: &'static str, writable: Option<bool>) -> Change {
+        let state = State {
+            member: None,
+            writable,
+        };
+        Change {
+            at: at(seconds),
+            node,
+            state,
+        }
+    }
+
+    #[test]
+    fn a_reign_ends_when_the_node_is_silent_or_a_standby() {
+        let changes = [
+            change(1, "db1", Some(true)),
+            change(1, "db2", Some(false)),
+            change(5, "db1", None),
+            change(8, "db2", Some(true)),
+            change(9, "db1", Some(false)),
+        ];
+        assert_eq!(reigns(&changes, "db1"), [(at(1), Some(at(5)))]);
+        assert_eq!(reigns(&changes, "db2"), [(at(8), None)]);
+        assert_eq!(promoted(&changes, "db2", at(5)), Some(at(8)));
+        assert_eq!(promoted(&changes, "db1", at(5)), None);
+        assert_eq!(two_primaries(&changes, at(20)), Duration::ZERO);
+    }
+
+    #[test]
+    fn two_that_take_writes_are_seen() {
+        let changes = [
+            change(1, "db1", Some(true)),
+            change(3, "db2", Some(true)),
+            change(7, "db1", Some(false)),
+        ];
+        assert_eq!(two_primaries(&changes, at(20)), Duration::from_secs(4));
+    }
+}
