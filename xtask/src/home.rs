@@ -4,12 +4,19 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::mount::{MntFlags, umount2};
 use nix::unistd::User;
 use tempfile::TempDir;
 
-use crate::owner;
+use crate::{command, owner, wait};
+
+/// How long those who use a disk may take to be gone.
+const FREE: Duration = Duration::from_secs(10);
 
 /// Last part of every such folder's name, before what `tempfile` makes up.
 const ROLE: &str = "home";
@@ -55,9 +62,54 @@ impl Home {
     }
 }
 
+/// Lets a file system go on that was made to stand still; nothing happens to others.
+pub fn thaw(mount: &Path) {
+    let _ = command::output(Command::new("fsfreeze").arg("--unfreeze").arg(mount));
+}
+
+/// Unmounts what is mounted there; its file is then free of the loop device, too.
+///
+/// # Errors
+/// When somebody still uses it.
+pub fn unmount(mount: &Path) -> Result<()> {
+    let free = || match umount2(mount, MntFlags::empty()) {
+        Ok(()) => Ok(Some(())),
+        // Whoever used it is just ending.
+        Err(Errno::EBUSY) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot unmount {}", mount.display())),
+    };
+    wait::until_uninterrupted(FREE, "a disk to be free", free)
+}
+
+/// Lets the file systems of earlier runs go on whose process has died while they stood
+/// still: what runs on them could not even be killed.
+pub fn thaw_orphans() {
+    for mount in mounts_of_orphans() {
+        thaw(&mount);
+    }
+}
+
+/// Where something is mounted in folders of earlier runs.
+fn mounts_of_orphans() -> Vec<PathBuf> {
+    let orphans = orphans();
+    if orphans.is_empty() {
+        return Vec::new();
+    }
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .map(PathBuf::from)
+        .filter(|mount| orphans.iter().any(|orphan| mount.starts_with(orphan)))
+        .collect()
+}
+
 /// Removes the folders of earlier runs whose process has died. Their servers
 /// went with it or with their namespace.
 pub fn remove_orphans() {
+    for mount in mounts_of_orphans() {
+        let _ = unmount(&mount);
+    }
     for path in orphans() {
         let _ = fs::remove_dir_all(path);
     }

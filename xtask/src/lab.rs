@@ -7,6 +7,7 @@ mod check;
 mod clients;
 pub mod cluster;
 mod daemon;
+pub mod disk;
 pub mod etcd;
 pub mod experiment;
 pub mod haproxy;
@@ -25,11 +26,11 @@ mod watch;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 
 use self::timing::Timing;
-use crate::{netns, packages, repo};
+use crate::{interrupt, netns, packages, repo};
 
 /// What can be chosen about the lab.
 #[derive(Debug, Args)]
@@ -48,6 +49,18 @@ enum Task {
     Status,
     /// Damage half of the standby's segments to the primary
     PartialLoss(experiment::Arguments),
+    /// Switch the primary off, in good order and like a power cut
+    Failover(experiment::Arguments),
+    /// Keep the primary's processor busy, and stall its disk
+    Load(experiment::Arguments),
+    /// Cut databases off: can two of them take writes?
+    SplitBrain(experiment::Arguments),
+    /// Cut the standby off for long, and watch it catch up
+    LongIsolation(experiment::Arguments),
+    /// Let etcd lose a member, and its quorum
+    Dependency(experiment::Arguments),
+    /// Run all experiments, one after the other
+    All(experiment::Arguments),
     /// Own the cluster until told to end
     #[command(hide = true, name = keeper::COMMAND)]
     Keep(Timing),
@@ -66,6 +79,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Task::Down => keeper::down(),
         Task::Status => keeper::status(),
         Task::Keep(timing) => keeper::keep(timing),
+        Task::Failover(arguments) => experiment("failover", arguments),
+        Task::Load(arguments) => experiment("load", arguments),
+        Task::SplitBrain(arguments) => experiment("split-brain", arguments),
+        Task::LongIsolation(arguments) => experiment("long-isolation", arguments),
+        Task::Dependency(arguments) => experiment("dependency", arguments),
+        Task::All(arguments) => all(arguments),
         Task::PartialLoss(arguments) => experiment("partial-loss", arguments),
     }
 }
@@ -74,6 +93,22 @@ fn experiment(name: &str, arguments: &experiment::Arguments) -> Result<()> {
     prepare()?;
     leftover::remove()?;
     experiment::run(name, arguments)
+}
+
+/// Goes on after an experiment that failed: its neighbours stand for themselves.
+fn all(arguments: &experiment::Arguments) -> Result<()> {
+    prepare()?;
+    leftover::remove()?;
+    let mut failed = Vec::new();
+    for name in experiment::names() {
+        if let Err(error) = experiment::run(name, arguments) {
+            interrupt::check()?;
+            eprintln!("error: {error:#}");
+            failed.push(name);
+        }
+    }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
 }
 
 fn prepare() -> Result<()> {

@@ -25,7 +25,7 @@ use nix::unistd::Pid;
 
 pub use self::link::{Queue, shape};
 pub use self::net::{Host, HostSpec, Net};
-use crate::{command, owner, wait};
+use crate::{command, home, owner, wait};
 
 /// Where `ip netns` keeps the names of namespaces.
 const NAMES: &str = "/run/netns";
@@ -120,13 +120,15 @@ impl Netns {
         processes(&self.path())
     }
 
-    /// Ends all processes inside as a power cut does, and waits until they are gone.
+    /// Ends the processes inside as a power cut does, and waits until they are gone:
+    /// all but those that are spared.
     ///
     /// # Errors
     /// When one does not go.
-    pub fn cut_power(&self) -> Result<()> {
+    pub fn cut_power(&self, spared: &[Pid]) -> Result<()> {
         let off = wait::until_uninterrupted(POWER, "processes to be gone", || {
-            let inside = self.processes()?;
+            let mut inside = self.processes()?;
+            inside.retain(|pid| !spared.contains(pid));
             // Each time anew: one may have been on the point of starting another.
             for pid in &inside {
                 let _ = kill(*pid, Signal::SIGKILL);
@@ -281,6 +283,7 @@ pub fn require_root() -> Result<()> {
 /// # Errors
 /// When one cannot be removed.
 pub fn remove_orphans() -> Result<Vec<String>> {
+    home::thaw_orphans();
     let mut removed = Vec::new();
     for name in names().into_iter().filter(|name| owner::is_orphan(name)) {
         match remove(&name) {

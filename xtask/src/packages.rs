@@ -145,9 +145,9 @@ const CLUSTER_NEEDS: [Need; 7] = [
         why: "makes a disk that can be stalled",
     },
     Need {
-        program: "taskset",
+        program: "fsfreeze",
         packages: &["util-linux"],
-        why: "gives a host a processor of its own",
+        why: "stalls that disk",
     },
 ];
 

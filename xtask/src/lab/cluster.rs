@@ -9,8 +9,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::unistd::Pid;
 
 use super::daemon::Daemon;
+use super::disk::Disk;
 use super::timing::Timing;
 use super::{etcd, haproxy, patroni};
 use crate::home::{self, Home};
@@ -45,9 +47,12 @@ pub const HOSTS: [(&str, u8); 6] = [
     ("client", 10),
 ];
 
-/// For each step of the start, and for each return to normal: several rounds of
-/// Patroni's loop.
+/// For each step of the start: several rounds of Patroni's loop.
 const STEP: Duration = Duration::from_secs(60);
+
+/// For a return to normal, which may take a lock's time to run out, a rewind and
+/// several rounds of the loop.
+const RETURN: Duration = Duration::from_secs(180);
 
 /// A running cluster; all of it is gone when dropped.
 #[derive(Debug)]
@@ -55,18 +60,21 @@ pub struct Cluster {
     // Dropped in this order.
     daemons: BTreeMap<&'static str, Daemon>,
     net: Net,
+    disk: Option<Disk>,
     home: Home,
     timing: Timing,
     logs: PathBuf,
+    watchers: Vec<Pid>,
 }
 
 impl Cluster {
     /// Makes and starts all of it, up to a standby that commits wait for. Everything
-    /// stops when this is dropped, or when the calling thread ends.
+    /// stops when this is dropped, or when the calling thread ends. The first database
+    /// can have a disk of its own, to be stalled.
     ///
     /// # Errors
     /// When a step fails or takes too long; the error holds the end of the log.
-    pub fn start(tag: &str, timing: &Timing, logs: &Path) -> Result<Self> {
+    pub fn start(tag: &str, timing: &Timing, own_disk: bool, logs: &Path) -> Result<Self> {
         timing.check()?;
         let hosts = HOSTS.map(|(role, number)| HostSpec {
             role,
@@ -82,15 +90,18 @@ impl Cluster {
             home: Home::new(tag)?,
             timing: timing.clone(),
             logs: logs.to_owned(),
+            disk: None,
+            watchers: Vec::new(),
         };
         for host in cluster.net.hosts() {
             timing.apply(host)?;
         }
-        cluster.start_all()?;
+        cluster.start_all(own_disk)?;
         Ok(cluster)
     }
 
-    fn start_all(&mut self) -> Result<()> {
+    fn start_all(&mut self, own_disk: bool) -> Result<()> {
+        let [first, second] = DATABASES;
         for (member, _) in ETCD {
             self.home.folder(member, etcd::USER)?;
             self.start_etcd(member)?;
@@ -103,8 +114,11 @@ impl Cluster {
         for database in DATABASES {
             self.home.folder(database, postgres::USER)?;
         }
+        if own_disk {
+            let image = self.home.path().join("disk.img");
+            self.disk = Some(Disk::make(&image, &self.data(first), postgres::USER)?);
+        }
         // One after the other: whoever comes first is the primary.
-        let [first, second] = DATABASES;
         self.start_database(first)?;
         self.wait(first, "the primary", |cluster| {
             Ok(cluster.writable(first).unwrap_or(false))
@@ -149,7 +163,7 @@ impl Cluster {
             address: host.v4,
             etcd: &members,
             home: &home,
-            data: &home.join("data"),
+            data: &self.data(name).join("main"),
             bin: &packages::postgres_bin()?,
             timing: &self.timing,
         }
@@ -226,6 +240,20 @@ impl Cluster {
         self.home.path().join(database)
     }
 
+    /// The folder that a database's data are in.
+    fn data(&self, database: &str) -> PathBuf {
+        self.socket_dir(database).join("data")
+    }
+
+    /// The disk of the first database.
+    ///
+    /// # Errors
+    /// When it has none of its own.
+    pub fn disk(&self) -> Result<&Disk> {
+        let disk = self.disk.as_ref();
+        disk.context("the cluster was made without a disk to stall")
+    }
+
     /// A new connection to a database, by its socket file.
     ///
     /// # Errors
@@ -281,9 +309,9 @@ impl Cluster {
     /// Waits until both databases are in their roles again and HAProxy knows it.
     ///
     /// # Errors
-    /// When that does not come about within a minute.
+    /// When that does not come about within three minutes.
     pub fn wait_healthy(&self) -> Result<()> {
-        wait::until(STEP, "the standby to be `streaming|sync` again", || {
+        wait::until(RETURN, "the standby to be `streaming|sync` again", || {
             Ok(self.is_synchronous()?.then_some(()))
         })?;
         self.wait_reachable()
@@ -311,20 +339,29 @@ impl Cluster {
         postgres::prove_commits_wait(&self.socket_dir(primary), &self.socket_dir(other(primary)))
     }
 
-    /// Stops a database as its service would, and waits for the end.
+    /// From now on, this process is no part of the host that it is on: it watches what
+    /// becomes of it, also without power.
+    pub fn spare(&mut self, watcher: Pid) {
+        self.watchers.push(watcher);
+    }
+
+    /// Shuts a database's host down in good order: its services end, and then it is
+    /// gone from the network.
     ///
     /// # Errors
     /// When it does not end.
-    pub fn stop_database(&mut self, name: &'static str) -> Result<()> {
+    pub fn shut_down(&mut self, name: &'static str) -> Result<()> {
         let daemon = self.daemons.get(name);
         let daemon = daemon.with_context(|| format!("{name} does not run"))?;
         daemon.terminate()?;
         let host = self.host(name)?;
         wait::until(STEP, "the database to be shut down", || {
-            Ok(host.netns.processes()?.is_empty().then_some(()))
+            let inside = host.netns.processes()?;
+            let ended = inside.iter().all(|pid| self.watchers.contains(pid));
+            Ok(ended.then_some(()))
         })?;
         self.daemons.remove(name);
-        Ok(())
+        self.net.plug(name, false)
     }
 
     /// Ends everything on a host as a power cut does: first its cable goes, so that
@@ -334,10 +371,19 @@ impl Cluster {
     /// When something does not go.
     pub fn cut_power(&mut self, host: &'static str) -> Result<()> {
         self.net.plug(host, false)?;
-        self.host(host)?.netns.cut_power()?;
+        self.host(host)?.netns.cut_power(&self.watchers)?;
         // They have ended; nothing is left to wait for.
         self.daemons.remove(host);
         Ok(())
+    }
+
+    /// Gives a database's host its cable back, and starts what ran there.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn power_on(&mut self, host: &'static str) -> Result<()> {
+        self.net.plug(host, true)?;
+        self.start_database(host)
     }
 
     /// Ends one program as the kernel would that runs out of memory.
@@ -370,7 +416,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         // What it kept is thrown away: nobody has to shut down in good order.
         for host in self.net.hosts() {
-            if let Err(error) = host.netns.cut_power() {
+            if let Err(error) = host.netns.cut_power(&[]) {
                 eprintln!("warning: {error:#}");
             }
         }

@@ -1,6 +1,11 @@
 //! The experiments: what each asks, does, and has to show.
 
+mod dependency;
+mod failover;
+mod load;
+mod long_isolation;
 mod partial_loss;
+mod split_brain;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +34,10 @@ pub(super) struct Variant {
     pub(super) seconds: (u64, u64, u64),
     pub(super) profile: fn() -> Profile,
     pub(super) inject: Option<Inject>,
+    /// What tracer on db1 is told beside the usual.
+    pub(super) watch: &'static [&'static str],
+    /// Whether db1 needs a disk that can be stalled.
+    pub(super) own_disk: bool,
     pub(super) act: fn(&mut Stage) -> Result<()>,
     pub(super) judge: fn(&mut Outcome, &mut Checks, &Path) -> Result<()>,
 }
@@ -40,7 +49,14 @@ impl Variant {
 }
 
 /// In the order in which all are run.
-const VARIANTS: [&[Variant]; 1] = [&partial_loss::VARIANTS];
+const VARIANTS: [&[Variant]; 6] = [
+    &partial_loss::VARIANTS,
+    &failover::VARIANTS,
+    &load::VARIANTS,
+    &split_brain::VARIANTS,
+    &long_isolation::VARIANTS,
+    &dependency::VARIANTS,
+];
 
 /// What can be chosen about an experiment.
 #[derive(Debug, Clone, Args)]
@@ -123,6 +139,8 @@ fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<(
         lengths,
         profile: (variant.profile)(),
         inject: variant.inject,
+        watch: variant.watch,
+        own_disk: variant.own_disk,
         timing: &arguments.timing,
         folder: &folder,
         program,

@@ -69,7 +69,7 @@ pub(super) fn up(timing: &Timing) -> Result<()> {
 /// Owns a cluster until it is told to end.
 pub(super) fn keep(timing: &Timing) -> Result<()> {
     let logs = super::logs().join("up");
-    let cluster = Cluster::start(TAG, timing, &logs)?;
+    let cluster = Cluster::start(TAG, timing, false, &logs)?;
     cluster.prove_commits_wait()?;
     fs::write(logs.join(READY), "").context("cannot say that the lab is up")?;
     while interrupt::caught().is_none() {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::cluster::DATABASES;
 use super::stage::Note;
+use super::timing::Timing;
 use super::watch::Change;
 use crate::load::phase::{Phase, Phases};
 use crate::load::record::{Figures, Gap, Record};
@@ -24,8 +25,11 @@ pub(super) struct Outcome {
     /// How much `InCsumErrors` of each of these hosts grew.
     pub(super) checksum_errors: [u64; 2],
     pub(super) extra: Map<String, Value>,
+    /// The same, in words.
+    pub(super) words: Vec<String>,
     /// What ran tracer, as one would type it.
     pub(super) commands: Vec<String>,
+    pub(super) timing: Timing,
     /// How long the cluster took to be up.
     pub(super) up: Duration,
 }
@@ -65,6 +69,17 @@ impl Outcome {
         let during = record.longest_gap(&self.phase("fault"));
         let after = record.longest_gap(&self.phase("recovery"));
         during.into_iter().chain(after).max_by_key(|gap| gap.length)
+    }
+
+    /// From the beginning of the fault to this moment, if there was one.
+    pub(super) fn since_fault(&self, moment: Option<SystemTime>) -> Option<Duration> {
+        moment?.duration_since(self.started()).ok()
+    }
+
+    /// Something for the result: for programs, and in words.
+    pub(super) fn tell(&mut self, name: &str, value: Value, words: Vec<String>) {
+        self.extra.insert(name.to_owned(), value);
+        self.words.extend(words);
     }
 
     /// tracer's report of the host of a database.
@@ -112,6 +127,18 @@ pub(super) fn causes(report: &Value) -> Vec<String> {
         .iter()
         .map(|finding| text(finding, "/cause").to_owned())
         .collect()
+}
+
+/// Whether a cause blames the network.
+pub(super) fn blames_the_network(cause: &str) -> bool {
+    ["loss", "damage", "cut"]
+        .iter()
+        .any(|word| cause.starts_with(word))
+}
+
+/// Seconds as a person reads them.
+pub(super) fn seconds(length: Option<Duration>) -> String {
+    length.map_or("–".to_owned(), |it| format!("{:.1} s", it.as_secs_f64()))
 }
 
 /// A list in a report; empty if there is none.

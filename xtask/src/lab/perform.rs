@@ -33,7 +33,11 @@ pub(super) struct Script<'a> {
     pub(super) lengths: Lengths,
     pub(super) profile: Profile,
     pub(super) inject: Option<Inject>,
+    /// What tracer on the first database's host is told beside the usual.
+    pub(super) watch: &'a [&'a str],
     pub(super) timing: &'a Timing,
+    /// Whether the first database has a disk that can be stalled.
+    pub(super) own_disk: bool,
     /// Where this run's files go.
     pub(super) folder: &'a Path,
     /// The program under test.
@@ -49,7 +53,7 @@ pub(super) struct Script<'a> {
 /// commits did not wait for the standby, or when something is left behind.
 pub(super) fn perform(script: &Script) -> Result<Outcome> {
     let begun = Instant::now();
-    let cluster = Cluster::start(TAG, script.timing, script.folder)?;
+    let cluster = Cluster::start(TAG, script.timing, script.own_disk, script.folder)?;
     let up = begun.elapsed();
     let outcome = observe(script, cluster, up)?;
     nothing_left(script.program)?;
@@ -77,7 +81,11 @@ fn observe(script: &Script, cluster: Cluster, up: Duration) -> Result<Outcome> {
         Tracer::watch(script.program, &cluster, database, more, script.folder)
     };
     let (one, two) = (
-        watched(first, &phases(EVERYBODY, baseline, fault))?,
+        watched(first, &{
+            let mut more = phases(EVERYBODY, baseline, fault);
+            more.extend(script.watch.iter().map(|&word| word.to_owned()));
+            more
+        })?,
         watched(
             second,
             &match script.inject {
@@ -86,6 +94,10 @@ fn observe(script: &Script, cluster: Cluster, up: Duration) -> Result<Outcome> {
             },
         )?,
     );
+    let mut cluster = cluster;
+    for watcher in [&one, &two] {
+        cluster.spare(watcher.pid());
+    }
     let mut stage = Stage::new(cluster, script.lengths, script.folder, script.program);
     let commands = vec![one.line.clone(), two.line.clone()];
     (script.act)(&mut stage)?;
@@ -121,7 +133,9 @@ fn observe(script: &Script, cluster: Cluster, up: Duration) -> Result<Outcome> {
         reports,
         checksum_errors: [one - one_before, two - two_before],
         extra: stage.extra,
+        words: Vec::new(),
         commands,
+        timing: script.timing.clone(),
         up,
     })
 }

@@ -87,9 +87,9 @@ fn summary(variant: &Variant, outcome: &Outcome, checks: &Checks) -> String {
         replication(outcome)
     );
     let _ = write!(text, "\n## What tracer found\n\n{}", findings(outcome));
-    if let Some(words) = outcome.extra.get("words").and_then(Value::as_array) {
+    if !outcome.words.is_empty() {
         let _ = writeln!(text, "\n## Beside that\n");
-        for word in words.iter().filter_map(Value::as_str) {
+        for word in &outcome.words {
             let _ = writeln!(text, "- {word}");
         }
     }

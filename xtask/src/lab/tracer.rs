@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::cluster::Cluster;
@@ -108,6 +109,11 @@ impl Tracer {
         })?;
         let _ = fs::remove_file(ready);
         Ok(tracer)
+    }
+
+    /// Its process id.
+    pub(super) fn pid(&self) -> Pid {
+        self.running.pid()
     }
 
     fn said(&self) -> String {

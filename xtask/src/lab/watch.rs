@@ -125,10 +125,12 @@ impl Looker {
     }
 
     fn writable(&mut self) -> Option<bool> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect(&self.folder).ok()?,
-        };
+        let kept = self.connection.take().and_then(|it| self.ask(it));
+        // A connection may have been cut where the server was not.
+        kept.or_else(|| self.ask(connect(&self.folder).ok()?))
+    }
+
+    fn ask(&mut self, mut connection: Connection) -> Option<bool> {
         let recovering = connection.value("select pg_is_in_recovery()").ok()?;
         self.connection = Some(connection);
         Some(recovering.as_deref() == Some("f"))

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Variant;
 use crate::lab::check::Checks;
@@ -29,6 +29,8 @@ pub(super) const VARIANTS: [Variant; 2] = [
         seconds: (20, 100, 20),
         profile: Profile::one_user,
         inject: INJECT,
+        watch: &[],
+        own_disk: false,
         act,
         judge,
     },
@@ -39,6 +41,8 @@ pub(super) const VARIANTS: [Variant; 2] = [
         seconds: (20, 100, 20),
         profile: Profile::steady,
         inject: INJECT,
+        watch: &[],
+        own_disk: false,
         act,
         judge,
     },
@@ -146,7 +150,6 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()
         doubled.unwrap_or_default(),
         longest.map_or("–".to_owned(), |ms| format!("{:.1} s", ms / 1000.0)),
     ));
-    outcome.extra.insert("overlap".to_owned(), overlap.json());
-    outcome.extra.insert("words".to_owned(), json!(words));
+    outcome.tell("overlap", overlap.json(), words);
     Ok(())
 }

@@ -1,0 +1,151 @@
+//! etcd, by which Patroni knows who leads, loses one member, or its quorum.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::Variant;
+use crate::lab::check::Checks;
+use crate::lab::clients::Profile;
+use crate::lab::outcome::{Outcome, seconds};
+use crate::lab::stage::Stage;
+use crate::lab::watch;
+use crate::load::record::milliseconds;
+
+pub(super) const VARIANTS: [Variant; 2] = [
+    Variant {
+        experiment: "dependency",
+        name: "one-member",
+        question: "etcd loses one of three members: does anybody notice?",
+        seconds: (15, 45, 10),
+        profile: Profile::steady,
+        inject: None,
+        watch: &[],
+        own_disk: false,
+        act: act_one,
+        judge: judge_one,
+    },
+    Variant {
+        experiment: "dependency",
+        name: "quorum",
+        question: "etcd loses two of three members, and with them its quorum: what does Patroni \
+                   do, when, and what do clients lose?",
+        seconds: (15, 60, 15),
+        profile: Profile::steady,
+        inject: None,
+        watch: &[],
+        own_disk: false,
+        act: act_quorum,
+        judge: judge_quorum,
+    },
+];
+
+fn act_one(stage: &mut Stage) -> Result<()> {
+    act(stage, &["etcd1"])
+}
+
+fn act_quorum(stage: &mut Stage) -> Result<()> {
+    act(stage, &["etcd1", "etcd2"])
+}
+
+fn act(stage: &mut Stage, members: &[&'static str]) -> Result<()> {
+    stage.note("normal operation");
+    stage.baseline()?;
+    stage.fault_begins(format!("killed: {}", members.join(" and ")));
+    for member in members {
+        stage.cluster.kill(member)?;
+    }
+    stage.hold()?;
+    stage.fault_ends("they are started again");
+    for member in members {
+        stage.cluster.start_etcd(member)?;
+    }
+    stage.recover()
+}
+
+fn judge_one(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    let reigns = ["db1", "db2"].map(|node| watch::reigns(&outcome.roles, node).len());
+    checks.that(
+        "the primary stayed the primary",
+        reigns == [1, 0],
+        format!("{reigns:?} reigns"),
+    );
+    let failed = [outcome.writes(), outcome.reads()].map(|record| {
+        let phases = ["fault", "recovery"];
+        phases.map(|phase| outcome.figures(record, phase).failed)
+    });
+    checks.that(
+        "no request failed",
+        failed == [[0, 0], [0, 0]],
+        format!("{failed:?}"),
+    );
+    let gap = outcome.gap(outcome.writes()).map(|gap| gap.length);
+    let words = vec![format!(
+        "the longest stretch without a written answer was {}",
+        seconds(gap)
+    )];
+    outcome.tell("write_gap_ms", json!(gap.map(milliseconds)), words);
+    Ok(())
+}
+
+fn judge_quorum(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    let fault = outcome.phase("fault");
+    let reigns = ["db1", "db2"].map(|node| watch::reigns(&outcome.roles, node));
+    let [first, second] = &reigns;
+    let demoted = first.first().and_then(|(_, to)| *to);
+    checks.that(
+        "Patroni made the primary give up, though nothing was wrong with it",
+        demoted.is_some_and(|at| fault.contains(at)),
+        seconds(outcome.since_fault(demoted)),
+    );
+    let most = outcome.timing.ttl + outcome.timing.loop_wait;
+    checks.less(
+        "within the time that its lock was good for",
+        outcome.since_fault(demoted),
+        Some(Duration::from_secs(most.into())),
+    );
+    let again = first
+        .iter()
+        .chain(second)
+        .map(|(from, _)| *from)
+        .filter(|from| *from >= fault.start)
+        .min();
+    checks.that(
+        "nobody took writes before etcd was whole again",
+        again.is_some_and(|at| at >= fault.end),
+        seconds(outcome.since_fault(again)),
+    );
+    let both = watch::two_primaries(&outcome.roles, outcome.phase("recovery").end);
+    checks.that(
+        "never did both databases take writes",
+        both.is_zero(),
+        seconds(Some(both)),
+    );
+    let gaps = [outcome.writes(), outcome.reads()].map(|record| outcome.gap(record));
+    let [writes, reads] = gaps.map(|gap| gap.map(|gap| gap.length));
+    let reached = |moment: Option<SystemTime>| moment.is_some_and(|at| fault.contains(at));
+    checks.that(
+        "clients could not write from then on until the end of the fault",
+        reached(gaps[0].map(|gap| gap.start))
+            && gaps[0].is_some_and(|gap| gap.start + gap.length > fault.end),
+        seconds(writes),
+    );
+    let back = again.and_then(|at| at.duration_since(fault.end).ok());
+    let words = vec![format!(
+        "the primary gave up {} after etcd had lost its quorum; there was one again {} after etcd was whole; without an answer: writes {}, reads {}",
+        seconds(outcome.since_fault(demoted)),
+        seconds(back),
+        seconds(writes),
+        seconds(reads)
+    )];
+    let value = json!({
+        "demoted_after_ms": outcome.since_fault(demoted).map(milliseconds),
+        "primary_again_after_ms": back.map(milliseconds),
+        "write_gap_ms": writes.map(milliseconds),
+        "read_gap_ms": reads.map(milliseconds),
+    });
+    outcome.tell("quorum", value, words);
+    Ok(())
+}

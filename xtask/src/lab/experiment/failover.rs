@@ -1,0 +1,202 @@
+//! The primary goes: in good order, or like a power cut.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::Variant;
+use crate::lab::check::Checks;
+use crate::lab::clients::Profile;
+use crate::lab::outcome::{Outcome, number, seconds};
+use crate::lab::stage::Stage;
+use crate::lab::watch;
+use crate::load::record::milliseconds;
+
+pub(super) const VARIANTS: [Variant; 2] = [
+    Variant {
+        experiment: "failover",
+        name: "orderly",
+        question: "The primary's host is shut down in good order: how soon is there another \
+                   primary, and what do clients lose?",
+        seconds: (20, 40, 15),
+        profile: Profile::steady,
+        inject: None,
+        watch: &[],
+        own_disk: false,
+        act: act_orderly,
+        judge: judge_orderly,
+    },
+    Variant {
+        experiment: "failover",
+        name: "hard",
+        question: "The primary's host loses its cable and its power: how soon is there another \
+                   primary, and what do clients lose?",
+        seconds: (20, 60, 15),
+        profile: Profile::steady,
+        inject: None,
+        watch: &[],
+        own_disk: false,
+        act: act_hard,
+        judge: judge_hard,
+    },
+];
+
+fn act_orderly(stage: &mut Stage) -> Result<()> {
+    stage.note("normal operation");
+    stage.baseline()?;
+    stage.fault_begins("db1 is told to shut down");
+    stage.cluster.shut_down("db1")?;
+    stage.note("db1 is off");
+    come_back(stage)
+}
+
+fn act_hard(stage: &mut Stage) -> Result<()> {
+    stage.note("normal operation");
+    stage.baseline()?;
+    stage.fault_begins("db1 loses its cable, and its power");
+    stage.cluster.cut_power("db1")?;
+    come_back(stage)
+}
+
+fn come_back(stage: &mut Stage) -> Result<()> {
+    stage.hold()?;
+    stage.fault_ends("db1 is switched on again");
+    stage.cluster.power_on("db1")?;
+    stage.recover()
+}
+
+fn judge_orderly(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    let promotion = judge(outcome, checks);
+    let lock = Duration::from_secs((outcome.timing.ttl - outcome.timing.loop_wait).into());
+    checks.less(
+        "nobody waited for the leader's lock to run out",
+        promotion,
+        Some(lock),
+    );
+    Ok(())
+}
+
+fn judge_hard(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    let promotion = judge(outcome, checks);
+    // Renewed up to a round before the fault; noticed up to a round after its end.
+    let least = outcome
+        .timing
+        .ttl
+        .saturating_sub(outcome.timing.loop_wait + 1);
+    let most = outcome.timing.ttl + 2 * outcome.timing.loop_wait;
+    checks.less(
+        "the leader's lock had to run out first",
+        Some(Duration::from_secs(least.into())),
+        promotion,
+    );
+    checks.less(
+        "and not much more than that",
+        promotion,
+        Some(Duration::from_secs(most.into())),
+    );
+    Ok(())
+}
+
+/// What holds for both; returns how long the promotion took.
+fn judge(outcome: &mut Outcome, checks: &mut Checks) -> Option<Duration> {
+    let started = outcome.started();
+    let promoted = watch::promoted(&outcome.roles, "db2", started);
+    let promotion = outcome.since_fault(promoted);
+    let end = outcome.phase("recovery").end;
+    let both = watch::two_primaries(&outcome.roles, end);
+    let reign = |node| watch::reigns(&outcome.roles, node);
+    let last_of_first = reign("db1").last().and_then(|(_, to)| *to);
+
+    checks.that("db2 was promoted", promoted.is_some(), seconds(promotion));
+    checks.that(
+        "there was one promotion, and no other",
+        reign("db1").len() == 1 && reign("db2").len() == 1,
+        format!(
+            "{} reigns of db1, {} of db2",
+            reign("db1").len(),
+            reign("db2").len()
+        ),
+    );
+    checks.that(
+        "db1 had stopped to take writes before",
+        both.is_zero() && last_of_first.is_some() && last_of_first <= promoted,
+        format!("both took writes for {}", seconds(Some(both))),
+    );
+    let timelines: Vec<u64> = outcome
+        .roles
+        .iter()
+        .filter_map(|change| change.state.member.as_ref()?.timeline)
+        .collect();
+    checks.that(
+        "the timeline rose by one",
+        timelines.iter().min() == Some(&1) && timelines.iter().max() == Some(&2),
+        format!("{timelines:?}"),
+    );
+
+    let gaps = [outcome.writes(), outcome.reads()].map(|record| outcome.gap(record));
+    let [write_gap, read_gap] = gaps.map(|gap| gap.map(|gap| gap.length));
+    let around = |moment: Option<SystemTime>| {
+        let (gap, moment) = (gaps[0]?, moment?);
+        Some(gap.start <= moment && moment <= gap.start + gap.length)
+    };
+    checks.that(
+        "the promotion lies in the longest stretch without a written answer",
+        around(promoted) == Some(true),
+        seconds(write_gap),
+    );
+    let returned = outcome.phase("fault").end;
+    checks.that(
+        "writes were answered again before db1 returned",
+        promoted
+            .and_then(|promoted| outcome.writes().first_answer(promoted))
+            .zip(promoted)
+            .is_some_and(|(after, promoted)| promoted + after < returned),
+        "",
+    );
+    let failed = |record| {
+        let phases = ["baseline", "fault", "recovery"];
+        phases.map(|phase| outcome.figures(record, phase).failed)
+    };
+    let [writes_failed, reads_failed] = [outcome.writes(), outcome.reads()].map(failed);
+    checks.that(
+        "requests failed in the fault, and not before it",
+        writes_failed[1] > 0 && writes_failed[0] + reads_failed[0] == 0,
+        format!("writes {writes_failed:?}, reads {reads_failed:?}"),
+    );
+
+    let resets = ["db1", "db2"].map(|name| {
+        let report = outcome.report(name);
+        (
+            number(report, "/resets/sent"),
+            number(report, "/resets/received"),
+        )
+    });
+    let words = vec![
+        format!(
+            "promotion {} after the beginning; longest stretch without an answer: writes {}, reads {}",
+            seconds(promotion),
+            seconds(write_gap),
+            seconds(read_gap)
+        ),
+        format!(
+            "failed requests: {} writes, {} reads",
+            writes_failed.iter().sum::<usize>(),
+            reads_failed.iter().sum::<usize>()
+        ),
+        format!(
+            "resets sent and received: on db1 {} and {}, on db2 {} and {}",
+            resets[0].0, resets[0].1, resets[1].0, resets[1].1
+        ),
+    ];
+    let value = json!({
+        "promotion_ms": promotion.map(milliseconds),
+        "write_gap_ms": write_gap.map(milliseconds),
+        "read_gap_ms": read_gap.map(milliseconds),
+        "failed_writes": writes_failed.iter().sum::<usize>(),
+        "failed_reads": reads_failed.iter().sum::<usize>(),
+    });
+    outcome.tell("failover", value, words);
+    promotion
+}

@@ -1,0 +1,217 @@
+//! The primary's host is busy, or its disk stands still: the network has no part in it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use serde_json::json;
+
+use super::Variant;
+use crate::command::{self, Running};
+use crate::lab::check::Checks;
+use crate::lab::clients::Profile;
+use crate::lab::outcome::{Outcome, blames_the_network, causes, list, measured, number, text};
+use crate::lab::stage::{Stage, pause};
+use crate::netns::Netns;
+use crate::packages;
+
+/// How many programs want the processor of db1 beside its database.
+const HOGS: usize = 32;
+
+/// For how long the disk stands still, and for how long it goes on then.
+const STALLED: Duration = Duration::from_millis(1500);
+const GOING: Duration = Duration::from_millis(1000);
+
+/// Commits and reads of tracer's own, by the socket file: it can then tell a slow
+/// database from a slow network.
+const PROBE: &[&str] = &["--commit-probe", "10"];
+
+pub(super) const VARIANTS: [Variant; 2] = [
+    Variant {
+        experiment: "load",
+        name: "cpu",
+        question: "The only processor of the primary's host is wanted by many: do commits get \
+                   slow, and is the network blamed?",
+        seconds: (20, 40, 15),
+        profile: Profile::steady,
+        inject: None,
+        watch: PROBE,
+        own_disk: false,
+        act: act_cpu,
+        judge: judge_cpu,
+    },
+    Variant {
+        experiment: "load",
+        name: "disk",
+        question: "The primary's disk stands still again and again: do commits get slow, and is \
+                   the network blamed?",
+        seconds: (20, 40, 15),
+        profile: Profile::steady,
+        inject: None,
+        watch: PROBE,
+        own_disk: true,
+        act: act_disk,
+        judge: judge_disk,
+    },
+];
+
+fn act_cpu(stage: &mut Stage) -> Result<()> {
+    // From the baseline on, so that only the hogs are new in the fault.
+    pin(&stage.cluster.host("db1")?.netns)?;
+    stage.note("normal operation, db1 with one processor");
+    stage.baseline()?;
+    let hogs = hogs(&stage.cluster.host("db1")?.netns)?;
+    stage.fault_begins(format!("{HOGS} programs want db1's processor"));
+    stage.hold()?;
+    drop(hogs);
+    stage.fault_ends("they are gone");
+    stage.recover()
+}
+
+/// Gives all that runs on a host the first processor, and what it will start, too.
+fn pin(host: &Netns) -> Result<()> {
+    let mut first = CpuSet::new();
+    first.set(0)?;
+    for process in host.processes()? {
+        let threads = fs::read_dir(format!("/proc/{process}/task"));
+        // One that has ended has no threads.
+        for thread in threads.into_iter().flatten().filter_map(Result::ok) {
+            let id = thread.file_name().to_string_lossy().parse();
+            if let Ok(id) = id {
+                let _ = sched_setaffinity(Pid::from_raw(id), &first);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Each in a session to itself: Linux shares the processor out among sessions first.
+fn hogs(host: &Netns) -> Result<Vec<Running>> {
+    let program = packages::program("stress-ng")?;
+    let mut hogs = Vec::new();
+    for _ in 0..HOGS {
+        let mut hog = host.command("setsid");
+        hog.arg(&program)
+            .args([
+                "--cpu",
+                "1",
+                "--taskset",
+                "0",
+                "--timeout",
+                "600",
+                "--quiet",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let line = command::line(&hog);
+        let child = hog
+            .spawn()
+            .with_context(|| format!("cannot run `{line}`"))?;
+        hogs.push(Running::new(child, "stress-ng"));
+    }
+    Ok(hogs)
+}
+
+fn act_disk(stage: &mut Stage) -> Result<()> {
+    stage.note("normal operation");
+    stage.baseline()?;
+    stage.fault_begins(format!(
+        "db1's disk stands still for {:.1} s, goes on for {:.1} s, and so on",
+        STALLED.as_secs_f64(),
+        GOING.as_secs_f64()
+    ));
+    let begun = Instant::now();
+    let mut times = 0;
+    while begun.elapsed() < stage.lengths.fault {
+        let stalled = stage.cluster.disk()?.stall()?;
+        pause(STALLED)?;
+        drop(stalled);
+        times += 1;
+        pause(GOING)?;
+    }
+    stage.fault_ends("the disk works again");
+    stage.extra.insert("stalls".to_owned(), json!(times));
+    stage.recover()
+}
+
+fn judge_cpu(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    judge(outcome, checks);
+    let [flush, wait, rest] = parts(outcome);
+    let words = vec![format!(
+        "of the time of db1's commits that took 100 ms or more, {flush:.0} % was the flush to the disk, {wait:.0} % the wait for the standby, {rest:.0} % the rest"
+    )];
+    let value = json!({"flush_percent": flush, "wait_percent": wait, "rest_percent": rest});
+    outcome.tell("slow_commits", value, words);
+    Ok(())
+}
+
+fn judge_disk(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    judge(outcome, checks);
+    let [flush, wait, rest] = parts(outcome);
+    checks.less(
+        "most of the slow commits' time was the flush to db1's own disk",
+        Some(50.0),
+        Some(flush),
+    );
+    let found = causes(outcome.report("db1"));
+    checks.that(
+        "tracer on db1 names the cause, `wal_flush`",
+        found.first().is_some_and(|first| first == "wal_flush"),
+        found.join(", "),
+    );
+    let words = vec![format!(
+        "of the time of db1's commits that took 100 ms or more, {flush:.0} % was the flush to the disk, {wait:.0} % the wait for the standby, {rest:.0} % the rest"
+    )];
+    let value = json!({"flush_percent": flush, "wait_percent": wait, "rest_percent": rest});
+    outcome.tell("slow_commits", value, words);
+    Ok(())
+}
+
+fn judge(outcome: &mut Outcome, checks: &mut Checks) {
+    let of = |phase| outcome.figures(outcome.writes(), phase);
+    checks.less(
+        "writes took longer on average in the fault",
+        of("baseline").sent.mean,
+        of("fault").sent.mean,
+    );
+    checks.less(
+        "and after it they were as quick as before, more or less",
+        of("recovery").sent.mean,
+        of("fault").sent.mean,
+    );
+    for name in ["db1", "db2"] {
+        let found = causes(outcome.report(name));
+        checks.that(
+            &format!("tracer on {name} does not blame the network"),
+            !found.iter().any(|cause| blames_the_network(cause)),
+            found.join(", "),
+        );
+        // What was sent again for want of a timely answer was not lost.
+        let timeouts: u64 = list(outcome.report(name), "/flows")
+            .iter()
+            .filter(|flow| text(flow, "/role").starts_with("wal"))
+            .map(|flow| number(flow, "/by_kind/rto"))
+            .sum();
+        checks.that(
+            &format!("on {name}, no timeout of the replication"),
+            timeouts == 0,
+            format!("{timeouts} segments"),
+        );
+    }
+}
+
+/// Of the slow commits on db1, the shares of their time, in percent.
+fn parts(outcome: &Outcome) -> [f64; 3] {
+    let slow = list(outcome.report("db1"), "/commits/slow");
+    let sum = |part: &str| -> f64 {
+        slow.iter()
+            .filter_map(|commit| measured(commit, &format!("/{part}_ms")))
+            .sum()
+    };
+    let whole = sum("total").max(f64::MIN_POSITIVE);
+    ["flush", "wait", "rest"].map(|part| 100.0 * sum(part) / whole)
+}

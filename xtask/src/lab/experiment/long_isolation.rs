@@ -1,0 +1,214 @@
+//! The standby is cut off for minutes, comes back, and has to catch up.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::Variant;
+use crate::interrupt;
+use crate::lab::check::Checks;
+use crate::lab::clients::{Profile, plan};
+use crate::lab::cluster::Cluster;
+use crate::lab::outcome::{Outcome, list, measured, number, resent, seconds, text, time};
+use crate::lab::stage::Stage;
+use crate::lab::tracer::EVERYBODY;
+use crate::load::Pace;
+use crate::load::record::milliseconds;
+
+/// 64 KiB of what does not compress well: minutes of it take a while to catch up with.
+const WRITE: &str = "insert into lab (note) \
+                     select string_agg(md5(random()::text), '') from generate_series(1, 2000)";
+
+/// Between two looks at a standby that catches up.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Until it has caught up.
+const CATCHING_UP: Duration = Duration::from_secs(180);
+
+pub(super) const VARIANTS: [Variant; 1] = [Variant {
+    experiment: "long-isolation",
+    name: "standby",
+    question: "The standby is cut off for minutes: what do commits wait for, what does the \
+               primary keep for it, and how does it catch up?",
+    seconds: (20, 180, 15),
+    profile: || Profile {
+        writes: plan(WRITE, Pace::Open { rate: 10.0 }, 4),
+        ..Profile::steady()
+    },
+    inject: None,
+    watch: &[],
+    own_disk: false,
+    act,
+    judge,
+}];
+
+fn act(stage: &mut Stage) -> Result<()> {
+    stage.note("normal operation");
+    stage.baseline()?;
+    let cut = stage.inject("db2", "partition", EVERYBODY)?;
+    stage.fault_begins("db2 is cut off from everybody");
+    stage.hold()?;
+    let behind = position(&stage.cluster)?;
+    let report = cut.finish()?;
+    stage.fault_ends("db2 is not cut off any more");
+    let caught_up = catch_up(&stage.cluster)?;
+    stage.note("db2 has caught up");
+    stage.extra.insert("cut".to_owned(), report);
+    stage
+        .extra
+        .insert("end_of_log_at_the_cuts_end".to_owned(), json!(behind));
+    stage.extra.insert("catching_up".to_owned(), caught_up);
+    stage.recover()
+}
+
+/// Where the primary's log ends, in bytes.
+fn position(cluster: &Cluster) -> Result<u64> {
+    let position = "select (pg_current_wal_lsn() - '0/0')::bigint";
+    let position = cluster.sql("db1")?.value(position)?;
+    Ok(position.context("the primary has no log")?.parse()?)
+}
+
+/// Looks at the standby from the primary until nothing is missing, and returns what was
+/// seen: what it lacked at first, and how long that took from its return.
+fn catch_up(cluster: &Cluster) -> Result<Value> {
+    let begun = Instant::now();
+    let mut sql = cluster.sql("db1")?;
+    let look = "select (pg_current_wal_lsn() - flush_lsn)::bigint \
+                from pg_stat_replication where flush_lsn is not null and state <> 'backup'";
+    let mut first: Option<(Duration, u64)> = None;
+    loop {
+        interrupt::check()?;
+        let asked = begun.elapsed();
+        let lacking = sql
+            .value(look)?
+            .map(|bytes| bytes.parse::<u64>())
+            .transpose()?;
+        match (first, lacking) {
+            (None, Some(bytes)) => first = Some((asked, bytes)),
+            // As close as a load that goes on lets it come.
+            (Some((returned, bytes)), Some(left)) if left < 1 << 20 => {
+                let took = asked.saturating_sub(returned);
+                return Ok(json!({
+                    "returned_after_ms": milliseconds(returned),
+                    "lacked_bytes": bytes,
+                    "caught_up_after_ms": milliseconds(asked),
+                    "took_ms": milliseconds(took),
+                    "bytes_per_s": (took > LOOK).then(|| bytes as f64 / took.as_secs_f64()),
+                }));
+            }
+            _ => {}
+        }
+        ensure!(begun.elapsed() < CATCHING_UP, "db2 does not catch up");
+        sleep(LOOK);
+    }
+}
+
+fn judge(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    let (db1, db2) = (outcome.report("db1"), outcome.report("db2"));
+    let fault = outcome.phase("fault");
+    let gap = outcome.gap(outcome.writes());
+    checks.that(
+        "commits waited for the standby that was gone",
+        gap.is_some_and(|gap| gap.length > Duration::from_secs(5) && fault.contains(gap.start)),
+        seconds(gap.map(|gap| gap.length)),
+    );
+    let released = gap.map(|gap| gap.start + gap.length);
+    checks.that(
+        "and no longer once Patroni had struck it off, while it was still cut off",
+        released.is_some_and(|at| fault.contains(at)),
+        seconds(outcome.since_fault(released)),
+    );
+    let reads = outcome.figures(outcome.reads(), "fault");
+    checks.that(
+        "no read failed",
+        reads.failed == 0,
+        format!("{} of {}", reads.failed, reads.requests),
+    );
+    checks.that(
+        "the primary stayed the primary",
+        crate::lab::watch::reigns(&outcome.roles, "db1").len() == 1
+            && crate::lab::watch::reigns(&outcome.roles, "db2").is_empty(),
+        "",
+    );
+    let copied = outcome
+        .roles
+        .iter()
+        .filter_map(|change| change.state.member.as_ref())
+        .any(|member| member.state.contains("replica"));
+    checks.that("db2 did not have to be copied anew", !copied, "");
+    let lacked = outcome
+        .extra
+        .get("catching_up")
+        .cloned()
+        .unwrap_or_default();
+    checks.that(
+        "it lacked log when it returned, and caught up",
+        number(&lacked, "/lacked_bytes") > 0,
+        lacked.to_string(),
+    );
+
+    let kept = slots(db1);
+    let most = kept.iter().filter_map(|(_, bytes)| *bytes).max();
+    let dropped = kept
+        .iter()
+        .find(|(at, bytes)| fault.contains(*at) && bytes.is_none())
+        .map(|(at, _)| *at);
+    let mib = |bytes: f64| bytes / f64::from(1 << 20);
+    let rate = measured(&lacked, "/bytes_per_s");
+    let words = vec![
+        format!(
+            "writes stood still for {}: until Patroni had noticed that db2 was gone and no longer made commits wait for it",
+            seconds(gap.map(|gap| gap.length))
+        ),
+        match (most, dropped) {
+            (Some(most), Some(at)) => format!(
+                "the primary kept up to {:.1} MiB for db2's slot; the slot itself was dropped {} after the cut: what db2 came back to was what the log had not been recycled of",
+                mib(most as f64),
+                seconds(outcome.since_fault(Some(at)))
+            ),
+            (Some(most), None) => format!(
+                "the primary kept up to {:.1} MiB of log for db2's slot",
+                mib(most as f64)
+            ),
+            _ => "no slot was seen".to_owned(),
+        },
+        format!(
+            "db2 was back {:.1} s after the cut's end, lacked {:.1} MiB, and caught up in {:.1} s{}",
+            measured(&lacked, "/returned_after_ms").unwrap_or_default() / 1000.0,
+            mib(number(&lacked, "/lacked_bytes") as f64),
+            measured(&lacked, "/took_ms").unwrap_or_default() / 1000.0,
+            rate.map_or(String::new(), |rate| format!(
+                ", {:.0} MiB a second",
+                mib(rate)
+            )),
+        ),
+        format!(
+            "sent again: db1's replication {}, db2's {}; connections' first segments from db2 {}",
+            resent(db1, "walsender"),
+            resent(db2, "walreceiver"),
+            number(db2, "/totals/by_kind/syn"),
+        ),
+    ];
+    let value = json!({"slot_retained_bytes_max": most, "dropped_after_ms": outcome.since_fault(dropped).map(milliseconds)});
+    outcome.tell("slot", value, words);
+    Ok(())
+}
+
+/// What the primary kept for the standby's slot, by time; `None` where it had none.
+fn slots(report: &Value) -> Vec<(SystemTime, Option<u64>)> {
+    list(report, "/postgres/series")
+        .iter()
+        .filter_map(|sample| {
+            let slot = list(sample, "/slots")
+                .iter()
+                .find(|slot| text(slot, "/name") == "db2");
+            Some((
+                time(sample, "/time")?,
+                slot.map(|slot| number(slot, "/retained_bytes")),
+            ))
+        })
+        .collect()
+}
