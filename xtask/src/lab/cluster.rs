@@ -345,8 +345,8 @@ impl Cluster {
         self.watchers.push(watcher);
     }
 
-    /// Shuts a database's host down in good order: its services end, and then it is
-    /// gone from the network.
+    /// Shuts down what runs on a database's host in good order. The host itself still
+    /// answers that nobody listens, as one does that has not got further yet.
     ///
     /// # Errors
     /// When it does not end.
@@ -361,7 +361,7 @@ impl Cluster {
             Ok(ended.then_some(()))
         })?;
         self.daemons.remove(name);
-        self.net.plug(name, false)
+        Ok(())
     }
 
     /// Ends everything on a host as a power cut does: first its cable goes, so that
@@ -377,7 +377,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Gives a database's host its cable back, and starts what ran there.
+    /// Gives a database's host its cable back if it had lost it, and starts what ran
+    /// there.
     ///
     /// # Errors
     /// When it cannot be started.

@@ -51,13 +51,26 @@ pub(super) fn write(folder: &Path, made: &Made, outcome: &Outcome, checks: &Chec
         "experiment": outcome.extra,
     });
     for (name, value) in DATABASES.iter().zip(&outcome.reports) {
-        save_json(folder, &format!("{name}.json"), value)?;
+        save_json(folder, &format!("{name}.json"), &reduced(value))?;
     }
     save_json(folder, "load.json", &load)?;
     save_json(folder, "roles.json", &roles)?;
     save_json(folder, "measured.json", &beside)?;
     save(folder, "result.md", &summary(made.variant, outcome, checks))?;
     save(folder, "how.md", &how(made, outcome))
+}
+
+/// The report without flows that sent nothing again: checks of health and questions to
+/// etcd make hundreds of them.
+fn reduced(report: &Value) -> Value {
+    let mut report = report.clone();
+    if let Some(flows) = report.get_mut("flows").and_then(Value::as_array_mut) {
+        flows.retain(|flow| {
+            let counts = ["/segments", "/events", "/failed_segments", "/failed_events"];
+            counts.iter().any(|count| number(flow, count) > 0)
+        });
+    }
+    report
 }
 
 fn save_json(folder: &Path, name: &str, value: &Value) -> Result<()> {
@@ -324,7 +337,7 @@ clients on 10.0.10.10. tracer ran on the hosts of both databases:
 | file | holds |
 |---|---|
 | `result.md` | what was seen, and what had to be so |
-| `db1.json`, `db2.json` | tracer's reports of both hosts |
+| `db1.json`, `db2.json` | tracer's reports of both hosts, without the flows that sent nothing again |
 | `load.json` | figures of the clients by phase, and each request that failed or took 100 ms |
 | `roles.json` | what each node said of itself, asked every 100 ms, and what was done |
 | `measured.json` | the cluster's clocks, the kernels' counts of wrong checksums, and what this experiment alone measures |

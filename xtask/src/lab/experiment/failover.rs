@@ -18,7 +18,7 @@ pub(super) const VARIANTS: [Variant; 2] = [
     Variant {
         experiment: "failover",
         name: "orderly",
-        question: "The primary's host is shut down in good order: how soon is there another \
+        question: "The primary is shut down in good order, with its Patroni: how soon is there another \
                    primary, and what do clients lose?",
         seconds: (20, 40, 15),
         profile: Profile::steady,
@@ -48,7 +48,7 @@ fn act_orderly(stage: &mut Stage) -> Result<()> {
     stage.baseline()?;
     stage.fault_begins("db1 is told to shut down");
     stage.cluster.shut_down("db1")?;
-    stage.note("db1 is off");
+    stage.note("nothing runs on db1 any more");
     come_back(stage)
 }
 
@@ -62,7 +62,7 @@ fn act_hard(stage: &mut Stage) -> Result<()> {
 
 fn come_back(stage: &mut Stage) -> Result<()> {
     stage.hold()?;
-    stage.fault_ends("db1 is switched on again");
+    stage.fault_ends("db1 is started again");
     stage.cluster.power_on("db1")?;
     stage.recover()
 }
