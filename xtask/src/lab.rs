@@ -92,16 +92,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn experiment(name: &str, arguments: &experiment::Arguments) -> Result<()> {
     prepare()?;
     leftover::remove()?;
-    experiment::run(name, arguments)
+    experiment::run(name, arguments, &repo::build_release()?)
 }
 
 /// Goes on after an experiment that failed: its neighbours stand for themselves.
 fn all(arguments: &experiment::Arguments) -> Result<()> {
     prepare()?;
     leftover::remove()?;
+    let program = repo::build_release()?;
     let mut failed = Vec::new();
     for name in experiment::names() {
-        if let Err(error) = experiment::run(name, arguments) {
+        if let Err(error) = experiment::run(name, arguments, &program) {
             interrupt::check()?;
             eprintln!("error: {error:#}");
             failed.push(name);

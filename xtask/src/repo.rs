@@ -41,10 +41,24 @@ pub fn target_dir() -> PathBuf {
 /// # Errors
 /// When cargo fails; what is wrong then stands on the terminal.
 pub fn build_release() -> Result<PathBuf> {
+    build(&["--release"])?;
+    Ok(target_dir().join("release/tracer"))
+}
+
+/// Builds tracer as its tests do, and returns the program.
+///
+/// # Errors
+/// As [`build_release`].
+pub fn build_debug() -> Result<PathBuf> {
+    build(&[])?;
+    Ok(target_dir().join("debug/tracer"))
+}
+
+fn build(options: &[&str]) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(root())
-        .args(["build", "--release", "--package", "tracer"]);
-    command::show(&mut cargo)?;
-    Ok(target_dir().join("release/tracer"))
+        .args(["build", "--package", "tracer"])
+        .args(options);
+    command::show(&mut cargo)
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{command, kernels, postgres, repo, setup};
+use crate::{command, kernels, packages, postgres, repo, setup};
 
 /// What can be chosen about the test run.
 #[derive(Debug, Args)]
@@ -40,7 +40,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         Ok(())
     };
-    step("setup", &setup::run)?;
+    step("setup", &|| {
+        setup::run().and_then(|()| packages::ensure_for_cluster())
+    })?;
     step("format", &|| cargo(&["fmt", "--all", "--check"]))?;
     step("lints", &|| {
         cargo(&[

@@ -100,8 +100,7 @@ pub fn names() -> Vec<&'static str> {
 /// # Errors
 /// When a step fails, or when something was not as it had to be: the results are then
 /// left among the logs.
-pub fn run(name: &str, arguments: &Arguments) -> Result<()> {
-    let program = repo::build_release()?;
+pub fn run(name: &str, arguments: &Arguments, program: &Path) -> Result<()> {
     let variants: Vec<&Variant> = VARIANTS
         .iter()
         .flat_map(|variants| variants.iter())
@@ -115,7 +114,7 @@ pub fn run(name: &str, arguments: &Arguments) -> Result<()> {
         bail!("{name} has no such variant: {}", known(name).join(", "));
     }
     for variant in variants {
-        run_one(variant, arguments, &program)
+        run_one(variant, arguments, program)
             .with_context(|| format!("{} has failed", variant.title()))?;
     }
     Ok(())

@@ -131,7 +131,7 @@ pub(super) fn causes(report: &Value) -> Vec<String> {
 
 /// Whether a cause blames the network.
 pub(super) fn blames_the_network(cause: &str) -> bool {
-    ["loss", "damage", "cut"]
+    ["loss", "damage", "partition", "network_delay"]
         .iter()
         .any(|word| cause.starts_with(word))
 }

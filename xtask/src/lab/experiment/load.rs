@@ -140,24 +140,29 @@ fn act_disk(stage: &mut Stage) -> Result<()> {
 
 fn judge_cpu(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     judge(outcome, checks);
+    names(outcome, checks, "cpu_starvation");
     tell(outcome);
     Ok(())
 }
 
+fn names(outcome: &Outcome, checks: &mut Checks, cause: &str) {
+    let found = causes(outcome.report("db1"));
+    checks.that(
+        &format!("tracer on db1 names the cause, `{cause}`"),
+        found.first().is_some_and(|first| first == cause),
+        found.join(", "),
+    );
+}
+
 fn judge_disk(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     judge(outcome, checks);
-    let [flush, wait, rest] = parts(outcome);
+    let [flush, ..] = parts(outcome);
     checks.less(
         "most of the slow commits' time was the flush to db1's own disk",
         Some(50.0),
         Some(flush),
     );
-    let found = causes(outcome.report("db1"));
-    checks.that(
-        "tracer on db1 names the cause, `wal_flush`",
-        found.first().is_some_and(|first| first == "wal_flush"),
-        found.join(", "),
-    );
+    names(outcome, checks, "wal_flush");
     tell(outcome);
     Ok(())
 }
