@@ -25,6 +25,7 @@ mod watch;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
@@ -60,7 +61,7 @@ enum Task {
     /// Let etcd lose a member, and its quorum
     Dependency(experiment::Arguments),
     /// Run all experiments, one after the other
-    All(experiment::Arguments),
+    All(experiment::ForAll),
     /// Own the cluster until told to end
     #[command(hide = true, name = keeper::COMMAND)]
     Keep(Timing),
@@ -96,18 +97,23 @@ fn experiment(name: &str, arguments: &experiment::Arguments) -> Result<()> {
 }
 
 /// Goes on after an experiment that failed: its neighbours stand for themselves.
-fn all(arguments: &experiment::Arguments) -> Result<()> {
+fn all(arguments: &experiment::ForAll) -> Result<()> {
     prepare()?;
     leftover::remove()?;
+    let begun = Instant::now();
     let program = repo::build_release()?;
     let mut failed = Vec::new();
     for name in experiment::names() {
-        if let Err(error) = experiment::run(name, arguments, &program) {
+        if let Err(error) = experiment::run(name, &arguments.of(name), &program) {
             interrupt::check()?;
             eprintln!("error: {error:#}");
             failed.push(name);
         }
     }
+    println!(
+        "\nall        after {:.1} minutes",
+        begun.elapsed().as_secs_f64() / 60.0
+    );
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use anyhow::{Result, ensure};
 use xtask::lab::experiment::{self, Arguments};
 use xtask::lab::timing::Timing;
 use xtask::repo;
@@ -10,9 +11,9 @@ use xtask::repo;
 /// Within a process, one cluster at a time.
 static ONE: Mutex<()> = Mutex::new(());
 
-fn run(name: &str, variant: &str, fault: u64) {
+fn run(name: &str, variant: &str, fault: u64) -> Result<()> {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let output = tempfile::tempdir().unwrap();
+    let output = tempfile::tempdir()?;
     let arguments = Arguments {
         variant: Some(variant.to_owned()),
         output: Some(output.path().to_owned()),
@@ -21,20 +22,21 @@ fn run(name: &str, variant: &str, fault: u64) {
         recovery: Some(2),
         timing: Timing::default(),
     };
-    // What it had to show, it checks itself.
-    let program = repo::build_debug().unwrap();
-    experiment::run(name, &arguments, &program).unwrap();
+    // What it has to show, it checks itself.
+    experiment::run(name, &arguments, &repo::build_debug()?)?;
     for file in ["db1.json", "db2.json", "load.json", "roles.json", "how.md"] {
-        assert!(output.path().join(variant).join(file).exists(), "{file}");
+        let path = output.path().join(variant).join(file);
+        ensure!(path.exists(), "there is no {}", path.display());
     }
+    Ok(())
 }
 
 #[test]
 fn damaged_replies_hold_up_commits_in_a_real_cluster() {
-    run("partial-loss", "steady", 25);
+    run("partial-loss", "steady", 25).unwrap();
 }
 
 #[test]
 fn another_database_takes_over_from_one_that_is_shut_down() {
-    run("failover", "orderly", 20);
+    run("failover", "orderly", 20).unwrap();
 }

@@ -65,7 +65,8 @@ pub struct Arguments {
     #[arg(value_name = "VARIANT")]
     pub variant: Option<String>,
 
-    /// Folder for the results [default: results/NAME/VARIANT of this repository]
+    /// Folder for the results, one in it for each variant [default: results/NAME of this
+    /// repository]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
@@ -86,6 +87,33 @@ pub struct Arguments {
     pub timing: Timing,
 }
 
+/// What can be chosen about all of them together.
+#[derive(Debug, Clone, Args)]
+pub struct ForAll {
+    /// Folder for the results [default: results of this repository]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+
+    /// The cluster's clocks.
+    #[command(flatten)]
+    pub timing: Timing,
+}
+
+impl ForAll {
+    /// For one of them.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Arguments {
+        Arguments {
+            variant: None,
+            output: self.output.as_ref().map(|folder| folder.join(name)),
+            baseline: None,
+            fault: None,
+            recovery: None,
+            timing: self.timing.clone(),
+        }
+    }
+}
+
 /// The names of all experiments, in the order in which all are run.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
@@ -101,17 +129,14 @@ pub fn names() -> Vec<&'static str> {
 /// When a step fails, or when something was not as it had to be: the results are then
 /// left among the logs.
 pub fn run(name: &str, arguments: &Arguments, program: &Path) -> Result<()> {
-    let variants: Vec<&Variant> = VARIANTS
-        .iter()
-        .flat_map(|variants| variants.iter())
-        .filter(|variant| variant.experiment == name)
-        .filter(|variant| {
-            let wanted = arguments.variant.as_deref();
-            wanted.is_none_or(|wanted| wanted == variant.name)
-        })
-        .collect();
+    let known = named(name);
+    let mut variants: Vec<&Variant> = known.iter().collect();
+    if let Some(wanted) = &arguments.variant {
+        variants.retain(|variant| variant.name == wanted);
+    }
     if variants.is_empty() {
-        bail!("{name} has no such variant: {}", known(name).join(", "));
+        let known: Vec<&str> = known.iter().map(|variant| variant.name).collect();
+        bail!("{name} has no such variant; it has {}", known.join(", "));
     }
     for variant in variants {
         run_one(variant, arguments, program)
@@ -120,11 +145,13 @@ pub fn run(name: &str, arguments: &Arguments, program: &Path) -> Result<()> {
     Ok(())
 }
 
-fn known(name: &str) -> Vec<&'static str> {
-    let all = VARIANTS.iter().flat_map(|variants| variants.iter());
-    all.filter(|variant| variant.experiment == name)
-        .map(|variant| variant.name)
-        .collect()
+/// The variants of an experiment; none of one that there is not.
+pub(super) fn named(name: &str) -> &'static [Variant] {
+    let of = |variants: &&&[Variant]| {
+        let first = variants.first();
+        first.is_some_and(|variant| variant.experiment == name)
+    };
+    VARIANTS.iter().find(of).copied().unwrap_or_default()
 }
 
 fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<()> {

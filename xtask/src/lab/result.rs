@@ -357,3 +357,101 @@ clients on 10.0.10.10. tracer ran on the hosts of both databases:
         commands = outcome.commands.join("\n"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::lab::check::Check;
+    use crate::lab::clients::Profile;
+    use crate::lab::stage::Note;
+    use crate::load::Request;
+    use crate::load::phase::Phases;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn outcome() -> Outcome {
+        let request = |due, ms, error: Option<&str>| Request {
+            due: at(due),
+            late: Duration::ZERO,
+            latency: Duration::from_millis(ms),
+            error: error.map(str::to_owned),
+        };
+        let Profile { writes, reads } = Profile::steady();
+        let requests = vec![
+            request(1, 2, None),
+            request(11, 1, Some("gone")),
+            request(15, 500, None),
+        ];
+        let flow = |segments| {
+            json!({
+                "local": {"address": "10.0.10.3", "port": 41000},
+                "remote": {"address": "10.0.10.2", "port": 5432},
+                "role": "walreceiver", "segments": segments, "rto_max_ms": 408.0,
+                "by_kind": {"rto": segments, "tlp": 0},
+            })
+        };
+        Outcome {
+            phases: Phases::around(at(0), at(10), at(20), at(30)),
+            records: [
+                Record::new("writes", writes, requests),
+                Record::new("reads", reads, Vec::new()),
+            ],
+            roles: Vec::new(),
+            notes: vec![Note {
+                at: at(12),
+                text: "something was done".to_owned(),
+            }],
+            reports: [json!({}), json!({"flows": [flow(3), flow(0)]})],
+            checksum_errors: [0, 0],
+            extra: serde_json::Map::new(),
+            words: Vec::new(),
+            commands: Vec::new(),
+            timing: Timing::default(),
+            up: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_clients_table_has_what_the_published_ones_have() {
+        let text = clients(&outcome());
+        for line in [
+            "| writes | baseline | 1 | 0 | 2.0 | 2.0 | 2.0 | 2.0 | 2.0 | 0.1 | 14.5 s |",
+            "| writes | fault | 2 | 1 | 500.0 | 500.0 | 500.0 | 500.0 | 500.0 | 0.1 | 14.5 s |",
+            // Not measured, and not zero.
+            "| reads | fault | 0 | 0 | – | – | – | – | – | 0.0 | – |",
+            "- 1 writes failed: gone",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\nnot in\n{text}");
+        }
+    }
+
+    #[test]
+    fn time_counts_from_the_fault() {
+        assert!(timeline(&outcome()).contains("| 2.0 | done | something was done |"));
+    }
+
+    #[test]
+    fn only_who_sent_again_is_told_of_and_kept() {
+        let text = resenders(&outcome());
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.contains("10.0.10.3:41000 → 10.0.10.2:5432 | walreceiver | 3 | 3 rto"));
+        let kept = reduced(outcome().report("db2"));
+        assert_eq!(list(&kept, "/flows").len(), 1);
+    }
+
+    #[test]
+    fn what_was_not_so_stands_out() {
+        let checks = Checks(vec![Check {
+            sentence: "it was so".to_owned(),
+            holds: false,
+            seen: "not".to_owned(),
+        }]);
+        let variant = &crate::lab::experiment::named("failover")[0];
+        let text = summary(variant, &outcome(), &checks);
+        assert!(text.contains("- **no**: it was so (not)"), "{text}");
+    }
+}
