@@ -1,0 +1,74 @@
+//! `how.md`: how a result came about, written by the run itself.
+
+use std::fmt::Write as _;
+
+use super::Made;
+use crate::lab::cluster::DATABASES;
+use crate::lab::outcome::{Outcome, text};
+use crate::lab::stage::Lengths;
+use crate::provenance;
+
+/// Packages whose versions decide what the cluster does.
+const PACKAGES: [&str; 3] = ["patroni", "etcd-server", "haproxy"];
+
+/// How to do it again, and on what it was done.
+pub(super) fn render(made: &Made, outcome: &Outcome) -> String {
+    let Lengths {
+        baseline,
+        fault,
+        recovery,
+    } = made.lengths;
+    let report = outcome.report(DATABASES[0]);
+    let mut versions = String::new();
+    for name in PACKAGES {
+        // Writing to a string cannot fail.
+        let _ = writeln!(versions, "| {name} | {} |", provenance::package(name));
+    }
+    format!(
+        "# How this result was made
+
+Written by the run itself.
+
+```sh
+cargo xtask lab {experiment} {variant} --baseline {baseline} --fault {fault} --recovery {recovery}{timing}
+```
+
+| | |
+|---|---|
+| when | {start} to {end} |
+| commit | {commit} |
+| tracer | {version} |
+| kernel | {kernel} |
+| PostgreSQL | {postgres} |
+{versions}
+Six hosts in network namespaces of one machine: db1 (10.0.10.2) and db2 (10.0.10.3)
+with PostgreSQL under Patroni, etcd on 10.0.10.4, .5 and .6, HAProxy on 10.0.10.6, the
+clients on 10.0.10.10. tracer ran on the hosts of both databases:
+
+```sh
+{commands}
+```
+
+| file | holds |
+|---|---|
+| `result.md` | what was seen, and what had to be so |
+| `db1.json`, `db2.json` | tracer's reports of both hosts, without the flows that sent nothing again |
+| `load.json` | figures of the clients by phase, and each request that failed or took 100 ms |
+| `roles.json` | what each node said of itself, asked every 100 ms, and what was done |
+| `measured.json` | the cluster's clocks, the kernels' counts of wrong checksums, and what this experiment alone measures |
+",
+        experiment = made.variant.experiment,
+        variant = made.variant.name,
+        baseline = baseline.as_secs(),
+        fault = fault.as_secs(),
+        recovery = recovery.as_secs(),
+        timing = made.timing.options(),
+        start = text(report, "/window/start"),
+        end = text(report, "/window/end"),
+        commit = made.commit,
+        version = text(report, "/tool/version"),
+        kernel = text(report, "/host/kernel"),
+        postgres = provenance::postgres(),
+        commands = outcome.commands.join("\n"),
+    )
+}

@@ -1,0 +1,326 @@
+//! `result.md`: what was seen, for a person.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::lab::check::Checks;
+use crate::lab::cluster::DATABASES;
+use crate::lab::experiment::Variant;
+use crate::lab::outcome::{Outcome, flows, list, measured, number, text};
+use crate::load::record::{Record, milliseconds};
+
+/// What was not measured. Never a zero.
+const UNKNOWN: &str = "–";
+
+/// All of it.
+pub(super) fn render(variant: &Variant, outcome: &Outcome, checks: &Checks) -> String {
+    let mut text = format!("# {}\n\n{}\n", variant.title(), variant.question);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "\n## What the clients saw\n\n{}", clients(outcome));
+    let _ = write!(text, "\n## Who was what, when\n\n{}", timeline(outcome));
+    let _ = write!(text, "\n## Who sent again\n\n{}", resenders(outcome));
+    let _ = write!(
+        text,
+        "\n## The replication, by phase\n\n{}",
+        replication(outcome)
+    );
+    let _ = write!(text, "\n## What tracer found\n\n{}", findings(outcome));
+    if !outcome.words.is_empty() {
+        let _ = writeln!(text, "\n## Beside that\n");
+        for word in &outcome.words {
+            let _ = writeln!(text, "- {word}");
+        }
+    }
+    let _ = writeln!(text, "\n## What had to be so\n");
+    for check in &checks.0 {
+        let mark = if check.holds { "yes" } else { "**no**" };
+        let _ = writeln!(text, "- {mark}: {} ({})", check.sentence, check.seen);
+    }
+    text
+}
+
+/// In the shape of the published tables; latencies from when a request was sent.
+fn clients(outcome: &Outcome) -> String {
+    let mut text = "| requests | phase | made | failed | average, ms | min | max | median | p99 | answered a second | longest gap |\n\
+                    |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+        .to_owned();
+    for record in &outcome.records {
+        for phase in &outcome.phases.0 {
+            let figures = record.figures(phase);
+            let sent = &figures.sent;
+            let gap = record.longest_gap(phase);
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {} |",
+                record.name,
+                phase.name,
+                figures.requests,
+                figures.failed,
+                cell(sent.mean),
+                cell(sent.min),
+                cell(sent.max),
+                cell(sent.p50),
+                cell(sent.p99),
+                figures.per_second,
+                gap.map_or(UNKNOWN.to_owned(), |gap| {
+                    format!("{:.1} s", gap.length.as_secs_f64())
+                }),
+            );
+        }
+    }
+    for record in &outcome.records {
+        text += &errors(record);
+    }
+    text
+}
+
+fn errors(record: &Record) -> String {
+    let mut text = String::new();
+    for (error, count) in record.errors() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n- {count} {} failed: {error}", record.name);
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn cell(latency: Option<Duration>) -> String {
+    latency.map_or(UNKNOWN.to_owned(), |it| format!("{:.1}", milliseconds(it)))
+}
+
+/// What was done and what became of it, in one order.
+fn timeline(outcome: &Outcome) -> String {
+    let done = outcome
+        .notes
+        .iter()
+        .map(|note| (note.at, "done".to_owned(), note.text.clone()));
+    let became = outcome
+        .roles
+        .iter()
+        .map(|change| (change.at, change.node.to_owned(), change.state.words()));
+    let mut lines: Vec<_> = done.chain(became).collect();
+    lines.sort_by_key(|(at, ..)| *at);
+    let mut text =
+        "Seconds from the beginning of the fault.\n\n| s | who | what |\n|--:|---|---|\n"
+            .to_owned();
+    for (at, who, what) in lines {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "| {:.1} | {who} | {what} |", outcome.after_fault(at));
+    }
+    text
+}
+
+fn resenders(outcome: &Outcome) -> String {
+    let mut text = "| seen on | flow | role | segments | by kind | longest timeout |\n|---|---|---|--:|---|--:|\n".to_owned();
+    let mut any = false;
+    for (name, report) in DATABASES.iter().zip(&outcome.reports) {
+        for flow in flows(report) {
+            any = true;
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "| {name} | {} → {} | {} | {} | {} | {} |",
+                end(flow, "local"),
+                end(flow, "remote"),
+                self::text(flow, "/role"),
+                number(flow, "/segments"),
+                kinds(flow),
+                flow.pointer("/rto_max_ms")
+                    .and_then(Value::as_f64)
+                    .map_or(UNKNOWN.to_owned(), |it| format!("{it:.0} ms")),
+            );
+        }
+    }
+    if !any {
+        return "Nobody: no flow of either database's host retransmitted anything.\n".to_owned();
+    }
+    text
+}
+
+/// What tracer tells of each phase.
+fn replication(outcome: &Outcome) -> String {
+    let mut text = "| seen on | phase | seconds | sent again | by kind, a second | arrived damaged | seconds with commits waiting | of these in loss recovery |\n|---|---|--:|--:|---|--:|--:|--:|\n".to_owned();
+    for (name, report) in DATABASES.iter().zip(&outcome.reports) {
+        for phase in list(report, "/phases") {
+            let figure = |pointer: &str, digits: usize| {
+                measured(phase, pointer).map_or(UNKNOWN.to_owned(), |it| format!("{it:.digits$}"))
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "| {name} | {} | {} | {} | {} | {} | {} | {} |",
+                self::text(phase, "/name"),
+                figure("/duration_s", 0),
+                figure("/replication/segments", 0),
+                rates(phase),
+                figure("/arrived_damaged", 0),
+                figure("/sync_rep_s", 1),
+                match measured(phase, "/sync_rep_in_recovery_percent") {
+                    Some(percent) => format!("{percent:.0} %"),
+                    None => UNKNOWN.to_owned(),
+                },
+            );
+        }
+    }
+    text
+}
+
+fn rates(phase: &Value) -> String {
+    let rates = phase.pointer("/replication/by_kind_per_s");
+    let rates = rates.and_then(Value::as_object).into_iter().flatten();
+    let words: Vec<String> = rates
+        .filter_map(|(kind, rate)| Some((kind, rate.as_f64().filter(|rate| *rate > 0.0)?)))
+        .map(|(kind, rate)| format!("{rate:.2} {kind}"))
+        .collect();
+    words.join(", ")
+}
+
+fn end(flow: &Value, side: &str) -> String {
+    format!(
+        "{}:{}",
+        text(flow, &format!("/{side}/address")),
+        number(flow, &format!("/{side}/port"))
+    )
+}
+
+fn kinds(flow: &Value) -> String {
+    let kinds = flow.pointer("/by_kind").and_then(Value::as_object);
+    let mut kinds: Vec<(u64, &String)> = kinds
+        .into_iter()
+        .flatten()
+        .filter_map(|(kind, count)| Some((count.as_u64().filter(|count| *count > 0)?, kind)))
+        .collect();
+    kinds.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let words: Vec<String> = kinds
+        .iter()
+        .map(|(count, kind)| format!("{count} {kind}"))
+        .collect();
+    words.join(", ")
+}
+
+fn findings(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for (name, report) in DATABASES.iter().zip(&outcome.reports) {
+        for finding in list(report, "/findings") {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "- on {name}, `{}` ({}): {}",
+                self::text(finding, "/cause"),
+                self::text(finding, "/confidence"),
+                self::text(finding, "/text"),
+            );
+        }
+    }
+    if text.is_empty() {
+        return "Nothing.\n".to_owned();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use serde_json::json;
+
+    use super::super::reduced;
+    use super::*;
+    use crate::lab::check::Check;
+    use crate::lab::clients::Profile;
+    use crate::lab::stage::Note;
+    use crate::lab::timing::Timing;
+    use crate::load::Request;
+    use crate::load::phase::Phases;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn outcome() -> Outcome {
+        let request = |due, ms, error: Option<&str>| Request {
+            due: at(due),
+            late: Duration::ZERO,
+            latency: Duration::from_millis(ms),
+            error: error.map(str::to_owned),
+        };
+        let Profile { writes, reads } = Profile::steady();
+        let requests = vec![
+            request(1, 2, None),
+            request(11, 1, Some("gone")),
+            request(15, 500, None),
+        ];
+        let flow = |segments| {
+            json!({
+                "local": {"address": "10.0.10.3", "port": 41000},
+                "remote": {"address": "10.0.10.2", "port": 5432},
+                "role": "walreceiver", "segments": segments, "rto_max_ms": 408.0,
+                "by_kind": {"rto": segments, "tlp": 0},
+            })
+        };
+        Outcome {
+            phases: Phases::around(at(0), at(10), at(20), at(30)),
+            records: [
+                Record::new("writes", writes, requests),
+                Record::new("reads", reads, Vec::new()),
+            ],
+            roles: Vec::new(),
+            notes: vec![Note {
+                at: at(12),
+                text: "something was done".to_owned(),
+            }],
+            reports: [json!({}), json!({"flows": [flow(3), flow(0)]})],
+            checksum_errors: [0, 0],
+            extra: serde_json::Map::new(),
+            words: Vec::new(),
+            commands: Vec::new(),
+            timing: Timing::default(),
+            up: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_clients_table_has_what_the_published_ones_have() {
+        let text = clients(&outcome());
+        for line in [
+            "| writes | baseline | 1 | 0 | 2.0 | 2.0 | 2.0 | 2.0 | 2.0 | 0.1 | 14.5 s |",
+            "| writes | fault | 2 | 1 | 500.0 | 500.0 | 500.0 | 500.0 | 500.0 | 0.1 | 14.5 s |",
+            // Not measured, and not zero.
+            "| reads | fault | 0 | 0 | – | – | – | – | – | 0.0 | – |",
+            "- 1 writes failed: gone",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\nnot in\n{text}");
+        }
+    }
+
+    #[test]
+    fn time_counts_from_the_fault() {
+        assert!(timeline(&outcome()).contains("| 2.0 | done | something was done |"));
+    }
+
+    #[test]
+    fn only_who_sent_again_is_told_of_and_kept() {
+        let text = resenders(&outcome());
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.contains("10.0.10.3:41000 → 10.0.10.2:5432 | walreceiver | 3 | 3 rto"));
+        let kept = reduced(outcome().report("db2"));
+        assert_eq!(list(&kept, "/flows").len(), 1);
+    }
+
+    #[test]
+    fn what_was_not_so_stands_out() {
+        let checks = Checks(vec![Check {
+            sentence: "it was so".to_owned(),
+            holds: false,
+            seen: "not".to_owned(),
+        }]);
+        let variant = &crate::lab::experiment::named("failover")[0];
+        let text = render(variant, &outcome(), &checks);
+        assert!(text.contains("- **no**: it was so (not)"), "{text}");
+    }
+}
