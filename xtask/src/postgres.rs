@@ -129,7 +129,8 @@ impl Pair {
     /// # Errors
     /// When a commit returned though the standby could not have replied.
     pub fn prove_commits_wait(&self) -> Result<()> {
-        prove_commits_wait(self.primary.socket_dir(), self.standby.socket_dir())
+        let (primary, standby) = (self.primary.socket_dir(), self.standby.socket_dir());
+        prove(primary, standby, |id| self.standby.process(id))
     }
 }
 
@@ -139,6 +140,11 @@ impl Pair {
 /// # Errors
 /// When a commit returned though the standby could not have replied.
 pub fn prove_commits_wait(primary: &Path, standby: &Path) -> Result<()> {
+    prove(primary, standby, |id| Ok(Pid::from_raw(id.parse()?)))
+}
+
+/// The same; `process` finds the process that the standby knows by an id.
+fn prove(primary: &Path, standby: &Path, process: impl FnOnce(&str) -> Result<Pid>) -> Result<()> {
     let receiver = connect(standby)?
         .value("select pid from pg_stat_wal_receiver")?
         .context("the standby receives nothing")?;
@@ -147,7 +153,7 @@ pub fn prove_commits_wait(primary: &Path, standby: &Path) -> Result<()> {
     let pid = commit.value("select pg_backend_pid()")?.unwrap_or_default();
     let waits =
         format!("select 1 from pg_stat_activity where wait_event = 'SyncRep' and pid = {pid}");
-    let frozen = Frozen::new(Pid::from_raw(receiver.parse()?))?;
+    let frozen = Frozen::new(process(&receiver)?)?;
     let outcome = thread::scope(|scope| {
         let committing =
             scope.spawn(move || commit.query("insert into lab (note) values ('proof')"));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod commits;
+mod container;
 mod login;
 mod probe;
 mod refused;

@@ -2,7 +2,6 @@
 
 use std::{process::Command, time::Instant};
 
-use nix::unistd::Pid;
 use serde_json::Value;
 use xtask::postgres::Frozen;
 
@@ -67,11 +66,7 @@ fn a_stall_is_measured_in_full_beside_reads_that_go_on() {
     let lab = Lab::start("pgstall");
     let mut tool = Watched::start(lab.primary(), DSN, &["--commit-probe", "100"]);
     tool.await_line(&["probe: ", " commits, p50 "]);
-    let receiver = lab
-        .pair
-        .standby()
-        .value("select pid from pg_stat_wal_receiver");
-    let receiver = Pid::from_raw(receiver.unwrap().unwrap().parse().unwrap());
+    let receiver = lab.receiver();
     let frozen = Frozen::new(receiver).unwrap();
     let stopped = Instant::now();
     // All that may wait do, and what comes then finds no connection.

@@ -30,6 +30,7 @@ pub(crate) fn replication_is_named_at_both_ends_and_clients_are_clients(lab: &La
     })
     .unwrap();
     let sender = lab.psql("select pid from pg_stat_replication");
+    let sender = lab.pair.primary().process(&sender).unwrap();
 
     // The primary asked, and traced.
     let dsn = "host=10.0.10.2 user=postgres";

@@ -2,7 +2,6 @@
 
 use std::{process::Stdio, thread};
 
-use nix::unistd::Pid;
 use serde_json::Value;
 use xtask::{
     command::Running,
@@ -71,11 +70,7 @@ fn a_standby_that_does_not_reply_has_commits_wait() {
     let lab = Lab::start("pgwait");
     let mut tool = Watched::start(lab.primary(), DSN, &[]);
     tool.await_line(&[" 0 waiting for a standby"]);
-    let receiver = lab
-        .pair
-        .standby()
-        .value("select pid from pg_stat_wal_receiver");
-    let receiver = Pid::from_raw(receiver.unwrap().unwrap().parse().unwrap());
+    let receiver = lab.receiver();
     let frozen = Frozen::new(receiver).unwrap();
     thread::scope(|scope| {
         let commits = [0, 1].map(|_| scope.spawn(|| lab.psql(INSERT)));

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 use xtask::{
@@ -66,6 +67,13 @@ impl Lab {
         let arguments = ["-U", "postgres", "-h", &folder, "-XAtc", sql, "postgres"];
         let said = self.primary().netns.run("psql", &arguments).unwrap();
         said.trim_end().to_owned()
+    }
+
+    /// The process with which the standby receives.
+    pub(crate) fn receiver(&self) -> Pid {
+        let standby = self.pair.standby();
+        let id = standby.value("select pid from pg_stat_wal_receiver");
+        standby.process(&id.unwrap().unwrap()).unwrap()
     }
 
     /// Rules that come before all others.

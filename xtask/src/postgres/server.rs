@@ -143,6 +143,30 @@ impl Server {
         self.inner.unwrap_or_else(|| self.process.pid())
     }
 
+    /// The process that the server knows by this id: in a container, it has another
+    /// outside.
+    ///
+    /// # Errors
+    /// When the server has no such process.
+    pub fn process(&self, id: &str) -> Result<Pid> {
+        let own = self.pid().to_string();
+        let found = fs::read_dir("/proc")?
+            .filter_map(Result::ok)
+            .find_map(|entry| {
+                let status = fs::read_to_string(entry.path().join("status")).ok()?;
+                let last = |name: &str| {
+                    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+                    line.split_whitespace().last()
+                };
+                // The last id is the one in the innermost namespace.
+                let is_it = last("PPid:")? == own && last("NSpid:")? == id;
+                is_it.then(|| entry.file_name().to_str()?.parse().ok())?
+            });
+        found
+            .map(Pid::from_raw)
+            .with_context(|| format!("server {own} has no process {id}"))
+    }
+
     /// Stops the server as its "fast" shutdown does, for good.
     pub fn stop(&mut self) {
         if let Some(pid) = self.inner.take() {
