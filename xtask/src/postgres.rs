@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -80,7 +80,11 @@ impl Pair {
             _home: home,
         };
         pair.make_synchronous()?;
-        pair.prove_commits_wait()?;
+        // Whether commits wait, another process decides than the one that we ask, and
+        // it may learn of the new setting later.
+        wait::until(STEP, "commits to wait for the standby", || {
+            Ok(pair.do_commits_wait()?.then_some(()))
+        })?;
         Ok(pair)
     }
 
@@ -129,8 +133,12 @@ impl Pair {
     /// # Errors
     /// When a commit returned though the standby could not have replied.
     pub fn prove_commits_wait(&self) -> Result<()> {
+        must_wait(self.do_commits_wait()?)
+    }
+
+    fn do_commits_wait(&self) -> Result<bool> {
         let (primary, standby) = (self.primary.socket_dir(), self.standby.socket_dir());
-        prove(primary, standby, |id| self.standby.process(id))
+        do_commits_wait(primary, standby, |id| self.standby.process(id))
     }
 }
 
@@ -140,11 +148,26 @@ impl Pair {
 /// # Errors
 /// When a commit returned though the standby could not have replied.
 pub fn prove_commits_wait(primary: &Path, standby: &Path) -> Result<()> {
-    prove(primary, standby, |id| Ok(Pid::from_raw(id.parse()?)))
+    must_wait(do_commits_wait(primary, standby, |id| {
+        Ok(Pid::from_raw(id.parse()?))
+    })?)
 }
 
-/// The same; `process` finds the process that the standby knows by an id.
-fn prove(primary: &Path, standby: &Path, process: impl FnOnce(&str) -> Result<Pid>) -> Result<()> {
+fn must_wait(does: bool) -> Result<()> {
+    ensure!(
+        does,
+        "a commit did not wait for the standby, which could not reply"
+    );
+    Ok(())
+}
+
+/// Whether one does that is made for it; `process` finds the process that the standby
+/// knows by an id.
+fn do_commits_wait(
+    primary: &Path,
+    standby: &Path,
+    process: impl FnOnce(&str) -> Result<Pid>,
+) -> Result<bool> {
     let receiver = connect(standby)?
         .value("select pid from pg_stat_wal_receiver")?
         .context("the standby receives nothing")?;
@@ -159,17 +182,17 @@ fn prove(primary: &Path, standby: &Path, process: impl FnOnce(&str) -> Result<Pi
             scope.spawn(move || commit.query("insert into lab (note) values ('proof')"));
         let seen = wait::until(STEP, "a commit to wait for the standby", || {
             if committing.is_finished() {
-                bail!("a commit did not wait for the standby, which could not reply");
+                return Ok(Some(false));
             }
-            Ok(sql.value(&waits)?.map(drop))
+            Ok(sql.value(&waits)?.map(|_| true))
         });
         drop(frozen);
         let committed = committing.join();
-        seen.map(|()| committed)
+        seen.map(|waited| (waited, committed))
     })?;
     match outcome {
-        Ok(committed) => committed.context("the commit that waited failed").map(drop),
-        Err(_) => bail!("the thread of the commit that waited has panicked"),
+        (waited, Ok(committed)) => committed.context("the commit failed").map(|_| waited),
+        (_, Err(_)) => bail!("the thread of the commit has panicked"),
     }
 }
 
