@@ -61,6 +61,9 @@ pub enum Command {
     /// Count the retransmits of every flow to a peer, live, until Ctrl-C
     Run(Box<RunArguments>),
 
+    /// Show a report to people: the verdict, what it rests on, and charts
+    Report(ReportArguments),
+
     /// Tell what this kernel and this user can do, and what to do about the rest
     #[command(after_help = AFTER_CHECK_HELP)]
     Check(CheckArguments),
@@ -75,6 +78,35 @@ pub enum Command {
     /// Undo a fault when the process that made it is gone
     #[command(hide = true)]
     Guard,
+}
+
+/// The arguments of `tracer report`.
+#[derive(Debug, Args, Clone)]
+pub struct ReportArguments {
+    /// What `tracer run --json` wrote (`-` for standard input)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Where to write it: .html for one file with charts, .md or .txt (`-` for
+    /// standard output) [default: -]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// What to write: `html`, `md` or `text` [default: by the file's name; text to
+    /// standard output]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    pub format: Option<Format>,
+}
+
+/// What a report is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// One file, with charts
+    Html,
+    /// Markdown
+    Md,
+    /// For a terminal
+    Text,
 }
 
 /// The arguments of `tracer check`.

@@ -26,6 +26,7 @@ pub mod output;
 pub mod path;
 pub mod postgres;
 pub mod preflight;
+pub mod present;
 pub mod probe;
 pub mod process;
 pub mod report;
@@ -36,7 +37,7 @@ pub mod time;
 
 use std::process::ExitCode;
 
-use crate::cli::{CheckArguments, InjectArguments, RunArguments};
+use crate::cli::{CheckArguments, InjectArguments, ReportArguments, RunArguments};
 use crate::config::Config;
 
 /// Exit code for a command line that does not make sense.
@@ -49,12 +50,19 @@ pub const EXIT_FAILURE: u8 = 1;
 pub fn check(arguments: &CheckArguments) -> ExitCode {
     let question = match check::Question::from_arguments(arguments) {
         Ok(question) => question,
-        Err(error) => {
-            eprintln!("tracer: {error}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return usage(&error),
     };
     exit(check::run(&question))
+}
+
+/// Runs `tracer report`; errors end up as one line on standard error.
+#[must_use]
+pub fn report(arguments: &ReportArguments) -> ExitCode {
+    let request = match present::Request::from_arguments(arguments) {
+        Ok(request) => request,
+        Err(error) => return usage(&error),
+    };
+    exit(present::run(&request).map(|()| true))
 }
 
 /// Runs `tracer inject`; errors end up as one line on standard error.
@@ -62,10 +70,7 @@ pub fn check(arguments: &CheckArguments) -> ExitCode {
 pub fn inject(arguments: &InjectArguments) -> ExitCode {
     let command = match fault::Command::from_arguments(arguments) {
         Ok(command) => command,
-        Err(error) => {
-            eprintln!("tracer: {error}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return usage(&error),
     };
     exit(fault::run(&command))
 }
@@ -74,6 +79,12 @@ pub fn inject(arguments: &InjectArguments) -> ExitCode {
 #[must_use]
 pub fn clean() -> ExitCode {
     exit(fault::clean())
+}
+
+/// A command line that does not make sense, told in a line.
+fn usage(error: &impl std::fmt::Display) -> ExitCode {
+    eprintln!("tracer: {error}");
+    ExitCode::from(EXIT_USAGE)
 }
 
 /// Success only if everything is as it should be.
@@ -106,10 +117,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
 pub fn run(arguments: &RunArguments) -> ExitCode {
     let config = match Config::from_arguments(arguments) {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("tracer: {error}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return usage(&error),
     };
     exit(app::run(&config).map(|()| true))
 }

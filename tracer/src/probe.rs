@@ -4,12 +4,13 @@
 pub(crate) mod loader;
 mod slots;
 
+use std::borrow::Cow;
 use std::os::fd::{AsFd, OwnedFd};
 
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf};
 use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracer_ebpf::{Baseline, Control, Flow, Gap, Kind, Socket, Totals, Tuple};
 
 pub use loader::{NO_EVENT_BYTES, Options};
@@ -54,14 +55,14 @@ pub const HOOKS: [Hook; 6] = [
 ];
 
 /// What became of one hook.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct HookStatus {
     /// The tracepoint.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether its program runs.
     pub attached: bool,
     /// What is lost, if it does not run.
-    pub consequence: Option<&'static str>,
+    pub consequence: Option<Cow<'static, str>>,
     /// Why it does not run.
     pub reason: Option<String>,
 }
@@ -180,7 +181,7 @@ impl Probe {
                         on_first();
                     }
                     statuses.push(HookStatus {
-                        name: hook.name,
+                        name: hook.name.into(),
                         attached: true,
                         consequence: None,
                         reason: None,
@@ -193,9 +194,9 @@ impl Probe {
                     });
                 }
                 (Err(error), consequence) => statuses.push(HookStatus {
-                    name: hook.name,
+                    name: hook.name.into(),
                     attached: false,
-                    consequence,
+                    consequence: consequence.map(Cow::Borrowed),
                     reason: Some(reason(&error)),
                 }),
             }

@@ -5,14 +5,14 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracer_ebpf::Owner;
 
 /// The longest title that is kept.
 const TITLE_LENGTH: usize = 160;
 
 /// The process that owns a socket.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Process {
     /// Process id as this tool sees it.
     pub pid: u32,

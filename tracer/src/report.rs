@@ -7,11 +7,13 @@
 mod assemble;
 mod correlated;
 mod path;
+mod read;
 mod recovery;
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracer_ebpf::{Kind, Totals, Tuple};
 
 use crate::config::canonical;
@@ -26,16 +28,17 @@ use crate::process::Process;
 pub use assemble::{Measured, NamespaceCounts, assemble};
 pub use correlated::PhaseReport;
 pub use path::PathReport;
+pub use read::{ReadError, schema};
 pub use recovery::RecoveryReport;
 
 /// The version of the contract.
 pub const SCHEMA: &str = "tracer.report/1";
 
 /// One run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// [`SCHEMA`].
-    pub schema: &'static str,
+    pub schema: Cow<'static, str>,
     /// Which program wrote this.
     pub tool: Tool,
     /// Where it ran.
@@ -84,12 +87,12 @@ pub struct Report {
 }
 
 /// Which program wrote the report.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tool {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its version.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
 }
 
 impl Tool {
@@ -97,14 +100,14 @@ impl Tool {
     #[must_use]
     pub const fn this() -> Self {
         Self {
-            name: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
+            name: Cow::Borrowed(env!("CARGO_PKG_NAME")),
+            version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
         }
     }
 }
 
 /// Where it ran.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Host {
     /// Host name.
     pub name: String,
@@ -119,7 +122,7 @@ pub struct Host {
 }
 
 /// One moment on both clocks.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Clock {
     /// `CLOCK_MONOTONIC`, ns.
     pub monotonic_ns: u64,
@@ -128,7 +131,7 @@ pub struct Clock {
 }
 
 /// From when to when.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Window {
     /// When counting began.
     pub start: String,
@@ -139,7 +142,7 @@ pub struct Window {
 }
 
 /// What was asked for.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
     /// Peers, as prefixes; empty for all.
     pub peers: Vec<String>,
@@ -153,14 +156,15 @@ pub struct Request {
     pub pg: Option<String>,
     /// Commits a second to try there.
     pub commit_probe: Option<u32>,
-    /// Whether commits were to be split.
+    /// Whether commits were to be split; the first reports do not say.
+    #[serde(default)]
     pub commits: bool,
     /// How long to run; `null` until stopped.
     pub duration_s: Option<f64>,
 }
 
 /// What could be watched on this kernel.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Capabilities {
     /// The tracepoints.
     pub hooks: Vec<HookStatus>,
@@ -171,16 +175,16 @@ pub struct Capabilities {
 }
 
 /// A kernel field that is not there.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MissingField {
     /// The field as C names it.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What is lost.
-    pub consequence: &'static str,
+    pub consequence: Cow<'static, str>,
 }
 
 /// One fault, with its times as people read them.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Fault {
     /// When the first packet could be hit.
     pub started: String,
@@ -204,7 +208,7 @@ impl Fault {
 }
 
 /// Sums over all traced namespaces.
-#[derive(Debug, Clone, Default, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct TotalsReport {
     /// Retransmitted segments.
     pub segments: u64,
@@ -239,7 +243,7 @@ pub struct TotalsReport {
 }
 
 /// Kernel counters that belong to single kinds.
-#[derive(Debug, Clone, Default, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct KernelKinds {
     /// `TCPLossProbes`: includes probes that sent new data.
     pub loss_probes: Option<u64>,
@@ -256,7 +260,7 @@ pub struct KernelKinds {
 }
 
 /// Segments by kind.
-#[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct ByKind {
     /// Tail loss probes.
     pub tlp: u64,
@@ -276,6 +280,23 @@ pub struct ByKind {
     pub other: u64,
 }
 
+impl ByKind {
+    /// Every kind with its segments, in the order of kinds.
+    #[must_use]
+    pub fn counts(&self) -> [(Kind, u64); Kind::COUNT] {
+        [
+            (Kind::Tlp, self.tlp),
+            (Kind::Rto, self.rto),
+            (Kind::Fast, self.fast),
+            (Kind::Rack, self.rack),
+            (Kind::SlowStart, self.slow_start),
+            (Kind::Syn, self.syn),
+            (Kind::SynAck, self.synack),
+            (Kind::Other, self.other),
+        ]
+    }
+}
+
 impl From<[u64; Kind::COUNT]> for ByKind {
     fn from(segments: [u64; Kind::COUNT]) -> Self {
         let of = |kind: Kind| segments[kind as usize];
@@ -293,7 +314,7 @@ impl From<[u64; Kind::COUNT]> for ByKind {
 }
 
 /// What the filter kept.
-#[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Selected {
     /// Retransmitted segments.
     pub segments: u64,
@@ -304,7 +325,7 @@ pub struct Selected {
 }
 
 /// One end of a flow.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Endpoint {
     /// Address, IPv4 where it is one.
     pub address: IpAddr,
@@ -313,7 +334,7 @@ pub struct Endpoint {
 }
 
 /// One flow.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FlowReport {
     /// This host's end.
     pub local: Endpoint,
@@ -371,7 +392,7 @@ pub struct FlowReport {
 }
 
 /// One interval of a flow.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StepReport {
     /// Its end.
     pub time: String,
@@ -388,7 +409,7 @@ pub struct StepReport {
 }
 
 /// Sums of one namespace.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NamespaceReport {
     /// Inode as in `net:[N]`.
     pub netns: u32,
@@ -403,7 +424,7 @@ pub struct NamespaceReport {
 }
 
 /// Segments that arrived damaged.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ChecksumErrors {
     /// From the peers that the filter keeps; `null` if the tracepoint is missing.
     pub selected: Option<u64>,
@@ -414,7 +435,7 @@ pub struct ChecksumErrors {
 }
 
 /// What arrived damaged in one interval.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DamagedReport {
     /// Its end.
     pub time: String,
@@ -425,7 +446,7 @@ pub struct DamagedReport {
 }
 
 /// Connections torn down.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Resets {
     /// Sent to every peer; `null` if the tracepoint is missing.
     pub sent: Option<u64>,
@@ -438,7 +459,7 @@ pub struct Resets {
 }
 
 /// Connections opened and closed.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct States {
     /// Reached ESTABLISHED.
     pub opened: u64,
@@ -451,7 +472,7 @@ pub struct States {
 }
 
 /// What had to be given up.
-#[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct GapsReport {
     /// Hits of flows that the flow table had no room for.
     pub flows_full: u64,
@@ -468,7 +489,7 @@ pub struct GapsReport {
 }
 
 /// What the tool itself cost.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Overhead {
     /// Runs of the kernel programs; `null` unless measured (`--bpf-stats`).
     pub program_runs: Option<u64>,

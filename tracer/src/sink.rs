@@ -1,6 +1,12 @@
 //! The forms that a report takes: pure functions from report to bytes.
 
+pub mod account;
+pub mod chart;
+pub mod document;
+pub mod html;
 pub mod json;
+pub mod markdown;
+pub mod plain;
 pub mod table;
 pub mod text;
 mod verdict;

@@ -35,8 +35,8 @@ impl Report {
         Self {
             schema: SCHEMA,
             tool: Tool {
-                name: env!("CARGO_PKG_NAME"),
-                version: env!("CARGO_PKG_VERSION"),
+                name: env!("CARGO_PKG_NAME").into(),
+                version: env!("CARGO_PKG_VERSION").into(),
             },
             host: Host {
                 name: nix::unistd::gethostname().map_or_else(

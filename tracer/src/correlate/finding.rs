@@ -1,9 +1,9 @@
 //! What was found: a sentence, its cause, its size, and where in the report to look.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why commits were slow, or are in danger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// What the primary sends to its standby is lost on the way.
@@ -41,7 +41,7 @@ pub enum Cause {
 }
 
 /// How sure that is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// The data agree with it; they do with other causes, too.
@@ -53,7 +53,7 @@ pub enum Confidence {
 }
 
 /// How much of it there was; `null` where that does not apply.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Size {
     /// For how long it was seen.
     pub duration_s: Option<f64>,
@@ -84,7 +84,7 @@ pub struct Size {
 }
 
 /// One thing that was found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// In a sentence.
     pub text: String,

@@ -1,6 +1,6 @@
 //! Phases of a run, and what each of them was like.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracer_ebpf::Kind;
 
 use super::wait::{Sort, slices};
@@ -26,7 +26,7 @@ pub enum Choice {
 }
 
 /// How a phase was chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChosenBy {
     /// By the time in which something was broken on purpose.
@@ -40,7 +40,7 @@ pub enum ChosenBy {
 }
 
 /// The series in which a change was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
     /// The slowest commit of each of the probe's intervals.
@@ -52,7 +52,7 @@ pub enum Signal {
 }
 
 /// Which part of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Name {
     /// Before.
@@ -81,7 +81,7 @@ pub struct Phase {
 }
 
 /// What a phase was like; `null` is what was not measured in it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// What replication flows sent again; `null` if none was seen.
     pub replication: Option<Rates>,
@@ -113,7 +113,7 @@ pub struct Figures {
 }
 
 /// What some flows sent again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
     /// Segments.
     pub segments: u64,
@@ -124,7 +124,7 @@ pub struct Rates {
 }
 
 /// Segments a second, by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct KindRates {
     /// Tail loss probes.
     pub tlp: f64,
@@ -145,7 +145,7 @@ pub struct KindRates {
 }
 
 /// What became of the probe's requests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Requests {
     /// Answered in the phase.
     pub answered: u64,

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many packets of a hundred, above 0 and at most 100.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64")]
 pub struct Percent(f64);
 
 impl Percent {
@@ -40,6 +40,14 @@ impl Percent {
     pub fn threshold(self) -> u64 {
         // Not negative and at most 2³², by the bounds of `self`.
         (self.fraction() * 4_294_967_296.0).round() as u64
+    }
+}
+
+impl TryFrom<f64> for Percent {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        Self::new(value).ok_or_else(|| format!("{value} is no share of packets in per cent"))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a fault did: an element of `faults` in the report.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use tracer_ebpf::Way;
 
 use super::{
@@ -11,7 +13,7 @@ use crate::kernel::tc::Object;
 
 /// What was asked, done and undone. Times are ns of `CLOCK_MONOTONIC`, which
 /// the caller converts with its clock; what was not measured is null.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaultReport {
     /// What was done to packets.
     pub kind: FaultKind,
@@ -24,7 +26,7 @@ pub struct FaultReport {
     /// By how much that was to vary.
     pub jitter_ms: Option<f64>,
     /// How it was to vary; null for evenly, or not at all.
-    pub distribution: Option<&'static str>,
+    pub distribution: Option<Cow<'static, str>>,
     /// Bits a second that were to pass.
     pub rate_bits: Option<u64>,
     /// Where the random numbers began; null for the kernel's own.
@@ -36,13 +38,13 @@ pub struct FaultReport {
     /// Name of the interface.
     pub interface: String,
     /// `out`: packets that leave this host; `in`: those that arrive.
-    pub direction: &'static str,
+    pub direction: Cow<'static, str>,
     /// `bpf` or `netem`
-    pub engine: &'static str,
+    pub engine: Cow<'static, str>,
     /// What the program hung on: `tcx`, `clsact` or `prio`.
-    pub hook: &'static str,
+    pub hook: Cow<'static, str>,
     /// What was damaged; null where nothing was.
-    pub damaged: Option<&'static str>,
+    pub damaged: Option<Cow<'static, str>>,
     /// When the first packet could be hit.
     pub started_ns: u64,
     /// When the last packet could be hit.
@@ -75,7 +77,7 @@ pub struct FaultReport {
 }
 
 /// A queueing discipline, as `tc qdisc show` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Qdisc {
     /// Its kind.
     pub kind: String,
@@ -129,7 +131,7 @@ impl FaultReport {
             jitter_ms: delay.map(|delay| ms(delay.jitter)),
             distribution: delay
                 .and_then(|delay| delay.distribution)
-                .map(crate::kernel::tc::Distribution::name),
+                .map(|shape| shape.name().into()),
             rate_bits: match fault {
                 FaultSpec::Rate(rate) => Some(rate.bits()),
                 _ => None,
@@ -138,12 +140,12 @@ impl FaultReport {
             peers: request.shown_peers(),
             ports: request.ports.clone(),
             interface: interface.name.clone(),
-            direction: direction::name(way),
-            engine: engine.name(),
-            hook: layout.hook.name(),
+            direction: direction::name(way).into(),
+            engine: engine.name().into(),
+            hook: layout.hook.name().into(),
             damaged: match (fault.kind(), engine) {
-                (FaultKind::Corrupt, Engine::Bpf) => Some("tcp checksum"),
-                (FaultKind::Corrupt, Engine::Netem) => Some("a bit anywhere in the packet"),
+                (FaultKind::Corrupt, Engine::Bpf) => Some("tcp checksum".into()),
+                (FaultKind::Corrupt, Engine::Netem) => Some("a bit anywhere in the packet".into()),
                 _ => None,
             },
             started_ns: outcome.started_ns,
@@ -201,7 +203,7 @@ impl FaultReport {
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let peers = self.peers.join(", ");
-        let (toward, left) = match self.direction {
+        let (toward, left) = match self.direction.as_ref() {
             "in" => ("from", "arrived on"),
             _ => ("toward", "left by"),
         };
@@ -252,6 +254,7 @@ impl FaultReport {
         };
         let damaged = self
             .damaged
+            .as_ref()
             .map_or(String::new(), |what| format!("the {what} of "));
         format!(
             "{damaged}{} of {} segments {toward} {} {what} on {} in {lasted:.1} s{share}, {undone}",
@@ -316,10 +319,10 @@ mod tests {
             peers: vec!["10.0.10.2".to_owned()],
             ports: Vec::new(),
             interface: "ens160".to_owned(),
-            direction: "out",
-            engine: "bpf",
-            hook: "tcx",
-            damaged: Some("tcp checksum"),
+            direction: "out".into(),
+            engine: "bpf".into(),
+            hook: "tcx".into(),
+            damaged: Some("tcp checksum".into()),
             started_ns: 1,
             ended_ns: 2,
             seen: None,

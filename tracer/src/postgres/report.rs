@@ -1,6 +1,6 @@
 //! What the report says of the database.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::probe::{self, report::ProbeReport};
 use super::record::Record;
@@ -10,7 +10,7 @@ use super::statements::Account;
 use crate::clock::Clock;
 
 /// The database over a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PostgresReport {
     /// Whom we asked, without the password.
     pub target: String,
@@ -45,7 +45,7 @@ pub struct PostgresReport {
 }
 
 /// What the server was.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RoleReport {
     /// The first sample that showed it.
     pub time: String,
@@ -58,7 +58,7 @@ pub struct RoleReport {
 }
 
 /// One sample.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SampleReport {
     /// When the answer came.
     pub time: String,
@@ -70,7 +70,7 @@ pub struct SampleReport {
 }
 
 /// A time without samples.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GapReport {
     /// The last sample before it.
     pub start: String,

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::record::{Peer, Peers};
 use super::text;
@@ -17,7 +17,7 @@ const PATRONI: u16 = 8008;
 const ETCD: [u16; 2] = [2379, 2380];
 
 /// What a connection is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A server sends its log: this end is the primary's.
@@ -46,7 +46,7 @@ impl Kind {
 }
 
 /// How a role is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToldBy {
     /// The server's own views (`--pg`).
@@ -58,7 +58,7 @@ pub enum ToldBy {
 }
 
 /// What a connection is for, and how that is known.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowRole {
     /// What it is for.
     #[serde(rename = "role")]

@@ -5,12 +5,12 @@
 //! true. Lags in milliseconds are those of the last reply that came, and stand still
 //! while none comes. The age of a reply is by the standby's own clock.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::statements::{Statements, Sums};
 
 /// What a server is at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// It takes writes.
@@ -20,7 +20,7 @@ pub enum Role {
 }
 
 /// One look.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// When the answer came, ns of `CLOCK_MONOTONIC`.
     #[serde(skip)]
@@ -64,7 +64,7 @@ pub struct Sample {
 }
 
 /// Backends that wait for the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     /// Its type, such as `IPC`, `IO`, `LWLock` or `Lock`.
     #[serde(rename = "type")]
@@ -76,7 +76,7 @@ pub struct Wait {
 }
 
 /// One row of `pg_stat_replication`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Standby {
     /// Its walsender's process id on the server.
     pub pid: u32,
@@ -109,7 +109,7 @@ pub struct Standby {
 }
 
 /// One row of `pg_replication_slots`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
     /// Its name.
     pub name: String,
@@ -125,7 +125,7 @@ pub struct Slot {
 }
 
 /// The row of `pg_stat_wal_receiver`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receiver {
     /// Its process id on the server.
     pub pid: u32,
@@ -144,7 +144,7 @@ pub struct Receiver {
 }
 
 /// How far a standby has replayed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Replay {
     /// Where it is.
     pub lsn: Option<String>,

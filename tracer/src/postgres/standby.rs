@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::sample::Standby;
 
@@ -10,7 +10,7 @@ use super::sample::Standby;
 const MOST: usize = 256;
 
 /// One standby over a run: connections of one name are one standby.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// `application_name`, or the address; `null` if we may not see either.
     pub name: Option<String>,

@@ -7,7 +7,7 @@
 
 mod source;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::source::Source;
 use super::query::Row;
@@ -26,7 +26,7 @@ pub struct Sums {
 }
 
 /// Between two samples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Statements {
     /// Statements that write to the log at every call.
     pub writes: Pace,
@@ -35,7 +35,7 @@ pub struct Statements {
 }
 
 /// How often, and how long.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
     /// How many ended.
     pub calls: u64,
@@ -46,7 +46,7 @@ pub struct Pace {
 }
 
 /// Over a run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Total {
     /// How many ended.
     pub calls: u64,
@@ -57,7 +57,7 @@ pub struct Total {
 }
 
 /// Statements over a run, on all connections.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// The schema of the extension that counts them; `null` if nothing is known.
     pub schema: Option<String>,

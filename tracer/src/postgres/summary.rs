@@ -33,7 +33,9 @@ pub fn lines(report: &PostgresReport) -> Vec<String> {
     lines
 }
 
-fn server(report: &PostgresReport) -> String {
+/// The server in a line.
+#[must_use]
+pub fn server(report: &PostgresReport) -> String {
     let Some(version) = &report.server_version else {
         return format!("PostgreSQL: {} never answered.", report.target);
     };

@@ -147,7 +147,7 @@ pub fn assemble(measured: Measured<'_>) -> Report {
     let measured_by = |name, count| attached(name).then_some(count);
     let window_s = (measured.end_ns - measured.start_ns) as f64 / 1e9;
     Report {
-        schema: SCHEMA,
+        schema: SCHEMA.into(),
         tool: Tool::this(),
         clock: Clock {
             monotonic_ns: measured.clock.monotonic_ns,
@@ -166,8 +166,8 @@ pub fn assemble(measured: Measured<'_>) -> Report {
                 .missing
                 .iter()
                 .map(|missing| MissingField {
-                    field: missing.field,
-                    consequence: missing.consequence,
+                    field: missing.field.into(),
+                    consequence: missing.consequence.into(),
                 })
                 .collect(),
         },
@@ -484,7 +484,7 @@ fn warn_about(
         let reason = hook.reason.as_deref().unwrap_or("it was refused");
         warn(format!(
             "{}: tracepoint {}: {reason}",
-            hook.consequence.unwrap_or_default(),
+            hook.consequence.as_deref().unwrap_or_default(),
             hook.name
         ));
     }

@@ -1,6 +1,6 @@
 //! Phases and findings: what the pure core is given, and how its answer is shown.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::FlowReport;
 use super::assemble::Measured;
@@ -13,7 +13,7 @@ use crate::postgres::commits::report::wait_of;
 use crate::postgres::probe::Outcome;
 
 /// A part of the run, and what it was like.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PhaseReport {
     /// `baseline`, `fault` and `recovery`, or `whole` if nothing sets a part apart.
     pub name: Name,
@@ -260,9 +260,9 @@ mod tests {
             peers: Vec::new(),
             ports: Vec::new(),
             interface: "ens160".to_owned(),
-            direction: "out",
-            engine: "bpf",
-            hook: "tcx",
+            direction: "out".into(),
+            engine: "bpf".into(),
+            hook: "tcx".into(),
             damaged: None,
             started_ns: 10 * S,
             ended_ns: 30 * S,

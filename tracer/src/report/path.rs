@@ -1,12 +1,12 @@
 //! What the report says of the way to a peer.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::path::Reading;
 
 /// The way of a flow of the replication, as its socket told of it at every look.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PathReport {
     /// The least of the smoothed round-trip times.
     pub srtt_us_min: Option<u32>,
@@ -17,7 +17,7 @@ pub struct PathReport {
 }
 
 /// What the socket told at one look.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReadingReport {
     /// When.
     pub time: String,

@@ -1,7 +1,7 @@
 //! What the report says of recoveries from losses, and how much of a commit's wait fell
 //! into one.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::FlowReport;
 use super::assemble::Measured;
@@ -12,7 +12,7 @@ use crate::postgres::role::Kind;
 
 /// One hole in what the peer has: from the first segment that was sent again to the
 /// acknowledgement that closed it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecoveryReport {
     /// When it was sent again first.
     pub start: String,

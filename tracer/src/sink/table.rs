@@ -1,7 +1,5 @@
 //! Flows as a table of text, for the live view and the summary.
 
-use tracer_ebpf::Kind;
-
 use crate::process::Process;
 use crate::report::ByKind;
 
@@ -80,20 +78,11 @@ pub fn render(rows: &[Row], width: usize) -> Vec<String> {
 /// The kinds that there are, most frequent first.
 #[must_use]
 pub fn kinds(by_kind: &ByKind) -> String {
-    let mut kinds = [
-        (by_kind.tlp, Kind::Tlp),
-        (by_kind.rto, Kind::Rto),
-        (by_kind.fast, Kind::Fast),
-        (by_kind.rack, Kind::Rack),
-        (by_kind.slow_start, Kind::SlowStart),
-        (by_kind.syn, Kind::Syn),
-        (by_kind.synack, Kind::SynAck),
-        (by_kind.other, Kind::Other),
-    ];
-    kinds.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
-    let named = kinds.iter().filter(|(count, _)| *count > 0);
+    let mut kinds = by_kind.counts();
+    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let named = kinds.iter().filter(|(_, count)| *count > 0);
     named
-        .map(|(count, kind)| format!("{} {count}", kind.name()))
+        .map(|(kind, count)| format!("{} {count}", kind.name()))
         .collect::<Vec<_>>()
         .join(", ")
 }

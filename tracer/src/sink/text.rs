@@ -80,7 +80,7 @@ fn headline(report: &Report) -> String {
 }
 
 /// How our counts compare with the kernel's.
-fn agreement(report: &Report) -> String {
+pub(super) fn agreement(report: &Report) -> String {
     let totals = &report.totals;
     match (totals.kernel_retrans_segs, totals.difference) {
         (Some(kernel), Some(0)) => {
@@ -101,7 +101,7 @@ fn agreement(report: &Report) -> String {
 }
 
 /// What never left this host.
-fn not_sent(report: &Report) -> Option<String> {
+pub(super) fn not_sent(report: &Report) -> Option<String> {
     let segments = report.totals.failed_segments;
     match report.totals.failed_events {
         None | Some(0) if segments == 0 => None,

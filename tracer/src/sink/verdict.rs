@@ -7,13 +7,21 @@ use crate::sink::table::milliseconds;
 /// One line a finding, the weightiest first.
 pub(super) fn findings(findings: &[Finding]) -> impl Iterator<Item = String> {
     findings.iter().map(|finding| {
-        let confidence = match finding.confidence {
-            Confidence::High => "high",
-            Confidence::Medium => "medium",
-            Confidence::Low => "low",
-        };
-        format!("Found: {} (confidence: {confidence})", finding.text)
+        format!(
+            "Found: {} (confidence: {})",
+            finding.text,
+            confidence(finding.confidence)
+        )
     })
+}
+
+/// How sure, in a word.
+pub(super) fn confidence(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::High => "high",
+        Confidence::Medium => "medium",
+        Confidence::Low => "low",
+    }
 }
 
 /// One line a phase, if there is more than one.

@@ -9,6 +9,7 @@ mod probe;
 mod refused;
 mod roles;
 mod server;
+mod sides;
 mod statements;
 mod verdict;
 mod versions;

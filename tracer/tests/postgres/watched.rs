@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, bail};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -94,6 +94,7 @@ pub(crate) struct Watched {
 /// What it left.
 pub(crate) struct Seen {
     pub(crate) report: Value,
+    pub(crate) json: String,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -125,8 +126,15 @@ impl Watched {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
         let mut command = host.netns.command(PROGRAM);
+        let unless =
+            |given: &str, otherwise: &'static [&'static str]| match arguments.contains(&given) {
+                true => &[],
+                false => otherwise,
+            };
         command
-            .args(["run", "--all", "--interval", "100ms", "--duration", "120s"])
+            .args(["run", "--duration", "120s"])
+            .args(unless("--peer", &["--all"]))
+            .args(unless("--interval", &["--interval", "100ms"]))
             .args(arguments)
             .arg("--json")
             .arg(file("report.json"))
@@ -185,9 +193,10 @@ impl Watched {
         let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         let (stdout, stderr) = (text("stdout"), text("stderr"));
         assert!(status.success(), "{status}: {stderr}");
-        let report: Result<Value, _> = serde_json::from_str(&text("report.json"));
+        let json = text("report.json");
         let seen = Seen {
-            report: report.unwrap(),
+            report: serde_json::from_str(&json).unwrap(),
+            json,
             stdout,
             stderr,
         };

@@ -1,6 +1,6 @@
 //! How long things took, from the counters of the kernel programs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracer_ebpf::{BUCKETS, Part, ServerCommits, bucket, bucket_start};
 
 /// One part of many commits.
@@ -12,7 +12,7 @@ pub struct Histogram {
 }
 
 /// What is told of it; numbers are `null` if there were no commits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
     /// All of it together.
     pub sum_ms: f64,

@@ -1,6 +1,6 @@
 //! What the report says of commits.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
 use super::histogram::{Histogram, Quantiles};
@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::correlate::{Recoveries, Span};
 
 /// Commits over a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CommitsReport {
     /// When everything was attached: commits that began before are in nothing.
     pub start: Option<String>,
@@ -40,7 +40,7 @@ pub struct CommitsReport {
 }
 
 /// A program file.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProgramReport {
     /// Its path, as the server sees it.
     pub path: String,
@@ -51,7 +51,7 @@ pub struct ProgramReport {
 }
 
 /// One server.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ServerReport {
     /// Its first process, as this tool sees it.
     pub pid: u32,
@@ -81,6 +81,7 @@ pub struct ServerReport {
     /// The share of `wait` in `total`, over all commits; `null` without any.
     pub wait_share: Option<f64>,
     /// How long the commits in `slow[]` waited for a standby, all together.
+    #[serde(default)]
     pub slow_wait_ms: f64,
     /// How much of that fell into a recovery from a loss on the replication; `null` if
     /// none of it was traced.
@@ -92,7 +93,7 @@ pub struct ServerReport {
 }
 
 /// A slow commit; `flush`, `wait` and `rest` add up to `total`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SlowReport {
     /// When it began.
     pub start: String,

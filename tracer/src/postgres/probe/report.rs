@@ -1,8 +1,9 @@
 //! What is said of the probe, to people and to programs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::tally::{Quantiles, Step, Total};
 use super::{MOST_COMMITS, MOST_READS, Outcome, TABLE};
@@ -13,12 +14,12 @@ use crate::sink::table::milliseconds;
 const LONG_MS: f64 = 100.0;
 
 /// The commit probe.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProbeReport {
     /// Commits a second that were due, and as many reads.
     pub rate: u32,
     /// The table that they went to.
-    pub table: &'static str,
+    pub table: Cow<'static, str>,
     /// Whether it is gone; `null` if it was to stay.
     pub removed: Option<bool>,
     /// When the first commit was due; `null` if none could be.
@@ -30,7 +31,7 @@ pub struct ProbeReport {
 }
 
 /// Requests of one sort.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Requests {
     /// How many may be under way at once.
     pub most_outstanding: usize,
@@ -57,7 +58,7 @@ pub struct Requests {
 }
 
 /// Quantiles of latencies; `null` where nothing was answered.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Latency {
     /// Median.
     pub p50_ms: Option<f64>,
@@ -70,7 +71,7 @@ pub struct Latency {
 }
 
 /// One interval.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StepReport {
     /// Its end.
     pub time: String,
@@ -107,7 +108,7 @@ impl From<Quantiles> for Latency {
 pub fn assemble(outcome: Outcome, clock: &Clock, start_ns: u64) -> ProbeReport {
     ProbeReport {
         rate: outcome.plan.rate.get(),
-        table: TABLE,
+        table: TABLE.into(),
         removed: outcome.removed,
         begun: outcome.begun_ns.map(|at_ns| clock.utc(at_ns)),
         commits: requests(outcome.commits, MOST_COMMITS, clock, start_ns),

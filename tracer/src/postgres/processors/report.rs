@@ -1,12 +1,12 @@
 //! What the report says of the processors.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Step, Track};
 use crate::clock::Clock;
 
 /// One server on this host, and what all its processes together had.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProcessorsReport {
     /// Its first process, as this tool sees it.
     pub pid: u32,
@@ -26,7 +26,7 @@ pub struct ProcessorsReport {
 }
 
 /// One interval.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StepReport {
     /// Its end.
     pub time: String,

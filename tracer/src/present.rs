@@ -1,0 +1,113 @@
+//! `tracer report`, from top to bottom.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::cli::{Format, ReportArguments};
+use crate::output::Output;
+use crate::report::Report;
+use crate::sink;
+
+/// Lines of text are no longer than this where words allow it.
+const TEXT_WIDTH: usize = 100;
+
+/// What `tracer report` is to do.
+#[derive(Debug)]
+pub struct Request {
+    input: PathBuf,
+    output: PathBuf,
+    format: Format,
+}
+
+/// A form that cannot be told from the file's name.
+#[derive(Debug, thiserror::Error)]
+#[error("--output {0} does not say what to write: name it .html, .md or .txt, or give --format")]
+pub struct UnknownFormat(PathBuf);
+
+impl Request {
+    /// Validates a command line.
+    ///
+    /// # Errors
+    /// If it does not say what to write.
+    pub fn from_arguments(arguments: &ReportArguments) -> Result<Self, UnknownFormat> {
+        let output = arguments.output.clone().unwrap_or_else(|| "-".into());
+        let format = match arguments.format {
+            Some(format) => format,
+            None => by_name(&output).ok_or_else(|| UnknownFormat(output.clone()))?,
+        };
+        Ok(Self {
+            input: arguments.file.clone(),
+            output,
+            format,
+        })
+    }
+}
+
+fn by_name(path: &Path) -> Option<Format> {
+    if path == Path::new("-") {
+        return Some(Format::Text);
+    }
+    match path.extension()?.to_str()? {
+        "html" | "htm" => Some(Format::Html),
+        "md" | "markdown" => Some(Format::Md),
+        "txt" | "text" => Some(Format::Text),
+        _ => None,
+    }
+}
+
+/// Reads a report and writes it for people.
+///
+/// # Errors
+/// If there is none, or what was made of it cannot be written.
+pub fn run(request: &Request) -> anyhow::Result<()> {
+    let output = Output::create("--output", &request.output)?;
+    let bytes = contents(&request.input)?;
+    let report = Report::read(&bytes).with_context(|| name(&request.input))?;
+    let document = sink::account::of(&report);
+    let text = match request.format {
+        Format::Html => sink::html::render(&document),
+        Format::Md => sink::markdown::render(&document),
+        Format::Text => sink::plain::render(&document, TEXT_WIDTH),
+    };
+    output.finish(text.as_bytes())?;
+    Ok(())
+}
+
+/// All that is in a file; `-` is standard input.
+pub(crate) fn contents(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let read = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(path)
+    };
+    read.with_context(|| format!("cannot read {}", name(path)))
+}
+
+/// What to call a file that is read.
+pub(crate) fn name(path: &Path) -> String {
+    if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_tell_what_to_write() {
+        let format = |name: &str| by_name(Path::new(name));
+        assert_eq!(format("-"), Some(Format::Text));
+        assert_eq!(format("a/run.html"), Some(Format::Html));
+        assert_eq!(format("run.md"), Some(Format::Md));
+        for unknown in ["run", "run.pdf", "html", ".html", "run."] {
+            assert_eq!(format(unknown), None, "{unknown}");
+        }
+    }
+}

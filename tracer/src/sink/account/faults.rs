@@ -1,0 +1,110 @@
+//! What was asked for, what was done, and whether it is undone.
+
+use crate::report::{Fault, Report};
+use crate::sink::document::{Block, Table};
+use crate::sink::table::milliseconds;
+
+pub(super) fn blocks(report: &Report) -> Vec<Block> {
+    if report.faults.is_empty() {
+        return Vec::new();
+    }
+    let mut table = Table::new(&["Fault", "Asked for", "When", "Hit", "Expected", "Removed"]);
+    for fault in &report.faults {
+        table.row([
+            what(fault),
+            asked(fault),
+            when(report, fault),
+            hit(fault),
+            expected(fault),
+            removed(fault),
+        ]);
+    }
+    vec![Block::Table(table)]
+}
+
+/// What was done to whose packets.
+pub(super) fn what(fault: &Fault) -> String {
+    let fault = &fault.fault;
+    let toward = if fault.direction == "in" {
+        "from"
+    } else {
+        "to"
+    };
+    let mut text = format!("{} {toward} {}", fault.kind.name(), fault.peers.join(", "));
+    if !fault.ports.is_empty() {
+        let ports: Vec<String> = fault.ports.iter().map(u16::to_string).collect();
+        text += &format!(", port {}", ports.join(", "));
+    }
+    text + &format!(" on {} ({}, {})", fault.interface, fault.engine, fault.hook)
+}
+
+fn asked(fault: &Fault) -> String {
+    let fault = &fault.fault;
+    let words = [
+        fault.percent.map(|percent| percent.to_string()),
+        fault
+            .correlation
+            .map(|share| format!("correlation {share:.0}%")),
+        fault.delay_ms.map(|ms| milliseconds(Some(ms))),
+        fault
+            .jitter_ms
+            .filter(|ms| *ms > 0.0)
+            .map(|ms| format!("jitter {}", milliseconds(Some(ms)))),
+        fault.distribution.as_ref().map(ToString::to_string),
+        fault.rate_bits.map(|bits| format!("{bits} bit/s")),
+        fault.damaged.as_ref().map(|what| format!("the {what}")),
+        fault.seed.map(|seed| format!("seed {seed}")),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// From the start of the window to its two ends, s.
+pub(super) fn span(report: &Report, fault: &Fault) -> (f64, f64) {
+    let window = start_ns(report);
+    let offset = |at_ns: u64| (at_ns as f64 - window) / 1e9;
+    (offset(fault.fault.started_ns), offset(fault.fault.ended_ns))
+}
+
+/// When counting began, ns of the monotonic clock: by the clock's pair of moments.
+fn start_ns(report: &Report) -> f64 {
+    let moment = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let since = moment(&report.window.start)
+        .zip(moment(&report.clock.realtime))
+        .map_or(0.0, |(start, known)| {
+            start.duration_since(known).as_secs_f64() * 1e9
+        });
+    report.clock.monotonic_ns as f64 + since
+}
+
+fn when(report: &Report, fault: &Fault) -> String {
+    let (from_s, to_s) = span(report, fault);
+    format!("{from_s:.1} s to {to_s:.1} s")
+}
+
+fn hit(fault: &Fault) -> String {
+    let fault = &fault.fault;
+    match (fault.hit, fault.seen, fault.delivered_percent) {
+        (Some(hit), Some(seen), Some(share)) => format!("{hit} of {seen} ({share:.1} %)"),
+        (None, Some(seen), _) => format!("{seen} passed by, hits are not counted"),
+        (Some(hit), Some(seen), None) => format!("{hit} of {seen}"),
+        _ => "not known".to_owned(),
+    }
+}
+
+fn expected(fault: &Fault) -> String {
+    match fault.fault.expected_hits {
+        Some([least, most]) if fault.fault.is_off() => {
+            format!("{least} to {most}: chance does not explain it")
+        }
+        Some([least, most]) => format!("{least} to {most}"),
+        None => "-".to_owned(),
+    }
+}
+
+fn removed(fault: &Fault) -> String {
+    match (&fault.fault.left_behind, fault.fault.removed) {
+        (Some(left), _) => left.clone(),
+        (None, true) => "yes, all as it was".to_owned(),
+        (None, false) => "not confirmed".to_owned(),
+    }
+}

@@ -1,0 +1,85 @@
+//! Faults, roles and what could not be seen, on the axis of the charts.
+
+use super::faults;
+use crate::postgres::sample::Role;
+use crate::report::Report;
+use crate::sink::chart::{Axis, Row, Span, Timeline};
+use crate::sink::document::Block;
+
+/// How many rows there can be.
+const MOST: usize = 12;
+const FAULT: usize = 0;
+const PRIMARY: usize = 1;
+const STANDBY: usize = 4;
+const GAP: usize = 7;
+
+pub(super) fn blocks(report: &Report, axis: &Axis) -> Vec<Block> {
+    let mut rows: Vec<Row> = report
+        .faults
+        .iter()
+        .map(|fault| {
+            let (from_s, to_s) = faults::span(report, fault);
+            Row {
+                name: "fault".to_owned(),
+                spans: vec![Span {
+                    from_s,
+                    to_s,
+                    text: faults::what(fault),
+                    tint: FAULT,
+                }],
+            }
+        })
+        .collect();
+    rows.truncate(MOST);
+    rows.extend(roles(report));
+    rows.extend(gaps(report));
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    vec![Block::Timeline(Timeline {
+        title: "What there was".to_owned(),
+        axis: axis.clone(),
+        rows,
+    })]
+}
+
+/// What the server was, from when to when.
+fn roles(report: &Report) -> Option<Row> {
+    let turns = &report.postgres.as_ref()?.roles;
+    let spans = turns.iter().enumerate().map(|(at, turn)| {
+        let (name, tint) = match turn.role {
+            Role::Primary => ("primary", PRIMARY),
+            Role::Standby => ("standby", STANDBY),
+        };
+        let timeline = turn
+            .timeline
+            .map_or(String::new(), |number| format!(" on timeline {number}"));
+        Span {
+            from_s: turn.offset_s.max(0.0),
+            to_s: turns
+                .get(at + 1)
+                .map_or(report.window.duration_s, |next| next.offset_s),
+            text: format!("{name}{timeline}"),
+            tint,
+        }
+    });
+    (!turns.is_empty()).then(|| Row {
+        name: "server".to_owned(),
+        spans: spans.collect(),
+    })
+}
+
+/// When the server did not answer.
+fn gaps(report: &Report) -> Option<Row> {
+    let gaps = &report.postgres.as_ref()?.gaps;
+    let spans = gaps.iter().map(|gap| Span {
+        from_s: gap.offset_s.max(0.0),
+        to_s: gap.offset_s + gap.duration_s,
+        text: gap.reason.clone(),
+        tint: GAP,
+    });
+    (!gaps.is_empty()).then(|| Row {
+        name: "no samples".to_owned(),
+        spans: spans.collect(),
+    })
+}

@@ -1,0 +1,5 @@
+//! The commands that read files and nothing else: the real program, without root.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod program;
+mod report;
