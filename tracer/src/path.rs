@@ -20,6 +20,9 @@ pub struct Reading {
     pub unacked: Option<u32>,
     /// Segments that have arrived so far: of no use but to see them grow.
     pub segs_in: Option<u32>,
+    /// Segments so far that were sent again in vain: the peer had them, and what said so
+    /// had been lost.
+    pub dsack_dups: Option<u32>,
 }
 
 impl Reading {
@@ -33,6 +36,7 @@ impl Reading {
             min_rtt_us: socket.min_rtt_us,
             unacked: socket.unacked,
             segs_in: socket.segs_in,
+            dsack_dups: socket.dsack_dups,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::wait::typical_ms;
 use super::{Recorded, Span, Track};
+use crate::postgres::role::Kind;
 
 /// What is shorter is no matter to a commit that people would call slow.
 const LEAST_MS: f64 = 5.0;
@@ -59,4 +60,24 @@ pub(super) fn long_beside(recorded: &Recorded<'_>, wait: Span) -> Option<(usize,
     };
     let (index, _, ms) = longest(recorded, seen)?;
     (ms >= LEAST_MS && ms >= SHARE * wait.seconds() * 1e3).then_some((index, ms))
+}
+
+/// Whether anything of the log arrived at that time, where this is the standby's host and
+/// not the primary's; `None` where that is not seen.
+pub(super) fn arrives(recorded: &Recorded<'_>, span: Span) -> Option<bool> {
+    let role = |role| {
+        recorded
+            .flows
+            .iter()
+            .filter(move |track| track.role == role)
+    };
+    if role(Kind::Walsender).next().is_some() {
+        return None;
+    }
+    let arrived = role(Kind::Walreceiver).filter_map(|track| {
+        let before = track.path.iter().rfind(|one| one.at_ns <= span.from_ns)?;
+        let after = track.path.iter().find(|one| one.at_ns >= span.to_ns)?;
+        Some(after.segs_in? > before.segs_in?)
+    });
+    arrived.reduce(|a, b| a || b)
 }

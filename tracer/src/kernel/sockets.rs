@@ -58,6 +58,9 @@ pub struct SocketInfo {
     pub min_rtt_us: Option<u32>,
     /// Bytes retransmitted since it was opened; since Linux 4.19.
     pub bytes_retrans: Option<u64>,
+    /// Segments that the peer said it had already when they came again (DSACK, RFC 2883);
+    /// since Linux 4.19.
+    pub dsack_dups: Option<u32>,
     /// Smoothed round-trip time, µs; 0 before the first measurement.
     pub srtt_us: Option<u32>,
     /// Retransmission timeout, µs.

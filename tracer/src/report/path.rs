@@ -31,6 +31,9 @@ pub struct ReadingReport {
     pub unacked: Option<u32>,
     /// Segments that have arrived since the connection was opened.
     pub segs_in: Option<u32>,
+    /// Segments since then that were sent again though the peer had them, as it said
+    /// (DSACK): what had acknowledged them was lost.
+    pub dsack_dups: Option<u32>,
 }
 
 impl PathReport {
@@ -50,6 +53,7 @@ impl PathReport {
                     min_rtt_us: one.min_rtt_us,
                     unacked: one.unacked,
                     segs_in: one.segs_in,
+                    dsack_dups: one.dsack_dups,
                 })
                 .collect(),
         })

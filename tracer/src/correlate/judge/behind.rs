@@ -7,6 +7,7 @@ use super::super::way;
 use super::standby::{name, size, waiters};
 use super::why::awaited;
 use super::{Case, LEAST_SHARE, Weighed, by_share, lasted, sample};
+use crate::postgres::role::Kind;
 use crate::postgres::sample::Standby;
 use crate::postgres::text;
 
@@ -95,6 +96,32 @@ fn own(
             .fields
             .map(|field| sample(worst.index, &format!("standbys/{place}/{field}")))
             .into_iter()
+            .chain(waiters(slices))
+            .collect(),
+    };
+    Some((waited, finding))
+}
+
+/// The primary says that it sent, and nothing arrives here.
+pub(super) fn unheard(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
+    let size_of_all = size(slices, all_s);
+    let waited = size_of_all.waited_s.unwrap_or(0.0);
+    let share = waited / all_s;
+    if share < LEAST_SHARE || !lasted(slices) {
+        return None;
+    }
+    let mut flows = case.recorded.flows.iter();
+    let index = flows.position(|track| track.role == Kind::Walreceiver)?;
+    let name = text::name(&case.recorded.flows.get(index)?.name);
+    let finding = Finding {
+        text: format!(
+            "Commits waited for the standby while nothing of what the primary says that it sent arrived here from {name}: it is lost on the way, or waits at the primary, on whose host that is seen; {:.0} % of the waiting fell into that time.",
+            100.0 * share
+        ),
+        cause: Cause::LossTowardStandby,
+        confidence: by_share(share).min(Confidence::Medium),
+        size: size_of_all,
+        evidence: std::iter::once(format!("/flows/{index}/path/series"))
             .chain(waiters(slices))
             .collect(),
     };

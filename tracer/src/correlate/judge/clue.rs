@@ -15,6 +15,10 @@ use crate::postgres::text;
 /// A single segment gets lost now and then everywhere.
 const LEAST_SEGMENTS: u64 = 3;
 
+/// Where the peer had as much of what was sent again, it was not lost: what says that
+/// it arrived was, and half of what says so the second time may be, too.
+const HAD_THEM: f64 = 0.25;
+
 /// Signs of one cause.
 pub(super) struct Clue {
     pub(super) cause: Cause,
@@ -76,13 +80,10 @@ impl Clue {
 
 /// All of them, most segments first.
 pub(super) fn clues(recorded: &Recorded<'_>) -> Vec<Clue> {
-    let resent = [
-        (Kind::Walsender, Cause::LossTowardStandby),
-        (Kind::Walreceiver, Cause::LossOfReplies),
-    ];
-    let mut found: Vec<Clue> = resent
+    let roles = [Kind::Walsender, Kind::Walreceiver];
+    let mut found: Vec<Clue> = roles
         .into_iter()
-        .filter_map(|(role, cause)| retransmits(recorded, role, cause))
+        .filter_map(|role| retransmits(recorded, role))
         .collect();
     found.extend(damage(recorded));
     found.retain(|clue| clue.segments >= LEAST_SEGMENTS);
@@ -94,22 +95,38 @@ fn segments(track: &Track<'_>) -> u64 {
     track.series.iter().map(lost).sum()
 }
 
-fn retransmits(recorded: &Recorded<'_>, role: Kind, cause: Cause) -> Option<Clue> {
+/// How many of what was sent again the peer had already, as it said itself.
+fn in_vain(track: &Track<'_>) -> u64 {
+    let mut told = track.path.iter().filter_map(|one| one.dsack_dups);
+    let first = told.next().unwrap_or(0);
+    u64::from(told.next_back().unwrap_or(first).saturating_sub(first))
+}
+
+fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
     let flows = recorded.flows.iter().enumerate();
     let ours = flows.filter(|(_, track)| track.role == role);
     let (flow, track) = ours.max_by_key(|(_, track)| segments(track))?;
     let steps = track.series.iter();
     let timeouts: u64 = steps.map(|step| step.segments[Why::Rto as usize]).sum();
-    let count = segments(track);
+    let (count, in_vain) = (segments(track), in_vain(track));
+    let had_them = in_vain as f64 >= HAD_THEM * count as f64;
     let name = text::name(&track.name);
-    let mut what = match cause {
-        Cause::LossTowardStandby => format!(
-            "{count} segments of the replication to {name} were sent again, {timeouts} of them after a timeout: they or what acknowledges them were lost"
-        ),
-        _ => format!(
-            "{count} segments of this standby's replies to {name} were sent again, {timeouts} of them after a timeout: they or what acknowledges them were lost"
-        ),
+    let (cause, of) = match (role, had_them) {
+        (Kind::Walsender, false) => (Cause::LossTowardStandby, "of the replication to"),
+        (Kind::Walsender, true) => (Cause::LossOfReplies, "of the replication to"),
+        (_, false) => (Cause::LossOfReplies, "of this standby's replies to"),
+        (_, true) => (Cause::LossTowardStandby, "of this standby's replies to"),
     };
+    let which = if had_them {
+        format!(
+            "of at least {in_vain} of these it said that it had them already: what acknowledges them was lost"
+        )
+    } else {
+        "they were lost, or now and then what acknowledges them".to_owned()
+    };
+    let mut what = format!(
+        "{count} segments {of} {name} were sent again, {timeouts} of them after a timeout: {which}"
+    );
     if let (Some(doublings @ 1..), Some(ms)) = (track.backoff_max, track.rto_max_ms) {
         what += &format!(
             "; the timeout doubled {doublings} times in a row, up to {:.1} s",

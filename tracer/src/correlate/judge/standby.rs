@@ -4,11 +4,13 @@
 use super::super::finding::{Cause, Confidence, Finding, Size};
 use super::super::recovery::lost;
 use super::super::wait::{Slice, Sort, waited_s};
+use super::super::way;
 use super::clue::{Clue, clues};
 use super::why::{Why, awaited, longest_silence, streaming, whys};
 use super::{
     Case, LEAST_SHARE, Weighed, behind, by_share, cut, duration_s, lasted, most, sample, starved,
 };
+use crate::postgres::role::Kind;
 use crate::postgres::sample::Standby;
 use crate::postgres::text;
 
@@ -16,6 +18,10 @@ use crate::postgres::text;
 const MOST: f64 = 0.5;
 /// ... and comes behind what is known, unless that is little.
 const UNKNOWN: f64 = 0.25;
+
+/// A reply that is lost is sent again, ever later: what is silent for longer has sent
+/// five in vain, or none.
+const SURELY_S: f64 = 4.0;
 
 pub(super) fn judge(case: &Case<'_>) -> Vec<Weighed> {
     let held = case.held(Sort::SyncRep);
@@ -34,6 +40,7 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Weighed> {
     found.extend(network(case, &clues, all_s));
     found.extend(gone(&parted(Why::Gone), all_s));
     found.extend(silent(case, &parted(Why::Silent), all_s));
+    found.extend(behind::unheard(case, &parted(Why::Unheard), all_s));
     found.extend(behind::flush(&parted(Why::Flush), all_s));
     found.extend(behind::apply(&parted(Why::Apply), all_s));
     found.extend(behind::far(case, &parted(Why::Far), all_s));
@@ -159,16 +166,20 @@ fn silent(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> 
         .iter()
         .position(|one| one == standby)?;
     let (network, confidence) = match resent(case, slices) {
-        Some(0) => (
+        Some(0) if silent_s >= SURELY_S => (
             "nothing was sent again meanwhile, so that it is not the network".to_owned(),
             by_share(share),
+        ),
+        Some(0) => (
+            "nothing was sent again meanwhile from here".to_owned(),
+            by_share(share).min(Confidence::Medium),
         ),
         Some(segments) => (
             format!("what was sent again meanwhile ({segments}) is too little to explain it"),
             by_share(share).min(Confidence::Medium),
         ),
         None => (
-            "its connection was not among those that were traced, so that the network is not excluded".to_owned(),
+            "whether anything was lost on the way to it was not seen, so that the network is not excluded".to_owned(),
             Confidence::Low,
         ),
     };
@@ -195,6 +206,16 @@ fn silent(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> 
 /// `None` if its flow was not traced.
 fn resent(case: &Case<'_>, slices: &[Slice<'_>]) -> Option<u64> {
     if !case.sees_replication() {
+        return None;
+    }
+    // What the primary sends again is seen on its own host; here, whether it arrives.
+    let arrives = |slice: &Slice<'_>| way::arrives(case.recorded, slice.span);
+    let is_here = case
+        .recorded
+        .flows
+        .iter()
+        .any(|track| track.role == Kind::Walsender);
+    if !is_here && !slices.iter().any(|slice| arrives(slice) == Some(true)) {
         return None;
     }
     let flows = case.recorded.flows.iter();

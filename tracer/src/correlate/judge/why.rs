@@ -23,6 +23,8 @@ pub(super) enum Why {
     Flush,
     /// It has it on its disk, and has not applied it.
     Apply,
+    /// The primary says that it sent, and on the standby's host nothing arrives.
+    Unheard,
     /// It streams, and does not reply for long.
     Silent,
     /// A round trip takes as long.
@@ -68,12 +70,21 @@ fn why(case: &Case<'_>, slice: &Slice<'_>, clues: &[Clue], silence_counts: bool)
     } else if is(has_to_apply) {
         Why::Apply
     } else if silence_counts && is_silent(slice) {
-        Why::Silent
+        match way::arrives(case.recorded, slice.span) {
+            Some(false) if is(has_been_sent) => Why::Unheard,
+            _ => Why::Silent,
+        }
     } else if way::long(case.recorded, slice.span).is_some() {
         Why::Far
     } else {
         Why::Rest
     }
+}
+
+/// There is more that it has not flushed than what the primary has not sent.
+fn has_been_sent(standby: &Standby) -> bool {
+    let lags = standby.flush_lag_bytes.zip(standby.sent_lag_bytes);
+    lags.is_some_and(|(flush, sent)| flush > sent)
 }
 
 /// A standby tells what it has written before it flushes it

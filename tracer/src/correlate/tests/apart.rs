@@ -15,6 +15,7 @@ fn path(srtt_us: impl Fn(u64) -> u32, hears: impl Fn(u64) -> bool) -> Vec<Readin
                 min_rtt_us: Some(80),
                 unacked: Some(1),
                 segs_in: Some(segs_in),
+                dsack_dups: Some(7),
             }
         })
         .collect()
@@ -45,6 +46,63 @@ fn nothing_that_comes_through_is_a_cut_and_little_of_it_is_loss() {
         run.path = path(|_| 120, |second| !bad(second));
         assert_ne!(first(&run).0, Cause::Partition);
     }
+}
+
+#[test]
+fn what_the_peer_had_already_was_not_lost_and_what_said_so_was() {
+    for (role, lost, had) in [
+        (
+            Kind::Walsender,
+            Cause::LossTowardStandby,
+            Cause::LossOfReplies,
+        ),
+        (
+            Kind::Walreceiver,
+            Cause::LossOfReplies,
+            Cause::LossTowardStandby,
+        ),
+    ] {
+        let mut run = Run::waiting("IPC", "SyncRep");
+        let series = run.role(role);
+        series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+        run.path = path(|_| 120, |_| true);
+        assert_eq!(first(&run), (lost, Confidence::High));
+        // Before the run is not in it.
+        run.path
+            .iter_mut()
+            .skip(30)
+            .for_each(|one| one.dsack_dups = Some(7 + 10));
+        assert_eq!(first(&run), (lost, Confidence::High));
+        run.path
+            .iter_mut()
+            .skip(40)
+            .for_each(|one| one.dsack_dups = Some(7 + 40));
+        assert_eq!(first(&run), (had, Confidence::High));
+    }
+}
+
+#[test]
+fn on_the_standby_s_host_the_log_arrives_or_is_lost_on_its_way() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    run.role(Kind::Walreceiver);
+    for sample in run.bad_samples() {
+        sample.standbys[0].flush_lag_bytes = Some(900);
+        sample.standbys[0].write_lag_bytes = Some(900);
+    }
+    run.path = path(|_| 120, |_| true);
+    let standby = (Cause::StandbyNotReplying, Confidence::High);
+    assert_eq!(first(&run), standby);
+    run.path = path(|_| 120, |second| !bad(second));
+    assert_eq!(first(&run), (Cause::LossTowardStandby, Confidence::Medium));
+    // What the primary has not sent cannot arrive.
+    for sample in run.bad_samples() {
+        sample.standbys[0].sent_lag_bytes = Some(900);
+    }
+    let standby = (Cause::StandbyNotReplying, Confidence::Low);
+    assert_eq!(first(&run), standby);
+    // Nor is it known what was lost where nothing is seen of the way.
+    run.path.clear();
+    assert_eq!(first(&run), standby);
 }
 
 #[test]

@@ -166,6 +166,7 @@ fn socket(message: &[u8], netns: u32) -> Option<SocketInfo> {
         segs_in: u32_at(info, 140),
         min_rtt_us: u32_at(info, 148).filter(|us| *us != u32::MAX),
         bytes_retrans: u64_at(info, 208),
+        dsack_dups: u32_at(info, 216),
     })
 }
 
