@@ -1,11 +1,13 @@
 //! The cluster: two databases under Patroni, three members of etcd, HAProxy and a
 //! client, each in a namespace.
 
+mod fault;
+mod start;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -13,12 +15,12 @@ use nix::unistd::Pid;
 
 use super::daemon::Daemon;
 use super::disk::Disk;
+use super::haproxy;
 use super::timing::Timing;
-use super::{etcd, haproxy, patroni};
 use crate::home::{self, Home};
 use crate::netns::{Host, HostSpec, Net};
 use crate::postgres::{self, Connection};
-use crate::{packages, wait};
+use crate::wait;
 
 /// As on the hosts of the cluster that this one stands for.
 const INTERFACE: &str = "ens160";
@@ -98,120 +100,6 @@ impl Cluster {
         }
         cluster.start_all(own_disk)?;
         Ok(cluster)
-    }
-
-    fn start_all(&mut self, own_disk: bool) -> Result<()> {
-        let [first, second] = DATABASES;
-        for (member, _) in ETCD {
-            self.home.folder(member, etcd::USER)?;
-            self.start_etcd(member)?;
-        }
-        for (member, host) in ETCD {
-            self.wait(member, "etcd to have a leader", |cluster| {
-                Ok(etcd::is_healthy(cluster.host(host)?).unwrap_or(false))
-            })?;
-        }
-        for database in DATABASES {
-            self.home.folder(database, postgres::USER)?;
-        }
-        if own_disk {
-            let image = self.home.path().join("disk.img");
-            self.disk = Some(Disk::make(&image, &self.data(first), postgres::USER)?);
-        }
-        // One after the other: whoever comes first is the primary.
-        self.start_database(first)?;
-        self.wait(first, "the primary", |cluster| {
-            Ok(cluster.writable(first).unwrap_or(false))
-        })?;
-        self.start_database(second)?;
-        self.start_haproxy()?;
-        self.sql(first)?.query(postgres::TABLE)?;
-        self.wait(second, "the standby to be `streaming|sync`", |cluster| {
-            cluster.is_synchronous()
-        })?;
-        self.wait_reachable()
-    }
-
-    /// Starts a member of etcd; its data are those that it has.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn start_etcd(&mut self, member: &'static str) -> Result<()> {
-        let members = ETCD
-            .iter()
-            .map(|(name, host)| Ok((*name, self.host(host)?)))
-            .collect::<Result<Vec<_>>>()?;
-        let own = members.iter().find(|(name, _)| *name == member);
-        let own = *own.with_context(|| format!("there is no etcd {member}"))?;
-        let command = etcd::command(own, &members, &self.home.path().join(member))?;
-        self.launch(member, command)
-    }
-
-    /// Starts the Patroni of a database, which starts PostgreSQL.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn start_database(&mut self, name: &'static str) -> Result<()> {
-        let host = self.host(name)?;
-        let members = ETCD
-            .iter()
-            .map(|(_, member)| Ok(self.host(member)?.v4))
-            .collect::<Result<Vec<_>>>()?;
-        let home = self.socket_dir(name);
-        let yaml = patroni::Configuration {
-            name,
-            address: host.v4,
-            etcd: &members,
-            home: &home,
-            data: &self.data(name).join("main"),
-            bin: &packages::postgres_bin()?,
-            timing: &self.timing,
-        }
-        .yaml();
-        let file = self.configure(&format!("{name}.yml"), &yaml)?;
-        let command = patroni::command(host, &file)?;
-        self.launch(name, command)
-    }
-
-    fn start_haproxy(&mut self) -> Result<()> {
-        let databases = DATABASES
-            .iter()
-            .map(|name| Ok((*name, self.host(name)?.v4)))
-            .collect::<Result<Vec<_>>>()?;
-        let host = self.host(BALANCER)?;
-        let text = haproxy::configuration(host.v4, &databases);
-        let file = self.configure("haproxy.cfg", &text)?;
-        let command = haproxy::command(host, &file)?;
-        self.launch(HAPROXY, command)
-    }
-
-    fn configure(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let path = self.home.path().join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
-    }
-
-    fn launch(&mut self, name: &'static str, command: Command) -> Result<()> {
-        let daemon = Daemon::start(name, command, &self.logs)?;
-        // One that ran before under this name has ended.
-        self.daemons.insert(name, daemon);
-        Ok(())
-    }
-
-    /// Waits for what this program is to bring about.
-    fn wait(
-        &mut self,
-        name: &'static str,
-        what: &str,
-        condition: impl Fn(&Self) -> Result<bool>,
-    ) -> Result<()> {
-        let mut daemon = self
-            .daemons
-            .remove(name)
-            .with_context(|| format!("{name} was not started"))?;
-        let waited = daemon.until(STEP, what, || Ok(condition(self)?.then_some(())));
-        self.daemons.insert(name, daemon);
-        waited
     }
 
     /// The host of this name.
@@ -337,64 +225,6 @@ impl Cluster {
     pub fn prove_commits_wait(&self) -> Result<()> {
         let primary = self.primary()?;
         postgres::prove_commits_wait(&self.socket_dir(primary), &self.socket_dir(other(primary)))
-    }
-
-    /// From now on, this process is no part of the host that it is on: it watches what
-    /// becomes of it, also without power.
-    pub fn spare(&mut self, watcher: Pid) {
-        self.watchers.push(watcher);
-    }
-
-    /// Shuts down what runs on a database's host in good order. The host itself still
-    /// answers that nobody listens, as one does that has not got further yet.
-    ///
-    /// # Errors
-    /// When it does not end.
-    pub fn shut_down(&mut self, name: &'static str) -> Result<()> {
-        let daemon = self.daemons.get(name);
-        let daemon = daemon.with_context(|| format!("{name} does not run"))?;
-        daemon.terminate()?;
-        let host = self.host(name)?;
-        wait::until(STEP, "the database to be shut down", || {
-            let inside = host.netns.processes()?;
-            let ended = inside.iter().all(|pid| self.watchers.contains(pid));
-            Ok(ended.then_some(()))
-        })?;
-        self.daemons.remove(name);
-        Ok(())
-    }
-
-    /// Ends everything on a host as a power cut does: first its cable goes, so that
-    /// nobody hears of it.
-    ///
-    /// # Errors
-    /// When something does not go.
-    pub fn cut_power(&mut self, host: &'static str) -> Result<()> {
-        self.net.plug(host, false)?;
-        self.host(host)?.netns.cut_power(&self.watchers)?;
-        // They have ended; nothing is left to wait for.
-        self.daemons.remove(host);
-        Ok(())
-    }
-
-    /// Gives a database's host its cable back if it had lost it, and starts what ran
-    /// there.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn power_on(&mut self, host: &'static str) -> Result<()> {
-        self.net.plug(host, true)?;
-        self.start_database(host)
-    }
-
-    /// Ends one program as the kernel would that runs out of memory.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn kill(&mut self, name: &'static str) -> Result<()> {
-        let daemon = self.daemons.remove(name);
-        let mut daemon = daemon.with_context(|| format!("{name} does not run"))?;
-        daemon.kill()
     }
 
     /// Fails when a program of the cluster has ended that was not told to.
