@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::check::Checks;
 use super::cluster::DATABASES;
 use super::experiment::Variant;
-use super::outcome::{Outcome, number};
+use super::outcome::{Outcome, number, text};
 use super::stage::Lengths;
 use super::timing::Timing;
 use super::watch;
@@ -59,14 +59,15 @@ pub(super) fn write(folder: &Path, made: &Made, outcome: &Outcome, checks: &Chec
     save(folder, "how.md", &how::render(made, outcome))
 }
 
-/// The report without flows that sent nothing again: checks of health and questions to
-/// etcd make hundreds of them.
+/// The report without flows that sent nothing again, of the replication and of clients
+/// apart: checks of health and questions to etcd make hundreds of them.
 fn reduced(report: &Value) -> Value {
     let mut report = report.clone();
     if let Some(flows) = report.get_mut("flows").and_then(Value::as_array_mut) {
         flows.retain(|flow| {
             let counts = ["/segments", "/events", "/failed_segments", "/failed_events"];
-            counts.iter().any(|count| number(flow, count) > 0)
+            ["walsender", "walreceiver", "client"].contains(&text(flow, "/role"))
+                || counts.iter().any(|count| number(flow, count) > 0)
         });
     }
     report

@@ -14,6 +14,10 @@ use crate::load::record::{Record, milliseconds};
 /// What was not measured. Never a zero.
 const UNKNOWN: &str = "–";
 
+/// Of each host, the flows that sent the most again: each question to etcd and each
+/// check of health is a flow.
+const FLOWS_SHOWN: usize = 10;
+
 /// All of it.
 pub(super) fn render(variant: &Variant, outcome: &Outcome, checks: &Checks) -> String {
     let mut text = format!("# {}\n\n{}\n", variant.title(), variant.question);
@@ -119,8 +123,10 @@ fn resenders(outcome: &Outcome) -> String {
     let mut text = "| seen on | flow | role | segments | by kind | longest timeout |\n|---|---|---|--:|---|--:|\n".to_owned();
     let mut any = false;
     for (name, report) in DATABASES.iter().zip(&outcome.reports) {
-        for flow in flows(report) {
-            any = true;
+        let flows = flows(report);
+        any |= !flows.is_empty();
+        let (shown, rest) = flows.split_at(flows.len().min(FLOWS_SHOWN));
+        for flow in shown {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
@@ -130,10 +136,13 @@ fn resenders(outcome: &Outcome) -> String {
                 self::text(flow, "/role"),
                 number(flow, "/segments"),
                 kinds(flow),
-                flow.pointer("/rto_max_ms")
-                    .and_then(Value::as_f64)
+                measured(flow, "/rto_max_ms")
                     .map_or(UNKNOWN.to_owned(), |it| format!("{it:.0} ms")),
             );
+        }
+        if !rest.is_empty() {
+            let segments: u64 = rest.iter().map(|flow| number(flow, "/segments")).sum();
+            let _ = writeln!(text, "| {name} | {} more | | {segments} | | |", rest.len());
         }
     }
     if !any {
@@ -259,7 +268,8 @@ mod tests {
             json!({
                 "local": {"address": "10.0.10.3", "port": 41000},
                 "remote": {"address": "10.0.10.2", "port": 5432},
-                "role": "walreceiver", "segments": segments, "rto_max_ms": 408.0,
+                "role": if segments > 0 { "walreceiver" } else { "patroni" },
+                "segments": segments, "rto_max_ms": 408.0,
                 "by_kind": {"rto": segments, "tlp": 0},
             })
         };
