@@ -186,6 +186,7 @@ fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<(
     let files = folder.join("result");
     fs::create_dir_all(&files).with_context(|| format!("cannot make {}", files.display()))?;
     result::write(&files, &made, &outcome, &checks)?;
+    result::present(&files, program)?;
     let failures = checks.failures();
     if !failures.is_empty() {
         bail!("{}\nsee {}", failures.join("\n"), files.display());

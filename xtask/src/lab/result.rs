@@ -5,6 +5,7 @@ mod summary;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,6 +18,7 @@ use super::outcome::{Outcome, number, text};
 use super::stage::Lengths;
 use super::timing::Timing;
 use super::watch;
+use crate::command;
 use crate::load::phase::rfc3339;
 use crate::load::record::{self, Keep};
 
@@ -57,6 +59,22 @@ pub(super) fn write(folder: &Path, made: &Made, outcome: &Outcome, checks: &Chec
         &summary::render(made.variant, outcome, checks),
     )?;
     save(folder, "how.md", &how::render(made, outcome))
+}
+
+/// Has tracer show its reports to people: as a page with charts, and as text.
+pub(super) fn present(folder: &Path, program: &Path) -> Result<()> {
+    for name in DATABASES {
+        for format in ["html", "md"] {
+            let mut tracer = Command::new(program);
+            tracer
+                .arg("report")
+                .arg(folder.join(format!("{name}.json")))
+                .arg("--output")
+                .arg(folder.join(format!("{name}.{format}")));
+            command::output(&mut tracer)?;
+        }
+    }
+    Ok(())
 }
 
 /// The report without flows that sent nothing again, of the replication and of clients
