@@ -22,6 +22,8 @@ const AFTER_CHECK_HELP: &str = "Exit codes: 0 if `tracer run` can work here, 1 i
 
 What it attaches to find out, it detaches before it ends; what it tries with interfaces, it tries in a network namespace that it makes for itself. Modules that the kernel loads for that stay loaded, unused.";
 
+const AFTER_MERGE_HELP: &str = "The file (`tracer.merge/1`) holds both reports as they were, the connections that both saw with what each end sent again, by how much the clocks differ as far as the data tell, and what either host found. `tracer report` shows it.";
+
 const AFTER_INJECT_HELP: &str = "Faults:
   corrupt=50%    damage the checksum of half of the TCP segments, as the receiver sees and counts
   loss=10%       lose packets, as a network does: the sender is not told
@@ -64,6 +66,10 @@ pub enum Command {
     /// Show a report to people: the verdict, what it rests on, and charts
     Report(ReportArguments),
 
+    /// Make one file of what both hosts saw of one run, flows joined end to end
+    #[command(after_help = AFTER_MERGE_HELP)]
+    Merge(MergeArguments),
+
     /// Tell what this kernel and this user can do, and what to do about the rest
     #[command(after_help = AFTER_CHECK_HELP)]
     Check(CheckArguments),
@@ -83,7 +89,7 @@ pub enum Command {
 /// The arguments of `tracer report`.
 #[derive(Debug, Args, Clone)]
 pub struct ReportArguments {
-    /// What `tracer run --json` wrote (`-` for standard input)
+    /// What `tracer run --json` or `tracer merge` wrote (`-` for standard input)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
@@ -96,6 +102,18 @@ pub struct ReportArguments {
     /// standard output]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub format: Option<Format>,
+}
+
+/// The arguments of `tracer merge`.
+#[derive(Debug, Args, Clone)]
+pub struct MergeArguments {
+    /// What `tracer run --json` wrote on each of two hosts
+    #[arg(value_name = "FILE", num_args = 2, required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Where to write it (`-` for standard output) [default: -]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// What a report is written as.

@@ -22,6 +22,7 @@ pub mod inject;
 pub mod kernel;
 pub mod live;
 pub mod loader;
+pub mod merge;
 pub mod output;
 pub mod path;
 pub mod postgres;
@@ -37,7 +38,7 @@ pub mod time;
 
 use std::process::ExitCode;
 
-use crate::cli::{CheckArguments, InjectArguments, ReportArguments, RunArguments};
+use crate::cli::{CheckArguments, InjectArguments, MergeArguments, ReportArguments, RunArguments};
 use crate::config::Config;
 
 /// Exit code for a command line that does not make sense.
@@ -63,6 +64,12 @@ pub fn report(arguments: &ReportArguments) -> ExitCode {
         Err(error) => return usage(&error),
     };
     exit(present::run(&request).map(|()| true))
+}
+
+/// Runs `tracer merge`; errors end up as one line on standard error.
+#[must_use]
+pub fn merge(arguments: &MergeArguments) -> ExitCode {
+    exit(merge::run(arguments).map(|()| true))
 }
 
 /// Runs `tracer inject`; errors end up as one line on standard error.

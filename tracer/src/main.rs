@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Run(arguments) => tracer::run(&arguments),
         Command::Report(arguments) => tracer::report(&arguments),
+        Command::Merge(arguments) => tracer::merge(&arguments),
         Command::Check(arguments) => tracer::check(&arguments),
         Command::Inject(arguments) => tracer::inject(&arguments),
         Command::Clean => tracer::clean(),

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cli::{Format, ReportArguments};
+use crate::merge::{self, Merged};
 use crate::output::Output;
-use crate::report::Report;
-use crate::sink;
+use crate::report::{ReadError, Report, is_readable, schema};
+use crate::sink::{self, document::Document};
 
 /// Lines of text are no longer than this where words allow it.
 const TEXT_WIDTH: usize = 100;
@@ -65,8 +66,7 @@ fn by_name(path: &Path) -> Option<Format> {
 pub fn run(request: &Request) -> anyhow::Result<()> {
     let output = Output::create("--output", &request.output)?;
     let bytes = contents(&request.input)?;
-    let report = Report::read(&bytes).with_context(|| name(&request.input))?;
-    let document = sink::account::of(&report);
+    let document = document(&bytes).with_context(|| name(&request.input))?;
     let text = match request.format {
         Format::Html => sink::html::render(&document),
         Format::Md => sink::markdown::render(&document),
@@ -74,6 +74,15 @@ pub fn run(request: &Request) -> anyhow::Result<()> {
     };
     output.finish(text.as_bytes())?;
     Ok(())
+}
+
+/// The account of a report, or of what was merged of two.
+fn document(bytes: &[u8]) -> Result<Document, ReadError> {
+    if is_readable(&schema(bytes)?, merge::SCHEMA) {
+        Merged::read(bytes).map(|merged| sink::account::of_both(&merged))
+    } else {
+        Report::read(bytes).map(|report| sink::account::of(&report))
+    }
 }
 
 /// All that is in a file; `-` is standard input.

@@ -28,6 +28,7 @@ use crate::process::Process;
 pub use assemble::{Measured, NamespaceCounts, assemble};
 pub use correlated::PhaseReport;
 pub use path::PathReport;
+pub(crate) use read::is_readable;
 pub use read::{ReadError, schema};
 pub use recovery::RecoveryReport;
 

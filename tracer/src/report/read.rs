@@ -42,7 +42,7 @@ pub fn schema(bytes: &[u8]) -> Result<String, ReadError> {
 }
 
 /// Whether a schema is this one or a minor version of it, which may have more fields.
-fn is_readable(found: &str, ours: &str) -> bool {
+pub(crate) fn is_readable(found: &str, ours: &str) -> bool {
     let rest = found.strip_prefix(ours);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

@@ -1,5 +1,6 @@
 //! A report as a person reads it: the verdict first, then what it rests on.
 
+mod both;
 mod charts;
 mod commits;
 mod database;
@@ -11,16 +12,43 @@ mod phases;
 mod timeline;
 mod verdict;
 
-use crate::report::Report;
+use crate::correlate::Name;
+use crate::report::{PhaseReport, Report};
 use crate::sink::chart::{Axis, Shade};
 use crate::sink::document::{Block, Document, Section};
+
+pub use both::of_both;
+
+/// A report on the axis on which it is drawn.
+#[derive(Debug, Clone, Copy)]
+struct View<'a> {
+    report: &'a Report,
+    axis: &'a Axis,
+    /// Where the report's window begins on the axis.
+    shift_s: f64,
+    /// What comes before every title: of which host it is, if there are several.
+    label: &'a str,
+}
+
+impl View<'_> {
+    /// A moment of the report on the axis.
+    fn at(&self, offset_s: f64) -> f64 {
+        offset_s + self.shift_s
+    }
+}
 
 /// The account of one run.
 #[must_use]
 pub fn of(report: &Report) -> Document {
     let axis = axis(report);
-    let mut clock = timeline::blocks(report, &axis);
-    clock.extend(charts::blocks(report, &axis));
+    let view = View {
+        report,
+        axis: &axis,
+        shift_s: 0.0,
+        label: "",
+    };
+    let mut clock = timeline::blocks(&[view], &axis);
+    clock.extend(charts::blocks(view));
     let sections = [
         ("What was found", findings::blocks(report)),
         ("On one clock", clock),
@@ -52,18 +80,22 @@ fn list(texts: &[String]) -> Vec<Block> {
 
 /// The window, and its phases if there are several.
 fn axis(report: &Report) -> Axis {
+    Axis {
+        length_s: report.window.duration_s,
+        phases: shades(report, 0.0),
+    }
+}
+
+fn shades(report: &Report, shift_s: f64) -> Vec<Shade> {
     let phases = match report.phases.as_slice() {
         [_] => &[],
         phases => phases,
     };
-    let shade = |phase: &crate::report::PhaseReport| Shade {
-        from_s: phase.offset_s,
-        to_s: phase.offset_s + phase.duration_s,
+    let shade = |phase: &PhaseReport| Shade {
+        from_s: phase.offset_s + shift_s,
+        to_s: phase.offset_s + phase.duration_s + shift_s,
         name: phases::name(phase.name).to_lowercase(),
-        stands_out: phase.name == crate::correlate::Name::Fault,
+        stands_out: phase.name == Name::Fault,
     };
-    Axis {
-        length_s: report.window.duration_s,
-        phases: phases.iter().map(shade).collect(),
-    }
+    phases.iter().map(shade).collect()
 }

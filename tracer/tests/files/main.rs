@@ -1,5 +1,6 @@
 //! The commands that read files and nothing else: the real program, without root.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod merge;
 mod program;
 mod report;

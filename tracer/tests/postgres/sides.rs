@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, thread, time::Duration};
 
-use tracer::report::Report;
+use tracer::{merge::Method, report::Report};
 
 use crate::watched::{Lab, Seen, Watched};
 
@@ -51,5 +51,30 @@ fn both_sides_of_one_run_are_one() {
         let folder = Path::new(&folder);
         fs::write(folder.join("db1.json"), &db1.json).unwrap();
         fs::write(folder.join("db2.json"), &db2.json).unwrap();
+    }
+    let reports = [&db1, &db2].map(|seen| Report::read(seen.json.as_bytes()).unwrap());
+    let merged = tracer::merge::merge(reports, ["db1", "db2"]).unwrap();
+    assert_eq!(merged.clock.method, Method::SameBoot);
+    let replication = merged.connections.iter().find(|one| {
+        let purpose = one.purpose.as_deref().unwrap_or_default();
+        purpose == "replication to standby"
+    });
+    let [primary, standby] = &replication.unwrap().sides;
+    assert_eq!(primary.endpoint.port, 5432);
+    // Every reply that was damaged on its way was refused at the other end, and for it
+    // something was sent again.
+    let hit = db2.at("/faults/0/hit").as_u64().unwrap();
+    assert_eq!(merged.hosts[0].arrived_damaged, Some(hit));
+    assert_eq!(merged.hosts[1].arrived_damaged, Some(0));
+    assert!(standby.segments > 0, "{standby:?}");
+    assert_eq!(
+        standby.segments,
+        db2.at("/totals/segments").as_u64().unwrap()
+    );
+    let found = &merged.findings[0];
+    assert_eq!(found.host, "db1", "{found:?}");
+    let json = serde_json::to_value(&merged).unwrap();
+    for pointer in merged.findings.iter().flat_map(|one| &one.finding.evidence) {
+        assert!(json.pointer(pointer).is_some(), "{pointer}");
     }
 }

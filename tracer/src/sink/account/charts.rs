@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use tracer_ebpf::Kind;
 
-use super::flows;
+use super::{View, flows};
 use crate::postgres::commits::report::SlowReport;
 use crate::postgres::probe::report::{Requests, StepReport};
 use crate::postgres::sample::{Sample, Standby};
 use crate::postgres::text;
-use crate::report::{FlowReport, Report};
+use crate::report::FlowReport;
 use crate::sink::chart::series::{largest, sums, width_s};
-use crate::sink::chart::{Axis, Bars, Chart, Line, Plot, Stroke, Unit};
+use crate::sink::chart::{Bars, Chart, Line, Plot, Stroke, Unit};
 use crate::sink::document::Block;
 
 /// How many flows are drawn by themselves; the rest together.
@@ -30,8 +30,7 @@ const UNDER_WAY: usize = 0;
 const LINES: [usize; 4] = [1, 0, 2, 5];
 
 /// Charts of all that there is.
-pub(super) fn blocks(report: &Report, axis: &Axis) -> Vec<Block> {
-    let drawn = Drawn { report, axis };
+pub(super) fn blocks(drawn: View<'_>) -> Vec<Block> {
     let charts = drawn.retransmits().into_iter();
     charts
         .chain(drawn.damage())
@@ -46,15 +45,10 @@ pub(super) fn blocks(report: &Report, axis: &Axis) -> Vec<Block> {
         .collect()
 }
 
-struct Drawn<'a> {
-    report: &'a Report,
-    axis: &'a Axis,
-}
-
-impl Drawn<'_> {
+impl View<'_> {
     fn chart(&self, title: &str, note: &str, unit: Unit, plot: Plot) -> Chart {
         Chart {
-            title: title.to_owned(),
+            title: format!("{}{title}", self.label),
             note: note.to_owned(),
             axis: self.axis.clone(),
             unit,
@@ -99,7 +93,7 @@ impl Drawn<'_> {
         let series = Kind::ALL.into_iter().filter_map(|kind| {
             let of_kind = steps().map(|step| {
                 let (_, count) = step.by_kind.counts()[kind as usize];
-                (step.offset_s, count as f64)
+                (self.at(step.offset_s), count as f64)
             });
             let values = sums(of_kind, self.axis.length_s, width_s);
             values.iter().any(|value| *value > 0.0).then(|| Bars {
@@ -124,7 +118,7 @@ impl Drawn<'_> {
         let width_s = self.width_s();
         let values = steps
             .iter()
-            .map(|step| (step.offset_s, step.selected as f64));
+            .map(|step| (self.at(step.offset_s), step.selected as f64));
         let bars = Bars {
             name: "wrong checksum".to_owned(),
             tint: 3,
@@ -218,7 +212,9 @@ impl Drawn<'_> {
         slowest.truncate(MOST_SLOW);
         slowest.sort_by(|a, b| a.offset_s.total_cmp(&b.offset_s));
         let line = |name: &str, tint, stroke, of: fn(&SlowReport) -> f64| {
-            let points = slowest.iter().map(|slow| (slow.offset_s, Some(of(slow))));
+            let points = slowest
+                .iter()
+                .map(|slow| (self.at(slow.offset_s), Some(of(slow))));
             Line {
                 name: name.to_owned(),
                 tint,

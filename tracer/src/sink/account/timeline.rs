@@ -1,6 +1,6 @@
 //! Faults, roles and what could not be seen, on the axis of the charts.
 
-use super::faults;
+use super::{View, faults};
 use crate::postgres::sample::Role;
 use crate::report::Report;
 use crate::sink::chart::{Axis, Row, Span, Timeline};
@@ -13,7 +13,22 @@ const PRIMARY: usize = 1;
 const STANDBY: usize = 4;
 const GAP: usize = 7;
 
-pub(super) fn blocks(report: &Report, axis: &Axis) -> Vec<Block> {
+/// Stretches of all hosts, on one axis.
+pub(super) fn blocks(views: &[View<'_>], axis: &Axis) -> Vec<Block> {
+    let mut rows: Vec<Row> = views.iter().flat_map(rows).collect();
+    rows.truncate(MOST);
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    vec![Block::Timeline(Timeline {
+        title: "What there was".to_owned(),
+        axis: axis.clone(),
+        rows,
+    })]
+}
+
+fn rows(view: &View<'_>) -> Vec<Row> {
+    let report = view.report;
     let mut rows: Vec<Row> = report
         .faults
         .iter()
@@ -30,17 +45,15 @@ pub(super) fn blocks(report: &Report, axis: &Axis) -> Vec<Block> {
             }
         })
         .collect();
-    rows.truncate(MOST);
     rows.extend(roles(report));
     rows.extend(gaps(report));
-    if rows.is_empty() {
-        return Vec::new();
+    for row in &mut rows {
+        row.name = format!("{}{}", view.label, row.name);
+        for span in &mut row.spans {
+            (span.from_s, span.to_s) = (view.at(span.from_s), view.at(span.to_s));
+        }
     }
-    vec![Block::Timeline(Timeline {
-        title: "What there was".to_owned(),
-        axis: axis.clone(),
-        rows,
-    })]
+    rows
 }
 
 /// What the server was, from when to when.

@@ -1,0 +1,117 @@
+//! By how much two hosts' clocks differ, as far as the data tell.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Connection, MergeError, Side, seconds};
+use crate::report::Report;
+
+/// What a close is late at the other end, at least: processors are not always free.
+const LEAST_UNCERTAIN_MS: f64 = 1.0;
+
+/// How the second host's clock relates to the first's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Offset {
+    /// How that is known.
+    pub method: Method,
+    /// By how much the second host's clock is ahead of the first's; `null` if that is
+    /// not known.
+    pub offset_ms: Option<f64>,
+    /// How far off that may be, either way.
+    pub uncertainty_ms: Option<f64>,
+    /// How many connections tell it.
+    pub connections: u64,
+    /// It is at least this much ahead, by the ages of replies: none is below zero.
+    pub at_least_ms: Option<f64>,
+    /// It is at most this much ahead, likewise.
+    pub at_most_ms: Option<f64>,
+    /// What was taken for it wherever times of both hosts stand side by side.
+    pub applied_ms: f64,
+}
+
+/// How an offset is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Both ran on one kernel: there is one clock.
+    SameBoot,
+    /// Both ends of a connection close within a round trip.
+    ClosedConnections,
+    /// Nothing tells it.
+    NotKnown,
+}
+
+/// What the data tell.
+pub(super) fn offset(
+    reports: &[Report; 2],
+    connections: &[Connection],
+) -> Result<Offset, MergeError> {
+    let [one, two] = reports;
+    if one.host.boot_id.is_some() && one.host.boot_id == two.host.boot_id {
+        return Ok(Offset {
+            method: Method::SameBoot,
+            offset_ms: Some(0.0),
+            uncertainty_ms: Some(0.0),
+            connections: 0,
+            at_least_ms: None,
+            at_most_ms: None,
+            applied_ms: 0.0,
+        });
+    }
+    // The age of a reply is a primary's time less its standby's: below zero only
+    // because the standby's clock is ahead.
+    let at_least_ms = youngest_reply_ms(one, two).map(|age| -age);
+    let at_most_ms = youngest_reply_ms(two, one);
+    let mut differences = Vec::new();
+    let mut uncertain_ms = LEAST_UNCERTAIN_MS;
+    for connection in connections {
+        let [a, b] = &connection.sides;
+        if let (Some(first), Some(second), 0, 0) = (&a.closed, &b.closed, a.fin, b.fin) {
+            differences.push((seconds(second)? - seconds(first)?) * 1e3);
+            uncertain_ms = [a, b]
+                .into_iter()
+                .map(round_trip_ms)
+                .fold(uncertain_ms, f64::max);
+        }
+    }
+    differences.sort_by(f64::total_cmp);
+    let Some(median) = differences.get(differences.len() / 2).copied() else {
+        return Ok(Offset {
+            method: Method::NotKnown,
+            offset_ms: None,
+            uncertainty_ms: None,
+            connections: 0,
+            at_least_ms,
+            at_most_ms,
+            applied_ms: 0.0,
+        });
+    };
+    let furthest = differences
+        .iter()
+        .map(|one| (one - median).abs())
+        .fold(0.0, f64::max);
+    Ok(Offset {
+        method: Method::ClosedConnections,
+        offset_ms: Some(median),
+        uncertainty_ms: Some(uncertain_ms.max(furthest)),
+        connections: differences.len() as u64,
+        at_least_ms,
+        at_most_ms,
+        applied_ms: median,
+    })
+}
+
+fn round_trip_ms(side: &Side) -> f64 {
+    side.srtt_us.map_or(0.0, |us| f64::from(us) / 1e3)
+}
+
+/// The least age of a reply that `primary` saw of a standby on the host of `standby`.
+fn youngest_reply_ms(primary: &Report, standby: &Report) -> Option<f64> {
+    let postgres = primary.postgres.as_ref()?;
+    let here = |address: &str| {
+        let mut flows = standby.flows.iter();
+        flows.any(|flow| flow.local.address.to_string() == address)
+    };
+    let standbys = postgres.series.iter().flat_map(|one| &one.sample.standbys);
+    let known = standbys.filter(|one| one.client_addr.as_deref().is_some_and(here));
+    known.filter_map(|one| one.reply_age_ms).reduce(f64::min)
+}

@@ -1,0 +1,123 @@
+//! Connections, joined end to end.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::process::Process;
+use crate::report::{ByKind, Endpoint, FlowReport, Report};
+
+/// A connection that both hosts saw.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Connection {
+    /// What it is for, in words; `null` where nothing is known.
+    pub purpose: Option<String>,
+    /// Segments that were sent again, in both directions.
+    pub segments: u64,
+    /// Each host's end, and what it sent again toward the other.
+    pub sides: [Side; 2],
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Side {
+    /// Where in this file: a JSON pointer to the flow.
+    pub flow: String,
+    /// Address and port.
+    pub endpoint: Endpoint,
+    /// Whose socket it is.
+    pub process: Option<Process>,
+    /// Segments that it sent again.
+    pub segments: u64,
+    /// The same by kind.
+    pub by_kind: ByKind,
+    /// Its largest retransmission timeout.
+    pub rto_max_ms: Option<f64>,
+    /// How often that had doubled in a row, at most.
+    pub backoff_max: Option<u32>,
+    /// Its smoothed round-trip time, at its last retransmit.
+    pub srtt_us: Option<u32>,
+    /// When it closed, by its host's clock.
+    pub closed: Option<String>,
+    /// Hits whose segment carried a FIN: then the two closed apart.
+    pub fin: u64,
+}
+
+/// Flows of a host that the other did not see.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneSided {
+    /// How many.
+    pub flows: u64,
+    /// Segments that were sent again on them.
+    pub segments: u64,
+}
+
+/// Joins the flows of two reports: one's local end is the other's remote end.
+pub(super) fn join(reports: &[Report; 2]) -> (Vec<Connection>, [OneSided; 2]) {
+    let ends = |flow: &FlowReport| (flow.local.socket(), flow.remote.socket());
+    let seen = |report: &Report| -> HashMap<(SocketAddr, SocketAddr), usize> {
+        let flows = report.flows.iter().enumerate();
+        // What had no room in the table has no ends.
+        let known = flows.filter(|(_, flow)| flow.netns.is_some());
+        known.map(|(index, flow)| (ends(flow), index)).collect()
+    };
+    let mut others = seen(&reports[1]);
+    let mut connections = Vec::new();
+    let mut alone = [OneSided::default(), OneSided::default()];
+    for (index, flow) in reports[0].flows.iter().enumerate() {
+        let (local, remote) = ends(flow);
+        let other = flow.netns.and_then(|_| others.remove(&(remote, local)));
+        match other {
+            Some(other) => connections.push(connection(reports, [index, other])),
+            None => alone[0].add(flow),
+        }
+    }
+    let unseen = |flow: &&FlowReport| flow.netns.is_none() || others.contains_key(&ends(flow));
+    for flow in reports[1].flows.iter().filter(unseen) {
+        alone[1].add(flow);
+    }
+    connections.sort_by_key(|one| std::cmp::Reverse(one.segments));
+    (connections, alone)
+}
+
+impl OneSided {
+    fn add(&mut self, flow: &FlowReport) {
+        self.flows += 1;
+        self.segments += flow.segments;
+    }
+}
+
+fn connection(reports: &[Report; 2], indices: [usize; 2]) -> Connection {
+    let flow = |side: usize| &reports[side].flows[indices[side]];
+    let purpose = |side: usize| {
+        let flow = flow(side);
+        flow.role.words(flow.remote.address)
+    };
+    // What a server or a process has told before what a port lets guess.
+    let guessed = |side: usize| {
+        let told_by = flow(side).role.told_by;
+        matches!(told_by, None | Some(crate::postgres::role::ToldBy::Port))
+    };
+    let better = if guessed(0) && !guessed(1) { 1 } else { 0 };
+    Connection {
+        purpose: purpose(better),
+        segments: flow(0).segments + flow(1).segments,
+        sides: [0, 1].map(|at| side(at, indices[at], flow(at))),
+    }
+}
+
+fn side(report: usize, index: usize, flow: &FlowReport) -> Side {
+    Side {
+        flow: format!("/reports/{report}/flows/{index}"),
+        endpoint: flow.local.clone(),
+        process: flow.process.clone(),
+        segments: flow.segments,
+        by_kind: flow.by_kind,
+        rto_max_ms: flow.rto_max_ms,
+        backoff_max: flow.backoff_max,
+        srtt_us: flow.srtt_us,
+        closed: flow.closed.clone(),
+        fin: flow.fin,
+    }
+}

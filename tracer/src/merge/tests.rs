@@ -1,0 +1,143 @@
+use serde_json::Value;
+
+use super::*;
+
+fn reports() -> [Report; 2] {
+    [
+        Report::read(include_bytes!("../../tests/data/db1.json")).unwrap(),
+        Report::read(include_bytes!("../../tests/data/db2.json")).unwrap(),
+    ]
+}
+
+fn merged(reports: [Report; 2]) -> Merged {
+    merge(reports, ["db1", "db2"]).unwrap()
+}
+
+/// As if the second host were another machine, whose clock is ahead.
+fn apart(ahead_ms: i64) -> [Report; 2] {
+    let mut reports = reports();
+    let other = &mut reports[1];
+    other.host.boot_id = Some("another".into());
+    for time in [&mut other.window.start, &mut other.window.end] {
+        *time = later(time, ahead_ms);
+    }
+    reports
+}
+
+fn later(time: &str, ms: i64) -> String {
+    let moment: Timestamp = time.parse().unwrap();
+    let moved = moment + jiff::SignedDuration::from_millis(ms);
+    format!("{moved:.6}")
+}
+
+#[test]
+fn the_two_ends_of_the_replication_are_one_connection() {
+    let reports = reports();
+    let merged = merged(reports.clone());
+    assert_eq!(merged.hosts[0].label, "db1");
+    let first = &merged.connections[0];
+    assert_eq!(first.purpose.as_deref(), Some("replication to standby"));
+    let [one, two] = &first.sides;
+    assert_eq!(one.endpoint, reports[0].flows[0].local);
+    assert_eq!(two.endpoint, reports[0].flows[0].remote);
+    assert_eq!(first.segments, one.segments + two.segments);
+    // What was damaged at one end was sent by the other.
+    assert!(two.segments > one.segments, "{first:?}");
+    for (at, report) in reports.iter().enumerate() {
+        let joined: u64 = merged
+            .connections
+            .iter()
+            .map(|one| one.sides[at].segments)
+            .sum();
+        let alone = merged.one_sided[at].segments;
+        assert_eq!(joined + alone, report.selected.segments);
+    }
+    assert_eq!(merged.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn pointers_of_findings_lead_into_the_merged_file() {
+    let merged = merged(reports());
+    let count: usize = merged.reports.iter().map(|one| one.findings.len()).sum();
+    assert_eq!(merged.findings.len(), count);
+    let confidences = merged.findings.iter().map(|one| one.finding.confidence);
+    assert!(confidences.rev().is_sorted());
+    let json: Value = serde_json::to_value(&merged).unwrap();
+    for pointer in merged.findings.iter().flat_map(|one| &one.finding.evidence) {
+        assert!(json.pointer(pointer).is_some(), "{pointer}");
+    }
+    for side in merged.connections.iter().flat_map(|one| &one.sides) {
+        assert!(json.pointer(&side.flow).is_some(), "{}", side.flow);
+    }
+}
+
+#[test]
+fn one_kernel_has_one_clock_and_windows_are_united() {
+    let merged = merged(reports());
+    assert_eq!(merged.clock.method, Method::SameBoot);
+    assert_eq!(merged.clock.offset_ms, Some(0.0));
+    let [one, two] = &merged.hosts;
+    assert_eq!(one.starts_s, 0.0);
+    assert!(two.starts_s > 0.0);
+    let common = merged.window.common.unwrap();
+    assert!((common.duration_s - (one.duration_s - two.starts_s).min(two.duration_s)).abs() < 1e-5);
+    assert!(merged.window.united.duration_s >= one.duration_s);
+}
+
+#[test]
+fn clocks_of_two_machines_are_told_by_what_closes_at_both() {
+    let mut reports = apart(700);
+    let closed = reports[0].window.end.clone();
+    // The other end closed 3 ms later, by a clock that is 700 ms ahead.
+    reports[1].flows[0].closed = Some(later(&closed, 703));
+    reports[1].flows[0].srtt_us = Some(4_000);
+    reports[0].flows[0].closed = Some(closed);
+    let clock = merged(reports).clock;
+    assert_eq!(clock.method, Method::ClosedConnections);
+    let (offset, uncertain) = (clock.offset_ms.unwrap(), clock.uncertainty_ms.unwrap());
+    assert!((offset - 703.0).abs() < 0.01, "{clock:?}");
+    assert!((offset - 700.0).abs() <= uncertain, "{clock:?}");
+}
+
+#[test]
+fn what_is_not_known_of_clocks_is_said() {
+    let merged = merged(apart(0));
+    assert_eq!(merged.clock.method, Method::NotKnown);
+    assert_eq!(merged.clock.offset_ms, None);
+    // The youngest reply that the primary saw bounds it from below.
+    assert!(merged.clock.at_least_ms.unwrap() <= 0.0);
+    assert!(
+        merged.warnings[0].contains("not known"),
+        "{:?}",
+        merged.warnings
+    );
+}
+
+#[test]
+fn runs_that_have_nothing_in_common_are_told() {
+    let mut reports = apart(86_400_000);
+    reports[1].flows.clear();
+    let merged = merged(reports);
+    assert!(merged.window.common.is_none());
+    let told = merged.warnings.join("\n");
+    assert!(told.contains("do not overlap"), "{told}");
+    assert!(
+        told.contains("no connection was seen from both sides"),
+        "{told}"
+    );
+}
+
+#[test]
+fn one_side_twice_is_refused() {
+    let [one, _] = reports();
+    assert!(merge([one.clone(), one], ["a", "b"]).is_err());
+}
+
+#[test]
+fn what_is_merged_is_read_again_and_shown() {
+    let bytes = sink::json::render(&merged(reports())).unwrap();
+    let again = Merged::read(&bytes).unwrap();
+    assert!(sink::json::render(&again).unwrap() == bytes);
+    let html = sink::html::render(&sink::account::of_both(&again));
+    assert!(html.contains("db2 sent"), "{html}");
+}
