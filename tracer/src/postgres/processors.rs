@@ -7,14 +7,17 @@
 
 pub mod report;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
+use std::time::Instant;
 
 use super::server::{self, Server};
 use crate::process::parent;
 
-/// Who belongs to a server is asked no more often: it takes a walk over `/proc`.
+/// Who belongs to a server is asked no more often: it takes a walk over `/proc`, ...
 const MEMBERS_EVERY_NS: u64 = 1_000_000_000;
+/// ... and where there are many processes, no more than a hundredth of the time.
+const WALKS: u64 = 100;
 /// The most intervals that are kept: beyond, every two become one.
 const MOST_STEPS: usize = 20_000;
 
@@ -61,7 +64,8 @@ pub struct Processors {
     tracks: BTreeMap<u32, Track>,
     /// Every process of them, with its server and what it had at the last look.
     members: HashMap<u32, (u32, Times)>,
-    members_ns: Option<u64>,
+    /// When to look for more of them.
+    members_due_ns: u64,
     last_ns: u64,
 }
 
@@ -73,7 +77,7 @@ impl Processors {
             netns,
             tracks: BTreeMap::new(),
             members: HashMap::new(),
-            members_ns: None,
+            members_due_ns: 0,
             last_ns: now_ns,
         };
         processors.find_members(now_ns);
@@ -82,7 +86,13 @@ impl Processors {
 
     /// Adds an interval to each server.
     pub fn look(&mut self, now_ns: u64) {
-        for track in self.tracks.values_mut() {
+        // One that has ended has no intervals any more.
+        let alive: HashSet<u32> = self.members.values().map(|(server, _)| *server).collect();
+        for track in self
+            .tracks
+            .values_mut()
+            .filter(|one| alive.contains(&one.pid))
+        {
             track.steps.push(Step {
                 from_ns: self.last_ns,
                 at_ns: now_ns,
@@ -107,8 +117,7 @@ impl Processors {
             }
         }
         self.last_ns = now_ns;
-        let due = |last: u64| now_ns.saturating_sub(last) >= MEMBERS_EVERY_NS;
-        if self.members_ns.is_none_or(due) {
+        if now_ns >= self.members_due_ns {
             self.find_members(now_ns);
         }
     }
@@ -122,11 +131,8 @@ impl Processors {
 
     /// Finds the servers and their processes. One that is new counts from now on.
     fn find_members(&mut self, now_ns: u64) {
-        self.members_ns = Some(now_ns);
-        let Ok(servers) = server::all() else {
-            return;
-        };
-        for server in servers {
+        let begun = Instant::now();
+        for server in server::all().unwrap_or_default() {
             if self.netns.is_none() || server.netns() == self.netns {
                 self.tracks
                     .entry(server.pid)
@@ -142,6 +148,9 @@ impl Processors {
                 self.members.entry(pid).or_insert((server, times));
             }
         }
+        let took_ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let pause_ns = MEMBERS_EVERY_NS.max(took_ns.saturating_mul(WALKS));
+        self.members_due_ns = now_ns.saturating_add(pause_ns);
     }
 }
 
