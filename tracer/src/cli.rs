@@ -49,12 +49,23 @@ pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let wrong = text.split("\n\nUsage:").next().unwrap_or_default();
     let wrong = wrong.split("\n\nFor more information").next();
-    let words: Vec<&str> = wrong.unwrap_or_default().split_whitespace().collect();
-    let wrong = words.join(" ");
+    let wrong = wrong.unwrap_or_default();
+    let words: Vec<&str> = wrong.split_whitespace().collect();
+    let wrong = if words.iter().any(|word| may_hold_a_secret(word)) {
+        "a connection string is one argument: put it in quotes, behind --pg".to_owned()
+    } else {
+        words.join(" ")
+    };
     format!(
         "tracer: {}; see `tracer --help`",
         wrong.strip_prefix("error: ").unwrap_or(&wrong)
     )
+}
+
+/// Whether a word looks like a part of a connection string, which without quotes falls
+/// apart: what is wrong with it is then told without repeating it.
+fn may_hold_a_secret(word: &str) -> bool {
+    word.to_lowercase().contains("password=") || word.contains("://")
 }
 
 /// The subcommands.
@@ -431,6 +442,27 @@ mod tests {
             assert!(line.starts_with("tracer: "), "{line}");
             assert!(line.contains(words) && !line.contains('\n'), "{line}");
             assert!(!line.contains("Usage"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_fell_out_of_its_quotes_is_not_repeated() {
+        for arguments in [
+            &["tracer", "run", "--pg", "host=db1", "password=s3cr3t"][..],
+            &[
+                "tracer",
+                "run",
+                "--pg",
+                "host=db1",
+                "PASSWORD=s3cr3t",
+                "a=b",
+            ],
+            &["tracer", "run", "postgres://me:s3cr3t@db1/app"],
+            &["tracer", "postgres://me:s3cr3t@db1/app"],
+        ] {
+            let line = one_line(&Cli::try_parse_from(arguments).unwrap_err());
+            assert!(line.contains("in quotes, behind --pg"), "{line}");
+            assert!(!line.contains("s3cr3t"), "{line}");
         }
     }
 }
