@@ -8,6 +8,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tracer_ebpf::Owner;
 
+use crate::postgres::text::does_harm;
+
 /// The longest title that is kept.
 const TITLE_LENGTH: usize = 160;
 
@@ -145,11 +147,11 @@ pub(crate) fn parent(stat: &str) -> Option<u32> {
     fields.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Text from elsewhere that will be shown on a terminal: no control characters.
+/// Text from elsewhere that will be shown on a terminal: nothing that does harm there.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if does_harm(c) { '\u{fffd}' } else { c })
         .collect()
 }
 
@@ -227,6 +229,14 @@ mod tests {
         for broken in ["", "12", "12 (x", "12 (x) S", "12 (x) S x"] {
             assert_eq!(parent(broken), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn what_a_process_calls_itself_does_nothing_to_a_terminal() {
+        let name = "a\u{1b}[2J\n\u{202e}ü\u{2066}";
+        let shown = "a\u{fffd}[2J\u{fffd}\u{fffd}ü\u{fffd}";
+        assert_eq!(printable(name.as_bytes()), shown);
+        assert_eq!(printable(b"\xff<b>"), "\u{fffd}<b>");
     }
 
     #[test]

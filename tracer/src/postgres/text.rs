@@ -3,6 +3,16 @@
 /// PostgreSQL's own bound on names; what is longer is no name of its.
 const LONGEST: usize = 63;
 
+/// What moves a terminal's cursor, cannot be seen, or reverses the direction of writing.
+#[must_use]
+pub fn does_harm(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        )
+}
+
 /// Text from elsewhere in one line that can do no harm: control characters and
 /// what reverses the direction of writing are escaped, and it is cut where it is
 /// too long.
@@ -16,10 +26,8 @@ pub fn harmless(text: &str, longest: usize) -> String {
         }
         match character {
             '\\' => safe.push_str("\\\\"),
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {
-                safe.extend(character.escape_unicode());
-            }
             character if character.is_control() => safe.extend(character.escape_default()),
+            character if does_harm(character) => safe.extend(character.escape_unicode()),
             character => safe.push(character),
         }
     }

@@ -4,6 +4,7 @@
 
 mod commits;
 mod container;
+mod hostile;
 mod login;
 mod probe;
 mod refused;

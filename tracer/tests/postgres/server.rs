@@ -1,16 +1,11 @@
 //! What a server shows, and what becomes of it.
 
-use std::{process::Stdio, thread};
+use std::thread;
 
 use serde_json::Value;
-use xtask::{
-    command::Running,
-    packages,
-    postgres::{Frozen, STANDBY},
-    wait,
-};
+use xtask::postgres::{Frozen, STANDBY};
 
-use crate::watched::{LIMIT, Lab, Watched};
+use crate::watched::{Lab, Watched};
 
 const DSN: &str = "host=10.0.10.2 user=postgres";
 const INSERT: &str = "insert into lab (note) values ('test')";
@@ -149,42 +144,4 @@ fn a_standby_is_followed_through_its_promotion() {
     assert_eq!(first["receiver"]["sender_host"], "10.0.10.2");
     assert_eq!(first["receiver"]["sender_port"], 5432);
     assert_eq!(first["replay"]["paused"], false);
-}
-
-#[test]
-fn a_hostile_name_is_escaped_for_people_and_whole_for_programs() {
-    let lab = Lab::start("pgname");
-    let name = format!("a\"b c\\{}", "x".repeat(60));
-    let folder = tempfile::tempdir().unwrap();
-    let quoted = name.replace('\\', "\\\\");
-    // The server's own: an older one refuses a newer server.
-    let program = packages::postgres_bin().unwrap().join("pg_receivewal");
-    let mut receive = lab.standby().netns.command(program);
-    receive
-        .arg("-d")
-        .arg(format!(
-            "host=10.0.10.2 user=postgres application_name='{quoted}'"
-        ))
-        .arg("-D")
-        .arg(folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let _receiving = Running::new(receive.spawn().unwrap(), "pg_receivewal");
-    let count = "select count(*) from pg_stat_replication where state = 'streaming'";
-    wait::until(LIMIT, "both to stream", || {
-        Ok((lab.psql(count) == "2").then_some(()))
-    })
-    .unwrap();
-    let mut tool = Watched::start(lab.primary(), DSN, &[]);
-    tool.await_line(&["\"a\\\"b c\\\\xxx", STANDBY]);
-    let seen = tool.finish();
-    let found = seen.list("/postgres/standbys").iter();
-    let mut found = found.filter_map(|one| one["name"].as_str());
-    // PostgreSQL's own bound on names.
-    assert!(
-        found.any(|one| name.starts_with(one) && one.len() == 63),
-        "{}",
-        seen.report
-    );
 }

@@ -61,6 +61,11 @@ impl Lab {
         self.pair.primary_mut().restart(host).unwrap();
     }
 
+    /// Pulls the standby's cable, or plugs it in again.
+    pub(crate) fn plug_standby(&self, plugged: bool) {
+        self.net.plug("standby", plugged).unwrap();
+    }
+
     /// One value, by `psql`: the server's own client.
     pub(crate) fn psql(&self, sql: &str) -> String {
         let folder = self.pair.primary().socket_dir().display().to_string();
