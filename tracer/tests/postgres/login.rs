@@ -54,7 +54,14 @@ fn a_password_comes_from_the_string_the_environment_or_the_file() {
     let file = home.path().join(".pgpass");
     fs::write(&file, format!("10.0.10.2:*:*:watcher:{SECRET}\n")).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    in_by(&lab, base, &[("HOME", &home.path().display().to_string())]);
+    let at_home = [("HOME", &*home.path().display().to_string())];
+    in_by(&lab, base, &at_home);
+
+    fs::remove_file(&file).unwrap();
+    let service =
+        format!("[lab]\nhost=10.0.10.2\nuser=watcher\ndbname=postgres\npassword={SECRET}\n");
+    fs::write(home.path().join(".pg_service.conf"), service).unwrap();
+    in_by(&lab, "service=lab", &at_home);
 }
 
 #[test]

@@ -128,9 +128,10 @@ fn a_restart_costs_commits_and_does_not_end_the_probe() {
 #[test]
 fn without_the_right_to_make_a_table_it_says_so_and_the_rest_goes_on() {
     let lab = Lab::start("pgprobeno");
-    lab.psql("create role watcher login in role pg_monitor");
-    let dsn = "host=10.0.10.2 user=watcher dbname=postgres";
-    let arguments = ["--commit-probe", "10", "--commit-probe-cleanup"];
+    lab.psql("create role watcher login password 's3cr3t-of-the-probe' in role pg_monitor");
+    lab.allow("host all watcher all password");
+    let dsn = "host=10.0.10.2 user=watcher dbname=postgres password=s3cr3t-of-the-probe";
+    let arguments = ["--commit-probe", "10", "--commit-probe-cleanup", "-vv"];
     let mut tool = Watched::start(lab.primary(), dsn, &arguments);
     tool.await_line(&[
         "streaming sync",
@@ -144,6 +145,11 @@ fn without_the_right_to_make_a_table_it_says_so_and_the_rest_goes_on() {
     let warnings = seen.warnings();
     assert!(warnings[0].contains("permission denied"), "{warnings:?}");
     assert_eq!(lab.psql(SCHEMA), "0");
+    assert!(
+        !seen.everything().contains("s3cr3t"),
+        "{}",
+        seen.everything()
+    );
     // Nothing was made, so that nothing is left.
     assert_eq!(warnings.len(), 1, "{warnings:?}");
 }

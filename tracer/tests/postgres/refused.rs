@@ -1,6 +1,6 @@
 //! Ways not to get in: one clear line each, and the count goes on.
 
-use std::process::Command;
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use crate::watched::{Lab, PROGRAM, Seen, Watched};
 
@@ -8,7 +8,12 @@ const SECRET: &str = "wr0ng-in-the-test";
 
 /// A run that never gets in, and says so at once.
 fn refused(lab: &Lab, dsn: &str, words: &[&str]) -> Seen {
-    let mut tool = Watched::start(lab.primary(), dsn, &["-vv"]);
+    refused_by(lab, dsn, &[], words)
+}
+
+/// The same with these variables.
+fn refused_by(lab: &Lab, dsn: &str, variables: &[(&str, &str)], words: &[&str]) -> Seen {
+    let mut tool = Watched::with(lab.primary(), dsn, &["-vv"], variables);
     tool.await_line(&["PostgreSQL: no sample for"]);
     let seen = tool.finish();
     assert!(!seen.everything().contains(SECRET), "{}", seen.everything());
@@ -54,6 +59,19 @@ fn each_reason_is_one_line() {
         &dsn("user=watcher"),
         &["asks for a password", "PGPASSWORD"],
     );
+    let wrong = ["password authentication failed", "watcher"];
+    refused_by(
+        &lab,
+        &dsn("user=watcher"),
+        &[("PGPASSWORD", SECRET)],
+        &wrong,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    fs::write(&file, format!("*:*:*:*:{SECRET}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let file = file.display().to_string();
+    refused_by(&lab, &dsn("user=watcher"), &[("PGPASSFILE", &file)], &wrong);
     refused(&lab, &dsn("user=outcast"), &["pg_hba.conf", "outcast"]);
     refused(
         &lab,
