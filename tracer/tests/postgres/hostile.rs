@@ -1,11 +1,18 @@
 //! Names that were chosen to do harm: whole for programs, harmless for people.
 
-use std::{fs, process::Stdio, thread};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread,
+};
 
 use serde_json::Value;
-use xtask::{command::Running, wait};
+use xtask::{
+    command::{self, Running},
+    wait,
+};
 
-use crate::watched::{LIMIT, Lab, Watched};
+use crate::watched::{LIMIT, Lab, PROGRAM, Watched};
 
 /// All that PostgreSQL lets an `application_name` be: printable, and 63 bytes.
 const STANDBY: &str = r#"<script>alert("1")</script>'\$(id)`id`|x|[a](b)*_{{}}%s%n;--"xy"#;
@@ -143,6 +150,24 @@ fn hostile_names_do_no_harm_in_any_output() {
     assert!(found.contains(&quoted), "{found}");
     for what in [format!("replication to {quoted}"), format!("  {quoted} ")] {
         assert!(seen.stdout.contains(&what), "{what}: {}", seen.stdout);
+    }
+    let report = folder.path().join("run.json");
+    fs::write(&report, seen.report.to_string()).unwrap();
+    for format in ["html", "md", "text"] {
+        let mut tracer = Command::new(PROGRAM);
+        tracer.args(["report", "--format", format]).arg(&report);
+        let text = command::output(&mut tracer).unwrap();
+        assert_harmless(format, &text);
+        // The name is in it, and is none of its markup.
+        assert!(text.contains("alert("), "{format}: {text}");
+        let markup: &[&str] = match format {
+            "html" => &["<script>alert", "\\<i>", "<b>\""],
+            "md" => &["<script>alert", " [a](b)", "x|["],
+            _ => &[],
+        };
+        for markup in markup {
+            assert!(!text.contains(markup), "{format} has {markup}: {text}");
+        }
     }
     for text in seen.warnings() {
         assert_harmless("warning", text);
