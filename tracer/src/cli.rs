@@ -22,6 +22,8 @@ const AFTER_CHECK_HELP: &str = "Exit codes: 0 if `tracer run` can work here, 1 i
 
 What it attaches to find out, it detaches before it ends; what it tries with interfaces, it tries in a network namespace that it makes for itself. Modules that the kernel loads for that stay loaded, unused.";
 
+const AFTER_REPLAY_HELP: &str = "Needs neither root nor the kernel that recorded them. A file of events does not hold how many events were lost, what the kernel itself counted, segments that no event showed, processes, the database and faults: in the report these are `null`, or empty.";
+
 const AFTER_MERGE_HELP: &str = "The file (`tracer.merge/1`) holds both reports as they were, the connections that both saw with what each end sent again, by how much the clocks differ as far as the data tell, and what either host found. `tracer report` shows it.";
 
 const AFTER_INJECT_HELP: &str = "Faults:
@@ -81,6 +83,10 @@ pub enum Command {
     #[command(after_help = AFTER_MERGE_HELP)]
     Merge(MergeArguments),
 
+    /// Make the report of a run again from the events that it recorded
+    #[command(after_help = AFTER_REPLAY_HELP)]
+    Replay(ReplayArguments),
+
     /// Tell what this kernel and this user can do, and what to do about the rest
     #[command(after_help = AFTER_CHECK_HELP)]
     Check(CheckArguments),
@@ -125,6 +131,34 @@ pub struct MergeArguments {
     /// Where to write it (`-` for standard output) [default: -]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// The arguments of `tracer replay`.
+#[derive(Debug, Args, Clone)]
+pub struct ReplayArguments {
+    /// What `tracer run --events` wrote (`-` for standard input)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Peer to keep: an address or a CIDR, IPv4 or IPv6; may be repeated [default: all]
+    #[arg(long, value_name = "ADDRESS|CIDR")]
+    pub peer: Vec<String>,
+
+    /// Keep only flows with this port at either end; may be repeated
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Vec<u16>,
+
+    /// Length of an interval of the report's series
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub interval: String,
+
+    /// Write the report to this file (`-` for standard output)
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Show nothing but warnings and errors
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// What a report is written as.

@@ -1,6 +1,7 @@
 //! What was typed, validated: the meaning of a command line.
 
 mod fault;
+mod recording;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;

@@ -30,6 +30,7 @@ pub mod preflight;
 pub mod present;
 pub mod probe;
 pub mod process;
+pub mod replay;
 pub mod report;
 pub mod session;
 pub mod signals;
@@ -38,7 +39,9 @@ pub mod time;
 
 use std::process::ExitCode;
 
-use crate::cli::{CheckArguments, InjectArguments, MergeArguments, ReportArguments, RunArguments};
+use crate::cli::{
+    CheckArguments, InjectArguments, MergeArguments, ReplayArguments, ReportArguments, RunArguments,
+};
 use crate::config::Config;
 
 /// Exit code for a command line that does not make sense.
@@ -70,6 +73,16 @@ pub fn report(arguments: &ReportArguments) -> ExitCode {
 #[must_use]
 pub fn merge(arguments: &MergeArguments) -> ExitCode {
     exit(merge::run(arguments).map(|()| true))
+}
+
+/// Runs `tracer replay`; errors end up as one line on standard error.
+#[must_use]
+pub fn replay(arguments: &ReplayArguments) -> ExitCode {
+    let request = match replay::Request::from_arguments(arguments) {
+        Ok(request) => request,
+        Err(error) => return usage(&error),
+    };
+    exit(replay::run(&request).map(|()| true))
 }
 
 /// Runs `tracer inject`; errors end up as one line on standard error.

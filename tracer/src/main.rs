@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => tracer::run(&arguments),
         Command::Report(arguments) => tracer::report(&arguments),
         Command::Merge(arguments) => tracer::merge(&arguments),
+        Command::Replay(arguments) => tracer::replay(&arguments),
         Command::Check(arguments) => tracer::check(&arguments),
         Command::Inject(arguments) => tracer::inject(&arguments),
         Command::Clean => tracer::clean(),

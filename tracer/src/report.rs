@@ -118,8 +118,9 @@ pub struct Host {
     pub boot_id: Option<String>,
     /// The namespace that was traced, if it was one: inode as in `net:[N]`.
     pub netns: Option<u32>,
-    /// The tick of its clock in Hz: the resolution of retransmission timeouts.
-    pub tick_hz: f64,
+    /// The tick of its clock in Hz: the resolution of retransmission timeouts; `null`
+    /// where nothing tells.
+    pub tick_hz: Option<f64>,
 }
 
 /// One moment on both clocks.
@@ -237,8 +238,8 @@ pub struct TotalsReport {
     pub difference: Option<i64>,
     /// Whether both were read in a moment in which nothing was retransmitted.
     pub quiet: bool,
-    /// Events that were not written for lack of room.
-    pub lost_events: u64,
+    /// Events that were not written for lack of room; `null` of a recording.
+    pub lost_events: Option<u64>,
     /// What the kernel's counters of single kinds grew by.
     pub kernel: KernelKinds,
 }
@@ -500,10 +501,10 @@ pub struct Overhead {
     pub cpu_ms: f64,
     /// Its largest resident memory.
     pub peak_memory_kib: u64,
-    /// From its start to the first attached program.
-    pub attached_ms: f64,
-    /// From its start to the moment from which everything is counted.
-    pub ready_ms: f64,
+    /// From its start to the first attached program; `null` of a recording.
+    pub attached_ms: Option<f64>,
+    /// From its start to the moment from which everything is counted, likewise.
+    pub ready_ms: Option<f64>,
 }
 
 /// Both ends of a flow as people write them.

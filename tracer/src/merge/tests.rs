@@ -52,7 +52,12 @@ fn the_two_ends_of_the_replication_are_one_connection() {
         let alone = merged.one_sided[at].segments;
         assert_eq!(joined + alone, report.selected.segments);
     }
-    assert_eq!(merged.warnings, Vec::<String>::new());
+    // Nothing but what the hosts themselves had to say.
+    let own = merged
+        .warnings
+        .iter()
+        .filter(|text| !text.starts_with("db"));
+    assert_eq!(own.count(), 0, "{:?}", merged.warnings);
 }
 
 #[test]

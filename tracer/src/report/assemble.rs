@@ -215,8 +215,8 @@ pub fn assemble(measured: Measured<'_>) -> Report {
                 .then(|| measured.effort.ns as f64 / measured.effort.runs as f64),
             cpu_ms: measured.cpu.as_secs_f64() * 1e3,
             peak_memory_kib: measured.peak_memory_kib,
-            attached_ms: measured.attached.as_secs_f64() * 1e3,
-            ready_ms: measured.ready.as_secs_f64() * 1e3,
+            attached_ms: Some(measured.attached.as_secs_f64() * 1e3),
+            ready_ms: Some(measured.ready.as_secs_f64() * 1e3),
         },
         postgres: measured.postgres.map(|record| {
             let (start, end) = (measured.start_ns, measured.end_ns);
@@ -397,7 +397,7 @@ fn totals(measured: &Measured<'_>) -> TotalsReport {
         kernel_retrans_segs: kernel,
         difference: difference(kernel, &all),
         quiet: measured.quiet,
-        lost_events: measured.gaps.count(Gap::EventsLost),
+        lost_events: Some(measured.gaps.count(Gap::EventsLost)),
         kernel: kinds.unwrap_or_default(),
     }
 }
@@ -464,7 +464,7 @@ fn warn_about(
         ),
         (gaps.reads_failed, "kernel fields could not be read"),
         (
-            totals.lost_events,
+            totals.lost_events.unwrap_or(0),
             "events are missing: they came faster than they could be taken; counts are complete",
         ),
         (

@@ -291,7 +291,7 @@ mod tests {
                 kernel: String::new(),
                 boot_id: None,
                 netns: None,
-                tick_hz: 250.0,
+                tick_hz: Some(250.0),
             },
             clock: Clock::read(),
             jiffy_ns: 4_000_000,

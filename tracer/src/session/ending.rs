@@ -163,7 +163,7 @@ fn host(surroundings: &Surroundings, namespaces: &[Traced]) -> Host {
             [one] => Some(one.counts.inode),
             _ => None,
         },
-        tick_hz: 1e9 / surroundings.jiffy_ns as f64,
+        tick_hz: Some(1e9 / surroundings.jiffy_ns as f64),
     }
 }
 

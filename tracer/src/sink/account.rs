@@ -62,7 +62,10 @@ pub fn of(report: &Report) -> Document {
     ];
     let sections = sections.into_iter();
     Document {
-        title: format!("tracer: {}", report.host.name),
+        title: match report.host.name.as_str() {
+            "" => "tracer".to_owned(),
+            name => format!("tracer: {name}"),
+        },
         verdict: verdict::sentence(report),
         lead: verdict::lead(report),
         sections: sections

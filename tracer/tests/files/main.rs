@@ -3,4 +3,5 @@
 
 mod merge;
 mod program;
+mod replay;
 mod report;

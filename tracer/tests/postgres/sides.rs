@@ -10,7 +10,7 @@ use crate::watched::{Lab, Seen, Watched};
 const INTERVAL: [&str; 2] = ["--interval", "500ms"];
 
 /// Replies of the standby are damaged on its own host; the primary splits commits.
-fn both(lab: &Lab) -> (Seen, Seen) {
+fn both(lab: &Lab, events: &Path) -> (Seen, Seen) {
     let server = |pair: &xtask::postgres::Server| {
         format!("host={} user=postgres", pair.socket_dir().display())
     };
@@ -28,6 +28,7 @@ fn both(lab: &Lab) -> (Seen, Seen) {
         &["--peer", "10.0.10.2", "--inject", "corrupt=50%", "--seed"][..],
         &["7", "--after", "5s", "--for", "8s", "--allow-ssh-peer"],
         &INTERVAL,
+        &["--events", events.to_str().unwrap()],
     ];
     let mut db2 = Watched::start(lab.standby(), &two, &fault.concat());
     db1.await_line(&["commits under way, since"]);
@@ -40,7 +41,9 @@ fn both(lab: &Lab) -> (Seen, Seen) {
 #[test]
 fn both_sides_of_one_run_are_one() {
     let lab = Lab::start("pgsides");
-    let (db1, db2) = both(&lab);
+    let recorded = tempfile::tempdir().unwrap();
+    let events = recorded.path().join("db2.jsonl");
+    let (db1, db2) = both(&lab, &events);
     for seen in [&db1, &db2] {
         let report = Report::read(seen.json.as_bytes()).unwrap();
         let again = tracer::sink::json::render(&report).unwrap();
@@ -51,6 +54,7 @@ fn both_sides_of_one_run_are_one() {
         let folder = Path::new(&folder);
         fs::write(folder.join("db1.json"), &db1.json).unwrap();
         fs::write(folder.join("db2.json"), &db2.json).unwrap();
+        fs::copy(&events, folder.join("db2.jsonl")).unwrap();
     }
     let reports = [&db1, &db2].map(|seen| Report::read(seen.json.as_bytes()).unwrap());
     let merged = tracer::merge::merge(reports, ["db1", "db2"]).unwrap();

@@ -1,16 +1,19 @@
 //! `--events`: one line for everything that was counted.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     net::SocketAddr,
+    path::Path,
+    process::Command,
 };
 
 use serde_json::Value;
 use xtask::netns::Net;
 
 use crate::{
-    report::{endpoint, number},
+    program::PROGRAM,
+    report::{Report, endpoint, number},
     storm::{NARROW, WIDE, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
@@ -49,6 +52,7 @@ fn events_add_up_to_the_report() {
 
     report.check();
     report.check_all_selected();
+    check_replayed(&path, &report);
     assert_eq!(report.number("/totals/lost_events"), 0);
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.ends_with('\n'));
@@ -97,6 +101,60 @@ fn events_add_up_to_the_report() {
         assert!(time + SWAPPED_NS >= latest, "{line} comes after {latest}");
         latest = latest.max(time);
     }
+}
+
+/// Replayed, the events are the same flows: all that was sent again, and how.
+fn check_replayed(path: &Path, live: &Report) {
+    let mut command = Command::new(PROGRAM);
+    let output = command.arg("replay").arg(path).args(["--json", "-"]);
+    let output = output.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let replayed = Report::new(serde_json::from_slice(&output.stdout).unwrap());
+    replayed.check_sums();
+    for unknown in [
+        "/totals/kernel_retrans_segs",
+        "/totals/difference",
+        "/totals/lost_events",
+    ] {
+        assert!(replayed.at(unknown).is_null(), "{unknown}");
+    }
+    // What no event showed, a file of events cannot show.
+    assert_eq!(live.number("/totals/unseen_segments"), 0);
+    for same in [
+        "/totals/segments",
+        "/totals/events",
+        "/totals/bytes",
+        "/totals/by_kind",
+        "/totals/attempts_by_kind",
+        "/states/opened",
+        "/states/closed",
+    ] {
+        assert_eq!(live.at(same), replayed.at(same), "{same}");
+    }
+    let told = |report: &Report| {
+        let flows = report.flows().iter();
+        let sent = flows.filter(|flow| flow["segments"] != 0);
+        let told = sent.map(|flow| {
+            let figures = [
+                "by_kind",
+                "events",
+                "bytes",
+                "fin",
+                "srtt_us",
+                "rto_ms",
+                "rto_max_ms",
+                "backoff_max",
+                "cwnd",
+            ];
+            (
+                flow["local"].to_string(),
+                figures.map(|figure| flow[figure].clone()),
+            )
+        });
+        told.collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(told(live), told(&replayed));
+    assert!(!told(live).is_empty());
 }
 
 fn check_retransmit(line: &Value) {

@@ -8,10 +8,12 @@ use crate::sink::text::{agreement, not_sent};
 pub(super) fn blocks(report: &Report) -> Vec<Block> {
     let mut points = vec![agreement(report)];
     points.extend(not_sent(report));
-    points.push(match report.totals.quiet {
-        true => "Both counts were read in moments in which neither moved.".to_owned(),
-        false => "No quiet moment was found to read both counts in.".to_owned(),
-    });
+    if report.totals.kernel_retrans_segs.is_some() {
+        points.push(match report.totals.quiet {
+            true => "Both counts were read in moments in which neither moved.".to_owned(),
+            false => "No quiet moment was found to read both counts in.".to_owned(),
+        });
+    }
     let damaged = &report.checksum_errors;
     points.push(format!(
         "Arrived with a wrong checksum: {} segments by the kernel's count, {} of them from the peers. Resets: {} sent, {} received. Connections: {} opened, {} closed.",
@@ -45,23 +47,26 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
             missing.field, missing.consequence
         ));
     }
-    points.extend(gaps(&report.gaps, report.totals.lost_events));
+    points.extend(gaps(&report.gaps, report.totals.lost_events.unwrap_or(0)));
     let cost = &report.overhead;
     points.push(format!(
-        "It took {:.0} ms of processor time and {} KiB of memory, and counted {} after it was started{}.",
+        "It took {:.0} ms of processor time and {} KiB of memory{}{}.",
         cost.cpu_ms,
         cost.peak_memory_kib,
-        milliseconds(Some(cost.ready_ms)),
-        cost.program_ns_per_run
-            .map_or(String::new(), |ns| format!("; its kernel programs took {ns:.0} ns a run"))
+        cost.ready_ms.map_or(String::new(), |ms| {
+            let after = milliseconds(Some(ms));
+            format!(", and counted {after} after it was started")
+        }),
+        cost.program_ns_per_run.map_or(String::new(), |ns| format!(
+            "; its kernel programs took {ns:.0} ns a run"
+        ))
     ));
+    let tick = report.host.tick_hz.map_or(String::new(), |hz| {
+        format!("; retransmission timeouts are read to a tick of 1/{hz:.0} s")
+    });
     points.push(format!(
-        "Counted by {} {}, every {} s; retransmission timeouts are read to a tick of 1/{:.0} s. Network namespace: {}.",
-        report.tool.name,
-        report.tool.version,
-        report.request.interval_s,
-        report.host.tick_hz,
-        report.request.netns
+        "Counted by {} {}, every {} s{tick}. Network namespace: {}.",
+        report.tool.name, report.tool.version, report.request.interval_s, report.request.netns
     ));
     super::list(&points)
 }

@@ -32,10 +32,12 @@ pub(super) fn sentence(report: &Report) -> String {
 pub(super) fn lead(report: &Report) -> Vec<String> {
     let host = &report.host;
     let window = &report.window;
+    let place = match (host.name.as_str(), host.kernel.as_str()) {
+        ("", "") => "recorded events".to_owned(),
+        (name, kernel) => format!("{name}, Linux {kernel}"),
+    };
     let mut lines = vec![format!(
-        "{}, Linux {}; {:.1} s from {} to {}; {}",
-        host.name,
-        host.kernel,
+        "{place}; {:.1} s from {} to {}; {}",
         window.duration_s,
         second(&window.start),
         second(&window.end),

@@ -1,0 +1,49 @@
+//! What was typed of a recording, validated.
+
+use super::{
+    Config, ConfigError, Filter, MIN_INTERVAL, Namespaces, Verbosity, parse_peer, parse_ports,
+    parse_time,
+};
+use crate::cli::{MAX_FLOWS, ReplayArguments};
+
+impl Config {
+    /// Validates a command line of `tracer replay`: a run of which nothing but events
+    /// was asked.
+    ///
+    /// # Errors
+    /// The first thing that makes no sense, in words for the user.
+    pub fn of_recording(arguments: &ReplayArguments) -> Result<Self, ConfigError> {
+        let interval = parse_time("interval", &arguments.interval)?;
+        if interval < MIN_INTERVAL {
+            return Err(ConfigError::TooShort {
+                option: "interval",
+                given: arguments.interval.clone(),
+                least: MIN_INTERVAL,
+            });
+        }
+        let peers = arguments.peer.iter().map(|text| parse_peer(text));
+        Ok(Self {
+            filter: Filter {
+                peers: peers.collect::<Result<_, _>>()?,
+                ports: parse_ports(&arguments.port)?,
+            },
+            netns: Namespaces::Named("recorded".to_owned()),
+            duration: None,
+            interval,
+            inject: None,
+            postgres: None,
+            phases: None,
+            probe: None,
+            commits: None,
+            json: arguments.json.clone(),
+            events: Some(arguments.file.clone()),
+            ready_file: None,
+            max_flows: MAX_FLOWS,
+            bpf_stats: false,
+            verbosity: match arguments.quiet {
+                true => Verbosity::Quiet,
+                false => Verbosity::Normal,
+            },
+        })
+    }
+}

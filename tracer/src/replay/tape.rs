@@ -1,0 +1,258 @@
+//! Counting what was recorded, as the kernel programs count what happens.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tracer_ebpf::{EventKind, Flow, Kind, Totals, Tuple};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::damage;
+use crate::decode::Decoded;
+use crate::events::EventReader;
+use crate::flow::Table;
+use crate::holes::Holes;
+use crate::probe::{Effort, Gaps, HookStatus};
+use crate::process;
+use crate::report::{Host, Measured, NamespaceCounts, Report, assemble};
+
+const JIFFY_NS: u64 = EventReader::<&[u8]>::JIFFY_NS;
+const FIN: u16 = 1;
+const ESTABLISHED: u8 = 1;
+const SYN_SENT: u8 = 2;
+const CLOSE: u8 = 7;
+const LISTEN: u8 = 10;
+
+/// All that has been taken in so far.
+pub(super) struct Tape<'a> {
+    config: &'a Config,
+    clock: Clock,
+    interval_ns: u64,
+    start_ns: u64,
+    last_ns: u64,
+    /// When the table is looked at next.
+    due_ns: u64,
+    flows: HashMap<Tuple, Flow>,
+    changed: BTreeSet<Tuple>,
+    table: Table,
+    damaged: damage::Series,
+    arrived_damaged: u64,
+    holes: Holes,
+    namespaces: BTreeMap<u32, Totals>,
+    seen: BTreeSet<&'static str>,
+    failed: bool,
+}
+
+impl<'a> Tape<'a> {
+    /// Begins with the first event, whose moment is this.
+    pub(super) fn new(config: &'a Config, clock: Clock, interval_ns: u64) -> Self {
+        let start_ns = clock.monotonic_ns;
+        Self {
+            config,
+            clock,
+            interval_ns,
+            start_ns,
+            last_ns: start_ns,
+            due_ns: start_ns.saturating_add(interval_ns),
+            flows: HashMap::new(),
+            changed: BTreeSet::new(),
+            table: Table::default(),
+            damaged: damage::Series::default(),
+            arrived_damaged: 0,
+            holes: Holes::default(),
+            namespaces: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            failed: false,
+        }
+    }
+
+    /// Takes in one event, if the filter keeps it.
+    pub(super) fn take(&mut self, decoded: &Decoded) {
+        let event = &decoded.event;
+        if !self.config.filter.keeps(&event.tuple) {
+            return;
+        }
+        // Of two processors, the one that looked at its clock first may write second.
+        self.last_ns = self.last_ns.max(event.time_ns);
+        if event.time_ns > self.due_ns {
+            self.look(self.due_ns);
+            let missed = (event.time_ns - self.due_ns) / self.interval_ns.max(1);
+            self.due_ns += (missed + 1).saturating_mul(self.interval_ns);
+        }
+        self.seen.insert(hook(decoded.what));
+        self.holes.note(decoded, JIFFY_NS);
+        let totals = self.namespaces.entry(event.tuple.netns).or_default();
+        match (decoded.what, decoded.kind) {
+            (EventKind::Retransmit | EventKind::SynAck, Some(kind)) => {
+                self.failed |= event.err != 0;
+                count(totals, decoded, kind);
+                let flow = self.flows.entry(event.tuple).or_insert_with(|| Flow {
+                    tuple: event.tuple,
+                    ..Flow::default()
+                });
+                hit(flow, decoded, kind);
+                self.changed.insert(event.tuple);
+            }
+            (EventKind::State, _) => {
+                if event.state == ESTABLISHED {
+                    totals.opened += 1;
+                    totals.selected_opened += 1;
+                } else if event.state == CLOSE && ![LISTEN, SYN_SENT].contains(&event.old_state) {
+                    totals.closed += 1;
+                    totals.selected_closed += 1;
+                    if let Some(flow) = self.flows.get_mut(&event.tuple) {
+                        flow.closed_ns = event.time_ns;
+                        self.changed.insert(event.tuple);
+                    }
+                }
+            }
+            (EventKind::BadChecksum, _) => {
+                totals.selected_bad_checksums += 1;
+                self.arrived_damaged += 1;
+            }
+            (EventKind::ResetSent, _) => {
+                totals.resets_sent += 1;
+                totals.selected_resets_sent += 1;
+                if let Some(flow) = self.flows.get_mut(&event.tuple) {
+                    flow.resets_sent += 1;
+                    self.changed.insert(event.tuple);
+                }
+            }
+            (EventKind::ResetReceived, _) => {
+                totals.resets_received += 1;
+                totals.selected_resets_received += 1;
+                if let Some(flow) = self.flows.get_mut(&event.tuple) {
+                    flow.resets_received += 1;
+                    self.changed.insert(event.tuple);
+                }
+            }
+            // Decoding gives every other event a kind.
+            (EventKind::Retransmit | EventKind::SynAck, None) => {}
+        }
+    }
+
+    /// Looks at what has changed, as a run does once an interval.
+    fn look(&mut self, at_ns: u64) {
+        let changed = std::mem::take(&mut self.changed);
+        let flows: Vec<Flow> = changed
+            .iter()
+            .filter_map(|tuple| self.flows.get(tuple).copied())
+            .collect();
+        self.table.update(at_ns, &flows);
+        self.damaged.update(at_ns, self.arrived_damaged);
+    }
+
+    /// The report.
+    pub(super) fn finish(mut self) -> Report {
+        // An interval belongs to the part of a run in which it ends.
+        let end_ns = self.last_ns.max(self.start_ns + 1);
+        self.look(end_ns);
+        let netns: Vec<u32> = self.namespaces.keys().copied().collect();
+        assemble(Measured {
+            config: self.config,
+            host: Host {
+                name: String::new(),
+                kernel: String::new(),
+                boot_id: None,
+                netns: match netns.as_slice() {
+                    [one] => Some(*one),
+                    _ => None,
+                },
+                tick_hz: None,
+            },
+            clock: self.clock,
+            jiffy_ns: JIFFY_NS,
+            start_ns: self.start_ns,
+            end_ns,
+            hooks: self.seen.iter().copied().map(attached).collect(),
+            retransmit_err: self.failed,
+            missing: &[],
+            table: &self.table,
+            damaged: self.damaged.into_steps(),
+            holes: self.holes,
+            namespaces: self
+                .namespaces
+                .into_iter()
+                .map(|(netns, totals)| NamespaceCounts {
+                    netns,
+                    name: None,
+                    totals,
+                    kernel: Default::default(),
+                })
+                .collect(),
+            quiet: false,
+            elsewhere: Vec::new(),
+            gaps: Gaps::default(),
+            effort: Effort::default(),
+            undecodable: 0,
+            faults: Vec::new(),
+            postgres: None,
+            commits: None,
+            processors: None,
+            cpu: super::cpu(),
+            peak_memory_kib: process::peak_memory_kib().unwrap_or(0),
+            attached: std::time::Duration::ZERO,
+            ready: std::time::Duration::ZERO,
+        })
+    }
+}
+
+/// The tracepoint that an event is from.
+fn hook(what: EventKind) -> &'static str {
+    match what {
+        EventKind::Retransmit => "tcp_retransmit_skb",
+        EventKind::SynAck => "tcp_retransmit_synack",
+        EventKind::State => "inet_sock_set_state",
+        EventKind::BadChecksum => "tcp_bad_csum",
+        EventKind::ResetSent => "tcp_send_reset",
+        EventKind::ResetReceived => "tcp_receive_reset",
+    }
+}
+
+fn attached(name: &'static str) -> HookStatus {
+    HookStatus {
+        name: name.into(),
+        attached: true,
+        consequence: None,
+        reason: None,
+    }
+}
+
+fn count(totals: &mut Totals, decoded: &Decoded, kind: Kind) {
+    let event = &decoded.event;
+    let segments = u64::from(event.segments);
+    totals.attempts[kind as usize] += 1;
+    totals.segments[kind as usize] += segments;
+    totals.bytes += u64::from(event.bytes);
+    if event.err == 0 {
+        totals.events += 1;
+    } else {
+        totals.failed_events += 1;
+        totals.failed_segments[kind as usize] += segments;
+    }
+}
+
+fn hit(flow: &mut Flow, decoded: &Decoded, kind: Kind) {
+    let event = &decoded.event;
+    let segments = u64::from(event.segments);
+    flow.segments[kind as usize] += segments;
+    flow.bytes += u64::from(event.bytes);
+    if event.err == 0 {
+        flow.events += 1;
+    } else {
+        flow.failed_events += 1;
+        flow.failed_segments += segments;
+    }
+    flow.fin += u64::from(event.tcp_flags & FIN != 0);
+    if flow.first_ns == 0 {
+        flow.first_ns = event.time_ns;
+    }
+    flow.last_ns = event.time_ns;
+    if decoded.what == EventKind::Retransmit {
+        flow.srtt_us = event.srtt_us;
+        flow.rto = event.rto;
+        flow.rto_max = flow.rto_max.max(event.rto);
+        flow.cwnd = event.cwnd;
+        flow.backoff = u32::from(event.backoff);
+        flow.backoff_max = flow.backoff_max.max(flow.backoff);
+    }
+}
