@@ -1,5 +1,7 @@
 //! `tracer run`, from top to bottom.
 
+mod exposed;
+
 use std::io;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
@@ -18,6 +20,7 @@ use crate::events::EventWriter;
 use crate::inject::Schedule;
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::{offsets, tick};
+use crate::listen::{Endpoint, Socket};
 use crate::live::Live;
 use crate::output::{Output, ReadyFile};
 use crate::postgres::{Commits, Processors, Watch};
@@ -31,6 +34,7 @@ struct Outputs {
     json: Option<Output>,
     events: Option<EventWriter>,
     ready: Option<ReadyFile>,
+    listen: Option<Socket>,
 }
 
 /// A run that is under way.
@@ -42,6 +46,7 @@ struct Run<'a> {
     commits: Option<Commits>,
     processors: Option<Processors>,
     events: Option<EventWriter>,
+    endpoint: Option<Endpoint>,
     live: Live,
 }
 
@@ -102,6 +107,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         commits,
         processors,
         events: outputs.events,
+        endpoint: outputs.listen.map(Socket::serve).transpose()?,
         live,
     };
     let followed = runtime.block_on(async {
@@ -109,6 +115,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         if let Some(postgres) = &mut run.postgres {
             postgres.settle().await;
         }
+        run.expose()?;
         if let Some(ready) = &outputs.ready {
             ready.announce()?;
         }
@@ -116,6 +123,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         run.follow(&mut signals).await
     });
 
+    if let Some(endpoint) = run.endpoint {
+        endpoint.finish();
+    }
     // Whatever ended it, what was measured is written down.
     let faults = run.fault.map(Schedule::finish).unwrap_or_default();
     let postgres = run.postgres.map(Watch::finish).transpose()?;
@@ -156,6 +166,7 @@ impl Outputs {
                 .as_deref()
                 .map(ReadyFile::prepare)
                 .transpose()?,
+            listen: config.listen.map(Socket::bind).transpose()?,
         })
     }
 }
@@ -258,6 +269,7 @@ impl Run<'_> {
             events.flush()?;
         }
         self.session.look();
+        self.expose()?;
         if let Some(processors) = &mut self.processors {
             processors.look(now_ns());
         }

@@ -131,6 +131,15 @@ impl Namespace {
         settle(QUIET, PATIENCE, || self.sample(probe), Sample::retransmits)
     }
 
+    /// What both sides have counted by now, which need not be one moment.
+    ///
+    /// # Errors
+    /// If either side cannot be read.
+    pub fn now(&mut self, probe: &Probe) -> Result<(Totals, KernelCounts), BoundaryError> {
+        let sample = self.sample(probe)?;
+        Ok((sample.totals, self.kernel_counts(&sample)?))
+    }
+
     /// What has moved since a sample was taken.
     ///
     /// # Errors

@@ -234,6 +234,12 @@ pub struct RunArguments {
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
 
+    /// Show counters, latencies and lags to Prometheus at http://ADDRESS:PORT/metrics,
+    /// such as `127.0.0.1:9187`, from the network namespace of the caller. Whoever can
+    /// reach it can read it
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+
     /// Watch this PostgreSQL server, too: replication, lags and who waits, on the
     /// same clock. `host=db1 user=me` or a URI; what is left out (`--pg ""` is
     /// enough) comes from PGHOST, PGUSER, PGPASSWORD, ~/.pgpass and so on. A role

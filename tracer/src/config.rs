@@ -3,7 +3,7 @@
 mod fault;
 mod recording;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub struct Config {
     pub json: Option<PathBuf>,
     /// Where the events go.
     pub events: Option<PathBuf>,
+    /// Where metrics are shown.
+    pub listen: Option<SocketAddr>,
     /// Created when everything is counted.
     pub ready_file: Option<PathBuf>,
     /// Slots of the flow table.
@@ -233,6 +235,7 @@ impl Config {
             interval,
             json: arguments.json.clone(),
             events: arguments.events.clone(),
+            listen: arguments.listen,
             ready_file: arguments.ready_file.clone(),
             max_flows: arguments.max_flows,
             bpf_stats: arguments.bpf_stats,

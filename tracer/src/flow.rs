@@ -121,6 +121,11 @@ impl Table {
         self.entries.get(tuple)
     }
 
+    /// All entries, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
     /// All entries, in no order, to be changed.
     pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.entries.values_mut()

@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 use tracer_ebpf::Owner;
 
@@ -153,6 +156,16 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
         .chars()
         .map(|c| if does_harm(c) { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// Processor time of this process.
+#[must_use]
+pub fn cpu() -> Duration {
+    // The kernel knows this process, so the call cannot fail.
+    getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |usage| {
+        let us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+        Duration::from_micros(u64::try_from(us).unwrap_or(0))
+    })
 }
 
 /// The most memory that this process has had resident, KiB.

@@ -6,7 +6,6 @@ mod tape;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -99,15 +98,4 @@ fn replayed(config: &Config, source: impl BufRead) -> anyhow::Result<Report> {
             .push("the last line was cut, and is not in the report".to_owned());
     }
     Ok(report)
-}
-
-/// What this process has used so far.
-fn cpu() -> Duration {
-    use nix::sys::resource::{UsageWho, getrusage};
-    use nix::sys::time::TimeValLike as _;
-    // The kernel knows this process, so the call cannot fail.
-    getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |usage| {
-        let us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-        Duration::from_micros(u64::try_from(us).unwrap_or(0))
-    })
 }

@@ -2,6 +2,7 @@
 //! the state; views are given what they need.
 
 mod ending;
+mod exposed;
 mod moment;
 mod paths;
 
@@ -28,6 +29,7 @@ use crate::kernel::offsets::Resolved;
 use crate::kernel::sockets::{self, Inquirer, SocketInfo};
 use crate::kernel::sockstat;
 use crate::live::{Live, Snapshot};
+use crate::metrics;
 use crate::postgres::{Known, Status};
 use crate::probe::{HookStatus, NO_EVENT_BYTES, Options, Probe, sum};
 use crate::process;
@@ -69,6 +71,7 @@ pub struct Session<'a> {
     undecodable: u64,
     holes: Holes,
     searches: HashMap<Tuple, u8>,
+    exposed: metrics::Tally,
 }
 
 /// A namespace that is traced, held open.
@@ -121,6 +124,7 @@ impl<'a> Session<'a> {
             undecodable: 0,
             holes: Holes::default(),
             searches: HashMap::new(),
+            exposed: metrics::Tally::default(),
         };
         for handle in handles {
             session.add_namespace(handle)?;

@@ -6,6 +6,7 @@ pub mod document;
 pub mod html;
 pub mod json;
 pub mod markdown;
+pub mod openmetrics;
 pub mod plain;
 pub mod table;
 pub mod text;

@@ -37,6 +37,7 @@ impl Config {
             commits: None,
             json: arguments.json.clone(),
             events: Some(arguments.file.clone()),
+            listen: None,
             ready_file: None,
             max_flows: MAX_FLOWS,
             bpf_stats: false,

@@ -88,6 +88,12 @@ impl Schedule {
         }
     }
 
+    /// Whether packets can be hit at the moment.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.state, State::Active { .. })
+    }
+
     /// The state in a few words, for the live view.
     #[must_use]
     pub fn describe(&self) -> String {

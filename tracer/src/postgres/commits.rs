@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use tracer_ebpf::ServerCommits;
+use tracer_ebpf::{Part, ServerCommits};
 
 use self::program::Program;
 pub use self::record::Record;
@@ -28,6 +28,7 @@ use self::record::{Binary, Place, Server, Slowest, Waiting};
 use super::elf;
 use super::server;
 use crate::clock::now_ns;
+use crate::metrics::{self, Spread};
 use crate::process::parent;
 
 pub use self::report::CommitsReport;
@@ -41,6 +42,9 @@ pub const SYMBOLS: [&str; 4] = [
     "FinishPreparedTransaction",
     "AfterTriggerEndXact",
 ];
+
+/// The most servers that Prometheus is told of.
+const MOST_EXPOSED: usize = 16;
 
 /// Follows the commits of the servers on this host.
 pub struct Commits {
@@ -148,6 +152,25 @@ impl Commits {
         let line = words::line(&now, &self.last);
         self.last = now;
         line
+    }
+
+    /// What was counted so far, by server and part.
+    pub fn spreads(&mut self) -> Vec<metrics::Commits> {
+        let parts = [
+            ("total", Part::Total),
+            ("flush", Part::Flush),
+            ("wait", Part::Wait),
+            ("rest", Part::Rest),
+        ];
+        let sums = self.sums().into_iter().take(MOST_EXPOSED);
+        sums.map(|(pid, sums)| metrics::Commits {
+            pid,
+            parts: parts
+                .iter()
+                .map(|(name, part)| (*name, Spread::of_commits(&sums, *part)))
+                .collect(),
+        })
+        .collect()
     }
 
     /// Puts slow commits where they are kept.

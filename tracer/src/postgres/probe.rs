@@ -21,6 +21,7 @@ use self::tally::{Tally, Total};
 use super::connect::{Link, Trouble};
 use super::target::Target;
 use crate::clock::now_ns;
+use crate::metrics::Spread;
 
 /// The table, in a schema of its own.
 pub const TABLE: &str = "tracer_probe.commits";
@@ -85,6 +86,19 @@ pub struct Shared {
     warnings: Mutex<Vec<String>>,
 }
 
+/// What was measured so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probed {
+    /// Latencies of commits.
+    pub commits: Spread,
+    /// Of reads.
+    pub reads: Spread,
+    /// Commits that failed, and that could not be started.
+    pub undone: (u64, u64),
+    /// How long the oldest commit under way has been due, s; 0 if none is.
+    pub oldest_s: Option<f64>,
+}
+
 /// Nothing here is left half done.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -104,6 +118,19 @@ impl Shared {
         match sort {
             Sort::Commit => lock(&self.commits),
             Sort::Read => lock(&self.reads),
+        }
+    }
+
+    /// What was measured so far.
+    #[must_use]
+    pub fn probed(&self) -> Probed {
+        let reads = lock(&self.reads).spread();
+        let commits = lock(&self.commits);
+        Probed {
+            commits: commits.spread(),
+            reads,
+            undone: commits.undone(),
+            oldest_s: Some(commits.oldest_ms(now_ns()).unwrap_or(0.0) / 1e3),
         }
     }
 

@@ -53,6 +53,15 @@ impl Status {
         }
     }
 
+    /// The last sample; `None` if there is none now.
+    #[must_use]
+    pub fn sample(&self) -> Option<&Sample> {
+        match &self.state {
+            State::Seen(sample) => Some(sample),
+            State::Connecting | State::Lost { .. } => None,
+        }
+    }
+
     /// Whether anything has been learnt: a sample, or that there is none.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{oneshot, watch};
 
-use super::probe::{Plan, Probe, Shared};
+use super::probe::{Plan, Probe, Probed, Shared};
 use super::record::Record;
 use super::sampler::Sampler;
 use super::status::Status;
@@ -100,6 +100,12 @@ impl Watch {
         let mut status = self.status.borrow().clone();
         status.probe = self.probe.as_ref().and_then(|probe| probe.line());
         status
+    }
+
+    /// What the commit probe has measured so far, if there is one.
+    #[must_use]
+    pub fn probed(&self) -> Option<Probed> {
+        self.probe.as_ref().map(|probe| probe.probed())
     }
 
     /// Ends it.

@@ -188,7 +188,7 @@ impl<'a> Tape<'a> {
             postgres: None,
             commits: None,
             processors: None,
-            cpu: super::cpu(),
+            cpu: process::cpu(),
             peak_memory_kib: process::peak_memory_kib().unwrap_or(0),
             attached: std::time::Duration::ZERO,
             ready: std::time::Duration::ZERO,

@@ -30,4 +30,5 @@ mod cli;
 mod events;
 mod filter;
 mod kernels;
+mod listen;
 mod owner;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hdrhistogram::Histogram;
 
+use crate::metrics::Spread;
+
 /// Latencies are told apart to a thousandth, from a microsecond on; what takes
 /// longer than this counts as this.
 const LONGEST_US: u64 = 600_000_000;
@@ -148,6 +150,22 @@ impl Tally {
         self.not_started += 1;
     }
 
+    /// Latencies of all that was answered.
+    #[must_use]
+    pub fn spread(&self) -> Spread {
+        let mut spread = Spread::new();
+        for one in self.all.iter_recorded() {
+            spread.add(one.value_iterated_to(), one.count_since_last_iteration());
+        }
+        spread
+    }
+
+    /// How many failed, and how many could not be started.
+    #[must_use]
+    pub fn undone(&self) -> (u64, u64) {
+        (self.failed, self.not_started)
+    }
+
     /// Requests under way.
     #[must_use]
     pub fn outstanding(&self) -> u64 {
@@ -176,7 +194,9 @@ impl Tally {
         self.now.reset();
     }
 
-    fn oldest_ms(&self, now_ns: u64) -> Option<f64> {
+    /// How long the oldest request under way has been due, ms.
+    #[must_use]
+    pub fn oldest_ms(&self, now_ns: u64) -> Option<f64> {
         let (due_ns, _) = self.under_way.first()?;
         Some(now_ns.saturating_sub(*due_ns) as f64 / 1e6)
     }

@@ -1,0 +1,80 @@
+//! Showing a run that is under way to Prometheus.
+
+use super::Run;
+use crate::inject::Schedule;
+use crate::metrics::{Database, MOST_STANDBYS, Standby};
+use crate::postgres::sample::{self, Role};
+use crate::postgres::{Commits, Known, Watch, text};
+
+/// The longest that a label's value is.
+const LONGEST: usize = 63;
+
+impl Run<'_> {
+    /// Shows the last look, if anybody is to see it.
+    pub(super) fn expose(&mut self) -> anyhow::Result<()> {
+        let Some(endpoint) = &self.endpoint else {
+            return Ok(());
+        };
+        let status = self.postgres.as_ref().map(Watch::status);
+        let nothing = Known::default();
+        let known = status.as_ref().map_or(&nothing, |status| &status.known);
+        let mut metrics = self.session.metrics(known)?;
+        metrics.fault_active = self.fault.as_ref().map(Schedule::is_active);
+        if let (Some(watch), Some(status)) = (&self.postgres, &status) {
+            let mut database = status.sample().map(database).unwrap_or_default();
+            if let Some(probed) = watch.probed() {
+                database.probe_commits = Some(probed.commits);
+                database.probe_reads = Some(probed.reads);
+                database.probe_undone = Some(probed.undone);
+                database.probe_oldest_s = probed.oldest_s;
+            }
+            metrics.database = Some(database);
+        }
+        if let Some(commits) = &mut self.commits {
+            metrics.commits = Commits::spreads(commits);
+        }
+        endpoint.show(metrics);
+        Ok(())
+    }
+}
+
+/// What the last sample shows.
+fn database(sample: &sample::Sample) -> Database {
+    Database {
+        up: true,
+        sync_rep_waiters: sample.sync_rep_waiters,
+        primary: Some(sample.role == Role::Primary),
+        standbys: standbys(&sample.standbys),
+        ..Database::default()
+    }
+}
+
+/// Each name once, as Prometheus takes it: of several connections of one name, the one
+/// whose last reply is oldest.
+fn standbys(standbys: &[sample::Standby]) -> Vec<Standby> {
+    let mut shown: Vec<Standby> = Vec::new();
+    for standby in standbys {
+        let lags = [
+            ("sent", standby.sent_lag_bytes),
+            ("write", standby.write_lag_bytes),
+            ("flush", standby.flush_lag_bytes),
+            ("replay", standby.replay_lag_bytes),
+        ];
+        let word = |text: Option<&str>| text::harmless(text.unwrap_or("?"), LONGEST);
+        let one = Standby {
+            name: word(standby.name()),
+            sync_state: word(standby.sync_state.as_deref()),
+            lags: lags
+                .into_iter()
+                .filter_map(|(stage, lag)| Some((stage, lag?)))
+                .collect(),
+            reply_age_s: standby.reply_age_ms.map(|ms| ms / 1e3),
+        };
+        match shown.iter().position(|known| known.name == one.name) {
+            Some(at) if shown[at].reply_age_s < one.reply_age_s => shown[at] = one,
+            None if shown.len() < MOST_STANDBYS => shown.push(one),
+            _ => {}
+        }
+    }
+    shown
+}

@@ -1,0 +1,114 @@
+//! Counters of what was sent again, by kind, role and peer.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tracer_ebpf::{Kind, Tuple};
+
+/// The most peers that are told apart: each has a series for every kind and role that
+/// it was seen with.
+const MOST_PEERS: usize = 100;
+/// The peers beyond.
+const OTHER: &str = "other";
+
+/// One counter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The kind of the retransmits.
+    pub kind: &'static str,
+    /// What the flows are for.
+    pub role: String,
+    /// Address of the peer, or [`OTHER`].
+    pub peer: String,
+    /// Segments.
+    pub segments: u64,
+}
+
+/// The counters. What a flow has sent again counts for the role that it had then: no
+/// counter ever goes back, whatever is learnt later.
+#[derive(Debug, Default)]
+pub struct Tally {
+    taken: HashMap<Tuple, [u64; Kind::COUNT]>,
+    peers: BTreeSet<String>,
+    sums: BTreeMap<(usize, String, String), u64>,
+}
+
+impl Tally {
+    /// Takes in what a flow has sent again up to now.
+    pub fn take(&mut self, tuple: Tuple, segments: &[u64; Kind::COUNT], role: &str, peer: &str) {
+        let taken = self.taken.entry(tuple).or_default();
+        if taken == segments {
+            return;
+        }
+        let known = self.peers.contains(peer);
+        let peer = if known || self.peers.len() < MOST_PEERS {
+            self.peers.insert(peer.to_owned());
+            peer
+        } else {
+            OTHER
+        };
+        for (kind, (now, before)) in segments.iter().zip(taken.iter_mut()).enumerate() {
+            let more = now.saturating_sub(*before);
+            if more > 0 {
+                let key = (kind, role.to_owned(), peer.to_owned());
+                *self.sums.entry(key).or_default() += more;
+                *before = *now;
+            }
+        }
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn counters(&self) -> Vec<Sent> {
+        let sums = self.sums.iter();
+        sums.map(|((kind, role, peer), segments)| Sent {
+            kind: Kind::ALL[*kind].name(),
+            role: role.clone(),
+            peer: peer.clone(),
+            segments: *segments,
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tuple(port: u16) -> Tuple {
+        Tuple {
+            local_port: port,
+            ..Tuple::default()
+        }
+    }
+
+    #[test]
+    fn no_counter_goes_back_when_a_role_becomes_known() {
+        let mut tally = Tally::default();
+        let mut segments = [0; Kind::COUNT];
+        segments[Kind::Rto as usize] = 3;
+        tally.take(tuple(1), &segments, "other", "10.0.10.2");
+        segments[Kind::Rto as usize] = 5;
+        tally.take(tuple(1), &segments, "walsender", "10.0.10.2");
+        tally.take(tuple(1), &segments, "walsender", "10.0.10.2");
+        let told: Vec<_> = tally
+            .counters()
+            .into_iter()
+            .map(|one| (one.role, one.segments))
+            .collect();
+        assert_eq!(told, [("other".into(), 3), ("walsender".into(), 2)]);
+    }
+
+    #[test]
+    fn peers_beyond_the_bound_are_one() {
+        let mut tally = Tally::default();
+        for number in 0..1_000 {
+            let mut segments = [0; Kind::COUNT];
+            segments[Kind::Tlp as usize] = 1;
+            tally.take(tuple(number), &segments, "other", &format!("peer {number}"));
+        }
+        let counters = tally.counters();
+        assert_eq!(counters.len(), MOST_PEERS + 1);
+        let other = counters.iter().find(|one| one.peer == OTHER);
+        assert_eq!(other.unwrap().segments, 1_000 - MOST_PEERS as u64);
+    }
+}

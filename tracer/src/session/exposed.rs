@@ -1,0 +1,88 @@
+//! What a run shows to Prometheus of the network.
+
+use std::net::Ipv6Addr;
+
+use tracer_ebpf::{Gap, Kind};
+
+use super::Session;
+use crate::clock::now_ns;
+use crate::config::canonical;
+use crate::metrics::{Health, Metrics};
+use crate::postgres::{Known, role};
+use crate::probe::sum;
+use crate::report::endpoints;
+
+impl Session<'_> {
+    /// What the last look found, and what the kernel has counted by now.
+    ///
+    /// # Errors
+    /// If either side cannot be read.
+    pub fn metrics(&mut self, known: &Known) -> anyhow::Result<Metrics> {
+        for entry in self.table.entries() {
+            let tuple = entry.flow.tuple;
+            let (local, remote) = endpoints(&tuple);
+            let process = entry.process.as_ref();
+            let role = known.role(local.socket(), remote.socket(), process);
+            let peer = canonical(Ipv6Addr::from(tuple.remote)).to_string();
+            self.exposed
+                .take(tuple, &entry.flow.segments, name(role.kind), &peer);
+        }
+        let mut metrics = Metrics {
+            sent: self.exposed.counters(),
+            ..Metrics::default()
+        };
+        let mut all = [0; Kind::COUNT];
+        let (mut retransmitted, mut damaged) = (Some(0), Some(0));
+        for traced in &mut self.namespaces {
+            let (totals, kernel) = traced.counts.now(&self.probe)?;
+            for (sum, segments) in all.iter_mut().zip(totals.segments) {
+                *sum += segments;
+            }
+            metrics.damaged += totals.selected_bad_checksums;
+            metrics.resets_sent += totals.selected_resets_sent;
+            metrics.resets_received += totals.selected_resets_received;
+            let plus = |sum: Option<u64>, more: Option<u64>| Some(sum? + more?);
+            retransmitted = plus(retransmitted, kernel.retrans_segs);
+            damaged = plus(damaged, kernel.in_csum_errors);
+        }
+        metrics.all = Kind::ALL
+            .map(|kind| (kind.name(), all[kind as usize]))
+            .into();
+        metrics.kernel_segments = retransmitted;
+        // Both are far below 2⁶³.
+        metrics.unexplained = retransmitted.map(|kernel| kernel.wrapping_sub(sum(&all)) as i64);
+        metrics.kernel_damaged = damaged;
+        metrics.health = self.health()?;
+        Ok(metrics)
+    }
+
+    fn health(&self) -> anyhow::Result<Health> {
+        let gaps = self.probe.gaps()?;
+        Ok(Health {
+            uptime_s: now_ns().saturating_sub(self.start_ns) as f64 / 1e9,
+            cpu_s: crate::process::cpu().as_secs_f64(),
+            lost_events: gaps.count(Gap::EventsLost),
+            gaps: vec![
+                ("flows_full", gaps.count(Gap::FlowsFull)),
+                ("sockets_full", gaps.count(Gap::SocketsFull)),
+                ("namespaces_full", gaps.count(Gap::NamespacesFull)),
+                ("reads_failed", gaps.count(Gap::ReadFailed)),
+                ("undecodable_events", self.undecodable),
+            ],
+            flows: self.table.entries().count() as u64,
+        })
+    }
+}
+
+/// A role as the report's JSON names it.
+fn name(kind: role::Kind) -> &'static str {
+    match kind {
+        role::Kind::Walsender => "walsender",
+        role::Kind::Walreceiver => "walreceiver",
+        role::Kind::Client => "client",
+        role::Kind::Patroni => "patroni",
+        role::Kind::Etcd => "etcd",
+        role::Kind::PostgresOther => "postgres_other",
+        role::Kind::Other => "other",
+    }
+}
