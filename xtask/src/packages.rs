@@ -151,6 +151,16 @@ const CLUSTER_NEEDS: [Need; 7] = [
     },
 ];
 
+/// For tests of what is deployed: the lab needs none of it.
+const ALERT_NEEDS: [Need; 1] = [Need {
+    program: "promtool",
+    packages: &["prometheus"],
+    why: "tests the alert rules",
+}];
+
+/// The service of that package: only its tool is wanted.
+const ALERT_SERVICES: [&str; 1] = ["prometheus"];
+
 /// Services that these packages bring; the lab runs the programs itself.
 const CLUSTER_SERVICES: [&str; 3] = ["etcd", "haproxy", "patroni"];
 
@@ -213,6 +223,20 @@ pub fn ensure_for_cluster() -> Result<()> {
     }
     println!("installing {} (once)", missing.join(" "));
     service::install_without(&CLUSTER_SERVICES, &missing)
+}
+
+/// Finds or installs what tests the alert rules; says so only when something is
+/// missing. No service is started or enabled by that.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_alerts() -> Result<()> {
+    let missing = missing(&ALERT_NEEDS);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing {} (once)", missing.join(" "));
+    service::install_without(&ALERT_SERVICES, &missing)
 }
 
 /// The packages of what is not here; prints one line for each.

@@ -41,7 +41,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Ok(())
     };
     step("setup", &|| {
-        setup::run().and_then(|()| packages::ensure_for_cluster())
+        setup::run()?;
+        packages::ensure_for_cluster()?;
+        packages::ensure_for_alerts()
     })?;
     step("format", &|| cargo(&["fmt", "--all", "--check"]))?;
     step("lints", &|| {

@@ -1,6 +1,7 @@
 //! The commands that read files and nothing else: the real program, without root.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alerts;
 mod merge;
 mod program;
 mod replay;
