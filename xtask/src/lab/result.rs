@@ -61,20 +61,23 @@ pub(super) fn write(folder: &Path, made: &Made, outcome: &Outcome, checks: &Chec
     save(folder, "how.md", &how::render(made, outcome))
 }
 
-/// Has tracer show its reports to people: as a page with charts, and as text.
+/// Has tracer make one of its two reports, and show that to people: as a page with
+/// charts, and as text.
 pub(super) fn present(folder: &Path, program: &Path) -> Result<()> {
-    for name in DATABASES {
-        for format in ["html", "md"] {
-            let mut tracer = Command::new(program);
-            tracer
-                .arg("report")
-                .arg(folder.join(format!("{name}.json")))
-                .arg("--output")
-                .arg(folder.join(format!("{name}.{format}")));
-            command::output(&mut tracer)?;
-        }
+    let run = folder.join("run.json");
+    let mut merge = Command::new(program);
+    merge.arg("merge");
+    merge.args(DATABASES.map(|name| folder.join(format!("{name}.json"))));
+    command::output(merge.arg("--output").arg(&run))?;
+    for name in ["report.html", "report.md"] {
+        let mut report = Command::new(program);
+        report.arg("report").arg(&run);
+        command::output(report.arg("--output").arg(folder.join(name)))?;
     }
-    Ok(())
+    // Half the size without its indentation.
+    let text = fs::read_to_string(&run).context("tracer has merged nothing")?;
+    let value: Value = serde_json::from_str(&text).context("what it merged is no JSON")?;
+    save_json(folder, "run.json", &value)
 }
 
 /// The report without flows that sent nothing again, of the replication and of clients

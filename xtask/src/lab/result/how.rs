@@ -53,7 +53,8 @@ clients on 10.0.10.10. tracer ran on the hosts of both databases:
 |---|---|
 | `result.md` | what was seen, and what had to be so |
 | `db1.json`, `db2.json` | tracer's reports of both hosts, without the flows of Patroni and etcd in which nothing was sent again |
-| `db1.html`, `db2.html`, `.md` | the same for people, by `tracer report` |
+| `run.json` | both, as one run: by `tracer merge` |
+| `report.html`, `report.md` | that for people, by `tracer report` |
 | `load.json` | figures of the clients by phase, and each request that failed or took 100 ms |
 | `roles.json` | what each node said of itself, asked every 100 ms, and what was done |
 | `measured.json` | the cluster's clocks, the kernels' counts of wrong checksums, and what this experiment alone measures |
