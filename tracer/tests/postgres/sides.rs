@@ -1,16 +1,27 @@
 //! One run, seen from both hosts.
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    thread,
+    time::Duration,
+};
 
+use anyhow::Result;
 use tracer::{merge::Method, report::Report};
 
-use crate::watched::{Lab, Seen, Watched};
+use crate::watched::{LIMIT, Lab, Seen, Watched};
 
 /// Fewer and longer intervals than elsewhere make smaller reports.
 const INTERVAL: [&str; 2] = ["--interval", "500ms"];
 
+/// In the primary's network namespace, where nobody else is.
+const LISTEN: &str = "127.0.0.1:9187";
+
 /// Replies of the standby are damaged on its own host; the primary splits commits.
-fn both(lab: &Lab, events: &Path) -> (Seen, Seen) {
+fn both(lab: &Lab, events: &Path) -> (Seen, Seen, String) {
     let server = |pair: &xtask::postgres::Server| {
         format!("host={} user=postgres", pair.socket_dir().display())
     };
@@ -19,6 +30,7 @@ fn both(lab: &Lab, events: &Path) -> (Seen, Seen) {
     let probe = [
         &["--commits", "--slow-commit", "50ms", "--commit-probe", "20"][..],
         &INTERVAL,
+        &["--listen", LISTEN],
     ]
     .concat();
     let mut db1 = Watched::start(lab.primary(), &one, &probe);
@@ -35,7 +47,71 @@ fn both(lab: &Lab, events: &Path) -> (Seen, Seen) {
     db2.await_line(&["is over: "]);
     db1.await_line(&[" 0 waiting for a standby"]);
     thread::sleep(Duration::from_secs(4));
-    (db1.finish(), db2.finish())
+    let shown = scrape(lab).unwrap();
+    (db1.finish(), db2.finish(), shown)
+}
+
+/// What Prometheus would be told, by the primary's host itself.
+fn scrape(lab: &Lab) -> Result<String> {
+    let mut stream = lab
+        .primary()
+        .netns
+        .enter(|| Ok(TcpStream::connect(LISTEN)?))?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: tracer\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// What was over by then is what the report says; what goes on is not more.
+fn check_shown(shown: &str, report: &Seen) {
+    let value = |begins: &str| -> f64 {
+        let mut there = shown.lines().filter(|line| line.starts_with(begins));
+        let line = there.next();
+        let line = line.unwrap_or_else(|| panic!("no {begins}: {shown}"));
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    };
+    let number = |pointer: &str| report.at(pointer).as_f64().unwrap();
+    for (name, pointer) in [
+        ("tracer_checksum_errors_total", "/checksum_errors/selected"),
+        (
+            "tracer_kernel_retransmitted_segments_total",
+            "/totals/kernel_retrans_segs",
+        ),
+    ] {
+        assert_eq!(value(name), number(pointer), "{name}");
+    }
+    let of_replication = shown.lines().filter(|line| {
+        line.starts_with("tracer_retransmitted_segments_total{")
+            && line.contains("role=\"walsender\"")
+    });
+    let segments: f64 = of_replication
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
+        .sum();
+    let flows = report.list("/flows").iter();
+    let sending = flows.filter(|flow| flow["role"] == "walsender");
+    let told: f64 = sending.filter_map(|flow| flow["segments"].as_f64()).sum();
+    assert_eq!(segments, told);
+    assert_eq!(value("tracer_postgres_up"), 1.0);
+    assert_eq!(value("tracer_postgres_primary"), 1.0);
+    let of_standby = "{standby=\"standby\",sync_state=\"sync\"";
+    assert!(
+        value(&format!(
+            "tracer_standby_lag_bytes{of_standby},stage=\"flush\""
+        )) >= 0.0
+    );
+    assert!(value(&format!("tracer_standby_reply_age_seconds{of_standby}")) < 60.0);
+    let probed = value("tracer_probe_latency_seconds_count{request=\"commit\"}");
+    assert!(probed > 100.0 && probed <= number("/postgres/probe/commits/answered"));
+    // What was slow, was slow here as well.
+    let fast = value("tracer_probe_latency_seconds_bucket{le=\"0.1\",request=\"commit\"}");
+    assert!(fast < probed, "{fast} of {probed}");
+    assert!(
+        shown.contains("tracer_commit_seconds_bucket{le="),
+        "{shown}"
+    );
+    assert!(shown.contains("part=\"wait\""), "{shown}");
 }
 
 #[test]
@@ -43,7 +119,8 @@ fn both_sides_of_one_run_are_one() {
     let lab = Lab::start("pgsides");
     let recorded = tempfile::tempdir().unwrap();
     let events = recorded.path().join("db2.jsonl");
-    let (db1, db2) = both(&lab, &events);
+    let (db1, db2, shown) = both(&lab, &events);
+    check_shown(&shown, &db1);
     for seen in [&db1, &db2] {
         let report = Report::read(seen.json.as_bytes()).unwrap();
         let again = tracer::sink::json::render(&report).unwrap();
