@@ -1,5 +1,6 @@
 //! One run as a person reads it that was seen from both hosts.
 
+use super::verdict::counted;
 use super::{
     View, charts, commits, database, faults, findings, list, method, phases, shades, timeline,
 };
@@ -128,9 +129,9 @@ fn lead(merged: &Merged) -> Vec<String> {
             ))
     ));
     lines.push(format!(
-        "{} findings and {} warnings are below.",
-        merged.findings.len(),
-        merged.warnings.len()
+        "Below: {}, {}.",
+        counted(merged.findings.len(), "finding"),
+        counted(merged.warnings.len(), "warning")
     ));
     lines
 }

@@ -79,6 +79,7 @@ fn sizes(size: &Size) -> Vec<String> {
 /// A value of the report in a few words.
 fn shown(value: &Value) -> String {
     let text = match value {
+        Value::String(text) if text.is_empty() => "(empty)".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(list) => format!("{} entries", list.len()),
         Value::Object(fields) => format!("{} fields", fields.len()),

@@ -69,9 +69,13 @@ fn roles(report: &Report) -> Option<Row> {
             .map_or(String::new(), |number| format!(" on timeline {number}"));
         Span {
             from_s: turn.offset_s.max(0.0),
-            to_s: turns
-                .get(at + 1)
-                .map_or(report.window.duration_s, |next| next.offset_s),
+            to_s: seen_until(
+                report,
+                turn.offset_s,
+                turns
+                    .get(at + 1)
+                    .map_or(report.window.duration_s, |next| next.offset_s),
+            ),
             text: format!("{name}{timeline}"),
             tint,
         }
@@ -80,6 +84,18 @@ fn roles(report: &Report) -> Option<Row> {
         name: "server".to_owned(),
         spans: spans.collect(),
     })
+}
+
+/// A role is known up to the last sample that showed it: what the server was in a gap
+/// after which it is another, nobody saw.
+fn seen_until(report: &Report, from_s: f64, to_s: f64) -> f64 {
+    const SAME_S: f64 = 0.001;
+    let gaps = report.postgres.iter().flat_map(|postgres| &postgres.gaps);
+    let mut last = gaps.filter(|gap| {
+        let end_s = gap.offset_s + gap.duration_s;
+        gap.offset_s >= from_s && gap.offset_s < to_s && end_s >= to_s - SAME_S
+    });
+    last.next().map_or(to_s, |gap| gap.offset_s)
 }
 
 /// When the server did not answer.

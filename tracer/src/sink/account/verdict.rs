@@ -46,11 +46,20 @@ pub(super) fn lead(report: &Report) -> Vec<String> {
     let others = report.findings.len().saturating_sub(1);
     if others > 0 || !report.warnings.is_empty() {
         lines.push(format!(
-            "{others} more findings and {} warnings are below.",
-            report.warnings.len()
+            "Below: {}, {}.",
+            counted(others, "more finding"),
+            counted(report.warnings.len(), "warning")
         ));
     }
     lines
+}
+
+/// So many of something.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
 }
 
 fn peers(report: &Report) -> String {
