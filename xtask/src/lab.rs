@@ -60,6 +60,8 @@ enum Task {
     LongIsolation(experiment::Arguments),
     /// Let etcd lose a member, and its quorum
     Dependency(experiment::Arguments),
+    /// Cut the standby off while Prometheus scrapes tracer: do the alerts fire?
+    Alerts(experiment::Arguments),
     /// Run all experiments, one after the other
     All(experiment::ForAll),
     /// Own the cluster until told to end
@@ -85,6 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Task::SplitBrain(arguments) => experiment("split-brain", arguments),
         Task::LongIsolation(arguments) => experiment("long-isolation", arguments),
         Task::Dependency(arguments) => experiment("dependency", arguments),
+        Task::Alerts(arguments) => experiment("alerts", arguments),
         Task::All(arguments) => all(arguments),
         Task::PartialLoss(arguments) => experiment("partial-loss", arguments),
     }
@@ -121,7 +124,8 @@ fn all(arguments: &experiment::ForAll) -> Result<()> {
 fn prepare() -> Result<()> {
     netns::require_root()?;
     packages::ensure()?;
-    packages::ensure_for_cluster()
+    packages::ensure_for_cluster()?;
+    packages::ensure_for_alerts()
 }
 
 /// Where the logs of clusters are kept, also after them.

@@ -1,5 +1,6 @@
 //! The experiments: what each asks, does, and has to show.
 
+mod alerts;
 mod dependency;
 mod failover;
 mod load;
@@ -49,13 +50,14 @@ impl Variant {
 }
 
 /// In the order in which all are run.
-const VARIANTS: [&[Variant]; 6] = [
+const VARIANTS: [&[Variant]; 7] = [
     &partial_loss::VARIANTS,
     &failover::VARIANTS,
     &load::VARIANTS,
     &split_brain::VARIANTS,
     &long_isolation::VARIANTS,
     &dependency::VARIANTS,
+    &alerts::VARIANTS,
 ];
 
 /// What can be chosen about an experiment.

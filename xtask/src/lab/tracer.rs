@@ -44,12 +44,18 @@ impl Tracer {
         more: &[String],
         folder: &Path,
     ) -> Result<Self> {
-        let mut run = Command::new(program);
+        let netns = &cluster.host(database)?.netns;
+        // What it shows to others, it shows from where it was started.
+        let mut run = if more.iter().any(|word| word == "--listen") {
+            netns.command(program)
+        } else {
+            Command::new(program)
+        };
         let dsn = format!(
             "host={} user=postgres dbname=postgres",
             cluster.socket_dir(database).display()
         );
-        run.args(["run", "--netns", cluster.host(database)?.netns.name()])
+        run.args(["run", "--netns", netns.name()])
             // By the socket file: what is asked does not go over the network.
             .args(["--pg", &dsn, "--commits", "--duration", LONGEST])
             .args(more);

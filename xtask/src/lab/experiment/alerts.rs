@@ -1,0 +1,246 @@
+//! The alert rules, with a real Prometheus that scrapes tracer: do they fire, and how
+//! soon; and how soon do they stop?
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::Variant;
+use crate::home::Home;
+use crate::lab::check::Checks;
+use crate::lab::clients::Profile;
+use crate::lab::cluster::{CLIENT, Cluster};
+use crate::lab::daemon::Daemon;
+use crate::lab::outcome::{Outcome, causes, list, seconds, text, time};
+use crate::lab::stage::Stage;
+use crate::lab::tracer::EVERYBODY;
+use crate::load::phase::rfc3339;
+use crate::{http, interrupt, packages, repo, wait};
+
+/// The system user that Debian's package makes.
+const USER: &str = "prometheus";
+
+/// Where tracer shows db1, and where Prometheus shows its alerts: on the client's host.
+const SHOWN: &str = "10.0.10.2:9187";
+const PROMETHEUS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
+
+const ANSWER: Duration = Duration::from_secs(2);
+const STARTING: Duration = Duration::from_secs(30);
+
+/// Between two looks at the alerts; Prometheus looks at the rules once a second.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Until the last alert has to be over.
+const RESOLVED: Duration = Duration::from_secs(180);
+
+/// What has to fire: commits that do not end.
+const ALERT: &str = "TracerCommitStalled";
+
+pub(super) const VARIANTS: [Variant; 1] = [Variant {
+    experiment: "alerts",
+    name: "stalled-commits",
+    question: "The standby is cut off and commits do not end: how soon does Prometheus raise \
+               the alert, and how soon is it over after the end of the cut?",
+    seconds: (20, 32, 15),
+    profile: Profile::steady,
+    inject: None,
+    watch: &["--commit-probe", "5", "--listen", SHOWN],
+    own_disk: false,
+    act,
+    judge,
+}];
+
+fn act(stage: &mut Stage) -> Result<()> {
+    let home = Home::new("prometheus")?;
+    let mut prometheus = start(&stage.cluster, &home, &stage.folder)?;
+    prometheus.until(STARTING, "Prometheus to see tracer", || {
+        let up = ask(&stage.cluster, "/api/v1/query?query=up")?;
+        let seen = list(&up, "/data/result")
+            .iter()
+            .any(|one| text(one, "/value/1") == "1");
+        Ok(seen.then_some(()))
+    })?;
+    stage.note("normal operation; Prometheus scrapes tracer once a second");
+    stage.baseline()?;
+    let mut alerts = Alerts::default();
+    alerts.look(&stage.cluster)?;
+    ensure!(
+        alerts.0.is_empty(),
+        "alerts without a fault: {:?}",
+        alerts.0.keys()
+    );
+    let cut = stage.inject("db2", "partition", EVERYBODY)?;
+    stage.fault_begins("db2 is cut off from everybody");
+    let begun = Instant::now();
+    while begun.elapsed() < stage.lengths.fault {
+        alerts.look(&stage.cluster)?;
+        sleep(LOOK);
+    }
+    let report = cut.finish()?;
+    stage.fault_ends("db2 is not cut off any more");
+    wait::until(RESOLVED, "the alerts to be over", || {
+        alerts.look(&stage.cluster)?;
+        Ok(alerts.over().then_some(()))
+    })?;
+    stage.note("no alert is raised any more");
+    stage.extra.insert("alerts".to_owned(), alerts.json());
+    stage.extra.insert("cut".to_owned(), report);
+    stage.recover()
+}
+
+/// Prometheus on the client's host, with the rules of this repository.
+fn start(cluster: &Cluster, home: &Home, logs: &Path) -> Result<Daemon> {
+    let data = home.folder("data", USER)?;
+    let rules = home.path().join("alerts.yml");
+    fs::copy(repo::root().join("deploy/alerts.yml"), &rules)
+        .context("cannot read the alert rules")?;
+    let file = home.path().join("prometheus.yml");
+    let text = format!(
+        "global:
+  scrape_interval: 1s
+  evaluation_interval: 1s
+rule_files:
+  - {}
+scrape_configs:
+  - job_name: tracer
+    static_configs:
+      - targets: ['{SHOWN}']
+",
+        rules.display()
+    );
+    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    let client = &cluster.host(CLIENT)?.netns;
+    let mut prometheus = client.command_as(USER, packages::program("prometheus")?);
+    prometheus
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!("--storage.tsdb.path={}", data.display()))
+        .arg(format!("--web.listen-address={PROMETHEUS}"))
+        .arg("--log.level=warn");
+    Daemon::start("prometheus", prometheus, logs)
+}
+
+/// What Prometheus says; nothing while it does not.
+fn ask(cluster: &Cluster, path: &str) -> Result<Value> {
+    interrupt::check()?;
+    let answer = cluster
+        .host(CLIENT)?
+        .netns
+        .enter(|| http::get(PROMETHEUS, path, ANSWER));
+    // Nobody there yet, or one who is still starting.
+    let Some(answer) = answer.ok().filter(|answer| answer.status == 200) else {
+        return Ok(Value::Null);
+    };
+    serde_json::from_str(&answer.body).with_context(|| format!("Prometheus: {}", answer.body))
+}
+
+/// Of each alert, when it was first raised, and when it was over for good.
+#[derive(Debug, Default)]
+struct Alerts(BTreeMap<String, (SystemTime, Option<SystemTime>)>);
+
+impl Alerts {
+    fn look(&mut self, cluster: &Cluster) -> Result<()> {
+        let answer = ask(cluster, "/api/v1/alerts")?;
+        if text(&answer, "/status") == "success" {
+            self.note(&answer, SystemTime::now());
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, answer: &Value, now: SystemTime) {
+        let firing: Vec<&str> = list(answer, "/data/alerts")
+            .iter()
+            .filter(|alert| text(alert, "/state") == "firing")
+            .map(|alert| text(alert, "/labels/alertname"))
+            .collect();
+        for name in &firing {
+            self.0.entry((*name).to_owned()).or_insert((now, None)).1 = None;
+        }
+        for (name, (_, over)) in &mut self.0 {
+            if !firing.contains(&name.as_str()) && over.is_none() {
+                *over = Some(now);
+            }
+        }
+    }
+
+    fn over(&self) -> bool {
+        self.0.values().all(|(_, over)| over.is_some())
+    }
+
+    fn json(&self) -> Value {
+        let alert = |(name, (raised, over)): (&String, &(SystemTime, Option<SystemTime>))| {
+            json!({
+                "alert": name,
+                "raised": rfc3339(*raised),
+                "over": over.and_then(rfc3339),
+            })
+        };
+        self.0.iter().map(alert).collect()
+    }
+}
+
+fn judge(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    let alerts = outcome.extra.get("alerts").cloned().unwrap_or_default();
+    let alerts = alerts.as_array().cloned().unwrap_or_default();
+    let fault = outcome.phase("fault");
+    let mut words = Vec::new();
+    for alert in &alerts {
+        let over = time(alert, "/over").and_then(|at| at.duration_since(fault.end).ok());
+        words.push(format!(
+            "`{}` was raised {} after the beginning of the cut, and over {} after its end",
+            text(alert, "/alert"),
+            seconds(outcome.since_fault(time(alert, "/raised"))),
+            seconds(over),
+        ));
+    }
+    let stalled = alerts.iter().find(|alert| text(alert, "/alert") == ALERT);
+    let raised = stalled.and_then(|alert| time(alert, "/raised"));
+    checks.that(
+        &format!("`{ALERT}` was raised while db2 was cut off"),
+        raised.is_some_and(|at| fault.contains(at)),
+        seconds(outcome.since_fault(raised)),
+    );
+    let over = stalled.and_then(|alert| time(alert, "/over"));
+    checks.that(
+        "and was over after that",
+        over.is_some_and(|at| at > fault.end),
+        seconds(outcome.since_fault(over)),
+    );
+    let found = causes(outcome.report("db1"));
+    let causes_meant = ["partition", "loss_toward_standby"];
+    checks.that(
+        "tracer on db1 blames the way to the standby",
+        found
+            .iter()
+            .any(|cause| causes_meant.contains(&cause.as_str())),
+        found.join(", "),
+    );
+    outcome.words.extend(words);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_lasts_from_its_first_to_its_last_look() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let state = |state: &str| json!({"data": {"alerts": [{"labels": {"alertname": "A"}, "state": state}]}});
+        let mut alerts = Alerts::default();
+        alerts.note(&state("pending"), at(1));
+        assert!(alerts.0.is_empty() && alerts.over());
+        alerts.note(&state("firing"), at(2));
+        assert!(!alerts.over());
+        alerts.note(&state("pending"), at(5));
+        alerts.note(&state("firing"), at(6));
+        alerts.note(&json!({"data": {"alerts": []}}), at(9));
+        assert_eq!(alerts.0["A"], (at(2), Some(at(9))));
+    }
+}
