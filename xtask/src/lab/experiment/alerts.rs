@@ -48,7 +48,7 @@ pub(super) const VARIANTS: [Variant; 1] = [Variant {
     name: "stalled-commits",
     question: "The standby is cut off and commits do not end: how soon does Prometheus raise \
                the alert, and how soon is it over after the end of the cut?",
-    seconds: (20, 32, 15),
+    seconds: (20, 27, 15),
     profile: Profile::steady,
     inject: None,
     watch: &["--commit-probe", "5", "--listen", SHOWN],
