@@ -4,7 +4,9 @@ use std::fmt::Error;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, MetricEncoder, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
@@ -47,11 +49,11 @@ struct Family<'a, 'b>(&'a mut DescriptorEncoder<'b>);
 
 impl Family<'_, '_> {
     /// A counter, whose name gets `_total`.
-    fn counter(
+    fn counter<V: EncodeCounterValue>(
         &mut self,
         name: &str,
         help: &str,
-        series: impl IntoIterator<Item = (Labels, u64)>,
+        series: impl IntoIterator<Item = (Labels, V)>,
     ) -> Result<(), Error> {
         let mut metric = self
             .0
@@ -251,7 +253,7 @@ impl Family<'_, '_> {
             "Since counting began",
             [(none(), health.uptime_s)],
         )?;
-        self.gauge(
+        self.counter(
             "cpu_seconds",
             "Processor time that tracer itself has used",
             [(none(), health.cpu_s)],
