@@ -100,7 +100,11 @@ fn observe(script: &Script, cluster: Cluster, up: Duration) -> Result<Outcome> {
     }
     let mut stage = Stage::new(cluster, script.lengths, script.folder, script.program);
     let commands = vec![one.line.clone(), two.line.clone()];
-    (script.act)(&mut stage)?;
+    if let Err(error) = (script.act)(&mut stage) {
+        // Before the hosts go, and all that is on them: a fault is undone by its tracer.
+        drop((one, two));
+        return Err(error);
+    }
 
     let cluster = &mut stage.cluster;
     cluster.check()?;
