@@ -20,6 +20,7 @@ pub mod flow;
 pub mod holes;
 pub mod inject;
 pub mod kernel;
+pub mod kinds;
 pub mod listen;
 pub mod live;
 pub mod loader;

@@ -14,12 +14,13 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
-use tracer_ebpf::{Kind, Totals, Tuple};
+use tracer_ebpf::{Totals, Tuple};
 
 use crate::config::canonical;
 use crate::correlate::Finding;
 use crate::inject::FaultReport;
 use crate::kernel::counters::TcpExt;
+use crate::kinds::Kinds;
 use crate::postgres::processors::report::ProcessorsReport;
 use crate::postgres::{CommitsReport, FlowRole, PostgresReport};
 use crate::probe::{HookStatus, sum};
@@ -31,6 +32,9 @@ pub use path::PathReport;
 pub(crate) use read::is_readable;
 pub use read::{ReadError, schema};
 pub use recovery::RecoveryReport;
+
+/// Segments by kind.
+pub type ByKind = Kinds<u64>;
 
 /// The version of the contract.
 pub const SCHEMA: &str = "tracer.report/1";
@@ -259,60 +263,6 @@ pub struct KernelKinds {
     pub syn_retrans: Option<u64>,
     /// `TCPRetransFail`.
     pub retrans_fail: Option<u64>,
-}
-
-/// Segments by kind.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq)]
-pub struct ByKind {
-    /// Tail loss probes.
-    pub tlp: u64,
-    /// Retransmission timeouts.
-    pub rto: u64,
-    /// Fast retransmits.
-    pub fast: u64,
-    /// RACK's reordering timer.
-    pub rack: u64,
-    /// What follows a timeout.
-    pub slow_start: u64,
-    /// SYNs.
-    pub syn: u64,
-    /// SYN-ACKs.
-    pub synack: u64,
-    /// Everything else.
-    pub other: u64,
-}
-
-impl ByKind {
-    /// Every kind with its segments, in the order of kinds.
-    #[must_use]
-    pub fn counts(&self) -> [(Kind, u64); Kind::COUNT] {
-        [
-            (Kind::Tlp, self.tlp),
-            (Kind::Rto, self.rto),
-            (Kind::Fast, self.fast),
-            (Kind::Rack, self.rack),
-            (Kind::SlowStart, self.slow_start),
-            (Kind::Syn, self.syn),
-            (Kind::SynAck, self.synack),
-            (Kind::Other, self.other),
-        ]
-    }
-}
-
-impl From<[u64; Kind::COUNT]> for ByKind {
-    fn from(segments: [u64; Kind::COUNT]) -> Self {
-        let of = |kind: Kind| segments[kind as usize];
-        Self {
-            tlp: of(Kind::Tlp),
-            rto: of(Kind::Rto),
-            fast: of(Kind::Fast),
-            rack: of(Kind::Rack),
-            slow_start: of(Kind::SlowStart),
-            syn: of(Kind::Syn),
-            synack: of(Kind::SynAck),
-            other: of(Kind::Other),
-        }
-    }
 }
 
 /// What the filter kept.

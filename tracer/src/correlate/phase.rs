@@ -5,6 +5,7 @@ use tracer_ebpf::Kind;
 
 use super::wait::{Sort, slices};
 use super::{Recorded, Span, Track, change, recovery};
+use crate::kinds::Kinds;
 use crate::postgres::probe::tally::{Latencies, Quantiles, Step};
 use crate::postgres::role;
 
@@ -124,25 +125,7 @@ pub struct Rates {
 }
 
 /// Segments a second, by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct KindRates {
-    /// Tail loss probes.
-    pub tlp: f64,
-    /// Retransmission timeouts.
-    pub rto: f64,
-    /// Fast retransmits.
-    pub fast: f64,
-    /// RACK's reordering timer.
-    pub rack: f64,
-    /// What follows a timeout.
-    pub slow_start: f64,
-    /// SYNs.
-    pub syn: f64,
-    /// SYN-ACKs.
-    pub synack: f64,
-    /// Everything else.
-    pub other: f64,
-}
+pub type KindRates = Kinds<f64>;
 
 /// What became of the probe's requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -337,21 +320,11 @@ fn rates(recorded: &Recorded<'_>, span: Span, which: &dyn Fn(&Track<'_>) -> bool
         }
     }
     let seconds = span.seconds();
-    let of = |kind: Kind| by_kind[kind as usize] as f64 / seconds;
     let segments: u64 = by_kind.iter().sum();
     Rates {
         segments,
         per_s: segments as f64 / seconds,
-        by_kind_per_s: KindRates {
-            tlp: of(Kind::Tlp),
-            rto: of(Kind::Rto),
-            fast: of(Kind::Fast),
-            rack: of(Kind::Rack),
-            slow_start: of(Kind::SlowStart),
-            syn: of(Kind::Syn),
-            synack: of(Kind::SynAck),
-            other: of(Kind::Other),
-        },
+        by_kind_per_s: by_kind.map(|segments| segments as f64 / seconds).into(),
     }
 }
 

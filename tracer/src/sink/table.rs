@@ -78,7 +78,7 @@ pub fn render(rows: &[Row], width: usize) -> Vec<String> {
 /// The kinds that there are, most frequent first.
 #[must_use]
 pub fn kinds(by_kind: &ByKind) -> String {
-    let mut kinds = by_kind.counts();
+    let mut kinds = by_kind.each();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let named = kinds.iter().filter(|(_, count)| *count > 0);
     named

@@ -92,7 +92,7 @@ impl View<'_> {
         let steps = || flows.iter().flat_map(|flow| &flow.series);
         let series = Kind::ALL.into_iter().filter_map(|kind| {
             let of_kind = steps().map(|step| {
-                let (_, count) = step.by_kind.counts()[kind as usize];
+                let (_, count) = step.by_kind.each()[kind as usize];
                 (self.at(step.offset_s), count as f64)
             });
             let values = sums(of_kind, self.axis.length_s, width_s);

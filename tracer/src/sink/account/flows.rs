@@ -52,7 +52,7 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
 /// The kinds that there are, in words.
 fn kinds_told(report: &Report) -> Option<Block> {
     let mut sums = [0; Kind::COUNT];
-    for (kind, count) in report.flows.iter().flat_map(|flow| flow.by_kind.counts()) {
+    for (kind, count) in report.flows.iter().flat_map(|flow| flow.by_kind.each()) {
         sums[kind as usize] += count;
     }
     let told: Vec<String> = Kind::ALL

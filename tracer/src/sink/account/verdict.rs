@@ -84,7 +84,7 @@ fn second(time: &str) -> String {
 
 /// The most frequent kind.
 fn leading(by_kind: &ByKind) -> (Kind, u64) {
-    let counts = by_kind.counts();
+    let counts = by_kind.each();
     let first = counts.into_iter().max_by_key(|(_, count)| *count);
     first.unwrap_or((Kind::Other, 0))
 }
