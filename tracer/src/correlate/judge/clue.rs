@@ -7,6 +7,7 @@ use tracer_ebpf::Kind as Why;
 
 use super::super::finding::{Cause, Confidence, Finding, Size};
 use super::super::recovery::{Recovery, lost, of_flows, recoveries};
+use super::super::silence::silences;
 use super::super::{Recorded, Span, Track};
 use super::{Case, Weighed};
 use crate::postgres::role::Kind;
@@ -26,6 +27,9 @@ pub(super) struct Clue {
     /// Whose retransmits they are; `None` if they are segments that arrived damaged.
     pub(super) role: Option<Kind>,
     recoveries: Vec<Recovery>,
+    /// When nothing at all arrived from the other side, whatever was sent again: what
+    /// comes in between is the same trouble, however long it takes.
+    silences: Vec<Span>,
     /// The flow that resent most; `None` if they are segments that arrived damaged.
     flow: Option<usize>,
     /// Whether only the replication can have been hit.
@@ -42,6 +46,7 @@ impl Clue {
             .partition_point(|one| one.until_ns <= span.from_ns);
         let recovery = self.recoveries.get(next);
         recovery.is_some_and(|one| one.seen.from_ns < span.to_ns)
+            || span.covered_ns(&self.silences) > 0
     }
 
     pub(super) fn most(&self, confidence: Confidence) -> Confidence {
@@ -138,6 +143,12 @@ fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
         segments: count,
         role: Some(role),
         recoveries: of_flows(recorded, |track| track.role == role),
+        silences: Span::apart(
+            silences(track)
+                .into_iter()
+                .map(|silence| silence.span)
+                .collect(),
+        ),
         flow: Some(flow),
         certain: true,
         what,
@@ -174,6 +185,7 @@ fn damage(recorded: &Recorded<'_>) -> Option<Clue> {
         cause,
         segments,
         role: None,
+        silences: Vec::new(),
         recoveries: recoveries(steps.iter().map(|step| step.at_ns), recorded.interval_ns),
         flow: None,
         certain,

@@ -38,6 +38,13 @@ fn nothing_that_comes_through_is_a_cut_and_little_of_it_is_loss() {
         let found = run.first();
         assert!(found.size.silent_s >= Some(19.0), "{:?}", found.size);
         assert_eq!(run.causes(), [Cause::Partition]);
+        // One that was not seen makes no difference to what arrived meanwhile.
+        let series = run.role(role);
+        series.clear();
+        series.extend([21, 21, 21, 21, 22, 23, 37].map(|at| resent(at, Why::Rto, 1)));
+        assert_eq!(run.causes(), [Cause::Partition]);
+        let series = run.role(role);
+        series.extend([38, 39, 40].map(|at| resent(at, Why::Rto, 1)));
         // A little comes through now and then.
         run.path = path(|_| 120, |second| !bad(second) || second % 4 == 0);
         assert_ne!(first(&run).0, Cause::Partition);
