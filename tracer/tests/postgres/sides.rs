@@ -145,8 +145,11 @@ fn both_sides_of_one_run_are_one() {
     // Every reply that was damaged on its way was refused at the other end, and for it
     // something was sent again.
     let hit = db2.at("/faults/0/hit").as_u64().unwrap();
-    assert_eq!(merged.hosts[0].arrived_damaged, Some(hit));
-    assert_eq!(merged.hosts[1].arrived_damaged, Some(0));
+    let refused = |seen: &Seen| seen.at("/checksum_errors/kernel_in_csum_errors").as_u64();
+    assert_eq!((refused(&db1), refused(&db2)), (Some(hit), Some(0)));
+    // Of these the kernel does not always show the namespace: another lab with the same
+    // addresses may have added some.
+    assert!(merged.hosts[0].arrived_damaged >= Some(hit));
     assert!(standby.segments > 0, "{standby:?}");
     assert_eq!(
         standby.segments,
