@@ -34,7 +34,7 @@ pub struct Offset {
 pub enum Method {
     /// Both ran on one kernel: there is one clock.
     SameBoot,
-    /// Both ends of a connection close within a round trip.
+    /// Both ends of a connection close within a round trip, or a retransmission timeout.
     ClosedConnections,
     /// Nothing tells it.
     NotKnown,
@@ -61,20 +61,22 @@ pub(super) fn offset(
     // because the standby's clock is ahead.
     let at_least_ms = youngest_reply_ms(one, two).map(|age| -age);
     let at_most_ms = youngest_reply_ms(two, one);
-    let mut differences = Vec::new();
-    let mut uncertain_ms = LEAST_UNCERTAIN_MS;
+    let mut told = Vec::new();
     for connection in connections {
         let [a, b] = &connection.sides;
-        if let (Some(first), Some(second), 0, 0) = (&a.closed, &b.closed, a.fin, b.fin) {
-            differences.push((seconds(second)? - seconds(first)?) * 1e3);
-            uncertain_ms = [a, b]
-                .into_iter()
-                .map(round_trip_ms)
-                .fold(uncertain_ms, f64::max);
+        let calm = |side: &Side| side.fin == 0 && side.backoff_max.unwrap_or(0) == 0;
+        if let (Some(first), Some(second), true, true) = (&a.closed, &b.closed, calm(a), calm(b)) {
+            told.push(Told {
+                ahead_ms: (seconds(second)? - seconds(first)?) * 1e3,
+                uncertain_ms: [a, b]
+                    .into_iter()
+                    .map(late_ms)
+                    .fold(LEAST_UNCERTAIN_MS, f64::max),
+            });
         }
     }
-    differences.sort_by(f64::total_cmp);
-    let Some(median) = differences.get(differences.len() / 2).copied() else {
+    let sure = |a: &&Told, b: &&Told| a.uncertain_ms.total_cmp(&b.uncertain_ms);
+    let Some(surest) = told.iter().min_by(sure) else {
         return Ok(Offset {
             method: Method::NotKnown,
             offset_ms: None,
@@ -85,23 +87,39 @@ pub(super) fn offset(
             applied_ms: 0.0,
         });
     };
-    let furthest = differences
+    // What no reply could have been has not been.
+    let bounded_ms = surest
+        .ahead_ms
+        .max(at_least_ms.unwrap_or(f64::NEG_INFINITY))
+        .min(at_most_ms.unwrap_or(f64::INFINITY));
+    // It is as uncertain as its own, and as far off as others say that it is.
+    let uncertain_ms = told
         .iter()
-        .map(|one| (one - median).abs())
-        .fold(0.0, f64::max);
+        .map(|one| (one.ahead_ms - surest.ahead_ms).abs() - one.uncertain_ms)
+        .fold(surest.uncertain_ms, f64::max)
+        + (bounded_ms - surest.ahead_ms).abs();
     Ok(Offset {
         method: Method::ClosedConnections,
-        offset_ms: Some(median),
-        uncertainty_ms: Some(uncertain_ms.max(furthest)),
-        connections: differences.len() as u64,
+        offset_ms: Some(bounded_ms),
+        uncertainty_ms: Some(uncertain_ms),
+        connections: told.len() as u64,
         at_least_ms,
         at_most_ms,
-        applied_ms: median,
+        applied_ms: bounded_ms,
     })
 }
 
-fn round_trip_ms(side: &Side) -> f64 {
-    side.srtt_us.map_or(0.0, |us| f64::from(us) / 1e3)
+/// What one connection tells of the offset.
+struct Told {
+    ahead_ms: f64,
+    uncertain_ms: f64,
+}
+
+/// By how much one end may close after the other: a round trip, or a retransmission
+/// timeout where the last segments were lost.
+fn late_ms(side: &Side) -> f64 {
+    let round_trip_ms = side.srtt_us.map_or(0.0, |us| f64::from(us) / 1e3);
+    side.rto_max_ms.unwrap_or(0.0).max(round_trip_ms)
 }
 
 /// The least age of a reply that `primary` saw of a standby on the host of `standby`.

@@ -92,16 +92,68 @@ fn one_kernel_has_one_clock_and_windows_are_united() {
 #[test]
 fn clocks_of_two_machines_are_told_by_what_closes_at_both() {
     let mut reports = apart(700);
-    let closed = reports[0].window.end.clone();
     // The other end closed 3 ms later, by a clock that is 700 ms ahead.
-    reports[1].flows[0].closed = Some(later(&closed, 703));
-    reports[1].flows[0].srtt_us = Some(4_000);
-    reports[0].flows[0].closed = Some(closed);
+    closing(&mut reports, &[703]);
     let clock = merged(reports).clock;
     assert_eq!(clock.method, Method::ClosedConnections);
     let (offset, uncertain) = (clock.offset_ms.unwrap(), clock.uncertainty_ms.unwrap());
     assert!((offset - 703.0).abs() < 0.01, "{clock:?}");
     assert!((offset - 700.0).abs() <= uncertain, "{clock:?}");
+}
+
+/// As if both ends of so many connections closed so many ms apart, by their own clocks.
+fn closing(reports: &mut [Report; 2], apart_ms: &[i64]) {
+    let end = reports[0].window.end.clone();
+    for (report, side) in reports.iter_mut().zip([0, 1]) {
+        let first = report.flows[0].clone();
+        report.flows = apart_ms
+            .iter()
+            .zip(1..)
+            .map(|(ms, nth)| {
+                let mut flow = first.clone();
+                let (standby, closed_ms) = match side {
+                    0 => (&mut flow.remote, 0),
+                    _ => (&mut flow.local, *ms),
+                };
+                standby.port += nth;
+                flow.closed = Some(later(&end, closed_ms));
+                // No timeout of it ever doubled.
+                (flow.backoff_max, flow.rto_max_ms, flow.fin) = (Some(0), Some(204.0), 0);
+                flow
+            })
+            .collect();
+    }
+}
+
+#[test]
+fn a_connection_whose_timeouts_doubled_tells_nothing_of_clocks() {
+    let mut reports = apart(0);
+    closing(&mut reports, &[10_000]);
+    reports[0].flows[0].backoff_max = Some(7);
+    let clock = merged(reports).clock;
+    assert_eq!(clock.method, Method::NotKnown);
+    assert_eq!(clock.applied_ms, 0.0);
+}
+
+#[test]
+fn the_offset_is_as_uncertain_as_a_timeout_of_the_surest_connection() {
+    let mut reports = apart(0);
+    closing(&mut reports, &[900, 700]);
+    reports[1].flows[0].rto_max_ms = Some(1_600.0);
+    let clock = merged(reports).clock;
+    assert_eq!(clock.connections, 2);
+    assert!((clock.offset_ms.unwrap() - 700.0).abs() < 0.01, "{clock:?}");
+    assert_eq!(clock.uncertainty_ms, Some(204.0));
+}
+
+#[test]
+fn no_offset_is_below_what_ages_of_replies_allow() {
+    let mut reports = apart(0);
+    closing(&mut reports, &[-60_000]);
+    let clock = merged(reports).clock;
+    assert_eq!(clock.offset_ms, clock.at_least_ms);
+    assert_eq!(clock.applied_ms, clock.at_least_ms.unwrap());
+    assert!(clock.uncertainty_ms.unwrap() > 59_000.0, "{clock:?}");
 }
 
 #[test]
