@@ -1,6 +1,6 @@
 //! Connections, joined end to end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -55,30 +55,38 @@ pub struct OneSided {
 
 /// Joins the flows of two reports: one's local end is the other's remote end.
 pub(super) fn join(reports: &[Report; 2]) -> (Vec<Connection>, [OneSided; 2]) {
-    let ends = |flow: &FlowReport| (flow.local.socket(), flow.remote.socket());
-    let seen = |report: &Report| -> HashMap<(SocketAddr, SocketAddr), usize> {
-        let flows = report.flows.iter().enumerate();
-        // What had no room in the table has no ends.
-        let known = flows.filter(|(_, flow)| flow.netns.is_some());
-        known.map(|(index, flow)| (ends(flow), index)).collect()
-    };
-    let mut others = seen(&reports[1]);
+    let [ours, theirs] = reports;
+    // The same ends can be in several network namespaces.
+    let mut others: HashMap<(SocketAddr, SocketAddr), VecDeque<usize>> = HashMap::new();
+    for (index, flow) in theirs.flows.iter().enumerate().filter(|one| leaves(one.1)) {
+        let ends = (flow.local.socket(), flow.remote.socket());
+        others.entry(ends).or_default().push_back(index);
+    }
     let mut connections = Vec::new();
     let mut alone = [OneSided::default(), OneSided::default()];
-    for (index, flow) in reports[0].flows.iter().enumerate() {
-        let (local, remote) = ends(flow);
-        let other = flow.netns.and_then(|_| others.remove(&(remote, local)));
-        match other {
-            Some(other) => connections.push(connection(reports, [index, other])),
+    let mut unseen: BTreeSet<usize> = (0..theirs.flows.len()).collect();
+    for (index, flow) in ours.flows.iter().enumerate() {
+        let ends = (flow.remote.socket(), flow.local.socket());
+        let same = others.get_mut(&ends).filter(|_| leaves(flow));
+        match same.and_then(VecDeque::pop_front) {
+            Some(other) => {
+                unseen.remove(&other);
+                connections.push(connection(reports, [index, other]));
+            }
             None => alone[0].add(flow),
         }
     }
-    let unseen = |flow: &&FlowReport| flow.netns.is_none() || others.contains_key(&ends(flow));
-    for flow in reports[1].flows.iter().filter(unseen) {
-        alone[1].add(flow);
+    for index in unseen {
+        alone[1].add(&theirs.flows[index]);
     }
     connections.sort_by_key(|one| std::cmp::Reverse(one.segments));
     (connections, alone)
+}
+
+/// Whether a flow can have its other end on another host. What had no room in the table
+/// has no ends, and every host has a loopback of its own.
+fn leaves(flow: &FlowReport) -> bool {
+    flow.netns.is_some() && !flow.local.address.is_loopback() && !flow.remote.address.is_loopback()
 }
 
 impl OneSided {

@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::report::FlowReport;
 
 fn reports() -> [Report; 2] {
     [
@@ -182,6 +183,41 @@ fn runs_that_have_nothing_in_common_are_told() {
         told.contains("no connection was seen from both sides"),
         "{told}"
     );
+}
+
+/// All that was sent again in a merged file, from each side.
+fn sent(merged: &Merged) -> [u64; 2] {
+    [0, 1].map(|at| {
+        let joined = merged.connections.iter();
+        let joined: u64 = joined.map(|one| one.sides[at].segments).sum();
+        joined + merged.one_sided[at].segments
+    })
+}
+
+#[test]
+fn what_has_the_same_ends_in_several_namespaces_is_not_lost() {
+    let mut reports = reports();
+    let flow = reports[1].flows[0].clone();
+    let netns = flow.netns.map(|netns| netns + 1);
+    reports[1].flows.push(FlowReport { netns, ..flow });
+    let merged = merged(reports);
+    assert_eq!(merged.connections.len(), 1);
+    assert_eq!(merged.one_sided[1].flows, 1);
+    let flows = merged.reports[1].flows.iter();
+    assert_eq!(sent(&merged)[1], flows.map(|one| one.segments).sum::<u64>());
+}
+
+#[test]
+fn a_loopback_is_not_shared_by_hosts() {
+    let mut reports = reports();
+    for flow in reports.iter_mut().flat_map(|report| &mut report.flows) {
+        for end in [&mut flow.local, &mut flow.remote] {
+            end.address = "127.0.0.1".parse().unwrap();
+        }
+    }
+    let merged = merged(reports);
+    assert!(merged.connections.is_empty());
+    assert_eq!([0, 1].map(|at| merged.one_sided[at].flows), [1, 1]);
 }
 
 #[test]
