@@ -54,6 +54,9 @@ pub enum MergeError {
         "both reports are of the same network namespace of {0}: what is merged has to be seen from two sides"
     )]
     OneSide(String),
+    /// The same run twice.
+    #[error("both reports are of one run: what is merged has to be seen from two sides")]
+    OneRun,
     /// A time that is none.
     #[error("a report has `{0}` where a time should be")]
     Time(String),
@@ -68,6 +71,10 @@ pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeErro
     let same_boot = one.host.boot_id.is_some() && one.host.boot_id == two.host.boot_id;
     if same_boot && one.host.netns.is_some() && one.host.netns == two.host.netns {
         return Err(MergeError::OneSide(one.host.name.clone()));
+    }
+    // Where the host is not known, as of a recording, nothing else tells that it is one.
+    if one.clock.monotonic_ns == two.clock.monotonic_ns && one.window == two.window {
+        return Err(MergeError::OneRun);
     }
     let labels = labels(&reports, names);
     let (connections, one_sided) = connection::join(&reports);

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use crate::cli::{Format, ReportArguments};
 use crate::merge::{self, Merged};
 use crate::output::Output;
-use crate::report::{ReadError, Report, is_readable, schema};
+use crate::report::{ReadError, Report, is_akin, schema};
 use crate::sink::{self, document::Document};
 
 /// Lines of text are no longer than this where words allow it.
@@ -78,7 +78,7 @@ pub fn run(request: &Request) -> anyhow::Result<()> {
 
 /// The account of a report, or of what was merged of two.
 fn document(bytes: &[u8]) -> Result<Document, ReadError> {
-    if is_readable(&schema(bytes)?, merge::SCHEMA) {
+    if is_akin(&schema(bytes)?, merge::SCHEMA) {
         Merged::read(bytes).map(|merged| sink::account::of_both(&merged))
     } else {
         Report::read(bytes).map(|report| sink::account::of(&report))
@@ -108,6 +108,20 @@ pub(crate) fn name(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_merged_file_is_told_as_one_also_when_it_cannot_be_read() {
+        let said = |schema: &str| {
+            let bytes = format!("{{\"schema\": \"{schema}\"}}");
+            document(bytes.as_bytes()).unwrap_err().to_string()
+        };
+        let broken = said("tracer.merge/1");
+        assert!(broken.starts_with("`tracer.merge/1` by its"), "{broken}");
+        let later = said("tracer.merge/2");
+        assert!(later.ends_with("reads `tracer.merge/1`"), "{later}");
+        let later = said("tracer.report/2");
+        assert!(later.ends_with("reads `tracer.report/1`"), "{later}");
+    }
 
     #[test]
     fn names_of_files_tell_what_to_write() {

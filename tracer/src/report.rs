@@ -29,8 +29,8 @@ use crate::process::Process;
 pub use assemble::{Measured, NamespaceCounts, assemble};
 pub use correlated::PhaseReport;
 pub use path::PathReport;
-pub(crate) use read::is_readable;
 pub use read::{ReadError, schema};
+pub(crate) use read::{is_akin, read};
 pub use recovery::RecoveryReport;
 
 /// Segments by kind.
@@ -137,7 +137,7 @@ pub struct Clock {
 }
 
 /// From when to when.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     /// When counting began.
     pub start: String,

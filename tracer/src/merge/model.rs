@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Connection, Offset, OneSided};
 use crate::correlate::Finding;
-use crate::report::{ReadError, Report, Tool, Window, is_readable, schema};
+use crate::report::{self, ReadError, Report, Tool, Window};
 
 /// The version of the contract.
 pub const SCHEMA: &str = "tracer.merge/1";
@@ -77,15 +77,11 @@ pub struct HostFinding {
 }
 
 impl Merged {
-    /// A merged file as it was written. Fields that are not known are passed over.
+    /// A merged file as it was written.
     ///
     /// # Errors
     /// If it is none.
     pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
-        let found = schema(bytes)?;
-        if !is_readable(&found, SCHEMA) {
-            return Err(ReadError::Foreign(format!("its schema is `{found}`")));
-        }
-        serde_json::from_slice(bytes).map_err(|error| ReadError::Broken(error.to_string()))
+        report::read(bytes, SCHEMA)
     }
 }

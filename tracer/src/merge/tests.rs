@@ -222,7 +222,12 @@ fn a_loopback_is_not_shared_by_hosts() {
 
 #[test]
 fn one_side_twice_is_refused() {
-    let [one, _] = reports();
+    let [mut one, _] = reports();
+    assert!(merge([one.clone(), one.clone()], ["a", "b"]).is_err());
+    // A run of several namespaces, and one that was replayed.
+    one.host.netns = None;
+    assert!(merge([one.clone(), one.clone()], ["a", "b"]).is_err());
+    one.host.boot_id = None;
     assert!(merge([one.clone(), one], ["a", "b"]).is_err());
 }
 

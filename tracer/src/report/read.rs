@@ -1,6 +1,7 @@
 //! Reports as they were written, read again.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::{Report, SCHEMA};
 
@@ -11,14 +12,21 @@ pub enum ReadError {
     #[error("no report of tracer's: {0}")]
     Foreign(String),
     /// Of another version of the contract.
-    #[error("its schema is `{found}`, and this tracer reads `{SCHEMA}`")]
+    #[error("its schema is `{found}`, and this tracer reads `{ours}`")]
     Version {
         /// What it says.
         found: String,
+        /// What can be read.
+        ours: &'static str,
     },
-    /// It says that it is a report, and is not.
-    #[error("`{SCHEMA}` by its schema, but not by what it holds: {0}")]
-    Broken(String),
+    /// It says what it is, and is not.
+    #[error("`{ours}` by its schema, but not by what it holds: {error}")]
+    Broken {
+        /// What it should be.
+        ours: &'static str,
+        /// Why it is not.
+        error: String,
+    },
 }
 
 /// What every file of ours begins with.
@@ -42,25 +50,43 @@ pub fn schema(bytes: &[u8]) -> Result<String, ReadError> {
 }
 
 /// Whether a schema is this one or a minor version of it, which may have more fields.
-pub(crate) fn is_readable(found: &str, ours: &str) -> bool {
+fn is_readable(found: &str, ours: &str) -> bool {
     let rest = found.strip_prefix(ours);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
+/// Whether two schemas are of one contract, be it in other versions.
+pub(crate) fn is_akin(found: &str, ours: &str) -> bool {
+    let contract = |schema: &str| schema.split_once('/').map(|(name, _)| name.to_owned());
+    contract(found).is_some_and(|found| Some(found) == contract(ours))
+}
+
+/// What a file of this schema holds. Fields that are not known are passed over.
+///
+/// # Errors
+/// If it is of another, or broken.
+pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8], ours: &'static str) -> Result<T, ReadError> {
+    let found = schema(bytes)?;
+    if is_readable(&found, ours) {
+        return serde_json::from_slice(bytes).map_err(|error| ReadError::Broken {
+            ours,
+            error: error.to_string(),
+        });
+    }
+    Err(if is_akin(&found, ours) {
+        ReadError::Version { found, ours }
+    } else {
+        ReadError::Foreign(format!("its schema is `{found}`"))
+    })
+}
+
 impl Report {
-    /// A report as it was written. Fields that are not known are passed over.
+    /// A report as it was written.
     ///
     /// # Errors
     /// If it is none.
     pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
-        let found = schema(bytes)?;
-        if !is_readable(&found, SCHEMA) {
-            return Err(match found.strip_prefix("tracer.report/") {
-                Some(_) => ReadError::Version { found },
-                None => ReadError::Foreign(format!("its schema is `{found}`")),
-            });
-        }
-        serde_json::from_slice(bytes).map_err(|error| ReadError::Broken(error.to_string()))
+        read(bytes, SCHEMA)
     }
 }
 
