@@ -419,9 +419,9 @@ fn sum_of(namespaces: &[NamespaceCounts]) -> Totals {
     })
 }
 
-/// The sum, if every part is known.
-fn known_sum(parts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
-    parts.sum()
+/// The sum, if every part is known; of nothing, nothing is.
+pub(super) fn known_sum(parts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    parts.reduce(|sum, one| Some(sum? + one?)).flatten()
 }
 
 /// What the reader must know first.
@@ -510,4 +510,21 @@ fn never_seen(measured: &Measured<'_>) -> String {
         ),
     };
     format!("no connection to {} was seen: {hint}", peers.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::known_sum;
+
+    #[test]
+    fn a_sum_is_known_if_all_of_it_is_and_there_is_any() {
+        for (parts, expected) in [
+            (&[][..], None),
+            (&[Some(1), None], None),
+            (&[None, Some(1)], None),
+            (&[Some(1), Some(2)], Some(3)),
+        ] {
+            assert_eq!(known_sum(parts.iter().copied()), expected, "{parts:?}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::FlowReport;
-use super::assemble::Measured;
+use super::assemble::{Measured, known_sum};
 use crate::clock::Clock;
 use crate::correlate::{
     self, Choice, ChosenBy, Database, Figures, Finding, Name, Phase, Probed, Recorded, Recoveries,
@@ -139,11 +139,12 @@ fn recorded<'a>(
         interval_ns: ns(measured.config.interval),
         flows: tracks,
         damaged: sees_damage.then_some(&measured.damaged),
-        refused: measured
-            .namespaces
-            .iter()
-            .map(|namespace| namespace.kernel.in_csum_errors)
-            .sum(),
+        refused: known_sum(
+            measured
+                .namespaces
+                .iter()
+                .map(|namespace| namespace.kernel.in_csum_errors),
+        ),
         peers: hosts.unwrap_or_default(),
         slow: None,
         processors: measured.processors.as_deref().unwrap_or_default(),

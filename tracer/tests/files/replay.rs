@@ -99,6 +99,8 @@ fn it_is_shown_like_a_run_and_by_report() {
     ];
     let none = read(printed(&none).as_bytes());
     assert_eq!(none["selected"]["segments"], 0);
+    assert!(none["totals"]["kernel_retrans_segs"].is_null());
+    assert!(none["totals"]["difference"].is_null());
 }
 
 #[test]
