@@ -90,7 +90,7 @@ fn replayed(config: &Config, source: impl BufRead) -> anyhow::Result<Report> {
     report.host.tick_hz = None;
     report.warnings.insert(
         0,
-        "replayed from recorded events: they do not hold how many were lost, what the kernel itself counted, segments that no event showed, whose sockets they were, the database and faults; the window is from the first event to the last".to_owned(),
+        "replayed from recorded events: they do not hold how many were lost, what the kernel itself counted, segments that no event showed, peers that the recorded run did not ask for, whose sockets they were, the database and faults; the window is from the first event to the last".to_owned(),
     );
     if reader.was_cut() {
         report

@@ -65,12 +65,9 @@ impl<'a> Tape<'a> {
         }
     }
 
-    /// Takes in one event, if the filter keeps it.
+    /// Takes in one event: the totals hold every one, and the rest what the filter keeps.
     pub(super) fn take(&mut self, decoded: &Decoded) {
         let event = &decoded.event;
-        if !self.config.filter.keeps(&event.tuple) {
-            return;
-        }
         // Of two processors, the one that looked at its clock first may write second.
         self.last_ns = self.last_ns.max(event.time_ns);
         if event.time_ns > self.due_ns {
@@ -79,54 +76,58 @@ impl<'a> Tape<'a> {
             self.due_ns += (missed + 1).saturating_mul(self.interval_ns);
         }
         self.seen.insert(hook(decoded.what));
-        self.holes.note(decoded, JIFFY_NS);
+        let kept = self.config.filter.keeps(&event.tuple);
+        let selected = u64::from(kept);
+        if kept {
+            self.holes.note(decoded, JIFFY_NS);
+        }
         let totals = self.namespaces.entry(event.tuple.netns).or_default();
-        match (decoded.what, decoded.kind) {
+        let opens = event.state == ESTABLISHED;
+        let closes = event.state == CLOSE && ![LISTEN, SYN_SENT].contains(&event.old_state);
+        let change: fn(&mut Flow, &Decoded) = match (decoded.what, decoded.kind) {
             (EventKind::Retransmit | EventKind::SynAck, Some(kind)) => {
                 self.failed |= event.err != 0;
                 count(totals, decoded, kind);
-                let flow = self.flows.entry(event.tuple).or_insert_with(|| Flow {
-                    tuple: event.tuple,
-                    ..Flow::default()
-                });
-                hit(flow, decoded, kind);
-                self.changed.insert(event.tuple);
-            }
-            (EventKind::State, _) => {
-                if event.state == ESTABLISHED {
-                    totals.opened += 1;
-                    totals.selected_opened += 1;
-                } else if event.state == CLOSE && ![LISTEN, SYN_SENT].contains(&event.old_state) {
-                    totals.closed += 1;
-                    totals.selected_closed += 1;
-                    if let Some(flow) = self.flows.get_mut(&event.tuple) {
-                        flow.closed_ns = event.time_ns;
-                        self.changed.insert(event.tuple);
-                    }
+                if kept {
+                    self.flows.entry(event.tuple).or_insert_with(|| Flow {
+                        tuple: event.tuple,
+                        ..Flow::default()
+                    });
                 }
+                hit
+            }
+            (EventKind::State, _) if opens => {
+                totals.opened += 1;
+                totals.selected_opened += selected;
+                return;
+            }
+            (EventKind::State, _) if closes => {
+                totals.closed += 1;
+                totals.selected_closed += selected;
+                |flow, decoded| flow.closed_ns = decoded.event.time_ns
             }
             (EventKind::BadChecksum, _) => {
-                totals.selected_bad_checksums += 1;
-                self.arrived_damaged += 1;
+                totals.selected_bad_checksums += selected;
+                self.arrived_damaged += selected;
+                return;
             }
             (EventKind::ResetSent, _) => {
                 totals.resets_sent += 1;
-                totals.selected_resets_sent += 1;
-                if let Some(flow) = self.flows.get_mut(&event.tuple) {
-                    flow.resets_sent += 1;
-                    self.changed.insert(event.tuple);
-                }
+                totals.selected_resets_sent += selected;
+                |flow, _| flow.resets_sent += 1
             }
             (EventKind::ResetReceived, _) => {
                 totals.resets_received += 1;
-                totals.selected_resets_received += 1;
-                if let Some(flow) = self.flows.get_mut(&event.tuple) {
-                    flow.resets_received += 1;
-                    self.changed.insert(event.tuple);
-                }
+                totals.selected_resets_received += selected;
+                |flow, _| flow.resets_received += 1
             }
             // Decoding gives every other event a kind.
-            (EventKind::Retransmit | EventKind::SynAck, None) => {}
+            (EventKind::State, _) | (EventKind::Retransmit | EventKind::SynAck, None) => return,
+        };
+        // Only flows that the filter keeps are there.
+        if let Some(flow) = self.flows.get_mut(&event.tuple) {
+            change(flow, decoded);
+            self.changed.insert(event.tuple);
         }
     }
 
@@ -231,8 +232,9 @@ fn count(totals: &mut Totals, decoded: &Decoded, kind: Kind) {
     }
 }
 
-fn hit(flow: &mut Flow, decoded: &Decoded, kind: Kind) {
+fn hit(flow: &mut Flow, decoded: &Decoded) {
     let event = &decoded.event;
+    let Some(kind) = decoded.kind else { return };
     let segments = u64::from(event.segments);
     flow.segments[kind as usize] += segments;
     flow.bytes += u64::from(event.bytes);

@@ -89,16 +89,25 @@ fn it_is_shown_like_a_run_and_by_report() {
     assert_eq!(printed(&["replay", &data("db2.jsonl"), "--quiet"]), "");
     let told = printed(&["report", &json]);
     assert!(told.contains("recorded events"), "{told}");
-    let none = [
-        "replay",
-        &data("db2.jsonl"),
-        "--peer",
-        "10.0.10.9",
-        "--json",
-        "-",
-    ];
-    let none = read(printed(&none).as_bytes());
+    assert!(told.contains("did not ask for"), "{told}");
+}
+
+#[test]
+fn totals_and_window_are_of_everybody_whatever_peer_is_asked_for() {
+    let replayed = |more: &[&str]| {
+        let events = data("db2.jsonl");
+        let arguments = [&["replay", &events, "--json", "-"], more].concat();
+        read(printed(&arguments).as_bytes())
+    };
+    let (all, none) = (replayed(&[]), replayed(&["--peer", "10.0.10.9"]));
     assert_eq!(none["selected"]["segments"], 0);
+    assert_ne!(none["totals"]["segments"], 0);
+    for everybody in ["totals", "window", "namespaces"] {
+        assert_eq!(none[everybody], all[everybody], "{everybody}");
+    }
+    for field in ["sent", "received"] {
+        assert_eq!(none["resets"][field], all["resets"][field], "{field}");
+    }
     assert!(none["totals"]["kernel_retrans_segs"].is_null());
     assert!(none["totals"]["difference"].is_null());
 }
