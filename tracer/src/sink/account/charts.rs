@@ -10,6 +10,7 @@ use crate::postgres::probe::report::{Requests, StepReport};
 use crate::postgres::sample::{Sample, Standby};
 use crate::postgres::text;
 use crate::report::FlowReport;
+use crate::sink::chart::scale::label;
 use crate::sink::chart::series::{largest, sums, width_s};
 use crate::sink::chart::{Bars, Chart, Line, Plot, Stroke, Unit};
 use crate::sink::document::Block;
@@ -45,6 +46,11 @@ pub(super) fn blocks(drawn: View<'_>) -> Vec<Block> {
         .collect()
 }
 
+/// A length of columns, which is a sum of intervals: not exact in the last digits.
+fn seconds(width_s: f64) -> String {
+    format!("{} s", label(width_s, Unit::Count))
+}
+
 impl View<'_> {
     fn chart(&self, title: &str, note: &str, unit: Unit, plot: Plot) -> Chart {
         Chart {
@@ -58,6 +64,13 @@ impl View<'_> {
 
     fn width_s(&self) -> f64 {
         width_s(self.axis.length_s, self.report.request.interval_s)
+    }
+
+    /// Sums of what ended at these moments of the report, by column.
+    fn sums(&self, steps: impl Iterator<Item = (f64, f64)>) -> Vec<f64> {
+        let steps = steps.map(|(end_s, value)| (self.at(end_s), value));
+        let interval_s = self.report.request.interval_s;
+        sums(steps, self.axis.length_s, self.width_s(), interval_s)
     }
 
     /// The flows that sent most again, and then all others as one.
@@ -93,9 +106,9 @@ impl View<'_> {
         let series = Kind::ALL.into_iter().filter_map(|kind| {
             let of_kind = steps().map(|step| {
                 let (_, count) = step.by_kind.each()[kind as usize];
-                (self.at(step.offset_s), count as f64)
+                (step.offset_s, count as f64)
             });
-            let values = sums(of_kind, self.axis.length_s, width_s);
+            let values = self.sums(of_kind);
             values.iter().any(|value| *value > 0.0).then(|| Bars {
                 name: kind.name().to_owned(),
                 tint: kind as usize,
@@ -104,7 +117,7 @@ impl View<'_> {
         });
         self.chart(
             &format!("Sent again: {name}"),
-            &format!("segments every {width_s} s, by kind"),
+            &format!("segments every {}, by kind", seconds(width_s)),
             Unit::Count,
             Plot::Bars {
                 width_s,
@@ -118,16 +131,16 @@ impl View<'_> {
         let width_s = self.width_s();
         let values = steps
             .iter()
-            .map(|step| (self.at(step.offset_s), step.selected as f64));
+            .map(|step| (step.offset_s, step.selected as f64));
         let bars = Bars {
             name: "wrong checksum".to_owned(),
             tint: 3,
-            values: sums(values, self.axis.length_s, width_s),
+            values: self.sums(values),
         };
         (!steps.is_empty()).then(|| {
             self.chart(
                 "Arrived damaged from the peers",
-                &format!("segments every {width_s} s"),
+                &format!("segments every {}", seconds(width_s)),
                 Unit::Count,
                 Plot::Bars {
                     width_s,
@@ -383,6 +396,18 @@ impl View<'_> {
         match &plot {
             Plot::Lines { series, .. } if series.is_empty() => None,
             _ => Some(self.chart(title, note, unit, plot)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn a_length_of_columns_has_no_more_digits_than_it_needs() {
+        for (width_s, expected) in [(3.0 * 0.1, "0.3 s"), (15.0, "15 s"), (0.05, "0.05 s")] {
+            assert_eq!(seconds(width_s), expected);
         }
     }
 }

@@ -4,6 +4,8 @@
 const MOST_COLUMNS: f64 = 240.0;
 /// What comes later than so many intervals after the one before is not joined to it.
 const JOINED: f64 = 3.0;
+/// By so much of an interval it may end late.
+const LATE: f64 = 0.25;
 
 /// The length of a chart's columns, s: whole intervals, as few as there is room for.
 #[must_use]
@@ -17,13 +19,19 @@ pub fn width_s(length_s: f64, interval_s: f64) -> f64 {
 
 /// Sums by column of what ended at these moments.
 #[must_use]
-pub fn sums(steps: impl Iterator<Item = (f64, f64)>, length_s: f64, width_s: f64) -> Vec<f64> {
+pub fn sums(
+    steps: impl Iterator<Item = (f64, f64)>,
+    length_s: f64,
+    width_s: f64,
+    interval_s: f64,
+) -> Vec<f64> {
     let columns = (length_s / width_s).ceil().clamp(1.0, 2.0 * MOST_COLUMNS) as usize;
     let mut sums = vec![0.0; columns];
     for (end_s, value) in steps {
         // What ends at a border belongs before it; what an interval ended a little
         // late belongs to the one that it was due in.
-        let column = ((end_s / width_s - 0.25).floor().max(0.0) as usize).min(columns - 1);
+        let due_s = end_s - LATE * interval_s;
+        let column = ((due_s / width_s).floor().max(0.0) as usize).min(columns - 1);
         sums[column] += value;
     }
     sums
@@ -73,9 +81,16 @@ mod tests {
     #[test]
     fn sums_lose_nothing() {
         let steps = [(1.03, 2.0), (2.0, 3.0), (55.008, 1.0), (99.0, 4.0)];
-        let columns = sums(steps.into_iter(), 55.0, 1.0);
+        let columns = sums(steps.into_iter(), 55.0, 1.0, 1.0);
         assert_eq!(columns.len(), 55);
         assert_eq!((columns[0], columns[1], columns[54]), (2.0, 3.0, 5.0));
+    }
+
+    #[test]
+    fn what_ends_well_inside_a_column_of_many_intervals_is_in_it() {
+        let steps = [(15.01, 1.0), (16.02, 2.0), (18.0, 3.0), (30.2, 4.0)];
+        let columns = sums(steps.into_iter(), 3_600.0, 15.0, 1.0);
+        assert_eq!(columns[..3], [1.0, 9.0, 0.0]);
     }
 
     #[test]
