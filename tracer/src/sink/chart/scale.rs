@@ -12,6 +12,10 @@ const STEPS_S: [f64; 22] = [
 ];
 /// The most powers of ten that are all labelled.
 const MOST_DECADES: i32 = 5;
+/// What is larger was not measured, and no scale is made for it.
+const LARGEST: f64 = 1e15;
+/// The most ticks of any scale; round steps need fewer.
+const MOST_STEPS: f64 = 12.0;
 
 /// A tick: how far along, from 0 to 1, and its label.
 pub type Tick = (f64, String);
@@ -60,7 +64,7 @@ impl Scale {
                 let columns = series.iter().map(|one| one.values.len()).max().unwrap_or(0);
                 let height = |column: usize| -> f64 {
                     let values = series.iter().filter_map(|one| one.values.get(column));
-                    values.sum()
+                    values.sum::<f64>().min(LARGEST)
                 };
                 Self::linear(0.0, (0..columns).map(height).fold(0.0, f64::max))
             }
@@ -70,6 +74,7 @@ impl Scale {
             } => {
                 let points = series.iter().flat_map(|line| &line.points);
                 let values = points.filter_map(|(_, value)| *value);
+                let values = values.filter(|value| value.abs() <= LARGEST);
                 if *logarithmic {
                     Self::logarithmic(values)
                 } else {
@@ -120,14 +125,14 @@ impl Scale {
         match self {
             Self::Linear(least, most) => {
                 let step = step(most - least);
-                let count = ((most - least) / step).round() as u64;
+                let count = ((most - least) / step).round().min(MOST_STEPS) as u64;
                 let values = (0..=count).map(|number| least + number as f64 * step);
                 values
                     .filter_map(|value| Some((self.height(value)?, label(value, unit))))
                     .collect()
             }
             Self::Logarithmic(least, most) => {
-                let every = if most - least > MOST_DECADES { 2 } else { 1 };
+                let every = ((most - least + MOST_DECADES - 1) / MOST_DECADES).max(1);
                 let powers = (least..=most).filter(|power| (power - least) % every == 0);
                 powers
                     .filter_map(|power| {
@@ -172,6 +177,7 @@ pub fn label(value: f64, unit: Unit) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Axis, Bars, Line, Stroke};
     use super::*;
 
     fn labels(ticks: Vec<Tick>) -> Vec<String> {
@@ -196,6 +202,51 @@ mod tests {
         for length_s in [0.05, 1.0, 1e3, 1e5, 1e7, 1e9] {
             assert!(time(length_s).len() <= 7, "{length_s}");
         }
+    }
+
+    #[test]
+    fn what_cannot_have_been_measured_makes_no_endless_scale() {
+        for values in [
+            [1.7e308, 5.0],
+            [f64::MAX, f64::MIN],
+            [f64::INFINITY, 1.0],
+            [f64::MIN_POSITIVE, 1e15],
+        ] {
+            for logarithmic in [false, true] {
+                let line = Line {
+                    name: String::new(),
+                    tint: 0,
+                    stroke: Stroke::Solid,
+                    points: values.iter().map(|value| (0.0, Some(*value))).collect(),
+                };
+                let bars = Bars {
+                    name: String::new(),
+                    tint: 0,
+                    values: values.to_vec(),
+                };
+                let lines = Plot::Lines {
+                    logarithmic,
+                    series: vec![line],
+                };
+                let bars = Plot::Bars {
+                    width_s: 1.0,
+                    series: vec![bars],
+                };
+                for plot in [lines, bars] {
+                    let scale = Scale::of(&Chart {
+                        title: String::new(),
+                        note: String::new(),
+                        axis: Axis::default(),
+                        unit: Unit::Milliseconds,
+                        plot,
+                    });
+                    let ticks = scale.ticks(Unit::Milliseconds).len();
+                    assert!(ticks <= 13, "{values:?}: {ticks}");
+                }
+            }
+        }
+        let endless = Scale::Linear(0.0, f64::INFINITY);
+        assert!(endless.ticks(Unit::Count).len() <= 13);
     }
 
     #[test]
