@@ -136,6 +136,33 @@ pub(super) fn blames_the_network(cause: &str) -> bool {
         .any(|word| cause.starts_with(word))
 }
 
+/// What cutting a standby off is, as seen from the primary.
+const CUT: [&str; 3] = ["partition", "loss_toward_standby", "loss_of_replies"];
+
+/// Whether the first cause of slowness in a report is that the standby is cut off.
+pub(super) fn blames_a_cut(report: &Value) -> bool {
+    let first = list(report, "/findings")
+        .iter()
+        // That commits do not wait any more says what may be lost, not what was slow; it
+        // stands before all of that.
+        .find(|finding| text(finding, "/cause") != "sync_wait_off");
+    first.is_some_and(|finding| match text(finding, "/cause") {
+        "standby_gone" => shows_no_walsender(report, finding),
+        cause => CUT.contains(&cause),
+    })
+}
+
+/// Whether the server had no walsender any more in the sample that a finding points to:
+/// a standby that is cut off is gone only then.
+fn shows_no_walsender(report: &Value, finding: &Value) -> bool {
+    list(finding, "/evidence")
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|pointer| pointer.ends_with("/standbys"))
+        .filter_map(|pointer| report.pointer(pointer)?.as_array())
+        .any(Vec::is_empty)
+}
+
 /// Seconds as a person reads them.
 pub(super) fn seconds(length: Option<Duration>) -> String {
     length.map_or("–".to_owned(), |it| format!("{:.1} s", it.as_secs_f64()))
@@ -168,4 +195,44 @@ pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 pub(super) fn time(value: &Value, pointer: &str) -> Option<SystemTime> {
     let time: Timestamp = text(value, pointer).parse().ok()?;
     Some(time.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(causes: &[&str]) -> Value {
+        let finding = |cause: &&str| {
+            json!({"cause": cause, "evidence": [
+                "/postgres/series/0/sync_rep_waiters", "/postgres/series/0/standbys"
+            ]})
+        };
+        json!({"findings": causes.iter().map(finding).collect::<Vec<_>>()})
+    }
+
+    #[test]
+    fn the_first_cause_decides_what_is_blamed() {
+        assert!(blames_a_cut(&found(&["partition", "standby_not_replying"])));
+        assert!(!blames_a_cut(&found(&["standby_not_replying", "partition"])));
+        assert!(!blames_a_cut(&found(&["not_the_network"])));
+        assert!(!blames_a_cut(&found(&[])));
+    }
+
+    #[test]
+    fn what_may_be_lost_is_no_cause_of_slowness() {
+        assert!(blames_a_cut(&found(&["sync_wait_off", "loss_of_replies"])));
+        assert!(!blames_a_cut(&found(&["sync_wait_off"])));
+    }
+
+    #[test]
+    fn a_standby_is_gone_when_its_walsender_is() {
+        let mut report = found(&["standby_gone"]);
+        assert!(!blames_a_cut(&report));
+        report["postgres"] = json!({"series": [{"standbys": [{"state": "startup"}]}]});
+        assert!(!blames_a_cut(&report));
+        report["postgres"] = json!({"series": [{"standbys": []}]});
+        assert!(blames_a_cut(&report));
+    }
 }

@@ -17,7 +17,7 @@ use crate::lab::check::Checks;
 use crate::lab::clients::Profile;
 use crate::lab::cluster::{CLIENT, Cluster};
 use crate::lab::daemon::Daemon;
-use crate::lab::outcome::{Outcome, causes, list, seconds, text, time};
+use crate::lab::outcome::{Outcome, blames_a_cut, causes, list, seconds, text, time};
 use crate::lab::stage::Stage;
 use crate::lab::tracer::EVERYBODY;
 use crate::load::phase::rfc3339;
@@ -212,14 +212,10 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
         over.is_some_and(|at| at > fault.end),
         seconds(outcome.since_fault(over)),
     );
-    let found = causes(outcome.report("db1"));
-    let causes_meant = ["partition", "loss_toward_standby"];
     checks.that(
-        "tracer on db1 blames the way to the standby",
-        found
-            .iter()
-            .any(|cause| causes_meant.contains(&cause.as_str())),
-        found.join(", "),
+        "tracer on db1 blames the cut before all else",
+        blames_a_cut(outcome.report("db1")),
+        causes(outcome.report("db1")).join(", "),
     );
     outcome.words.extend(words);
     Ok(())

@@ -12,7 +12,9 @@ use crate::interrupt;
 use crate::lab::check::Checks;
 use crate::lab::clients::{Profile, plan};
 use crate::lab::cluster::Cluster;
-use crate::lab::outcome::{Outcome, list, measured, number, resent, seconds, text, time};
+use crate::lab::outcome::{
+    Outcome, blames_a_cut, causes, list, measured, number, resent, seconds, text, time,
+};
 use crate::lab::stage::Stage;
 use crate::lab::tracer::EVERYBODY;
 use crate::load::Pace;
@@ -140,6 +142,11 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
         .filter_map(|change| change.state.member.as_ref())
         .any(|member| member.state.contains("replica"));
     checks.that("db2 did not have to be copied anew", !copied, "");
+    checks.that(
+        "of what made commits slow, tracer on db1 blames the cut before all else",
+        blames_a_cut(db1),
+        causes(db1).join(", "),
+    );
     let lacked = outcome
         .extra
         .get("catching_up")
