@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use nix::mount::{MntFlags, umount2};
 use nix::unistd::User;
 use tempfile::TempDir;
 
-use crate::{command, owner, wait};
+use crate::{command, owner, packages, wait};
 
 /// How long those who use a disk may take to be gone.
 const FREE: Duration = Duration::from_secs(10);
@@ -62,9 +63,31 @@ impl Home {
     }
 }
 
+/// Makes a file system stand still: whoever writes waits.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn freeze(mount: &Path) -> Result<()> {
+    fsfreeze("--freeze", mount).map(drop)
+}
+
 /// Lets a file system go on that was made to stand still; nothing happens to others.
-pub fn thaw(mount: &Path) {
-    let _ = command::output(Command::new("fsfreeze").arg("--unfreeze").arg(mount));
+///
+/// # Errors
+/// When it may still stand.
+pub fn thaw(mount: &Path) -> Result<()> {
+    match fsfreeze("--unfreeze", mount) {
+        // It did not stand still.
+        Err(error) if format!("{error:#}").contains("Invalid argument") => Ok(()),
+        done => done.map(drop),
+    }
+}
+
+fn fsfreeze(option: &str, mount: &Path) -> Result<String> {
+    let mut fsfreeze = Command::new(packages::program("fsfreeze")?);
+    // Ctrl-C is for us: neither the freezing nor its end may be cut short.
+    fsfreeze.process_group(0).env("LC_ALL", "C");
+    command::output(fsfreeze.arg(option).arg(mount))
 }
 
 /// Unmounts what is mounted there; its file is then free of the loop device, too.
@@ -85,7 +108,9 @@ pub fn unmount(mount: &Path) -> Result<()> {
 /// still: what runs on them could not even be killed.
 pub fn thaw_orphans() {
     for mount in mounts_of_orphans() {
-        thaw(&mount);
+        if let Err(error) = thaw(&mount) {
+            eprintln!("warning: {error:#}");
+        }
     }
 }
 

@@ -245,6 +245,10 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        // Who waits for a disk that stands still cannot even be killed.
+        if let Some(disk) = &self.disk {
+            disk.release();
+        }
         // What it kept is thrown away: nobody has to shut down in good order.
         for host in self.net.hosts() {
             if let Err(error) = host.netns.cut_power(&[]) {

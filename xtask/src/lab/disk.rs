@@ -46,9 +46,15 @@ impl Disk {
     /// # Errors
     /// When the kernel refuses.
     pub fn stall(&self) -> Result<Stalled> {
-        let mut freeze = Command::new(packages::program("fsfreeze")?);
-        command::output(freeze.arg("--freeze").arg(&self.mount))?;
-        Ok(Stalled(self.mount.clone()))
+        // Before it is true: whatever happens from here on, it is let go again.
+        let stalled = Stalled(self.mount.clone());
+        home::freeze(&self.mount)?;
+        Ok(stalled)
+    }
+
+    /// Lets it go on, if it stands still; says so when that fails.
+    pub(super) fn release(&self) {
+        thaw(&self.mount);
     }
 }
 
@@ -66,6 +72,48 @@ pub struct Stalled(PathBuf);
 
 impl Drop for Stalled {
     fn drop(&mut self) {
-        home::thaw(&self.0);
+        thaw(&self.0);
+    }
+}
+
+fn thaw(mount: &Path) {
+    if let Err(error) = home::thaw(mount) {
+        eprintln!("warning: {} may still stand: {error:#}", mount.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::home::Home;
+    use crate::{netns, wait};
+
+    /// Whether it stands still: who writes there then waits.
+    fn stands(mount: &Path) -> bool {
+        let file = mount.join("file");
+        let writer = std::thread::spawn(move || fs::write(file, "x"));
+        let limit = Duration::from_millis(500);
+        let waited = wait::until(limit, "a write", || Ok(writer.is_finished().then_some(())));
+        waited.is_err()
+    }
+
+    #[test]
+    fn a_disk_stands_still_as_long_as_it_is_made_to() {
+        netns::require_root().unwrap();
+        let home = Home::new("disk-test").unwrap();
+        let mount = home.path().join("mount");
+        let disk = Disk::make(&home.path().join("image"), &mount, "root").unwrap();
+        home::thaw(&mount).expect("who does not stand still goes on");
+        assert!(home::thaw(&home.path().join("nowhere")).is_err());
+        let stalled = disk.stall().unwrap();
+        assert!(stands(&mount));
+        drop(stalled);
+        assert!(!stands(&mount));
+        // Also when whoever stalled it has lost count.
+        std::mem::forget(disk.stall().unwrap());
+        disk.release();
+        assert!(!stands(&mount));
     }
 }

@@ -215,7 +215,10 @@ mod tests {
     #[test]
     fn the_first_cause_decides_what_is_blamed() {
         assert!(blames_a_cut(&found(&["partition", "standby_not_replying"])));
-        assert!(!blames_a_cut(&found(&["standby_not_replying", "partition"])));
+        assert!(!blames_a_cut(&found(&[
+            "standby_not_replying",
+            "partition"
+        ])));
         assert!(!blames_a_cut(&found(&["not_the_network"])));
         assert!(!blames_a_cut(&found(&[])));
     }
