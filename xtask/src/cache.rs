@@ -3,16 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use anyhow::{Context, Result};
+use nix::fcntl::Flock;
 
-use crate::{owner, repo, wait};
-
-/// How long another run that fetches is waited for.
-const OTHERS: Duration = Duration::from_secs(600);
+use crate::{lock, owner, repo};
 
 /// The folder for things of this kind.
 pub(crate) fn folder(kind: &str) -> PathBuf {
@@ -64,21 +59,6 @@ pub(crate) fn remove_orphans(place: &Path) -> Result<()> {
 
 /// One run at a time changes a folder.
 pub(crate) fn lock(folder: &Path) -> Result<Flock<fs::File>> {
-    let path = folder.join("lock");
-    let mut file =
-        Some(fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?);
-    let what = format!("another run to leave {}", folder.display());
-    wait::until(OTHERS, &what, || {
-        let Some(unlocked) = file.take() else {
-            bail!("{} is lost", path.display());
-        };
-        match Flock::lock(unlocked, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Some(lock)),
-            Err((unlocked, Errno::EWOULDBLOCK | Errno::EINTR)) => {
-                file = Some(unlocked);
-                Ok(None)
-            }
-            Err((_, error)) => Err(error).context(format!("cannot lock {}", path.display())),
-        }
-    })
+    let what = folder.display().to_string();
+    lock::take(&folder.join("lock"), &what, lock::OTHERS)
 }

@@ -23,11 +23,9 @@ pub mod timing;
 mod tracer;
 mod watch;
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
 
 use self::timing::Timing;
@@ -126,18 +124,4 @@ fn prepare() -> Result<()> {
     packages::ensure()?;
     packages::ensure_for_cluster()?;
     packages::ensure_for_alerts()
-}
-
-/// Where the logs of clusters are kept, also after them.
-fn logs() -> PathBuf {
-    repo::target_dir().join("lab")
-}
-
-/// An empty folder for the logs of one.
-fn log_folder(name: &str) -> Result<PathBuf> {
-    let folder = logs().join(name);
-    // Not there: nothing to remove.
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(folder)
 }

@@ -17,12 +17,12 @@ use clap::Args;
 
 use super::check::Checks;
 use super::clients::Profile;
-use super::log_folder;
 use super::outcome::{Outcome, number, text};
 use super::perform::{Inject, Script, perform};
 use super::result::{self, Made};
 use super::stage::{Lengths, Stage};
 use super::timing::Timing;
+use crate::draft::{self, Draft};
 use crate::{provenance, repo};
 
 /// One way of doing an experiment.
@@ -162,7 +162,8 @@ fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<(
     let commit = provenance::commit();
     let lengths = lengths(variant, arguments);
     // What is not finished, or not as it had to be, is no result.
-    let folder = log_folder(&format!("{}/{}", variant.experiment, variant.name))?;
+    let draft = Draft::make(&format!("{}/{}", variant.experiment, variant.name))?;
+    let folder = draft.path();
     let script = Script {
         lengths,
         profile: (variant.profile)(),
@@ -170,14 +171,14 @@ fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<(
         watch: variant.watch,
         own_disk: variant.own_disk,
         timing: &arguments.timing,
-        folder: &folder,
+        folder,
         program,
         act: variant.act,
     };
     let mut outcome = perform(&script)?;
     let mut checks = Checks::default();
     in_any_case(&outcome, &mut checks);
-    (variant.judge)(&mut outcome, &mut checks, &folder)?;
+    (variant.judge)(&mut outcome, &mut checks, folder)?;
 
     let made = Made {
         variant,
@@ -200,7 +201,7 @@ fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<(
             .join(variant.experiment)
             .join(variant.name),
     };
-    publish(&files, &output)?;
+    draft::publish(&files, &output)?;
     for check in &checks.0 {
         println!("yes        {} ({})", check.sentence, check.seen);
     }
@@ -220,17 +221,6 @@ fn lengths(variant: &Variant, arguments: &Arguments) -> Lengths {
         fault: seconds(arguments.fault, fault),
         recovery: seconds(arguments.recovery, recovery),
     }
-}
-
-/// Puts the files in the place of those of an earlier run.
-fn publish(files: &Path, output: &Path) -> Result<()> {
-    fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
-    for entry in fs::read_dir(files)? {
-        let entry = entry?;
-        let to = output.join(entry.file_name());
-        fs::copy(entry.path(), &to).with_context(|| format!("cannot write {}", to.display()))?;
-    }
-    Ok(())
 }
 
 /// What has to be so whatever is tried: tracer counts as the kernel does.

@@ -12,8 +12,9 @@ use nix::unistd::Pid;
 
 use super::cluster::{BALANCER, Cluster, DATABASES, ETCD, HOSTS};
 use super::timing::Timing;
-use super::{etcd, haproxy, leftover, log_folder, patroni};
+use super::{etcd, haproxy, leftover, patroni};
 use crate::command::Running;
+use crate::draft::{self, Draft};
 use crate::netns::{self, Host};
 use crate::{interrupt, owner, repo, wait};
 
@@ -31,6 +32,9 @@ const ENDING: Duration = Duration::from_secs(60);
 
 const READY: &str = "ready";
 
+/// The folder of its logs.
+const LOGS: &str = "up";
+
 /// Starts a cluster and leaves it running.
 pub(super) fn up(timing: &Timing) -> Result<()> {
     if let Some(pid) = standing() {
@@ -38,7 +42,8 @@ pub(super) fn up(timing: &Timing) -> Result<()> {
     }
     leftover::remove()?;
     let begun = Instant::now();
-    let logs = log_folder("up")?;
+    let draft = Draft::make(LOGS)?;
+    let logs = draft.path();
     let said = logs.join("keeper.log");
     let log = File::create(&said).with_context(|| format!("cannot make {}", said.display()))?;
     // Out of this terminal's reach: what ends there shall not end the lab.
@@ -68,7 +73,7 @@ pub(super) fn up(timing: &Timing) -> Result<()> {
 
 /// Owns a cluster until it is told to end.
 pub(super) fn keep(timing: &Timing) -> Result<()> {
-    let logs = super::logs().join("up");
+    let logs = draft::folder().join(LOGS);
     let cluster = Cluster::start(TAG, timing, false, &logs)?;
     cluster.prove_commits_wait()?;
     fs::write(logs.join(READY), "").context("cannot say that the lab is up")?;
@@ -126,7 +131,7 @@ pub(super) fn status() -> Result<()> {
             home.display()
         );
     }
-    let logs = super::logs().join("up");
+    let logs = draft::folder().join(LOGS);
     println!("logs    {}", repo::shorten(&logs.display().to_string()));
     Ok(())
 }
