@@ -17,12 +17,13 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::command::{self, Running};
+use crate::draft::{self, Draft};
 use crate::load::phase::Phases;
 use crate::load::record::{self, Keep, Record};
 use crate::load::{Load, Pace, Plan, READ, WRITE};
 use crate::netns::{Host, HostSpec, Net};
 use crate::postgres::Pair;
-use crate::{interrupt, netns, repo, setup, wait};
+use crate::{interrupt, netns, provenance, repo, setup, wait};
 
 /// As on the hosts of the cluster that the lab stands for.
 const INTERFACE: &str = "ens160";
@@ -74,7 +75,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(folder) => folder.clone(),
         None => repo::root().join("results/demo"),
     };
+    // A bad path fails at once.
     fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
+    // Before the run: what is changed meanwhile did not run.
+    let commit = provenance::commit();
+    // What is not as it had to be is no result.
+    let draft = Draft::make("demo")?;
+    let files = draft.path();
 
     let begun = Instant::now();
     let net = lab()?;
@@ -96,8 +103,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     wait_for_writes(&pair)?;
 
     let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")?;
-    let run = tracer_run(&tracer, arguments, &output, primary, standby);
-    let report = trace(run, arguments, &output)?;
+    let run = tracer_run(&tracer, arguments, files, primary, standby);
+    let report = trace(run, arguments, files)?;
     let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")? - checksum_errors;
     let until = SystemTime::now();
     println!("\nwaiting for the last answers to the clients …");
@@ -110,20 +117,23 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Record::new("writes", write, writes),
         Record::new("reads", read, reads),
     ];
-    let path = output.join("load.json");
+    let path = files.join("load.json");
     let text = serde_json::to_string(&record::json(&records, &phases, Keep::All))?;
     fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-    how::write(&output, arguments, &report)?;
+    how::write(files, arguments, &report, &commit)?;
 
     print!(
         "{}",
         summary::render(&report, &records, &phases, checksum_errors)
     );
+    summary::verify(&report, checksum_errors)
+        .with_context(|| format!("see {}", files.display()))?;
+    draft::publish(files, &output)?;
     println!(
         "\nwritten    run.json (all that tracer saw), load.json (every request) and how.md in {}",
         repo::shorten(&output.display().to_string())
     );
-    summary::verify(&report, checksum_errors)
+    Ok(())
 }
 
 fn lab() -> Result<Net> {

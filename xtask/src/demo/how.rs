@@ -10,14 +10,14 @@ use super::Arguments;
 use crate::provenance::{self, UNKNOWN};
 
 /// Writes it beside the result.
-pub(super) fn write(folder: &Path, arguments: &Arguments, report: &Value) -> Result<()> {
+pub(super) fn write(
+    folder: &Path,
+    arguments: &Arguments,
+    report: &Value,
+    commit: &str,
+) -> Result<()> {
     let path = folder.join("how.md");
-    let text = render(
-        arguments,
-        report,
-        &provenance::commit(),
-        &provenance::postgres(),
-    );
+    let text = render(arguments, report, commit, &provenance::postgres());
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 

@@ -66,6 +66,7 @@ pub(super) fn verify(report: &Value, checksum_errors: u64) -> Result<()> {
         "tracer's count differs from the kernel's by {difference:?}"
     );
     let hit = number("/faults/0/hit");
+    ensure!(hit > Some(0), "no segment was damaged: nothing was shown");
     ensure!(
         hit == i64::try_from(checksum_errors).ok(),
         "{hit:?} segments were damaged, and the receiver refused {checksum_errors}"
@@ -316,11 +317,15 @@ mod tests {
             ("/totals/difference", json!(1)),
             ("/totals/difference", json!(null)),
             ("/faults/0/removed", json!(false)),
+            ("/faults/0/hit", json!(null)),
         ] {
             let mut report = report();
             *report.pointer_mut(pointer).unwrap() = broken;
             assert!(verify(&report, 10).is_err(), "{pointer}");
         }
+        let mut unharmed = report();
+        unharmed["faults"][0]["hit"] = json!(0);
+        assert!(verify(&unharmed, 0).is_err());
     }
 
     #[test]
