@@ -161,22 +161,27 @@ impl Record {
         answers
     }
 
+    /// The stretches between two good answers that reach into this phase.
+    fn gaps(&self, phase: &Phase) -> Vec<(SystemTime, SystemTime)> {
+        let answers = self.answers();
+        let pairs = answers.iter().copied().zip(answers.iter().copied().skip(1));
+        pairs
+            .filter(|(from, to)| *to >= phase.start && *from < phase.end)
+            .collect()
+    }
+
     /// The longest stretch between two good answers that reaches into this phase.
     #[must_use]
     pub fn longest_gap(&self, phase: &Phase) -> Option<Gap> {
-        let answers = self.answers();
-        answers
-            .iter()
-            .zip(answers.iter().skip(1))
-            .filter(|(from, to)| **to >= phase.start && **from < phase.end)
-            .filter_map(|(from, to)| {
-                let length = to.duration_since(*from).ok()?;
-                Some(Gap {
-                    start: *from,
-                    length,
-                })
-            })
-            .max_by_key(|gap| gap.length)
+        longest(self.gaps(phase).into_iter())
+    }
+
+    /// The longest part of this phase between two good answers, wherever these are.
+    #[must_use]
+    pub fn longest_gap_within(&self, phase: &Phase) -> Option<Gap> {
+        let clip =
+            |(from, to): (SystemTime, SystemTime)| (from.max(phase.start), to.min(phase.end));
+        longest(self.gaps(phase).into_iter().map(clip))
     }
 
     /// How often each error came, the most frequent first.
@@ -234,6 +239,14 @@ impl Record {
             "requests": self.requests.iter().filter(kept).map(request).collect::<Vec<_>>(),
         })
     }
+}
+
+fn longest(gaps: impl Iterator<Item = (SystemTime, SystemTime)>) -> Option<Gap> {
+    gaps.filter_map(|(start, end)| {
+        let length = end.duration_since(start).ok()?;
+        Some(Gap { start, length })
+    })
+    .max_by_key(|gap| gap.length)
 }
 
 /// `load.json`. A request's latency counts from when it was due; it was sent
@@ -298,6 +311,11 @@ mod tests {
         };
         let gap = record.longest_gap(&phase).unwrap();
         assert_eq!((gap.start, gap.length), (at(2), Duration::from_secs(7)));
+        let within = record.longest_gap_within(&phase).unwrap();
+        assert_eq!(
+            (within.start, within.length),
+            (at(3), Duration::from_secs(6))
+        );
         assert_eq!(record.errors(), [("gone".to_owned(), 2)]);
         let all = json(std::slice::from_ref(&record), &Phases(vec![]), Keep::All);
         assert_eq!(all["writes"]["requests"].as_array().unwrap().len(), 6);
