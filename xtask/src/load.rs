@@ -25,6 +25,9 @@ const CONNECTING: Duration = Duration::from_secs(10);
 /// A single-row insert, which a commit follows.
 pub const WRITE: &str = "insert into lab (note) values ('load')";
 
+/// In a plan's SQL, what each request has its own number for, from 0 on.
+pub const NUMBER: &str = "{number}";
+
 /// A read that touches the table and no other server.
 pub const READ: &str = "select id, note from lab order by id desc limit 1";
 
@@ -50,7 +53,7 @@ pub enum Pace {
 /// What to ask, how often.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The SQL of one request.
+    /// The SQL of one request; it may hold [`NUMBER`].
     pub sql: String,
     /// When requests are due.
     pub pace: Pace,
@@ -61,6 +64,8 @@ pub struct Plan {
 /// One request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
+    /// Which of the load's it was.
+    pub number: u32,
     /// When it was due.
     pub due: SystemTime,
     /// How much later it was sent, because every connection was held up.
@@ -197,12 +202,13 @@ impl Shared {
         let mut connection = Some(connection);
         let mut requests = Vec::new();
         loop {
-            let due = self.due();
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let due = self.due(number);
             if !self.sleep_until(self.begun + due) {
                 return requests;
             }
             let late = self.begun.elapsed().saturating_sub(due);
-            let outcome = self.ask(connection.take(), slot);
+            let outcome = self.ask(number, connection.take(), slot);
             let latency = self.begun.elapsed().saturating_sub(due);
             let (kept, error) = match outcome {
                 Ok(connection) => (Some(connection), None),
@@ -213,6 +219,7 @@ impl Shared {
             };
             connection = kept;
             requests.push(Request {
+                number,
                 due: self.begun_at + due,
                 late,
                 latency,
@@ -221,16 +228,16 @@ impl Shared {
         }
     }
 
-    /// When this worker's next request is due, from the beginning.
-    fn due(&self) -> Duration {
+    /// When the request that is next for this worker is due, from the beginning.
+    fn due(&self, number: u32) -> Duration {
         match self.plan.pace {
-            Pace::Open { rate } => due(self.next.fetch_add(1, Ordering::Relaxed), rate),
+            Pace::Open { rate } => due(number, rate),
             Pace::Closed { think } => self.begun.elapsed() + think,
         }
     }
 
     /// One request. Hands back the connection only if it is still good.
-    fn ask(&self, connection: Option<Connection>, slot: &Slot) -> Result<Connection> {
+    fn ask(&self, number: u32, connection: Option<Connection>, slot: &Slot) -> Result<Connection> {
         let mut connection = match connection {
             Some(connection) => connection,
             None => {
@@ -241,7 +248,7 @@ impl Shared {
                 connection
             }
         };
-        connection.query(&self.plan.sql)?;
+        connection.query(&numbered(&self.plan.sql, number))?;
         Ok(connection)
     }
 
@@ -264,6 +271,11 @@ impl Shared {
     }
 }
 
+/// The SQL of the request of this number.
+fn numbered(sql: &str, number: u32) -> String {
+    sql.replace(NUMBER, &number.to_string())
+}
+
 /// When the request of this number is due, from the beginning.
 fn due(number: u32, rate: f64) -> Duration {
     Duration::from_secs_f64(f64::from(number) / rate)
@@ -277,5 +289,11 @@ mod tests {
     fn requests_are_due_at_the_rate() {
         assert_eq!(due(0, 10.0), Duration::ZERO);
         assert_eq!(due(25, 10.0), Duration::from_millis(2500));
+    }
+
+    #[test]
+    fn a_request_may_say_which_it_is() {
+        assert_eq!(numbered("values ('a {number}')", 7), "values ('a 7')");
+        assert_eq!(numbered(READ, 7), READ);
     }
 }

@@ -215,6 +215,14 @@ pub(super) fn promoted(changes: &[Change], node: &str, after: SystemTime) -> Opt
         .find(|from| *from >= after)
 }
 
+/// The first moment, not before `after`, at which any database took writes anew.
+pub(super) fn next_reign(changes: &[Change], after: SystemTime) -> Option<SystemTime> {
+    DATABASES
+        .iter()
+        .filter_map(|node| promoted(changes, node, after))
+        .min()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,6 +256,8 @@ mod tests {
         assert_eq!(reigns(&changes, "db2"), [(at(8), None)]);
         assert_eq!(promoted(&changes, "db2", at(5)), Some(at(8)));
         assert_eq!(promoted(&changes, "db1", at(5)), None);
+        assert_eq!(next_reign(&changes, at(5)), Some(at(8)));
+        assert_eq!(next_reign(&changes, at(9)), None);
         assert_eq!(two_primaries(&changes, at(20)), Duration::ZERO);
     }
 

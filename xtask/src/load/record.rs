@@ -276,6 +276,7 @@ mod tests {
 
     fn request(due: u64, latency: u64, error: Option<&str>) -> Request {
         Request {
+            number: 0,
             due: SystemTime::UNIX_EPOCH + Duration::from_secs(due),
             // Whoever waits long waits for a connection first.
             late: Duration::from_secs(latency / 4),

@@ -92,8 +92,7 @@ fn judge_one(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()>
 
 fn judge_quorum(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     let fault = outcome.phase("fault");
-    let reigns = ["db1", "db2"].map(|node| watch::reigns(&outcome.roles, node));
-    let [first, second] = &reigns;
+    let first = watch::reigns(&outcome.roles, "db1");
     let demoted = first.first().and_then(|(_, to)| *to);
     checks.that(
         "Patroni made the primary give up, though nothing was wrong with it",
@@ -106,12 +105,7 @@ fn judge_quorum(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<
         outcome.since_fault(demoted),
         Some(Duration::from_secs(most.into())),
     );
-    let again = first
-        .iter()
-        .chain(second)
-        .map(|(from, _)| *from)
-        .filter(|from| *from >= fault.start)
-        .min();
+    let again = watch::next_reign(&outcome.roles, fault.start);
     checks.that(
         "nobody took writes before etcd was whole again",
         again.is_some_and(|at| at >= fault.end),

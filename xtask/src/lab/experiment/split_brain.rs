@@ -1,5 +1,6 @@
 //! Databases are cut off from everybody, and asked to write all the same.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -14,9 +15,9 @@ use crate::lab::outcome::{Outcome, number, seconds, text};
 use crate::lab::stage::Stage;
 use crate::lab::tracer::EVERYBODY;
 use crate::lab::watch;
-use crate::load::phase::rfc3339;
-use crate::load::{Load, Pace, Request};
-use crate::postgres::PORT;
+use crate::load::phase::{Phase, rfc3339};
+use crate::load::{Load, NUMBER, Pace, Request};
+use crate::postgres::{PORT, Row};
 
 /// For the last of the writes on a node itself.
 const GRACE: Duration = Duration::from_secs(30);
@@ -90,34 +91,61 @@ fn act(stage: &mut Stage, cut_off: &[&'static str]) -> Result<()> {
 /// Somebody on the node who writes to its database, whoever else can reach it.
 fn writer(cluster: &Cluster, node: &str) -> Result<Load> {
     let host = cluster.host(node)?;
-    let sql = format!("insert into lab (note) values ('{}')", mark(node));
+    let sql = format!("insert into lab (note) values ('{}{NUMBER}')", mark(node));
     let plan = plan(&sql, Pace::Open { rate: 5.0 }, 2);
     Load::start(&host.netns, (host.v4, PORT).into(), plan)
 }
 
+/// What stands before the number of each write on a node.
 fn mark(node: &str) -> String {
-    format!("on {node}")
+    format!("on {node}: ")
 }
 
 /// What became of the writes on one node. Sums and the interesting moments, not every
 /// request.
 fn side(cluster: &Cluster, node: &str, requests: &[Request]) -> Result<Value> {
-    let count = format!("select count(*) from lab where note = '{}'", mark(node));
     let primary = cluster.primary()?;
-    let kept = cluster.sql(primary)?.value(&count)?.context("no count")?;
-    let answers: Vec<SystemTime> = requests
+    let mark = mark(node);
+    let notes = format!("select note from lab where starts_with(note, '{mark}')");
+    let found = numbers(&cluster.sql(primary)?.query(&notes)?, &mark)?;
+    let acknowledged: Vec<&Request> = requests
         .iter()
         .filter(|request| request.error.is_none())
+        .collect();
+    let answers: Vec<SystemTime> = acknowledged
+        .iter()
         .map(|request| request.due + request.latency)
         .collect();
     Ok(json!({
         "node": node,
         "asked": requests.len(),
         "acknowledged": answers.len(),
-        "found_in_the_end": kept.parse::<u64>()?,
+        "found_in_the_end": found.len(),
+        // One by one: as many may have been kept that were not acknowledged.
+        "acknowledged_and_lost": lost(&acknowledged, &found),
         // In which each second counts, for the stretches in which it took writes.
         "acknowledged_at": seconds_of(&answers),
     }))
+}
+
+/// The numbers behind the mark.
+fn numbers(rows: &[Row], mark: &str) -> Result<BTreeSet<u32>> {
+    rows.iter()
+        .filter_map(|row| row.first()?.as_deref())
+        .map(|note| {
+            let number = note.strip_prefix(mark).and_then(|it| it.parse().ok());
+            number.with_context(|| format!("`{note}` is none of the writes"))
+        })
+        .collect()
+}
+
+/// The numbers of the requests that are not among those found.
+fn lost(acknowledged: &[&Request], found: &BTreeSet<u32>) -> Vec<u32> {
+    acknowledged
+        .iter()
+        .map(|request| request.number)
+        .filter(|number| !found.contains(number))
+        .collect()
 }
 
 /// The seconds in which there were answers.
@@ -171,12 +199,36 @@ fn judge_both(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()
         promoted.is_none_or(|at| at > fault.end),
         seconds(outcome.since_fault(promoted)),
     );
+    let again = watch::next_reign(&outcome.roles, fault.start);
+    checks.that(
+        "nobody took writes again before the end of the cut",
+        again.is_none_or(|at| at >= fault.end),
+        seconds(outcome.since_fault(again)),
+    );
     let words = vec![format!(
-        "db1 gave up {} after both were cut off; nobody took writes until they could reach etcd again",
+        "db1 gave up {} after both were cut off; {}",
         seconds(outcome.since_fault(demotion)),
+        taken_again(again, &fault),
     )];
     outcome.tell("demoted", json!(demotion.and_then(rfc3339)), words);
     Ok(())
+}
+
+/// When somebody took writes again, in words.
+fn taken_again(again: Option<SystemTime>, cut: &Phase) -> String {
+    let Some(at) = again else {
+        return "nobody was seen to take writes again".to_owned();
+    };
+    match at.duration_since(cut.end) {
+        Ok(after) => format!(
+            "nobody took writes until {} after the end of the cut",
+            seconds(Some(after))
+        ),
+        Err(before) => format!(
+            "somebody took writes again {} before the end of the cut",
+            seconds(Some(before.duration()))
+        ),
+    }
 }
 
 /// When a node first stopped to take writes after the fault began.
@@ -200,10 +252,16 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks) {
     for side in &sides {
         let (node, acknowledged) = (text(side, "/node"), number(side, "/acknowledged"));
         let kept = number(side, "/found_in_the_end");
+        let lost = side
+            .pointer("/acknowledged_and_lost")
+            .and_then(Value::as_array);
         checks.that(
             &format!("every write that {node} acknowledged to its own is there in the end"),
-            kept >= acknowledged,
-            format!("{acknowledged} acknowledged, {kept} found"),
+            lost.is_some_and(Vec::is_empty),
+            match lost.map_or(&[][..], Vec::as_slice) {
+                [] => format!("{acknowledged} acknowledged, all of them among {kept} found"),
+                lost => format!("{} of {acknowledged} lost: {lost:?}", lost.len()),
+            },
         );
         words.push(format!(
             "{node} was asked for {} writes by its own, acknowledged {acknowledged}, and {kept} are there in the end",
@@ -256,4 +314,49 @@ fn acknowledged_in_fault(outcome: &Outcome, side: &Value) -> Vec<String> {
         })
         .map(str::to_owned)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_took_writes_again_is_told_as_it_was() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let cut = Phase {
+            name: "fault",
+            start: at(10),
+            end: at(20),
+        };
+        for (again, words) in [
+            (None, "nobody was seen"),
+            (Some(at(23)), "until 3.0 s after the end"),
+            (
+                Some(at(16)),
+                "somebody took writes again 4.0 s before the end",
+            ),
+        ] {
+            let told = taken_again(again, &cut);
+            assert!(told.contains(words), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_looked_for_one_by_one() {
+        let request = |number| Request {
+            number,
+            due: SystemTime::UNIX_EPOCH,
+            late: Duration::ZERO,
+            latency: Duration::ZERO,
+            error: None,
+        };
+        let (one, two) = (request(1), request(2));
+        let row = |note: &str| vec![Some(note.to_owned())];
+        // As many as were acknowledged, and not the same.
+        let rows = [row("on db1: 1"), row("on db1: 3")];
+        let found = numbers(&rows, &mark("db1")).unwrap();
+        assert_eq!(lost(&[&one, &two], &found), [2]);
+        assert_eq!(lost(&[&one], &found), [] as [u32; 0]);
+        assert!(numbers(&rows, &mark("db2")).is_err());
+    }
 }

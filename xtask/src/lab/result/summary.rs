@@ -253,6 +253,7 @@ mod tests {
 
     fn outcome() -> Outcome {
         let request = |due, ms, error: Option<&str>| Request {
+            number: 0,
             due: at(due),
             late: Duration::ZERO,
             latency: Duration::from_millis(ms),
