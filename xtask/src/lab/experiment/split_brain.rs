@@ -66,11 +66,16 @@ fn act(stage: &mut Stage, cut_off: &[&'static str]) -> Result<()> {
         .map(|node| writer(&stage.cluster, node))
         .collect::<Result<Vec<_>>>()?;
     stage.baseline()?;
+    // Before the first cut: what a cut brings about lies in the fault.
+    stage.fault_begins(format!(
+        "to be cut off from everybody: {}",
+        cut_off.join(" and ")
+    ));
     let mut faults = Vec::new();
     for node in cut_off {
         faults.push((*node, stage.inject(node, "partition", EVERYBODY)?));
     }
-    stage.fault_begins(format!("cut off from everybody: {}", cut_off.join(" and ")));
+    stage.note("they are cut off");
     stage.hold()?;
     stage.fault_ends("nobody is cut off any more");
     let mut cuts = Vec::new();
