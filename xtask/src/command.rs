@@ -29,6 +29,12 @@ pub fn line(command: &Command) -> String {
     line
 }
 
+/// A command of this program, also where it stands in a folder that `PATH` lacks.
+#[must_use]
+pub fn named(program: &str) -> Command {
+    Command::new(find(program).unwrap_or_else(|| program.into()))
+}
+
 /// Runs the command, keeps what it prints and returns its standard output.
 ///
 /// # Errors
@@ -201,5 +207,17 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_found_or_called_by_its_name() {
+        assert!(Path::new(named("sh").get_program()).is_absolute());
+        // Where it is not, the error says so by its name.
+        assert_eq!(named("no-such-program").get_program(), "no-such-program");
     }
 }

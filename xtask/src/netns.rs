@@ -144,7 +144,7 @@ impl Netns {
     /// When it cannot be started or fails.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
         // What a thread starts begins where the thread is.
-        self.enter(|| command::output(Command::new(program).args(arguments)))
+        self.enter(|| command::output(command::named(program).args(arguments)))
     }
 
     /// Calls the closure on a thread inside: sockets that it opens belong to
@@ -252,7 +252,7 @@ fn identity(user: &str) -> [&str; 7] {
 }
 
 fn run_ip(options: &[&str], lines: &str) -> Result<()> {
-    let mut ip = Command::new("ip");
+    let mut ip = command::named("ip");
     ip.args(options).args(["-batch", "-"]);
     command::output_with_input(&mut ip, lines).map(|_| ())
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -35,7 +34,7 @@ pub(super) fn install_without(services: &[&str], packages: &[&str]) -> Result<()
             ("deb-systemd-helper", ["disable", unit.as_str()]),
             ("update-rc.d", [service, "disable"]),
         ] {
-            let _ = command::output(Command::new(tool).args(arguments));
+            let _ = command::output(command::named(tool).args(arguments));
         }
     }
     Ok(())
