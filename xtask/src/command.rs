@@ -1,7 +1,9 @@
 //! Running other programs: their failure is an error that names them.
 
-use std::fmt::{Display, Write as _};
+use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -18,15 +20,36 @@ const ENDING: Duration = Duration::from_secs(10);
 /// How long a program that may have heard of an interrupt has to itself.
 const HEARD: Duration = Duration::from_secs(3);
 
-/// The command as one would type it, for messages.
+/// The command as one would type it, for messages and to be pasted.
 #[must_use]
 pub fn line(command: &Command) -> String {
-    let mut line = command.get_program().to_string_lossy().into_owned();
-    for argument in command.get_args() {
-        // Writing to a string cannot fail.
-        let _ = write!(line, " {}", argument.to_string_lossy());
+    let words = [command.get_program()].into_iter();
+    let words: Vec<String> = words.chain(command.get_args()).map(word).collect();
+    words.join(" ")
+}
+
+/// One word of it: in quotes only if it needs them.
+fn word(text: &OsStr) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(byte);
+    if !text.is_empty() && text.as_bytes().iter().all(plain) {
+        return text.to_string_lossy().into_owned();
     }
-    line
+    String::from_utf8_lossy(&quote(text)).into_owned()
+}
+
+/// The text as one word of a POSIX shell.
+#[must_use]
+pub fn quote(text: &OsStr) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    for byte in text.as_bytes() {
+        match byte {
+            // Nothing is special between single quotes but their own end.
+            b'\'' => quoted.extend(br"'\''"),
+            byte => quoted.push(*byte),
+        }
+    }
+    quoted.push(b'\'');
+    quoted
 }
 
 /// A command of this program, also where it stands in a folder that `PATH` lacks.
@@ -213,6 +236,24 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_typed() {
+        let mut run = Command::new("tracer");
+        run.args([
+            "run",
+            "--netns=a",
+            "--pg",
+            "host=/x user=y",
+            "",
+            "it's",
+            "50%",
+        ]);
+        assert_eq!(
+            line(&run),
+            r"tracer run --netns=a --pg 'host=/x user=y' '' 'it'\''s' 50%"
+        );
+    }
 
     #[test]
     fn a_program_is_found_or_called_by_its_name() {

@@ -1,8 +1,9 @@
 //! What a guest is to do, as text for its shell.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::command::quote;
 
 /// A command, and what it needs to be run as on the host.
 #[derive(Debug, Clone)]
@@ -39,22 +40,9 @@ pub(super) fn settings(release: &str, modules: &Path) -> Vec<u8> {
     [b"release=", &release[..], b"\nmodules=", &modules, b"\n"].concat()
 }
 
-/// The text as one word of a POSIX shell.
-fn quote(text: &OsStr) -> Vec<u8> {
-    let mut quoted = vec![b'\''];
-    for byte in text.as_bytes() {
-        match byte {
-            // Nothing is special between single quotes but their own end.
-            b'\'' => quoted.extend(br"'\''"),
-            byte => quoted.push(*byte),
-        }
-    }
-    quoted.push(b'\'');
-    quoted
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
     use std::process::Command;
 
     use super::*;
