@@ -5,7 +5,9 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +18,9 @@ use crate::{interrupt, wait};
 
 /// How long a program may take to end after it was told to.
 const ENDING: Duration = Duration::from_secs(10);
+
+/// How long one may take whose output is waited for: some of them download, or compile.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// How long a program that may have heard of an interrupt has to itself.
 const HEARD: Duration = Duration::from_secs(3);
@@ -65,10 +70,13 @@ pub fn named(program: &str) -> Command {
 /// wrote to standard error.
 pub fn output(command: &mut Command) -> Result<String> {
     let text = line(command);
-    let output = command
+    let child = command
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .with_context(|| format!("cannot run `{text}`"))?;
+    let output = finish(child, &text, LONGEST)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("`{text}` failed ({}): {}", output.status, said.trim());
@@ -92,9 +100,7 @@ pub fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
         Some(mut stdin) => stdin.write_all(input.as_bytes()),
         None => Ok(()),
     };
-    let output = child
-        .wait_with_output()
-        .with_context(|| format!("cannot wait for `{text}`"))?;
+    let output = finish(child, &text, LONGEST)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!(
@@ -105,6 +111,28 @@ pub fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
     }
     written.with_context(|| format!("cannot write to `{text}`"))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Waits for the end of a child and all that it prints. One that does not end in time is
+/// killed; one that survives even that, as who waits for a device does, is left alone.
+fn finish(child: Child, text: &str, limit: Duration) -> Result<Output> {
+    let pid = Pid::from_raw(child.id().cast_signed());
+    let (ended, end) = mpsc::channel();
+    // A thread can be left behind that waits in vain.
+    thread::spawn(move || ended.send(child.wait_with_output()));
+    if let Ok(output) = end.recv_timeout(limit) {
+        return output.with_context(|| format!("cannot wait for `{text}`"));
+    }
+    // Nobody has waited for it yet: the id is still its own.
+    let _ = kill(pid, Signal::SIGKILL);
+    let survived = match end.recv_timeout(ENDING) {
+        Ok(_) => "and was killed",
+        Err(_) => "and survives SIGKILL",
+    };
+    bail!(
+        "`{text}` did not end within {} s {survived}",
+        limit.as_secs_f64()
+    );
 }
 
 /// Runs the command with its output on this terminal, until it ends or this
@@ -213,7 +241,8 @@ impl Running {
     }
 
     /// Ends the process if it still runs: SIGINT, and SIGKILL if it does not
-    /// obey in time. Says how it ended.
+    /// obey in time. Says how it ended; and warns of one that survives that, as
+    /// who waits for a device does.
     pub fn end(&mut self) -> Option<ExitStatus> {
         if let Ok(Some(status)) = self.child.try_wait() {
             return Some(status);
@@ -222,7 +251,17 @@ impl Running {
         let ended = wait::until_uninterrupted(ENDING, &self.name, || Ok(self.child.try_wait()?));
         ended.ok().or_else(|| {
             let _ = self.child.kill();
-            self.child.wait().ok()
+            let killed =
+                wait::until_uninterrupted(ENDING, &self.name, || Ok(self.child.try_wait()?));
+            killed
+                .inspect_err(|_| {
+                    eprintln!(
+                        "warning: {} (process {}) survives SIGKILL and is left behind",
+                        self.name,
+                        self.pid()
+                    );
+                })
+                .ok()
         })
     }
 }
@@ -236,6 +275,19 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_does_not_end_is_not_waited_for() {
+        let mut sleep = Command::new("sleep");
+        sleep.arg("60").stdout(Stdio::piped());
+        let child = sleep.spawn().unwrap();
+        let error = finish(child, "sleep 60", Duration::from_millis(20)).unwrap_err();
+        assert!(error.to_string().ends_with("and was killed"), "{error}");
+        assert_eq!(
+            output(Command::new("sh").args(["-c", "echo it; exit 0"])).unwrap(),
+            "it\n"
+        );
+    }
 
     #[test]
     fn what_is_shown_can_be_typed() {
