@@ -67,10 +67,18 @@ fn act(stage: &mut Stage) -> Result<()> {
             .any(|one| text(one, "/value/1") == "1");
         Ok(seen.then_some(()))
     })?;
+    prometheus.until(STARTING, "Prometheus to have the rules", || {
+        let rules = ask(&stage.cluster, "/api/v1/rules")?;
+        Ok(has_rule(&rules, ALERT).then_some(()))
+    })?;
     stage.note("normal operation; Prometheus scrapes tracer once a second");
-    stage.baseline()?;
     let mut alerts = Alerts::default();
-    alerts.look(&stage.cluster)?;
+    let mut answers = 0;
+    while stage.begun.elapsed() < stage.lengths.baseline {
+        answers += u32::from(alerts.look(&stage.cluster)?);
+        sleep(LOOK);
+    }
+    ensure!(answers > 0, "Prometheus said nothing of alerts");
     ensure!(
         alerts.0.is_empty(),
         "alerts without a fault: {:?}",
@@ -140,17 +148,27 @@ fn ask(cluster: &Cluster, path: &str) -> Result<Value> {
     serde_json::from_str(&answer.body).with_context(|| format!("Prometheus: {}", answer.body))
 }
 
+/// Whether Prometheus looks at the rule of this name.
+fn has_rule(rules: &Value, name: &str) -> bool {
+    list(rules, "/data/groups")
+        .iter()
+        .flat_map(|group| list(group, "/rules"))
+        .any(|rule| text(rule, "/name") == name)
+}
+
 /// Of each alert, when it was first raised, and when it was over for good.
 #[derive(Debug, Default)]
 struct Alerts(BTreeMap<String, (SystemTime, Option<SystemTime>)>);
 
 impl Alerts {
-    fn look(&mut self, cluster: &Cluster) -> Result<()> {
+    /// Returns whether there was an answer.
+    fn look(&mut self, cluster: &Cluster) -> Result<bool> {
         let answer = ask(cluster, "/api/v1/alerts")?;
-        if text(&answer, "/status") == "success" {
+        let answered = text(&answer, "/status") == "success";
+        if answered {
             self.note(&answer, SystemTime::now());
         }
-        Ok(())
+        Ok(answered)
     }
 
     fn note(&mut self, answer: &Value, now: SystemTime) {
@@ -224,6 +242,14 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_are_loaded_when_they_are_named() {
+        let rules = json!({"data": {"groups": [{"rules": [{"name": ALERT}]}]}});
+        assert!(has_rule(&rules, ALERT));
+        assert!(!has_rule(&rules, "Other"));
+        assert!(!has_rule(&Value::Null, ALERT));
+    }
 
     #[test]
     fn an_alert_lasts_from_its_first_to_its_last_look() {
