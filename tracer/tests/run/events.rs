@@ -119,42 +119,46 @@ fn check_replayed(path: &Path, live: &Report) {
         assert!(replayed.at(unknown).is_null(), "{unknown}");
     }
     // What no event showed, a file of events cannot show.
-    assert_eq!(live.number("/totals/unseen_segments"), 0);
+    let unseen = live.number("/totals/unseen_segments");
+    let shown = live.number("/totals/segments") - unseen;
+    assert_eq!(shown, replayed.number("/totals/segments"));
     for same in [
-        "/totals/segments",
         "/totals/events",
-        "/totals/bytes",
-        "/totals/by_kind",
         "/totals/attempts_by_kind",
         "/states/opened",
         "/states/closed",
     ] {
         assert_eq!(live.at(same), replayed.at(same), "{same}");
     }
-    let told = |report: &Report| {
+    let figures = [
+        "by_kind",
+        "events",
+        "bytes",
+        "fin",
+        "srtt_us",
+        "rto_ms",
+        "rto_max_ms",
+        "backoff_max",
+        "cwnd",
+    ];
+    let flows = |report: &Report| -> BTreeMap<String, Value> {
         let flows = report.flows().iter();
         let sent = flows.filter(|flow| flow["segments"] != 0);
-        let told = sent.map(|flow| {
-            let figures = [
-                "by_kind",
-                "events",
-                "bytes",
-                "fin",
-                "srtt_us",
-                "rto_ms",
-                "rto_max_ms",
-                "backoff_max",
-                "cwnd",
-            ];
-            (
-                flow["local"].to_string(),
-                figures.map(|figure| flow[figure].clone()),
-            )
-        });
-        told.collect::<BTreeMap<_, _>>()
+        sent.map(|flow| (flow["local"].to_string(), flow.clone()))
+            .collect()
     };
-    assert_eq!(told(live), told(&replayed));
-    assert!(!told(live).is_empty());
+    let (live, replayed) = (flows(live), flows(&replayed));
+    let whole = live
+        .iter()
+        .filter(|(_, flow)| number(&flow["by_kind"]["other"]) == 0);
+    let mut compared = 0;
+    for (local, flow) in whole {
+        for figure in figures {
+            assert_eq!(flow[figure], replayed[local][figure], "{local} {figure}");
+        }
+        compared += 1;
+    }
+    assert!(compared > 0, "{live:?}");
 }
 
 fn check_retransmit(line: &Value) {
