@@ -84,10 +84,6 @@ pub struct Backend {
     pub flush_ns: u64,
     /// The position in the log that the wait is for.
     pub lsn: u64,
-    /// The process of the server that this one is a child of; 0 if not known yet.
-    pub server: u32,
-    /// Explicit padding.
-    pub _pad: u32,
 }
 
 /// Sums of one server.
@@ -149,7 +145,7 @@ impl CommitGap {
 }
 
 const _: () = assert!(size_of::<CommitSettings>() == 16);
-const _: () = assert!(size_of::<Backend>() == 48);
+const _: () = assert!(size_of::<Backend>() == 40);
 const _: () = assert!(size_of::<ServerCommits>() == 4 * 128 * 8 + 11 * 8);
 const _: () = assert!(size_of::<SlowCommit>() == 56);
 

@@ -95,8 +95,9 @@ pub struct Event {
     pub ca_state: u8,
     /// Retransmit: exponential back-off.
     pub backoff: u8,
-    /// Explicit padding.
-    pub _pad: [u8; 2],
+    /// Retransmit: segments that are not acknowledged, at most 65,535; 0 where the kernel
+    /// does not tell.
+    pub unacked: u16,
 }
 
 const _: () = assert!(size_of::<Event>() == 96);

@@ -61,6 +61,8 @@ pub struct Offsets {
     pub srtt_us: u32,
     /// `tcp_sock.snd_cwnd`.
     pub snd_cwnd: u32,
+    /// `tcp_sock.packets_out`.
+    pub packets_out: u32,
     /// `tcp_sock.snd_wnd`.
     pub snd_wnd: u32,
     /// `tcp_sock.tlp_high_seq`.
@@ -124,6 +126,7 @@ impl Offsets {
         bytes_retrans: ABSENT,
         srtt_us: ABSENT,
         snd_cwnd: ABSENT,
+        packets_out: ABSENT,
         snd_wnd: ABSENT,
         tlp_high_seq: ABSENT,
         snd_nxt: ABSENT,
@@ -143,7 +146,7 @@ impl Offsets {
     };
 }
 
-const _: () = assert!(size_of::<Offsets>() == 40 * 4);
+const _: () = assert!(size_of::<Offsets>() == 41 * 4);
 
 #[cfg(feature = "user")]
 mod pod {

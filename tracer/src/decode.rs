@@ -74,7 +74,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Decoded, DecodeError> {
         old_state: buffer.get_u8(),
         ca_state: buffer.get_u8(),
         backoff: buffer.get_u8(),
-        _pad: [0; 2],
+        unacked: buffer.get_u16_ne(),
     };
     let what = EventKind::from_u32(event.what).ok_or(DecodeError::Unknown {
         field: "event",
@@ -137,7 +137,7 @@ mod tests {
             old_state: 4,
             ca_state: 4,
             backoff: 2,
-            _pad: [0; 2],
+            unacked: 0x0102,
         }
     }
 

@@ -1,8 +1,10 @@
-//! Holes in what a peer has, from single events: each begins with the first segment that
-//! is sent again, and ends with the acknowledgement that closes it.
+//! Holes in what a peer has, from single events: each begins where the wait began that
+//! ended with sending something again, and ends with the acknowledgement that closes it.
 //!
-//! Nothing tells when that comes: it is taken to be one round trip after what was sent
-//! again last, if nothing was sent again after that. A timeout sends again what is
+//! Nothing tells when either comes. What a timer sends again was missing for as long as
+//! that runs at least, and all other for a round trip. The acknowledgement is taken to
+//! come one round trip after what was sent again last, if nothing was sent again after
+//! that. A timeout sends again what is
 //! oldest (`tcp_retransmit_timer()`, <https://elixir.bootlin.com/linux/v6.12/source/net/ipv4/tcp_timer.c>):
 //! where that comes later in the stream than what was sent again before, the hole before
 //! was closed.
@@ -16,21 +18,22 @@ use crate::decode::Decoded;
 /// The most holes that are remembered of a flow, and the most flows.
 const MOST_HOLES: usize = 5_000;
 const MOST_FLOWS: usize = 2_000;
+/// `TCP_RTO_MIN`.
+const RTO_MIN_NS: u64 = 200_000_000;
 /// The next timeout is twice as far away, and comes a little late.
 const DOUBLED: f64 = 2.2;
-/// What arrives damaged is sent again after no less than this at first
-/// (`TCP_RTO_MIN`, 200 ms, doubled once).
+/// What arrives damaged is taken to be sent again within this at first (`TCP_RTO_MIN`,
+/// 200 ms, doubled once): when it was, nothing tells here.
 const NEXT_NS: u64 = 440_000_000;
 
 /// One hole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hole {
-    /// When something in it was sent again first, ns of `CLOCK_MONOTONIC`; or arrived
-    /// damaged.
+    /// Since when something was missing, ns of `CLOCK_MONOTONIC`.
     pub from_ns: u64,
-    /// The last time.
+    /// When something was sent again or arrived damaged the last time.
     pub last_ns: u64,
-    /// When it was closed; where something arrived damaged, at the latest.
+    /// When it was closed, as far as that is told.
     pub to_ns: u64,
     /// How often something was sent again, or arrived damaged.
     pub segments: u64,
@@ -65,8 +68,13 @@ impl Holes {
             ) => {
                 let rto_ns = u64::from(event.rto) * jiffy_ns;
                 let round_ns = u64::from(event.srtt_us) * 1_000;
+                let missing_ns = match kind {
+                    Kind::Rto => rto_ns,
+                    Kind::Tlp => probe_ns(rto_ns, round_ns, event.unacked),
+                    _ => round_ns,
+                };
                 let hole = Hole {
-                    from_ns: event.time_ns,
+                    from_ns: event.time_ns.saturating_sub(missing_ns),
                     last_ns: event.time_ns,
                     to_ns: event.time_ns + round_ns,
                     segments: u64::from(event.segments),
@@ -100,6 +108,15 @@ impl Holes {
     }
 }
 
+/// How long at least it takes until the tail is sent again: two round trips, and where a
+/// single segment is under way as long as its receiver may take to acknowledge it, no
+/// longer than a timeout (`tcp_schedule_loss_probe()`,
+/// <https://elixir.bootlin.com/linux/v6.12/source/net/ipv4/tcp_output.c>).
+fn probe_ns(rto_ns: u64, round_ns: u64, unacked: u16) -> u64 {
+    let patience_ns = if unacked == 1 { RTO_MIN_NS } else { 0 };
+    rto_ns.min(2 * round_ns + patience_ns)
+}
+
 /// The holes of one, if there is room for one more.
 fn entry<K: Eq + std::hash::Hash>(
     all: &mut HashMap<K, Vec<Hole>>,
@@ -117,7 +134,7 @@ fn add_sent(holes: &mut Vec<Hole>, hole: Hole, kind: Kind) -> bool {
         // Sequence numbers wrap around.
         let later = hole.seq.wrapping_sub(last.seq).cast_signed() > 0;
         let closed = kind == Kind::Rto && later;
-        if hole.from_ns <= last.next_ns && !closed {
+        if hole.last_ns <= last.next_ns && !closed {
             last.last_ns = hole.last_ns;
             last.to_ns = hole.to_ns;
             last.next_ns = hole.next_ns;
@@ -125,7 +142,9 @@ fn add_sent(holes: &mut Vec<Hole>, hole: Hole, kind: Kind) -> bool {
             return true;
         }
     }
-    push(holes, hole)
+    // They are apart.
+    let from_ns = hole.from_ns.max(holes.last().map_or(0, |last| last.to_ns));
+    push(holes, Hole { from_ns, ..hole })
 }
 
 /// What is damaged again and again is sent again ever later.
@@ -221,7 +240,7 @@ mod tests {
             sent(9_000, Kind::Tlp, 10, 0),
         ]);
         let found = spans(holes.of_flow(&Tuple::default()));
-        assert_eq!(found, [(1_000, 2_401, 4), (9_000, 9_001, 1)]);
+        assert_eq!(found, [(998, 2_401, 4), (8_998, 9_001, 1)]);
     }
 
     #[test]
@@ -234,7 +253,32 @@ mod tests {
             sent(1_350, Kind::SlowStart, near.wrapping_add(40), 0),
         ]);
         let found = spans(holes.of_flow(&Tuple::default()));
-        assert_eq!(found, [(1_000, 1_001, 1), (1_300, 1_351, 2)]);
+        assert_eq!(found, [(800, 1_001, 1), (1_100, 1_351, 2)]);
+    }
+
+    #[test]
+    fn what_is_sent_again_was_missing_before() {
+        let alone = |mut event: Decoded| {
+            event.event.unacked = 1;
+            event
+        };
+        let holes = noted(&[
+            sent(1_000, Kind::Rto, 10, 1),
+            sent(4_000, Kind::Fast, 20, 0),
+            sent(6_000, Kind::Tlp, 30, 0),
+            alone(sent(8_000, Kind::Tlp, 40, 0)),
+            // The one before was closed a moment ago.
+            sent(8_005, Kind::Rto, 50, 0),
+        ]);
+        let found = spans(holes.of_flow(&Tuple::default()));
+        let expected = [
+            (600, 1_001, 1),
+            (3_999, 4_001, 1),
+            (5_998, 6_001, 1),
+            (7_800, 8_001, 1),
+            (8_001, 8_006, 1),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -11,16 +11,14 @@ const TRIES: u32 = 2;
 
 /// Counts a commit whose wait is over now.
 #[inline(always)]
-pub(crate) fn count(backend: &mut Backend, now_ns: u64) {
+pub(crate) fn count(backend: &Backend, now_ns: u64) {
     let total_ns = now_ns - backend.start_ns;
     let wait_ns = now_ns - backend.wait_from_ns;
-    if backend.server == 0 {
-        match server_of_current() {
-            Some(server) => backend.server = server,
-            None => return count_gap(CommitGap::ReadFailed),
-        }
-    }
-    let Some(sums) = sums_of(backend.server) else {
+    // Not remembered from commit to commit: another backend may have the number by now.
+    let Some(server) = server_of_current() else {
+        return count_gap(CommitGap::ReadFailed);
+    };
+    let Some(sums) = sums_of(server) else {
         return count_gap(CommitGap::ServersFull);
     };
     let rest_ns = total_ns
@@ -51,7 +49,7 @@ pub(crate) fn count(backend: &mut Backend, now_ns: u64) {
         rest_ns,
         lsn: backend.lsn,
         pid: (bpf_get_current_pid_tgid() >> 32) as u32,
-        server: backend.server,
+        server,
     });
     if !told {
         add(lost, 1);

@@ -176,6 +176,7 @@ struct View {
     rto: u32,
     srtt_us: u32,
     cwnd: u32,
+    unacked: u32,
 }
 
 impl View {
@@ -192,6 +193,7 @@ impl View {
             rto: field_or_zero!(sk, icsk_rto, u32),
             srtt_us: field_or_zero!(sk, srtt_us, u32) >> 3,
             cwnd: field_or_zero!(sk, snd_cwnd, u32),
+            unacked: field_or_zero!(sk, packets_out, u32),
         }
     }
 
@@ -314,7 +316,7 @@ fn emit(sk: Address, skb: Address, memory: &Socket, view: &View, hit: Hit, err: 
         old_state: 0,
         ca_state: view.ca_state,
         backoff: view.backoff,
-        _pad: [0; 2],
+        unacked: view.unacked.min(u32::from(u16::MAX)) as u16,
     };
     maps::emit(&event);
 }

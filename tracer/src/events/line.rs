@@ -44,6 +44,9 @@ struct Retransmit {
     backoff: u8,
     cwnd: u32,
     srtt_us: u32,
+    /// Absent where the kernel does not tell, and in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unacked: Option<u16>,
     /// What the call returned: 0, a negative errno or a positive `NET_XMIT_*`.
     err: i32,
 }
@@ -64,6 +67,7 @@ pub(super) fn line(decoded: &Decoded, clock: &Clock, jiffy_ns: u64) -> Line {
             backoff: event.backoff,
             cwnd: event.cwnd,
             srtt_us: event.srtt_us,
+            unacked: (event.unacked > 0).then_some(event.unacked),
             err: event.err,
         }),
         _ => None,
@@ -138,6 +142,7 @@ impl Line {
                 event.backoff = told.backoff;
                 event.cwnd = told.cwnd;
                 event.srtt_us = told.srtt_us;
+                event.unacked = told.unacked.unwrap_or(0);
                 event.err = told.err;
                 Some(kind)
             }
@@ -283,6 +288,7 @@ mod tests {
             rto: 51,
             cwnd: 10,
             srtt_us: 350,
+            unacked: 3,
             tcp_flags: 0x11,
             state: 8,
             ca_state: 3,

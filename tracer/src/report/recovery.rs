@@ -10,11 +10,11 @@ use crate::correlate::{Recoveries, Span};
 use crate::holes::Hole;
 use crate::postgres::role::Kind;
 
-/// One hole in what the peer has: from the first segment that was sent again to the
-/// acknowledgement that closed it.
+/// One hole in what the peer has: from when what was sent again first was missing to the
+/// acknowledgement that closed it, both as far as its timers tell.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecoveryReport {
-    /// When it was sent again first.
+    /// Since when it was missing: as long before it was sent again first as that timer ran.
     pub start: String,
     /// The same from the start of the window.
     pub offset_s: f64,

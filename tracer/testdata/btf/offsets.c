@@ -46,6 +46,7 @@ int main(void)
 	at(bytes_retrans, struct tcp_sock, bytes_retrans);
 	at(srtt_us, struct tcp_sock, srtt_us);
 	at(snd_cwnd, struct tcp_sock, snd_cwnd);
+	at(packets_out, struct tcp_sock, packets_out);
 	at(snd_wnd, struct tcp_sock, snd_wnd);
 	at(tlp_high_seq, struct tcp_sock, tlp_high_seq);
 	at(snd_nxt, struct tcp_sock, snd_nxt);

@@ -41,6 +41,8 @@ const NO_RTO: &str = "the retransmission timeout is not shown";
 const NO_BACKOFF: &str = "the timer's back-off is not shown";
 const NO_RTT: &str = "the round-trip time is not shown";
 const NO_CWND: &str = "the congestion window is not shown";
+const NO_UNACKED: &str =
+    "of what a tail loss probe mends, commits are charged a round trip and not its timeout";
 const NO_SEQUENCE: &str = "events do not tell which bytes were sent again";
 const NO_CHECKSUM: &str =
     "segments with a bad checksum are charged to no flow and no network namespace";
@@ -67,6 +69,7 @@ pub(super) const FIELDS: &[Field] = fields! {
     bytes_retrans = tcp_sock.bytes_retrans, 8;
     srtt_us = tcp_sock.srtt_us, 4, NO_RTT;
     snd_cwnd = tcp_sock.snd_cwnd, 4, NO_CWND;
+    packets_out = tcp_sock.packets_out, 4, NO_UNACKED;
     snd_wnd = tcp_sock.snd_wnd, 4, NO_ZERO_WINDOW;
     tlp_high_seq = tcp_sock.tlp_high_seq, 4, NO_DUE;
     snd_nxt = tcp_sock.snd_nxt, 4, NO_DUE;

@@ -142,7 +142,7 @@ fn tracepoints_are_told_with_their_arguments() {
 #[test]
 fn an_optional_field_that_is_gone_is_absent_and_told_with_its_consequence() {
     type Case = (&'static str, &'static str, fn(&Offsets) -> u32);
-    let cases: [Case; 8] = [
+    let cases: [Case; 9] = [
         ("skc_v6_daddr", "sock.__sk_common.skc_v6_daddr", |o| {
             o.skc_v6_daddr
         }),
@@ -157,6 +157,7 @@ fn an_optional_field_that_is_gone_is_absent_and_told_with_its_consequence() {
             |o| o.icsk_timeout,
         ),
         ("snd_cwnd", "tcp_sock.snd_cwnd", |o| o.snd_cwnd),
+        ("packets_out", "tcp_sock.packets_out", |o| o.packets_out),
         ("transport_header", "sk_buff.transport_header", |o| {
             o.skb_transport_header
         }),
