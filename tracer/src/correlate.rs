@@ -50,7 +50,7 @@ pub struct Recorded<'a> {
     /// What arrived damaged; `None` where that is not seen.
     pub damaged: Option<&'a [Damaged]>,
     /// How many the kernel says arrived damaged in the traced namespaces, from every
-    /// peer.
+    /// peer; `None` if it does not say so of each.
     pub refused: Option<u64>,
     /// The peers that the filter keeps, if each is a single host.
     pub peers: Vec<IpAddr>,

@@ -23,6 +23,9 @@ pub struct Reading {
     /// Segments so far that were sent again in vain: the peer had them, and what said so
     /// had been lost.
     pub dsack_dups: Option<u32>,
+    /// Segments so far that arrived while one before them was missing: it was lost on the
+    /// way here, or overtaken.
+    pub rcv_ooopack: Option<u32>,
 }
 
 impl Reading {
@@ -37,6 +40,7 @@ impl Reading {
             unacked: socket.unacked,
             segs_in: socket.segs_in,
             dsack_dups: socket.dsack_dups,
+            rcv_ooopack: socket.rcv_ooopack,
         }
     }
 }

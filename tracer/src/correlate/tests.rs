@@ -291,6 +291,10 @@ fn damage_that_arrives_is_of_the_other_side() {
         // counter, it is.
         run.refused = Some(0);
         assert!(!run.causes().contains(&cause));
+        // Where one namespace has no counter, nothing tells how many were another's.
+        run.refused = None;
+        let first = run.first();
+        assert_eq!((first.cause, first.confidence), (cause, Confidence::Medium));
     }
 }
 

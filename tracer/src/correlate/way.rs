@@ -14,7 +14,7 @@ const SHARE: f64 = 0.4;
 const LONGER: f64 = 3.0;
 
 /// The longest smoothed round-trip time of a flow in a span, ms.
-fn within_ms(track: &Track<'_>, span: Span) -> Option<f64> {
+pub(super) fn within_ms(track: &Track<'_>, span: Span) -> Option<f64> {
     let inside = track.path.iter().filter(|one| span.has(one.at_ns));
     let us = inside.filter_map(|one| one.srtt_us).max()?;
     Some(f64::from(us) / 1e3)

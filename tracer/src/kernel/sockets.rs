@@ -61,6 +61,8 @@ pub struct SocketInfo {
     /// Segments that the peer said it had already when they came again (DSACK, RFC 2883);
     /// since Linux 4.19.
     pub dsack_dups: Option<u32>,
+    /// Segments that arrived while one before them was missing; since Linux 5.4.
+    pub rcv_ooopack: Option<u32>,
     /// Smoothed round-trip time, µs; 0 before the first measurement.
     pub srtt_us: Option<u32>,
     /// Retransmission timeout, µs.

@@ -34,6 +34,9 @@ pub struct ReadingReport {
     /// Segments since then that were sent again though the peer had them, as it said
     /// (DSACK): what had acknowledged them was lost.
     pub dsack_dups: Option<u32>,
+    /// Segments since then that arrived while one before them was missing: it was lost
+    /// on the way here, or overtaken.
+    pub rcv_ooopack: Option<u32>,
 }
 
 impl PathReport {
@@ -54,6 +57,7 @@ impl PathReport {
                     unacked: one.unacked,
                     segs_in: one.segs_in,
                     dsack_dups: one.dsack_dups,
+                    rcv_ooopack: one.rcv_ooopack,
                 })
                 .collect(),
         })

@@ -8,7 +8,7 @@ use tracer_ebpf::Kind as Why;
 use super::super::finding::{Cause, Confidence, Finding, Size};
 use super::super::recovery::{Recovery, lost, of_flows, recoveries};
 use super::super::silence::silences;
-use super::super::{Recorded, Span, Track};
+use super::super::{Recorded, Span, Track, way};
 use super::{Case, Weighed};
 use crate::postgres::role::Kind;
 use crate::postgres::text;
@@ -19,6 +19,17 @@ const LEAST_SEGMENTS: u64 = 3;
 /// Where the peer had as much of what was sent again, it was not lost: what says that
 /// it arrived was, and half of what says so the second time may be, too.
 const HAD_THEM: f64 = 0.25;
+/// What is overtaken by another once is no loss.
+const LEAST_GAPS: usize = 2;
+
+/// Nearly all that was sent again.
+const ALL: f64 = 0.8;
+/// When round trips get longer at once, so many are sent again before the kernel has
+/// learnt it: its timers follow each measurement by an eighth.
+const AT_MOST_EARLY: u64 = 4;
+/// Half of the least timeout (`TCP_RTO_MIN`). Where acknowledgements are lost, round trips
+/// that timed out are among others that did not; these keep the mean below.
+const LATE_MS: f64 = 100.0;
 
 /// Signs of one cause.
 pub(super) struct Clue {
@@ -32,6 +43,8 @@ pub(super) struct Clue {
     silences: Vec<Span>,
     /// The flow that resent most; `None` if they are segments that arrived damaged.
     flow: Option<usize>,
+    /// Whether that flow's socket told that the loss was on the way here.
+    turned: bool,
     /// Whether only the replication can have been hit.
     certain: bool,
     what: String,
@@ -74,8 +87,10 @@ impl Clue {
     pub(super) fn evidence(&self) -> Vec<String> {
         match self.flow {
             Some(index) => ["segments", "by_kind", "series", "rto_max_ms", "backoff_max"]
+                .into_iter()
+                .chain(self.turned.then_some("path/series"))
                 .map(|field| format!("/flows/{index}/{field}"))
-                .to_vec(),
+                .collect(),
             None => ["selected", "series"]
                 .map(|field| format!("/checksum_errors/{field}"))
                 .to_vec(),
@@ -107,27 +122,81 @@ fn in_vain(track: &Track<'_>) -> u64 {
     u64::from(told.next_back().unwrap_or(first).saturating_sub(first))
 }
 
+/// At how many looks of these times something had arrived while what was sent before it
+/// was missing. One that is lost may be missed by many, so that these do not count.
+fn gaps(track: &Track<'_>, recoveries: &[Recovery]) -> usize {
+    let pairs = track.path.iter().zip(track.path.iter().skip(1));
+    let grown = pairs.filter(|(before, now)| now.rcv_ooopack > before.rcv_ooopack);
+    let within = |at_ns| {
+        let mut recoveries = recoveries.iter();
+        recoveries.any(|one| one.seen.from_ns < at_ns && at_ns <= one.until_ns)
+    };
+    grown.filter(|(_, now)| within(now.at_ns)).count()
+}
+
+/// Whether all of it was sent again too early: what acknowledges it took longer than
+/// ever before, and came.
+fn were_early(track: &Track<'_>, segments: u64) -> bool {
+    if (in_vain(track) as f64) < ALL * segments as f64 {
+        return false;
+    }
+    let begun_ns = track.series.iter().find(|step| lost(step) > 0);
+    let after = Span {
+        from_ns: begun_ns.map_or(0, |step| step.at_ns),
+        to_ns: u64::MAX,
+    };
+    let longer_ms = way::within_ms(track, after).zip(way::best_ms(track));
+    segments <= AT_MOST_EARLY || longer_ms.is_some_and(|(now, best)| now >= best + LATE_MS)
+}
+
+/// What tells that it was not what was sent again that was lost, but what came from the
+/// other side.
+enum Turned {
+    /// It had so many of them.
+    HadThem(u64),
+    /// What it sent itself had gaps.
+    Gaps(usize),
+}
+
+fn turned(track: &Track<'_>, segments: u64, recoveries: &[Recovery]) -> Option<Turned> {
+    let (in_vain, gaps) = (in_vain(track), gaps(track, recoveries));
+    let looks = track.series.iter().filter(|step| lost(step) > 0).count();
+    if in_vain as f64 >= HAD_THEM * segments as f64 {
+        Some(Turned::HadThem(in_vain))
+    } else if gaps >= looks.max(LEAST_GAPS) {
+        Some(Turned::Gaps(gaps))
+    } else {
+        None
+    }
+}
+
 fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
     let flows = recorded.flows.iter().enumerate();
     let ours = flows.filter(|(_, track)| track.role == role);
     let (flow, track) = ours.max_by_key(|(_, track)| segments(track))?;
     let steps = track.series.iter();
     let timeouts: u64 = steps.map(|step| step.segments[Why::Rto as usize]).sum();
-    let (count, in_vain) = (segments(track), in_vain(track));
-    let had_them = in_vain as f64 >= HAD_THEM * count as f64;
+    let count = segments(track);
+    if were_early(track, count) {
+        return None;
+    }
+    let recoveries = of_flows(recorded, |track| track.role == role);
+    let turned = turned(track, count, &recoveries);
     let name = text::name(&track.name);
-    let (cause, of) = match (role, had_them) {
+    let (cause, of) = match (role, turned.is_some()) {
         (Kind::Walsender, false) => (Cause::LossTowardStandby, "of the replication to"),
         (Kind::Walsender, true) => (Cause::LossOfReplies, "of the replication to"),
         (_, false) => (Cause::LossOfReplies, "of this standby's replies to"),
         (_, true) => (Cause::LossTowardStandby, "of this standby's replies to"),
     };
-    let which = if had_them {
-        format!(
+    let which = match &turned {
+        Some(Turned::HadThem(in_vain)) => format!(
             "of at least {in_vain} of these it said that it had them already: what acknowledges them was lost"
-        )
-    } else {
-        "they were lost, or now and then what acknowledges them".to_owned()
+        ),
+        Some(Turned::Gaps(looks)) => format!(
+            "and at {looks} looks what came from there had gaps: that was lost, and what acknowledges these with it"
+        ),
+        None => "they were lost, or now and then what acknowledges them".to_owned(),
     };
     let mut what = format!(
         "{count} segments {of} {name} were sent again, {timeouts} of them after a timeout: {which}"
@@ -142,7 +211,7 @@ fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
         cause,
         segments: count,
         role: Some(role),
-        recoveries: of_flows(recorded, |track| track.role == role),
+        recoveries,
         silences: Span::apart(
             silences(track)
                 .into_iter()
@@ -150,6 +219,7 @@ fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
                 .collect(),
         ),
         flow: Some(flow),
+        turned: turned.is_some(),
         certain: true,
         what,
     })
@@ -168,13 +238,14 @@ fn damage(recorded: &Recorded<'_>) -> Option<Clue> {
     let seen: u64 = steps.iter().map(|step| step.segments).sum();
     // Some may have been another namespace's: the kernel does not always show whose
     // a segment is that it refuses, but it counts it where it belongs.
-    let segments = seen.min(recorded.refused?);
+    let segments = recorded.refused.map_or(seen, |refused| seen.min(refused));
     let replicates = |peer: &IpAddr| {
         let mut flows = recorded.flows.iter();
         flows.any(|track| track.is_replication() && track.remote == *peer)
     };
-    let certain =
-        segments == seen && !recorded.peers.is_empty() && recorded.peers.iter().all(replicates);
+    let certain = recorded.refused.is_some_and(|refused| refused >= seen)
+        && !recorded.peers.is_empty()
+        && recorded.peers.iter().all(replicates);
     let name = text::name(&track.name);
     let from = match cause {
         Cause::DamageOfReplies => format!("the standby {name}"),
@@ -188,6 +259,7 @@ fn damage(recorded: &Recorded<'_>) -> Option<Clue> {
         silences: Vec::new(),
         recoveries: recoveries(steps.iter().map(|step| step.at_ns), recorded.interval_ns),
         flow: None,
+        turned: false,
         certain,
         what: format!(
             "{segments} segments from {from}{doubt} arrived with a wrong checksum and were refused"

@@ -93,14 +93,16 @@ fn waited(
         return (Cause::NotDetermined, Confidence::Low, why);
     };
     let share = charged_s / wait_s;
-    if share >= CHARGED
-        && let Some(clue) = clues(case.recorded).into_iter().next()
-    {
-        let why = format!(
-            "{waited}, and {:.0} % of that while the replication recovered from a loss: {}",
-            100.0 * share,
-            clue.what()
+    if share >= CHARGED {
+        let recovering = format!(
+            "{waited}, and {:.0} % of that while the replication recovered from a loss",
+            100.0 * share
         );
+        let Some(clue) = clues(case.recorded).into_iter().next() else {
+            let why = recovering + ", of which too little is seen from here to say which way";
+            return (Cause::NotDetermined, Confidence::Low, why);
+        };
+        let why = format!("{recovering}: {}", clue.what());
         return (clue.cause, clue.most(by_share(charged_s / total_s)), why);
     }
     let waits: Vec<Span> = slow.iter().map(|one| one.wait).collect();
@@ -112,7 +114,7 @@ fn waited(
         && let Some(track) = case.recorded.flows.get(index)
     {
         let why = format!(
-            "{waited}, and a round trip to {} took up to {ms:.0} ms while nothing of it was lost",
+            "{waited}, and a round trip to {} took up to {ms:.0} ms while little of it was lost",
             text::name(&track.name)
         );
         return (Cause::NetworkDelay, Confidence::Medium, why);

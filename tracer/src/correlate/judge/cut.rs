@@ -36,7 +36,7 @@ pub(super) fn judge(
     if (silent_ns as f64) < MOST * all_ns as f64 {
         return None;
     }
-    let in_vain = silences.iter().map(|one| one.in_vain).max()?;
+    let in_vain = longest.in_vain;
     let confidence = if in_vain >= SURELY {
         by_share(share)
     } else {

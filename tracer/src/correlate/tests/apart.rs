@@ -16,6 +16,7 @@ fn path(srtt_us: impl Fn(u64) -> u32, hears: impl Fn(u64) -> bool) -> Vec<Readin
                 unacked: Some(1),
                 segs_in: Some(segs_in),
                 dsack_dups: Some(7),
+                rcv_ooopack: Some(3),
             }
         })
         .collect()
@@ -85,6 +86,78 @@ fn what_the_peer_had_already_was_not_lost_and_what_said_so_was() {
             .skip(40)
             .for_each(|one| one.dsack_dups = Some(7 + 40));
         assert_eq!(first(&run), (had, Confidence::High));
+    }
+}
+
+#[test]
+fn what_was_sent_again_too_early_is_no_loss() {
+    let mut run = Run::waiting("IPC", "SyncRep");
+    run.role(Kind::Walsender)
+        .extend((21..=24).map(|second| resent(second, Why::Tlp, 1)));
+    let had_them = |run: &mut Run, segments: u32, srtt_us: u32| {
+        run.path = path(|second| if bad(second) { srtt_us } else { 120 }, |_| true);
+        let after = run.path.iter_mut().skip(25);
+        after.for_each(|one| one.dsack_dups = Some(7 + segments));
+    };
+    // Before the kernel has learnt how long the way is now.
+    had_them(&mut run, 4, 60_000);
+    assert_eq!(run.first().size.segments, None, "{:?}", run.first());
+    had_them(&mut run, 2, 60_000);
+    assert_eq!(first(&run).0, Cause::LossOfReplies);
+    // It never learns where it changes all the time.
+    run.role(Kind::Walsender)
+        .extend((25..=40).map(|second| resent(second, Why::Rto, 1)));
+    had_them(&mut run, 20, 250_000);
+    assert_eq!(run.first().size.segments, None, "{:?}", run.first());
+    // Now and then one of them timed out.
+    had_them(&mut run, 20, 60_000);
+    assert_eq!(first(&run).0, Cause::LossOfReplies);
+}
+
+#[test]
+fn gaps_in_what_arrives_tell_that_it_is_this_way_that_loses() {
+    for (role, lost, turned) in [
+        (
+            Kind::Walsender,
+            Cause::LossTowardStandby,
+            Cause::LossOfReplies,
+        ),
+        (
+            Kind::Walreceiver,
+            Cause::LossOfReplies,
+            Cause::LossTowardStandby,
+        ),
+    ] {
+        let mut run = Run::waiting("IPC", "SyncRep");
+        let again = (21..=40).step_by(4);
+        run.role(role)
+            .extend(again.map(|second| resent(second, Why::Tlp, 2)));
+        let gaps = |every: u64| {
+            let mut seen = 3;
+            let mut readings = path(|_| 120, |_| true);
+            for one in &mut readings {
+                let second = one.at_ns / S;
+                // One that is lost is missed by all that follow it. What was long
+                // before is none of this.
+                let gap = second < 10 || bad(second) && second.is_multiple_of(every);
+                seen += 40 * u32::from(gap);
+                one.rcv_ooopack = Some(seen);
+            }
+            readings
+        };
+        run.path = gaps(10);
+        assert_eq!(first(&run), (lost, Confidence::High));
+        run.path = gaps(3);
+        assert_eq!(first(&run), (turned, Confidence::High));
+        assert!(run.first().text.contains("at 5 looks"), "{:?}", run.first());
+        // As many were sent again, and more.
+        run.role(role)
+            .extend((41..=45).map(|second| resent(second, Why::Tlp, 2)));
+        assert_eq!(first(&run), (lost, Confidence::High));
+        run.role(role).truncate(5);
+        // An older kernel does not tell.
+        run.path.iter_mut().for_each(|one| one.rcv_ooopack = None);
+        assert_eq!(first(&run), (lost, Confidence::High));
     }
 }
 

@@ -51,7 +51,13 @@ fn what_is_charged_to_a_loss_is_the_network_s_and_nothing_else_is() {
     // Something was lost, and commits waited for something else.
     let other = (Cause::NotTheNetwork, Confidence::Medium);
     assert_eq!(first_of(Some(50)), other);
-    assert_eq!(first_of(None), (Cause::NotDetermined, Confidence::Low));
+    let unknown = (Cause::NotDetermined, Confidence::Low);
+    assert_eq!(first_of(None), unknown);
+    // A loss that so little is seen of does not tell its direction, and is none of
+    // the standby's doing.
+    let mut run = run(880, 10, Some(800));
+    run.role(Kind::Walsender).push(resent(21, Why::Rto, 2));
+    assert_eq!(first(&run), unknown);
 }
 
 #[test]

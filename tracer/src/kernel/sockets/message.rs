@@ -167,6 +167,7 @@ fn socket(message: &[u8], netns: u32) -> Option<SocketInfo> {
         min_rtt_us: u32_at(info, 148).filter(|us| *us != u32::MAX),
         bytes_retrans: u64_at(info, 208),
         dsack_dups: u32_at(info, 216),
+        rcv_ooopack: u32_at(info, 224),
     })
 }
 
@@ -278,6 +279,10 @@ mod tests {
         assert_eq!((found.rto_us, found.srtt_us), (Some(8), Some(68)));
         assert_eq!((found.cwnd, found.total_retrans), (Some(80), Some(100)));
         assert_eq!(found.bytes_retrans, Some(208 | 212 << 32));
+        assert_eq!(
+            (found.dsack_dups, found.rcv_ooopack),
+            (Some(216), Some(224))
+        );
     }
 
     #[test]
