@@ -11,6 +11,7 @@ mod cache;
 pub mod command;
 pub mod demo;
 mod draft;
+mod figure;
 pub mod home;
 pub mod http;
 pub mod interrupt;

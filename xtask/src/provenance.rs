@@ -2,10 +2,8 @@
 
 use std::process::Command;
 
+use crate::figure::UNKNOWN;
 use crate::{command, packages, repo};
-
-/// What could not be found out.
-pub const UNKNOWN: &str = "unknown";
 
 /// The commit, and whether there were changes beside it.
 #[must_use]

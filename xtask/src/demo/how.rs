@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::Arguments;
-use crate::provenance::{self, UNKNOWN};
+use crate::figure::UNKNOWN;
+use crate::provenance;
 
 /// Writes it beside the result.
 pub(super) fn write(
@@ -86,6 +87,6 @@ mod tests {
         );
         assert!(text.contains("--percent 50 --before 10 --fault 30 --recovery 5\n"));
         assert!(text.contains("| kernel | 6.18.1 |"));
-        assert!(text.contains("| tracer | unknown |"));
+        assert!(text.contains("| tracer | – |"));
     }
 }

@@ -6,11 +6,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
+use crate::figure::{self, UNKNOWN};
 use crate::load::phase::Phases;
-use crate::load::record::{Figures, Record, milliseconds};
-
-/// What was not measured. Never a zero.
-const UNKNOWN: &str = "–";
+use crate::load::record::{Figures, Record};
 
 /// Kinds of retransmits by their field in the report, in words.
 const KINDS: [(&str, &str); 8] = [
@@ -168,7 +166,7 @@ fn describe(flow: &Value, segments: u64) -> Vec<String> {
     if let (Some(longest), Some(doubled @ 1..)) = (longest, doubled) {
         lines.push(format!(
             "its timeout doubled {doubled} times in a row, up to {}: each time, all that waits for it waited longer",
-            time(longest)
+            figure::milliseconds(longest)
         ));
     }
     lines
@@ -233,23 +231,12 @@ fn aftermath(records: &[Record], phases: &Phases) -> Option<String> {
     let first = writes.first_answer(end)?;
     Some(format!(
         "the first write was answered {} after the fault's end",
-        time(milliseconds(first))
+        figure::time(&first)
     ))
 }
 
 fn latency(latency: Option<Duration>) -> String {
-    latency.map_or_else(|| UNKNOWN.to_owned(), |latency| time(milliseconds(latency)))
-}
-
-/// With the digits that matter.
-fn time(ms: f64) -> String {
-    if ms >= 1000.0 {
-        format!("{:.1} s", ms / 1000.0)
-    } else if ms >= 100.0 {
-        format!("{ms:.0} ms")
-    } else {
-        format!("{ms:.1} ms")
-    }
+    latency.map_or_else(|| UNKNOWN.to_owned(), |it| figure::time(&it))
 }
 
 fn plain(value: Option<&Value>) -> String {

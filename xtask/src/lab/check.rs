@@ -1,5 +1,7 @@
 //! What a run has to show: sentences, each of them true or not.
 
+use crate::figure::UNKNOWN;
+
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Check {
@@ -7,8 +9,18 @@ pub(super) struct Check {
     pub(super) sentence: String,
     /// Whether it was.
     pub(super) holds: bool,
-    /// What was seen.
+    /// What was seen; empty where there is nothing to add.
     pub(super) seen: String,
+}
+
+impl Check {
+    /// The sentence, and what was seen.
+    pub(super) fn words(&self) -> String {
+        match self.seen.as_str() {
+            "" => self.sentence.clone(),
+            seen => format!("{} ({seen})", self.sentence),
+        }
+    }
 }
 
 /// All of a run.
@@ -26,19 +38,20 @@ impl Checks {
     }
 
     /// The first value has to be less than the second; a value that was not measured
-    /// is neither.
-    pub(super) fn less<T: PartialOrd + std::fmt::Debug>(
+    /// is neither. `words` says how such a value is written.
+    pub(super) fn less<T: PartialOrd>(
         &mut self,
         sentence: &str,
         one: Option<T>,
         other: Option<T>,
+        words: impl Fn(&T) -> String,
     ) {
         let holds = match (&one, &other) {
             (Some(one), Some(other)) => one < other,
             _ => false,
         };
-        let words = |value: Option<T>| value.map_or_else(|| "–".to_owned(), |it| format!("{it:?}"));
-        self.that(sentence, holds, format!("{}, {}", words(one), words(other)));
+        let [one, other] = [one, other].map(|it| it.map_or(UNKNOWN.to_owned(), |it| words(&it)));
+        self.that(sentence, holds, format!("{one}, {other}"));
     }
 
     /// What was not so.
@@ -46,7 +59,7 @@ impl Checks {
         self.0
             .iter()
             .filter(|check| !check.holds)
-            .map(|check| format!("not true: {} ({})", check.sentence, check.seen))
+            .map(|check| format!("not true: {}", check.words()))
             .collect()
     }
 }
@@ -58,11 +71,17 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_not_less() {
         let mut checks = Checks::default();
-        checks.less("one is less than two", Some(1), Some(2));
-        checks.less("nothing is less than two", None, Some(2));
+        checks.less("one is less than two", Some(1), Some(2), i32::to_string);
+        checks.less("nothing is less than two", None, Some(2), |it| {
+            format!("{it} apples")
+        });
+        checks.that("nothing is to be added", false, "");
         assert_eq!(
             checks.failures(),
-            ["not true: nothing is less than two (–, 2)"]
+            [
+                "not true: nothing is less than two (–, 2 apples)",
+                "not true: nothing is to be added"
+            ]
         );
     }
 }

@@ -23,6 +23,7 @@ use super::result::{self, Made};
 use super::stage::{Lengths, Stage};
 use super::timing::Timing;
 use crate::draft::{self, Draft};
+use crate::figure::UNKNOWN;
 use crate::{provenance, repo};
 
 /// One way of doing an experiment.
@@ -203,7 +204,7 @@ fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<(
     };
     draft::publish(&files, &output)?;
     for check in &checks.0 {
-        println!("yes        {} ({})", check.sentence, check.seen);
+        println!("yes        {}", check.words());
     }
     println!(
         "written    {} after {:.0} s",
@@ -234,7 +235,7 @@ fn in_any_case(outcome: &Outcome, checks: &mut Checks) {
             format!(
                 "{} segments, difference {}",
                 number(report, "/totals/segments"),
-                difference.map_or("–".to_owned(), ToString::to_string)
+                difference.map_or(UNKNOWN.to_owned(), ToString::to_string)
             ),
         );
         checks.that(

@@ -9,6 +9,7 @@ use super::cluster::DATABASES;
 use super::stage::Note;
 use super::timing::Timing;
 use super::watch::Change;
+use crate::figure::UNKNOWN;
 use crate::load::phase::{Phase, Phases};
 use crate::load::record::{Figures, Gap, Record};
 
@@ -165,7 +166,9 @@ fn shows_no_walsender(report: &Value, finding: &Value) -> bool {
 
 /// Seconds as a person reads them.
 pub(super) fn seconds(length: Option<Duration>) -> String {
-    length.map_or("–".to_owned(), |it| format!("{:.1} s", it.as_secs_f64()))
+    length.map_or(UNKNOWN.to_owned(), |it| {
+        format!("{:.1} s", it.as_secs_f64())
+    })
 }
 
 /// A list in a report; empty if there is none.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::outcome::{list, measured, number, text, time};
+use crate::figure::{self, UNKNOWN};
 use crate::quantile::quantile;
 
 /// A slow commit's wait for the standby.
@@ -117,7 +118,9 @@ impl Overlap {
     /// In sentences.
     pub(super) fn words(&self) -> Vec<String> {
         let percent = |share: Option<f64>| {
-            share.map_or("–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+            share.map_or(UNKNOWN.to_owned(), |share| {
+                figure::percent(&(100.0 * share))
+            })
         };
         vec![
             format!(

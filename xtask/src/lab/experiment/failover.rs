@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Variant;
+use crate::figure::{self, UNKNOWN};
 use crate::lab::check::Checks;
 use crate::lab::clients::Profile;
 use crate::lab::outcome::{Outcome, number, seconds};
@@ -74,6 +75,7 @@ fn judge_orderly(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result
         "nobody waited for the leader's lock to run out",
         promotion,
         Some(lock),
+        figure::time,
     );
     Ok(())
 }
@@ -90,11 +92,13 @@ fn judge_hard(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()
         "the leader's lock had to run out first",
         Some(Duration::from_secs(least.into())),
         promotion,
+        figure::time,
     );
     checks.less(
         "and not much more than that",
         promotion,
         Some(Duration::from_secs(most.into())),
+        figure::time,
     );
     Ok(())
 }
@@ -129,10 +133,12 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks) -> Option<Duration> {
         .iter()
         .filter_map(|change| change.state.member.as_ref()?.timeline)
         .collect();
+    let (lowest, highest) = (timelines.iter().min(), timelines.iter().max());
+    let told = |timeline: Option<&u64>| timeline.map_or(UNKNOWN.to_owned(), u64::to_string);
     checks.that(
         "the timeline rose by one",
-        timelines.iter().min() == Some(&1) && timelines.iter().max() == Some(&2),
-        format!("{timelines:?}"),
+        (lowest, highest) == (Some(&1), Some(&2)),
+        format!("from {} to {}", told(lowest), told(highest)),
     );
 
     let gaps = [outcome.writes(), outcome.reads()].map(|record| outcome.gap(record));
@@ -163,7 +169,11 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks) -> Option<Duration> {
     checks.that(
         "requests failed in the fault, and not before it",
         writes_failed[1] > 0 && writes_failed[0] + reads_failed[0] == 0,
-        format!("writes {writes_failed:?}, reads {reads_failed:?}"),
+        format!(
+            "writes {}, reads {}, by phase",
+            by_phase(writes_failed),
+            by_phase(reads_failed)
+        ),
     );
 
     let resets = ["db1", "db2"].map(|name| {
@@ -199,4 +209,8 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks) -> Option<Duration> {
     });
     outcome.tell("failover", value, words);
     promotion
+}
+
+fn by_phase(counts: [usize; 3]) -> String {
+    counts.map(|count| count.to_string()).join(" + ")
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::Variant;
 use crate::command::{self, Running};
+use crate::figure;
 use crate::lab::check::Checks;
 use crate::lab::clients::Profile;
 use crate::lab::outcome::{Outcome, blames_the_network, causes, list, measured, number, text};
@@ -165,6 +166,7 @@ fn judge_disk(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()
         "most of the slow commits' time was the flush to db1's own disk",
         Some(50.0),
         Some(flush),
+        figure::percent,
     );
     names(outcome, checks, "wal_flush");
     tell(outcome);
@@ -194,7 +196,12 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks) {
     let of = |phase| outcome.figures(outcome.writes(), phase);
     let [before, during, after] =
         ["baseline", "fault", "recovery"].map(|phase| of(phase).sent.mean);
-    checks.less("writes took longer on average in the fault", before, during);
+    checks.less(
+        "writes took longer on average in the fault",
+        before,
+        during,
+        figure::time,
+    );
     let middle = before
         .zip(during)
         .map(|(before, during)| (before + during) / 2);
@@ -202,6 +209,7 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks) {
         "and after it what they took was nearer to that before it than to that in it",
         after,
         middle,
+        figure::time,
     );
     for name in ["db1", "db2"] {
         let found = causes(outcome.report(name));

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::Variant;
+use crate::figure::{self, mebibytes};
 use crate::interrupt;
 use crate::lab::check::Checks;
 use crate::lab::clients::{Profile, plan};
@@ -155,7 +156,11 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     checks.that(
         "it lacked log when it returned, and caught up",
         number(&lacked, "/lacked_bytes") > 0,
-        lacked.to_string(),
+        format!(
+            "{}, caught up after {}",
+            mebibytes(number(&lacked, "/lacked_bytes") as f64),
+            figure::milliseconds(measured(&lacked, "/took_ms").unwrap_or_default())
+        ),
     );
 
     let kept = slots(db1);
@@ -164,7 +169,6 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
         .iter()
         .find(|(at, bytes)| fault.contains(*at) && bytes.is_none())
         .map(|(at, _)| *at);
-    let mib = |bytes: f64| bytes / f64::from(1 << 20);
     let rate = measured(&lacked, "/bytes_per_s");
     let words = vec![
         format!(
@@ -173,24 +177,24 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
         ),
         match (most, dropped) {
             (Some(most), Some(at)) => format!(
-                "the primary kept up to {:.1} MiB for db2's slot; the slot itself was dropped {} after the cut: what db2 came back to was what the log had not been recycled of",
-                mib(most as f64),
+                "the primary kept up to {} for db2's slot; the slot itself was dropped {} after the cut: what db2 came back to was what the log had not been recycled of",
+                mebibytes(most as f64),
                 seconds(outcome.since_fault(Some(at)))
             ),
             (Some(most), None) => format!(
-                "the primary kept up to {:.1} MiB of log for db2's slot",
-                mib(most as f64)
+                "the primary kept up to {} of log for db2's slot",
+                mebibytes(most as f64)
             ),
             _ => "no slot was seen".to_owned(),
         },
         format!(
-            "db2 was back {:.1} s after the cut's end, lacked {:.1} MiB, and caught up in {:.1} s{}",
+            "db2 was back {:.1} s after the cut's end, lacked {}, and caught up in {:.1} s{}",
             measured(&lacked, "/returned_after_ms").unwrap_or_default() / 1000.0,
-            mib(number(&lacked, "/lacked_bytes") as f64),
+            mebibytes(number(&lacked, "/lacked_bytes") as f64),
             measured(&lacked, "/took_ms").unwrap_or_default() / 1000.0,
             rate.map_or(String::new(), |rate| format!(
-                ", {:.0} MiB a second",
-                mib(rate)
+                ", {} a second",
+                mebibytes(rate)
             )),
         ),
         format!(

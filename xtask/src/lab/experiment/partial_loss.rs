@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::Variant;
+use crate::figure::{self, UNKNOWN};
 use crate::lab::check::Checks;
 use crate::lab::clients::Profile;
 use crate::lab::outcome::{Outcome, causes, flows, list, measured, number, resent, text};
@@ -83,11 +84,13 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()
         "writes took longer on average in the fault",
         before.sent.mean,
         during.sent.mean,
+        figure::time,
     );
     checks.less(
         "fewer writes a second were answered",
         Some(during.per_second),
         Some(before.per_second),
+        |it| format!("{it:.1} a second"),
     );
     let reads = of(outcome.reads(), "fault");
     checks.that(
@@ -99,6 +102,7 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()
         "reads, which wait for nobody, took less than writes on average",
         reads.sent.mean,
         during.sent.mean,
+        figure::time,
     );
 
     let (replies, log) = (resent(db2, "walreceiver"), resent(db1, "walsender"));
@@ -106,12 +110,18 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()
         "it is the standby that sent again, not the primary",
         Some(log),
         Some(replies),
+        |it| format!("{it} segments"),
     );
     let doubled = flows(db2)
         .iter()
         .map(|flow| number(flow, "/backoff_max"))
         .max();
-    checks.less("its retransmission timeout doubled", Some(0), doubled);
+    checks.less(
+        "its retransmission timeout doubled",
+        Some(0),
+        doubled,
+        |it| format!("{it} times"),
+    );
     let expected = [("db1", "damage_of_replies"), ("db2", "loss_of_replies")];
     for (host, cause) in expected {
         let found = causes(outcome.report(host));
@@ -123,13 +133,15 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()
     }
     checks.less(
         "most of the slow commits' time was the wait for the standby",
-        Some(0.5),
-        overlap.wait_share,
+        Some(50.0),
+        overlap.wait_share.map(|share| 100.0 * share),
+        figure::percent,
     );
     checks.less(
         "most slow commits waited while a reply was sent again",
         Some(overlap.commits / 2),
         Some(overlap.overlapped),
+        |it| format!("{it} commits"),
     );
     let samples = list(db1, "/postgres/series");
     let streaming = samples.iter().filter(|sample| {
@@ -148,7 +160,7 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()
     words.push(format!(
         "the standby sent {replies} segments again and the primary {log}; the standby's timeout doubled up to {} times in a row, to {}",
         doubled.unwrap_or_default(),
-        longest.map_or("–".to_owned(), |ms| format!("{:.1} s", ms / 1000.0)),
+        longest.map_or(UNKNOWN.to_owned(), figure::milliseconds),
     ));
     outcome.tell("overlap", overlap.json(), words);
     Ok(())

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Variant;
+use crate::figure;
 use crate::lab::check::Checks;
 use crate::lab::clients::{Profile, plan};
 use crate::lab::cluster::{Cluster, DATABASES};
@@ -175,7 +176,12 @@ fn judge_primary(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result
         seconds(promotion),
     );
     let demotion = outcome.since_fault(end_of_reign(outcome, "db1"));
-    checks.less("db1 had given up before that", demotion, promotion);
+    checks.less(
+        "db1 had given up before that",
+        demotion,
+        promotion,
+        figure::time,
+    );
     let words = vec![format!(
         "db1 gave up {} after it was cut off, db2 was promoted after {}",
         seconds(demotion),

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::figure::UNKNOWN;
 use crate::lab::check::Checks;
 use crate::lab::cluster::DATABASES;
 use crate::lab::experiment::Variant;
 use crate::lab::outcome::{Outcome, flows, list, measured, number, text};
 use crate::load::record::{Record, milliseconds};
-
-/// What was not measured. Never a zero.
-const UNKNOWN: &str = "–";
 
 /// Of each host, the flows that sent the most again: each question to etcd and each
 /// check of health is a flow.
@@ -40,7 +38,7 @@ pub(super) fn render(variant: &Variant, outcome: &Outcome, checks: &Checks) -> S
     let _ = writeln!(text, "\n## What had to be so\n");
     for check in &checks.0 {
         let mark = if check.holds { "yes" } else { "**no**" };
-        let _ = writeln!(text, "- {mark}: {} ({})", check.sentence, check.seen);
+        let _ = writeln!(text, "- {mark}: {}", check.words());
     }
     text
 }
