@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     netns::require_root()?;
     vm::prepare()?;
     let suite = Suite::build()?;
-    let folder = repo::root().join("target/kernels");
+    let folder = suite::folder();
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
 
     let visits = visit_all(&suite, machines(&arguments.kernels));

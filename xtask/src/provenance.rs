@@ -2,8 +2,43 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::figure::UNKNOWN;
 use crate::{command, packages, repo};
+
+/// How every `how.md` begins: the command that does it again, and on what it was done,
+/// by tracer's report. `more` are rows of that table.
+#[must_use]
+pub fn head(command: &str, commit: &str, report: &Value, more: &str) -> String {
+    let field = |pointer: &str| {
+        let text = report.pointer(pointer).and_then(Value::as_str);
+        text.unwrap_or(UNKNOWN)
+    };
+    format!(
+        "# How this result was made
+
+Written by the run itself.
+
+```sh
+{command}
+```
+
+| | |
+|---|---|
+| when | {start} to {end} |
+| commit | {commit} |
+| tracer | {version} |
+| kernel | {kernel} |
+| PostgreSQL | {postgres} |
+{more}",
+        start = field("/window/start"),
+        end = field("/window/end"),
+        version = field("/tool/version"),
+        kernel = field("/host/kernel"),
+        postgres = postgres(),
+    )
+}
 
 /// The commit, and whether there were changes beside it.
 #[must_use]
@@ -42,4 +77,26 @@ pub fn package(name: &str) -> String {
     let mut query = Command::new("dpkg-query");
     let version = command::output(query.args(["--show", "--showformat=${Version}", name]));
     version.unwrap_or_else(|_| UNKNOWN.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn it_says_what_is_known_and_nothing_else() {
+        let report = json!({"host": {"kernel": "6.18.1"}});
+        let text = head("cargo xtask demo", "abc", &report, "| more | 1 |\n");
+        for line in [
+            "cargo xtask demo",
+            "| commit | abc |",
+            "| kernel | 6.18.1 |",
+            "| tracer | – |",
+            "| more | 1 |",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\nnot in\n{text}");
+        }
+    }
 }

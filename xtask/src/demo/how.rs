@@ -6,8 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::Arguments;
-use crate::figure::UNKNOWN;
+use super::{Arguments, CONNECTIONS, READS_PER_SECOND, WRITES_PER_SECOND};
 use crate::provenance;
 
 /// Writes it beside the result.
@@ -18,15 +17,11 @@ pub(super) fn write(
     commit: &str,
 ) -> Result<()> {
     let path = folder.join("how.md");
-    let text = render(arguments, report, commit, &provenance::postgres());
+    let text = render(arguments, report, commit);
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn render(arguments: &Arguments, report: &Value, commit: &str, postgres: &str) -> String {
-    let field = |pointer: &str| {
-        let text = report.pointer(pointer).and_then(Value::as_str);
-        text.unwrap_or(UNKNOWN).to_owned()
-    };
+fn render(arguments: &Arguments, report: &Value, commit: &str) -> String {
     let Arguments {
         percent,
         before,
@@ -34,33 +29,18 @@ fn render(arguments: &Arguments, report: &Value, commit: &str, postgres: &str) -
         recovery,
         ..
     } = arguments;
+    let command = format!(
+        "cargo xtask demo --percent {percent} --before {before} --fault {fault} --recovery {recovery}"
+    );
     format!(
-        "# How this result was made
-
-Written by the run itself.
-
-```sh
-cargo xtask demo --percent {percent} --before {before} --fault {fault} --recovery {recovery}
-```
-
-| | |
-|---|---|
-| when | {start} to {end} |
-| commit | {commit} |
-| tracer | {version} |
-| kernel | {kernel} |
-| PostgreSQL | {postgres} |
-
+        "{head}
 `run.json` is tracer's report, `load.json` every request of the clients. Three
 network namespaces on one machine: a primary (10.0.10.2), its synchronous
-standby (10.0.10.3), and the clients (10.0.10.10) with 10 writes and 5 reads a
-second over 4 connections each. tracer ran on the standby's side, where the
+standby (10.0.10.3), and the clients (10.0.10.10) with {WRITES_PER_SECOND} writes and {READS_PER_SECOND} reads a
+second over {CONNECTIONS} connections each. tracer ran on the standby's side, where the
 fault was.
 ",
-        start = field("/window/start"),
-        end = field("/window/end"),
-        version = field("/tool/version"),
-        kernel = field("/host/kernel"),
+        head = provenance::head(&command, commit, report, ""),
     )
 }
 
@@ -71,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_says_what_is_known_and_nothing_else() {
+    fn it_can_be_done_again() {
         let arguments = Arguments {
             output: None,
             percent: 50,
@@ -79,14 +59,8 @@ mod tests {
             fault: 30,
             recovery: 5,
         };
-        let text = render(
-            &arguments,
-            &json!({"host": {"kernel": "6.18.1"}}),
-            "abc",
-            "15.1",
-        );
+        let text = render(&arguments, &json!({}), "abc");
         assert!(text.contains("--percent 50 --before 10 --fault 30 --recovery 5\n"));
-        assert!(text.contains("| kernel | 6.18.1 |"));
-        assert!(text.contains("| tracer | – |"));
+        assert!(text.contains("with 10 writes and 5 reads a\nsecond over 4 connections"));
     }
 }

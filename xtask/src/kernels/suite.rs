@@ -67,9 +67,14 @@ impl Run {
     }
 }
 
+/// Where what they leave goes.
+pub(super) fn folder() -> PathBuf {
+    repo::target_dir().join("kernels")
+}
+
 /// Where all goes that the tests print.
 pub(super) fn log(machine: Machine) -> Result<PathBuf> {
-    Ok(repo::root().join(format!("target/kernels/{}.log", machine.name()?)))
+    Ok(folder().join(format!("{}.log", machine.name()?)))
 }
 
 /// The tests, built.

@@ -110,18 +110,6 @@ impl Cluster {
         self.net.host(name)
     }
 
-    /// The hosts and their switch.
-    #[must_use]
-    pub fn net(&self) -> &Net {
-        &self.net
-    }
-
-    /// The clocks that it was made with.
-    #[must_use]
-    pub fn timing(&self) -> &Timing {
-        &self.timing
-    }
-
     /// The folder of a database's socket file: `host` in a connection string.
     #[must_use]
     pub fn socket_dir(&self, database: &str) -> PathBuf {

@@ -1,7 +1,5 @@
 //! A queue in front of a link, small enough to overflow.
 
-use std::time::Duration;
-
 use anyhow::Result;
 
 use super::Netns;
@@ -15,15 +13,6 @@ pub struct Queue {
     pub burst_bytes: u32,
     /// Bytes that may wait.
     pub limit_bytes: u32,
-}
-
-impl Queue {
-    /// How long the last byte of a full queue waits.
-    #[must_use]
-    pub fn delay(&self) -> Duration {
-        let bits = u64::from(self.limit_bytes) * 8;
-        Duration::from_micros(bits.saturating_mul(1_000_000) / self.rate_bps.max(1))
-    }
 }
 
 /// Puts the queue on an interface (token bucket), in the place of an earlier
@@ -40,19 +29,4 @@ pub fn shape(netns: &Netns, interface: &str, queue: &Queue) -> Result<()> {
     netns
         .run("tc", &[&place[..], &tbf[..]].concat())
         .map(|_| ())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_queue_delays_by_its_size() {
-        let queue = Queue {
-            rate_bps: 8_000_000,
-            burst_bytes: 3000,
-            limit_bytes: 10_000,
-        };
-        assert_eq!(queue.delay(), Duration::from_millis(10));
-    }
 }

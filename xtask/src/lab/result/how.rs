@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Made;
 use crate::lab::cluster::DATABASES;
-use crate::lab::outcome::{Outcome, text};
+use crate::lab::outcome::Outcome;
 use crate::lab::stage::Lengths;
 use crate::provenance;
 
@@ -24,23 +24,17 @@ pub(super) fn render(made: &Made, outcome: &Outcome) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(versions, "| {name} | {} |", provenance::package(name));
     }
+    let command = format!(
+        "cargo xtask lab {} {} --baseline {} --fault {} --recovery {}{}",
+        made.variant.experiment,
+        made.variant.name,
+        baseline.as_secs(),
+        fault.as_secs(),
+        recovery.as_secs(),
+        made.timing.options(),
+    );
     format!(
-        "# How this result was made
-
-Written by the run itself.
-
-```sh
-cargo xtask lab {experiment} {variant} --baseline {baseline} --fault {fault} --recovery {recovery}{timing}
-```
-
-| | |
-|---|---|
-| when | {start} to {end} |
-| commit | {commit} |
-| tracer | {version} |
-| kernel | {kernel} |
-| PostgreSQL | {postgres} |
-{versions}
+        "{head}
 Six hosts in network namespaces of one machine: db1 (10.0.10.2) and db2 (10.0.10.3)
 with PostgreSQL under Patroni, etcd on 10.0.10.4, .5 and .6, HAProxy on 10.0.10.6, the
 clients on 10.0.10.10. tracer ran on the hosts of both databases:
@@ -59,18 +53,7 @@ clients on 10.0.10.10. tracer ran on the hosts of both databases:
 | `roles.json` | what each node said of itself, asked every 100 ms, and what was done |
 | `measured.json` | the cluster's clocks, the kernels' counts of wrong checksums, and what this experiment alone measures |
 ",
-        experiment = made.variant.experiment,
-        variant = made.variant.name,
-        baseline = baseline.as_secs(),
-        fault = fault.as_secs(),
-        recovery = recovery.as_secs(),
-        timing = made.timing.options(),
-        start = text(report, "/window/start"),
-        end = text(report, "/window/end"),
-        commit = made.commit,
-        version = text(report, "/tool/version"),
-        kernel = text(report, "/host/kernel"),
-        postgres = provenance::postgres(),
+        head = provenance::head(&command, made.commit, report, &versions),
         commands = outcome.commands.join("\n"),
     )
 }
