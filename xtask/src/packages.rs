@@ -2,13 +2,17 @@
 
 mod service;
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::unistd::User as SystemUser;
 
+use self::Thing::{Program, User};
 use crate::command;
+use crate::lab::{etcd, haproxy};
 
 /// The oldest PostgreSQL that the lab's settings are written for.
 const OLDEST_POSTGRES: u32 = 13;
@@ -25,54 +29,83 @@ const CLUSTER_DEFAULTS: &str = "/etc/postgresql-common/createcluster.d";
 /// Something that has to be on the system, and the package that brings it.
 #[derive(Debug, Clone, Copy)]
 struct Need {
-    program: &'static str,
+    thing: Thing,
     packages: &'static [&'static str],
     why: &'static str,
 }
 
+/// What can be missing.
+#[derive(Debug, Clone, Copy)]
+enum Thing {
+    Program(&'static str),
+    /// A user of the system, by name.
+    User(&'static str),
+}
+
+impl Thing {
+    /// Where or what it is, if it is here.
+    fn found(self) -> Option<String> {
+        match self {
+            Self::Program(name) => Some(command::find(name)?.display().to_string()),
+            Self::User(name) => SystemUser::from_name(name)
+                .ok()?
+                .map(|_| format!("user {name}")),
+        }
+    }
+}
+
+impl fmt::Display for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program(name) => f.write_str(name),
+            Self::User(name) => write!(f, "user {name}"),
+        }
+    }
+}
+
 const NEEDS: [Need; 9] = [
     Need {
-        program: "cc",
+        thing: Program("cc"),
         packages: &["gcc", "libc6-dev"],
         why: "links Rust programs",
     },
     Need {
-        program: "ip",
+        thing: Program("ip"),
         packages: &["iproute2"],
         why: "makes the lab's networks",
     },
     Need {
-        program: "tc",
+        thing: Program("tc"),
         packages: &["iproute2"],
         why: "shapes the lab's links",
     },
     Need {
-        program: "ethtool",
+        thing: Program("ethtool"),
         packages: &["ethtool"],
         why: "switches offloads",
     },
     Need {
-        program: "setpriv",
+        thing: Program("setpriv"),
         packages: &["util-linux"],
         why: "runs PostgreSQL as its own user",
     },
     Need {
-        program: "nsenter",
+        thing: Program("nsenter"),
         packages: &["util-linux"],
         why: "runs programs inside the lab",
     },
     Need {
-        program: "openssl",
+        thing: Program("openssl"),
         packages: &["openssl"],
         why: "makes certificates for tests",
     },
     Need {
-        program: "bpftrace",
+        thing: Program("bpftrace"),
         packages: &["bpftrace"],
         why: "is what tracer is compared with",
     },
     Need {
-        program: "strace",
+        thing: Program("strace"),
         packages: &["strace"],
         why: "makes a server's disk slow",
     },
@@ -81,84 +114,119 @@ const NEEDS: [Need; 9] = [
 /// For guests only: too large to install for those who never boot one.
 const GUEST_NEEDS: [Need; 6] = [
     Need {
-        program: "qemu-system-x86_64",
+        thing: Program("qemu-system-x86_64"),
         packages: &["qemu-system-x86"],
         why: "is the guest's machine",
     },
     Need {
-        program: "busybox",
+        thing: Program("busybox"),
         packages: &["busybox-static"],
         why: "brings the guest up",
     },
     Need {
-        program: "modprobe",
+        thing: Program("modprobe"),
         packages: &["kmod"],
         why: "knows which kernel modules the guest needs",
     },
     Need {
-        program: "xz",
+        thing: Program("xz"),
         packages: &["xz-utils"],
         why: "unpacks kernel modules",
     },
     Need {
-        program: "zstd",
+        thing: Program("zstd"),
         packages: &["zstd"],
         why: "unpacks kernel modules",
     },
     Need {
-        program: "setpriv",
+        thing: Program("setpriv"),
         packages: &["util-linux"],
         why: "ends the guest together with its caller",
     },
 ];
 
 /// For the cluster only: too much for those who never run one.
-const CLUSTER_NEEDS: [Need; 7] = [
+const CLUSTER_NEEDS: [Need; 11] = [
     Need {
-        program: "patroni",
+        thing: Program("patroni"),
         packages: &["patroni", "python3-etcd", "python3-psycopg2"],
         why: "decides which database is the primary",
     },
     Need {
-        program: "etcd",
+        thing: Program("etcd"),
         packages: &["etcd-server"],
         why: "is where Patroni keeps who leads",
     },
     Need {
-        program: "haproxy",
+        thing: Program("haproxy"),
         packages: &["haproxy"],
         why: "leads clients to the primary",
     },
     Need {
-        program: "unshare",
+        thing: Program("unshare"),
         packages: &["util-linux"],
         why: "gives each database its own memory segments",
     },
     Need {
-        program: "stress-ng",
+        thing: Program("stress-ng"),
         packages: &["stress-ng"],
         why: "keeps a host's processor busy",
     },
     Need {
-        program: "mkfs.ext4",
+        thing: Program("mkfs.ext4"),
         packages: &["e2fsprogs"],
         why: "makes a disk that can be stalled",
     },
     Need {
-        program: "fsfreeze",
+        thing: Program("mount"),
+        packages: &["mount"],
+        why: "puts that disk in its place",
+    },
+    Need {
+        thing: Program("setsid"),
+        packages: &["util-linux"],
+        why: "gives programs a session of their own",
+    },
+    Need {
+        thing: User(etcd::USER),
+        packages: &["etcd-server"],
+        why: "is who etcd runs as",
+    },
+    Need {
+        thing: User(haproxy::USER),
+        packages: &["haproxy"],
+        why: "is who HAProxy runs as",
+    },
+    Need {
+        thing: Program("fsfreeze"),
         packages: &["util-linux"],
         why: "stalls that disk",
     },
 ];
 
-/// For tests of what is deployed: the lab needs none of it.
-const ALERT_NEEDS: [Need; 1] = [Need {
-    program: "promtool",
-    packages: &["prometheus"],
-    why: "tests the alert rules",
-}];
+/// For what is deployed: the tests of the alert rules, and the experiment with them.
+const ALERT_NEEDS: [Need; 3] = [
+    Need {
+        thing: Program("promtool"),
+        packages: &["prometheus"],
+        why: "tests the alert rules",
+    },
+    Need {
+        thing: Program("prometheus"),
+        packages: &["prometheus"],
+        why: "looks at them in the lab",
+    },
+    Need {
+        thing: User(PROMETHEUS_USER),
+        packages: &["prometheus"],
+        why: "is who it runs as there",
+    },
+];
 
-/// The service of that package: only its tool is wanted.
+/// Who Prometheus runs as: Debian's package makes this user.
+pub(crate) const PROMETHEUS_USER: &str = "prometheus";
+
+/// The service of that package: only its programs are wanted.
 const ALERT_SERVICES: [&str; 1] = ["prometheus"];
 
 /// Services that these packages bring; the lab runs the programs itself.
@@ -172,8 +240,8 @@ const CLUSTER_SERVICES: [&str; 3] = ["etcd", "haproxy", "patroni"];
 pub fn ensure() -> Result<()> {
     let mut missing: Vec<&str> = Vec::new();
     for need in NEEDS {
-        match command::find(need.program) {
-            Some(path) => println!("found      {} ({})", path.display(), need.why),
+        match need.thing.found() {
+            Some(found) => println!("found      {found} ({})", need.why),
             None => missing.extend(need.packages),
         }
     }
@@ -243,11 +311,14 @@ pub fn ensure_for_alerts() -> Result<()> {
 fn missing(needs: &[Need]) -> Vec<&'static str> {
     let mut missing: Vec<&'static str> = Vec::new();
     for need in needs {
-        if command::find(need.program).is_none() {
-            println!("missing    {} ({})", need.program, need.why);
+        if need.thing.found().is_none() {
+            println!("missing    {} ({})", need.thing, need.why);
             missing.extend(need.packages);
         }
     }
+    // A package may bring several of them.
+    missing.sort_unstable();
+    missing.dedup();
     missing
 }
 
@@ -406,6 +477,22 @@ impl Drop for NoCluster {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_here_is_missing() {
+        assert!(User("root").found().is_some());
+        let need = |thing| Need {
+            thing,
+            packages: &["some-package"],
+            why: "is for a test",
+        };
+        let needs = [
+            need(Program("sh")),
+            need(Program("no-such-program")),
+            need(User("no-such-user")),
+        ];
+        assert_eq!(missing(&needs), ["some-package"]);
+    }
 
     #[test]
     fn a_candidate_is_a_version() {

@@ -11,7 +11,7 @@ use crate::netns::Host;
 use crate::{http, packages};
 
 /// The system user that Debian's package makes.
-pub(super) const USER: &str = "etcd";
+pub(crate) const USER: &str = "etcd";
 
 /// Where a member talks to clients.
 pub(super) const PORT: u16 = 2379;

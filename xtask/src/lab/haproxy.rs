@@ -13,7 +13,7 @@ use crate::netns::Host;
 use crate::{http, packages, postgres};
 
 /// The system user that Debian's package makes.
-pub(super) const USER: &str = "haproxy";
+pub(crate) const USER: &str = "haproxy";
 
 /// Behind this port is the primary.
 pub const PRIMARY: u16 = 5000;

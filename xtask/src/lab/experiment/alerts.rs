@@ -21,10 +21,8 @@ use crate::lab::outcome::{Outcome, blames_a_cut, causes, list, seconds, text, ti
 use crate::lab::stage::Stage;
 use crate::lab::tracer::EVERYBODY;
 use crate::load::phase::rfc3339;
-use crate::{http, interrupt, packages, repo, wait};
-
-/// The system user that Debian's package makes.
-const USER: &str = "prometheus";
+use crate::packages::{self, PROMETHEUS_USER};
+use crate::{http, interrupt, repo, wait};
 
 /// Where tracer shows db1, and where Prometheus shows its alerts: on the client's host.
 const SHOWN: &str = "10.0.10.2:9187";
@@ -105,7 +103,7 @@ fn act(stage: &mut Stage) -> Result<()> {
 
 /// Prometheus on the client's host, with the rules of this repository.
 fn start(cluster: &Cluster, home: &Home, logs: &Path) -> Result<Daemon> {
-    let data = home.folder("data", USER)?;
+    let data = home.folder("data", PROMETHEUS_USER)?;
     let rules = home.path().join("alerts.yml");
     fs::copy(repo::root().join("deploy/alerts.yml"), &rules)
         .context("cannot read the alert rules")?;
@@ -125,7 +123,7 @@ scrape_configs:
     );
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     let client = &cluster.host(CLIENT)?.netns;
-    let mut prometheus = client.command_as(USER, packages::program("prometheus")?);
+    let mut prometheus = client.command_as(PROMETHEUS_USER, packages::program("prometheus")?);
     prometheus
         .arg(format!("--config.file={}", file.display()))
         .arg(format!("--storage.tsdb.path={}", data.display()))
