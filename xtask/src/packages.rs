@@ -1,6 +1,7 @@
 //! System packages: what is missing, and how this system gets it.
 
 mod service;
+mod temporary;
 
 use std::fmt;
 use std::fs;
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::User as SystemUser;
 
 use self::Thing::{Program, User};
+use self::temporary::Temporary;
 use crate::command;
 use crate::lab::{etcd, haproxy};
 
@@ -238,6 +240,10 @@ const CLUSTER_SERVICES: [&str; 3] = ["etcd", "haproxy", "patroni"];
 /// When something is missing that cannot be installed here; the error says
 /// what to install.
 pub fn ensure() -> Result<()> {
+    if nix::unistd::geteuid().is_root() {
+        service::remove_orphan()?;
+        temporary::remove_orphan(&no_cluster())?;
+    }
     let mut missing: Vec<&str> = Vec::new();
     for need in NEEDS {
         match need.thing.found() {
@@ -437,8 +443,12 @@ fn is_server(bin: &Path) -> bool {
 /// While this lives, a PostgreSQL server package that gets installed neither
 /// makes a database cluster of its own nor starts one. Nothing stays behind.
 struct NoCluster {
-    file: PathBuf,
+    file: Option<Temporary>,
     made_folders: Vec<PathBuf>,
+}
+
+fn no_cluster() -> PathBuf {
+    Path::new(CLUSTER_DEFAULTS).join("tracer-setup.conf")
 }
 
 impl NoCluster {
@@ -449,16 +459,19 @@ impl NoCluster {
             .take_while(|ancestor| !ancestor.exists())
             .map(Path::to_path_buf)
             .collect();
-        let guard = Self {
-            file: folder.join("tracer-setup.conf"),
+        let mut guard = Self {
+            file: None,
             made_folders,
         };
         // Not root, or another system: `install` says so in better words.
         if nix::unistd::geteuid().is_root() && command::find("apt-get").is_some() {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
-            fs::write(&guard.file, "create_main_cluster = false\n")
-                .with_context(|| format!("cannot write {}", guard.file.display()))?;
+            let text = format!(
+                "# {}: while packages are set up\ncreate_main_cluster = false\n",
+                temporary::mark()
+            );
+            guard.file = Some(Temporary::write(&no_cluster(), &text)?);
         }
         Ok(guard)
     }
@@ -466,7 +479,7 @@ impl NoCluster {
 
 impl Drop for NoCluster {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.file);
+        self.file = None;
         for folder in &self.made_folders {
             // Fails, as it should, where the package has put files of its own.
             let _ = fs::remove_dir(folder);
