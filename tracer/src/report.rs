@@ -457,6 +457,31 @@ pub struct Overhead {
     pub ready_ms: Option<f64>,
 }
 
+impl Request {
+    /// Whose connections are counted, in words.
+    #[must_use]
+    pub fn whom(&self) -> String {
+        whom(&self.peers, &self.ports)
+    }
+}
+
+/// Peers and ports in words.
+pub(crate) fn whom(peers: &[impl ToString], ports: &[u16]) -> String {
+    let mut words = match peers {
+        [] => "every peer".to_owned(),
+        peers => listed(peers),
+    };
+    if !ports.is_empty() {
+        words += &format!(", port {}", listed(ports));
+    }
+    words
+}
+
+fn listed(list: &[impl ToString]) -> String {
+    let words: Vec<String> = list.iter().map(ToString::to_string).collect();
+    words.join(", ")
+}
+
 /// Both ends of a flow as people write them.
 #[must_use]
 pub fn endpoints(tuple: &Tuple) -> (Endpoint, Endpoint) {
@@ -518,4 +543,22 @@ impl KernelKinds {
 pub fn difference(kernel: Option<u64>, totals: &Totals) -> Option<i64> {
     // Both are far below 2⁶³.
     Some(kernel?.wrapping_sub(sum(&totals.segments)) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whom;
+
+    #[test]
+    fn peers_and_ports_are_told_in_words() {
+        let peers = ["10.0.10.2", "10.0.11.0/24"];
+        for (peers, ports, words) in [
+            (&[][..], &[][..], "every peer"),
+            (&[], &[5432], "every peer, port 5432"),
+            (&peers, &[], "10.0.10.2, 10.0.11.0/24"),
+            (&peers[..1], &[1, 2], "10.0.10.2, port 1, 2"),
+        ] {
+            assert_eq!(whom(peers, ports), words);
+        }
+    }
 }

@@ -33,6 +33,7 @@ use crate::metrics;
 use crate::postgres::{Known, Status};
 use crate::probe::{HookStatus, NO_EVENT_BYTES, Options, Probe, sum};
 use crate::process;
+use crate::report::whom;
 
 /// Enough for the events of a storm between two turns of the loop: some ten
 /// thousand of them.
@@ -348,26 +349,12 @@ fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32
 
 /// What was asked for, in words.
 fn title(config: &Config, handles: &[Netns]) -> String {
-    let mut words = match config.filter.peers.as_slice() {
-        [] => "every peer".to_owned(),
-        peers => format!(
-            "peer {}",
-            peers
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
+    let filter = &config.filter;
+    let whom = whom(&filter.peers, &filter.ports);
+    let mut words = match filter.peers.as_slice() {
+        [] => whom,
+        _ => format!("peer {whom}"),
     };
-    if !config.filter.ports.is_empty() {
-        let ports: Vec<_> = config
-            .filter
-            .ports
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        words += &format!(", port {}", ports.join(", "));
-    }
     match (&config.netns, handles) {
         (Namespaces::Named(name), _) => words += &format!(", in {name}"),
         (Namespaces::All, handles) => {

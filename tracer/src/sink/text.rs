@@ -66,13 +66,10 @@ pub fn render(report: &Report, width: usize) -> String {
 }
 
 fn headline(report: &Report) -> String {
-    let peers = match report.request.peers.as_slice() {
-        [] => "every peer".to_owned(),
-        peers => peers.join(", "),
-    };
     format!(
-        "{} segments retransmitted to {peers} in {:.1} s, {} calls, {} bytes",
+        "{} segments retransmitted to {} in {:.1} s, {} calls, {} bytes",
         report.selected.segments,
+        report.request.whom(),
         report.window.duration_s,
         report.selected.events,
         report.selected.bytes

@@ -86,6 +86,8 @@ fn it_is_shown_like_a_run_and_by_report() {
         said.contains("segments retransmitted to every peer"),
         "{said}"
     );
+    let said = printed(&["replay", &data("db2.jsonl"), "--port", "5432"]);
+    assert!(said.contains("to every peer, port 5432"), "{said}");
     assert_eq!(printed(&["replay", &data("db2.jsonl"), "--quiet"]), "");
     let told = printed(&["report", &json]);
     assert!(told.contains("recorded events"), "{told}");

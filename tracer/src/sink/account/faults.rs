@@ -1,6 +1,6 @@
 //! What was asked for, what was done, and whether it is undone.
 
-use crate::report::{Fault, Report};
+use crate::report::{Fault, Report, whom};
 use crate::sink::document::{Block, Table};
 use crate::sink::table::milliseconds;
 
@@ -30,12 +30,14 @@ pub(super) fn what(fault: &Fault) -> String {
     } else {
         "to"
     };
-    let mut text = format!("{} {toward} {}", fault.kind.name(), fault.peers.join(", "));
-    if !fault.ports.is_empty() {
-        let ports: Vec<String> = fault.ports.iter().map(u16::to_string).collect();
-        text += &format!(", port {}", ports.join(", "));
-    }
-    text + &format!(" on {} ({}, {})", fault.interface, fault.engine, fault.hook)
+    format!(
+        "{} {toward} {} on {} ({}, {})",
+        fault.kind.name(),
+        whom(&fault.peers, &fault.ports),
+        fault.interface,
+        fault.engine,
+        fault.hook
+    )
 }
 
 fn asked(fault: &Fault) -> String {

@@ -17,7 +17,7 @@ pub(super) fn sentence(report: &Report) -> String {
     }
     let total = report.selected.segments;
     let Some(flow) = report.flows.first().filter(|_| total > 0) else {
-        return format!("Nothing was sent again to {}.", peers(report));
+        return format!("Nothing was sent again to {}.", report.request.whom());
     };
     let (kind, most) = leading(&flow.by_kind);
     format!(
@@ -41,7 +41,7 @@ pub(super) fn lead(report: &Report) -> Vec<String> {
         window.duration_s,
         second(&window.start),
         second(&window.end),
-        peers(report)
+        report.request.whom()
     )];
     let others = report.findings.len().saturating_sub(1);
     if others > 0 || !report.warnings.is_empty() {
@@ -60,18 +60,6 @@ pub(super) fn counted(count: usize, what: &str) -> String {
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),
     }
-}
-
-fn peers(report: &Report) -> String {
-    let mut words = match report.request.peers.as_slice() {
-        [] => "every peer".to_owned(),
-        peers => peers.join(", "),
-    };
-    if !report.request.ports.is_empty() {
-        let ports: Vec<String> = report.request.ports.iter().map(u16::to_string).collect();
-        words += &format!(", port {}", ports.join(", "));
-    }
-    words
 }
 
 /// A time in UTC, to the second.
