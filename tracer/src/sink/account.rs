@@ -102,3 +102,28 @@ fn shades(report: &Report, shift_s: f64) -> Vec<Shade> {
     };
     phases.iter().map(shade).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink;
+
+    fn report() -> Report {
+        Report::read(include_bytes!("../../tests/data/db1.json")).unwrap()
+    }
+
+    fn told(report: &Report) -> String {
+        sink::plain::render(&of(report), 100)
+    }
+
+    #[test]
+    fn of_slow_commits_that_did_not_wait_no_share_is_told() {
+        let mut report = report();
+        let sentence = "slow commits told below";
+        assert!(told(&report).contains(sentence));
+        for server in &mut report.commits.as_mut().unwrap().servers {
+            server.slow_wait_ms = -0.0;
+        }
+        assert!(!told(&report).contains(sentence));
+    }
+}

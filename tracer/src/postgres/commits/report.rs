@@ -153,7 +153,10 @@ pub fn assemble(record: &Record, run: &Run<'_>) -> CommitsReport {
         servers: record
             .servers
             .iter()
-            .map(|one| server(one, record.end_ns, &slow))
+            .map(|one| {
+                let traced = record.recoveries_of(one.pid, run.recoveries).is_some();
+                server(one, record.end_ns, &slow, traced)
+            })
             .collect(),
         slow,
         slow_dropped: record.slowest.dropped(),
@@ -173,7 +176,7 @@ fn program(binary: &Binary) -> ProgramReport {
     }
 }
 
-fn server(server: &Server, end_ns: u64, slow: &[SlowReport]) -> ServerReport {
+fn server(server: &Server, end_ns: u64, slow: &[SlowReport], traced: bool) -> ServerReport {
     let own = || slow.iter().filter(|one| one.server_pid == server.pid);
     let part = |part| {
         let of = |sums: &ServerCommits| Histogram::of(sums, part);
@@ -195,11 +198,17 @@ fn server(server: &Server, end_ns: u64, slow: &[SlowReport]) -> ServerReport {
         wait: wait.quantiles(),
         rest: part(Part::Rest).quantiles(),
         wait_share: share(&wait, &total),
-        slow_wait_ms: own().map(|one| one.wait_ms).sum(),
-        slow_wait_in_recovery_ms: own().map(|one| one.wait_in_recovery_ms).sum(),
+        slow_wait_ms: together(own().map(|one| one.wait_ms)),
+        slow_wait_in_recovery_ms: traced
+            .then(|| together(own().filter_map(|one| one.wait_in_recovery_ms))),
         waiting: server.waiting.len() as u64,
         waiting_longest_ms: longest.map(|since| end_ns.saturating_sub(*since) as f64 / 1e6),
     }
+}
+
+/// A sum. That of nothing would be -0.0.
+fn together(parts: impl Iterator<Item = f64>) -> f64 {
+    parts.fold(0.0, |sum, one| sum + one)
 }
 
 /// The share of a part in all of it; `None` of nothing.

@@ -140,6 +140,24 @@ fn parts_of_a_server_and_its_slow_commits() {
 }
 
 #[test]
+fn without_slow_commits_nothing_was_waited_and_what_was_not_traced_is_not_known() {
+    let record = record(vec![server(7, Some(sums(&[[MS, MS, 0]])))]);
+    let of = |recoveries: &Recoveries| {
+        let report = assemble(&record, Some(recoveries), false);
+        let server = &report.servers[0];
+        let json = |value| serde_json::to_string(value).unwrap();
+        (
+            json(&Some(server.slow_wait_ms)),
+            json(&server.slow_wait_in_recovery_ms),
+        )
+    };
+    let told = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(of(&Recoveries::new()), told("0.0", "null"));
+    let traced = Recoveries::from([(4, Vec::new())]);
+    assert_eq!(of(&traced), told("0.0", "0.0"));
+}
+
+#[test]
 fn what_could_not_be_watched_is_a_warning() {
     let mut record = record(Vec::new());
     record.binaries.push(Binary {
