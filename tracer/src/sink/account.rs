@@ -81,6 +81,13 @@ fn list(texts: &[String]) -> Vec<Block> {
     }
 }
 
+/// That there is more than a table shows, if there is.
+fn more(count: usize, most: usize, what: &str) -> Option<Block> {
+    let more = count.saturating_sub(most);
+    let words = verdict::counted(more, &format!("more {what}"));
+    (more > 0).then(|| Block::Text(format!("And {words}, in the JSON.")))
+}
+
 /// The window, and its phases if there are several.
 fn axis(report: &Report) -> Axis {
     Axis {
@@ -114,6 +121,18 @@ mod tests {
 
     fn told(report: &Report) -> String {
         sink::plain::render(&of(report), 100)
+    }
+
+    #[test]
+    fn what_a_table_has_no_room_for_is_told() {
+        let mut report = report();
+        let postgres = report.postgres.as_mut().unwrap();
+        postgres.standbys = vec![postgres.standbys[0].clone(); 17];
+        let commits = report.commits.as_mut().unwrap();
+        commits.servers = vec![commits.servers[0].clone(); 10];
+        let text = told(&report);
+        assert!(text.contains("And 1 more standby, in the JSON."), "{text}");
+        assert!(text.contains("And 2 more servers, in the JSON."), "{text}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What commits waited for, by server.
 
+use super::more;
 use crate::postgres::CommitsReport;
 use crate::postgres::commits::histogram::Quantiles;
 use crate::postgres::commits::report::ServerReport;
@@ -23,6 +24,7 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
     for server in commits.servers.iter().take(MOST_SERVERS) {
         blocks.extend(one(server));
     }
+    blocks.extend(more(commits.servers.len(), MOST_SERVERS, "server"));
     blocks.extend(slowest(commits));
     blocks
 }

@@ -1,5 +1,6 @@
 //! The server, its standbys, and what the probe measured.
 
+use super::more;
 use crate::postgres::PostgresReport;
 use crate::postgres::probe::report::Requests;
 use crate::postgres::summary;
@@ -25,6 +26,7 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
         }
     ))];
     blocks.extend(standbys(postgres));
+    blocks.extend(more(postgres.standbys.len(), MOST, "standby"));
     blocks.extend(probe(postgres));
     blocks.extend(gaps(postgres));
     blocks
