@@ -52,11 +52,11 @@ pub fn of(report: &Report) -> Document {
     let sections = [
         ("What was found", findings::blocks(report)),
         ("On one clock", clock),
-        ("Phases", phases::blocks(report)),
-        ("What was broken on purpose", faults::blocks(report)),
+        ("Phases", phases::blocks(view)),
+        ("What was broken on purpose", faults::blocks(view)),
         ("Flows", flows::blocks(report)),
-        ("PostgreSQL", database::blocks(report)),
-        ("What commits waited for", commits::blocks(report)),
+        ("PostgreSQL", database::blocks(view)),
+        ("What commits waited for", commits::blocks(view)),
         ("Warnings", list(&report.warnings)),
         ("How it was measured", method::blocks(report)),
     ];
@@ -144,5 +144,34 @@ mod tests {
             server.slow_wait_ms = -0.0;
         }
         assert!(!told(&report).contains(sentence));
+    }
+
+    #[test]
+    fn moments_in_tables_are_on_the_axis_of_the_charts() {
+        let axis = Axis::default();
+        let at = |report: &Report, shift_s: f64| {
+            let view = View {
+                report,
+                axis: &axis,
+                shift_s,
+                label: "",
+            };
+            let blocks = [phases::blocks, faults::blocks, commits::blocks].map(|of| of(view));
+            format!("{blocks:?}")
+        };
+        let breaking = Report::read(include_bytes!("../../tests/data/db2.json")).unwrap();
+        let report = report();
+        let (broken_s, _) = faults::span(&breaking, &breaking.faults[0]);
+        let slow = &report.commits.as_ref().unwrap().slow;
+        let slowest = slow.iter().max_by(|a, b| a.total_ms.total_cmp(&b.total_ms));
+        let began_s = slowest.unwrap().offset_s;
+        for (report, moment) in [
+            (&report, format!("{:.1} s", report.phases[1].offset_s + 1e3)),
+            (&breaking, format!("{:.1} s to", broken_s + 1e3)),
+            (&report, format!("{:.3} s", began_s + 1e3)),
+        ] {
+            assert!(at(report, 1e3).contains(&moment), "{moment}");
+            assert!(!at(report, 0.0).contains(&moment), "{moment}");
+        }
     }
 }

@@ -36,14 +36,13 @@ pub fn of_both(merged: &Merged) -> Document {
         ("On one clock".to_owned(), clock),
     ];
     for view in views {
-        let (label, report) = (view.label, view.report);
         for (title, blocks) in [
-            ("Phases", phases::blocks(report)),
-            ("What was broken on purpose", faults::blocks(report)),
-            ("PostgreSQL", database::blocks(report)),
-            ("What commits waited for", commits::blocks(report)),
+            ("Phases", phases::blocks(view)),
+            ("What was broken on purpose", faults::blocks(view)),
+            ("PostgreSQL", database::blocks(view)),
+            ("What commits waited for", commits::blocks(view)),
         ] {
-            sections.push((format!("{label}{title}"), blocks));
+            sections.push((format!("{}{title}", view.label), blocks));
         }
     }
     sections.push(("Warnings".to_owned(), list(&merged.warnings)));

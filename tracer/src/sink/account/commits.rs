@@ -1,10 +1,9 @@
 //! What commits waited for, by server.
 
-use super::more;
+use super::{View, more};
 use crate::postgres::CommitsReport;
 use crate::postgres::commits::histogram::Quantiles;
 use crate::postgres::commits::report::ServerReport;
-use crate::report::Report;
 use crate::sink::document::{Block, Table};
 use crate::sink::table::{milliseconds, number};
 
@@ -13,8 +12,8 @@ const MOST_SERVERS: usize = 8;
 /// How many slow commits.
 const MOST_SLOW: usize = 10;
 
-pub(super) fn blocks(report: &Report) -> Vec<Block> {
-    let Some(commits) = &report.commits else {
+pub(super) fn blocks(view: View<'_>) -> Vec<Block> {
+    let Some(commits) = &view.report.commits else {
         return Vec::new();
     };
     let mut blocks = Vec::new();
@@ -25,7 +24,7 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
         blocks.extend(one(server));
     }
     blocks.extend(more(commits.servers.len(), MOST_SERVERS, "server"));
-    blocks.extend(slowest(commits));
+    blocks.extend(slowest(view, commits));
     blocks
 }
 
@@ -89,7 +88,7 @@ fn one(server: &ServerReport) -> Vec<Block> {
     blocks
 }
 
-fn slowest(commits: &CommitsReport) -> Vec<Block> {
+fn slowest(view: View<'_>, commits: &CommitsReport) -> Vec<Block> {
     let mut slowest: Vec<_> = commits.slow.iter().collect();
     slowest.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
     let mut table = Table::new(&[
@@ -104,7 +103,7 @@ fn slowest(commits: &CommitsReport) -> Vec<Block> {
     ]);
     for slow in slowest.iter().take(MOST_SLOW) {
         table.row([
-            format!("{:.3} s", slow.offset_s),
+            format!("{:.3} s", view.at(slow.offset_s)),
             milliseconds(Some(slow.total_ms)),
             milliseconds(Some(slow.flush_ms)),
             milliseconds(Some(slow.wait_ms)),

@@ -1,19 +1,18 @@
 //! The server, its standbys, and what the probe measured.
 
-use super::more;
+use super::{View, more};
 use crate::postgres::PostgresReport;
 use crate::postgres::probe::report::Requests;
 use crate::postgres::summary;
 use crate::postgres::text::{bytes, name};
-use crate::report::Report;
 use crate::sink::document::{Block, Table};
 use crate::sink::table::{milliseconds, number};
 
 /// How many rows a table has; the JSON has all.
 const MOST: usize = 16;
 
-pub(super) fn blocks(report: &Report) -> Vec<Block> {
-    let Some(postgres) = &report.postgres else {
+pub(super) fn blocks(view: View<'_>) -> Vec<Block> {
+    let Some(postgres) = &view.report.postgres else {
         return Vec::new();
     };
     let mut blocks = vec![Block::Text(format!(
@@ -28,7 +27,7 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
     blocks.extend(standbys(postgres));
     blocks.extend(more(postgres.standbys.len(), MOST, "standby"));
     blocks.extend(probe(postgres));
-    blocks.extend(gaps(postgres));
+    blocks.extend(gaps(view, postgres));
     blocks
 }
 
@@ -109,12 +108,12 @@ fn probe(postgres: &PostgresReport) -> Vec<Block> {
     blocks
 }
 
-fn gaps(postgres: &PostgresReport) -> Vec<Block> {
+fn gaps(view: View<'_>, postgres: &PostgresReport) -> Vec<Block> {
     let told = postgres.gaps.iter().take(MOST).map(|gap| {
         format!(
             "no samples for {:.1} s from {:.1} s on: {}",
             gap.duration_s,
-            gap.offset_s.max(0.0),
+            view.at(gap.offset_s.max(0.0)),
             gap.reason
         )
     });

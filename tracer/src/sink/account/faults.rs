@@ -1,19 +1,21 @@
 //! What was asked for, what was done, and whether it is undone.
 
+use super::View;
 use crate::report::{Fault, Report, whom};
 use crate::sink::document::{Block, Table};
 use crate::sink::table::milliseconds;
 
-pub(super) fn blocks(report: &Report) -> Vec<Block> {
-    if report.faults.is_empty() {
+pub(super) fn blocks(view: View<'_>) -> Vec<Block> {
+    let faults = &view.report.faults;
+    if faults.is_empty() {
         return Vec::new();
     }
     let mut table = Table::new(&["Fault", "Asked for", "When", "Hit", "Expected", "Removed"]);
-    for fault in &report.faults {
+    for fault in faults {
         table.row([
             what(fault),
             asked(fault),
-            when(report, fault),
+            when(view, fault),
             hit(fault),
             expected(fault),
             removed(fault),
@@ -78,8 +80,9 @@ fn start_ns(report: &Report) -> f64 {
     report.clock.monotonic_ns as f64 + since
 }
 
-fn when(report: &Report, fault: &Fault) -> String {
-    let (from_s, to_s) = span(report, fault);
+fn when(view: View<'_>, fault: &Fault) -> String {
+    let (from_s, to_s) = span(view.report, fault);
+    let (from_s, to_s) = (view.at(from_s), view.at(to_s));
     format!("{from_s:.1} s to {to_s:.1} s")
 }
 

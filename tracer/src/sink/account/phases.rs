@@ -1,8 +1,9 @@
 //! Phases side by side.
 
+use super::View;
 use crate::correlate::{ChosenBy, Name, Rates, Requests};
 use crate::postgres::text::bytes;
-use crate::report::{PhaseReport, Report};
+use crate::report::PhaseReport;
 use crate::sink::account::findings::word;
 use crate::sink::document::{Block, Column, Table};
 use crate::sink::table::{milliseconds, number};
@@ -17,8 +18,8 @@ pub(super) fn name(name: Name) -> &'static str {
     }
 }
 
-pub(super) fn blocks(report: &Report) -> Vec<Block> {
-    let Some(first) = report.phases.first() else {
+pub(super) fn blocks(view: View<'_>) -> Vec<Block> {
+    let Some(first) = view.report.phases.first() else {
         return Vec::new();
     };
     let chosen = match first.chosen_by {
@@ -33,14 +34,13 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
         ),
         ChosenBy::Nothing => "Nothing sets a part of the run apart.".to_owned(),
     };
-    vec![Block::Text(chosen), Block::Table(table(&report.phases))]
+    vec![Block::Text(chosen), Block::Table(table(view))]
 }
 
 /// A figure's name, and what it is in a phase; `None` if it was not measured.
 type Figure = (&'static str, fn(&PhaseReport) -> Option<String>);
 
-const FIGURES: [Figure; 26] = [
-    ("from", |one| Some(format!("{:.1} s", one.offset_s))),
+const FIGURES: [Figure; 25] = [
     ("length", |one| Some(format!("{:.1} s", one.duration_s))),
     ("sent again, segments", |one| {
         Some(one.figures.selected.segments.to_string())
@@ -134,13 +134,20 @@ fn ms(requests: Option<Requests>, which: fn(Requests) -> Option<f64>) -> Option<
 }
 
 /// Figures that some phase has.
-fn table(phases: &[PhaseReport]) -> Table {
+fn table(view: View<'_>) -> Table {
+    let phases = &view.report.phases;
     let mut table = Table::new(&[""]);
     let columns = phases.iter().map(|phase| Column {
         name: name(phase.name).to_owned(),
         numbers: true,
     });
     table.head.extend(columns);
+    let begins = phases
+        .iter()
+        .map(|phase| format!("{:.1} s", view.at(phase.offset_s)));
+    table
+        .rows
+        .push(["from".to_owned()].into_iter().chain(begins).collect());
     for (name, figure) in FIGURES {
         let cells: Vec<Option<String>> = phases.iter().map(figure).collect();
         if cells.iter().any(Option::is_some) {
