@@ -146,6 +146,13 @@ mod tests {
     }
 
     #[test]
+    fn a_word_of_a_later_version_is_named() {
+        let report = changed(|value| value["findings"][0]["cause"] = "later_cause".into());
+        let error = report.unwrap_err().to_string();
+        assert!(error.contains("`later_cause`"), "{error}");
+    }
+
+    #[test]
     fn what_is_no_report_is_told_in_a_line() {
         let said = |bytes: &[u8]| Report::read(bytes).unwrap_err().to_string();
         let schema = |schema: &str| said(format!("{{\"schema\": \"{schema}\"}}").as_bytes());
