@@ -9,8 +9,23 @@ pub fn does_harm(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{e0000}'..='\u{e007f}'
         )
+}
+
+/// What to show in place of a character that does harm; `None` of any other.
+#[must_use]
+pub fn shown(character: char) -> Option<String> {
+    match character {
+        // Shorter where there is a short way to write it, as of a line's end.
+        character if character.is_control() => Some(character.escape_default().to_string()),
+        character => does_harm(character).then(|| character.escape_unicode().to_string()),
+    }
 }
 
 /// Text from elsewhere in one line that can do no harm: control characters and
@@ -24,11 +39,10 @@ pub fn harmless(text: &str, longest: usize) -> String {
             safe.push('…');
             break;
         }
-        match character {
-            '\\' => safe.push_str("\\\\"),
-            character if character.is_control() => safe.extend(character.escape_default()),
-            character if does_harm(character) => safe.extend(character.escape_unicode()),
-            character => safe.push(character),
+        match (character, shown(character)) {
+            ('\\', _) => safe.push_str("\\\\"),
+            (_, Some(shown)) => safe.push_str(&shown),
+            (character, None) => safe.push(character),
         }
     }
     safe
@@ -71,6 +85,26 @@ mod tests {
         assert_eq!(name("\u{9b}31m"), "\"\\u{9b}31m\"");
         let long = name(&"x".repeat(10_000));
         assert_eq!(long.chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        for harmful in [
+            '\u{61c}',
+            '\u{200b}',
+            '\u{2028}',
+            '\u{202e}',
+            '\u{2066}',
+            '\u{feff}',
+            '\u{e0041}',
+            '\u{85}',
+        ] {
+            assert_eq!(shown(harmful), Some(harmful.escape_unicode().to_string()));
+        }
+        assert_eq!(shown('\n').as_deref(), Some("\\n"));
+        for harmless in ['a', 'é', ' ', '\u{2010}', '\u{fefe}'] {
+            assert_eq!(shown(harmless), None, "{harmless}");
+        }
     }
 
     #[test]

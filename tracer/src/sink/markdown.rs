@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::postgres::text::shown;
 use crate::sink::document::{Block, Document, Table};
 
 /// The whole file.
@@ -59,23 +60,35 @@ fn write_table(text: &mut String, table: &Table) {
     }
 }
 
-/// Text in which nothing is markup, in one line.
+/// Text in which nothing is markup, nothing becomes a link and nobody is called, in one
+/// line.
 fn escape(text: &str) -> String {
+    let text = text.trim_start();
     let mut safe = String::with_capacity(text.len());
-    for character in text.trim_start().chars() {
+    for (at, character) in text.char_indices() {
+        let (before, after) = (&text[..at], &text[at + character.len_utf8()..]);
         match character {
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '~' | '&' | '$' => {
                 safe.push('\\');
                 safe.push(character);
             }
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {
-                safe.extend(character.escape_unicode());
-            }
-            character if character.is_control() => safe.extend(character.escape_default()),
-            character => safe.push(character),
+            // Addresses are linked also where they stand alone.
+            ':' if after.starts_with("//") => safe.push_str("\\:"),
+            '.' if ends_with_www(before) => safe.push_str("\\."),
+            // Mail addresses are found, and people called, when escapes are gone already.
+            '@' => safe.push_str("@<!-- -->"),
+            character => match shown(character) {
+                Some(shown) => safe.push_str(&shown),
+                None => safe.push(character),
+            },
         }
     }
     safe
+}
+
+fn ends_with_www(text: &str) -> bool {
+    let last = text.as_bytes().last_chunk::<3>();
+    last.is_some_and(|last| last.eq_ignore_ascii_case(b"www"))
 }
 
 #[cfg(test)]
@@ -104,5 +117,18 @@ mod tests {
                 "# t\n\n**{safe}**\n\n## s\n\n| name | count |\n| --- | ---: |\n| {safe} | 1 |\n"
             )
         );
+    }
+
+    #[test]
+    fn nothing_becomes_a_link_and_nobody_is_called() {
+        for (text, safe) in [
+            ("https://evil.example/x", r"https\://evil.example/x"),
+            ("WWW.evil.example", r"WWW\.evil.example"),
+            ("@team a@b.example", "@<!-- -->team a@<!-- -->b.example"),
+            ("12:30, port 5432: 1.5 s", "12:30, port 5432: 1.5 s"),
+            ("\u{feff}\u{61c}", r"\u{feff}\u{61c}"),
+        ] {
+            assert_eq!(escape(text), safe);
+        }
     }
 }

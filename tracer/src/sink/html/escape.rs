@@ -1,6 +1,6 @@
 //! Text that is nothing but text, between tags and in quotes.
 
-use std::fmt::Write;
+use crate::postgres::text::shown;
 
 /// Text whose every character stands for itself; control characters, and what
 /// reverses the direction of writing, are shown and do nothing.
@@ -14,14 +14,10 @@ pub(super) fn escape(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {
-                // Writing to a string cannot fail.
-                let _ = write!(safe, "{}", character.escape_unicode());
-            }
-            character if character.is_control() => {
-                let _ = write!(safe, "{}", character.escape_default());
-            }
-            character => safe.push(character),
+            character => match shown(character) {
+                Some(shown) => safe.push_str(&shown),
+                None => safe.push(character),
+            },
         }
     }
     safe
