@@ -46,6 +46,8 @@ pub struct Database {
     pub up: bool,
     /// Backends that wait for a standby.
     pub sync_rep_waiters: Option<u32>,
+    /// How long the oldest of their statements has been under way, s.
+    pub sync_rep_longest_s: Option<f64>,
     /// Whether it takes writes.
     pub primary: Option<bool>,
     /// Its standbys.

@@ -43,6 +43,7 @@ fn database(sample: &sample::Sample) -> Database {
     Database {
         up: true,
         sync_rep_waiters: sample.sync_rep_waiters,
+        sync_rep_longest_s: sample.sync_rep_longest_ms.map(|ms| ms / 1e3),
         primary: Some(sample.role == Role::Primary),
         standbys: standbys(&sample.standbys),
         ..Database::default()

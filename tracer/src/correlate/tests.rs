@@ -81,6 +81,7 @@ fn sample(second: u64, waits: Vec<Wait>) -> Sample {
         statements: None,
         active: None,
         sync_rep_waiters: Some(sync_rep.map(|wait| wait.backends).sum()),
+        sync_rep_longest_ms: None,
         waits: Some(waits),
         standbys: vec![standby(40.0)],
         slots: Vec::new(),

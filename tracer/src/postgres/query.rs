@@ -59,7 +59,8 @@ select pid, application_name, host(client_addr), client_port, state, sync_state,
   extract(epoch from replay_lag) * 1000,
   extract(epoch from clock_timestamp() - reply_time) * 1000
   from pg_stat_replication, {HERE} order by application_name, pid;
-select wait_event_type, wait_event, count(*), count(*) filter (where state = 'active')
+select wait_event_type, wait_event, count(*), count(*) filter (where state = 'active'),
+  extract(epoch from clock_timestamp() - min(query_start)) * 1000
   from pg_stat_activity where pid <> pg_backend_pid()
   and wait_event_type is distinct from 'Activity' group by 1, 2 order by 3 desc, 1, 2;
 select slot_name, slot_type, active, pg_wal_lsn_diff(here.lsn, restart_lsn)::int8, wal_status
@@ -159,6 +160,9 @@ pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, Trouble> {
         statements: None,
         active: activity.as_ref().map(|activity| activity.active),
         sync_rep_waiters: activity.as_ref().map(Activity::sync_rep),
+        sync_rep_longest_ms: activity
+            .as_ref()
+            .map(|activity| activity.sync_rep_longest_ms),
         waits: activity.map(|activity| activity.waits),
         standbys: standbys
             .iter()
@@ -219,9 +223,13 @@ fn read_receiver(row: &[Option<String>]) -> Option<Receiver> {
     })
 }
 
+/// What a commit waits for that waits for a standby.
+const SYNC_REP: &str = "SyncRep";
+
 /// What all backends do.
 struct Activity {
     active: u32,
+    sync_rep_longest_ms: f64,
     waits: Vec<Wait>,
 }
 
@@ -229,12 +237,16 @@ impl Activity {
     fn read(rows: &Rows) -> Self {
         let mut activity = Self {
             active: 0,
+            sync_rep_longest_ms: 0.0,
             waits: Vec::new(),
         };
         for row in rows {
             let row = Row(row);
             activity.active += row.number::<u32>(3).unwrap_or(0);
             if let (Some(kind), Some(event)) = (row.text(0), row.text(1)) {
+                if event == SYNC_REP {
+                    activity.sync_rep_longest_ms = row.number(4).unwrap_or(0.0);
+                }
                 activity.waits.push(Wait {
                     kind,
                     event,
@@ -246,7 +258,7 @@ impl Activity {
     }
 
     fn sync_rep(&self) -> u32 {
-        let waits = self.waits.iter().filter(|wait| wait.event == "SyncRep");
+        let waits = self.waits.iter().filter(|wait| wait.event == SYNC_REP);
         waits.map(|wait| wait.backends).sum()
     }
 }

@@ -51,6 +51,9 @@ pub struct Sample {
     pub active: Option<u32>,
     /// Backends that wait for a synchronous standby.
     pub sync_rep_waiters: Option<u32>,
+    /// For how long the oldest of their statements has been under way, 0 if nobody
+    /// waits: the wait for the standby is its end, and of a `COMMIT` nearly all of it.
+    pub sync_rep_longest_ms: Option<f64>,
     /// Backends by what they wait for.
     pub waits: Option<Vec<Wait>>,
     /// Who receives this server's log.
@@ -185,6 +188,7 @@ pub(crate) mod tests {
             statements: None,
             active: Some(0),
             sync_rep_waiters: Some(0),
+            sync_rep_longest_ms: Some(0.0),
             waits: Some(Vec::new()),
             standbys: Vec::new(),
             slots: Vec::new(),

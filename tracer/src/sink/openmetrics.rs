@@ -177,6 +177,11 @@ impl Family<'_, '_> {
                 .sync_rep_waiters
                 .map(|value| (none(), f64::from(value))),
         )?;
+        self.gauge(
+            "sync_rep_longest_wait_seconds",
+            "For how long the oldest statement that waits for a synchronous standby has been under way; 0 if none waits",
+            database.sync_rep_longest_s.map(|value| (none(), value)),
+        )?;
         let standbys = || database.standbys.iter();
         self.gauge(
             "standby_lag_bytes",
@@ -322,6 +327,7 @@ mod tests {
             fault_active: Some(true),
             database: Some(Database {
                 up: true,
+                sync_rep_longest_s: Some(0.02),
                 standbys: vec![Standby {
                     name: "a\"b\n{}".into(),
                     sync_state: "sync".into(),
@@ -341,6 +347,7 @@ mod tests {
             "tracer_unexplained_segments 0.0",
             "tracer_fault_active 1.0",
             "tracer_postgres_up 1.0",
+            "tracer_sync_rep_longest_wait_seconds 0.02",
             "tracer_standby_lag_bytes{standby=\"a\\\"b\\n{}\",sync_state=\"sync\",stage=\"flush\"} -5.0",
             "tracer_probe_latency_seconds_bucket{le=\"0.001\",request=\"commit\"} 2",
             "tracer_probe_latency_seconds_bucket{le=\"+Inf\",request=\"commit\"} 2",

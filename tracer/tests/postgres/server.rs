@@ -83,6 +83,11 @@ fn a_standby_that_does_not_reply_has_commits_wait() {
         waits.any(|w| w["type"] == "IPC" && w["event"] == "SyncRep" && w["backends"] == 2)
     });
     assert!(waits.count() > 0);
+    // How long the longest of them waits is told wherever somebody does.
+    for sample in seen.list("/postgres/series") {
+        let longest = sample["sync_rep_longest_ms"].as_f64().unwrap();
+        assert_eq!(longest > 0.0, sample["sync_rep_waiters"] != 0, "{sample}");
+    }
     let lag = seen.at("/postgres/standbys/0/flush_lag_bytes_max");
     assert!(lag.as_i64().unwrap() > 0, "{lag}");
 }

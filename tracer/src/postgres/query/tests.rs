@@ -15,9 +15,9 @@ fn answers() -> Vec<Rows> {
             "17|db2|10.0.10.3|40396|streaming|sync|0|0|-8|160|1.5|-|2.25|99.125",
         )],
         vec![
-            row("Client|ClientRead|5|0"),
-            row("IPC|SyncRep|3|3"),
-            row("-|-|1|1"),
+            row("Client|ClientRead|5|0|86400000.5"),
+            row("IPC|SyncRep|3|3|20.5"),
+            row("-|-|1|1|-"),
         ],
         vec![row("db2|physical|t|16777216|reserved")],
         vec![],
@@ -30,6 +30,7 @@ fn a_primary_shows_its_standbys_and_who_waits() {
     assert_eq!(sample.role, Role::Primary);
     assert_eq!((sample.timeline, sample.xact_commit), (Some(1), Some(4711)));
     assert_eq!((sample.active, sample.sync_rep_waiters), (Some(4), Some(3)));
+    assert_eq!(sample.sync_rep_longest_ms, Some(20.5));
     assert_eq!(sample.waits.as_ref().map(Vec::len), Some(2));
     let standby = &sample.standbys[0];
     assert_eq!(
@@ -58,11 +59,21 @@ fn a_standby_shows_where_it_receives_from() {
 }
 
 #[test]
+fn where_nobody_waits_the_longest_wait_is_none_at_all() {
+    let mut answers = answers();
+    answers[2].remove(1);
+    let sample = read(&answers, true).unwrap();
+    assert_eq!(sample.sync_rep_waiters, Some(0));
+    assert_eq!(sample.sync_rep_longest_ms, Some(0.0));
+}
+
+#[test]
 fn what_may_not_be_seen_is_not_zero() {
     let mut answers = answers();
     answers[1] = vec![row("17|-|-|-|-|-|-|-|-|-|-|-|-|-")];
     let sample = read(&answers, false).unwrap();
     assert_eq!((sample.active, sample.sync_rep_waiters), (None, None));
+    assert_eq!(sample.sync_rep_longest_ms, None);
     assert_eq!(sample.standbys[0].sent_lag_bytes, None);
     assert_eq!(sample.standbys[0].name(), None);
 }
