@@ -7,7 +7,7 @@ use tracer_ebpf::{Kind, Tuple};
 /// The most peers that are told apart: each has a series for every kind and role that
 /// it was seen with.
 const MOST_PEERS: usize = 100;
-/// The peers beyond.
+/// The peers beyond, and the role and the peer of what is not known.
 const OTHER: &str = "other";
 
 /// One counter.
@@ -56,15 +56,21 @@ impl Tally {
         }
     }
 
-    /// The counters.
+    /// The counters, with what flows have sent again that had no room of their own:
+    /// whose that was, nobody knows.
     #[must_use]
-    pub fn counters(&self) -> Vec<Sent> {
-        let sums = self.sums.iter();
+    pub fn counters(&self, overflow: &[u64; Kind::COUNT]) -> Vec<Sent> {
+        let mut sums = self.sums.clone();
+        for (kind, segments) in overflow.iter().enumerate().filter(|(_, one)| **one > 0) {
+            let key = (kind, OTHER.to_owned(), OTHER.to_owned());
+            *sums.entry(key).or_default() += segments;
+        }
+        let sums = sums.into_iter();
         sums.map(|((kind, role, peer), segments)| Sent {
-            kind: Kind::ALL[*kind].name(),
-            role: role.clone(),
-            peer: peer.clone(),
-            segments: *segments,
+            kind: Kind::ALL[kind].name(),
+            role,
+            peer,
+            segments,
         })
         .collect()
     }
@@ -91,7 +97,7 @@ mod tests {
         tally.take(tuple(1), &segments, "walsender", "10.0.10.2");
         tally.take(tuple(1), &segments, "walsender", "10.0.10.2");
         let told: Vec<_> = tally
-            .counters()
+            .counters(&[0; Kind::COUNT])
             .into_iter()
             .map(|one| (one.role, one.segments))
             .collect();
@@ -106,9 +112,26 @@ mod tests {
             segments[Kind::Tlp as usize] = 1;
             tally.take(tuple(number), &segments, "other", &format!("peer {number}"));
         }
-        let counters = tally.counters();
+        let counters = tally.counters(&[0; Kind::COUNT]);
         assert_eq!(counters.len(), MOST_PEERS + 1);
         let other = counters.iter().find(|one| one.peer == OTHER);
         assert_eq!(other.unwrap().segments, 1_000 - MOST_PEERS as u64);
+    }
+
+    #[test]
+    fn what_had_no_flow_of_its_own_is_counted_with_the_others() {
+        let mut tally = Tally::default();
+        let mut segments = [0; Kind::COUNT];
+        segments[Kind::Rto as usize] = 3;
+        tally.take(tuple(1), &segments, "walsender", "10.0.10.3");
+        tally.take(tuple(2), &segments, OTHER, OTHER);
+        let mut overflow = [0; Kind::COUNT];
+        overflow[Kind::Rto as usize] = 40;
+        // However often they are shown.
+        for _ in 0..2 {
+            let counters = tally.counters(&overflow);
+            let told = counters.iter().map(|one| (one.peer.as_str(), one.segments));
+            assert_eq!(told.collect::<Vec<_>>(), [(OTHER, 43), ("10.0.10.3", 3)]);
+        }
     }
 }

@@ -27,15 +27,15 @@ impl Session<'_> {
             self.exposed
                 .take(tuple, &entry.flow.segments, name(role.kind), &peer);
         }
-        let mut metrics = Metrics {
-            sent: self.exposed.counters(),
-            ..Metrics::default()
-        };
-        let mut all = [0; Kind::COUNT];
+        let mut metrics = Metrics::default();
+        let (mut all, mut overflow) = ([0; Kind::COUNT], [0; Kind::COUNT]);
         let (mut retransmitted, mut damaged) = (Some(0), Some(0));
         for traced in &mut self.namespaces {
             let (totals, kernel) = traced.counts.now(&self.probe)?;
             for (sum, segments) in all.iter_mut().zip(totals.segments) {
+                *sum += segments;
+            }
+            for (sum, segments) in overflow.iter_mut().zip(totals.overflow_segments) {
                 *sum += segments;
             }
             metrics.damaged += totals.selected_bad_checksums;
@@ -45,6 +45,7 @@ impl Session<'_> {
             retransmitted = plus(retransmitted, kernel.retrans_segs);
             damaged = plus(damaged, kernel.in_csum_errors);
         }
+        metrics.sent = self.exposed.counters(&overflow);
         metrics.all = Kind::ALL
             .map(|kind| (kind.name(), all[kind as usize]))
             .into();
