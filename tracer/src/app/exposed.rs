@@ -50,8 +50,9 @@ fn database(sample: &sample::Sample) -> Database {
     }
 }
 
-/// Each name once, as Prometheus takes it: of several connections of one name, the one
-/// whose last reply is oldest.
+/// Each name and state once, as Prometheus takes it: of several connections that have
+/// both in common, the one whose last reply is oldest. Whether one is synchronous must
+/// not depend on another one of its name.
 fn standbys(standbys: &[sample::Standby]) -> Vec<Standby> {
     let mut shown: Vec<Standby> = Vec::new();
     for standby in standbys {
@@ -71,11 +72,39 @@ fn standbys(standbys: &[sample::Standby]) -> Vec<Standby> {
                 .collect(),
             reply_age_s: standby.reply_age_ms.map(|ms| ms / 1e3),
         };
-        match shown.iter().position(|known| known.name == one.name) {
+        let same =
+            |known: &Standby| (&known.name, &known.sync_state) == (&one.name, &one.sync_state);
+        match shown.iter().position(same) {
             Some(at) if shown[at].reply_age_s < one.reply_age_s => shown[at] = one,
             None if shown.len() < MOST_STANDBYS => shown.push(one),
             _ => {}
         }
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::sample::tests::standby;
+
+    #[test]
+    fn a_standby_that_is_synchronous_is_shown_beside_another_one_of_its_name() {
+        let one = |state: &str, reply_age_ms| sample::Standby {
+            sync_state: Some(state.to_owned()),
+            reply_age_ms: Some(reply_age_ms),
+            ..standby("walreceiver", 17)
+        };
+        let all = [
+            one("sync", 10.0),
+            one("potential", 500.0),
+            one("potential", 900.0),
+        ];
+        let shown = standbys(&all);
+        let told = shown
+            .iter()
+            .map(|one| (one.sync_state.as_str(), one.reply_age_s));
+        let expected = [("sync", Some(0.01)), ("potential", Some(0.9))];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
 }
