@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::source::Source;
 use super::query::Row;
+use super::text::name;
 
 /// Sums since the statistics began.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +85,16 @@ impl Account {
                 self.reason = None;
             }
             Err(reason) => self.reason = Some(reason),
+        }
+    }
+
+    /// What a reader of the numbers must know, to be put behind them: where an
+    /// application's own role looks on, all that it does is missing.
+    #[must_use]
+    pub fn exception(&self, role: Option<&str>) -> String {
+        match self.without_own_role {
+            Some(true) => format!(", without role {}'s own", role.map_or("?".into(), name)),
+            Some(false) | None => String::new(),
         }
     }
 

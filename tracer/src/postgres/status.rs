@@ -15,6 +15,8 @@ pub struct Status {
     /// What it tells of connections.
     pub known: Known,
     version: Option<String>,
+    /// Whose statements are in no count.
+    exception: String,
     /// The commit probe's line.
     pub probe: Option<String>,
 }
@@ -49,6 +51,13 @@ impl Status {
             state,
             known: record.known(),
             version: record.greeting.as_ref().map(|one| one.version.clone()),
+            exception: record
+                .statements
+                .as_ref()
+                .map_or_else(String::new, |account| {
+                    let greeting = record.greeting.as_ref();
+                    account.exception(greeting.map(|one| one.user.as_str()))
+                }),
             probe: None,
         }
     }
@@ -80,7 +89,7 @@ impl Status {
                 )]
             }
             State::Seen(sample) => {
-                let mut lines = vec![server(sample, self.version.as_deref())];
+                let mut lines = vec![server(sample, self.version.as_deref(), &self.exception)];
                 let shown = sample.standbys.iter().take(MOST_LINES);
                 lines.extend(shown.map(|one| format!("  {}", standby(one))));
                 let more = sample.standbys.len().saturating_sub(MOST_LINES);
@@ -95,7 +104,7 @@ impl Status {
     }
 }
 
-fn server(sample: &Sample, version: Option<&str>) -> String {
+fn server(sample: &Sample, version: Option<&str>, exception: &str) -> String {
     let role = match sample.role {
         Role::Primary => "primary",
         Role::Standby => "standby",
@@ -135,7 +144,8 @@ fn server(sample: &Sample, version: Option<&str>) -> String {
     }
     if let Some(statements) = &sample.statements {
         let (writes, reads) = (&statements.writes, &statements.reads);
-        words += &format!(", {}, {}", writes.words("writes"), reads.words("reads"));
+        let (writes, reads) = (writes.words("writes"), reads.words("reads"));
+        words += &format!(", {writes}, {reads}{exception}");
     }
     if sample.role == Role::Primary && sample.synchronous_standby_names.as_deref() == Some("") {
         words += ", none is synchronous";
@@ -169,6 +179,7 @@ fn lag(count: Option<i64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::sample::tests::{sample, standby};
+    use super::super::statements::{Account, Pace, Statements};
     use super::*;
 
     fn seen(sample: &Sample) -> Vec<String> {
@@ -190,6 +201,31 @@ mod tests {
                 "  db2 streaming sync, lag: sent 0 B, flush 200 B, replay 300 B; reply 0.1 s ago",
             ]
         );
+    }
+
+    #[test]
+    fn where_our_own_role_is_left_out_the_numbers_say_so() {
+        let pace = Pace {
+            calls: 0,
+            calls_per_s: 0.0,
+            mean_ms: None,
+        };
+        let sample = Sample {
+            statements: Some(Statements {
+                writes: pace,
+                reads: pace,
+            }),
+            ..sample(Role::Primary)
+        };
+        let mut record = Record::new(String::new(), Vec::new(), 0);
+        record.statements = Some(Account {
+            without_own_role: Some(true),
+            ..Account::default()
+        });
+        let lines = Status::of(&sample, &record).lines(0);
+        let words = "0 writes/s, 0 reads/s, without role ?'s own";
+        assert!(lines[0].ends_with(words), "{lines:?}");
+        assert!(seen(&sample)[0].ends_with("0 reads/s"));
     }
 
     #[test]

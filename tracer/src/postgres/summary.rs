@@ -15,7 +15,9 @@ const MOST: usize = 8;
 pub fn lines(report: &PostgresReport) -> Vec<String> {
     let mut lines = vec![server(report)];
     lines.extend(report.standbys.iter().take(MOST).map(standby));
-    lines.extend(report.statements.iter().filter_map(statements));
+    let user = report.user.as_deref();
+    let counted = report.statements.iter();
+    lines.extend(counted.filter_map(|account| statements(account, user)));
     lines.extend(report.probe.iter().flat_map(probe::report::summary));
     let shown = report.gaps.iter().take(MOST);
     lines.extend(shown.map(|gap| {
@@ -65,12 +67,13 @@ pub fn server(report: &PostgresReport) -> String {
     line + "."
 }
 
-fn statements(account: &Account) -> Option<String> {
+fn statements(account: &Account, user: Option<&str>) -> Option<String> {
     let (writes, reads) = (account.writes.as_ref()?, account.reads.as_ref()?);
     Some(format!(
-        "  statements, each without its commit: {}, {}",
+        "  statements, each without its commit: {}, {}{}",
         writes.words("writes"),
-        reads.words("reads")
+        reads.words("reads"),
+        account.exception(user)
     ))
 }
 
@@ -92,4 +95,25 @@ fn standby(standby: &Summary) -> String {
             .reply_age_ms_max
             .map_or_else(|| "?".to_owned(), |ms| format!("{:.1} s", ms / 1e3)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::statements::Total;
+    use super::*;
+
+    #[test]
+    fn where_our_own_role_is_left_out_the_numbers_say_so() {
+        let mut account = Account {
+            without_own_role: Some(true),
+            writes: Some(Total::default()),
+            reads: Some(Total::default()),
+            ..Account::default()
+        };
+        let line = statements(&account, Some("app")).unwrap();
+        assert!(line.ends_with("0 reads, without role app's own"), "{line}");
+        account.without_own_role = Some(false);
+        let line = statements(&account, Some("app")).unwrap();
+        assert!(line.ends_with("0 reads"), "{line}");
+    }
 }
