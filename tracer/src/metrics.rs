@@ -7,7 +7,7 @@ mod tally;
 pub use spread::Spread;
 pub use tally::{Sent, Tally};
 
-/// Standbys beyond these have no numbers of their own; so have servers.
+/// Standbys beyond these have no numbers of their own.
 pub const MOST_STANDBYS: usize = 32;
 
 /// All of it, at one moment.

@@ -55,6 +55,8 @@ pub struct Commits {
     reason: Option<String>,
     binaries: Vec<Binary>,
     places: BTreeMap<u32, Place>,
+    /// Servers in the order in which they were met.
+    met: Vec<u32>,
     slowest: Slowest,
     start_ns: u64,
     last: words::Moment,
@@ -72,6 +74,7 @@ impl Commits {
             reason: None,
             binaries: Vec::new(),
             places: BTreeMap::new(),
+            met: Vec::new(),
             slowest: Slowest::default(),
             start_ns: now_ns(),
             last: words::Moment::default(),
@@ -96,7 +99,7 @@ impl Commits {
         }
         let mut program = Program::load(self.slow).map_err(|error| error.to_string())?;
         for server in servers {
-            self.places.insert(server.pid, Place::of(&server));
+            self.place(server.pid, || Place::of(&server));
             self.meet(&server, |file, begin| {
                 program
                     .attach(file, begin)
@@ -162,7 +165,9 @@ impl Commits {
             ("wait", Part::Wait),
             ("rest", Part::Rest),
         ];
-        let sums = self.sums().into_iter().take(MOST_EXPOSED);
+        let sums = self.sums();
+        let sums = exposed(sums, &self.met, |pid| server::Server::of(pid).is_some());
+        let sums = sums.into_iter();
         sums.map(|(pid, sums)| metrics::Commits {
             pid,
             parts: parts
@@ -197,13 +202,25 @@ impl Commits {
             .as_ref()
             .map_or_else(Vec::new, Program::servers);
         for (pid, _) in &all {
-            self.places.entry(*pid).or_insert_with(|| {
-                // One that is gone by now leaves its number.
-                server::Server::of(*pid).map_or_else(Place::default, |one| Place::of(&one))
-            });
+            self.find(*pid);
         }
         all.retain(|(pid, _)| self.is_wanted(*pid));
         all
+    }
+
+    /// Looks at a server, unless that was done before.
+    fn find(&mut self, pid: u32) {
+        self.place(pid, || {
+            // One that is gone by now leaves its number.
+            server::Server::of(pid).map_or_else(Place::default, |one| Place::of(&one))
+        });
+    }
+
+    fn place(&mut self, pid: u32, look: impl FnOnce() -> Place) {
+        self.places.entry(pid).or_insert_with(|| {
+            self.met.push(pid);
+            look()
+        });
     }
 
     fn is_wanted(&self, pid: u32) -> bool {
@@ -237,8 +254,7 @@ impl Commits {
         let end_ns = now_ns();
         if self.program.is_some() {
             for server in self.servers_here().unwrap_or_default() {
-                let place = Place::of(&server);
-                self.places.entry(server.pid).or_insert(place);
+                self.place(server.pid, || Place::of(&server));
                 // In a new container, a program looks like another and is the same one.
                 if !sums.contains_key(&server.pid) {
                     self.meet(&server, |_, _| {
@@ -275,6 +291,19 @@ impl Commits {
             effort: program.map(Program::effort).unwrap_or_default(),
         }
     }
+}
+
+/// Of so many servers those that Prometheus is told of: what still runs comes first, and
+/// then what was met last. The kernel keeps the sums of those that have ended, too.
+fn exposed<T>(mut sums: Vec<(u32, T)>, met: &[u32], runs: impl Fn(u32) -> bool) -> Vec<(u32, T)> {
+    if sums.len() > MOST_EXPOSED {
+        sums.sort_by_cached_key(|(pid, _)| {
+            let age = met.iter().rev().position(|one| one == pid);
+            (!runs(*pid), age.unwrap_or(usize::MAX))
+        });
+        sums.truncate(MOST_EXPOSED);
+    }
+    sums
 }
 
 /// Where the functions begin in a server's program.

@@ -158,6 +158,23 @@ fn without_slow_commits_nothing_was_waited_and_what_was_not_traced_is_not_known(
 }
 
 #[test]
+fn of_many_servers_prometheus_sees_those_that_run_and_then_the_latest() {
+    // Met from the first to the last, and found in any order.
+    let met: Vec<u32> = (1..=40).rev().collect();
+    let sums: Vec<(u32, ())> = (1..=40).map(|pid| (pid, ())).collect();
+    let runs = |pid: u32| pid > 30;
+    let shown: Vec<u32> = super::exposed(sums, &met, runs)
+        .iter()
+        .map(|one| one.0)
+        .collect();
+    let expected: Vec<u32> = (31..=40).chain(1..=6).collect();
+    assert_eq!(shown, expected);
+    // Where there is room, all of them are.
+    let few = vec![(1, ()), (2, ())];
+    assert_eq!(super::exposed(few.clone(), &met, |_| false), few);
+}
+
+#[test]
 fn what_could_not_be_watched_is_a_warning() {
     let mut record = record(Vec::new());
     record.binaries.push(Binary {
