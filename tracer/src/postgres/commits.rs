@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use tracer_ebpf::{Part, ServerCommits};
+use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
 use self::program::Program;
 pub use self::record::Record;
@@ -183,8 +183,17 @@ impl Commits {
         let Some(program) = &mut self.program else {
             return;
         };
-        while let Some(slow) = program.next_slow() {
-            self.slowest.add(slow);
+        let slow: Vec<_> = std::iter::from_fn(|| program.next_slow()).collect();
+        self.keep(slow);
+    }
+
+    /// Keeps those of the servers that are followed: others would take their room.
+    fn keep(&mut self, slow: Vec<SlowCommit>) {
+        for slow in slow {
+            self.find(slow.server);
+            if self.is_wanted(slow.server) {
+                self.slowest.add(slow);
+            }
         }
     }
 

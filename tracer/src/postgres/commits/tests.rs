@@ -1,9 +1,11 @@
 //! What is told of commits, from sums that are made up.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracer_ebpf::{BUCKETS, Part, ServerCommits, SlowCommit, bucket};
 
+use super::Commits;
 use super::record::{Binary, Place, Record, Server, Slowest, Waiting};
 use super::report::{self, CommitsReport};
 use super::words::{self, Moment};
@@ -137,6 +139,44 @@ fn parts_of_a_server_and_its_slow_commits() {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(words::warnings(&report).is_empty());
+}
+
+/// Nothing is attached.
+fn commits(netns: Option<u32>) -> Commits {
+    Commits {
+        slow: Duration::from_millis(100),
+        netns,
+        program: None,
+        reason: None,
+        binaries: Vec::new(),
+        places: BTreeMap::new(),
+        met: Vec::new(),
+        slowest: Slowest::default(),
+        start_ns: 0,
+        last: Moment::default(),
+    }
+}
+
+#[test]
+fn slow_commits_of_other_namespaces_take_no_room() {
+    let mut commits = commits(Some(4));
+    for (server, netns) in [(7, 4), (9, 5)] {
+        let netns = Some(netns);
+        commits.place(server, || Place {
+            netns,
+            ..Place::default()
+        });
+    }
+    let slow = |server, total_ns| SlowCommit {
+        server,
+        total_ns,
+        ..SlowCommit::default()
+    };
+    let theirs = (0..10_000).map(|number| slow(9, 500 + number));
+    commits.keep(theirs.chain([slow(7, 300)]).collect());
+    let record = commits.finish();
+    assert_eq!(record.slowest.of(|_| true), [slow(7, 300)]);
+    assert_eq!(record.slowest.dropped(), 0);
 }
 
 #[test]
