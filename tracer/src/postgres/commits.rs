@@ -232,6 +232,13 @@ impl Commits {
         });
     }
 
+    /// Of one that runs a program that is not watched nothing is known, not even that it
+    /// committed nothing.
+    fn is_watched(&self, place: &Place) -> bool {
+        let mut watched = self.binaries.iter().filter(|one| one.reason.is_none());
+        place.identity.is_some() && watched.any(|one| one.identity == place.identity)
+    }
+
     fn is_wanted(&self, pid: u32) -> bool {
         let place = self.places.get(&pid);
         self.netns.is_none() || place.is_some_and(|place| place.netns == self.netns)
@@ -274,7 +281,7 @@ impl Commits {
         }
         let places = std::mem::take(&mut self.places).into_iter();
         let servers = places
-            .filter(|(pid, place)| sums.contains_key(pid) || place.pid.is_some())
+            .filter(|(pid, place)| sums.contains_key(pid) || self.is_watched(place))
             .filter(|(_, place)| self.netns.is_none() || place.netns == self.netns)
             .map(|(pid, place)| Server {
                 pid,

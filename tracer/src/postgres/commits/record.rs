@@ -81,6 +81,8 @@ pub struct Place {
     pub program: Option<String>,
     /// Its data, likewise.
     pub data: Option<String>,
+    /// Device and inode of its program.
+    pub identity: Option<(u64, u64)>,
 }
 
 impl Place {
@@ -93,6 +95,7 @@ impl Place {
             port: server.port(),
             version: server.version(),
             program: server.program().ok(),
+            identity: server.identity().ok(),
             data: server.data(),
         }
     }
@@ -105,7 +108,7 @@ pub struct Server {
     pub pid: u32,
     /// What else is known of it.
     pub place: Place,
-    /// Its commits; `None` if there were none.
+    /// Its commits; `None` if it was watched and there were none.
     pub sums: Option<ServerCommits>,
     /// Since when its backends waited that did so at the end.
     pub waiting: Vec<u64>,

@@ -198,6 +198,31 @@ fn without_slow_commits_nothing_was_waited_and_what_was_not_traced_is_not_known(
 }
 
 #[test]
+fn a_server_whose_program_is_not_watched_has_not_committed_nothing() {
+    let mut commits = commits(None);
+    let binary = |inode, reason: Option<&str>| Binary {
+        identity: inode,
+        path: "/usr/bin/postgres".to_owned(),
+        reason: reason.map(str::to_owned),
+    };
+    let (watched, refused) = (Some((1, 2)), Some((1, 3)));
+    commits.binaries = vec![
+        binary(watched, None),
+        binary(refused, Some("it exports nothing")),
+        binary(None, Some("it may not be looked at")),
+    ];
+    for (pid, identity) in [(7, watched), (8, refused), (9, None)] {
+        commits.place(pid, || Place {
+            pid: Some(pid),
+            identity,
+            ..Place::default()
+        });
+    }
+    let told: Vec<u32> = commits.finish().servers.iter().map(|one| one.pid).collect();
+    assert_eq!(told, [7]);
+}
+
+#[test]
 fn of_many_servers_prometheus_sees_those_that_run_and_then_the_latest() {
     // Met from the first to the last, and found in any order.
     let met: Vec<u32> = (1..=40).rev().collect();
