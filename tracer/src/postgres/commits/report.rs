@@ -31,7 +31,7 @@ pub struct CommitsReport {
     /// Slow commits that came faster than they could be taken, likewise.
     pub slow_lost: u64,
     /// Commits that are in no count, because there was no room for their backend
-    /// or their server.
+    /// or their server, or a field of the kernel's could not be read.
     pub not_counted: u64,
     /// Runs of the kernel programs; `null` unless measured (`--bpf-stats`).
     pub program_runs: Option<u64>,

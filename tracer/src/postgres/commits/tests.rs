@@ -252,6 +252,7 @@ fn what_could_not_be_watched_is_a_warning() {
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("exports nothing") && !warnings[0].contains('\u{1b}'));
     assert!(warnings[1].starts_with("3 commits are in no count"));
+    assert!(warnings[1].ends_with("could not be read"), "{warnings:?}");
 
     record.reason = Some("no server".to_owned());
     let report = assemble(&record, None, true);

@@ -27,7 +27,7 @@ pub fn warnings(report: &CommitsReport) -> Vec<String> {
     for (count, what) in [
         (
             report.not_counted,
-            "commits are in no count: more backends or servers than can be told apart",
+            "commits are in no count: more backends or servers than can be told apart, or a field of the kernel's that could not be read",
         ),
         (
             report.slow_lost,
