@@ -10,6 +10,19 @@ pub use tally::{Sent, Tally};
 /// Standbys beyond these have no numbers of their own.
 pub const MOST_STANDBYS: usize = 32;
 
+/// What a standby has not done yet.
+pub const STAGES: [&str; 4] = ["sent", "write", "flush", "replay"];
+
+/// What may have to be given up; the last only where commits are split.
+pub const GAPS: [&str; 6] = [
+    "flows_full",
+    "sockets_full",
+    "namespaces_full",
+    "reads_failed",
+    "undecodable_events",
+    "commits_not_counted",
+];
+
 /// All of it, at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
@@ -93,8 +106,8 @@ pub struct Health {
     pub cpu_s: f64,
     /// Events that were lost.
     pub lost_events: u64,
-    /// What had to be given up, by name.
-    pub gaps: Vec<(&'static str, u64)>,
+    /// How much had to be given up, in the order of [`GAPS`].
+    pub gaps: Vec<u64>,
     /// Flows that are told apart.
     pub flows: u64,
 }

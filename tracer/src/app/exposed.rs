@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::inject::Schedule;
-use crate::metrics::{Database, MOST_STANDBYS, Standby};
+use crate::metrics::{Database, MOST_STANDBYS, STAGES, Standby};
 use crate::postgres::sample::{self, Role};
 use crate::postgres::{Commits, Known, Watch, text};
 
@@ -32,6 +32,7 @@ impl Run<'_> {
         }
         if let Some(commits) = &mut self.commits {
             metrics.commits = Commits::spreads(commits);
+            metrics.health.gaps.push(commits.not_counted());
         }
         endpoint.show(metrics);
         Ok(())
@@ -57,17 +58,18 @@ fn standbys(standbys: &[sample::Standby]) -> Vec<Standby> {
     let mut shown: Vec<Standby> = Vec::new();
     for standby in standbys {
         let lags = [
-            ("sent", standby.sent_lag_bytes),
-            ("write", standby.write_lag_bytes),
-            ("flush", standby.flush_lag_bytes),
-            ("replay", standby.replay_lag_bytes),
+            standby.sent_lag_bytes,
+            standby.write_lag_bytes,
+            standby.flush_lag_bytes,
+            standby.replay_lag_bytes,
         ];
         let word = |text: Option<&str>| text::harmless(text.unwrap_or("?"), LONGEST);
         let one = Standby {
             name: word(standby.name()),
             sync_state: word(standby.sync_state.as_deref()),
-            lags: lags
+            lags: STAGES
                 .into_iter()
+                .zip(lags)
                 .filter_map(|(stage, lag)| Some((stage, lag?)))
                 .collect(),
             reply_age_s: standby.reply_age_ms.map(|ms| ms / 1e3),

@@ -178,6 +178,12 @@ impl Commits {
         .collect()
     }
 
+    /// Commits that are in no count.
+    #[must_use]
+    pub fn not_counted(&self) -> u64 {
+        self.program.as_ref().map_or(0, Program::given_up)
+    }
+
     /// Puts slow commits where they are kept.
     fn take_slow(&mut self) {
         let Some(program) = &mut self.program else {
@@ -294,6 +300,7 @@ impl Commits {
                     .collect(),
             })
             .collect();
+        let given_up = self.not_counted();
         let program = self.program.as_ref();
         Record {
             slow: self.slow,
@@ -303,7 +310,7 @@ impl Commits {
             binaries: self.binaries,
             servers,
             slowest: self.slowest,
-            given_up: program.map_or(0, Program::given_up),
+            given_up,
             effort: program.map(Program::effort).unwrap_or_default(),
         }
     }

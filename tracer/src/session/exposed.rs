@@ -64,11 +64,11 @@ impl Session<'_> {
             cpu_s: crate::process::cpu().as_secs_f64(),
             lost_events: gaps.count(Gap::EventsLost),
             gaps: vec![
-                ("flows_full", gaps.count(Gap::FlowsFull)),
-                ("sockets_full", gaps.count(Gap::SocketsFull)),
-                ("namespaces_full", gaps.count(Gap::NamespacesFull)),
-                ("reads_failed", gaps.count(Gap::ReadFailed)),
-                ("undecodable_events", self.undecodable),
+                gaps.count(Gap::FlowsFull),
+                gaps.count(Gap::SocketsFull),
+                gaps.count(Gap::NamespacesFull),
+                gaps.count(Gap::ReadFailed),
+                self.undecodable,
             ],
             flows: self.table.entries().count() as u64,
         })

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::metrics::{Database, Metrics, Spread};
+use crate::metrics::{Database, GAPS, Metrics, Spread};
 
 /// The media type of what is rendered.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -127,7 +127,7 @@ impl Family<'_, '_> {
         )?;
         self.gauge(
             "unexplained_segments",
-            "The kernel's count less tracer's; not 0 for a moment while segments are sent again",
+            "The kernel's count less tracer's; not 0 for a moment while segments are sent again, and before Linux 6.17 while those that could not leave wait for their connection's next hit",
             metrics.unexplained.map(|value| (none(), value as f64)),
         )?;
         self.counter(
@@ -276,10 +276,9 @@ impl Family<'_, '_> {
         self.counter(
             "gaps",
             "What had to be given up, by what: then counts are not to be trusted",
-            health
-                .gaps
-                .iter()
-                .map(|(what, count)| (vec![("what", (*what).to_owned())], *count)),
+            GAPS.into_iter()
+                .zip(&health.gaps)
+                .map(|(what, count)| (vec![("what", what.to_owned())], *count)),
         )?;
         self.gauge(
             "build_info",
@@ -337,7 +336,10 @@ mod tests {
                 probe_commits: Some(spread),
                 ..Database::default()
             }),
-            health: Health::default(),
+            health: Health {
+                gaps: vec![0, 0, 0, 0, 0, 3],
+                ..Health::default()
+            },
             ..Metrics::default()
         })
         .unwrap();
@@ -345,6 +347,8 @@ mod tests {
             "tracer_retransmitted_segments_total{kind=\"rto\",role=\"walsender\",peer=\"10.0.10.3\"} 7",
             "tracer_kernel_retransmitted_segments_total 7",
             "tracer_unexplained_segments 0.0",
+            "tracer_gaps_total{what=\"flows_full\"} 0",
+            "tracer_gaps_total{what=\"commits_not_counted\"} 3",
             "tracer_fault_active 1.0",
             "tracer_postgres_up 1.0",
             "tracer_sync_rep_longest_wait_seconds 0.02",
