@@ -2,7 +2,7 @@
 
 use std::{env, fs, net::IpAddr};
 
-use crate::process::parent;
+use crate::process::parent_of;
 
 const VARIABLE: &str = "SSH_CONNECTION";
 /// A process tree deeper than this is not searched to its root.
@@ -25,7 +25,7 @@ pub(super) fn peer() -> Option<IpAddr> {
         {
             return Some(peer);
         }
-        process = parent(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)?;
+        process = parent_of(process)?;
     }
     None
 }

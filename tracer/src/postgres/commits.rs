@@ -17,7 +17,6 @@ pub mod report;
 pub mod words;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
@@ -29,7 +28,7 @@ use super::elf;
 use super::server;
 use crate::clock::now_ns;
 use crate::metrics::{self, Spread};
-use crate::process::parent;
+use crate::process::parent_of;
 
 pub use self::report::CommitsReport;
 
@@ -259,8 +258,7 @@ impl Commits {
         let mut found = Vec::new();
         for (pid, since_ns) in waiting {
             // One that died in its wait has no parent any more.
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            if let Some(server) = parent(&stat).filter(|server| self.is_wanted(*server)) {
+            if let Some(server) = parent_of(pid).filter(|server| self.is_wanted(*server)) {
                 found.push(Waiting { server, since_ns });
             }
         }

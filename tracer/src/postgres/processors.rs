@@ -12,7 +12,7 @@ use std::fs;
 use std::time::Instant;
 
 use super::server::{self, Server};
-use crate::process::parent;
+use crate::process::parent_of;
 
 /// Who belongs to a server is asked no more often: it takes a walk over `/proc`, ...
 const MEMBERS_EVERY_NS: u64 = 1_000_000_000;
@@ -195,11 +195,8 @@ fn parents() -> Vec<(u32, u32)> {
         let name = entry.file_name();
         name.to_str()?.parse::<u32>().ok()
     });
-    pids.filter_map(|pid| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        Some((pid, parent(&stat)?))
-    })
-    .collect()
+    pids.filter_map(|pid| Some((pid, parent_of(pid)?)))
+        .collect()
 }
 
 fn read(pid: u32) -> Option<Times> {

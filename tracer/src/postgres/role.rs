@@ -1,6 +1,7 @@
 //! What a connection is for: replication and to whom, a client's, the cluster
 //! manager's. Pure: from what is known of its ends and of its process.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -37,7 +38,25 @@ pub enum Kind {
     Other,
 }
 
+impl fmt::Display for Kind {
+    /// As the report's JSON names it.
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(to)
+    }
+}
+
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Walsender,
+        Self::Walreceiver,
+        Self::Client,
+        Self::Patroni,
+        Self::Etcd,
+        Self::PostgresOther,
+        Self::Other,
+    ];
+
     /// Whether a server's log is sent or received.
     #[must_use]
     pub fn is_replication(self) -> bool {

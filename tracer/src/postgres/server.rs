@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::process::{parent, printable};
+use crate::process::{parent_of, printable};
 
 /// What every process of a server is called.
 const NAME: &str = "postgres";
@@ -37,7 +37,7 @@ pub(crate) fn all() -> io::Result<Vec<Server>> {
             continue;
         };
         let directory = entry.path();
-        if is_server(&directory) && !is_child_of_server(&directory) {
+        if is_server(&directory) && !is_child_of_server(pid) {
             servers.push(Server { pid, directory });
         }
     }
@@ -65,13 +65,13 @@ fn is_called_so(program: &Path) -> bool {
 
 /// Every other process of a server is a child of its first. What has ended
 /// meanwhile, and so has no parent to tell, is not the first either.
-fn is_child_of_server(directory: &Path) -> bool {
-    let stat = fs::read_to_string(directory.join("stat")).unwrap_or_default();
-    parent(&stat).is_none_or(|parent| is_server(&Path::new("/proc").join(parent.to_string())))
+fn is_child_of_server(pid: u32) -> bool {
+    parent_of(pid).is_none_or(|parent| is_server(&Path::new("/proc").join(parent.to_string())))
 }
 
 impl Server {
-    /// The server whose first process this is; `None` if it is none, or has ended.
+    /// The server whose first process this is, which the caller knows: another process of
+    /// a server is not told from it. `None` if it is none's, or has ended.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let directory = Path::new("/proc").join(pid.to_string());
         is_server(&directory).then_some(Self { pid, directory })

@@ -1,11 +1,8 @@
 //! The end of a run: the last readings, and the report that they make.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use anyhow::Context;
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
 use tracer_ebpf::{Kind, Totals};
 
 use super::{Session, Surroundings, Traced};
@@ -80,9 +77,6 @@ impl Session<'_> {
             });
         }
         self.add_untraced(&mut namespaces)?;
-        let usage = getrusage(UsageWho::RUSAGE_SELF)
-            .context("the kernel does not say what this process used")?;
-        let cpu_us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
         let measured = Measured {
             config: self.config,
             host: host(&self.surroundings, &self.namespaces),
@@ -109,7 +103,7 @@ impl Session<'_> {
             postgres: beside.postgres,
             commits: beside.commits,
             processors: beside.processors,
-            cpu: Duration::from_micros(u64::try_from(cpu_us).unwrap_or(0)),
+            cpu: process::cpu(),
             peak_memory_kib: process::peak_memory_kib()
                 .context("the kernel does not say how much memory this process used")?,
             attached: self.attached,

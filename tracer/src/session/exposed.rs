@@ -8,7 +8,7 @@ use super::Session;
 use crate::clock::now_ns;
 use crate::config::canonical;
 use crate::metrics::{Health, Metrics};
-use crate::postgres::{Known, role};
+use crate::postgres::Known;
 use crate::probe::sum;
 use crate::report::endpoints;
 
@@ -25,7 +25,7 @@ impl Session<'_> {
             let role = known.role(local.socket(), remote.socket(), process);
             let peer = canonical(Ipv6Addr::from(tuple.remote)).to_string();
             self.exposed
-                .take(tuple, &entry.flow.segments, name(role.kind), &peer);
+                .take(tuple, &entry.flow.segments, &role.kind.to_string(), &peer);
         }
         let mut metrics = Metrics::default();
         let (mut all, mut overflow) = ([0; Kind::COUNT], [0; Kind::COUNT]);
@@ -72,18 +72,5 @@ impl Session<'_> {
             ],
             flows: self.table.entries().count() as u64,
         })
-    }
-}
-
-/// A role as the report's JSON names it.
-fn name(kind: role::Kind) -> &'static str {
-    match kind {
-        role::Kind::Walsender => "walsender",
-        role::Kind::Walreceiver => "walreceiver",
-        role::Kind::Client => "client",
-        role::Kind::Patroni => "patroni",
-        role::Kind::Etcd => "etcd",
-        role::Kind::PostgresOther => "postgres_other",
-        role::Kind::Other => "other",
     }
 }

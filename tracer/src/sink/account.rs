@@ -16,6 +16,7 @@ use crate::correlate::Name;
 use crate::report::{PhaseReport, Report};
 use crate::sink::chart::{Axis, Shade};
 use crate::sink::document::{Block, Document, Section};
+use crate::sink::verdict::phase_name;
 
 pub use both::of_both;
 
@@ -104,7 +105,7 @@ fn shades(report: &Report, shift_s: f64) -> Vec<Shade> {
     let shade = |phase: &PhaseReport| Shade {
         from_s: phase.offset_s + shift_s,
         to_s: phase.offset_s + phase.duration_s + shift_s,
-        name: phases::name(phase.name).to_lowercase(),
+        name: phase_name(phase.name).to_lowercase(),
         stands_out: phase.name == Name::Fault,
     };
     phases.iter().map(shade).collect()

@@ -30,13 +30,18 @@ pub(super) fn phases(phases: &[PhaseReport]) -> impl Iterator<Item = String> {
     shown.iter().map(phase)
 }
 
-fn phase(phase: &PhaseReport) -> String {
-    let name = match phase.name {
+/// What to call a phase.
+pub(super) fn phase_name(name: Name) -> &'static str {
+    match name {
         Name::Baseline => "Baseline",
         Name::Fault => "Fault",
         Name::Recovery => "Recovery",
         Name::Whole => "Whole run",
-    };
+    }
+}
+
+fn phase(phase: &PhaseReport) -> String {
+    let name = phase_name(phase.name);
     let figures = &phase.figures;
     let mut line = format!(
         "{name}, {:.1} s: {:.1} segments a second sent again",

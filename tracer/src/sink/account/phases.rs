@@ -1,22 +1,13 @@
 //! Phases side by side.
 
 use super::View;
-use crate::correlate::{ChosenBy, Name, Rates, Requests};
+use crate::correlate::{ChosenBy, Rates, Requests};
 use crate::postgres::text::bytes;
 use crate::report::PhaseReport;
 use crate::sink::account::findings::word;
 use crate::sink::document::{Block, Column, Table};
 use crate::sink::table::{milliseconds, number};
-
-/// What to call a phase.
-pub(super) fn name(name: Name) -> &'static str {
-    match name {
-        Name::Baseline => "Baseline",
-        Name::Fault => "Fault",
-        Name::Recovery => "Recovery",
-        Name::Whole => "Whole run",
-    }
-}
+use crate::sink::verdict::phase_name;
 
 pub(super) fn blocks(view: View<'_>) -> Vec<Block> {
     let Some(first) = view.report.phases.first() else {
@@ -138,7 +129,7 @@ fn table(view: View<'_>) -> Table {
     let phases = &view.report.phases;
     let mut table = Table::new(&[""]);
     let columns = phases.iter().map(|phase| Column {
-        name: name(phase.name).to_owned(),
+        name: phase_name(phase.name).to_owned(),
         numbers: true,
     });
     table.head.extend(columns);
