@@ -4,6 +4,7 @@ mod files;
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 
 use self::files::{AFTER_MERGE_HELP, AFTER_REPLAY_HELP};
@@ -55,6 +56,8 @@ pub fn one_line(error: &clap::Error) -> String {
     let words: Vec<&str> = wrong.split_whitespace().collect();
     let wrong = if words.iter().any(|word| may_hold_a_secret(word)) {
         "a connection string is one argument: put it in quotes, behind --pg".to_owned()
+    } else if listens_to_url(error) {
+        "--listen takes an address and a port, such as 127.0.0.1:9187, and no URL".to_owned()
     } else {
         words.join(" ")
     };
@@ -67,7 +70,19 @@ pub fn one_line(error: &clap::Error) -> String {
 /// Whether a word looks like a part of a connection string, which without quotes falls
 /// apart: what is wrong with it is then told without repeating it.
 fn may_hold_a_secret(word: &str) -> bool {
-    word.to_lowercase().contains("password=") || word.contains("://")
+    let word = word.to_lowercase();
+    ["password=", "postgres://", "postgresql://"]
+        .iter()
+        .any(|sign| word.contains(sign))
+}
+
+/// Whether `--listen` was given the URL at which the numbers will be.
+fn listens_to_url(error: &clap::Error) -> bool {
+    let has = |kind, words| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.contains(words),
+        _ => false,
+    };
+    has(ContextKind::InvalidArg, "--listen") && has(ContextKind::InvalidValue, "://")
 }
 
 /// The subcommands.
@@ -434,6 +449,19 @@ mod tests {
             let line = one_line(&Cli::try_parse_from(arguments).unwrap_err());
             assert!(line.contains("in quotes, behind --pg"), "{line}");
             assert!(!line.contains("s3cr3t"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_url_to_listen_at_is_no_connection_string() {
+        let typed = |value| ["tracer", "run", "--all", "--listen", value];
+        for (value, words) in [
+            ("http://127.0.0.1:9187", "such as 127.0.0.1:9187"),
+            ("localhost:9187", "invalid socket address"),
+        ] {
+            let line = one_line(&Cli::try_parse_from(typed(value)).unwrap_err());
+            assert!(line.contains("--listen") && line.contains(words), "{line}");
+            assert!(!line.contains("behind --pg"), "{line}");
         }
     }
 }
