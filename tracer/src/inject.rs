@@ -53,6 +53,8 @@ pub use layout::Hook;
 pub use percent::Percent;
 pub use record::{Note, Record};
 pub use refusal::{Allow, Refusal};
+#[cfg(test)]
+pub(crate) use report::tests::fault;
 pub use report::{FaultReport, Qdisc, warnings};
 pub use request::{FaultRequest, PreparedFault};
 pub use schedule::{Plan, Schedule};

@@ -296,33 +296,27 @@ pub fn warnings(reports: &[FaultReport]) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn share() -> Share {
-        Share {
-            percent: Percent::new(50.0).unwrap(),
-            correlation: None,
-        }
-    }
-
-    fn report(counts: Option<Counts>) -> FaultReport {
+    /// One that nothing is known of but its kind.
+    pub(crate) fn fault(kind: FaultKind) -> FaultReport {
         FaultReport {
-            kind: FaultKind::Corrupt,
-            percent: Some(share().percent),
+            kind,
+            percent: None,
             correlation: None,
             delay_ms: None,
             jitter_ms: None,
             distribution: None,
             rate_bits: None,
             seed: None,
-            peers: vec!["10.0.10.2".to_owned()],
+            peers: Vec::new(),
             ports: Vec::new(),
             interface: "ens160".to_owned(),
             direction: "out".into(),
             engine: "bpf".into(),
             hook: "tcx".into(),
-            damaged: Some("tcp checksum".into()),
+            damaged: None,
             started_ns: 1,
             ended_ns: 2,
             seen: None,
@@ -336,6 +330,22 @@ mod tests {
             qdiscs_after: None,
             removed: true,
             left_behind: None,
+        }
+    }
+
+    fn share() -> Share {
+        Share {
+            percent: Percent::new(50.0).unwrap(),
+            correlation: None,
+        }
+    }
+
+    fn report(counts: Option<Counts>) -> FaultReport {
+        FaultReport {
+            percent: Some(share().percent),
+            peers: vec!["10.0.10.2".to_owned()],
+            damaged: Some("tcp checksum".into()),
+            ..fault(FaultKind::Corrupt)
         }
         .count(Some(share()), counts)
     }

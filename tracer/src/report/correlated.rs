@@ -178,7 +178,7 @@ mod tests {
     use crate::config::Config;
     use crate::flow::Table;
     use crate::holes::Holes;
-    use crate::inject::{FaultKind, FaultReport};
+    use crate::inject::{self, FaultKind, FaultReport};
     use crate::postgres::Record;
     use crate::postgres::sample::tests::{sample, standby};
     use crate::postgres::sample::{Role, Sample, Wait};
@@ -250,34 +250,9 @@ mod tests {
 
     fn fault() -> FaultReport {
         FaultReport {
-            kind: FaultKind::Partition,
-            percent: None,
-            correlation: None,
-            delay_ms: None,
-            jitter_ms: None,
-            distribution: None,
-            rate_bits: None,
-            seed: None,
-            peers: Vec::new(),
-            ports: Vec::new(),
-            interface: "ens160".to_owned(),
-            direction: "out".into(),
-            engine: "bpf".into(),
-            hook: "tcx".into(),
-            damaged: None,
             started_ns: 10 * S,
             ended_ns: 30 * S,
-            seen: None,
-            hit: None,
-            bytes: None,
-            passed: None,
-            delivered_percent: None,
-            expected_hits: None,
-            offloads_changed: Vec::new(),
-            qdiscs_before: Vec::new(),
-            qdiscs_after: None,
-            removed: true,
-            left_behind: None,
+            ..inject::fault(FaultKind::Partition)
         }
     }
 
