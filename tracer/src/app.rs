@@ -44,7 +44,7 @@ struct Run<'a> {
     fault: Option<Schedule>,
     postgres: Option<Watch>,
     commits: Option<Commits>,
-    processors: Option<Processors>,
+    processors: Option<Result<Processors, String>>,
     events: Option<EventWriter>,
     endpoint: Option<Endpoint>,
     live: Live,
@@ -130,7 +130,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let faults = run.fault.map(Schedule::finish).unwrap_or_default();
     let postgres = run.postgres.map(Watch::finish).transpose()?;
     let commits = run.commits.map(Commits::finish);
-    let processors = run.processors.map(|one| one.finish(now_ns()));
+    let processors = run.processors;
+    let processors = processors.map(|one| one.map(|one| one.finish(now_ns())));
     let report = run.session.finish(Beside {
         faults,
         postgres,
@@ -270,7 +271,7 @@ impl Run<'_> {
         }
         self.session.look();
         self.expose()?;
-        if let Some(processors) = &mut self.processors {
+        if let Some(Ok(processors)) = &mut self.processors {
             processors.look(now_ns());
         }
         let fault = self.fault.as_ref().map(Schedule::describe);

@@ -75,7 +75,7 @@ pub struct Report {
     /// What commits waited for; `null` unless asked for (`--commits`).
     pub commits: Option<CommitsReport>,
     /// What the servers on this host had of its processors; `null` unless the database
-    /// or commits were asked for.
+    /// or commits were asked for, and where the kernel does not tell.
     pub processors: Option<Vec<ProcessorsReport>>,
     /// Segments that arrived damaged.
     pub checksum_errors: ChecksumErrors,

@@ -71,8 +71,11 @@ pub struct Processors {
 
 impl Processors {
     /// Begins with what there is at that moment.
-    #[must_use]
-    pub fn start(netns: Option<u32>, now_ns: u64) -> Self {
+    ///
+    /// # Errors
+    /// Why there is nothing to follow: what this costs.
+    pub fn start(netns: Option<u32>, now_ns: u64) -> Result<Self, String> {
+        is_told(read(std::process::id()))?;
         let mut processors = Self {
             netns,
             tracks: BTreeMap::new(),
@@ -81,7 +84,7 @@ impl Processors {
             last_ns: now_ns,
         };
         processors.find_members(now_ns);
-        processors
+        Ok(processors)
     }
 
     /// Adds an interval to each server.
@@ -199,6 +202,17 @@ fn parents() -> Vec<(u32, u32)> {
         .collect()
 }
 
+/// Whether the kernel keeps these times, by what it says of this process, which has run:
+/// where it does not, there is no such file, or all of it is 0 for everybody.
+fn is_told(ours: Option<Times>) -> Result<(), String> {
+    match ours {
+        Some(times) if times.ran_ns > 0 => Ok(()),
+        Some(_) | None => Err("this kernel does not tell how long processes wait for a \
+             processor (CONFIG_SCHEDSTATS): that a server went without is not found"
+            .to_owned()),
+    }
+}
+
 fn read(pid: u32) -> Option<Times> {
     parse(&fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?)
 }
@@ -242,7 +256,15 @@ mod tests {
         assert_eq!(parse(""), None);
         assert_eq!(parse("1 x 2"), None);
         // It tells of this process, which has run.
-        assert!(read(std::process::id()).is_some_and(|times| times.ran_ns > 0));
+        assert!(is_told(read(std::process::id())).is_ok());
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_keep_is_not_zero() {
+        for text in ["0 0 0\n", ""] {
+            let reason = is_told(parse(text)).unwrap_err();
+            assert!(reason.contains("CONFIG_SCHEDSTATS"), "{reason}");
+        }
     }
 
     #[test]

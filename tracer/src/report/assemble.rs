@@ -70,8 +70,8 @@ pub struct Measured<'a> {
     pub postgres: Option<postgres::Record>,
     /// What was learnt of commits.
     pub commits: Option<postgres::commits::Record>,
-    /// What servers on this host had of its processors.
-    pub processors: Option<Vec<postgres::processors::Track>>,
+    /// What servers on this host had of its processors, or why that is not known.
+    pub processors: Option<Result<Vec<postgres::processors::Track>, String>>,
     /// What the tool itself cost.
     pub cpu: Duration,
     /// Its largest resident memory.
@@ -137,6 +137,9 @@ pub fn assemble(measured: Measured<'_>) -> Report {
     });
     let of_commits = commits.as_ref().map(postgres::commits::words::warnings);
     warnings.extend(of_commits.unwrap_or_default());
+    if let Some(Err(reason)) = &measured.processors {
+        warnings.push(reason.clone());
+    }
     let all = sum_of(&measured.namespaces);
     let attached = |name| {
         measured
@@ -223,7 +226,7 @@ pub fn assemble(measured: Measured<'_>) -> Report {
             postgres::report::assemble(record, &measured.clock, start, end)
         }),
         commits,
-        processors: measured.processors.map(|tracks| {
+        processors: measured.processors.and_then(Result::ok).map(|tracks| {
             let report = |track| ProcessorsReport::new(track, &measured.clock, measured.start_ns);
             tracks.iter().map(report).collect()
         }),

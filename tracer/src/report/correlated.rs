@@ -147,7 +147,10 @@ fn recorded<'a>(
         ),
         peers: hosts.unwrap_or_default(),
         slow: None,
-        processors: measured.processors.as_deref().unwrap_or_default(),
+        processors: match &measured.processors {
+            Some(Ok(tracks)) => tracks,
+            Some(Err(_)) | None => &[],
+        },
         postgres: measured.postgres.as_ref().map(|record| Database {
             system_identifier: record
                 .greeting

@@ -23,8 +23,8 @@ pub struct Beside {
     pub postgres: Option<Record>,
     /// What was learnt of commits, likewise.
     pub commits: Option<commits::Record>,
-    /// What servers on this host had of its processors, likewise.
-    pub processors: Option<Vec<processors::Track>>,
+    /// What servers on this host had of its processors, likewise; or why that is not known.
+    pub processors: Option<Result<Vec<processors::Track>, String>>,
 }
 
 impl Session<'_> {
