@@ -1,19 +1,30 @@
 //! The alert rules of `deploy/`, by Prometheus's own tool.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
     process::{Command, Output},
 };
 
 use tracer::{
-    metrics::{Database, Metrics},
+    metrics::{Commits, Database, GAPS, Health, Metrics, STAGES, Sent, Spread, Standby},
+    postgres::role,
     sink::openmetrics,
 };
 
+/// Labels whose values are a host's, or Prometheus's own.
+const ANYTHING: [&str; 5] = ["instance", "job", "peer", "standby", "le"];
+
+/// As `pg_stat_replication` has them.
+const SYNC_STATES: [&str; 4] = ["sync", "quorum", "potential", "async"];
+
 fn deploy() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(deploy().join(name)).unwrap()
 }
 
 fn promtool(arguments: &[&str]) -> Output {
@@ -43,7 +54,6 @@ fn rules_are_valid_and_do_what_their_tests_expect() {
 
 #[test]
 fn every_alert_is_tested_and_says_what_to_do() {
-    let read = |name: &str| fs::read_to_string(deploy().join(name)).unwrap();
     let (rules, tests) = (read("alerts.yml"), read("alerts.test.yml"));
     let alerts: Vec<&str> = rules.split("- alert: ").skip(1).collect();
     assert!(alerts.len() >= 15, "{}", alerts.len());
@@ -56,44 +66,122 @@ fn every_alert_is_tested_and_says_what_to_do() {
     }
 }
 
-/// What the rules and their tests name is what tracer shows.
-#[test]
-fn every_metric_of_the_rules_is_shown() {
-    let shown = openmetrics::render(Metrics {
-        database: Some(Database::default()),
+/// Everything that can be shown, with every name that a label can have.
+fn all() -> Metrics {
+    let spread = || Some(Spread::new());
+    let standby = |state: &&str| Standby {
+        name: "db2".to_owned(),
+        sync_state: (*state).to_owned(),
+        lags: STAGES.map(|stage| (stage, 0)).into(),
+        reply_age_s: Some(0.0),
+    };
+    let sent = |(role, kind): (role::Kind, tracer_ebpf::Kind)| Sent {
+        kind: kind.name(),
+        role: role.to_string(),
+        peer: "10.0.10.3".to_owned(),
+        segments: 1,
+    };
+    let roles = role::Kind::ALL.into_iter();
+    Metrics {
+        sent: roles
+            .flat_map(|role| tracer_ebpf::Kind::ALL.map(|kind| sent((role, kind))))
+            .collect(),
+        kernel_segments: Some(0),
+        unexplained: Some(0),
+        kernel_damaged: Some(0),
+        fault_active: Some(true),
+        database: Some(Database {
+            up: true,
+            sync_rep_waiters: Some(0),
+            sync_rep_longest_s: Some(0.0),
+            primary: Some(true),
+            standbys: SYNC_STATES.iter().map(standby).collect(),
+            probe_commits: spread(),
+            probe_reads: spread(),
+            probe_undone: Some((0, 0)),
+            probe_oldest_s: Some(0.0),
+        }),
+        commits: vec![Commits {
+            pid: 1,
+            parts: vec![("total", Spread::new())],
+        }],
+        health: Health {
+            gaps: GAPS.map(|_| 0).into(),
+            ..Health::default()
+        },
         ..Metrics::default()
-    });
-    let mut names = BTreeSet::new();
-    for line in shown.unwrap().lines() {
-        let Some(rest) = line.strip_prefix("# TYPE ") else {
-            continue;
-        };
-        let (name, sort) = rest.split_once(' ').unwrap();
-        match sort {
-            "counter" => names.insert(format!("{name}_total")),
-            "histogram" => names.insert(format!("{name}_bucket")),
-            _ => names.insert(name.to_owned()),
-        };
     }
-    for file in ["alerts.yml", "alerts.test.yml"] {
-        let text = fs::read_to_string(deploy().join(file)).unwrap();
-        let code = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with('#'));
-        let mut used = BTreeSet::new();
-        for line in code {
-            // A runbook may name one without its suffix.
-            let words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            used.extend(
-                words
-                    .filter(|word| word.starts_with("tracer_"))
-                    .map(str::to_owned),
-            );
+}
+
+/// The series of a text, each with its labels: `name{label="value",…}`.
+fn series(text: &str) -> impl Iterator<Item = (&str, Vec<(&str, &str)>)> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices("tracer_").filter_map(move |(at, _)| {
+        if text[..at].ends_with(word) {
+            return None;
         }
-        assert!(used.len() > 8, "{used:?}");
-        for name in used {
-            let known = names.iter().any(|one| one.starts_with(&name));
-            assert!(known, "{file}: {name}");
+        let (name, rest) = text[at..].split_at(text[at..].find(|c| !word(c))?);
+        let labels = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        let labels = labels.map_or("", |(labels, _)| labels).split("\",");
+        let labels = labels.filter_map(|one| {
+            let (label, value) = one.split_once('=')?;
+            Some((label, value.trim_matches(['~', '"'])))
+        });
+        Some((name, labels.collect()))
+    })
+}
+
+/// What follows a key, to the end of its value.
+fn values<'a>(text: &'a str, key: &'static str) -> impl Iterator<Item = &'a str> {
+    text.split(key).skip(1).map(|value| {
+        let lines = value.split_inclusive('\n').enumerate();
+        // A value of several lines goes on where they are indented and hold no key.
+        let more = lines.take_while(|(at, line)| {
+            *at == 0 || line.starts_with("          ") && !line.trim_start().starts_with("- ")
+        });
+        &value[..more.map(|(_, line)| line.len()).sum()]
+    })
+}
+
+/// What the rules and their tests ask for is what tracer shows: a misspelt name is a rule
+/// that never fires, and a test of it that passes.
+#[test]
+fn what_the_rules_ask_for_is_shown() {
+    let shown = openmetrics::render(all()).unwrap();
+    let mut labels: BTreeMap<&str, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+    for line in shown.lines().filter(|line| !line.starts_with('#')) {
+        for (name, of_one) in series(line) {
+            let known = labels.entry(name).or_default();
+            for (label, value) in of_one {
+                known.entry(label).or_default().insert(value);
+            }
+        }
+    }
+    let rules = read("alerts.yml");
+    let tests = read("alerts.test.yml");
+    let asked = values(&rules, "expr: ").chain(values(&tests, "series: "));
+    let mut count = 0;
+    for (name, of_one) in asked.flat_map(series) {
+        count += 1;
+        let known = labels.get(name);
+        let known = known.unwrap_or_else(|| panic!("tracer shows no {name}"));
+        for (label, value) in of_one {
+            if ANYTHING.contains(&label) {
+                continue;
+            }
+            let there = known.get(label);
+            let there = there.unwrap_or_else(|| panic!("{name} has no label {label}"));
+            for one in value.split('|') {
+                assert!(there.contains(one), "{name} has no {label}=\"{one}\"");
+            }
+        }
+    }
+    assert!(count > 40, "{count}");
+    // What people are told to look at may be a metric without its suffix.
+    for runbook in values(&rules, "runbook: ") {
+        for (name, _) in series(runbook) {
+            let known = labels.keys().any(|one| one.starts_with(name));
+            assert!(known, "{name}: {runbook}");
         }
     }
 }
