@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{command, kernels, packages, postgres, repo, setup};
+use crate::{command, kernels, nextest, packages, postgres, repo, setup};
 
 /// What can be chosen about the test run.
 #[derive(Debug, Args)]
@@ -43,7 +43,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     step("setup", &|| {
         setup::run()?;
         packages::ensure_for_cluster()?;
-        packages::ensure_for_alerts()
+        packages::ensure_for_alerts()?;
+        nextest::ensure().map(drop)
     })?;
     step("format", &|| cargo(&["fmt", "--all", "--check"]))?;
     step("lints", &|| {
@@ -79,21 +80,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// Without filters, what depends on the kernel is left to the step that runs it
 /// under all of them, this machine's own included.
 fn tests(filters: &[String]) -> Result<()> {
-    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
-    if command::find("cargo-nextest").is_some() {
-        let run = ["nextest", "run", "--no-fail-fast", "--no-tests=pass"];
-        let rest = [
-            "--filterset",
-            "not (package(tracer) and test(/^kernels::/))",
-        ];
-        let rest = if filters.is_empty() { &rest[..] } else { &[] };
-        cargo(&[&run[..], rest, &filters].concat())?;
-        // nextest leaves these out.
-        return cargo(&["test", "--quiet", "--doc"]);
-    }
-    // `cargo test` takes several filters only behind dashes of its own.
-    let run = ["test", "--quiet", "--no-fail-fast", "--"];
-    cargo(&[&run[..], &filters].concat())
+    let run = ["nextest", "run", "--no-fail-fast", "--no-tests=pass"];
+    let rest = [
+        "--filterset",
+        "not (package(tracer) and test(/^kernels::/))",
+    ];
+    let rest = if filters.is_empty() { &rest[..] } else { &[] };
+    // As cargo would call it, which does not look into `.toolchain`.
+    let mut nextest = Command::new(nextest::ensure()?);
+    nextest.args(run).args(rest).args(filters);
+    command::show(nextest.current_dir(repo::root()))?;
+    // nextest leaves these out.
+    cargo(&["test", "--quiet", "--doc"])
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {

@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
+use crate::tool::Tool;
 use crate::{command, packages, repo};
 
-const LINKER: &str = "bpf-linker";
-const LINKER_VERSION: &str = "0.13.0";
+const LINKER: Tool = Tool {
+    name: "bpf-linker",
+    version: "0.13.0",
+};
 
 /// Debian's compiler and its `core` for BPF.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -75,7 +77,7 @@ pub fn ensure() -> Result<()> {
 
 fn decide() -> Result<(Toolchain, &'static str)> {
     if let Some(nightly) = Nightly::find()
-        && let Some(linker) = command::find(LINKER).or_else(|| nightly.linker())
+        && let Some(linker) = command::find(LINKER.name).or_else(|| nightly.linker())
     {
         return Ok((
             nightly.with(linker),
@@ -166,27 +168,10 @@ fn debian_linker(major: u32) -> Result<PathBuf> {
     build_linker(major, &prefix)
 }
 
-/// The linker that an earlier set-up built, if it is the one wanted now and knows the
-/// bitcode of a compiler with this LLVM.
+/// The linker that an earlier set-up built, if it knows the bitcode of a compiler with
+/// this LLVM.
 fn own_linker(major: u32) -> Option<PathBuf> {
-    let root = repo::toolchain_dir();
-    // Cargo's record of what it installed there, and with which features.
-    let record = fs::read_to_string(root.join(".crates2.json")).ok()?;
-    let linker = root.join("bin").join(LINKER);
-    (is_wanted(&record, major) && linker.exists()).then_some(linker)
-}
-
-/// Whether cargo's record tells of our version, built for this LLVM.
-fn is_wanted(record: &str, major: u32) -> bool {
-    let record: Value = serde_json::from_str(record).unwrap_or_default();
-    let installs = record.get("installs").and_then(Value::as_object);
-    let wanted = format!("{LINKER} {LINKER_VERSION} ");
-    let feature = llvm_feature(major);
-    installs.into_iter().flatten().any(|(package, install)| {
-        let features = install.get("features").and_then(Value::as_array);
-        package.starts_with(&wanted)
-            && features.is_some_and(|it| it.iter().any(|one| *one == feature.as_str()))
-    })
+    LINKER.installed(Some(&llvm_feature(major)))
 }
 
 fn llvm_feature(major: u32) -> String {
@@ -220,25 +205,14 @@ fn parse_llvm_major(version: &str) -> Option<u32> {
 }
 
 fn build_linker(major: u32, llvm: &Path) -> Result<PathBuf> {
-    let root = repo::toolchain_dir();
-    println!("building   {LINKER} {LINKER_VERSION} for LLVM {major}, once (about a minute) …");
-    let mut cargo = Command::new("cargo");
-    cargo
-        .env("LLVM_PREFIX", llvm)
-        // This program may itself be run by a cargo with flags of its own.
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("CARGO_TARGET_DIR")
-        // What stands there was not made for this compiler, or nobody knows.
-        .args(["install", "--quiet", "--locked", "--force", LINKER])
-        .args(["--version", LINKER_VERSION])
-        .args(["--no-default-features", "--features", &llvm_feature(major)])
-        .arg("--root")
-        .arg(&root);
-    command::output(&mut cargo).context("cannot build bpf-linker")?;
-    let linker = root.join("bin").join(LINKER);
-    println!("installed  {}", linker.display());
-    Ok(linker)
+    println!("building   {LINKER} for LLVM {major}, once (about a minute) …");
+    LINKER.install(|cargo| {
+        cargo.env("LLVM_PREFIX", llvm).args([
+            "--no-default-features",
+            "--features",
+            &llvm_feature(major),
+        ]);
+    })
 }
 
 /// Writes only what changed: the build script runs again when the file does.
@@ -254,8 +228,6 @@ fn write(text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -280,18 +252,6 @@ mod tests {
             nightly.render(),
             "cargo=/n/cargo\nrustc=/n/rustc\nlinker=/x/bpf-linker\nbuild_std=1\n"
         );
-    }
-
-    #[test]
-    fn an_older_linker_is_not_the_one_wanted() {
-        let record = |version: &str| {
-            let package = format!("bpf-linker {version} (registry+https://example.org)");
-            json!({"installs": {package: {"features": ["llvm-22"]}}}).to_string()
-        };
-        assert!(is_wanted(&record(LINKER_VERSION), 22));
-        assert!(!is_wanted(&record(LINKER_VERSION), 21));
-        assert!(!is_wanted(&record("0.9.0"), 22));
-        assert!(!is_wanted("", 22));
     }
 
     #[test]
