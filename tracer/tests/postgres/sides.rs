@@ -5,12 +5,11 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    thread,
-    time::Duration,
 };
 
 use anyhow::Result;
 use tracer::{merge::Method, report::Report};
+use xtask::wait;
 
 use crate::watched::{LIMIT, Lab, Seen, Watched};
 
@@ -46,9 +45,36 @@ fn both(lab: &Lab, events: &Path) -> (Seen, Seen, String) {
     db1.await_line(&["commits under way, since"]);
     db2.await_line(&["is over: "]);
     db1.await_line(&[" 0 waiting for a standby"]);
-    thread::sleep(Duration::from_secs(4));
-    let shown = scrape(lab).unwrap();
+    let shown = settled(lab).unwrap();
     (db1.finish(), db2.finish(), shown)
+}
+
+/// What Prometheus is told once two looks have found the same counts: nothing is damaged
+/// or sent again any more.
+fn settled(lab: &Lab) -> Result<String> {
+    let mut before = (0.0, Vec::new());
+    wait::until(LIMIT, "the counters to stand still", || {
+        let shown = scrape(lab)?;
+        let uptime = value(&shown, "tracer_uptime_seconds");
+        if uptime <= before.0 {
+            return Ok(None);
+        }
+        let counts = shown.lines().filter(|line| {
+            line.contains("retransmitted_segments_total") || line.contains("checksum_errors_total")
+        });
+        let counts: Vec<_> = counts.map(str::to_owned).collect();
+        let still = counts == before.1;
+        before = (uptime, counts);
+        Ok(still.then_some(shown))
+    })
+}
+
+/// The first series whose name begins so.
+fn value(shown: &str, begins: &str) -> f64 {
+    let mut there = shown.lines().filter(|line| line.starts_with(begins));
+    let line = there.next();
+    let line = line.unwrap_or_else(|| panic!("no {begins}: {shown}"));
+    line.rsplit_once(' ').unwrap().1.parse().unwrap()
 }
 
 /// What Prometheus would be told, by the primary's host itself.
@@ -66,12 +92,7 @@ fn scrape(lab: &Lab) -> Result<String> {
 
 /// What was over by then is what the report says; what goes on is not more.
 fn check_shown(shown: &str, report: &Seen) {
-    let value = |begins: &str| -> f64 {
-        let mut there = shown.lines().filter(|line| line.starts_with(begins));
-        let line = there.next();
-        let line = line.unwrap_or_else(|| panic!("no {begins}: {shown}"));
-        line.rsplit_once(' ').unwrap().1.parse().unwrap()
-    };
+    let value = |begins: &str| value(shown, begins);
     let number = |pointer: &str| report.at(pointer).as_f64().unwrap();
     for (name, pointer) in [
         ("tracer_checksum_errors_total", "/checksum_errors/selected"),
