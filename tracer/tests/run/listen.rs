@@ -25,6 +25,11 @@ use crate::{
 
 const FLOWS: usize = 4;
 
+/// How many connections the endpoint serves at once, and ...
+const ROOM: usize = 16;
+/// ... half of the time that it gives each of them.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
 /// A port that nobody has there at the moment.
 fn free(netns: &Netns) -> SocketAddr {
     netns
@@ -46,6 +51,12 @@ fn ask(netns: &Netns, address: SocketAddr, request: &[u8]) -> Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
+}
+
+/// Whether the other side has ended it.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    matches!(stream.read(&mut [0]), Ok(0))
 }
 
 /// Every series with its value.
@@ -194,7 +205,15 @@ fn hostile_clients_hold_up_nothing() {
     })
     .unwrap();
     // All places taken: whoever comes now is sent away, until they run out of time.
-    let more: Vec<TcpStream> = (0..20).map(|_| connect(&netns, address).unwrap()).collect();
+    let mut more: Vec<TcpStream> = (0..20).map(|_| connect(&netns, address).unwrap()).collect();
+    let beyond = more.len() - ROOM;
+    let sent_away = wait::until(AT_ONCE, "those beyond to be sent away", || {
+        let closed = more.iter_mut().map(is_closed).filter(|closed| *closed);
+        let closed = closed.count();
+        Ok((closed >= beyond).then_some(closed))
+    })
+    .unwrap();
+    assert!(sent_away < more.len(), "nobody else was let in");
     assert!(begun.elapsed() < LIMIT);
     wait::until(LIMIT, "room again", || Ok(uptime().ok().map(drop))).unwrap();
     drop((slow, more));
