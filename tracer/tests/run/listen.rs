@@ -91,6 +91,27 @@ fn lose(net: &Net, from: &Host, sink: &Sink) {
     drain(from).unwrap();
 }
 
+/// What is scraped once two looks in a row have found the same, and the kernel as much.
+fn settled(netns: &Netns, address: SocketAddr) -> BTreeMap<String, f64> {
+    let mut before = (0.0, BTreeMap::new());
+    wait::until(LIMIT, "the counters to stand still", || {
+        let counters = scrape(netns, address)?;
+        let uptime = counters["tracer_uptime_seconds"];
+        if uptime <= before.0 {
+            return Ok(None);
+        }
+        let only: BTreeMap<_, _> = counters
+            .iter()
+            .filter(|(name, _)| name.contains("segments"))
+            .map(|(name, value)| (name.clone(), *value))
+            .collect();
+        let still = only == before.1 && counters["tracer_unexplained_segments"] == 0.0;
+        before = (uptime, only);
+        Ok(still.then_some(counters))
+    })
+    .unwrap()
+}
+
 #[test]
 fn what_is_scraped_is_what_the_report_says() {
     let net = Net::pair("listen", "ens160").unwrap();
@@ -110,24 +131,7 @@ fn what_is_scraped_is_what_the_report_says() {
     let at_first = scrape(&from.netns, address).unwrap();
     assert_eq!(sum(&at_first, "tracer_retransmitted_segments_total", ""), 0);
     lose(&net, from, &sink);
-    // Until two looks in a row have found the same, and the kernel as much.
-    let mut before = (0.0, BTreeMap::new());
-    let scraped = wait::until(LIMIT, "the counters to stand still", || {
-        let counters = scrape(&from.netns, address)?;
-        let uptime = counters["tracer_uptime_seconds"];
-        if uptime <= before.0 {
-            return Ok(None);
-        }
-        let only: BTreeMap<_, _> = counters
-            .iter()
-            .filter(|(name, _)| name.contains("segments"))
-            .map(|(name, value)| (name.clone(), *value))
-            .collect();
-        let still = only == before.1 && counters["tracer_unexplained_segments"] == 0.0;
-        before = (uptime, only);
-        Ok(still.then_some(counters))
-    })
-    .unwrap();
+    let scraped = settled(&from.netns, address);
     let report = tool.finish().unwrap();
     report.check();
     let kinds = report.at("/totals/by_kind").as_object().unwrap();
@@ -151,6 +155,27 @@ fn what_is_scraped_is_what_the_report_says() {
     let kernel = sum(&scraped, "tracer_kernel_retransmitted_segments_total", "");
     assert_eq!(kernel, report.number("/totals/kernel_retrans_segs"));
     assert!(!scraped.contains_key("tracer_fault_active"));
+}
+
+#[test]
+fn what_flows_without_room_send_again_is_shown_with_the_others() {
+    let net = Net::pair("listenfull", "ens160").unwrap();
+    let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    let sink = Sink::open(to, to.v4.into()).unwrap();
+    let address = free(&from.netns);
+    let listen = address.to_string();
+    let peer = ["--peer", "10.0.10.3", "--max-flows", "2"];
+    let arguments = [&peer[..], &["--interval", "100ms", "--listen", &listen]];
+    let tool = Tool::start(&from.netns, &arguments.concat()).unwrap();
+    lose(&net, from, &sink);
+    let scraped = settled(&from.netns, address);
+    let report = tool.finish().unwrap();
+    report.check();
+    let of = |labels| sum(&scraped, "tracer_retransmitted_segments_total", labels);
+    assert_eq!(of(""), report.number("/totals/segments"));
+    assert!(of("role=\"other\",peer=\"other\"") > 0, "{scraped:?}");
+    let full = "tracer_gaps_total{what=\"flows_full\"}";
+    assert!(scraped[full] > 0.0);
 }
 
 /// Whoever is slow, says nonsense or comes too often: the run goes on, and others are
