@@ -182,9 +182,9 @@ mod tests {
     use crate::flow::Table;
     use crate::holes::Holes;
     use crate::inject::{self, FaultKind, FaultReport};
-    use crate::postgres::Record;
     use crate::postgres::sample::tests::{sample, standby};
     use crate::postgres::sample::{Role, Sample, Wait};
+    use crate::postgres::{Record, processors};
     use crate::probe::{Effort, Gaps};
     use crate::report::Measured;
 
@@ -260,10 +260,17 @@ mod tests {
     }
 
     fn report(faults: Vec<FaultReport>) -> Value {
+        report_with(faults, None)
+    }
+
+    fn report_with(
+        faults: Vec<FaultReport>,
+        processors: Option<Result<Vec<processors::Track>, String>>,
+    ) -> Value {
         let (config, table) = (config(), table());
         let report = assemble(Measured {
             commits: None,
-            processors: None,
+            processors,
             config: &config,
             host: Host {
                 name: String::new(),
@@ -315,6 +322,16 @@ mod tests {
         // Not measured: there was neither a probe nor the tracepoint.
         assert!(report["phases"][1]["commits"].is_null());
         assert!(report["phases"][1]["arrived_damaged"].is_null());
+    }
+
+    #[test]
+    fn why_nothing_is_known_of_processors_is_a_warning() {
+        let report = report_with(Vec::new(), Some(Err("it is not told".to_owned())));
+        assert!(report["processors"].is_null());
+        let warnings = report["warnings"].as_array().unwrap();
+        assert!(warnings.contains(&"it is not told".into()), "{warnings:?}");
+        let followed = report_with(Vec::new(), Some(Ok(Vec::new())));
+        assert!(followed["processors"].is_array());
     }
 
     #[test]

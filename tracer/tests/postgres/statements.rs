@@ -157,6 +157,8 @@ pub(crate) fn statements_are_counted_where_the_extension_is(lab: &mut Lab) {
     lab.psql(&format!("grant usage on schema {SCHEMA} to watcher"));
     let seen = counts_what_runs(lab, WATCHER);
     assert_eq!(seen.at("/postgres/statements/without_own_role"), true);
+    let exception = ", without role watcher's own";
+    assert!(seen.stdout.contains(exception), "{}", seen.stdout);
 
     // A reset in between is a sample of which nothing is known, and none below zero.
     let mut tool = Watched::start(lab.primary(), DSN, &[]);
