@@ -10,14 +10,15 @@
 //! was closed.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use tracer_ebpf::{EventKind, Kind, Tuple};
 
 use crate::decode::Decoded;
 
-/// The most holes that are remembered of a flow, and the most flows.
+/// The most holes that are remembered of a flow, and the most flows: some 50 MB at worst.
 const MOST_HOLES: usize = 5_000;
-const MOST_FLOWS: usize = 2_000;
+const MOST_FLOWS: usize = 200;
 /// `TCP_RTO_MIN`.
 const RTO_MIN_NS: u64 = 200_000_000;
 /// The next timeout is twice as far away, and comes a little late.
@@ -58,9 +59,9 @@ impl Holes {
         let event = &decoded.event;
         match (decoded.what, decoded.kind) {
             (EventKind::BadChecksum, _) => {
-                let holes = entry(&mut self.damaged, event.tuple.remote);
-                let added = holes.is_some_and(|holes| add_damaged(holes, event.time_ns));
-                self.dropped += u64::from(!added);
+                let forgotten = make_room(&mut self.damaged, &event.tuple.remote);
+                let holes = self.damaged.entry(event.tuple.remote).or_default();
+                self.dropped += forgotten + u64::from(!add_damaged(holes, event.time_ns));
             }
             (
                 EventKind::Retransmit,
@@ -81,9 +82,9 @@ impl Holes {
                     seq: event.seq,
                     next_ns: event.time_ns + (DOUBLED * rto_ns as f64) as u64 + round_ns,
                 };
-                let holes = entry(&mut self.sent, event.tuple);
-                let added = holes.is_some_and(|holes| add_sent(holes, hole, kind));
-                self.dropped += u64::from(!added);
+                let forgotten = make_room(&mut self.sent, &event.tuple);
+                let holes = self.sent.entry(event.tuple).or_default();
+                self.dropped += forgotten + u64::from(!add_sent(holes, hole, kind));
             }
             _ => {}
         }
@@ -117,15 +118,18 @@ fn probe_ns(rto_ns: u64, round_ns: u64, unacked: u16) -> u64 {
     rto_ns.min(2 * round_ns + patience_ns)
 }
 
-/// The holes of one, if there is room for one more.
-fn entry<K: Eq + std::hash::Hash>(
-    all: &mut HashMap<K, Vec<Hole>>,
-    key: K,
-) -> Option<&mut Vec<Hole>> {
-    if all.len() >= MOST_FLOWS && !all.contains_key(&key) {
-        return None;
+/// Forgets the one that has been well for longest where there is no room for another: a
+/// connection that is opened again and again, and loses, must not crowd out one that
+/// stays. How many holes those were.
+fn make_room<K: Copy + Eq + Hash>(all: &mut HashMap<K, Vec<Hole>>, key: &K) -> u64 {
+    if all.contains_key(key) || all.len() < MOST_FLOWS {
+        return 0;
     }
-    Some(all.entry(key).or_default())
+    let well_since = |holes: &Vec<Hole>| holes.last().map(|hole| hole.last_ns);
+    let oldest = all.iter().min_by_key(|(_, holes)| well_since(holes));
+    let oldest = oldest.map(|(key, _)| *key);
+    let forgotten = oldest.and_then(|key| all.remove(&key));
+    forgotten.map_or(0, |holes| holes.len() as u64)
 }
 
 /// False if there is no room.
@@ -291,6 +295,29 @@ mod tests {
         ]);
         let found = spans(holes.of_peer(&[0; 16]));
         assert_eq!(found, [(1_000, 3_960, 3), (9_000, 9_440, 1)]);
+    }
+
+    #[test]
+    fn what_lost_last_is_remembered_of_many() {
+        let mut holes = Holes::default();
+        let of = |port: usize| Tuple {
+            local_port: port as u16,
+            ..Tuple::default()
+        };
+        let mut lose = |port, at_ms| {
+            let mut event = sent(at_ms, Kind::Rto, 0, 0);
+            event.event.tuple = of(port);
+            holes.note(&event, MS);
+        };
+        // One stays, and loses now and then; the others are opened one after the other.
+        for port in 1..=2 * MOST_FLOWS {
+            lose(0, 10_000 * port as u64);
+            lose(port, 10_000 * port as u64 + 5_000);
+        }
+        assert_eq!(holes.of_flow(&of(0)).len(), 2 * MOST_FLOWS);
+        assert_eq!(holes.of_flow(&of(2 * MOST_FLOWS)).len(), 1);
+        assert_eq!(holes.of_flow(&of(1)).len(), 0);
+        assert_eq!(holes.dropped(), MOST_FLOWS as u64 + 1);
     }
 
     #[test]
