@@ -7,11 +7,12 @@ pub enum Part {
     /// From the end of deferred triggers (`AfterTriggerEndXact`) to the return of
     /// `SyncRepWaitForLSN`.
     Total = 0,
-    /// Within it in `XLogFlush`: this server's own log.
+    /// Within it from the beginning of `XLogFlush` to that of `SyncRepWaitForLSN`: this
+    /// server's own log, and the status of the transaction.
     Flush = 1,
     /// Within it in `SyncRepWaitForLSN`: the standby.
     Wait = 2,
-    /// What is left: the commit's own record, the status of the transaction.
+    /// What is left: what precedes the flush, as the commit's own record.
     Rest = 3,
 }
 
@@ -76,12 +77,10 @@ pub struct Backend {
     /// When the commit that is under way began, ns of `CLOCK_MONOTONIC`; 0 if none
     /// is.
     pub start_ns: u64,
-    /// When the flush that is under way began; 0 if none is.
+    /// When it began to bring the log to the disk; 0 if it has not.
     pub flush_from_ns: u64,
     /// When the wait that is under way began; 0 if none is.
     pub wait_from_ns: u64,
-    /// Spent in flushes of this commit.
-    pub flush_ns: u64,
     /// The position in the log that the wait is for.
     pub lsn: u64,
 }
@@ -145,7 +144,7 @@ impl CommitGap {
 }
 
 const _: () = assert!(size_of::<CommitSettings>() == 16);
-const _: () = assert!(size_of::<Backend>() == 40);
+const _: () = assert!(size_of::<Backend>() == 32);
 const _: () = assert!(size_of::<ServerCommits>() == 4 * 128 * 8 + 11 * 8);
 const _: () = assert!(size_of::<SlowCommit>() == 56);
 

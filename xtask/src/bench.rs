@@ -40,11 +40,11 @@ pub struct Arguments {
     what: Option<What>,
 
     /// Pairs of runs of pgbench, with tracer and without
-    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     pairs: u32,
 
     /// Length of one of them
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 
     /// Its clients

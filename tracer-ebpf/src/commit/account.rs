@@ -21,11 +21,14 @@ pub(crate) fn count(backend: &Backend, now_ns: u64) {
     let Some(sums) = sums_of(server) else {
         return count_gap(CommitGap::ServersFull);
     };
-    let rest_ns = total_ns
-        .saturating_sub(backend.flush_ns)
-        .saturating_sub(wait_ns);
+    // Without a flush, as of a commit that does not wait for its disk, there is none.
+    let flush_ns = match backend.flush_from_ns {
+        0 => 0,
+        from_ns => backend.wait_from_ns.saturating_sub(from_ns),
+    };
+    let rest_ns = total_ns.saturating_sub(flush_ns).saturating_sub(wait_ns);
     add_part(sums, Part::Total, total_ns);
-    add_part(sums, Part::Flush, backend.flush_ns);
+    add_part(sums, Part::Flush, flush_ns);
     add_part(sums, Part::Wait, wait_ns);
     add_part(sums, Part::Rest, rest_ns);
     // SAFETY: `sums` is a live map value.
@@ -44,7 +47,7 @@ pub(crate) fn count(backend: &Backend, now_ns: u64) {
     let told = maps::tell(&SlowCommit {
         start_ns: backend.start_ns,
         total_ns,
-        flush_ns: backend.flush_ns,
+        flush_ns,
         wait_ns,
         rest_ns,
         lsn: backend.lsn,

@@ -58,7 +58,6 @@ fn begin() {
         backend.start_ns = now_ns();
         backend.flush_from_ns = 0;
         backend.wait_from_ns = 0;
-        backend.flush_ns = 0;
         return;
     }
     let backend = Backend {
@@ -105,29 +104,23 @@ pub fn prepared_begins(context: ProbeContext) {
     }
 }
 
-/// `void XLogFlush(XLogRecPtr record)` begins. It is not only called by commits.
+/// `void XLogFlush(XLogRecPtr record)` begins. It is not only called by commits. When it
+/// ends is not asked: that would be the dearest trap of all, and next comes the wait.
 #[uprobe]
 pub fn flush_begins(_context: ProbeContext) {
-    if let Some(backend) = committing() {
-        backend.flush_from_ns = now_ns();
-    }
-}
-
-/// It is over.
-#[uretprobe]
-pub fn flush_ends(_context: RetProbeContext) {
     if let Some(backend) = committing()
-        && backend.flush_from_ns != 0
+        && backend.flush_from_ns == 0
     {
-        backend.flush_ns += now_ns() - backend.flush_from_ns;
-        backend.flush_from_ns = 0;
+        backend.flush_from_ns = now_ns();
     }
 }
 
 /// `void SyncRepWaitForLSN(XLogRecPtr lsn, bool commit)` begins.
 #[uprobe]
 pub fn wait_begins(context: ProbeContext) {
-    if let Some(backend) = committing() {
+    if let Some(backend) = committing()
+        && backend.wait_from_ns == 0
+    {
         backend.lsn = context.arg(0).unwrap_or(0);
         backend.wait_from_ns = now_ns();
     }

@@ -20,9 +20,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/co
 
 /// Programs and, as an index of [`SYMBOLS`], where they hang. What begins a commit
 /// comes last: by then all that can happen within one is seen.
-const PROGRAMS: [(&str, usize); 6] = [
+const PROGRAMS: [(&str, usize); 5] = [
     ("flush_begins", 0),
-    ("flush_ends", 0),
     ("wait_begins", 1),
     ("wait_ends", 1),
     ("prepared_begins", 2),
