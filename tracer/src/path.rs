@@ -7,6 +7,9 @@ use crate::kernel::sockets::SocketInfo;
 /// second one comes.
 const MOST: usize = 20_000;
 
+/// `TCP_CA_Recovery`; beyond is `TCP_CA_Loss`.
+const RECOVERY: u8 = 3;
+
 /// What the socket said at one look; `None` is what this kernel does not tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -18,6 +21,9 @@ pub struct Reading {
     pub min_rtt_us: Option<u32>,
     /// Segments under way.
     pub unacked: Option<u32>,
+    /// Whether the kernel was mending a loss: what it sent again because of one was not
+    /// acknowledged yet.
+    pub recovering: Option<bool>,
     /// Segments that have arrived so far: of no use but to see them grow.
     pub segs_in: Option<u32>,
     /// Segments so far that were sent again in vain: the peer had them, and what said so
@@ -38,6 +44,7 @@ impl Reading {
             srtt_us: socket.srtt_us.filter(|us| *us > 0),
             min_rtt_us: socket.min_rtt_us,
             unacked: socket.unacked,
+            recovering: socket.ca_state.map(|state| state >= RECOVERY),
             segs_in: socket.segs_in,
             dsack_dups: socket.dsack_dups,
             rcv_ooopack: socket.rcv_ooopack,

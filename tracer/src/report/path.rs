@@ -29,6 +29,8 @@ pub struct ReadingReport {
     pub min_rtt_us: Option<u32>,
     /// Segments under way.
     pub unacked: Option<u32>,
+    /// Whether the kernel was mending a loss, and not done.
+    pub recovering: Option<bool>,
     /// Segments that have arrived since the connection was opened.
     pub segs_in: Option<u32>,
     /// Segments since then that were sent again though the peer had them, as it said
@@ -55,6 +57,7 @@ impl PathReport {
                     srtt_us: one.srtt_us,
                     min_rtt_us: one.min_rtt_us,
                     unacked: one.unacked,
+                    recovering: one.recovering,
                     segs_in: one.segs_in,
                     dsack_dups: one.dsack_dups,
                     rcv_ooopack: one.rcv_ooopack,

@@ -38,9 +38,10 @@ pub(super) struct Clue {
     /// Whose retransmits they are; `None` if they are segments that arrived damaged.
     pub(super) role: Option<Kind>,
     recoveries: Vec<Recovery>,
-    /// When nothing at all arrived from the other side, whatever was sent again: what
-    /// comes in between is the same trouble, however long it takes.
-    silences: Vec<Span>,
+    /// When nothing at all arrived from the other side, whatever was sent again, or the
+    /// kernel itself said that it was not done with the loss: what comes in between is
+    /// the same trouble, however long it takes.
+    unanswered: Vec<Span>,
     /// The flow that resent most; `None` if they are segments that arrived damaged.
     flow: Option<usize>,
     /// Whether that flow's socket told that the loss was on the way here.
@@ -59,7 +60,7 @@ impl Clue {
             .partition_point(|one| one.until_ns <= span.from_ns);
         let recovery = self.recoveries.get(next);
         recovery.is_some_and(|one| one.seen.from_ns < span.to_ns)
-            || span.covered_ns(&self.silences) > 0
+            || span.covered_ns(&self.unanswered) > 0
     }
 
     pub(super) fn most(&self, confidence: Confidence) -> Confidence {
@@ -149,6 +150,17 @@ fn were_early(track: &Track<'_>, segments: u64) -> bool {
     segments <= AT_MOST_EARLY || longer_ms.is_some_and(|(now, best)| now >= best + LATE_MS)
 }
 
+fn unanswered(track: &Track<'_>) -> Vec<Span> {
+    let silent = silences(track).into_iter().map(|silence| silence.span);
+    let looks = track.path.iter().zip(track.path.iter().skip(1));
+    let both = looks.filter(|(a, b)| a.recovering == Some(true) && b.recovering == Some(true));
+    let recovering = both.map(|(a, b)| Span {
+        from_ns: a.at_ns,
+        to_ns: b.at_ns,
+    });
+    Span::apart(silent.chain(recovering).collect())
+}
+
 /// What tells that it was not what was sent again that was lost, but what came from the
 /// other side.
 enum Turned {
@@ -212,12 +224,7 @@ fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
         segments: count,
         role: Some(role),
         recoveries,
-        silences: Span::apart(
-            silences(track)
-                .into_iter()
-                .map(|silence| silence.span)
-                .collect(),
-        ),
+        unanswered: unanswered(track),
         flow: Some(flow),
         turned: turned.is_some(),
         certain: true,
@@ -256,7 +263,7 @@ fn damage(recorded: &Recorded<'_>) -> Option<Clue> {
         cause,
         segments,
         role: None,
-        silences: Vec::new(),
+        unanswered: Vec::new(),
         recoveries: recoveries(steps.iter().map(|step| step.at_ns), recorded.interval_ns),
         flow: None,
         turned: false,

@@ -14,6 +14,7 @@ fn path(srtt_us: impl Fn(u64) -> u32, hears: impl Fn(u64) -> bool) -> Vec<Readin
                 srtt_us: Some(srtt_us(second)),
                 min_rtt_us: Some(80),
                 unacked: Some(1),
+                recovering: Some(false),
                 segs_in: Some(segs_in),
                 dsack_dups: Some(7),
                 rcv_ooopack: Some(3),
@@ -87,6 +88,21 @@ fn what_the_peer_had_already_was_not_lost_and_what_said_so_was() {
             .for_each(|one| one.dsack_dups = Some(7 + 40));
         assert_eq!(first(&run), (had, Confidence::High));
     }
+}
+
+#[test]
+fn a_loss_lasts_until_the_kernel_is_done_with_it() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    let again = [21, 21, 21, 22, 23, 25];
+    run.role(Kind::Walsender)
+        .extend(again.map(|second| resent(second, Why::Rto, 1)));
+    // Something arrives now and then, as what the other side sends again.
+    run.path = path(|_| 120, |second| !bad(second) || second % 5 == 0);
+    assert!(run.causes().contains(&Cause::StandbyNotReplying));
+    let fault = run.path.iter_mut().filter(|one| bad(one.at_ns / S));
+    fault.for_each(|one| one.recovering = Some(true));
+    assert_eq!(first(&run), (Cause::LossTowardStandby, Confidence::High));
+    assert_eq!(run.causes(), [Cause::LossTowardStandby]);
 }
 
 #[test]
