@@ -1,7 +1,7 @@
 //! A server program of the lab, with a log file to itself.
 
+use std::env;
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -24,20 +24,19 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Starts it; what it says goes to `NAME.log`, behind what it said before.
-    pub(super) fn start(name: &str, mut command: Command, logs: &Path) -> Result<Self> {
+    pub(super) fn start(name: &str, command: &Command, logs: &Path) -> Result<Self> {
         let path = logs.join(format!("{name}.log"));
         let log = File::options()
             .create(true)
             .append(true)
             .open(&path)
             .with_context(|| format!("cannot make {}", path.display()))?;
+        let mut command = in_a_session(command);
         command
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
-            .stderr(log)
-            // Ctrl-C is for us: what runs in the lab ends with it.
-            .process_group(0);
+            .stderr(log);
         let line = command::line(&command);
         let child = command
             .spawn()
@@ -106,4 +105,22 @@ impl Daemon {
         let tail = lines.get(from..).unwrap_or_default().join("\n");
         anyhow!("{error:#}\n{} ends with:\n{tail}", self.log.display())
     }
+}
+
+/// The same, in a session to itself as a service has: Linux shares a processor out among
+/// sessions first, and in ours Patroni would go short beside what measures and asks. And
+/// Ctrl-C is for us: what runs in the lab ends with it. Of our environment it has `PATH`.
+fn in_a_session(command: &Command) -> Command {
+    let mut alone = command::named("setsid");
+    alone.arg(command.get_program()).args(command.get_args());
+    alone
+        .env_clear()
+        .envs(env::var_os("PATH").map(|path| ("PATH", path)));
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => alone.env(name, value),
+            None => alone.env_remove(name),
+        };
+    }
+    alone
 }

@@ -158,7 +158,7 @@ fn unanswered(track: &Track<'_>) -> Vec<Span> {
         from_ns: a.at_ns,
         to_ns: b.at_ns,
     });
-    Span::apart(silent.chain(recovering).collect())
+    silent.chain(recovering).collect()
 }
 
 /// What tells that it was not what was sent again that was lost, but what came from the
@@ -224,7 +224,15 @@ fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
         segments: count,
         role: Some(role),
         recoveries,
-        unanswered: unanswered(track),
+        // Of all: the one that sent most may have been opened after it was over.
+        unanswered: Span::apart(
+            recorded
+                .flows
+                .iter()
+                .filter(|track| track.role == role)
+                .flat_map(unanswered)
+                .collect(),
+        ),
         flow: Some(flow),
         turned: turned.is_some(),
         certain: true,

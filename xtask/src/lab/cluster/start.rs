@@ -57,7 +57,7 @@ impl Cluster {
         let own = members.iter().find(|(name, _)| *name == member);
         let own = *own.with_context(|| format!("there is no etcd {member}"))?;
         let command = etcd::command(own, &members, &self.home.path().join(member))?;
-        self.launch(member, command)
+        self.launch(member, &command)
     }
 
     /// Starts the Patroni of a database, which starts PostgreSQL.
@@ -83,7 +83,7 @@ impl Cluster {
         .yaml();
         let file = self.configure(&format!("{name}.yml"), &yaml)?;
         let command = patroni::command(host, &file)?;
-        self.launch(name, command)
+        self.launch(name, &command)
     }
 
     fn start_haproxy(&mut self) -> Result<()> {
@@ -95,7 +95,7 @@ impl Cluster {
         let text = haproxy::configuration(host.v4, &databases);
         let file = self.configure("haproxy.cfg", &text)?;
         let command = haproxy::command(host, &file)?;
-        self.launch(HAPROXY, command)
+        self.launch(HAPROXY, &command)
     }
 
     fn configure(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -104,7 +104,7 @@ impl Cluster {
         Ok(path)
     }
 
-    fn launch(&mut self, name: &'static str, command: Command) -> Result<()> {
+    fn launch(&mut self, name: &'static str, command: &Command) -> Result<()> {
         let daemon = Daemon::start(name, command, &self.logs)?;
         // One that ran before under this name has ended.
         self.daemons.insert(name, daemon);

@@ -129,7 +129,7 @@ scrape_configs:
         .arg(format!("--storage.tsdb.path={}", data.display()))
         .arg(format!("--web.listen-address={PROMETHEUS}"))
         .arg("--log.level=warn");
-    Daemon::start("prometheus", prometheus, logs)
+    Daemon::start("prometheus", &prometheus, logs)
 }
 
 /// What Prometheus says; nothing while it does not.

@@ -20,9 +20,8 @@ use crate::lab::stage::{Stage, pause};
 use crate::netns::Netns;
 use crate::packages;
 
-/// How many programs want the processor of db1 beside its database. With twice as many
-/// Patroni itself may go without for so long that its lock runs out: another question.
-const HOGS: usize = 16;
+/// How many programs want the processor of db1 beside its database.
+const HOGS: usize = 32;
 
 /// For how long the disk stands still, and for how long it goes on then.
 const STALLED: Duration = Duration::from_millis(1500);
