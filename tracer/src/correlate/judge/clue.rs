@@ -8,6 +8,7 @@ use tracer_ebpf::Kind as Why;
 use super::super::finding::{Cause, Confidence, Finding, Size};
 use super::super::recovery::{Recovery, lost, of_flows, recoveries};
 use super::super::silence::silences;
+use super::super::wait::Slice;
 use super::super::{Recorded, Span, Track, way};
 use super::{Case, Weighed};
 use crate::postgres::role::Kind;
@@ -30,6 +31,9 @@ const AT_MOST_EARLY: u64 = 4;
 /// Half of the least timeout (`TCP_RTO_MIN`). Where acknowledgements are lost, round trips
 /// that timed out are among others that did not; these keep the mean below.
 const LATE_MS: f64 = 100.0;
+
+/// The next timeout is twice as far away, and comes a little late.
+const DOUBLED: f64 = 2.2;
 
 /// Signs of one cause.
 pub(super) struct Clue {
@@ -61,6 +65,34 @@ impl Clue {
         let recovery = self.recoveries.get(next);
         recovery.is_some_and(|one| one.seen.from_ns < span.to_ns)
             || span.covered_ns(&self.unanswered) > 0
+    }
+
+    /// Takes in the silences that follow replies that were lost: what is lost again and
+    /// again is sent again by the standby alone, and each time after twice as long.
+    /// `silent` are times without a reply among those in which somebody was held up.
+    pub(super) fn follow(&mut self, held: &[Slice<'_>], silent: impl Fn(usize) -> bool) {
+        if !matches!(self.cause, Cause::LossOfReplies | Cause::DamageOfReplies) {
+            return;
+        }
+        let mut followed = Vec::new();
+        let (mut lost_ns, mut silent_ns, mut last_ns) = (0, 0, None);
+        for (index, slice) in held.iter().enumerate() {
+            let length_ns = slice.span.length_ns();
+            if last_ns != Some(slice.span.from_ns) {
+                (lost_ns, silent_ns) = (0, 0);
+            }
+            last_ns = Some(slice.span.to_ns);
+            if self.is_at(slice.span) {
+                (lost_ns, silent_ns) = (lost_ns + length_ns, 0);
+            } else if silent(index) && (silent_ns + length_ns) as f64 <= DOUBLED * lost_ns as f64 {
+                silent_ns += length_ns;
+                followed.push(slice.span);
+            } else {
+                (lost_ns, silent_ns) = (0, 0);
+            }
+        }
+        followed.append(&mut self.unanswered);
+        self.unanswered = Span::apart(followed);
     }
 
     pub(super) fn most(&self, confidence: Confidence) -> Confidence {

@@ -25,7 +25,11 @@ const SURELY_S: f64 = 4.0;
 
 pub(super) fn judge(case: &Case<'_>) -> Vec<Weighed> {
     let held = case.held(Sort::SyncRep);
-    let clues = clues(case.recorded);
+    let mut clues = clues(case.recorded);
+    let alone = whys(case, held, &clues);
+    for clue in &mut clues {
+        clue.follow(held, |index| alone[index] == Why::Silent);
+    }
     let whys = whys(case, held, &clues);
     let mut found: Vec<Weighed> = starved::judge(case, &whys).into_iter().collect();
     let all_s = waited_s(held.iter(), Sort::SyncRep);

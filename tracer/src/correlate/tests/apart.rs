@@ -131,6 +131,29 @@ fn what_was_sent_again_too_early_is_no_loss() {
 }
 
 #[test]
+fn silence_right_after_lost_replies_is_theirs_and_no_longer_than_timeouts_explain() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    run.role(Kind::Walsender)
+        .extend((21..=26).map(|second| resent(second, Why::Tlp, 2)));
+    run.path = path(|_| 120, |_| true);
+    let told = run.path.iter_mut().skip(26);
+    told.for_each(|one| one.dsack_dups = Some(7 + 4));
+    // Six seconds of losses, and what follows at once is silent for 13 more.
+    let found = run.first();
+    assert_eq!(found.cause, Cause::LossOfReplies);
+    assert!(found.size.duration_s.unwrap() > 15.0, "{found:?}");
+    // A loss of a moment explains no silence of minutes.
+    run.role(Kind::Walsender).truncate(2);
+    let found = run.first();
+    assert_eq!(found.cause, Cause::StandbyNotReplying, "{found:?}");
+    // What the primary lost itself is sent again by it: its silence is another's.
+    run.role(Kind::Walsender)
+        .extend((23..=26).map(|second| resent(second, Why::Tlp, 2)));
+    run.path = path(|_| 120, |_| true);
+    assert!(run.causes().contains(&Cause::StandbyNotReplying));
+}
+
+#[test]
 fn gaps_in_what_arrives_tell_that_it_is_this_way_that_loses() {
     for (role, lost, turned) in [
         (
