@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::unistd::Pid;
 use xtask::netns::{Host, Net, Netns, Queue};
+use xtask::wait;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -44,6 +46,13 @@ fn everything_vanishes_with_the_net() {
     let host = net.host("standby").unwrap();
     let path = host.netns.path();
     let mut child = host.netns.command("sleep").arg("60").spawn().unwrap();
+    // What is on its way in, but not there yet, is nobody's to end.
+    let inside = || {
+        let processes = host.netns.processes()?;
+        let pid = Pid::from_raw(child.id().cast_signed());
+        Ok(processes.contains(&pid).then_some(()))
+    };
+    wait::until(LIMIT, "the child to be inside", inside).unwrap();
     assert!(path.exists());
     drop(net);
     assert!(!path.exists());
