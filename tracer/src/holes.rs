@@ -21,8 +21,6 @@ const MOST_HOLES: usize = 5_000;
 const MOST_FLOWS: usize = 200;
 /// `TCP_RTO_MIN`.
 const RTO_MIN_NS: u64 = 200_000_000;
-/// The next timeout is twice as far away, and comes a little late.
-const DOUBLED: f64 = 2.2;
 /// What arrives damaged is taken to be sent again within this at first (`TCP_RTO_MIN`,
 /// 200 ms, doubled once): when it was, nothing tells here.
 const NEXT_NS: u64 = 440_000_000;
@@ -80,7 +78,7 @@ impl Holes {
                     to_ns: event.time_ns + round_ns,
                     segments: u64::from(event.segments),
                     seq: event.seq,
-                    next_ns: event.time_ns + (DOUBLED * rto_ns as f64) as u64 + round_ns,
+                    next_ns: event.time_ns + doubled_ns(rto_ns) + round_ns,
                 };
                 let forgotten = make_room(&mut self.sent, &event.tuple);
                 let holes = self.sent.entry(event.tuple).or_default();
@@ -107,6 +105,12 @@ impl Holes {
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
+}
+
+/// When the next timeout comes at the latest after one that took so long: it is twice as
+/// far away, and comes a little late.
+pub(crate) fn doubled_ns(ns: u64) -> u64 {
+    ns.saturating_mul(11) / 5
 }
 
 /// How long at least it takes until the tail is sent again: two round trips, and where a
@@ -157,7 +161,7 @@ fn add_damaged(holes: &mut Vec<Hole>, at_ns: u64) -> bool {
         && at_ns <= last.next_ns
     {
         let apart_ns = at_ns.saturating_sub(last.last_ns);
-        last.next_ns = at_ns + NEXT_NS.max((DOUBLED * apart_ns as f64) as u64);
+        last.next_ns = at_ns + NEXT_NS.max(doubled_ns(apart_ns));
         last.last_ns = at_ns;
         last.to_ns = last.next_ns;
         last.segments += 1;

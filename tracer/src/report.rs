@@ -6,17 +6,18 @@
 
 mod assemble;
 mod correlated;
+mod endpoint;
 mod path;
 mod read;
 mod recovery;
+mod request;
+mod warnings;
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
-use tracer_ebpf::{Totals, Tuple};
+use tracer_ebpf::Totals;
 
-use crate::config::canonical;
 use crate::correlate::Finding;
 use crate::inject::FaultReport;
 use crate::kernel::counters::TcpExt;
@@ -28,10 +29,13 @@ use crate::process::Process;
 
 pub use assemble::{Measured, NamespaceCounts, assemble};
 pub use correlated::PhaseReport;
+pub use endpoint::{Endpoint, endpoints};
 pub use path::PathReport;
 pub use read::{ReadError, schema};
 pub(crate) use read::{is_akin, read};
 pub use recovery::RecoveryReport;
+pub use request::Request;
+pub(crate) use request::whom;
 
 /// Segments by kind.
 pub type ByKind = Kinds<u64>;
@@ -147,28 +151,6 @@ pub struct Window {
     pub duration_s: f64,
 }
 
-/// What was asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Request {
-    /// Peers, as prefixes; empty for all.
-    pub peers: Vec<String>,
-    /// Ports; empty for all.
-    pub ports: Vec<u16>,
-    /// `current`, `all`, or what was named.
-    pub netns: String,
-    /// Length of an interval of `series`.
-    pub interval_s: f64,
-    /// The database to watch, without its password.
-    pub pg: Option<String>,
-    /// Commits a second to try there.
-    pub commit_probe: Option<u32>,
-    /// Whether commits were to be split; the first reports do not say.
-    #[serde(default)]
-    pub commits: bool,
-    /// How long to run; `null` until stopped.
-    pub duration_s: Option<f64>,
-}
-
 /// What could be watched on this kernel.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Capabilities {
@@ -274,15 +256,6 @@ pub struct Selected {
     pub events: u64,
     /// Retransmitted bytes.
     pub bytes: u64,
-}
-
-/// One end of a flow.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Address, IPv4 where it is one.
-    pub address: IpAddr,
-    /// Port.
-    pub port: u16,
 }
 
 /// One flow.
@@ -457,58 +430,6 @@ pub struct Overhead {
     pub ready_ms: Option<f64>,
 }
 
-impl Request {
-    /// Whose connections are counted, in words.
-    #[must_use]
-    pub fn whom(&self) -> String {
-        whom(&self.peers, &self.ports)
-    }
-}
-
-/// Peers and ports in words.
-pub(crate) fn whom(peers: &[impl ToString], ports: &[u16]) -> String {
-    let mut words = match peers {
-        [] => "every peer".to_owned(),
-        peers => listed(peers),
-    };
-    if !ports.is_empty() {
-        words += &format!(", port {}", listed(ports));
-    }
-    words
-}
-
-fn listed(list: &[impl ToString]) -> String {
-    let words: Vec<String> = list.iter().map(ToString::to_string).collect();
-    words.join(", ")
-}
-
-/// Both ends of a flow as people write them.
-#[must_use]
-pub fn endpoints(tuple: &Tuple) -> (Endpoint, Endpoint) {
-    let end = |address: [u8; 16], port| Endpoint {
-        address: canonical(Ipv6Addr::from(address)),
-        port,
-    };
-    (
-        end(tuple.local, tuple.local_port),
-        end(tuple.remote, tuple.remote_port),
-    )
-}
-
-impl Endpoint {
-    /// Address and port as one.
-    #[must_use]
-    pub fn socket(&self) -> SocketAddr {
-        SocketAddr::new(self.address, self.port)
-    }
-}
-
-impl std::fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.socket().fmt(f)
-    }
-}
-
 impl KernelKinds {
     /// The counters that belong to single kinds.
     #[must_use]
@@ -543,22 +464,4 @@ impl KernelKinds {
 pub fn difference(kernel: Option<u64>, totals: &Totals) -> Option<i64> {
     // Both are far below 2⁶³.
     Some(kernel?.wrapping_sub(sum(&totals.segments)) as i64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::whom;
-
-    #[test]
-    fn peers_and_ports_are_told_in_words() {
-        let peers = ["10.0.10.2", "10.0.11.0/24"];
-        for (peers, ports, words) in [
-            (&[][..], &[][..], "every peer"),
-            (&[], &[5432], "every peer, port 5432"),
-            (&peers, &[], "10.0.10.2, 10.0.11.0/24"),
-            (&peers[..1], &[1, 2], "10.0.10.2, port 1, 2"),
-        ] {
-            assert_eq!(whom(peers, ports), words);
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::fcntl::Flock;
@@ -17,16 +18,16 @@ pub(crate) struct Draft {
 impl Draft {
     /// An empty one of this name; a run that has it is waited for.
     pub(crate) fn make(name: &str) -> Result<Self> {
-        Self::make_in(&folder(), name)
+        Self::make_in(&folder(), name, lock::OTHERS)
     }
 
-    fn make_in(place: &Path, name: &str) -> Result<Self> {
+    fn make_in(place: &Path, name: &str, limit: Duration) -> Result<Self> {
         let folder = place.join(name);
         // Beside it: what is in it is removed.
         let lock = place.join(format!("{name}.lock"));
         let around = folder.parent().unwrap_or(place);
         fs::create_dir_all(around).with_context(|| format!("cannot make {}", around.display()))?;
-        let alone = lock::take(&lock, &folder.display().to_string(), lock::OTHERS)?;
+        let alone = lock::take(&lock, &folder.display().to_string(), limit)?;
         // Not there: nothing to remove.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -59,24 +60,18 @@ pub(crate) fn publish(files: &Path, output: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn nobody_empties_the_folder_of_a_run_under_way() {
         let place = tempfile::tempdir().unwrap();
-        let first = Draft::make_in(place.path(), "failover/hard").unwrap();
+        let make = || Draft::make_in(place.path(), "failover/hard", Duration::ZERO);
+        let first = make().unwrap();
         let file = first.path().join("db1.json");
         fs::write(&file, "").unwrap();
-        thread::scope(|scope| {
-            let second = scope.spawn(|| Draft::make_in(place.path(), "failover/hard").unwrap());
-            thread::sleep(Duration::from_millis(50));
-            assert!(file.exists() && !second.is_finished());
-            drop(first);
-            second.join().unwrap();
-        });
+        assert!(make().is_err() && file.exists());
+        drop(first);
+        make().unwrap();
         assert!(!file.exists());
     }
 }

@@ -1,20 +1,18 @@
 //! System packages: what is missing, and how this system gets it.
 
+mod need;
 mod service;
 mod temporary;
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::unistd::User as SystemUser;
 
-use self::Thing::{Program, User};
+use self::need::{ALERT_NEEDS, CLUSTER_NEEDS, GUEST_NEEDS, NEEDS, Need};
 use self::temporary::Temporary;
 use crate::command;
-use crate::lab::{etcd, haproxy};
 
 /// The oldest PostgreSQL that the lab's settings are written for.
 const OLDEST_POSTGRES: u32 = 13;
@@ -27,203 +25,6 @@ const OTHER_POSTGRES: &str = "TRACER_POSTGRES_BIN";
 
 /// Read by `pg_createcluster` when a server package is configured.
 const CLUSTER_DEFAULTS: &str = "/etc/postgresql-common/createcluster.d";
-
-/// Something that has to be on the system, and the package that brings it.
-#[derive(Debug, Clone, Copy)]
-struct Need {
-    thing: Thing,
-    packages: &'static [&'static str],
-    why: &'static str,
-}
-
-/// What can be missing.
-#[derive(Debug, Clone, Copy)]
-enum Thing {
-    Program(&'static str),
-    /// A user of the system, by name.
-    User(&'static str),
-}
-
-impl Thing {
-    /// Where or what it is, if it is here.
-    fn found(self) -> Option<String> {
-        match self {
-            Self::Program(name) => Some(command::find(name)?.display().to_string()),
-            Self::User(name) => SystemUser::from_name(name)
-                .ok()?
-                .map(|_| format!("user {name}")),
-        }
-    }
-}
-
-impl fmt::Display for Thing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Program(name) => f.write_str(name),
-            Self::User(name) => write!(f, "user {name}"),
-        }
-    }
-}
-
-const NEEDS: [Need; 9] = [
-    Need {
-        thing: Program("cc"),
-        packages: &["gcc", "libc6-dev"],
-        why: "links Rust programs",
-    },
-    Need {
-        thing: Program("ip"),
-        packages: &["iproute2"],
-        why: "makes the lab's networks",
-    },
-    Need {
-        thing: Program("tc"),
-        packages: &["iproute2"],
-        why: "shapes the lab's links",
-    },
-    Need {
-        thing: Program("ethtool"),
-        packages: &["ethtool"],
-        why: "switches offloads",
-    },
-    Need {
-        thing: Program("setpriv"),
-        packages: &["util-linux"],
-        why: "runs PostgreSQL as its own user",
-    },
-    Need {
-        thing: Program("nsenter"),
-        packages: &["util-linux"],
-        why: "runs programs inside the lab",
-    },
-    Need {
-        thing: Program("openssl"),
-        packages: &["openssl"],
-        why: "makes certificates for tests",
-    },
-    Need {
-        thing: Program("bpftrace"),
-        packages: &["bpftrace"],
-        why: "is what tracer is compared with",
-    },
-    Need {
-        thing: Program("strace"),
-        packages: &["strace"],
-        why: "makes a server's disk slow",
-    },
-];
-
-/// For guests only: too large to install for those who never boot one.
-const GUEST_NEEDS: [Need; 6] = [
-    Need {
-        thing: Program("qemu-system-x86_64"),
-        packages: &["qemu-system-x86"],
-        why: "is the guest's machine",
-    },
-    Need {
-        thing: Program("busybox"),
-        packages: &["busybox-static"],
-        why: "brings the guest up",
-    },
-    Need {
-        thing: Program("modprobe"),
-        packages: &["kmod"],
-        why: "knows which kernel modules the guest needs",
-    },
-    Need {
-        thing: Program("xz"),
-        packages: &["xz-utils"],
-        why: "unpacks kernel modules",
-    },
-    Need {
-        thing: Program("zstd"),
-        packages: &["zstd"],
-        why: "unpacks kernel modules",
-    },
-    Need {
-        thing: Program("setpriv"),
-        packages: &["util-linux"],
-        why: "ends the guest together with its caller",
-    },
-];
-
-/// For the cluster only: too much for those who never run one.
-const CLUSTER_NEEDS: [Need; 11] = [
-    Need {
-        thing: Program("patroni"),
-        packages: &["patroni", "python3-etcd", "python3-psycopg2"],
-        why: "decides which database is the primary",
-    },
-    Need {
-        thing: Program("etcd"),
-        packages: &["etcd-server"],
-        why: "is where Patroni keeps who leads",
-    },
-    Need {
-        thing: Program("haproxy"),
-        packages: &["haproxy"],
-        why: "leads clients to the primary",
-    },
-    Need {
-        thing: Program("unshare"),
-        packages: &["util-linux"],
-        why: "gives each database its own memory segments",
-    },
-    Need {
-        thing: Program("stress-ng"),
-        packages: &["stress-ng"],
-        why: "keeps a host's processor busy",
-    },
-    Need {
-        thing: Program("mkfs.ext4"),
-        packages: &["e2fsprogs"],
-        why: "makes a disk that can be stalled",
-    },
-    Need {
-        thing: Program("mount"),
-        packages: &["mount"],
-        why: "puts that disk in its place",
-    },
-    Need {
-        thing: Program("setsid"),
-        packages: &["util-linux"],
-        why: "gives programs a session of their own",
-    },
-    Need {
-        thing: User(etcd::USER),
-        packages: &["etcd-server"],
-        why: "is who etcd runs as",
-    },
-    Need {
-        thing: User(haproxy::USER),
-        packages: &["haproxy"],
-        why: "is who HAProxy runs as",
-    },
-    Need {
-        thing: Program("fsfreeze"),
-        packages: &["util-linux"],
-        why: "stalls that disk",
-    },
-];
-
-/// For what is deployed: the tests of the alert rules, and the experiment with them.
-const ALERT_NEEDS: [Need; 3] = [
-    Need {
-        thing: Program("promtool"),
-        packages: &["prometheus"],
-        why: "tests the alert rules",
-    },
-    Need {
-        thing: Program("prometheus"),
-        packages: &["prometheus"],
-        why: "looks at them in the lab",
-    },
-    Need {
-        thing: User(PROMETHEUS_USER),
-        packages: &["prometheus"],
-        why: "is who it runs as there",
-    },
-];
 
 /// Who Prometheus runs as: Debian's package makes this user.
 pub(crate) const PROMETHEUS_USER: &str = "prometheus";
@@ -277,12 +78,7 @@ pub fn ensure() -> Result<()> {
 /// # Errors
 /// As [`ensure`].
 pub fn ensure_for_guests() -> Result<()> {
-    let missing = missing(&GUEST_NEEDS);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    println!("installing {} (once; large)", missing.join(" "));
-    install(&missing)
+    complete(&GUEST_NEEDS, "once; large", install)
 }
 
 /// Finds or installs what the cluster of the lab needs; says so only when something
@@ -291,12 +87,9 @@ pub fn ensure_for_guests() -> Result<()> {
 /// # Errors
 /// As [`ensure`].
 pub fn ensure_for_cluster() -> Result<()> {
-    let missing = missing(&CLUSTER_NEEDS);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    println!("installing {} (once)", missing.join(" "));
-    service::install_without(&CLUSTER_SERVICES, &missing)
+    complete(&CLUSTER_NEEDS, "once", |missing| {
+        service::install_without(&CLUSTER_SERVICES, missing)
+    })
 }
 
 /// Finds or installs what tests the alert rules; says so only when something is
@@ -305,27 +98,19 @@ pub fn ensure_for_cluster() -> Result<()> {
 /// # Errors
 /// As [`ensure`].
 pub fn ensure_for_alerts() -> Result<()> {
-    let missing = missing(&ALERT_NEEDS);
+    complete(&ALERT_NEEDS, "once", |missing| {
+        service::install_without(&ALERT_SERVICES, missing)
+    })
+}
+
+/// Installs what is missing of these, and says so only then.
+fn complete(needs: &[Need], how: &str, install: impl FnOnce(&[&str]) -> Result<()>) -> Result<()> {
+    let missing = need::missing(needs);
     if missing.is_empty() {
         return Ok(());
     }
-    println!("installing {} (once)", missing.join(" "));
-    service::install_without(&ALERT_SERVICES, &missing)
-}
-
-/// The packages of what is not here; prints one line for each.
-fn missing(needs: &[Need]) -> Vec<&'static str> {
-    let mut missing: Vec<&'static str> = Vec::new();
-    for need in needs {
-        if need.thing.found().is_none() {
-            println!("missing    {} ({})", need.thing, need.why);
-            missing.extend(need.packages);
-        }
-    }
-    // A package may bring several of them.
-    missing.sort_unstable();
-    missing.dedup();
-    missing
+    println!("installing {} ({how})", missing.join(" "));
+    install(&missing)
 }
 
 /// Where a program is.
@@ -490,22 +275,6 @@ impl Drop for NoCluster {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_not_here_is_missing() {
-        assert!(User("root").found().is_some());
-        let need = |thing| Need {
-            thing,
-            packages: &["some-package"],
-            why: "is for a test",
-        };
-        let needs = [
-            need(Program("sh")),
-            need(Program("no-such-program")),
-            need(User("no-such-user")),
-        ];
-        assert_eq!(missing(&needs), ["some-package"]);
-    }
 
     #[test]
     fn a_candidate_is_a_version() {

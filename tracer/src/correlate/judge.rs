@@ -10,6 +10,7 @@ mod own;
 mod slow;
 mod standby;
 mod starved;
+mod turned;
 mod why;
 
 use super::finding::{Confidence, Finding};

@@ -4,6 +4,7 @@
 use tracer_ebpf::Kind;
 
 use super::{Recorded, Span, Track};
+use crate::holes::doubled_ns;
 
 /// Retransmits no further apart than this may belong to one loss.
 const NEAR_NS: u64 = 1_000_000_000;
@@ -30,7 +31,7 @@ pub(super) fn recoveries(ends_ns: impl Iterator<Item = u64>, interval_ns: u64) -
         {
             let apart_ns = end_ns.saturating_sub(last.seen.to_ns);
             last.seen.to_ns = last.seen.to_ns.max(end_ns);
-            last.until_ns = end_ns + near_ns.max(apart_ns * 11 / 5);
+            last.until_ns = end_ns + near_ns.max(doubled_ns(apart_ns));
         } else {
             found.push(Recovery {
                 seen: Span {

@@ -9,31 +9,15 @@ use super::super::finding::{Cause, Confidence, Finding, Size};
 use super::super::recovery::{Recovery, lost, of_flows, recoveries};
 use super::super::silence::silences;
 use super::super::wait::Slice;
-use super::super::{Recorded, Span, Track, way};
+use super::super::{Recorded, Span, Track};
+use super::turned::{Turned, turned, were_early};
 use super::{Case, Weighed};
+use crate::holes::doubled_ns;
 use crate::postgres::role::Kind;
 use crate::postgres::text;
 
 /// A single segment gets lost now and then everywhere.
 const LEAST_SEGMENTS: u64 = 3;
-
-/// Where the peer had as much of what was sent again, it was not lost: what says that
-/// it arrived was, and half of what says so the second time may be, too.
-const HAD_THEM: f64 = 0.25;
-/// What is overtaken by another once is no loss.
-const LEAST_GAPS: usize = 2;
-
-/// Nearly all that was sent again.
-const ALL: f64 = 0.8;
-/// When round trips get longer at once, so many are sent again before the kernel has
-/// learnt it: its timers follow each measurement by an eighth.
-const AT_MOST_EARLY: u64 = 4;
-/// Half of the least timeout (`TCP_RTO_MIN`). Where acknowledgements are lost, round trips
-/// that timed out are among others that did not; these keep the mean below.
-const LATE_MS: f64 = 100.0;
-
-/// The next timeout is twice as far away, and comes a little late.
-const DOUBLED: f64 = 2.2;
 
 /// Signs of one cause.
 pub(super) struct Clue {
@@ -84,7 +68,7 @@ impl Clue {
             last_ns = Some(slice.span.to_ns);
             if self.is_at(slice.span) {
                 (lost_ns, silent_ns) = (lost_ns + length_ns, 0);
-            } else if silent(index) && (silent_ns + length_ns) as f64 <= DOUBLED * lost_ns as f64 {
+            } else if silent(index) && silent_ns + length_ns <= doubled_ns(lost_ns) {
                 silent_ns += length_ns;
                 followed.push(slice.span);
             } else {
@@ -148,70 +132,15 @@ fn segments(track: &Track<'_>) -> u64 {
     track.series.iter().map(lost).sum()
 }
 
-/// How many of what was sent again the peer had already, as it said itself.
-fn in_vain(track: &Track<'_>) -> u64 {
-    let mut told = track.path.iter().filter_map(|one| one.dsack_dups);
-    let first = told.next().unwrap_or(0);
-    u64::from(told.next_back().unwrap_or(first).saturating_sub(first))
-}
-
-/// At how many looks of these times something had arrived while what was sent before it
-/// was missing. One that is lost may be missed by many, so that these do not count.
-fn gaps(track: &Track<'_>, recoveries: &[Recovery]) -> usize {
-    let pairs = track.path.iter().zip(track.path.iter().skip(1));
-    let grown = pairs.filter(|(before, now)| now.rcv_ooopack > before.rcv_ooopack);
-    let within = |at_ns| {
-        let mut recoveries = recoveries.iter();
-        recoveries.any(|one| one.seen.from_ns < at_ns && at_ns <= one.until_ns)
-    };
-    grown.filter(|(_, now)| within(now.at_ns)).count()
-}
-
-/// Whether all of it was sent again too early: what acknowledges it took longer than
-/// ever before, and came.
-fn were_early(track: &Track<'_>, segments: u64) -> bool {
-    if (in_vain(track) as f64) < ALL * segments as f64 {
-        return false;
-    }
-    let begun_ns = track.series.iter().find(|step| lost(step) > 0);
-    let after = Span {
-        from_ns: begun_ns.map_or(0, |step| step.at_ns),
-        to_ns: u64::MAX,
-    };
-    let longer_ms = way::within_ms(track, after).zip(way::best_ms(track));
-    segments <= AT_MOST_EARLY || longer_ms.is_some_and(|(now, best)| now >= best + LATE_MS)
-}
-
 fn unanswered(track: &Track<'_>) -> Vec<Span> {
     let silent = silences(track).into_iter().map(|silence| silence.span);
-    let looks = track.path.iter().zip(track.path.iter().skip(1));
-    let both = looks.filter(|(a, b)| a.recovering == Some(true) && b.recovering == Some(true));
-    let recovering = both.map(|(a, b)| Span {
-        from_ns: a.at_ns,
-        to_ns: b.at_ns,
+    let looks = track.path.chunk_by(|a, b| a.recovering == b.recovering);
+    let recovering = looks.filter(|looks| looks[0].recovering == Some(true));
+    let recovering = recovering.map(|looks| Span {
+        from_ns: looks[0].at_ns,
+        to_ns: looks[looks.len() - 1].at_ns,
     });
     silent.chain(recovering).collect()
-}
-
-/// What tells that it was not what was sent again that was lost, but what came from the
-/// other side.
-enum Turned {
-    /// It had so many of them.
-    HadThem(u64),
-    /// What it sent itself had gaps.
-    Gaps(usize),
-}
-
-fn turned(track: &Track<'_>, segments: u64, recoveries: &[Recovery]) -> Option<Turned> {
-    let (in_vain, gaps) = (in_vain(track), gaps(track, recoveries));
-    let looks = track.series.iter().filter(|step| lost(step) > 0).count();
-    if in_vain as f64 >= HAD_THEM * segments as f64 {
-        Some(Turned::HadThem(in_vain))
-    } else if gaps >= looks.max(LEAST_GAPS) {
-        Some(Turned::Gaps(gaps))
-    } else {
-        None
-    }
 }
 
 fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
@@ -233,15 +162,10 @@ fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
         (_, false) => (Cause::LossOfReplies, "of this standby's replies to"),
         (_, true) => (Cause::LossTowardStandby, "of this standby's replies to"),
     };
-    let which = match &turned {
-        Some(Turned::HadThem(in_vain)) => format!(
-            "of at least {in_vain} of these it said that it had them already: what acknowledges them was lost"
-        ),
-        Some(Turned::Gaps(looks)) => format!(
-            "and at {looks} looks what came from there had gaps: that was lost, and what acknowledges these with it"
-        ),
-        None => "they were lost, or now and then what acknowledges them".to_owned(),
-    };
+    let which = turned.as_ref().map_or_else(
+        || "they were lost, or now and then what acknowledges them".to_owned(),
+        Turned::words,
+    );
     let mut what = format!(
         "{count} segments {of} {name} were sent again, {timeouts} of them after a timeout: {which}"
     );
