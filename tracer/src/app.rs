@@ -79,8 +79,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     };
     let session = Session::start(config, resolved, surroundings)?;
     let netns = servers_netns(config)?;
-    let commits = config.commits.map(|slow| Commits::start(slow, netns));
-    let watches_database = config.commits.is_some() || config.postgres.is_some();
+    let commits = config
+        .commits
+        .then(|| Commits::start(config.slow_commit, netns));
+    let watches_database = config.commits || config.postgres.is_some();
     let processors = watches_database.then(|| Processors::start(netns, now_ns()));
     drop_privileges(config);
 

@@ -23,6 +23,9 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// From when on a commit is slow, unless told otherwise.
+pub const SLOW_COMMIT: &str = "100ms";
+
 const AFTER_CHECK_HELP: &str = "Exit codes: 0 if `tracer run` can work here, 1 if not or if that could not be found out, 2 wrong usage.
 
 What it attaches to find out, it detaches before it ends; what it tries with interfaces, it tries in a network namespace that it makes for itself. Modules that the kernel loads for that stay loaded, unused.";
@@ -216,12 +219,12 @@ pub struct RunArguments {
     #[arg(long, help_heading = "PostgreSQL")]
     pub commits: bool,
 
-    /// Tell of commits one by one that take as long
+    /// A commit that takes as long is slow: it is told of one by one, and explained
     #[arg(
         long,
         value_name = "TIME",
         requires = "commits",
-        default_value = "100ms",
+        default_value = SLOW_COMMIT,
         help_heading = "PostgreSQL"
     )]
     pub slow_commit: String,

@@ -41,8 +41,10 @@ pub struct Config {
     pub phases: Option<(Duration, Duration)>,
     /// What to commit there.
     pub probe: Option<probe::Plan>,
-    /// From when on a commit is slow, if commits are to be split.
-    pub commits: Option<Duration>,
+    /// Whether commits are to be split.
+    pub commits: bool,
+    /// From when on a commit is slow.
+    pub slow_commit: Duration,
     /// Where the report goes.
     pub json: Option<PathBuf>,
     /// Where the events go.
@@ -176,7 +178,7 @@ impl Config {
     /// commits fell into the recovery from a loss.
     #[must_use]
     pub fn wants_events(&self) -> bool {
-        self.events.is_some() || self.commits.is_some()
+        self.events.is_some() || self.commits
     }
 
     /// Validates a command line.
@@ -222,10 +224,8 @@ impl Config {
                 }),
                 None => None,
             },
-            commits: match arguments.commits {
-                true => Some(parse_time("slow-commit", &arguments.slow_commit)?),
-                false => None,
-            },
+            commits: arguments.commits,
+            slow_commit: parse_time("slow-commit", &arguments.slow_commit)?,
             netns: match arguments.netns.as_deref() {
                 None => Namespaces::Current,
                 Some("all") => Namespaces::All,

@@ -56,6 +56,8 @@ pub struct Recorded<'a> {
     pub peers: Vec<IpAddr>,
     /// The servers on this host, and what they had of its processors.
     pub processors: &'a [processors::Track],
+    /// What a commit takes that is slow, ms.
+    pub slow_ms: f64,
     /// Commits that were slow, if commits were split.
     pub slow: Option<Vec<SlowCommit>>,
     /// The database, if it was watched.
@@ -203,5 +205,13 @@ impl Recorded<'_> {
 
     fn probe(&self) -> Option<Probed<'_>> {
         self.postgres.as_ref()?.probe
+    }
+
+    /// Whether an interval of the probe had a slow request.
+    fn is_slow(&self, step: &tally::Step) -> bool {
+        [step.latency.max_ms, step.oldest_ms]
+            .into_iter()
+            .flatten()
+            .any(|ms| ms >= self.slow_ms)
     }
 }

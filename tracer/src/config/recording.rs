@@ -4,7 +4,7 @@ use super::{
     Config, ConfigError, Filter, MIN_INTERVAL, Namespaces, Verbosity, parse_peer, parse_ports,
     parse_time,
 };
-use crate::cli::{MAX_FLOWS, ReplayArguments};
+use crate::cli::{MAX_FLOWS, ReplayArguments, SLOW_COMMIT};
 
 impl Config {
     /// Validates a command line of `tracer replay`: a run of which nothing but events
@@ -34,7 +34,8 @@ impl Config {
             postgres: None,
             phases: None,
             probe: None,
-            commits: None,
+            commits: false,
+            slow_commit: parse_time("slow-commit", SLOW_COMMIT)?,
             json: arguments.json.clone(),
             events: Some(arguments.file.clone()),
             listen: None,

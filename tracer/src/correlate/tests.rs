@@ -33,6 +33,7 @@ struct Run {
     /// Of the second flow.
     path: Vec<Reading>,
     processors: Vec<processors::Track>,
+    slow_ms: f64,
     slow: Option<Vec<SlowCommit>>,
 }
 
@@ -132,6 +133,7 @@ impl Run {
             peers: Vec::new(),
             path: Vec::new(),
             processors: Vec::new(),
+            slow_ms: 100.0,
             slow: None,
         }
     }
@@ -162,7 +164,14 @@ impl Run {
     fn silent(mut self) -> Self {
         for sample in self.bad_samples() {
             let since = sample.at_ns / S - 20;
-            sample.standbys = vec![standby(40.0 + since as f64 * 1e3)];
+            let lag = Some(4096);
+            sample.standbys = vec![Standby {
+                sent_lag_bytes: lag,
+                write_lag_bytes: lag,
+                flush_lag_bytes: lag,
+                replay_lag_bytes: lag,
+                ..standby(40.0 + since as f64 * 1e3)
+            }];
         }
         self
     }
@@ -190,6 +199,7 @@ impl Run {
             refused: self.refused,
             peers: self.peers.clone(),
             processors: &self.processors,
+            slow_ms: self.slow_ms,
             slow: self.slow.clone(),
             postgres: Some(Database {
                 system_identifier: Some(SYSTEM),

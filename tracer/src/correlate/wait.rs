@@ -3,8 +3,6 @@
 use super::{Recorded, Span};
 use crate::postgres::sample::{Role, Sample, Wait};
 
-/// Commits that take so long are slow.
-pub(super) const SLOW_MS: f64 = 100.0;
 /// Waits of one sort that are seen again and again for so long hold things up.
 const HELD_UP_NS: u64 = 1_000_000_000;
 /// A sample speaks for no more than so many intervals before it.
@@ -88,7 +86,7 @@ pub(super) fn slow(recorded: &Recorded<'_>, span: Span) -> Option<bool> {
     let steps = recorded.probe()?.commits;
     let mut there = overlapping(steps, span, recorded.interval_ns).peekable();
     there.peek()?;
-    Some(there.any(is_slow))
+    Some(there.any(|step| recorded.is_slow(step)))
 }
 
 /// How long commits took at that time, typically, ms: the median of the probe's medians.
@@ -98,14 +96,6 @@ pub(super) fn typical_ms(recorded: &Recorded<'_>, span: Span) -> Option<f64> {
     let mut medians: Vec<f64> = there.filter_map(|step| step.latency.p50_ms).collect();
     medians.sort_unstable_by(f64::total_cmp);
     medians.get(medians.len() / 2).copied()
-}
-
-/// Whether an interval had a slow request.
-pub(super) fn is_slow(step: &crate::postgres::probe::tally::Step) -> bool {
-    [step.latency.max_ms, step.oldest_ms]
-        .into_iter()
-        .flatten()
-        .any(|ms| ms >= SLOW_MS)
 }
 
 fn overlapping(

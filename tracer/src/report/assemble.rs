@@ -263,7 +263,7 @@ fn request(config: &Config) -> Request {
         },
         pg: config.postgres.as_ref().map(ToString::to_string),
         commit_probe: config.probe.map(|plan| plan.rate.get()),
-        commits: config.commits.is_some(),
+        commits: config.commits,
         interval_s: config.interval.as_secs_f64(),
         duration_s: config.duration.map(|duration| duration.as_secs_f64()),
     }

@@ -146,6 +146,7 @@ fn recorded<'a>(
                 .map(|namespace| namespace.kernel.in_csum_errors),
         ),
         peers: hosts.unwrap_or_default(),
+        slow_ms: measured.config.slow_commit.as_secs_f64() * 1e3,
         slow: None,
         processors: match &measured.processors {
             Some(Ok(tracks)) => tracks,

@@ -108,9 +108,10 @@ impl Daemon {
 }
 
 /// The same, in a session to itself as a service has: Linux shares a processor out among
-/// sessions first, and in ours Patroni would go short beside what measures and asks. And
-/// Ctrl-C is for us: what runs in the lab ends with it. Of our environment it has `PATH`.
-fn in_a_session(command: &Command) -> Command {
+/// sessions first, and in ours a server would go short beside what asks it, and what looks
+/// on beside both. And Ctrl-C is for us: what runs in the lab ends with it. Of our
+/// environment it has `PATH`.
+pub(super) fn in_a_session(command: &Command) -> Command {
     let mut alone = command::named("setsid");
     alone.arg(command.get_program()).args(command.get_args());
     alone

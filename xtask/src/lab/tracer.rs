@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::cluster::Cluster;
+use super::daemon::in_a_session;
 use crate::command::{self, Running};
 use crate::{repo, wait};
 
@@ -90,7 +91,9 @@ impl Tracer {
             .arg("--json")
             .arg(&report)
             .arg("--ready-file")
-            .arg(&ready)
+            .arg(&ready);
+        let mut command = in_a_session(&command);
+        command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);

@@ -150,10 +150,10 @@ fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
     let steps = track.series.iter();
     let timeouts: u64 = steps.map(|step| step.segments[Why::Rto as usize]).sum();
     let count = segments(track);
-    if were_early(track, count) {
+    let recoveries = of_flows(recorded, |track| track.role == role);
+    if were_early(track, count, &recoveries) {
         return None;
     }
-    let recoveries = of_flows(recorded, |track| track.role == role);
     let turned = turned(track, count, &recoveries);
     let name = text::name(&track.name);
     let (cause, of) = match (role, turned.is_some()) {

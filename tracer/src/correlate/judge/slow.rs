@@ -2,13 +2,13 @@
 
 use super::super::finding::{Cause, Confidence, Finding, Size};
 use super::super::recovery::lost;
-use super::super::wait::is_slow;
 use super::{Case, LEAST_S, LEAST_SAMPLES};
 use crate::postgres::probe::tally::Step;
 
 pub(super) fn judge(case: &Case<'_>) -> Option<Finding> {
     let probe = case.recorded.probe()?;
-    let inside = |step: &&Step| case.recorded.window().has(step.at_ns) && is_slow(step);
+    let recorded = case.recorded;
+    let inside = |step: &&Step| recorded.window().has(step.at_ns) && recorded.is_slow(step);
     let slow: Vec<&Step> = probe.commits.iter().filter(inside).collect();
     let duration_s = slow.len() as f64 * case.recorded.interval_ns as f64 / 1e9;
     if slow.len() < LEAST_SAMPLES || duration_s < LEAST_S {

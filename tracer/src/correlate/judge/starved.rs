@@ -3,7 +3,7 @@
 use super::super::Span;
 use super::super::finding::{Cause, Finding, Size};
 use super::super::starved::Starved;
-use super::super::wait::{Slice, Sort, is_slow, waited_s};
+use super::super::wait::{Slice, Sort, waited_s};
 use super::why::Why;
 use super::{Case, LEAST_S, Weighed, by_share};
 
@@ -83,7 +83,7 @@ fn trouble(case: &Case<'_>) -> Vec<Span> {
     let inside = probe
         .commits
         .iter()
-        .filter(|step| recorded.window().has(step.at_ns) && is_slow(step));
+        .filter(|step| recorded.window().has(step.at_ns) && recorded.is_slow(step));
     inside
         .map(|step| Span {
             from_ns: step.at_ns.saturating_sub(recorded.interval_ns),

@@ -1,6 +1,8 @@
 //! Whether what was sent again was lost at all: or what came from the other side was, or
 //! nothing.
 
+use tracer_ebpf::Kind as Why;
+
 use super::super::recovery::{Recovery, lost};
 use super::super::{Span, Track, way};
 
@@ -55,6 +57,16 @@ pub(super) fn turned(track: &Track<'_>, segments: u64, recoveries: &[Recovery]) 
     }
 }
 
+/// Whether the kernel only asked whether what it had sent was lost.
+fn only_probes(track: &Track<'_>) -> bool {
+    let probes: u64 = track
+        .series
+        .iter()
+        .map(|step| step.segments[Why::Tlp as usize])
+        .sum();
+    probes == track.series.iter().map(lost).sum::<u64>()
+}
+
 /// How many of what was sent again the peer had already, as it said itself.
 fn in_vain(track: &Track<'_>) -> u64 {
     let mut told = track.path.iter().filter_map(|one| one.dsack_dups);
@@ -76,9 +88,14 @@ fn gaps(track: &Track<'_>, recoveries: &[Recovery]) -> usize {
 
 /// Whether all of it was sent again too early: what acknowledges it took longer than
 /// ever before, and came.
-pub(super) fn were_early(track: &Track<'_>, segments: u64) -> bool {
+pub(super) fn were_early(track: &Track<'_>, segments: u64, recoveries: &[Recovery]) -> bool {
     if (in_vain(track) as f64) < ALL * segments as f64 {
         return false;
+    }
+    // Where something gets lost, the answer to a probe does now and then, too, and so
+    // does what comes beside it. Without either, a busy host took its time to answer.
+    if only_probes(track) && gaps(track, recoveries) == 0 {
+        return true;
     }
     let begun_ns = track.series.iter().find(|step| lost(step) > 0);
     let after = Span {

@@ -33,8 +33,9 @@ pub(super) enum Why {
     Rest,
 }
 
-/// Of those in which somebody was held up. Silence shorter than a second is none: a
-/// standby replies when it has something to say.
+/// Of those in which somebody was held up. Silence shorter than a second is none, nor is
+/// one that begins with nothing to reply to and is over at the next look: a standby replies
+/// when it has something to say.
 pub(super) fn whys(case: &Case<'_>, held: &[Slice<'_>], clues: &[Clue]) -> Vec<Why> {
     let mut whys: Vec<Why> = held
         .iter()
@@ -44,8 +45,13 @@ pub(super) fn whys(case: &Case<'_>, held: &[Slice<'_>], clues: &[Clue]) -> Vec<W
     while from < whys.len() {
         let run = whys[from..].iter().take_while(|why| **why == whys[from]);
         let to = from + run.count();
-        if whys[from] == Why::Silent && longest_silence(&held[from..to]) < LEAST_S {
-            for (slice, why_now) in held[from..to].iter().zip(&mut whys[from..to]) {
+        let run = &held[from..to];
+        let owed = || {
+            run.iter()
+                .any(|slice| slice.before.is_some_and(owes_a_reply))
+        };
+        if whys[from] == Why::Silent && (longest_silence(run) < LEAST_S || !owed()) {
+            for (slice, why_now) in run.iter().zip(&mut whys[from..to]) {
                 *why_now = why(case, slice, clues, false);
             }
         }
@@ -79,6 +85,13 @@ fn why(case: &Case<'_>, slice: &Slice<'_>, clues: &[Clue], silence_counts: bool)
     } else {
         Why::Rest
     }
+}
+
+/// Whether a standby had not told yet that it has all there was; where that is not seen, it
+/// may not have.
+fn owes_a_reply(sample: &Sample) -> bool {
+    let lacks = |standby: &&Standby| standby.flush_lag_bytes != Some(0);
+    awaited(sample).iter().any(lacks)
 }
 
 /// There is more that it has not flushed than what the primary has not sent.

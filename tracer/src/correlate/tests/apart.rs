@@ -131,6 +131,22 @@ fn what_was_sent_again_too_early_is_no_loss() {
 }
 
 #[test]
+fn probes_that_were_all_in_vain_show_no_loss() {
+    let mut run = Run::waiting("IPC", "SyncRep");
+    run.role(Kind::Walreceiver)
+        .extend((21..=40).map(|second| resent(second, Why::Tlp, 2)));
+    run.path = path(|_| 120, |_| true);
+    let after = run.path.iter_mut().skip(25);
+    after.for_each(|one| one.dsack_dups = Some(47));
+    assert_eq!(run.first().size.segments, None, "{:?}", run.first());
+    // What comes from the other side is seen to lack something.
+    for one in &mut run.path[20..40] {
+        one.rcv_ooopack = Some(one.at_ns as u32 / 100_000_000);
+    }
+    assert_eq!(first(&run).0, Cause::LossTowardStandby);
+}
+
+#[test]
 fn silence_right_after_lost_replies_is_theirs_and_no_longer_than_timeouts_explain() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     run.role(Kind::Walsender)
@@ -205,8 +221,7 @@ fn on_the_standby_s_host_the_log_arrives_or_is_lost_on_its_way() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     run.role(Kind::Walreceiver);
     for sample in run.bad_samples() {
-        sample.standbys[0].flush_lag_bytes = Some(900);
-        sample.standbys[0].write_lag_bytes = Some(900);
+        sample.standbys[0].sent_lag_bytes = Some(0);
     }
     run.path = path(|_| 120, |_| true);
     let standby = (Cause::StandbyNotReplying, Confidence::High);
@@ -215,13 +230,30 @@ fn on_the_standby_s_host_the_log_arrives_or_is_lost_on_its_way() {
     assert_eq!(first(&run), (Cause::LossTowardStandby, Confidence::Medium));
     // What the primary has not sent cannot arrive.
     for sample in run.bad_samples() {
-        sample.standbys[0].sent_lag_bytes = Some(900);
+        sample.standbys[0].sent_lag_bytes = Some(4096);
     }
     let standby = (Cause::StandbyNotReplying, Confidence::Low);
     assert_eq!(first(&run), standby);
     // Nor is it known what was lost where nothing is seen of the way.
     run.path.clear();
     assert_eq!(first(&run), standby);
+}
+
+#[test]
+fn a_standby_that_was_told_nothing_owes_no_reply() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    let owed = Cause::StandbyNotReplying;
+    assert_eq!(first(&run), (owed, Confidence::High));
+    // The log reached the primary's own disk between two looks.
+    for sample in run.bad_samples() {
+        sample.standbys[0].flush_lag_bytes = Some(0);
+    }
+    assert!(!run.causes().contains(&owed), "{:?}", run.causes());
+    // Where the lag may not be seen, it may be there.
+    for sample in run.bad_samples() {
+        sample.standbys[0].flush_lag_bytes = None;
+    }
+    assert_eq!(first(&run), (owed, Confidence::High));
 }
 
 #[test]

@@ -37,6 +37,15 @@ fn first(run: &Run) -> (Cause, Confidence) {
 }
 
 #[test]
+fn what_is_slow_is_what_was_said_to_be() {
+    let mut run = Run::healthy();
+    run.commits = steps(|second| if bad(second) { 40 } else { 3 });
+    assert_eq!(run.causes(), []);
+    run.slow_ms = 20.0;
+    assert_eq!(run.causes(), [Cause::NotTheNetwork]);
+}
+
+#[test]
 fn what_is_charged_to_a_loss_is_the_network_s_and_nothing_else_is() {
     let lossy = |charged_ms| {
         let mut run = run(880, 10, charged_ms);

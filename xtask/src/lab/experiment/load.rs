@@ -21,7 +21,7 @@ use crate::netns::Netns;
 use crate::packages;
 
 /// How many programs want the processor of db1 beside its database.
-const HOGS: usize = 32;
+const HOGS: usize = 40;
 
 /// For how long the disk stands still, and for how long it goes on then.
 const STALLED: Duration = Duration::from_millis(1500);
