@@ -6,7 +6,7 @@ use super::super::recovery::lost;
 use super::super::wait::{Slice, Sort, waited_s};
 use super::super::way;
 use super::clue::{Clue, clues};
-use super::why::{Why, awaited, longest_silence, streaming, whys};
+use super::why::{Why, awaited, is_silent, longest_silence, streaming, whys};
 use super::{
     Case, LEAST_SHARE, Weighed, behind, by_share, cut, duration_s, lasted, most, sample, starved,
 };
@@ -27,8 +27,13 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Weighed> {
     let held = case.held(Sort::SyncRep);
     let mut clues = clues(case.recorded);
     let alone = whys(case, held, &clues);
+    // Of two replies, "written" may have come, and "flushed" been lost.
+    let follows = |index: usize| {
+        let by_itself = matches!(alone[index], Why::Silent | Why::Flush | Why::Apply);
+        by_itself && is_silent(&held[index])
+    };
     for clue in &mut clues {
-        clue.follow(held, |index| alone[index] == Why::Silent);
+        clue.follow(held, follows);
     }
     let whys = whys(case, held, &clues);
     let mut found: Vec<Weighed> = starved::judge(case, &whys).into_iter().collect();

@@ -132,7 +132,7 @@ pub(super) fn awaited(sample: &Sample) -> Vec<&Standby> {
 
 /// Whether none of them has replied since the sample before. Their clocks may differ
 /// from the primary's, so that an age tells only by how it grows.
-fn is_silent(slice: &Slice<'_>) -> bool {
+pub(super) fn is_silent(slice: &Slice<'_>) -> bool {
     let Some(before) = slice.before else {
         return false;
     };
