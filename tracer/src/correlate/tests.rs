@@ -46,6 +46,7 @@ fn wait(kind: &str, event: &str, backends: u32) -> Wait {
         kind: kind.into(),
         event: event.into(),
         backends,
+        longest_ms: None,
     }
 }
 
@@ -244,6 +245,28 @@ fn a_few_lost_segments_that_nobody_waits_for_are_no_finding() {
     let series = run.role(Kind::Walsender);
     series.extend([5, 25, 45].map(|second| resent(second, Why::Tlp, 2)));
     assert_eq!(run.causes(), []);
+}
+
+#[test]
+fn a_primary_whose_every_look_shows_another_short_wait_is_healthy() {
+    for event in ["SyncRep", "WALSync"] {
+        let mut run = Run::waiting("IPC", event);
+        let without_probe = |run: &Run| {
+            let mut recorded = run.recorded();
+            recorded.postgres.as_mut().unwrap().probe = None;
+            findings(&recorded).len()
+        };
+        assert_ne!(without_probe(&run), 0);
+        let mut lasting = |ms: f64| {
+            for sample in run.bad_samples() {
+                let waits = sample.waits.as_mut().unwrap();
+                waits.iter_mut().for_each(|one| one.longest_ms = Some(ms));
+            }
+            without_probe(&run)
+        };
+        assert_eq!(lasting(1.2), 0);
+        assert_ne!(lasting(60.0), 0);
+    }
 }
 
 #[test]

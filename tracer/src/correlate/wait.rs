@@ -5,6 +5,8 @@ use crate::postgres::sample::{Role, Sample, Wait};
 
 /// Waits of one sort that are seen again and again for so long hold things up.
 const HELD_UP_NS: u64 = 1_000_000_000;
+/// But a busy primary shows other waits at each look, and those are as short as this.
+const SHORT_MS: f64 = 10.0;
 /// A sample speaks for no more than so many intervals before it.
 const INTERVALS: u64 = 3;
 
@@ -38,6 +40,12 @@ impl Sort {
         let waits = sample.waits.as_ref()?.iter();
         let of = waits.filter(|wait| self.is(wait));
         Some(of.map(|wait| wait.backends).sum())
+    }
+
+    /// Whether one of them may have waited for long.
+    fn lasts(self, sample: &Sample) -> bool {
+        let mut waits = sample.waits.iter().flatten();
+        waits.any(|wait| self.is(wait) && wait.longest_ms.is_none_or(|ms| ms >= SHORT_MS))
     }
 }
 
@@ -110,7 +118,7 @@ fn overlapping(
 }
 
 /// The slices in which waits of this sort held things up: seen again and again for
-/// at least a second, or while the probe's commits were slow.
+/// at least a second, and not only short ones, or while the probe's commits were slow.
 pub(super) fn held_up<'a>(
     recorded: &Recorded<'_>,
     slices: &[Slice<'a>],
@@ -125,7 +133,8 @@ pub(super) fn held_up<'a>(
         let length = run.windows(2).position(ends).map_or(run.len(), |at| at + 1);
         let (run, behind) = run.split_at(length);
         let (first, last) = (run[0].span.to_ns, run[length - 1].span.to_ns);
-        let long = last - first >= HELD_UP_NS;
+        let lasts = run.iter().any(|slice| sort.lasts(slice.sample));
+        let long = lasts && last - first >= HELD_UP_NS;
         // A probe stands in line with everybody who waits for the log, and not with
         // those who wait for somebody's lock.
         held.extend(run.iter().filter(|slice| {

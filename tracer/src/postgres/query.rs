@@ -251,6 +251,7 @@ impl Activity {
                     kind,
                     event,
                     backends: row.number(2).unwrap_or(0),
+                    longest_ms: row.number(4),
                 });
             }
         }

@@ -67,7 +67,7 @@ pub struct Sample {
 }
 
 /// Backends that wait for the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wait {
     /// Its type, such as `IPC`, `IO`, `LWLock` or `Lock`.
     #[serde(rename = "type")]
@@ -76,6 +76,10 @@ pub struct Wait {
     pub event: String,
     /// How many.
     pub backends: u32,
+    /// How long ago the oldest of their statements began, ms: none of them has waited for
+    /// longer. `null` if it is not known.
+    #[serde(default)]
+    pub longest_ms: Option<f64>,
 }
 
 /// One row of `pg_stat_replication`.

@@ -237,6 +237,7 @@ mod tests {
                 kind: "IPC".into(),
                 event: "SyncRep".into(),
                 backends: waiters,
+                longest_ms: None,
             };
             record.sampled(
                 &Sample {

@@ -31,7 +31,9 @@ fn a_primary_shows_its_standbys_and_who_waits() {
     assert_eq!((sample.timeline, sample.xact_commit), (Some(1), Some(4711)));
     assert_eq!((sample.active, sample.sync_rep_waiters), (Some(4), Some(3)));
     assert_eq!(sample.sync_rep_longest_ms, Some(20.5));
-    assert_eq!(sample.waits.as_ref().map(Vec::len), Some(2));
+    let waits = sample.waits.as_deref().unwrap();
+    let longest: Vec<_> = waits.iter().map(|wait| wait.longest_ms).collect();
+    assert_eq!(longest, [Some(86_400_000.5), Some(20.5)]);
     let standby = &sample.standbys[0];
     assert_eq!(
         (standby.client_port, standby.flush_lag_bytes),
