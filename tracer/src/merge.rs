@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 
 use crate::cli::MergeArguments;
-use crate::correlate::{Confidence, Finding};
+use crate::correlate::Finding;
 use crate::output::Output;
 use crate::present::{contents, name};
 use crate::report::{Report, Tool, Window};
@@ -160,35 +160,43 @@ fn windows(reports: &[Report; 2], offset: &Offset) -> Result<(Windows, [f64; 2])
     ))
 }
 
-/// What each host found, as it said it; the surer first, and then what was waited for
-/// longer. Neither host knew what the other saw.
+/// What each host found, as it said it and in its order, in which what weighs most comes
+/// first. Of what the two have next, that is first which is surer, and then what was
+/// waited for longer. Neither host knew what the other saw.
 fn findings(reports: &[Report; 2], labels: &[String; 2]) -> Vec<HostFinding> {
-    let mut findings = Vec::new();
-    for (index, report) in reports.iter().enumerate() {
-        findings.extend(report.findings.iter().map(|finding| {
-            HostFinding {
-                host: labels[index].clone(),
-                finding: Finding {
-                    evidence: finding
-                        .evidence
-                        .iter()
-                        .map(|pointer| format!("/reports/{index}{pointer}"))
-                        .collect(),
-                    ..finding.clone()
-                },
-            }
-        }));
-    }
-    let weight = |one: &HostFinding| -> (Confidence, f64) {
-        let finding = &one.finding;
-        (finding.confidence, finding.size.waited_s.unwrap_or(0.0))
+    let of = |index: usize| {
+        let findings = reports[index].findings.iter();
+        let findings = findings.map(move |finding| own_finding(index, &labels[index], finding));
+        findings.peekable()
     };
-    // Those of a host stay in their order where nothing else decides.
-    findings.sort_by(|a, b| {
-        let ((a, waited_a), (b, waited_b)) = (weight(a), weight(b));
-        b.cmp(&a).then(waited_b.total_cmp(&waited_a))
-    });
-    findings
+    let (mut one, mut two) = (of(0), of(1));
+    std::iter::from_fn(|| match (one.peek(), two.peek()) {
+        (Some(first), Some(second)) if precedes(second, first) => two.next(),
+        (Some(_), _) => one.next(),
+        (None, _) => two.next(),
+    })
+    .collect()
+}
+
+/// A finding of one host, whose evidence is in a merged report.
+fn own_finding(index: usize, label: &str, finding: &Finding) -> HostFinding {
+    let evidence = finding.evidence.iter();
+    HostFinding {
+        host: label.to_owned(),
+        finding: Finding {
+            evidence: evidence
+                .map(|pointer| format!("/reports/{index}{pointer}"))
+                .collect(),
+            ..finding.clone()
+        },
+    }
+}
+
+/// Whether one host's finding comes before another's.
+fn precedes(one: &HostFinding, other: &HostFinding) -> bool {
+    let waited_s = |of: &HostFinding| of.finding.size.waited_s.unwrap_or(0.0);
+    let sure = one.finding.confidence.cmp(&other.finding.confidence);
+    sure.then(waited_s(one).total_cmp(&waited_s(other))).is_gt()
 }
 
 fn own_warnings(

@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::correlate::Confidence;
 use crate::report::FlowReport;
 
 fn reports() -> [Report; 2] {
@@ -66,8 +67,6 @@ fn pointers_of_findings_lead_into_the_merged_file() {
     let merged = merged(reports());
     let count: usize = merged.reports.iter().map(|one| one.findings.len()).sum();
     assert_eq!(merged.findings.len(), count);
-    let confidences = merged.findings.iter().map(|one| one.finding.confidence);
-    assert!(confidences.rev().is_sorted());
     let json: Value = serde_json::to_value(&merged).unwrap();
     for pointer in merged.findings.iter().flat_map(|one| &one.finding.evidence) {
         assert!(json.pointer(pointer).is_some(), "{pointer}");
@@ -75,6 +74,33 @@ fn pointers_of_findings_lead_into_the_merged_file() {
     for side in merged.connections.iter().flat_map(|one| &one.sides) {
         assert!(json.pointer(&side.flow).is_some(), "{}", side.flow);
     }
+}
+
+#[test]
+fn each_host_has_its_findings_in_its_own_order() {
+    let mut reports = reports();
+    let all: Vec<Finding> = reports
+        .iter()
+        .flat_map(|one| one.findings.clone())
+        .collect();
+    let found = |text: &str, confidence: Confidence, waited_s: Option<f64>| {
+        let mut finding = all[0].clone();
+        (finding.text, finding.confidence) = (text.into(), confidence);
+        finding.size.waited_s = waited_s;
+        finding
+    };
+    reports[0].findings = vec![
+        found("long", Confidence::Medium, Some(36.0)),
+        found("short", Confidence::High, Some(8.0)),
+    ];
+    reports[1].findings = vec![
+        found("as sure", Confidence::Medium, Some(40.0)),
+        found("seen from afar", Confidence::Low, None),
+    ];
+    let merged = merged(reports);
+    let texts = merged.findings.iter().map(|one| one.finding.text.as_str());
+    let texts: Vec<&str> = texts.collect();
+    assert_eq!(texts, ["as sure", "long", "short", "seen from afar"]);
 }
 
 #[test]

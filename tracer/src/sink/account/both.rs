@@ -65,7 +65,7 @@ pub fn of_both(merged: &Merged) -> Document {
     }
 }
 
-/// The surest finding; or else who sent what again to whom.
+/// The first finding; or else who sent what again to whom.
 fn verdict(merged: &Merged) -> String {
     match (merged.findings.first(), merged.connections.first()) {
         (Some(first), _) => format!(
