@@ -6,11 +6,11 @@ use super::{Case, LEAST_S, LEAST_SAMPLES};
 use crate::postgres::probe::tally::Step;
 
 pub(super) fn judge(case: &Case<'_>) -> Option<Finding> {
-    let probe = case.recorded.probe()?;
     let recorded = case.recorded;
+    let probe = recorded.probe()?;
     let inside = |step: &&Step| recorded.window().has(step.at_ns) && recorded.is_slow(step);
     let slow: Vec<&Step> = probe.commits.iter().filter(inside).collect();
-    let duration_s = slow.len() as f64 * case.recorded.interval_ns as f64 / 1e9;
+    let duration_s = slow.len() as f64 * recorded.interval_ns as f64 / 1e9;
     if slow.len() < LEAST_SAMPLES || duration_s < LEAST_S {
         return None;
     }
@@ -23,8 +23,7 @@ pub(super) fn judge(case: &Case<'_>) -> Option<Finding> {
     };
     let commit_max_ms = slow.iter().map(|step| worst(step)).reduce(f64::max);
     let reads_slow = probe.reads.iter().filter(inside).count();
-    let resent: u64 = case
-        .recorded
+    let resent: u64 = recorded
         .flows
         .iter()
         .flat_map(|track| track.series)
