@@ -39,15 +39,15 @@ pub struct Arguments {
     #[arg(value_enum)]
     what: Option<What>,
 
-    /// Pairs of runs of pgbench, with tracer and without
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
-    pairs: u32,
+    /// Rounds of pgbench: without tracer, with empty programs, with tracer
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=300))]
+    rounds: u32,
 
-    /// Length of one of them
-    #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How long each of the three is measured in a round
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3))]
     seconds: u32,
 
-    /// Its clients
+    /// pgbench's clients
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=50))]
     clients: u32,
 
@@ -98,7 +98,7 @@ struct Cost {
 pub fn run(arguments: &Arguments) -> Result<()> {
     netns::require_root()?;
     if let Some(What::Commits) = arguments.what {
-        return commits::run(arguments.pairs, arguments.seconds, arguments.clients);
+        return commits::run(arguments.rounds, arguments.seconds, arguments.clients);
     }
     setup::run()?;
     let tracer = repo::build_release()?;

@@ -1,19 +1,22 @@
-//! What watching commits costs those who commit: pgbench at saturation, with and
-//! without tracer, in turn.
+//! What watching commits costs those who commit: pgbench at saturation, without
+//! tracer, with traps at the same places that do nothing, and with tracer, in turn.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
-use super::{ENDING, wait_for};
+use super::{ENDING, STARTING, wait_for};
 use crate::command::{self, Running};
 use crate::netns::{Host, Net};
-use crate::postgres::Alone;
+use crate::postgres::{Alone, Connection, Pair, Server};
 use crate::quantile::median;
 use crate::{packages, repo, setup, wait};
 
@@ -34,6 +37,15 @@ const SETTINGS: &[(&str, &str)] = &[
 /// is the largest part.
 const INSERT: &str = "insert into lab (note) values ('bench');\n";
 
+/// How many transactions that write have begun: each takes the next number.
+const BEGUN: &str = "select pg_snapshot_xmax(pg_current_snapshot())";
+
+/// After something was attached or detached: every backend meets the changed code once.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// pgbench is ended when all is measured, or by itself when this went wrong.
+const LONGEST: &str = "3600";
+
 /// What is run.
 #[derive(Debug, Clone, Copy)]
 enum Script {
@@ -53,29 +65,52 @@ impl Script {
     }
 }
 
-/// One run of pgbench.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    tps: f64,
-    /// Processor time of the backends, µs a transaction.
-    cpu_us: f64,
+/// Who watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watcher {
+    Nobody,
+    /// Programs of bpftrace that do nothing, where those of tracer hang: what the traps
+    /// cost, whoever sets them.
+    Empty,
+    Tracer,
+}
+
+impl Watcher {
+    const ALL: [Self; 3] = [Self::Nobody, Self::Empty, Self::Tracer];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Empty => "empty programs",
+            Self::Tracer => "tracer",
+        }
+    }
+}
+
+/// Transactions a second of one round, by [`Watcher`].
+type Round = [f64; Watcher::ALL.len()];
+
+/// How much less than without, percent.
+struct Loss {
+    median: f64,
+    /// Where the median of many more rounds lies, in 95 of 100 cases.
+    between: (f64, f64),
 }
 
 /// Where it takes place.
 struct Bench<'a> {
     tracer: PathBuf,
     host: &'a Host,
-    alone: Alone,
     folder: tempfile::TempDir,
-    seconds: u32,
+    phase: Duration,
     clients: u32,
 }
 
 /// Measures and prints.
 ///
 /// # Errors
-/// When tracer or pgbench cannot run, or the median misses its bar.
-pub(super) fn run(pairs: u32, seconds: u32, clients: u32) -> Result<()> {
+/// When tracer, bpftrace or pgbench cannot run, or watching surely misses its bar.
+pub(super) fn run(rounds: u32, seconds: u32, clients: u32) -> Result<()> {
     setup::run()?;
     let tracer = repo::build_release()?;
     let net = Net::pair("benchpg", "ens160")?;
@@ -83,128 +118,181 @@ pub(super) fn run(pairs: u32, seconds: u32, clients: u32) -> Result<()> {
     let bench = Bench {
         tracer,
         host,
-        alone: Alone::start(host, SETTINGS)?,
         folder: tempfile::tempdir().context("cannot make a folder for the runs")?,
-        seconds,
+        phase: Duration::from_secs(seconds.into()),
         clients,
     };
-    fs::write(bench.script(), INSERT).context("cannot write pgbench's script")?;
-    command::output(bench.pgbench()?.args(["-i", "-q", "-s", SCALE]))?;
-    let loss = bench.compare(Script::TpcB, pairs)?;
-    bench.compare(Script::Insert, pairs)?;
+    fs::write(bench.path("insert.sql"), INSERT).context("cannot write pgbench's script")?;
+
+    let alone = Alone::start(host, SETTINGS)?;
+    fill(alone.server())?;
+    println!("\nA server without a standby");
+    let loss = bench.compare(alone.server(), Script::TpcB, rounds)?;
+    bench.compare(alone.server(), Script::Insert, rounds)?;
+    drop(alone);
+
+    let pair = synchronous(host, net.host("standby")?)?;
+    fill(pair.primary())?;
+    println!("\nA primary whose commits wait for a standby on this machine");
+    bench.compare(pair.primary(), Script::TpcB, rounds)?;
     ensure!(
-        loss <= BAR_PERCENT,
-        "watching costs {loss:.1} % of pgbench's transactions, more than {BAR_PERCENT} %"
+        loss.between.0 <= BAR_PERCENT,
+        "watching costs {:.1} % of pgbench's transactions, more than {BAR_PERCENT} %",
+        loss.median
     );
     Ok(())
 }
 
+/// A primary and its standby, set as a server alone is.
+fn synchronous(primary: &Host, standby: &Host) -> Result<Pair> {
+    let mut pair = Pair::start(primary, standby)?;
+    for (name, value) in SETTINGS {
+        let set = format!("alter system set {name} = '{value}'");
+        pair.primary().connect()?.query(&set)?;
+    }
+    pair.primary_mut().stop();
+    pair.primary_mut().restart(primary)?;
+    wait::until(STARTING, "commits to wait for the standby again", || {
+        Ok(pair.prove_commits_wait().is_ok().then_some(()))
+    })?;
+    Ok(pair)
+}
+
 impl Bench<'_> {
-    fn script(&self) -> PathBuf {
-        self.folder.path().join("insert.sql")
-    }
-
-    fn pgbench(&self) -> Result<Command> {
-        let mut pgbench = Command::new(packages::postgres_bin()?.join("pgbench"));
-        pgbench
-            .arg("--host")
-            .arg(self.alone.server().socket_dir())
-            .args(["--username", "postgres"])
-            .env("PGDATABASE", "postgres")
-            .stdin(Stdio::null());
-        Ok(pgbench)
-    }
-
-    /// Pairs of runs, of which every other one begins with tracer; the share of the
-    /// transactions a second that it costs, percent.
-    fn compare(&self, script: Script, pairs: u32) -> Result<f64> {
-        self.load(script)?;
-        let mut runs = Vec::new();
-        for pair in 0..pairs {
-            let first = pair % 2 == 1;
-            let one = self.either(script, first)?;
-            let other = self.either(script, !first)?;
-            let (without, with) = if first { (other, one) } else { (one, other) };
-            runs.push((without, with));
+    /// One pgbench all through, watched in turn: whatever else slows the machine down
+    /// slows all of a round.
+    fn compare(&self, server: &Server, script: Script, rounds: u32) -> Result<Loss> {
+        let load = self.load(server, script)?;
+        let mut sql = server.connect()?;
+        let mut found = Vec::new();
+        for round in 0..rounds as usize {
+            let mut tps = Round::default();
+            for turn in 0..Watcher::ALL.len() {
+                // Who is first in one round is last in the next.
+                let at = (round + turn) % Watcher::ALL.len();
+                tps[at] = self.phase(Watcher::ALL[at], &mut sql)?;
+            }
+            found.push(tps);
         }
-        let (commits, runs_of_programs, ns) = self.programs(script)?;
+        let programs = self.programs()?;
+        drop(load);
 
         println!(
-            "\n{}: {pairs} pairs of {} s, {} clients",
+            "\n{}: {rounds} rounds of {} s each, {} clients",
             script.name(),
-            self.seconds,
+            self.phase.as_secs(),
             self.clients
         );
-        let middle = |of: &dyn Fn(&(Run, Run)) -> f64| {
-            // In thousandths: numbers that have an order.
-            let values: Vec<i64> = runs.iter().map(|pair| (of(pair) * 1e3) as i64).collect();
-            median(&values).unwrap_or_default() as f64 / 1e3
-        };
-        let loss = middle(&|(without, with)| (1.0 - with.tps / without.tps) * 100.0);
-        let cpu = middle(&|(without, with)| with.cpu_us - without.cpu_us);
-        // What else runs here makes a run slower and never faster.
-        let most = |of: fn(&(Run, Run)) -> f64| runs.iter().map(of).fold(0.0, f64::max);
-        let best = (most(|pair| pair.0.tps), most(|pair| pair.1.tps));
-        let tps = (middle(&|pair| pair.0.tps), middle(&|pair| pair.1.tps));
-        let cpu_us = (middle(&|pair| pair.0.cpu_us), middle(&|pair| pair.1.cpu_us));
-        println!("  {:<36}  without      with  difference", "");
-        let row = |name: &str, (without, with): (f64, f64), more: String| {
-            println!("  {name:<36}{without:>9.1}{with:>10.1}{more:>12}");
-        };
-        let gain = (best.1 / best.0 - 1.0) * 100.0;
-        row(
-            "transactions a second, median",
-            tps,
-            format!("{:.2} %", -loss),
-        );
-        row(
-            "transactions a second, best run",
-            best,
-            format!("{gain:.2} %"),
-        );
-        row(
-            "backends' µs a transaction, median",
-            cpu_us,
-            format!("{cpu:.2}"),
-        );
-        println!(
-            "  kernel programs: {:.1} runs a transaction, {:.0} ns a run, {:.2} µs a transaction",
-            runs_of_programs / commits,
-            ns / runs_of_programs,
-            ns / commits / 1e3
-        );
-        println!("  the differences of medians are medians of the pairs");
-        Ok(loss)
-    }
-
-    fn either(&self, script: Script, with: bool) -> Result<Run> {
-        if !with {
-            return self.load(script);
+        println!("  watched by        transactions a second  difference");
+        for watcher in Watcher::ALL {
+            let tps = middle(found.iter().map(|round| round[watcher as usize]));
+            let mut line = format!("  {:<18}{tps:>21.1}", watcher.name());
+            if watcher != Watcher::Nobody {
+                let loss = Loss::of(&found, watcher);
+                // Writing to a string cannot fail.
+                let _ = write!(
+                    line,
+                    "{:>10.2} %  ({:.2} to {:.2} %)",
+                    -loss.median, -loss.between.1, -loss.between.0
+                );
+            }
+            println!("{line}");
         }
-        let (run, _) = self.watched(script, &[])?;
-        Ok(run)
+        println!("  {programs}");
+        println!("  medians of all rounds; in brackets where they are in 95 of 100 cases");
+        Ok(Loss::of(&found, Watcher::Tracer))
     }
 
-    /// What the kernel measures of the programs: commits, runs, ns.
-    fn programs(&self, script: Script) -> Result<(f64, f64, f64)> {
-        let (_, report) = self.watched(script, &["--bpf-stats"])?;
-        let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64);
-        let told = || {
-            let runs = number("/commits/program_runs")?;
-            let ns = number("/commits/program_ns_per_run")? * runs;
-            Some((number("/commits/servers/0/commits")?, runs, ns))
+    /// pgbench, at work.
+    fn load(&self, server: &Server, script: Script) -> Result<Running> {
+        let log =
+            File::create(self.path("pgbench.log")).context("cannot keep what pgbench says")?;
+        let mut pgbench = pgbench(server)?;
+        pgbench
+            .args(["--no-vacuum", "--time", LONGEST, "--jobs", "2"])
+            .args(["--client", &self.clients.to_string()])
+            .stdout(log.try_clone().context("cannot keep what pgbench says")?)
+            .stderr(log);
+        if let Script::Insert = script {
+            pgbench.arg("--file").arg(self.path("insert.sql"));
+            pgbench.arg("--protocol=prepared");
+        }
+        let child = pgbench.spawn().context("cannot run pgbench")?;
+        let mut load = Running::new(child, "pgbench");
+        let mut sql = server.connect()?;
+        let first = begun(&mut sql)?;
+        wait::until(STARTING, "pgbench to commit", || {
+            if let Some(status) = load.ended()? {
+                let said = fs::read_to_string(self.path("pgbench.log"))?;
+                anyhow::bail!("pgbench has ended ({status}): {said}");
+            }
+            Ok((begun(&mut sql)? > first + 1_000).then_some(()))
+        })?;
+        Ok(load)
+    }
+
+    /// Transactions a second while somebody watches.
+    fn phase(&self, watcher: Watcher, sql: &mut Connection) -> Result<f64> {
+        let running = match watcher {
+            Watcher::Nobody => None,
+            Watcher::Empty => Some((self.empty()?, Signal::SIGKILL)),
+            Watcher::Tracer => Some((self.watch(&[])?, Signal::SIGINT)),
         };
-        told().context("tracer's report does not say what its programs did")
+        thread::sleep(SETTLING);
+        let (first, since) = (begun(sql)?, Instant::now());
+        thread::sleep(self.phase);
+        let tps = (begun(sql)? - first) as f64 / since.elapsed().as_secs_f64();
+        if let Some((running, signal)) = running {
+            end(running, signal)?;
+        }
+        Ok(tps)
     }
 
-    fn watched(&self, script: Script, more: &[&str]) -> Result<(Run, Value)> {
-        let (ready, report) = (self.path("ready"), self.path("run.json"));
+    /// Traps that nothing is done at. They have to be killed: now and then bpftrace misses
+    /// the Ctrl-C that comes between its look for one and its sleep, and the kernel detaches
+    /// what a process had in any case.
+    fn empty(&self) -> Result<Running> {
+        let program = packages::postgres_bin()?.join("postgres");
+        let at = [
+            ("uprobe", "AfterTriggerEndXact"),
+            ("uprobe", "XLogFlush"),
+            ("uprobe", "SyncRepWaitForLSN"),
+            ("uretprobe", "SyncRepWaitForLSN"),
+        ];
+        let mut script = "BEGIN { printf(\"attached\\n\"); }".to_owned();
+        for (kind, symbol) in at {
+            // Writing to a string cannot fail.
+            let _ = write!(script, " {kind}:{}:{symbol} {{}}", program.display());
+        }
+        let path = self.path("bpftrace.log");
+        let log = File::create(&path).context("cannot keep what bpftrace says")?;
+        let child = Command::new("bpftrace")
+            .args(["-B", "line", "-e", &script])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("cannot keep what bpftrace says")?)
+            .stderr(log)
+            .spawn()
+            .context("cannot run bpftrace: install it")?;
+        let mut running = Running::new(child, "bpftrace");
+        wait::until(STARTING, "bpftrace to attach", || {
+            let said = fs::read_to_string(&path).unwrap_or_default();
+            if let Some(status) = running.ended()? {
+                anyhow::bail!("bpftrace has ended ({status}): {said}");
+            }
+            Ok(said.lines().any(|line| line == "attached").then_some(()))
+        })?;
+        Ok(running)
+    }
+
+    /// tracer, from the moment from which it counts everything.
+    fn watch(&self, more: &[&str]) -> Result<Running> {
+        let ready = self.path("ready");
         let mut run = Command::new(&self.tracer);
         run.args(["run", "--all", "--quiet", "--commits"])
             .args(["--netns", self.host.netns.name()])
             .args(more)
             .arg("--json")
-            .arg(&report)
+            .arg(self.path("run.json"))
             .arg("--ready-file")
             .arg(&ready)
             .stdin(Stdio::null());
@@ -214,73 +302,94 @@ impl Bench<'_> {
             .with_context(|| format!("cannot run `{line}`"))?;
         let mut tracer = Running::new(child, "tracer");
         wait_for(&ready, Instant::now(), &mut tracer)?;
-        let outcome = self.load(script)?;
-        tracer.interrupt()?;
-        let status = wait::until(ENDING, "tracer to end", || tracer.ended())?;
-        ensure!(status.success(), "`{line}` failed ({status})");
-        Ok((outcome, serde_json::from_str(&fs::read_to_string(report)?)?))
+        Ok(tracer)
+    }
+
+    /// What the kernel measures of the programs, in words.
+    fn programs(&self) -> Result<String> {
+        let tracer = self.watch(&["--bpf-stats"])?;
+        thread::sleep(self.phase);
+        end(tracer, Signal::SIGINT)?;
+        let report: Value = serde_json::from_str(&fs::read_to_string(self.path("run.json"))?)?;
+        let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64);
+        let told = || {
+            let runs = number("/commits/program_runs")?;
+            let each_ns = number("/commits/program_ns_per_run")?;
+            let commits = number("/commits/servers/0/commits")?;
+            let us = each_ns * runs / commits / 1e3;
+            Some(format!(
+                "tracer's programs: {:.1} runs a transaction, {each_ns:.0} ns a run, {us:.2} µs a transaction",
+                runs / commits
+            ))
+        };
+        told().context("tracer's report does not say what its programs did")
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
 
-    fn load(&self, script: Script) -> Result<Run> {
-        let server = self.alone.server().pid();
-        let before = cpu(server)?;
-        let mut pgbench = self.pgbench()?;
-        pgbench
-            .arg("--no-vacuum")
-            .args(["--time", &self.seconds.to_string()])
-            .args(["--client", &self.clients.to_string(), "--jobs", "2"]);
-        if let Script::Insert = script {
-            pgbench.arg("--file").arg(self.script());
-            pgbench.arg("--protocol=prepared");
+/// Makes pgbench's tables.
+fn fill(server: &Server) -> Result<()> {
+    command::output(pgbench(server)?.args(["-i", "-q", "-s", SCALE]))?;
+    Ok(())
+}
+
+fn pgbench(server: &Server) -> Result<Command> {
+    let mut pgbench = Command::new(packages::postgres_bin()?.join("pgbench"));
+    pgbench
+        .arg("--host")
+        .arg(server.socket_dir())
+        .args(["--username", "postgres"])
+        .env("PGDATABASE", "postgres")
+        .stdin(Stdio::null());
+    Ok(pgbench)
+}
+
+fn begun(sql: &mut Connection) -> Result<u64> {
+    let number = sql.value(BEGUN)?.context("the server has no snapshot")?;
+    number.parse().context("the server's snapshot is no number")
+}
+
+fn end(mut running: Running, signal: Signal) -> Result<()> {
+    kill(running.pid(), signal).context("cannot end who watches")?;
+    let status = wait::until(ENDING, "who watches to end", || running.ended())?;
+    let as_told = status.success() || status.signal() == Some(signal as i32);
+    ensure!(as_told, "who watches failed ({status})");
+    Ok(())
+}
+
+/// In thousandths: numbers that have an order.
+fn thousandths(value: f64) -> i64 {
+    (value * 1e3).round() as i64
+}
+
+fn middle(values: impl Iterator<Item = f64>) -> f64 {
+    let values: Vec<i64> = values.map(thousandths).collect();
+    median(&values).unwrap_or_default() as f64 / 1e3
+}
+
+impl Loss {
+    fn of(rounds: &[Round], watcher: Watcher) -> Self {
+        let of = |round: &Round| {
+            (1.0 - round[watcher as usize] / round[Watcher::Nobody as usize]) * 100.0
+        };
+        let mut losses: Vec<i64> = rounds.iter().map(|round| thousandths(of(round))).collect();
+        losses.sort_unstable();
+        // Half of all values lie below the median, give or take 1.96 standard deviations
+        // of a coin thrown as often.
+        let count = losses.len() as f64;
+        let reach = 1.96 * count.sqrt() / 2.0;
+        let at = |rank: f64| {
+            let rank = rank.clamp(0.0, count - 1.0) as usize;
+            losses.get(rank).map_or(0.0, |loss| *loss as f64 / 1e3)
+        };
+        Self {
+            median: middle(rounds.iter().map(of)),
+            between: (at(count / 2.0 - reach), at(count / 2.0 + reach)),
         }
-        let said = command::output(&mut pgbench)?;
-        let (tps, transactions) =
-            parse(&said).with_context(|| format!("pgbench says what is not understood: {said}"))?;
-        // Backends end a moment after their clients, and only then are added up.
-        let sql = "select count(*) from pg_stat_activity where application_name = 'pgbench'";
-        wait::until(Duration::from_secs(10), "the backends to end", || {
-            let left = self.alone.server().value(sql)?;
-            Ok((left.as_deref() == Some("0")).then_some(()))
-        })?;
-        let spent = cpu(server)?.saturating_sub(before);
-        Ok(Run {
-            tps,
-            cpu_us: spent.as_secs_f64() * 1e6 / transactions,
-        })
     }
-}
-
-/// Transactions a second, and transactions.
-fn parse(said: &str) -> Option<(f64, f64)> {
-    let after = |start: &str| {
-        let line = said.lines().find_map(|line| line.strip_prefix(start))?;
-        line.split_whitespace().next()?.parse().ok()
-    };
-    let tps = after("tps = ")?;
-    let transactions = after("number of transactions actually processed: ")?;
-    Some((tps, transactions))
-}
-
-/// Processor time of a process and of those of its children that have ended.
-fn cpu(pid: Pid) -> Result<Duration> {
-    let path = format!("/proc/{pid}/stat");
-    let stat =
-        fs::read_to_string(Path::new(&path)).with_context(|| format!("cannot read {path}"))?;
-    let ticks = ticks(&stat).with_context(|| format!("{path} is not understood"))?;
-    let hz = sysconf(SysconfVar::CLK_TCK)?.context("the system has no clock tick")?;
-    Ok(Duration::from_secs_f64(ticks as f64 / hz as f64))
-}
-
-/// `utime`, `stime`, `cutime` and `cstime` of `/proc/PID/stat`.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let fields = fields.split_whitespace().skip(11).take(4);
-    let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
-    (ticks.len() == 4).then(|| ticks.iter().sum())
 }
 
 #[cfg(test)]
@@ -288,17 +397,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_pgbench_says() {
-        let said = "number of transactions actually processed: 1234\nlatency average = 3 ms\ntps = 411.5 (without initial connection time)\n";
-        assert_eq!(parse(said), Some((411.5, 1234.0)));
-        assert_eq!(parse("tps = soon"), None);
+    fn losses_are_of_the_round_they_are_in() {
+        // The machine becomes slower all the time, and watching costs a tenth.
+        let rounds: Vec<Round> = (0..25)
+            .map(|nth| 1_000.0 - f64::from(nth))
+            .map(|tps| [tps, tps * 0.95, tps * 0.9])
+            .collect();
+        for (watcher, expected) in [(Watcher::Tracer, 10.0), (Watcher::Empty, 5.0)] {
+            let loss = Loss::of(&rounds, watcher);
+            assert_eq!(loss.median, expected);
+            assert_eq!(loss.between, (expected, expected));
+        }
     }
 
     #[test]
-    fn processor_time_is_the_sum_of_four_fields() {
-        let stat = "12 (a) b) S 1 1 1 0 -1 4 5 6 7 8 10 20 30 40 20 0 1";
-        assert_eq!(ticks(stat), Some(100));
-        assert_eq!(ticks("12 (a) S 1"), None);
-        assert!(cpu(Pid::this()).is_ok());
+    fn the_median_of_more_rounds_is_between_the_middle_ranks() {
+        let rounds: Vec<Round> = (0..100)
+            .map(|percent| [100.0, 0.0, 100.0 - f64::from(percent)])
+            .collect();
+        let loss = Loss::of(&rounds, Watcher::Tracer);
+        assert_eq!((loss.median, loss.between), (49.0, (40.0, 59.0)));
+        let one = Loss::of(&rounds[7..8], Watcher::Tracer);
+        assert_eq!((one.median, one.between), (7.0, (7.0, 7.0)));
     }
 }
