@@ -77,6 +77,8 @@ pub struct Size {
     /// For how long processes of the server were ready to run and had no processor, all
     /// of them together.
     pub starved_s: Option<f64>,
+    /// How much of all time in which commits were slow a server had no processor.
+    pub starved_percent: Option<f64>,
     /// The slowest of the probe's commits, those under way included.
     pub commit_max_ms: Option<f64>,
     /// Log that the standby had not flushed, at most; below zero, at least.

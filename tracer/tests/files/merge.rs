@@ -28,8 +28,12 @@ fn two_reports_are_one_file_that_can_be_shown() {
     for (at, path) in [&db1, &db2].into_iter().enumerate() {
         let report: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         // A later version has more fields.
-        for part in ["window", "selected", "findings"] {
-            assert!(json["reports"][at][part] == report[part], "{path}: {part}");
+        for part in ["/window", "/selected", "/findings/0/text"] {
+            let again = json["reports"][at].pointer(part);
+            assert!(
+                again.is_some() && again == report.pointer(part),
+                "{path}: {part}"
+            );
         }
     }
     let said = printed(&["report", &both]);

@@ -46,7 +46,7 @@ pub(super) fn judge(case: &Case<'_>, whys: &[Why]) -> Option<Weighed> {
                 duration_s: Some(duration_s),
                 waited_s: Some(waited),
                 starved_s: Some(starved_s),
-                explained_percent: Some(100.0 * share),
+                starved_percent: Some(100.0 * share),
                 ..Size::default()
             },
             evidence: ["series", "waited_s", "ran_s"]

@@ -335,6 +335,8 @@ fn a_server_without_a_processor_is_told_whatever_its_backends_wait_for() {
         assert_eq!(first(&run), (Cause::CpuStarvation, Confidence::High));
         let size = run.first().size;
         assert!(size.starved_s > Some(37.0), "{event}: {size:?}");
+        assert!(size.starved_percent > Some(90.0), "{event}: {size:?}");
+        assert_eq!(size.explained_percent, None);
         assert_eq!(run.causes(), [Cause::CpuStarvation], "{event}");
         // Somebody else's server.
         run.processors[0].system_identifier = Some(SYSTEM + 1);

@@ -68,6 +68,8 @@ fn sizes(size: &Size) -> Vec<String> {
         size.round_trip_ms
             .map(|ms| format!("round trip up to {}", milliseconds(Some(ms)))),
         seconds(size.starved_s, "without a processor"),
+        size.starved_percent
+            .map(|share| format!("{share:.0} % of the time in which commits were slow")),
         size.commit_max_ms
             .map(|ms| format!("slowest commit {}", milliseconds(Some(ms)))),
         size.lag_bytes
@@ -92,5 +94,30 @@ fn shown(value: &Value) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_says_of_what() {
+        let of = |size: Size| sizes(&size).join("; ");
+        assert_eq!(
+            of(Size {
+                explained_percent: Some(98.4),
+                ..Size::default()
+            }),
+            "explains 98 % of the waiting for a standby"
+        );
+        assert_eq!(
+            of(Size {
+                starved_s: Some(33.6),
+                starved_percent: Some(90.0),
+                ..Size::default()
+            }),
+            "without a processor 33.6 s; 90 % of the time in which commits were slow"
+        );
     }
 }
