@@ -190,6 +190,18 @@ impl Watched {
         });
     }
 
+    /// Waits until so many segments were sent again in all.
+    pub(crate) fn await_resent(&mut self, least: u64) {
+        self.wait("enough to be sent again", |one| {
+            let text = one.text("stdout");
+            let counts = text.lines().filter_map(|line| {
+                let before = line.split_once(" in all")?.0;
+                before.rsplit_once(' ')?.1.parse::<u64>().ok()
+            });
+            counts.max().is_some_and(|count| count >= least)
+        });
+    }
+
     /// Ctrl-C, and all that it has said.
     pub(crate) fn finish(self) -> Seen {
         self.running.interrupt().unwrap();

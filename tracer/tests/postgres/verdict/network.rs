@@ -11,6 +11,10 @@ use crate::watched::Lab;
 /// Long enough for timeouts to double until chance is no answer any more.
 const CUT: Duration = Duration::from_secs(15);
 
+/// Of what is sent again, so much that chance is no answer any more: a primary sends little
+/// again where replies are lost, and all that it sees of them is that.
+const ENOUGH: u64 = 8;
+
 /// What breaks half of the segments that it hits.
 const DAMAGE: &str = "corrupt=50%";
 const LOSS: &str = "loss=50%";
@@ -80,6 +84,9 @@ fn broken(
     await_lines(&mut tool, &["probe: 2 commits"], CALM);
     let fault = inject(sender, fault, peer);
     await_trouble(&mut tool, &["commits under way, since"]);
+    if cause == "loss_of_replies" {
+        tool.await_resent(ENOUGH);
+    }
     end(fault);
     tool.await_line(&[" 0 waiting for a standby"]);
     await_lines(&mut tool, &["probe: 2 commits"], CALM);
