@@ -327,24 +327,6 @@ fn exposed<T>(mut sums: Vec<(u32, T)>, met: &[u32], runs: impl Fn(u32) -> bool) 
     sums
 }
 
-/// `endbr64`, with which functions begin where calls through pointers are checked (Intel's
-/// CET). It does nothing else, but the kernel has to step through it, which takes a debug
-/// exception that a virtual machine leaves for; a `push`, as comes next, it [emulates].
-///
-/// [emulates]: https://github.com/torvalds/linux/blob/v6.12/arch/x86/kernel/uprobes.c
-const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
-
-/// Where to watch a function that begins there: arguments and return address are the same
-/// behind that instruction.
-fn watched(image: &[u8], begins: u64) -> u64 {
-    let code = usize::try_from(begins).ok().and_then(|at| image.get(at..));
-    let is_checked = code.is_some_and(|code| code.starts_with(&ENDBR64));
-    if cfg!(target_arch = "x86_64") && is_checked {
-        return begins + ENDBR64.len() as u64;
-    }
-    begins
-}
-
 /// Where the functions are watched in a server's program.
 fn beginnings(server: &server::Server) -> Result<[u64; SYMBOLS.len()], String> {
     let pid = server.pid;
@@ -357,7 +339,7 @@ fn beginnings(server: &server::Server) -> Result<[u64; SYMBOLS.len()], String> {
     for ((place, offset), symbol) in begin.iter_mut().zip(found).zip(SYMBOLS) {
         let begins = offset
             .ok_or_else(|| format!("the program of process {pid} does not export {symbol}"))?;
-        *place = watched(&image, begins);
+        *place = elf::behind_landing_pad(&image, begins);
     }
     Ok(begin)
 }

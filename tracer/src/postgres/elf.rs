@@ -54,6 +54,24 @@ pub(crate) fn offsets(
     Ok(found)
 }
 
+/// `endbr64`, with which functions begin where calls through pointers are checked (Intel's
+/// CET). It does nothing else, but the kernel has to step through it, which takes a debug
+/// exception that a virtual machine leaves for; a `push`, as comes next, it [emulates].
+///
+/// [emulates]: https://github.com/torvalds/linux/blob/v6.12/arch/x86/kernel/uprobes.c
+const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+
+/// Where a function that begins at this byte of the file is best watched: arguments and
+/// return address are the same behind that instruction.
+pub(crate) fn behind_landing_pad(image: &[u8], begins: u64) -> u64 {
+    let code = usize::try_from(begins).ok().and_then(|at| image.get(at..));
+    let is_one = code.is_some_and(|code| code.starts_with(&ENDBR64));
+    if cfg!(target_arch = "x86_64") && is_one {
+        return begins + ENDBR64.len() as u64;
+    }
+    begins
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,5 +146,21 @@ mod tests {
         for file in [&b""[..], b"#!/bin/sh\n", &[0x7f; 64]] {
             assert!(missing(file, &["write"]).is_err());
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_function_is_watched_behind_what_the_kernel_would_step_through() {
+        const PUSH: [u8; 4] = [0x55, 0x48, 0x89, 0xe5];
+        let image = [PUSH, ENDBR64, PUSH, ENDBR64].concat();
+        assert_eq!(
+            [0, 4, 8, 12].map(|at| behind_landing_pad(&image, at)),
+            [0, 8, 8, 16]
+        );
+        // Cut short, or somewhere else altogether.
+        assert_eq!(
+            [13, 16, u64::MAX].map(|at| behind_landing_pad(&image, at)),
+            [13, 16, u64::MAX]
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
@@ -205,30 +205,19 @@ impl Bench<'_> {
 
     /// pgbench, at work.
     fn load(&self, server: &Server, script: Script) -> Result<Running> {
-        let log =
-            File::create(self.path("pgbench.log")).context("cannot keep what pgbench says")?;
         let mut pgbench = pgbench(server)?;
         pgbench
             .args(["--no-vacuum", "--time", LONGEST, "--jobs", "2"])
-            .args(["--client", &self.clients.to_string()])
-            .stdout(log.try_clone().context("cannot keep what pgbench says")?)
-            .stderr(log);
+            .args(["--client", &self.clients.to_string()]);
         if let Script::Insert = script {
             pgbench.arg("--file").arg(self.path("insert.sql"));
             pgbench.arg("--protocol=prepared");
         }
-        let child = pgbench.spawn().context("cannot run pgbench")?;
-        let mut load = Running::new(child, "pgbench");
         let mut sql = server.connect()?;
         let first = begun(&mut sql)?;
-        wait::until(STARTING, "pgbench to commit", || {
-            if let Some(status) = load.ended()? {
-                let said = fs::read_to_string(self.path("pgbench.log"))?;
-                anyhow::bail!("pgbench has ended ({status}): {said}");
-            }
-            Ok((begun(&mut sql)? > first + 1_000).then_some(()))
-        })?;
-        Ok(load)
+        self.start(&mut pgbench, "pgbench", |_| {
+            Ok(begun(&mut sql)? > first + 1_000)
+        })
     }
 
     /// Transactions a second while somebody watches.
@@ -264,22 +253,38 @@ impl Bench<'_> {
             // Writing to a string cannot fail.
             let _ = write!(script, " {kind}:{}:{symbol} {{}}", program.display());
         }
-        let path = self.path("bpftrace.log");
-        let log = File::create(&path).context("cannot keep what bpftrace says")?;
-        let child = Command::new("bpftrace")
+        let mut bpftrace = Command::new("bpftrace");
+        bpftrace
             .args(["-B", "line", "-e", &script])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().context("cannot keep what bpftrace says")?)
-            .stderr(log)
+            .stdin(Stdio::null());
+        self.start(&mut bpftrace, "bpftrace", |said| {
+            Ok(said.lines().any(|line| line == "attached"))
+        })
+    }
+
+    /// Starts a program and waits until it does its work, which may be told by what it
+    /// said.
+    fn start(
+        &self,
+        command: &mut Command,
+        name: &str,
+        mut works: impl FnMut(&str) -> Result<bool>,
+    ) -> Result<Running> {
+        let path = self.path(&format!("{name}.log"));
+        let log = File::create(&path).with_context(|| format!("cannot make {name}'s log"))?;
+        command
+            .stdout(log.try_clone().context("cannot share a log")?)
+            .stderr(log);
+        let child = command
             .spawn()
-            .context("cannot run bpftrace: install it")?;
-        let mut running = Running::new(child, "bpftrace");
-        wait::until(STARTING, "bpftrace to attach", || {
+            .with_context(|| format!("cannot run {name}"))?;
+        let mut running = Running::new(child, name);
+        wait::until(STARTING, &format!("{name} to do its work"), || {
             let said = fs::read_to_string(&path).unwrap_or_default();
             if let Some(status) = running.ended()? {
-                anyhow::bail!("bpftrace has ended ({status}): {said}");
+                bail!("{name} has ended ({status}): {said}");
             }
-            Ok(said.lines().any(|line| line == "attached").then_some(()))
+            Ok(works(&said)?.then_some(()))
         })?;
         Ok(running)
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tracer_ebpf::{BUCKETS, Part, ServerCommits, SlowCommit, bucket};
 
+use super::Commits;
 use super::record::{Binary, Place, Record, Server, Slowest, Waiting};
 use super::report::{self, CommitsReport};
 use super::words::{self, Moment};
-use super::{Commits, ENDBR64, watched};
 use crate::clock::Clock;
 use crate::correlate::{Recoveries, Span};
 use crate::probe::Effort;
@@ -76,19 +76,6 @@ fn assemble(record: &Record, recoveries: Option<&Recoveries>, stats: bool) -> Co
         stats,
     };
     report::assemble(record, &run)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn a_function_is_watched_behind_what_the_kernel_would_step_through() {
-    const PUSH: [u8; 4] = [0x55, 0x48, 0x89, 0xe5];
-    let image = [PUSH, ENDBR64, PUSH, ENDBR64].concat();
-    assert_eq!([0, 4, 8, 12].map(|at| watched(&image, at)), [0, 8, 8, 16]);
-    // Cut short, or somewhere else altogether.
-    assert_eq!(
-        [13, 16, u64::MAX].map(|at| watched(&image, at)),
-        [13, 16, u64::MAX]
-    );
 }
 
 #[test]
