@@ -63,12 +63,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut failed = Vec::new();
     for visit in &visits {
         if let Some(failure) = &visit.failure {
-            failed.push(visit.row.kernel.clone());
-            eprintln!(
+            failed.push(format!(
                 "{}: {failure}\n  all of it: {}",
                 visit.row.kernel,
                 visit.log.display()
-            );
+            ));
         }
     }
     let page = Page::new(visits.into_iter().map(|visit| visit.row).collect());
@@ -76,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let now = folder.join("kernels.md");
     fs::write(&now, page.render()).with_context(|| format!("cannot write {}", now.display()))?;
     if !failed.is_empty() {
-        bail!("tests failed under {}", failed.join(", "));
+        bail!("the tests failed\n{}", failed.join("\n"));
     }
     let path = repo::root().join("docs/kernels.md");
     if arguments.write {

@@ -62,6 +62,18 @@ pub(super) fn long_beside(recorded: &Recorded<'_>, wait: Span) -> Option<(usize,
     (ms >= LEAST_MS && ms >= SHARE * wait.seconds() * 1e3).then_some((index, ms))
 }
 
+/// Whether replies of the standby arrived at that time while one before them was missing,
+/// where this is the primary's host: what comes behind a gap is nothing that the server
+/// could have read.
+pub(super) fn overtaken(recorded: &Recorded<'_>, span: Span) -> bool {
+    let flows = recorded.flows.iter();
+    let mut ours = flows.filter(|track| track.role == Kind::Walsender);
+    ours.any(|track| {
+        let mut pairs = track.path.windows(2);
+        pairs.any(|two| two[1].rcv_ooopack > two[0].rcv_ooopack && span.has(two[1].at_ns))
+    })
+}
+
 /// Whether anything of the log arrived at that time, where this is the standby's host and
 /// not the primary's; `None` where that is not seen.
 pub(super) fn arrives(recorded: &Recorded<'_>, span: Span) -> Option<bool> {

@@ -5,7 +5,7 @@ use super::super::finding::{Cause, Confidence, Finding, Size};
 use super::super::wait::Slice;
 use super::super::way;
 use super::standby::{name, size, waiters};
-use super::why::awaited;
+use super::why::{awaited, longest_silence};
 use super::{Case, LEAST_SHARE, Weighed, by_share, lasted, sample};
 use crate::postgres::role::Kind;
 use crate::postgres::sample::Standby;
@@ -121,6 +121,36 @@ pub(super) fn unheard(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Opti
         cause: Cause::LossTowardStandby,
         confidence: by_share(share).min(Confidence::Medium),
         size: size_of_all,
+        evidence: std::iter::once(format!("/flows/{index}/path/series"))
+            .chain(waiters(slices))
+            .collect(),
+    };
+    Some((waited, finding))
+}
+
+/// It replied, and what arrived could not be read.
+pub(super) fn unread(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
+    let size_of_all = size(slices, all_s);
+    let waited = size_of_all.waited_s.unwrap_or(0.0);
+    let share = waited / all_s;
+    if share < LEAST_SHARE || !lasted(slices) {
+        return None;
+    }
+    let silent_s = longest_silence(slices);
+    let mut flows = case.recorded.flows.iter();
+    let index = flows.position(|track| track.role == Kind::Walsender)?;
+    let name = text::name(&case.recorded.flows.get(index)?.name);
+    let finding = Finding {
+        text: format!(
+            "Commits waited for the standby {name}, which replied: for up to {silent_s:.1} s what arrived of its replies could not be read, because something sent before it was missing: that was lost on the way here, or comes very late; {:.0} % of the waiting fell into that time.",
+            100.0 * share
+        ),
+        cause: Cause::LossOfReplies,
+        confidence: by_share(share).min(Confidence::Medium),
+        size: Size {
+            silent_s: Some(silent_s),
+            ..size_of_all
+        },
         evidence: std::iter::once(format!("/flows/{index}/path/series"))
             .chain(waiters(slices))
             .collect(),

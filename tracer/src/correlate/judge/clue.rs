@@ -53,8 +53,14 @@ impl Clue {
 
     /// Takes in the silences that follow replies that were lost: what is lost again and
     /// again is sent again by the standby alone, and each time after twice as long.
-    /// `silent` are times without a reply among those in which somebody was held up.
-    pub(super) fn follow(&mut self, held: &[Slice<'_>], silent: impl Fn(usize) -> bool) {
+    /// `silent` are times without a reply among those in which somebody was held up, and
+    /// `unread` those of them that are surely of this kind, however long they are.
+    pub(super) fn follow(
+        &mut self,
+        held: &[Slice<'_>],
+        silent: impl Fn(usize) -> bool,
+        unread: impl Fn(usize) -> bool,
+    ) {
         if !matches!(self.cause, Cause::LossOfReplies | Cause::DamageOfReplies) {
             return;
         }
@@ -66,7 +72,10 @@ impl Clue {
                 (lost_ns, silent_ns) = (0, 0);
             }
             last_ns = Some(slice.span.to_ns);
-            if self.is_at(slice.span) {
+            if unread(index) {
+                followed.push(slice.span);
+                (lost_ns, silent_ns) = (lost_ns + length_ns, 0);
+            } else if self.is_at(slice.span) {
                 (lost_ns, silent_ns) = (lost_ns + length_ns, 0);
             } else if silent(index) && silent_ns + length_ns <= doubled_ns(lost_ns) {
                 silent_ns += length_ns;

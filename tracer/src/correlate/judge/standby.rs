@@ -32,8 +32,9 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Weighed> {
         let by_itself = matches!(alone[index], Why::Silent | Why::Flush | Why::Apply);
         by_itself && is_silent(&held[index])
     };
+    let unread = |index: usize| alone[index] == Why::Unread;
     for clue in &mut clues {
-        clue.follow(held, follows);
+        clue.follow(held, follows, unread);
     }
     let whys = whys(case, held, &clues);
     let mut found: Vec<Weighed> = starved::judge(case, &whys).into_iter().collect();
@@ -49,6 +50,7 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Weighed> {
     found.extend(network(case, &clues, all_s));
     found.extend(gone(&parted(Why::Gone), all_s));
     found.extend(silent(case, &parted(Why::Silent), all_s));
+    found.extend(behind::unread(case, &parted(Why::Unread), all_s));
     found.extend(behind::unheard(case, &parted(Why::Unheard), all_s));
     found.extend(behind::flush(&parted(Why::Flush), all_s));
     found.extend(behind::apply(&parted(Why::Apply), all_s));

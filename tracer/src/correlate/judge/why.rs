@@ -1,5 +1,8 @@
 //! Why backends were held up by a standby, sample by sample.
 
+use std::ops::Range;
+
+use super::super::Span;
 use super::super::wait::Slice;
 use super::super::way;
 use super::clue::Clue;
@@ -27,6 +30,8 @@ pub(super) enum Why {
     Unheard,
     /// It streams, and does not reply for long.
     Silent,
+    /// It replies, and what arrives cannot be read: something before it is missing.
+    Unread,
     /// A round trip takes as long.
     Far,
     /// None of these.
@@ -57,7 +62,40 @@ pub(super) fn whys(case: &Case<'_>, held: &[Slice<'_>], clues: &[Clue]) -> Vec<W
         }
         from = to;
     }
+    for quiet in quiet(held, &whys) {
+        if way::overtaken(case.recorded, spanned(&held[quiet.clone()])) {
+            whys[quiet].fill(Why::Unread);
+        }
+    }
     whys
+}
+
+/// Slices without a break in which no reply came, nobody knows why, for as long as makes a
+/// silence: of two replies, "written" may have come, and "flushed" been lost.
+fn quiet(held: &[Slice<'_>], whys: &[Why]) -> Vec<Range<usize>> {
+    let by_itself = |why| matches!(why, Why::Silent | Why::Flush | Why::Apply);
+    let is_quiet = |index: usize| by_itself(whys[index]) && is_silent(&held[index]);
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for index in (0..held.len()).filter(|index| is_quiet(*index)) {
+        match found.last_mut() {
+            Some(last)
+                if last.end == index && held[index - 1].span.to_ns == held[index].span.from_ns =>
+            {
+                last.end += 1;
+            }
+            _ => found.push(index..index + 1),
+        }
+    }
+    found.retain(|run| longest_silence(&held[run.clone()]) >= LEAST_S);
+    found
+}
+
+/// From the first of them to the last.
+fn spanned(slices: &[Slice<'_>]) -> Span {
+    Span {
+        from_ns: slices.first().map_or(0, |slice| slice.span.from_ns),
+        to_ns: slices.last().map_or(0, |slice| slice.span.to_ns),
+    }
 }
 
 fn why(case: &Case<'_>, slice: &Slice<'_>, clues: &[Clue], silence_counts: bool) -> Why {

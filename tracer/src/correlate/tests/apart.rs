@@ -178,6 +178,43 @@ fn silence_right_after_lost_replies_is_theirs_and_no_longer_than_timeouts_explai
 }
 
 #[test]
+fn replies_behind_a_gap_are_no_silence_of_the_standby() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    run.role(Kind::Walsender);
+    let gap_at = |from: u64| {
+        let mut readings = path(|_| 120, |_| true);
+        let after = readings.iter_mut().filter(|one| one.at_ns >= from * S);
+        after.for_each(|one| one.rcv_ooopack = Some(3 + 2));
+        readings
+    };
+    // Nothing had to be sent again from here.
+    run.path = gap_at(22);
+    assert_eq!(first(&run), (Cause::LossOfReplies, Confidence::Medium));
+    assert_eq!(run.first().size.silent_s, Some(20.0));
+    // Of two replies, the one that tells less came.
+    for sample in run.bad_samples() {
+        sample.standbys[0].write_lag_bytes = Some(0);
+    }
+    assert_eq!(run.causes(), [Cause::LossOfReplies]);
+    // A moment of retransmits explains no silence of minutes, and a gap does.
+    run.role(Kind::Walsender)
+        .extend((21..=23).map(|second| resent(second, Why::Tlp, 2)));
+    let after = run.path.iter_mut().skip(23);
+    after.for_each(|one| one.dsack_dups = Some(7 + 4));
+    assert_eq!(first(&run), (Cause::LossOfReplies, Confidence::High));
+    assert_eq!(run.causes(), [Cause::LossOfReplies]);
+    // What came before, or after, is no part of it.
+    run.role(Kind::Walsender).clear();
+    for sample in run.bad_samples() {
+        sample.standbys[0].write_lag_bytes = Some(4096);
+    }
+    for from in [15, 41] {
+        run.path = gap_at(from);
+        assert_eq!(first(&run).0, Cause::StandbyNotReplying);
+    }
+}
+
+#[test]
 fn gaps_in_what_arrives_tell_that_it_is_this_way_that_loses() {
     for (role, lost, turned) in [
         (
