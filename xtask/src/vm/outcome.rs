@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Why there was no run at all.
+pub(super) const NOT_UP: &str = "the guest did not come up";
+
 /// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -49,7 +52,7 @@ pub(super) fn parse(report: &str) -> Result<u8, String> {
     Err(match (value("failed "), value("up ")) {
         (Some(reason), _) => format!("the guest's init failed: {reason}"),
         (None, Some(_)) => "the guest went down while the command ran".to_owned(),
-        (None, None) => "the guest did not come up".to_owned(),
+        (None, None) => NOT_UP.to_owned(),
     })
 }
 

