@@ -67,6 +67,12 @@ pub static OWNERS: LruHashMap<u64, Owner> = LruHashMap::with_max_entries(4_096, 
 #[map]
 pub static TOTALS: PerCpuHashMap<u32, Totals> = PerCpuHashMap::with_max_entries(1_024, 0);
 
+/// Segments with a bad checksum by the address that sent them, of the peers to keep. With
+/// more senders than this it is no longer known of each segment who sent it, and userspace
+/// sees that by the sum.
+#[map]
+pub static BAD_CHECKSUMS: HashMap<[u8; 16], u64> = HashMap::with_max_entries(1_024, 0);
+
 /// Prefixes of the peers to keep: 16 bytes, IPv4 as `::ffff:a.b.c.d`.
 #[map]
 pub static PEERS: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(1_024, NO_PREALLOC);

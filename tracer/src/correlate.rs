@@ -8,6 +8,7 @@
 mod change;
 mod finding;
 mod judge;
+mod links;
 mod phase;
 mod recovery;
 mod silence;
@@ -19,7 +20,7 @@ mod way;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::damage::Damaged;
 use crate::flow;
@@ -69,8 +70,10 @@ pub struct Recorded<'a> {
 pub struct Track<'a> {
     /// What it is for.
     pub role: Kind,
+    /// This host's end.
+    pub local: SocketAddr,
     /// The other end.
-    pub remote: IpAddr,
+    pub remote: SocketAddr,
     /// What to call the other end.
     pub name: String,
     /// What was retransmitted, by interval.

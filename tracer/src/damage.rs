@@ -1,30 +1,67 @@
 //! Segments that arrived damaged, by interval: like retransmits, they tell when the
 //! network was at fault, and they are seen at the other end.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 /// What arrived damaged in one interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damaged {
     /// End of the interval, ns of `CLOCK_MONOTONIC`.
     pub at_ns: u64,
-    /// Segments with a wrong checksum, from the peers that the filter keeps.
+    /// Segments with a bad checksum, from the peers that the filter keeps.
     pub segments: u64,
+    /// By the peer that sent them: an IP header has a checksum of its own, so that the
+    /// sender's address is right. `None` where it is not known of each.
+    pub by_peer: Option<BTreeMap<IpAddr, u64>>,
+}
+
+impl Damaged {
+    /// Whether some of them may have come from this peer.
+    #[must_use]
+    pub fn may_be_from(&self, peer: IpAddr) -> bool {
+        self.from(peer) > 0
+    }
+
+    /// How many came from this peer, or may have.
+    #[must_use]
+    pub fn from(&self, peer: IpAddr) -> u64 {
+        match &self.by_peer {
+            Some(peers) => peers.get(&peer).copied().unwrap_or(0),
+            None => self.segments,
+        }
+    }
 }
 
 /// The intervals in which something did.
 #[derive(Debug, Clone, Default)]
 pub struct Series {
     counted: u64,
+    by_peer: BTreeMap<IpAddr, u64>,
     steps: Vec<Damaged>,
 }
 
 impl Series {
-    /// Takes in the count since the start of the run.
-    pub fn update(&mut self, at_ns: u64, counted: u64) {
+    /// Takes in the counts since the start of the run: of all peers, and by peer as far as
+    /// that is known.
+    pub fn update(&mut self, at_ns: u64, counted: u64, by_peer: &BTreeMap<IpAddr, u64>) {
         let segments = counted.saturating_sub(self.counted);
-        if segments > 0 {
-            self.steps.push(Damaged { at_ns, segments });
-            self.counted = counted;
+        if segments == 0 {
+            return;
         }
+        let before = |peer| self.by_peer.get(peer).copied().unwrap_or(0);
+        let grown: BTreeMap<IpAddr, u64> = by_peer
+            .iter()
+            .map(|(peer, count)| (*peer, count.saturating_sub(before(peer))))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let is_whole = by_peer.values().sum::<u64>() >= counted;
+        self.steps.push(Damaged {
+            at_ns,
+            segments,
+            by_peer: is_whole.then_some(grown),
+        });
+        (self.counted, self.by_peer) = (counted, by_peer.clone());
     }
 
     /// All of them.
@@ -41,11 +78,26 @@ mod tests {
     #[test]
     fn only_what_grew_is_kept() {
         let mut series = Series::default();
-        for (at_ns, counted) in [(10, 0), (20, 3), (30, 3), (40, 5)] {
-            series.update(at_ns, counted);
+        let peer = |last: u8| IpAddr::from([10, 0, 10, last]);
+        let by_peer =
+            |counts: [u64; 2]| BTreeMap::from([(peer(3), counts[0]), (peer(4), counts[1])]);
+        for (at_ns, counted, peers) in [
+            (10, 0, [0, 0]),
+            (20, 3, [1, 2]),
+            (30, 3, [1, 2]),
+            (40, 5, [1, 4]),
+            (50, 9, [1, 6]),
+        ] {
+            series.update(at_ns, counted, &by_peer(peers));
         }
         let steps = series.into_steps();
-        let steps: Vec<_> = steps.iter().map(|s| (s.at_ns, s.segments)).collect();
-        assert_eq!(steps, [(20, 3), (40, 2)]);
+        let told: Vec<_> = steps.iter().map(|s| (s.at_ns, s.segments)).collect();
+        assert_eq!(told, [(20, 3), (40, 2), (50, 4)]);
+        let from = |peer| steps.iter().map(|step| step.from(peer)).collect::<Vec<_>>();
+        // Of the last ones it is not known of each who sent it.
+        assert_eq!(
+            (from(peer(3)), from(peer(4))),
+            (vec![1, 0, 4], vec![2, 2, 4])
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The database beside the network, on the same clock: who replicates to whom, how
 //! far behind, who waits, and what commits waited for.
 
+pub mod awaited;
 pub mod commits;
 pub mod connect;
 pub mod dsn;

@@ -5,6 +5,8 @@ pub(crate) mod loader;
 mod slots;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
 
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf};
@@ -12,6 +14,8 @@ use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError};
 use serde::{Deserialize, Serialize};
 use tracer_ebpf::{Baseline, Control, Flow, Gap, Kind, Socket, Totals, Tuple};
+
+use crate::config::canonical;
 
 pub use loader::{NO_EVENT_BYTES, Options};
 use slots::Slots;
@@ -108,6 +112,7 @@ pub struct Probe {
     baselines: HashMap<MapData, Tuple, Baseline>,
     sockets: HashMap<MapData, u64, Socket>,
     totals: PerCpuHashMap<MapData, u32, Totals>,
+    bad_checksums: HashMap<MapData, [u8; 16], u64>,
     gaps: PerCpuArray<MapData, u64>,
     slots: Slots,
     _statistics: Option<OwnedFd>,
@@ -158,6 +163,7 @@ impl Probe {
             baselines: take(&mut ebpf, "BASELINES")?,
             sockets: take(&mut ebpf, "SOCKETS")?,
             totals: take(&mut ebpf, "TOTALS")?,
+            bad_checksums: take(&mut ebpf, "BAD_CHECKSUMS")?,
             gaps: take(&mut ebpf, "GAPS")?,
             slots,
             ebpf,
@@ -270,6 +276,20 @@ impl Probe {
             Err(MapError::KeyNotFound) => Ok(Totals::default()),
             Err(cause) => Err(map_error("TOTALS")(cause)),
         }
+    }
+
+    /// Segments with a bad checksum so far, by who sent them; of more than a thousand
+    /// senders, some are missing.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn bad_checksums(&self) -> Result<BTreeMap<IpAddr, u64>, ProbeError> {
+        let entries = self.bad_checksums.iter();
+        let by_peer = entries
+            .map(|entry| entry.map(|(address, count)| (canonical(Ipv6Addr::from(address)), count)));
+        by_peer
+            .collect::<Result<_, _>>()
+            .map_err(map_error("BAD_CHECKSUMS"))
     }
 
     /// Every namespace in which something happened.

@@ -9,11 +9,15 @@ mod correlated;
 mod endpoint;
 mod path;
 mod read;
+#[cfg(test)]
+mod recorded_runs;
 mod recovery;
 mod request;
 mod warnings;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use tracer_ebpf::Totals;
@@ -368,6 +372,8 @@ pub struct DamagedReport {
     pub offset_s: f64,
     /// From the peers that the filter keeps.
     pub selected: u64,
+    /// The same by the peer that sent them; `null` where it is not known of each.
+    pub by_peer: Option<BTreeMap<IpAddr, u64>>,
 }
 
 /// Connections torn down.

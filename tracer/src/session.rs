@@ -223,7 +223,10 @@ impl<'a> Session<'a> {
         let damaged = totals
             .filter_map(|netns| self.probe.totals(netns).ok())
             .map(|totals| totals.selected_bad_checksums);
-        self.damaged.update(at_ns, damaged.sum());
+        let damaged = damaged.sum();
+        // After the sum, so that nothing in it is missing here.
+        let by_peer = self.probe.bad_checksums().unwrap_or_default();
+        self.damaged.update(at_ns, damaged, &by_peer);
         self.find_owners(false);
         self.read_paths(at_ns);
     }

@@ -5,6 +5,7 @@ mod behind;
 mod clue;
 mod commits;
 mod cut;
+mod gone;
 mod off;
 mod own;
 mod slow;
@@ -14,9 +15,10 @@ mod turned;
 mod why;
 
 use super::finding::{Confidence, Finding};
+use super::links::{Link, Links, awaited};
 use super::starved::Starved;
 use super::wait::{Slice, Sort, held_up, slices, waited_s};
-use super::{Recorded, Span, Track};
+use super::{Recorded, Span};
 
 /// What lasted shorter than this, or was seen once, is not worth a finding.
 const LEAST_S: f64 = 1.0;
@@ -43,6 +45,8 @@ struct Case<'a> {
     behind_starved_s: f64,
     /// Whether it was visible at any time who waits for what.
     sees_waits: bool,
+    /// Which flows are which standby's.
+    links: Links,
 }
 
 /// What was found, the weightiest first.
@@ -69,12 +73,17 @@ pub fn findings(recorded: &Recorded<'_>) -> Vec<Finding> {
         behind_starved_s,
         sees_waits,
         slices,
+        links: Links::new(recorded),
     };
     let mut found = off::judge(&case);
     found.extend(standby::judge(&case));
     found.extend(own::judge(&case));
     if !case.sees_waits {
         found.extend(commits::judge(&case).or_else(|| clue::alone(&case)));
+    }
+    // Waits that are over before the next sample are in none.
+    if found.is_empty() && case.sees_waits {
+        found.extend(commits::judge(&case));
     }
     if found.is_empty() {
         found.extend(slow::judge(&case).map(|finding| (0.0, finding)));
@@ -88,8 +97,25 @@ impl<'a> Case<'a> {
         &self.held[sort as usize]
     }
 
-    fn sees_replication(&self) -> bool {
-        self.recorded.flows.iter().any(Track::is_replication)
+    /// Whether a flow, by its number, is the way of a standby that holds commits at that
+    /// time.
+    fn link(&self, flow: usize, slice: &Slice<'_>) -> Link {
+        let track = self.recorded.flows.get(flow);
+        let track = track.filter(|track| track.is_replication());
+        track.map_or(Link::Others, |track| {
+            self.links.of(flow, track, &awaited(slice.sample))
+        })
+    }
+
+    /// Whether it may be.
+    fn serves(&self, flow: usize, slice: &Slice<'_>) -> bool {
+        self.link(flow, slice) != Link::Others
+    }
+
+    /// Flows that may be it at any of these times, by their numbers.
+    fn serving<'s>(&'s self, slices: &'s [Slice<'_>]) -> impl Iterator<Item = usize> + 's {
+        let flows = 0..self.recorded.flows.len();
+        flows.filter(|flow| slices.iter().any(|slice| self.serves(*flow, slice)))
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tracer_ebpf::Kind;
 
+use super::links::{Link, Links, awaited};
 use super::wait::{Sort, slices};
 use super::{Recorded, Span, Track, change, recovery};
 use crate::kinds::Kinds;
@@ -366,9 +367,16 @@ fn sync_rep(recorded: &Recorded<'_>, span: Span) -> (Option<f64>, Option<f64>) {
     let waiting: Vec<Span> = waiting.map(|(slice, _)| slice.span).collect();
     let all_ns: u64 = waiting.iter().map(|span| span.length_ns()).sum();
     let known = recorded.flows.iter().any(Track::is_replication);
-    let spans = recovery::seen(&recovery::of_flows(recorded, |track| {
+    let links = Links::new(recorded);
+    let flows = recorded.flows.iter().enumerate();
+    let awaited_on = |(index, track): &(usize, &Track<'_>)| {
         track.is_replication()
-    }));
+            && slices
+                .iter()
+                .any(|slice| links.of(*index, track, &awaited(slice.sample)) != Link::Others)
+    };
+    let flows = flows.filter(awaited_on).map(|(_, track)| track);
+    let spans = recovery::seen(&recovery::of_flows(recorded, flows));
     let covered_ns: u64 = waiting.iter().map(|span| span.covered_ns(&spans)).sum();
     let percent = (known && all_ns > 0).then(|| 100.0 * covered_ns as f64 / all_ns as f64);
     (Some(all_ns as f64 / 1e9), percent)

@@ -62,11 +62,10 @@ pub(super) fn lost(step: &crate::flow::Step) -> u64 {
 }
 
 /// Of some flows together.
-pub(super) fn of_flows(
+pub(super) fn of_flows<'a>(
     recorded: &Recorded<'_>,
-    which: impl Fn(&Track<'_>) -> bool,
+    flows: impl Iterator<Item = &'a Track<'a>>,
 ) -> Vec<Recovery> {
-    let flows = recorded.flows.iter().filter(|track| which(track));
     let steps = flows.flat_map(|track| track.series);
     let mut ends: Vec<u64> = steps
         .filter(|step| lost(step) > 0)

@@ -1,6 +1,7 @@
 //! Runs that were made up: each cause, and what must not be taken for one.
 
 mod apart;
+mod awaited;
 mod phases;
 mod run;
 mod slow;
@@ -97,15 +98,30 @@ fn damage_that_arrives_is_of_the_other_side() {
             .map(|second| Damaged {
                 at_ns: second * S,
                 segments: 9,
+                by_peer: None,
             })
             .collect();
         // Anybody's segments may have been damaged.
         let first = run.first();
         assert_eq!((first.cause, first.confidence), (cause, Confidence::Medium));
-        run.peers = vec![STANDBY];
+        let sender = run.recorded().flows[1].remote.ip();
+        run.peers = vec![sender];
         let first = run.first();
         assert_eq!((first.cause, first.confidence), (cause, Confidence::High));
         assert_eq!(first.size.segments, Some(90));
+        // The kernel programs tell whose they were.
+        run.peers.clear();
+        let by = |run: &mut Run, peer: IpAddr| {
+            for step in &mut run.damaged {
+                step.by_peer = Some([(peer, step.segments)].into());
+            }
+        };
+        by(&mut run, sender);
+        let first = run.first();
+        assert_eq!((first.cause, first.confidence), (cause, Confidence::High));
+        by(&mut run, "10.0.10.77".parse().unwrap());
+        assert!(!run.causes().contains(&cause));
+        by(&mut run, sender);
         assert_eq!(run.causes(), [cause]);
         // Of a damaged segment, the namespace may not be known; of the kernel's
         // counter, it is.

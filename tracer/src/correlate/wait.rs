@@ -97,13 +97,21 @@ pub(super) fn slow(recorded: &Recorded<'_>, span: Span) -> Option<bool> {
     Some(there.any(|step| recorded.is_slow(step)))
 }
 
-/// How long commits took at that time, typically, ms: the median of the probe's medians.
+/// How long commits took at that time, typically, ms: the median of the probe's medians, or
+/// else of those that were slow.
 pub(super) fn typical_ms(recorded: &Recorded<'_>, span: Span) -> Option<f64> {
-    let steps = recorded.probe()?.commits;
-    let there = overlapping(steps, span, recorded.interval_ns);
-    let mut medians: Vec<f64> = there.filter_map(|step| step.latency.p50_ms).collect();
-    medians.sort_unstable_by(f64::total_cmp);
-    medians.get(medians.len() / 2).copied()
+    let mut took: Vec<f64> = match recorded.probe() {
+        Some(probe) => overlapping(probe.commits, span, recorded.interval_ns)
+            .filter_map(|step| step.latency.p50_ms)
+            .collect(),
+        None => {
+            let slow = recorded.slow.iter().flatten();
+            let there = slow.filter(|one| one.whole.covered_ns(&[span]) > 0);
+            there.map(|one| one.whole.seconds() * 1e3).collect()
+        }
+    };
+    took.sort_unstable_by(f64::total_cmp);
+    took.get(took.len() / 2).copied()
 }
 
 fn overlapping(

@@ -47,7 +47,8 @@ select pg_is_in_recovery(), here.lsn,
   pg_last_wal_replay_lsn(),
   pg_wal_lsn_diff(here.lsn, pg_last_wal_replay_lsn())::int8,
   extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000,
-  case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end
+  case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end,
+  current_setting('synchronous_commit')
   from {HERE};
 select pid, application_name, host(client_addr), client_port, state, sync_state,
   pg_wal_lsn_diff(here.lsn, sent_lsn)::int8,
@@ -151,6 +152,7 @@ pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, Trouble> {
         wal_lsn: server.text(1),
         timeline: server.number(2),
         synchronous_standby_names: server.text(3),
+        synchronous_commit: server.text(9),
         xact_commit: server.number(4),
         commits_per_s: None,
         statement_sums: statements

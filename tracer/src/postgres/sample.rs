@@ -35,6 +35,9 @@ pub struct Sample {
     pub wal_lsn: Option<String>,
     /// `synchronous_standby_names`; empty if no commit waits for anybody.
     pub synchronous_standby_names: Option<String>,
+    /// `synchronous_commit` of our own session: what commits wait for to be done there,
+    /// unless a session has a setting of its own.
+    pub synchronous_commit: Option<String>,
     /// Transactions that ended with a commit in all databases, reads included, since
     /// the server's statistics began.
     pub xact_commit: Option<u64>,
@@ -186,6 +189,7 @@ pub(crate) mod tests {
             timeline: Some(1),
             wal_lsn: Some("0/3000148".into()),
             synchronous_standby_names: Some("db2".into()),
+            synchronous_commit: Some("on".into()),
             xact_commit: Some(100),
             commits_per_s: None,
             statement_sums: None,

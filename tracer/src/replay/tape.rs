@@ -1,11 +1,12 @@
 //! Counting what was recorded, as the kernel programs count what happens.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
 
 use tracer_ebpf::{EventKind, Flow, Kind, Totals, Tuple};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, canonical};
 use crate::damage;
 use crate::decode::Decoded;
 use crate::events::EventReader;
@@ -35,7 +36,7 @@ pub(super) struct Tape<'a> {
     changed: BTreeSet<Tuple>,
     table: Table,
     damaged: damage::Series,
-    arrived_damaged: u64,
+    arrived_damaged: BTreeMap<IpAddr, u64>,
     holes: Holes,
     namespaces: BTreeMap<u32, Totals>,
     seen: BTreeSet<&'static str>,
@@ -57,7 +58,7 @@ impl<'a> Tape<'a> {
             changed: BTreeSet::new(),
             table: Table::default(),
             damaged: damage::Series::default(),
-            arrived_damaged: 0,
+            arrived_damaged: BTreeMap::new(),
             holes: Holes::default(),
             namespaces: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -108,7 +109,10 @@ impl<'a> Tape<'a> {
             }
             (EventKind::BadChecksum, _) => {
                 totals.selected_bad_checksums += selected;
-                self.arrived_damaged += selected;
+                if kept {
+                    let peer = canonical(Ipv6Addr::from(event.tuple.remote));
+                    *self.arrived_damaged.entry(peer).or_default() += 1;
+                }
                 return;
             }
             (EventKind::ResetSent, _) => {
@@ -139,7 +143,8 @@ impl<'a> Tape<'a> {
             .filter_map(|tuple| self.flows.get(tuple).copied())
             .collect();
         self.table.update(at_ns, &flows);
-        self.damaged.update(at_ns, self.arrived_damaged);
+        let damaged = self.arrived_damaged.values().sum();
+        self.damaged.update(at_ns, damaged, &self.arrived_damaged);
     }
 
     /// The report.

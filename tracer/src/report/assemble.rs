@@ -187,6 +187,7 @@ pub fn assemble(measured: Measured<'_>) -> Report {
                     time: measured.clock.utc(step.at_ns),
                     offset_s: step.at_ns.saturating_sub(measured.start_ns) as f64 / 1e9,
                     selected: step.segments,
+                    by_peer: step.by_peer.clone(),
                 })
                 .collect(),
         },

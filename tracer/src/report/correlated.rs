@@ -115,7 +115,8 @@ fn recorded<'a>(
         .zip(flows)
         .map(|(entry, flow)| Track {
             role: flow.role.kind,
-            remote: flow.remote.address,
+            local: flow.local.socket(),
+            remote: flow.remote.socket(),
             name: flow
                 .role
                 .standby
@@ -184,7 +185,7 @@ mod tests {
     use crate::holes::Holes;
     use crate::inject::{self, FaultKind, FaultReport};
     use crate::postgres::sample::tests::{sample, standby};
-    use crate::postgres::sample::{Role, Sample, Wait};
+    use crate::postgres::sample::{Role, Sample, Standby, Wait};
     use crate::postgres::{Record, processors};
     use crate::probe::{Effort, Gaps};
     use crate::report::Measured;
@@ -244,7 +245,10 @@ mod tests {
                     at_ns: second * S,
                     sync_rep_waiters: Some(waiters),
                     waits: Some(vec![wait]),
-                    standbys: vec![standby("db2", 17)],
+                    standbys: vec![Standby {
+                        write_lag_bytes: Some(200),
+                        ..standby("db2", 17)
+                    }],
                     ..sample(Role::Primary)
                 },
                 u64::MAX,

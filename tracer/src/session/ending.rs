@@ -39,7 +39,8 @@ impl Session<'_> {
             .samples
             .iter()
             .map(|one| one.totals.selected_bad_checksums);
-        self.damaged.update(last.at_ns, damaged.sum());
+        let by_peer = self.probe.bad_checksums()?;
+        self.damaged.update(last.at_ns, damaged.sum(), &by_peer);
         let shown = self.shows_failures();
         for unseen in &last.unseen {
             if self.config.filter.keeps(&unseen.tuple) {

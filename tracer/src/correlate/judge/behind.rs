@@ -2,10 +2,11 @@
 //! length of the way.
 
 use super::super::finding::{Cause, Confidence, Finding, Size};
+use super::super::links::awaited;
 use super::super::wait::Slice;
 use super::super::way;
 use super::standby::{name, size, waiters};
-use super::why::{awaited, longest_silence};
+use super::why::longest_silence;
 use super::{Case, LEAST_SHARE, Weighed, by_share, lasted, sample};
 use crate::postgres::role::Kind;
 use crate::postgres::sample::Standby;
@@ -110,8 +111,7 @@ pub(super) fn unheard(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Opti
     if share < LEAST_SHARE || !lasted(slices) {
         return None;
     }
-    let mut flows = case.recorded.flows.iter();
-    let index = flows.position(|track| track.role == Kind::Walreceiver)?;
+    let index = of_role(case, slices, Kind::Walreceiver)?;
     let name = text::name(&case.recorded.flows.get(index)?.name);
     let finding = Finding {
         text: format!(
@@ -128,6 +128,15 @@ pub(super) fn unheard(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Opti
     Some((waited, finding))
 }
 
+/// The flow of this role that is the way of who was waited for.
+fn of_role(case: &Case<'_>, slices: &[Slice<'_>], role: Kind) -> Option<usize> {
+    let mut serving = case.serving(slices);
+    serving.find(|flow| {
+        let track = case.recorded.flows.get(*flow);
+        track.is_some_and(|track| track.role == role)
+    })
+}
+
 /// It replied, and what arrived could not be read.
 pub(super) fn unread(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
     let size_of_all = size(slices, all_s);
@@ -137,8 +146,7 @@ pub(super) fn unread(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Optio
         return None;
     }
     let silent_s = longest_silence(slices);
-    let mut flows = case.recorded.flows.iter();
-    let index = flows.position(|track| track.role == Kind::Walsender)?;
+    let index = of_role(case, slices, Kind::Walsender)?;
     let name = text::name(&case.recorded.flows.get(index)?.name);
     let finding = Finding {
         text: format!(
@@ -168,7 +176,7 @@ pub(super) fn far(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<W
     }
     let long = slices
         .iter()
-        .filter_map(|slice| way::long(case.recorded, slice.span));
+        .filter_map(|slice| way::long(case.recorded, slice.span, |flow| case.serves(flow, slice)));
     let (index, ms) = long.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
     let track = case.recorded.flows.get(index)?;
     let best = way::best_ms(track);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use tracer_ebpf::Kind as Why;
 
 use super::super::finding::{Cause, Confidence, Finding, Size};
+use super::super::links::{Link, awaited, by_standby, end};
 use super::super::recovery::{Recovery, lost, of_flows, recoveries};
 use super::super::silence::silences;
 use super::super::wait::Slice;
@@ -14,6 +15,7 @@ use super::turned::{Turned, turned, were_early};
 use super::{Case, Weighed};
 use crate::holes::doubled_ns;
 use crate::postgres::role::Kind;
+use crate::postgres::sample::Standby;
 use crate::postgres::text;
 
 /// A single segment gets lost now and then everywhere.
@@ -23,15 +25,17 @@ const LEAST_SEGMENTS: u64 = 3;
 pub(super) struct Clue {
     pub(super) cause: Cause,
     pub(super) segments: u64,
-    /// Whose retransmits they are; `None` if they are segments that arrived damaged.
-    pub(super) role: Option<Kind>,
+    /// The address of the standby that it is of.
+    standby: IpAddr,
+    /// The connections with it, by their numbers.
+    pub(super) flows: Vec<usize>,
     recoveries: Vec<Recovery>,
     /// When nothing at all arrived from the other side, whatever was sent again, or the
     /// kernel itself said that it was not done with the loss: what comes in between is
     /// the same trouble, however long it takes.
     unanswered: Vec<Span>,
     /// The flow that resent most; `None` if they are segments that arrived damaged.
-    flow: Option<usize>,
+    pub(super) flow: Option<usize>,
     /// Whether that flow's socket told that the loss was on the way here.
     turned: bool,
     /// Whether only the replication can have been hit.
@@ -51,12 +55,45 @@ impl Clue {
             || span.covered_ns(&self.unanswered) > 0
     }
 
+    /// Whether it was on the way of a standby that commits waited for at that time, and may
+    /// be why they did.
+    pub(super) fn covers(&self, case: &Case<'_>, slice: &Slice<'_>) -> bool {
+        self.is_at(slice.span)
+            && self.link(case, slice) != Link::Others
+            && self.is_missing_something(slice)
+    }
+
+    /// Whether both are of the same standby.
+    pub(super) fn is_akin(&self, other: &Self) -> bool {
+        self.standby == other.standby
+    }
+
+    /// Whose way it was on, as seen by who was waited for at that time.
+    pub(super) fn link(&self, case: &Case<'_>, slice: &Slice<'_>) -> Link {
+        let links = self.flows.iter().map(|flow| case.link(*flow, slice));
+        links.max().unwrap_or(Link::Others)
+    }
+
+    /// Who has written all that was sent to it has lost none of it: it waits for its own
+    /// disk, or its replies are missing.
+    fn is_missing_something(&self, slice: &Slice<'_>) -> bool {
+        let has_all = |one: &Standby| one.write_lag_bytes.is_some_and(|lag| lag <= 0);
+        match self.cause {
+            Cause::LossTowardStandby | Cause::DamageTowardStandby => {
+                let awaited = awaited(slice.sample);
+                awaited.is_empty() || !awaited.into_iter().all(has_all)
+            }
+            _ => true,
+        }
+    }
+
     /// Takes in the silences that follow replies that were lost: what is lost again and
     /// again is sent again by the standby alone, and each time after twice as long.
     /// `silent` are times without a reply among those in which somebody was held up, and
     /// `unread` those of them that are surely of this kind, however long they are.
     pub(super) fn follow(
         &mut self,
+        case: &Case<'_>,
         held: &[Slice<'_>],
         silent: impl Fn(usize) -> bool,
         unread: impl Fn(usize) -> bool,
@@ -70,6 +107,10 @@ impl Clue {
             let length_ns = slice.span.length_ns();
             if last_ns != Some(slice.span.from_ns) {
                 (lost_ns, silent_ns) = (0, 0);
+            }
+            if self.link(case, slice) == Link::Others {
+                last_ns = None;
+                continue;
             }
             last_ns = Some(slice.span.to_ns);
             if unread(index) {
@@ -129,7 +170,8 @@ pub(super) fn clues(recorded: &Recorded<'_>) -> Vec<Clue> {
     let roles = [Kind::Walsender, Kind::Walreceiver];
     let mut found: Vec<Clue> = roles
         .into_iter()
-        .filter_map(|role| retransmits(recorded, role))
+        .flat_map(|role| by_standby(recorded, role))
+        .filter_map(|flows| retransmits(recorded, flows))
         .collect();
     found.extend(damage(recorded));
     found.retain(|clue| clue.segments >= LEAST_SEGMENTS);
@@ -152,14 +194,19 @@ fn unanswered(track: &Track<'_>) -> Vec<Span> {
     silent.chain(recovering).collect()
 }
 
-fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
-    let flows = recorded.flows.iter().enumerate();
-    let ours = flows.filter(|(_, track)| track.role == role);
-    let (flow, track) = ours.max_by_key(|(_, track)| segments(track))?;
+/// Of connections with one standby.
+fn retransmits(recorded: &Recorded<'_>, flows: Vec<usize>) -> Option<Clue> {
+    let tracks = || {
+        flows
+            .iter()
+            .filter_map(|one| Some((*one, recorded.flows.get(*one)?)))
+    };
+    let (flow, track) = tracks().max_by_key(|(_, track)| segments(track))?;
+    let role = track.role;
     let steps = track.series.iter();
     let timeouts: u64 = steps.map(|step| step.segments[Why::Rto as usize]).sum();
     let count = segments(track);
-    let recoveries = of_flows(recorded, |track| track.role == role);
+    let recoveries = of_flows(recorded, tracks().map(|(_, track)| track));
     if were_early(track, count, &recoveries) {
         return None;
     }
@@ -187,17 +234,11 @@ fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
     Some(Clue {
         cause,
         segments: count,
-        role: Some(role),
+        standby: end(track).ip(),
         recoveries,
         // Of all: the one that sent most may have been opened after it was over.
-        unanswered: Span::apart(
-            recorded
-                .flows
-                .iter()
-                .filter(|track| track.role == role)
-                .flat_map(unanswered)
-                .collect(),
-        ),
+        unanswered: Span::apart(tracks().flat_map(|(_, track)| unanswered(track)).collect()),
+        flows,
         flow: Some(flow),
         turned: turned.is_some(),
         certain: true,
@@ -205,27 +246,35 @@ fn retransmits(recorded: &Recorded<'_>, role: Kind) -> Option<Clue> {
     })
 }
 
-/// What arrives damaged is of the other end. Where both ends are seen, it is not
-/// known at which of them.
-fn damage(recorded: &Recorded<'_>) -> Option<Clue> {
-    let steps = recorded.damaged?;
-    let of = |role: Kind| recorded.flows.iter().find(|track| track.role == role);
-    let (track, cause) = match (of(Kind::Walsender), of(Kind::Walreceiver)) {
-        (Some(track), None) => (track, Cause::DamageOfReplies),
-        (None, Some(track)) => (track, Cause::DamageTowardStandby),
-        _ => return None,
+/// What arrives with a bad checksum was sent by the other end. Where both ends are seen, it
+/// is not known at which of them.
+fn damage(recorded: &Recorded<'_>) -> Vec<Clue> {
+    let of = |role| by_standby(recorded, role);
+    let (standbys, cause) = match (of(Kind::Walsender), of(Kind::Walreceiver)) {
+        (standbys, none) if none.is_empty() => (standbys, Cause::DamageOfReplies),
+        (none, standbys) if none.is_empty() => (standbys, Cause::DamageTowardStandby),
+        _ => return Vec::new(),
     };
-    let seen: u64 = steps.iter().map(|step| step.segments).sum();
+    let clues = standbys.into_iter();
+    let clues = clues.filter_map(|flows| damaged_by(recorded, flows, cause));
+    clues.collect()
+}
+
+/// From the other end of these connections.
+fn damaged_by(recorded: &Recorded<'_>, flows: Vec<usize>, cause: Cause) -> Option<Clue> {
+    let track = recorded.flows.get(*flows.first()?)?;
+    let peer = track.remote.ip();
+    let steps: Vec<_> = recorded
+        .damaged?
+        .iter()
+        .filter(|step| step.may_be_from(peer))
+        .collect();
+    let seen: u64 = steps.iter().map(|step| step.from(peer)).sum();
     // Some may have been another namespace's: the kernel does not always show whose
     // a segment is that it refuses, but it counts it where it belongs.
     let segments = recorded.refused.map_or(seen, |refused| seen.min(refused));
-    let replicates = |peer: &IpAddr| {
-        let mut flows = recorded.flows.iter();
-        flows.any(|track| track.is_replication() && track.remote == *peer)
-    };
     let certain = recorded.refused.is_some_and(|refused| refused >= seen)
-        && !recorded.peers.is_empty()
-        && recorded.peers.iter().all(replicates);
+        && (steps.iter().all(|step| step.by_peer.is_some()) || recorded.peers == [peer]);
     let name = text::name(&track.name);
     let from = match cause {
         Cause::DamageOfReplies => format!("the standby {name}"),
@@ -235,7 +284,8 @@ fn damage(recorded: &Recorded<'_>) -> Option<Clue> {
     Some(Clue {
         cause,
         segments,
-        role: None,
+        standby: end(track).ip(),
+        flows,
         unanswered: Vec::new(),
         recoveries: recoveries(steps.iter().map(|step| step.at_ns), recorded.interval_ns),
         flow: None,

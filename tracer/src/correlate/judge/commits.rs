@@ -8,6 +8,9 @@ use crate::postgres::text;
 
 /// What takes as much of the slow commits' time is what made them slow.
 const MOST: f64 = 0.5;
+/// During so much of it has to have arrived something out of order for that to be why: a
+/// look takes in more than the wait itself.
+const OVERTAKEN: f64 = 0.7;
 /// Of their waiting, so much has to fall into recoveries from losses.
 const CHARGED: f64 = 0.4;
 
@@ -106,6 +109,19 @@ fn waited(
         return (clue.cause, clue.most(by_share(charged_s / total_s)), why);
     }
     let waits: Vec<Span> = slow.iter().map(|one| one.wait).collect();
+    let overtaken = waits.iter().filter(|wait| {
+        let seen = way::until_next_look(case.recorded, **wait);
+        way::overtaken(case.recorded, seen, |_| true)
+    });
+    let overtaken_s: f64 = overtaken.map(|wait| wait.seconds()).sum();
+    if overtaken_s >= OVERTAKEN * wait_s {
+        let why = format!(
+            "{waited}, and during {:.0} % of that replies arrived out of order: one sent before them was missing, which was lost on the way here, or came late",
+            100.0 * overtaken_s / wait_s
+        );
+        let confidence = by_share(overtaken_s / total_s).min(Confidence::Medium);
+        return (Cause::LossOfReplies, confidence, why);
+    }
     let long = waits
         .iter()
         .filter_map(|wait| way::long_beside(case.recorded, *wait))

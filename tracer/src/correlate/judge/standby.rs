@@ -2,13 +2,15 @@
 //! the network between lose anything?
 
 use super::super::finding::{Cause, Confidence, Finding, Size};
+use super::super::links::{Link, awaited};
 use super::super::recovery::lost;
 use super::super::wait::{Slice, Sort, waited_s};
 use super::super::way;
 use super::clue::{Clue, clues};
-use super::why::{Why, awaited, is_silent, longest_silence, streaming, whys};
+use super::why::{Why, is_silent, longest_silence, whys};
 use super::{
-    Case, LEAST_SHARE, Weighed, behind, by_share, cut, duration_s, lasted, most, sample, starved,
+    Case, LEAST_SHARE, Weighed, behind, by_share, cut, duration_s, gone, lasted, most, sample,
+    starved,
 };
 use crate::postgres::role::Kind;
 use crate::postgres::sample::Standby;
@@ -34,7 +36,7 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Weighed> {
     };
     let unread = |index: usize| alone[index] == Why::Unread;
     for clue in &mut clues {
-        clue.follow(held, follows, unread);
+        clue.follow(case, held, follows, unread);
     }
     let whys = whys(case, held, &clues);
     let mut found: Vec<Weighed> = starved::judge(case, &whys).into_iter().collect();
@@ -48,7 +50,7 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Weighed> {
         ours.map(|(slice, _)| *slice).collect()
     };
     found.extend(network(case, &clues, all_s));
-    found.extend(gone(&parted(Why::Gone), all_s));
+    found.extend(gone::judge(case, &parted(Why::Gone), all_s));
     found.extend(silent(case, &parted(Why::Silent), all_s));
     found.extend(behind::unread(case, &parted(Why::Unread), all_s));
     found.extend(behind::unheard(case, &parted(Why::Unheard), all_s));
@@ -82,12 +84,15 @@ pub(super) fn name(standby: &Standby) -> String {
 
 fn network(case: &Case<'_>, clues: &[Clue], all_s: f64) -> Vec<Weighed> {
     let mut found: Vec<Weighed> = Vec::new();
-    let first = clues.first().map_or(0, |clue| clue.segments);
-    // The other direction has a few, too: what is lost takes acknowledgements with it.
-    for clue in clues.iter().filter(|clue| clue.segments * 4 >= first) {
+    for clue in clues {
+        let same = clues.iter().filter(|other| other.is_akin(clue));
+        let first = same.map(|other| other.segments).max().unwrap_or(0);
+        // The other direction has a few, too: what is lost takes acknowledgements with it.
+        if clue.segments * 4 < first {
+            continue;
+        }
         let held = case.held(Sort::SyncRep).iter();
-        let at =
-            |slice: &&Slice<'_>| streaming(slice.sample).next().is_some() && clue.is_at(slice.span);
+        let at = |slice: &&Slice<'_>| clue.covers(case, slice);
         let slices: Vec<Slice<'_>> = held.filter(at).copied().collect();
         let size = size(&slices, all_s);
         let waited = size.waited_s.unwrap_or(0.0);
@@ -111,7 +116,12 @@ fn network(case: &Case<'_>, clues: &[Clue], all_s: f64) -> Vec<Weighed> {
                     100.0 * share
                 ),
                 cause: clue.cause,
-                confidence: clue.most(by_share(share)),
+                confidence: if slices.iter().any(|slice| clue.link(case, slice) == Link::Theirs) {
+                    clue.most(by_share(share))
+                } else {
+                    // Of several standbys, it may be another's.
+                    Confidence::Low
+                },
                 size: Size {
                     segments: of_clue.segments,
                     rto_doublings: of_clue.rto_doublings,
@@ -123,33 +133,6 @@ fn network(case: &Case<'_>, clues: &[Clue], all_s: f64) -> Vec<Weighed> {
         ));
     }
     found
-}
-
-fn gone(slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
-    let size = size(slices, all_s);
-    let waited = size.waited_s.unwrap_or(0.0);
-    let share = waited / all_s;
-    if share < LEAST_SHARE || !lasted(slices) {
-        return None;
-    }
-    let (index, waiters) = most(slices.iter(), Sort::SyncRep)?;
-    let names = slices.iter().find_map(|slice| {
-        let names = slice.sample.synchronous_standby_names.as_deref()?;
-        (!names.is_empty()).then(|| text::harmless(names, 64))
-    });
-    let finding = Finding {
-        text: format!(
-            "Commits wait for a standby that is not there: synchronous_standby_names is '{}', no standby streams, and up to {waiters} backends waited.",
-            names.unwrap_or_default()
-        ),
-        cause: Cause::StandbyGone,
-        confidence: by_share(share).max(Confidence::Medium),
-        size,
-        evidence: ["sync_rep_waiters", "standbys", "synchronous_standby_names"]
-            .map(|field| sample(index, field))
-            .to_vec(),
-    };
-    Some((waited, finding))
 }
 
 fn silent(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
@@ -199,7 +182,7 @@ fn silent(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> 
         sample(worst.index, &format!("standbys/{place}/state")),
     ];
     evidence.extend(waiters(slices));
-    evidence.extend(replication(case));
+    evidence.extend(replication(case, slices));
     let finding = Finding {
         text: format!(
             "The standby {} is connected and did not reply for {silent_s:.1} s while commits waited for it; {network}.",
@@ -216,35 +199,29 @@ fn silent(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> 
 /// Segments of the replication that were sent again at that time because of a loss;
 /// `None` if its flow was not traced.
 fn resent(case: &Case<'_>, slices: &[Slice<'_>]) -> Option<u64> {
-    if !case.sees_replication() {
-        return None;
-    }
     // What the primary sends again is seen on its own host; here, whether it arrives.
-    let arrives = |slice: &Slice<'_>| way::arrives(case.recorded, slice.span);
-    let is_here = case
-        .recorded
-        .flows
-        .iter()
-        .any(|track| track.role == Kind::Walsender);
+    let arrives = |slice: &Slice<'_>| {
+        way::arrives(case.recorded, slice.span, |flow| case.serves(flow, slice))
+    };
+    let ours = || {
+        let serving = case.serving(slices);
+        serving.filter_map(|flow| case.recorded.flows.get(flow))
+    };
+    let is_here = ours().any(|track| track.role == Kind::Walsender);
     if !is_here && !slices.iter().any(|slice| arrives(slice) == Some(true)) {
         return None;
     }
-    let flows = case.recorded.flows.iter();
-    let steps = flows
-        .filter(|track| track.is_replication())
-        .flat_map(|track| track.series)
-        .filter(|step| {
-            let next = slices.partition_point(|slice| slice.span.to_ns < step.at_ns);
-            let slice = slices.get(next);
-            slice.is_some_and(|slice| slice.span.has(step.at_ns))
-        });
+    let steps = ours().flat_map(|track| track.series).filter(|step| {
+        let next = slices.partition_point(|slice| slice.span.to_ns < step.at_ns);
+        let slice = slices.get(next);
+        slice.is_some_and(|slice| slice.span.has(step.at_ns))
+    });
     Some(steps.map(lost).sum())
 }
 
-fn replication(case: &Case<'_>) -> impl Iterator<Item = String> {
-    let flows = case.recorded.flows.iter().enumerate();
-    let ours = flows.filter(|(_, track)| track.is_replication());
-    ours.map(|(index, _)| format!("/flows/{index}/segments"))
+fn replication(case: &Case<'_>, slices: &[Slice<'_>]) -> Vec<String> {
+    let ours = case.serving(slices);
+    ours.map(|flow| format!("/flows/{flow}/segments")).collect()
 }
 
 fn rest(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
@@ -253,7 +230,7 @@ fn rest(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
     if waited / all_s < MOST || !lasted(slices) {
         return None;
     }
-    let why = if case.sees_replication() {
+    let why = if case.serving(slices).next().is_some() {
         "it replied, nothing was sent again meanwhile, round trips were short, and no sample shows it behind with what it had received"
     } else {
         "it replied, but its connection was not among those that were traced"
@@ -265,7 +242,7 @@ fn rest(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> {
         size,
         evidence: waiters(slices)
             .into_iter()
-            .chain(replication(case))
+            .chain(replication(case, slices))
             .collect(),
     };
     Some((UNKNOWN * waited, finding))

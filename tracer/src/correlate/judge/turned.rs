@@ -17,6 +17,9 @@ const ALL: f64 = 0.8;
 /// When round trips get longer at once, so many are sent again before the kernel has
 /// learnt it: its timers follow each measurement by an eighth.
 const AT_MOST_EARLY: u64 = 4;
+/// What the peer had of what was sent again because acknowledgements showed a gap was not
+/// lost: others had overtaken it. What was lost as well is among the rest.
+const OVERTAKEN: f64 = 0.5;
 /// Half of the least timeout (`TCP_RTO_MIN`). Where acknowledgements are lost, round trips
 /// that timed out are among others that did not; these keep the mean below.
 const LATE_MS: f64 = 100.0;
@@ -59,12 +62,12 @@ pub(super) fn turned(track: &Track<'_>, segments: u64, recoveries: &[Recovery]) 
 
 /// Whether the kernel only asked whether what it had sent was lost.
 fn only_probes(track: &Track<'_>) -> bool {
-    let probes: u64 = track
-        .series
-        .iter()
-        .map(|step| step.segments[Why::Tlp as usize])
-        .sum();
-    probes == track.series.iter().map(lost).sum::<u64>()
+    of_kind(track, Why::Tlp) == track.series.iter().map(lost).sum::<u64>()
+}
+
+fn of_kind(track: &Track<'_>, kind: Why) -> u64 {
+    let steps = track.series.iter();
+    steps.map(|step| step.segments[kind as usize]).sum()
 }
 
 /// How many of what was sent again the peer had already, as it said itself.
@@ -87,8 +90,20 @@ fn gaps(track: &Track<'_>, recoveries: &[Recovery]) -> usize {
 }
 
 /// Whether all of it was sent again too early: what acknowledges it took longer than
-/// ever before, and came.
+/// ever before, and came; or what was sent later had overtaken it, so that acknowledgements
+/// showed a gap
+/// ([RFC 8985, section 6.2](https://www.rfc-editor.org/rfc/rfc8985#section-6.2)).
 pub(super) fn were_early(track: &Track<'_>, segments: u64, recoveries: &[Recovery]) -> bool {
+    let gaps_shown: u64 = [Why::Fast, Why::Rack]
+        .into_iter()
+        .map(|kind| of_kind(track, kind))
+        .sum();
+    // Without an acknowledgement, none shows a gap: where these are lost, timers send again.
+    if gaps_shown as f64 >= ALL * segments as f64
+        && in_vain(track) as f64 >= OVERTAKEN * segments as f64
+    {
+        return true;
+    }
     if (in_vain(track) as f64) < ALL * segments as f64 {
         return false;
     }

@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use super::super::Span;
+use super::super::links::{awaited, is_gone, level};
 use super::super::wait::Slice;
 use super::super::way;
 use super::clue::Clue;
 use super::{Case, LEAST_S};
+use crate::postgres::awaited::Level;
 use crate::postgres::sample::{Sample, Standby};
 
 /// Without a reply, the last one grows older as time goes by, or nearly so.
@@ -63,11 +65,28 @@ pub(super) fn whys(case: &Case<'_>, held: &[Slice<'_>], clues: &[Clue]) -> Vec<W
         from = to;
     }
     for quiet in quiet(held, &whys) {
-        if way::overtaken(case.recorded, spanned(&held[quiet.clone()])) {
+        let slices = &held[quiet.clone()];
+        let serves = |flow| slices.iter().any(|slice| case.serves(flow, slice));
+        if way::overtaken(case.recorded, spanned(slices), serves) {
             whys[quiet].fill(Why::Unread);
         }
     }
+    for index in 1..held.len() {
+        if whys[index - 1] == Why::Gone && is_unreleased(&held[index - 1], &held[index]) {
+            whys[index] = Why::Gone;
+        }
+    }
     whys
+}
+
+/// Whether nothing has changed for those who wait, though there are standbys enough again:
+/// only their next reply makes the primary look at whom it can release
+/// (`ProcessStandbyReplyMessage()` in
+/// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/walsender.c>),
+/// and one that has everything already replies when its `wal_receiver_status_interval` is
+/// over.
+fn is_unreleased(before: &Slice<'_>, slice: &Slice<'_>) -> bool {
+    before.span.to_ns == slice.span.from_ns && is_silent(slice) && !owes_a_reply(slice.sample)
 }
 
 /// Slices without a break in which no reply came, nobody knows why, for as long as makes a
@@ -99,26 +118,31 @@ fn spanned(slices: &[Slice<'_>]) -> Span {
 }
 
 fn why(case: &Case<'_>, slice: &Slice<'_>, clues: &[Clue], silence_counts: bool) -> Why {
-    let is = |of: fn(&Standby) -> bool| {
+    let level = level(slice.sample);
+    let is = |of: &dyn Fn(&Standby) -> bool| {
         let awaited = awaited(slice.sample);
         !awaited.is_empty() && awaited.into_iter().all(of)
     };
-    if streaming(slice.sample).next().is_none() {
-        Why::Gone
-    } else if clues.iter().any(|clue| clue.is_at(slice.span)) {
+    let serves = |flow| case.serves(flow, slice);
+    if clues.iter().any(|clue| clue.covers(case, slice)) {
         Why::Network
+    } else if is_gone(slice.sample) {
+        Why::Gone
     } else if case.starved.iter().any(|one| one.is_at(slice.span)) {
         Why::Starved
-    } else if is(has_to_flush) {
+    } else if way::dominates(case.recorded, slice.span, serves) {
+        // Of two replies on a long way, one comes well before the other.
+        Why::Far
+    } else if level != Some(Level::Write) && is(&has_to_flush) {
         Why::Flush
-    } else if is(has_to_apply) {
+    } else if is(&|one| has_to_apply(one, level)) {
         Why::Apply
     } else if silence_counts && is_silent(slice) {
-        match way::arrives(case.recorded, slice.span) {
-            Some(false) if is(has_been_sent) => Why::Unheard,
+        match way::arrives(case.recorded, slice.span, serves) {
+            Some(false) if is(&has_been_sent) => Why::Unheard,
             _ => Why::Silent,
         }
-    } else if way::long(case.recorded, slice.span).is_some() {
+    } else if way::long(case.recorded, slice.span, serves).is_some() {
         Why::Far
     } else {
         Why::Rest
@@ -146,26 +170,16 @@ fn has_to_flush(standby: &Standby) -> bool {
     lags.is_some_and(|(flush, write)| flush > write)
 }
 
-/// Of what is missing to be applied, it has nearly all on its disk.
-fn has_to_apply(standby: &Standby) -> bool {
-    let lags = standby.replay_lag_bytes.zip(standby.flush_lag_bytes);
-    lags.is_some_and(|(replay, flush)| replay > 0 && replay >= NEARLY * flush)
-}
-
-pub(super) fn streaming(sample: &Sample) -> impl Iterator<Item = &Standby> {
-    let streams = |one: &&Standby| one.state.as_deref() == Some("streaming");
-    sample.standbys.iter().filter(streams)
-}
-
-/// Those whose reply a commit waits for; if none is named so, all.
-pub(super) fn awaited(sample: &Sample) -> Vec<&Standby> {
-    let is_sync = |one: &&Standby| matches!(one.sync_state.as_deref(), Some("sync" | "quorum"));
-    let named: Vec<_> = streaming(sample).filter(is_sync).collect();
-    if named.is_empty() {
-        streaming(sample).collect()
-    } else {
-        named
-    }
+/// Of what is missing to be applied, it has nearly all on its disk. Where commits are said
+/// to wait for the flush alone, it has to have all of it: only then does one that waits all
+/// the same wait for more.
+fn has_to_apply(standby: &Standby, level: Option<Level>) -> bool {
+    let lags = standby.flush_lag_bytes.zip(standby.replay_lag_bytes);
+    let on_disk = |flush, replay| match level {
+        Some(Level::Write | Level::Flush) => flush <= 0,
+        Some(Level::Apply) | None => replay >= NEARLY * flush,
+    };
+    lags.is_some_and(|(flush, replay)| replay > 0 && on_disk(flush, replay))
 }
 
 /// Whether none of them has replied since the sample before. Their clocks may differ

@@ -1,6 +1,6 @@
 //! A run that was made up.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tracer_ebpf::Kind as Why;
 
@@ -31,6 +31,14 @@ pub(super) struct Run {
     pub(super) processors: Vec<processors::Track>,
     pub(super) slow_ms: f64,
     pub(super) slow: Option<Vec<SlowCommit>>,
+}
+
+/// The standby's end of its connection, or the primary's.
+fn end(is_standby: bool) -> SocketAddr {
+    match is_standby {
+        true => SocketAddr::new(STANDBY, 40_396),
+        false => SocketAddr::new(Ipv4Addr::new(10, 0, 10, 2).into(), 5432),
+    }
 }
 
 pub(super) fn bad(second: u64) -> bool {
@@ -65,6 +73,18 @@ pub(super) fn standby(reply_age_ms: f64) -> Standby {
     }
 }
 
+/// It has confirmed nothing of what those wait for who wait for it.
+pub(super) fn behind(standby: Standby) -> Standby {
+    let lag = Some(4096);
+    Standby {
+        sent_lag_bytes: lag,
+        write_lag_bytes: lag,
+        flush_lag_bytes: lag,
+        replay_lag_bytes: lag,
+        ..standby
+    }
+}
+
 pub(super) fn sample(second: u64, waits: Vec<Wait>) -> Sample {
     let sync_rep = waits.iter().filter(|wait| wait.event == "SyncRep");
     Sample {
@@ -74,6 +94,7 @@ pub(super) fn sample(second: u64, waits: Vec<Wait>) -> Sample {
         timeline: Some(1),
         wal_lsn: None,
         synchronous_standby_names: Some("db2".into()),
+        synchronous_commit: None,
         xact_commit: None,
         commits_per_s: None,
         statement_sums: None,
@@ -141,6 +162,9 @@ impl Run {
         for sample in run.bad_samples() {
             sample.waits = Some(vec![wait(kind, event, 5)]);
             sample.sync_rep_waiters = Some(if event == "SyncRep" { 5 } else { 0 });
+            if event == "SyncRep" {
+                sample.standbys = vec![behind(standby(40.0))];
+            }
         }
         run.commits = steps(|second| if bad(second) { 900 } else { 3 });
         run
@@ -161,14 +185,7 @@ impl Run {
     pub(super) fn silent(mut self) -> Self {
         for sample in self.bad_samples() {
             let since = sample.at_ns / S - 20;
-            let lag = Some(4096);
-            sample.standbys = vec![Standby {
-                sent_lag_bytes: lag,
-                write_lag_bytes: lag,
-                flush_lag_bytes: lag,
-                replay_lag_bytes: lag,
-                ..standby(40.0 + since as f64 * 1e3)
-            }];
+            sample.standbys = vec![behind(standby(40.0 + since as f64 * 1e3))];
         }
         self
     }
@@ -184,7 +201,8 @@ impl Run {
                 .enumerate()
                 .map(|(index, (role, series))| Track {
                     role: *role,
-                    remote: STANDBY,
+                    local: end(*role == Kind::Walreceiver),
+                    remote: end(*role != Kind::Walreceiver),
                     name: "db2".into(),
                     series,
                     path: if index == 1 { &self.path } else { &[] },
