@@ -41,7 +41,8 @@ pub struct Pair {
     // for its standby to have everything.
     standby: Server,
     primary: Server,
-    _home: Home,
+    programs: Programs,
+    home: Home,
 }
 
 impl Pair {
@@ -69,15 +70,12 @@ impl Pair {
         first.wait_ready().context("the primary does not start")?;
         first.connect()?.query(TABLE)?;
 
-        copy(programs, primary, standby, &two).map_err(|error| first.with_log(&error))?;
-        let settings = settings_of_standby(primary);
-        let mut second = Server::start(programs, standby, &two, &settings)?;
-        second.wait_ready().context("the standby does not start")?;
-
+        let second = standby_of(programs, (primary, &first), standby, (STANDBY, &two))?;
         let pair = Self {
             standby: second,
             primary: first,
-            _home: home,
+            programs: programs.clone(),
+            home,
         };
         pair.make_synchronous()?;
         // Whether commits wait, another process decides than the one that we ask, and
@@ -86,6 +84,29 @@ impl Pair {
             Ok(pair.do_commits_wait()?.then_some(()))
         })?;
         Ok(pair)
+    }
+
+    /// One more standby of the same primary, which is told nothing of it: it streams and
+    /// no commit waits for it. It stops when dropped, which has to be before the pair is.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn join(&self, primary: &Host, standby: &Host, name: &str) -> Result<Server> {
+        let home = self.home.folder(name, USER)?;
+        let server = standby_of(
+            &self.programs,
+            (primary, &self.primary),
+            standby,
+            (name, &home),
+        )?;
+        let streams = format!(
+            "select 1 from pg_stat_replication where application_name = '{name}' and state = 'streaming'"
+        );
+        wait::until(STEP, "one more standby to stream", || {
+            Ok(self.primary.value(&streams)?.map(drop))
+        })
+        .map_err(|error| server.with_log(&error))?;
+        Ok(server)
     }
 
     /// The primary.
@@ -300,25 +321,46 @@ fn settings() -> Vec<(&'static str, String)> {
     fixed.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
-fn settings_of_standby(primary: &Host) -> Vec<(&'static str, String)> {
+/// Makes and starts a standby of this primary, of this name and in this folder.
+fn standby_of(
+    programs: &Programs,
+    (host, primary): (&Host, &Server),
+    standby: &Host,
+    (name, home): (&str, &Path),
+) -> Result<Server> {
+    copy(programs, host, standby, (name, home)).map_err(|error| primary.with_log(&error))?;
+    let settings = settings_of_standby(host, name);
+    let mut server = Server::start(programs, standby, home, &settings)?;
+    server
+        .wait_ready()
+        .with_context(|| format!("the standby {name} does not start"))?;
+    Ok(server)
+}
+
+fn settings_of_standby(primary: &Host, name: &str) -> Vec<(&'static str, String)> {
     let conninfo = format!(
-        "host={} port={PORT} user=postgres application_name={STANDBY}",
+        "host={} port={PORT} user=postgres application_name={name}",
         primary.v4
     );
     vec![
         ("primary_conninfo", conninfo),
-        ("primary_slot_name", STANDBY.to_owned()),
+        ("primary_slot_name", name.to_owned()),
     ]
 }
 
 /// Copies the primary's data, from inside the standby's namespace.
-fn copy(programs: &Programs, primary: &Host, standby: &Host, home: &Path) -> Result<()> {
+fn copy(
+    programs: &Programs,
+    primary: &Host,
+    standby: &Host,
+    (name, home): (&str, &Path),
+) -> Result<()> {
     let data = home.join("data");
     let mut basebackup = programs.command(&standby.netns, home, "pg_basebackup")?;
     basebackup
         .args(["--host", &primary.v4.to_string(), "--username=postgres"])
         .args(["--checkpoint=fast", "--wal-method=stream", "--no-sync"])
-        .args(["--create-slot", "--slot", STANDBY])
+        .args(["--create-slot", "--slot", name])
         .arg("-D")
         .arg(&data)
         .current_dir(home);

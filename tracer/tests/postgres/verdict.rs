@@ -1,6 +1,7 @@
 //! What the tool says of a slow commit, with each cause made for real: it must name
 //! it without knowing what was done.
 
+mod awaited;
 mod disk;
 mod network;
 mod primary;
@@ -50,14 +51,20 @@ fn verdict(what: &str, seen: &Seen) -> String {
 }
 
 fn begin(lab: &Lab, host: &Host) -> Watched {
+    let mut tool = probe(lab, host);
+    tool.await_line(&["streaming sync"]);
+    assert_eq!(lab.psql("show synchronous_standby_names"), "standby");
+    tool
+}
+
+/// Watches, and commits.
+fn probe(lab: &Lab, host: &Host) -> Watched {
     // By the socket file, also from the standby's host: what is asked and committed
     // does not itself go over the network that is broken.
     let folder = lab.pair.primary().socket_dir().display();
     let dsn = format!("host={folder} user=postgres");
     let mut tool = Watched::start(host, &dsn, &PROBE);
-    tool.await_line(&["streaming sync"]);
     tool.await_line(&["probe: 2 commits"]);
-    assert_eq!(lab.psql("show synchronous_standby_names"), "standby");
     tool
 }
 

@@ -12,17 +12,21 @@ use serde_json::Value;
 use tempfile::TempDir;
 use xtask::{
     command::Running,
-    netns::{Host, Net},
-    postgres::{Pair, Programs},
+    netns::{Host, HostSpec, Net},
+    postgres::{Pair, Programs, Server},
     wait,
 };
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer");
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// The name of one more standby, and of its host.
+pub(crate) const OTHER: &str = "other";
+
 /// Two hosts and their servers.
 pub(crate) struct Lab {
     // Dropped in this order.
+    other: Option<Server>,
     pub(crate) pair: Pair,
     net: Net,
     /// The servers' major version, as they tell it.
@@ -36,12 +40,30 @@ impl Lab {
 
     /// The same with these programs.
     pub(crate) fn of(tag: &str, programs: &Programs) -> Self {
-        let net = Net::pair(tag, "ens160").unwrap();
+        Self::in_net(Net::pair(tag, "ens160").unwrap(), programs)
+    }
+
+    /// The same with one more standby, [`OTHER`] at 10.0.10.4.
+    pub(crate) fn of_three(tag: &str) -> Self {
+        let host = |role, number| HostSpec {
+            role,
+            number,
+            interface: "ens160",
+        };
+        let hosts = [host("primary", 2), host("standby", 3), host(OTHER, 4)];
+        let mut lab = Self::in_net(Net::star(tag, &hosts).unwrap(), &Programs::own().unwrap());
+        let (primary, other) = (lab.primary(), lab.net.host(OTHER).unwrap());
+        lab.other = Some(lab.pair.join(primary, other, OTHER).unwrap());
+        lab
+    }
+
+    fn in_net(net: Net, programs: &Programs) -> Self {
         let (primary, standby) = (net.host("primary").unwrap(), net.host("standby").unwrap());
         let pair = Pair::start_with(programs, primary, standby).unwrap();
         let version = pair.primary().value("show server_version_num");
         let version: u32 = version.unwrap().unwrap().parse().unwrap();
         Self {
+            other: None,
             pair,
             net,
             major: version / 10_000,
@@ -54,6 +76,11 @@ impl Lab {
 
     pub(crate) fn standby(&self) -> &Host {
         self.net.host("standby").unwrap()
+    }
+
+    /// The host of the other standby, and its server.
+    pub(crate) fn other(&self) -> (&Host, &Server) {
+        (self.net.host(OTHER).unwrap(), self.other.as_ref().unwrap())
     }
 
     pub(crate) fn restart_primary(&mut self) {

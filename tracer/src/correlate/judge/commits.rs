@@ -1,9 +1,11 @@
 //! Where no server was asked: what single commits waited for tells as well.
 
 use super::super::finding::{Cause, Confidence, Finding, Size};
-use super::super::{SlowCommit, Span, way};
+use super::super::links::by_standby;
+use super::super::{Recorded, SlowCommit, Span, way};
 use super::clue::{Clue, clues};
 use super::{Case, LEAST_S, LEAST_SAMPLES, Weighed, by_share};
+use crate::postgres::role::Kind;
 use crate::postgres::text;
 
 /// What takes as much of the slow commits' time is what made them slow.
@@ -106,7 +108,16 @@ fn waited(
             return (Cause::NotDetermined, Confidence::Low, why);
         };
         let why = format!("{recovering}: {}", clue.what());
-        return (clue.cause, clue.most(by_share(charged_s / total_s)), why);
+        let confidence = clue.most(by_share(charged_s / total_s));
+        return match standbys(case.recorded) {
+            0 | 1 => (clue.cause, confidence, why),
+            several => {
+                let doubt = format!(
+                    "{why}; which of the {several} standbys commits wait for is not known without --pg"
+                );
+                (clue.cause, Confidence::Low, doubt)
+            }
+        };
     }
     let waits: Vec<Span> = slow.iter().map(|one| one.wait).collect();
     let overtaken = waits.iter().filter(|wait| {
@@ -147,6 +158,11 @@ fn waited(
     }
     let why = little + "; whether its replies arrived damaged, this kernel does not show";
     (Cause::NotDetermined, Confidence::Low, why)
+}
+
+/// How many standbys are served from here.
+fn standbys(recorded: &Recorded<'_>) -> usize {
+    by_standby(recorded, Kind::Walsender).len()
 }
 
 /// Whether most of their time their server had no processor.

@@ -63,7 +63,7 @@ fn missing(case: &Case<'_>, slice: &Slice<'_>, awaited: &Awaited<'_>) -> String 
     let others = slice.sample.standbys.iter().map(with_state);
     let others = match listed(others) {
         none if none.is_empty() => String::new(),
-        others => format!(" (connected and not enough: {others})"),
+        others => format!(" (connected: {others})"),
     };
     let absent = listed(awaited.absent.iter().map(|name| text::name(name)));
     let missing = match (awaited.absent.len(), awaited.lacking) {

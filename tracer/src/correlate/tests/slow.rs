@@ -89,6 +89,23 @@ fn a_long_way_is_told_by_the_wait_of_each() {
 }
 
 #[test]
+fn of_several_standbys_it_is_not_known_which_one_is_waited_for() {
+    let mut run = run(880, 10, Some(800));
+    let series = run.role(Kind::Walsender);
+    series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+    let mut recorded = run.recorded();
+    recorded.postgres = None;
+    let mut other = recorded.flows[1].clone();
+    other.remote.set_ip("10.0.10.4".parse().unwrap());
+    (other.name, other.series) = ("10.0.10.4".to_owned(), &[]);
+    recorded.flows.push(other);
+    let found = findings(&recorded);
+    let told = (found[0].cause, found[0].confidence);
+    assert_eq!(told, (Cause::LossTowardStandby, Confidence::Low));
+    assert!(found[0].text.contains("of the 2 standbys"), "{found:?}");
+}
+
+#[test]
 fn the_primary_s_own_disk_and_what_is_not_told_apart() {
     let disk = (Cause::WalFlush, Confidence::High);
     assert_eq!(first(&run(10, 880, Some(0))), disk);

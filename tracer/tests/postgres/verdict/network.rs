@@ -17,7 +17,7 @@ const ENOUGH: u64 = 8;
 
 /// What breaks half of the segments that it hits.
 const DAMAGE: &str = "corrupt=50%";
-const LOSS: &str = "loss=50%";
+pub(super) const LOSS: &str = "loss=50%";
 
 #[test]
 fn damaged_replies_are_found_from_either_side() {
