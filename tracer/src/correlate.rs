@@ -32,6 +32,7 @@ use crate::postgres::sample::Sample;
 
 pub use finding::{Cause, Confidence, Finding, Size};
 pub use judge::findings;
+pub use links::hold_commits;
 pub use phase::{
     Choice, ChosenBy, Figures, KindRates, Name, Phase, Rates, Requests, Signal, phases,
 };

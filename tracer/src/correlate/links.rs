@@ -116,6 +116,20 @@ pub(super) fn awaited(sample: &Sample) -> Vec<&Standby> {
     }
 }
 
+/// Of each flow, whether it was the way of a standby that held commits at any sample, or may
+/// have been: what is lost on any other one keeps no commit waiting.
+#[must_use]
+pub fn hold_commits(recorded: &Recorded<'_>) -> Vec<bool> {
+    let links = Links::new(recorded);
+    let flows = recorded.flows.iter().enumerate();
+    let holds = flows.map(|(index, track)| {
+        let samples = recorded.samples();
+        let holds = |sample| links.of(index, track, &awaited(sample)) != Link::Others;
+        track.is_replication() && (samples.is_empty() || samples.iter().any(holds))
+    });
+    holds.collect()
+}
+
 /// Connections of this role by the standby that they are of, one after the other as it
 /// connected again.
 pub(super) fn by_standby(recorded: &Recorded<'_>, role: Kind) -> Vec<Vec<usize>> {

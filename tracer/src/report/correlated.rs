@@ -65,6 +65,11 @@ pub(super) fn correlated(
     (phases, correlate::findings(&recorded))
 }
 
+/// Of each flow, whether commits can have waited for what it carries.
+pub(super) fn hold_commits(measured: &Measured<'_>, flows: &[FlowReport]) -> Vec<bool> {
+    correlate::hold_commits(&recorded(measured, flows, false))
+}
+
 fn choice(measured: &Measured<'_>) -> Choice {
     let asked = measured.config.phases;
     let from_ns = measured.faults.iter().map(|fault| fault.started_ns).min();

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FlowReport;
 use super::assemble::Measured;
+use super::correlated::hold_commits;
 use crate::clock::Clock;
 use crate::correlate::{Recoveries, Span};
 use crate::holes::Hole;
@@ -46,15 +47,19 @@ fn span(hole: &Hole) -> Span {
 
 /// By network namespace, when the replication of a primary there was recovering from a
 /// loss: something was sent again to a standby and not answered, or had arrived damaged
-/// from it. `None` if no single events were taken.
+/// from it. Of standbys that no commit waited for, nothing is in it. `None` if no single
+/// events were taken.
 pub(super) fn by_namespace(measured: &Measured<'_>, flows: &[FlowReport]) -> Option<Recoveries> {
     if !measured.config.wants_events() {
         return None;
     }
     let mut found = Recoveries::new();
+    let hold_commits = hold_commits(measured, flows);
     let entries = measured.table.sorted().into_iter().zip(flows);
-    let sending = entries.filter(|(_, flow)| flow.role.kind == Kind::Walsender);
-    for (entry, _) in sending {
+    let sending = entries
+        .zip(hold_commits)
+        .filter(|((_, flow), holds)| flow.role.kind == Kind::Walsender && *holds);
+    for ((entry, _), _) in sending {
         let tuple = &entry.flow.tuple;
         let sent = measured.holes.of_flow(tuple).iter();
         let damaged = measured.holes.of_peer(&tuple.remote).iter();

@@ -12,7 +12,7 @@ use xtask::{
 };
 
 use super::disk::Slow;
-use super::network::LOSS;
+use super::network::{DAMAGE, LOSS};
 use super::{PROBE_LINE, await_trouble, end, inject, probe, verdict};
 use crate::watched::{LIMIT, Lab, OTHER, Seen};
 
@@ -186,6 +186,29 @@ fn a_slow_disk_is_found_beside_losses_toward_a_standby_that_is_not_needed() {
         assert_eq!(cause, "standby_flush", "{text}");
         assert!(text.contains("the standby standby"), "{text}");
     }
+}
+
+#[test]
+fn a_slow_disk_is_found_beside_bad_checksums_from_somebody_else() {
+    let lab = Lab::of_three("pgvdamaged");
+    let mut tool = probe(&lab, lab.primary());
+    let fault = inject(lab.other().0, DAMAGE, "10.0.10.2");
+    let slow = Slow::start(&[receiver(lab.pair.standby())], SLOW);
+    await_trouble(&mut tool, &[PROBE_LINE]);
+    let seen = tool.finish();
+    drop(slow);
+    end(fault);
+    let arrived = seen.at("/checksum_errors/selected").as_u64().unwrap();
+    let by_peer = seen.list("/checksum_errors/series").iter();
+    let from_other: u64 = by_peer
+        .map(|one| one["by_peer"]["10.0.10.4"].as_u64().unwrap())
+        .sum();
+    assert!(
+        arrived > 0 && from_other == arrived,
+        "{from_other} of {arrived}"
+    );
+    let (cause, text) = told("slow disk, and another one's segments damaged", &seen);
+    assert_eq!(cause, "standby_flush", "{text}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ const CUT: Duration = Duration::from_secs(15);
 const ENOUGH: u64 = 8;
 
 /// What breaks half of the segments that it hits.
-const DAMAGE: &str = "corrupt=50%";
+pub(super) const DAMAGE: &str = "corrupt=50%";
 pub(super) const LOSS: &str = "loss=50%";
 
 #[test]
