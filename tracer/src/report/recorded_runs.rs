@@ -189,6 +189,11 @@ fn what_was_the_matter_is_found() {
             "every fifth segment from the standby gets lost",
             (Cause::LossOfReplies, Confidence::Medium),
         ),
+        (
+            include_bytes!("../../tests/data/runs/partition-of-both-ways.json"),
+            "nothing passes for 7.3 s, either way",
+            (Cause::Partition, Confidence::Medium),
+        ),
     ] {
         let again = Again::read(bytes);
         let found = findings(&again.recorded());

@@ -31,7 +31,11 @@ pub(super) fn judge(
         .map(|(index, track)| (index, track, silences(track)))
         .max_by_key(|(.., silences)| silences.iter().map(|one| one.in_vain).sum::<u64>())?;
     let longest: &Silence = silences.iter().max_by_key(|one| one.span.length_ns())?;
-    let silent: Vec<Span> = silences.iter().map(|one| one.span).collect();
+    let silent = silences.iter().map(|one| Span {
+        to_ns: one.resumed_ns,
+        ..one.span
+    });
+    let silent = Span::apart(silent.collect());
     let all_ns: u64 = slices.iter().map(|one| one.span.length_ns()).sum();
     let silent_ns: u64 = slices.iter().map(|one| one.span.covered_ns(&silent)).sum();
     if (silent_ns as f64) < MOST * all_ns as f64 {
