@@ -98,11 +98,15 @@ pub(super) fn slow(recorded: &Recorded<'_>, span: Span) -> Option<bool> {
 }
 
 /// How long commits took at that time, typically, ms: the median of the probe's medians, or
-/// else of those that were slow.
+/// else of those that were slow. Where one is still waiting, they take longer than those that
+/// were answered.
 pub(super) fn typical_ms(recorded: &Recorded<'_>, span: Span) -> Option<f64> {
     let mut took: Vec<f64> = match recorded.probe() {
         Some(probe) => overlapping(probe.commits, span, recorded.interval_ns)
-            .filter_map(|step| step.latency.p50_ms)
+            .filter_map(|step| {
+                let both = step.latency.p50_ms.into_iter().chain(step.oldest_ms);
+                both.reduce(f64::max)
+            })
             .collect(),
         None => {
             let slow = recorded.slow.iter().flatten();
