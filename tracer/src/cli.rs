@@ -39,7 +39,7 @@ const AFTER_INJECT_HELP: &str = "Faults:
   reorder=25%    let packets overtake those that are delayed
   rate=10mbit    let no more than so many bits a second pass
 
-Several make one fault: `tracer inject delay=20ms loss=1% …`. Each can be followed by ,correlation=25%: hits then come in bursts. corrupt, loss and partition are made by a program that counts them, the others by the kernel's netem.
+Several make one fault: `tracer inject delay=20ms loss=1% …`. Each can be followed by ,correlation=25%: hits then come in bursts. A delay and a jitter are given with their unit, and fractions with a point (0.5s). corrupt, loss and partition are made by a program that counts them, the others by the kernel's netem.
 
 The fault ends after --duration, at Ctrl-C, and when tracer is killed. ARP and neighbour discovery are never hit.
 
@@ -369,7 +369,7 @@ pub struct InjectArguments {
     #[arg(long, value_name = "PERCENT", requires = "inject")]
     pub correlation: Option<String>,
 
-    /// By how much a delay varies
+    /// By how much a delay varies, with its unit (`20ms`)
     #[arg(long, value_name = "TIME", requires = "inject")]
     pub jitter: Option<String>,
 

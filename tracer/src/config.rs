@@ -120,6 +120,16 @@ pub enum ConfigError {
         /// What was typed.
         given: String,
     },
+    /// A time with a comma in it.
+    #[error("--{option} `{given}` has a decimal comma; write a decimal point: `{better}`")]
+    DecimalComma {
+        /// The option.
+        option: &'static str,
+        /// What was typed.
+        given: String,
+        /// With a point.
+        better: String,
+    },
     /// A time is out of range.
     #[error("--{option} `{given}` is too short: at least {least:?}")]
     TooShort {
@@ -371,11 +381,19 @@ fn parse_phases(text: &str) -> Result<(Duration, Duration), ConfigError> {
 /// # Errors
 /// If it is no length of time or not positive.
 pub fn parse_time(option: &'static str, text: &str) -> Result<Duration, ConfigError> {
-    let wrong = || ConfigError::Time {
+    let given = || text.to_owned();
+    // Before it is parsed: some with a comma would be taken, and others not.
+    if let Some(better) = time::decimal_point(text) {
+        return Err(ConfigError::DecimalComma {
+            option,
+            given: given(),
+            better,
+        });
+    }
+    time::parse(text).ok_or_else(|| ConfigError::Time {
         option,
-        given: text.to_owned(),
-    };
-    time::parse(text).ok_or_else(wrong)
+        given: given(),
+    })
 }
 
 #[cfg(test)]

@@ -204,7 +204,7 @@ mod tests {
             ("duplicate=1%", "duplicate=1%"),
             ("reorder=25%", "reorder=25%"),
             ("delay=100ms", "delay=100ms"),
-            ("delay 1.5", "delay=1.5s"),
+            ("delay 1.5s", "delay=1.5s"),
             (
                 "delay=100ms, jitter=20ms, distribution=normal",
                 "delay=100ms,jitter=20ms,distribution=normal",

@@ -38,6 +38,18 @@ fn every_mistake_is_one_line_and_exit_code_2() {
         (&["delay=20m"], "at most 10 minutes"),
         (&["rate=10mbps"], "not \"mbps\""),
         (&["rate=10"], "needs a unit"),
+        (&["delay=100"], "delay=100ms or delay=100s"),
+        (&["delay=100ms,jitter=20"], "jitter=20ms or"),
+        (&["delay=100ms", "--jitter", "20"], "jitter=20ms or"),
+        // Commas.
+        (&["delay=0,5s"], "write a decimal point: 0.5s"),
+        (&["delay=5ms,jitter=0,5ms"], "point: 0.5ms"),
+        (&["delay=5ms", "--jitter", "0,5ms"], "point: 0.5ms"),
+        (&["corrupt=12,5%"], "point: 12.5%"),
+        (&["corrupt", "--percent", "12,5"], "point: 12.5"),
+        (&["loss=0,1%"], "point: 0.1%"),
+        (&["loss=1%", "--correlation", "2,5"], "point: 2.5"),
+        (&["rate=1,5mbit"], "point: 1.5mbit"),
         (&["loss=1%", "--jitter", "5ms"], "--jitter means nothing"),
         (&["delay=5ms,jitter=6ms"], "cannot vary by more"),
         (
@@ -71,6 +83,10 @@ fn every_mistake_is_one_line_and_exit_code_2() {
         (
             &["loss=1%", "--duration", "0", "--peer", "10.0.10.3"],
             "`0`",
+        ),
+        (
+            &["loss=1%", "--duration", "1,5s", "--peer", "10.0.10.3"],
+            "write a decimal point: `1.5s`",
         ),
         (&["loss=1%", "--duration", "5s", "--peer", "db1"], "`db1`"),
         (

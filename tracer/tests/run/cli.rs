@@ -102,6 +102,26 @@ fn what_cannot_be_meant_is_wrong_usage() {
             &["explode", "it knows"],
         ),
         (
+            fault(&["delay=100", "--for", "5s"]),
+            &["needs a unit", "delay=100ms"],
+        ),
+        (
+            fault(&["loss=0,1%", "--for", "5s"]),
+            &["write a decimal point: 0.1%"],
+        ),
+        (
+            fault(&["loss=1%", "--for", "1,5s"]),
+            &["--for", "decimal point: `1.5s`"],
+        ),
+        (
+            fault(&["loss=1%", "--for", "5s", "--after", "0,5s"]),
+            &["--after", "decimal point: `0.5s`"],
+        ),
+        (
+            with(&["--duration", "1,5"]),
+            &["--duration", "decimal point: `1.5`"],
+        ),
+        (
             fault(&["corrupt=5%", "--for", "5s", "--netns", "all"]),
             &["--netns"],
         ),

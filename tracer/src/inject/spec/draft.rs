@@ -149,6 +149,7 @@ impl FromStr for Draft {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
+        no_decimal_comma(text)?;
         let mut parts = text.split(',').map(str::trim);
         let first = parts.next().unwrap_or_default();
         let end = first
@@ -255,6 +256,24 @@ impl Parameters {
     }
 }
 
+/// A comma separates parameters, each of which begins with its name: one with a
+/// digit on either side was meant as a decimal point.
+fn no_decimal_comma(text: &str) -> Result<(), SpecError> {
+    let values = text.split(|c: char| c == '=' || c.is_whitespace());
+    for value in values {
+        // `jitter` of `delay=0,5s,jitter=…` is the name of the next parameter.
+        let end = value.match_indices(',').nth(1).map(|(at, _)| at);
+        let given = value.get(..end.unwrap_or(value.len())).unwrap_or(value);
+        if let Some(better) = time::decimal_point(given) {
+            return Err(SpecError::DecimalComma {
+                given: given.to_owned(),
+                better,
+            });
+        }
+    }
+    Ok(())
+}
+
 fn percent(kind: FaultKind, text: &str) -> Result<Percent, SpecError> {
     let value = number(kind, text)?;
     Percent::new(value).ok_or_else(|| SpecError::Range {
@@ -264,6 +283,7 @@ fn percent(kind: FaultKind, text: &str) -> Result<Percent, SpecError> {
 
 /// A number of per cent, with its sign or without.
 fn number(kind: FaultKind, text: &str) -> Result<f64, SpecError> {
+    no_decimal_comma(text)?;
     let end = text
         .find(|c: char| !(c.is_ascii_digit() || c == '.'))
         .unwrap_or(text.len());
@@ -282,7 +302,14 @@ fn number(kind: FaultKind, text: &str) -> Result<f64, SpecError> {
     }
 }
 
+/// With a unit: a number alone is milliseconds to `tc` and its like, and seconds to
+/// this tool's other options, and a fault a thousand times too long is an outage.
 fn duration(what: &'static str, text: &str) -> Result<Duration, SpecError> {
+    no_decimal_comma(text)?;
+    if time::lacks_unit(text) {
+        let text = text.to_owned();
+        return Err(SpecError::NoTimeUnit { what, text });
+    }
     let duration = time::parse(text).ok_or_else(|| SpecError::Time {
         what,
         text: text.to_owned(),
@@ -299,6 +326,72 @@ fn duration(what: &'static str, text: &str) -> Result<Duration, SpecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn refused(text: &str) -> String {
+        let draft = text.parse::<Draft>();
+        draft
+            .and_then(|draft| draft.finish())
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn a_time_without_a_unit_is_refused_as_a_rate_is() {
+        for (text, words) in [
+            ("delay=100", "delay=100ms or delay=100s"),
+            ("delay 0.5", "delay=0.5ms or delay=0.5s"),
+            ("delay=100ms,jitter=20", "jitter=20ms or jitter=20s"),
+            ("rate=10", "needs a unit"),
+        ] {
+            let error = refused(text);
+            assert!(error.contains("needs a unit"), "{text}: {error}");
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        let options = Parameters {
+            jitter: Some("20".to_owned()),
+            ..Parameters::default()
+        };
+        let mut draft: Draft = "delay=100ms".parse().unwrap();
+        draft.fill(&options);
+        let error = draft.finish().unwrap_err().to_string();
+        assert!(error.contains("jitter \"20\" needs a unit"), "{error}");
+    }
+
+    #[test]
+    fn a_decimal_comma_is_called_one() {
+        for (text, better) in [
+            ("delay=0,5s", "0.5s"),
+            ("delay=0,5s,jitter=1ms", "0.5s"),
+            ("delay=100ms,jitter=0,5ms", "0.5ms"),
+            ("delay 1,5", "1.5"),
+            ("corrupt=12,5%", "12.5%"),
+            ("loss=0,1%,correlation=25%", "0.1%"),
+            ("loss=1%,correlation=12,5%", "12.5%"),
+            ("rate=1,5mbit", "1.5mbit"),
+            ("partition=0,5", "0.5"),
+        ] {
+            let error = refused(text);
+            let words = format!("write a decimal point: {better}");
+            assert!(error.contains(&words), "{text}: {error}");
+        }
+        // Behind a unit it is a parameter whose name is missing.
+        for text in ["delay=100ms,20ms", "loss=1%,25%"] {
+            let error = refused(text);
+            assert!(error.contains("takes no 2"), "{text}: {error}");
+        }
+        let percent = |percent: &str| {
+            let options = Parameters {
+                percent: Some(percent.to_owned()),
+                ..Parameters::default()
+            };
+            let mut draft: Draft = "corrupt".parse().unwrap();
+            draft.fill(&options);
+            draft.finish()
+        };
+        let error = percent("12,5").unwrap_err().to_string();
+        assert!(error.contains("write a decimal point: 12.5"), "{error}");
+        assert!(percent("12.5").is_ok());
+    }
 
     #[test]
     fn options_fill_what_is_open_and_nothing_else() {

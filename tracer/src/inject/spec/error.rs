@@ -92,6 +92,23 @@ pub enum SpecError {
         /// As given.
         text: String,
     },
+    /// A time that others read as milliseconds and that this tool would read as
+    /// seconds.
+    #[error("{what} {text:?} needs a unit: write {what}={text}ms or {what}={text}s")]
+    NoTimeUnit {
+        /// `delay` or `jitter`.
+        what: &'static str,
+        /// As given.
+        text: String,
+    },
+    /// A comma separates parameters, and does not end the whole number.
+    #[error("{given:?} has a decimal comma; write a decimal point: {better}")]
+    DecimalComma {
+        /// As given.
+        given: String,
+        /// With a point.
+        better: String,
+    },
     /// A time that no connection survives.
     #[error("{what} {text:?} is too long: at most 10 minutes")]
     TooLong {
