@@ -11,7 +11,9 @@ use crate::app::{start_log, tolerate_closed};
 use crate::cli::InjectArguments;
 use crate::clock::Clock;
 use crate::config::{ConfigError, FaultConfig, Verbosity};
-use crate::inject::{self, Fate, FaultReport, PreparedFault, Schedule, Status};
+use crate::inject::{
+    self, Fate, FaultReport, PreparedFault, Schedule, Status, Statuses, Unreadable,
+};
 use crate::kernel::netns::{self, Netns};
 use crate::output::{Output, ReadyFile};
 use crate::report::{Fault, Tool};
@@ -57,7 +59,8 @@ struct FaultFile {
 struct StatusFile {
     /// `tracer.status/1`
     schema: &'static str,
-    faults: Vec<Status>,
+    #[serde(flatten)]
+    found: Statuses,
 }
 
 /// Does what was asked. False if something is not as it should be.
@@ -68,9 +71,9 @@ pub fn run(command: &Command) -> anyhow::Result<bool> {
     match command {
         Command::Make(config) => make(config),
         Command::Status(json) => {
-            let faults =
+            let found =
                 inject::status().context("cannot read the records of faults, which needs root")?;
-            status(faults, json.as_deref())
+            status(found, json.as_deref())
         }
     }
 }
@@ -177,16 +180,17 @@ fn conclude(reports: &[FaultReport], stdout_is_taken: bool, quiet: bool) -> io::
     Ok(())
 }
 
-fn status(faults: Vec<Status>, json: Option<&std::path::Path>) -> anyhow::Result<bool> {
+fn status(found: Statuses, json: Option<&std::path::Path>) -> anyhow::Result<bool> {
     if let Some(path) = json {
         let file = StatusFile {
             schema: "tracer.status/1",
-            faults,
+            found,
         };
         Output::create("--json", path)?.finish(&sink::json::render(&file)?)?;
         return Ok(true);
     }
-    let mut lines: Vec<String> = faults.iter().map(status_line).collect();
+    let mut lines: Vec<String> = found.faults.iter().map(status_line).collect();
+    lines.extend(found.unreadable.iter().map(unreadable_line));
     if lines.is_empty() {
         lines.push("no fault of tracer on this host".to_owned());
     }
@@ -194,8 +198,28 @@ fn status(faults: Vec<Status>, json: Option<&std::path::Path>) -> anyhow::Result
     Ok(true)
 }
 
+fn unreadable_line(unreadable: &Unreadable) -> String {
+    let Unreadable {
+        path,
+        reason,
+        active,
+    } = unreadable;
+    let guard = match active {
+        true => "its guard lives and undoes it",
+        false => "LEFT BEHIND, its guard is gone",
+    };
+    format!(
+        "{}: a record that this version of tracer cannot read ({reason}); {guard}",
+        path.display()
+    )
+}
+
 fn status_line(status: &Status) -> String {
-    let Status { record, active } = status;
+    let Status {
+        record,
+        active,
+        interface_now,
+    } = status;
     let note = &record.note;
     let ports: Vec<String> = note.ports.iter().map(ToString::to_string).collect();
     let ports = match &ports[..] {
@@ -207,10 +231,15 @@ fn status_line(status: &Status) -> String {
     } else {
         "LEFT BEHIND, its guard is gone: `tracer clean` undoes it".to_owned()
     };
+    let interface = record.interface();
+    let state = match interface_now.told_of(&interface.name) {
+        Some(told) => format!("{state}; {told}"),
+        None => state,
+    };
     format!(
         "{} ({}): {} {} {}{ports}; {state}",
-        record.interface.name,
-        place(record.netns),
+        interface.name,
+        netns::shown(record.netns()),
         note.faults.join(" + "),
         note.direction,
         note.peers.join(", "),
@@ -228,17 +257,23 @@ pub fn clean() -> anyhow::Result<bool> {
     for leftover in &found {
         let fate = match &leftover.fate {
             Fate::Undone => "undone".to_owned(),
-            Fate::Active { pid } => {
+            Fate::Followed(whereabouts) => format!("undone: the interface {whereabouts}"),
+            Fate::Active { pid: Some(pid) } => {
                 format!("not touched: it is active, and ends with process {pid}")
+            }
+            Fate::Active { pid: None } => {
+                "not touched: it is active, and this version of tracer cannot read its record"
+                    .to_owned()
             }
             Fate::Failed(reason) => format!("NOT undone: {reason}"),
         };
-        lines.push(format!(
-            "{} ({}): {}: {fate}",
-            leftover.interface,
-            place(leftover.netns),
-            leftover.what
-        ));
+        let what = match &leftover.place {
+            Some((interface, netns)) => {
+                format!("{interface} ({}): {}", netns::shown(*netns), leftover.what)
+            }
+            None => leftover.what.clone(),
+        };
+        lines.push(format!("{what}: {fate}"));
     }
     if lines.is_empty() {
         lines.push("nothing is left of any fault".to_owned());
@@ -247,17 +282,4 @@ pub fn clean() -> anyhow::Result<bool> {
     Ok(!found
         .iter()
         .any(|leftover| matches!(leftover.fate, Fate::Failed(_))))
-}
-
-/// A network namespace, by its name if it has one.
-fn place(inode: u32) -> String {
-    let named = netns::all().unwrap_or_default();
-    let name = named
-        .iter()
-        .find(|one| one.inode() == inode)
-        .and_then(Netns::name);
-    match name {
-        Some(name) => name.to_owned(),
-        None => format!("net:[{inode}]"),
-    }
 }

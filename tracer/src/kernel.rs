@@ -2,8 +2,10 @@
 //! members, its counters, its sockets, its network namespaces. Parsing is pure;
 //! the functions that read the machine are thin and say so.
 
+pub(crate) mod attributes;
 pub mod btf;
 pub mod counters;
+pub mod link;
 pub mod netns;
 pub mod offsets;
 pub mod qdisc;

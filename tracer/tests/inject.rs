@@ -10,8 +10,12 @@ mod fault;
 mod frames;
 #[path = "inject/helper.rs"]
 mod helper;
+#[path = "inject/interface.rs"]
+mod interface;
 #[path = "inject/kill.rs"]
 mod kill;
+#[path = "inject/left.rs"]
+mod left;
 #[path = "common/program.rs"]
 mod program;
 #[path = "common/surroundings.rs"]

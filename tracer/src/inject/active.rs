@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Counts, FaultKind, FaultReport, InjectError, Interface, PreparedFault, ethtool,
+    Counts, FaultKind, FaultReport, InjectError, Interface, PreparedFault, Whereabouts, ethtool,
     guard::{Guard, Orders},
     layout::{FILTER_NAME, Hook, NETEM, Step},
     offloads,
@@ -222,7 +222,9 @@ impl ActiveFault {
     pub fn stop(mut self) -> Vec<FaultReport> {
         let (removed, left_behind) = self.undo();
         let ended_ns = now_ns().min(self.until_ns);
-        let after = State::read(&self.prepared.interface).ok();
+        let origin = &self.prepared.origin;
+        let (interface_now, after) = origin.visit(|interface, _| State::read(interface).ok());
+        let after = after.flatten();
         let outcome = Outcome {
             prepared: &self.prepared,
             seed: (self.seed != 0).then_some(self.seed),
@@ -230,6 +232,7 @@ impl ActiveFault {
             ended_ns,
             offloads_changed: &self.offloads_changed,
             after: after.as_ref().map(|state| &state.found.qdiscs[..]),
+            interface_now: &interface_now,
             removed,
             left_behind: left_behind.as_deref(),
         };
@@ -260,8 +263,10 @@ impl ActiveFault {
             let _ = self.program.arm(0);
             self.drain();
         }
-        let interface = &self.prepared.interface;
-        if !self.program.detach() {
+        let PreparedFault {
+            interface, origin, ..
+        } = &self.prepared;
+        if !self.program.detach(origin) {
             problems.push(format!(
                 "the kernel does not confirm that the fault's program has left {}; the end of this process removes it",
                 interface.name
@@ -269,8 +274,8 @@ impl ActiveFault {
         }
         if let Err(error) = self.guard.release() {
             // Somebody ended it; what it would have done is still known.
-            match undo::carry_out(interface, &self.prepared.layout.undo) {
-                Ok(()) => record::forget(interface),
+            match undo::carry_out(origin, &self.prepared.layout.undo) {
+                Ok(_) => record::forget(interface),
                 Err(left) => problems.push(format!(
                     "the guard did not undo the fault ({error}), and: {left}"
                 )),
@@ -295,28 +300,52 @@ impl ActiveFault {
 
     /// What is not as before.
     fn differences(&self) -> Option<String> {
-        let interface = &self.prepared.interface;
         let before = &self.prepared.before;
-        let after = match State::read(interface) {
-            Ok(after) => after,
+        let (whereabouts, differences) = self
+            .prepared
+            .origin
+            .visit(|interface, whereabouts| differences(before, interface, whereabouts));
+        match (differences, &whereabouts) {
+            (Some(differences), _) => differences,
+            (None, Whereabouts::Unknown { .. }) => {
+                let told = whereabouts.told_of(&self.prepared.interface.name);
+                Some(format!(
+                    "cannot tell whether all is as it was: {}",
+                    told.unwrap_or_default()
+                ))
+            }
             // Gone, and everything on it.
-            Err(_) if Interface::by_index(interface.index).is_err() => return None,
-            Err(error) => return Some(format!("cannot tell whether all is as it was: {error}")),
-        };
-        let name = &interface.name;
-        let different = offloads::not_restored(&before.features, &after.features);
-        if !different.is_empty() {
-            return Some(format!(
-                "not as before the fault on {name}: {}; see `ethtool -k {name}`",
-                different.join(", ")
-            ));
+            (None, _) => None,
         }
-        (after.found != before.found).then(|| {
-            format!(
-                "not as before the fault on {name}: its queueing disciplines or filters; see `tc qdisc show dev {name}`"
-            )
-        })
     }
+}
+
+/// What of the interface is not as before.
+fn differences(before: &State, interface: &Interface, whereabouts: &Whereabouts) -> Option<String> {
+    let name = &interface.name;
+    let after = match State::read(interface) {
+        Ok(after) => after,
+        // It went just now, and everything on it.
+        Err(_) if Interface::by_index(interface.index).is_err() => return None,
+        Err(error) => return Some(format!("cannot tell whether all is as it was: {error}")),
+    };
+    let different = offloads::not_restored(&before.features, &after.features);
+    if !different.is_empty() {
+        return Some(format!(
+            "not as before the fault on {name}: {}; see `ethtool -k {name}`",
+            different.join(", ")
+        ));
+    }
+    let differs = match whereabouts {
+        // What was there did not go with it, whoever's it was.
+        Whereabouts::Moved { .. } => after.found.has_ours(),
+        _ => after.found != before.found,
+    };
+    differs.then(|| {
+        format!(
+            "not as before the fault on {name}: its queueing disciplines or filters; see `tc qdisc show dev {name}`"
+        )
+    })
 }
 
 impl Drop for ActiveFault {
@@ -335,7 +364,7 @@ fn orders(prepared: &PreparedFault) -> Orders {
     };
     let deadline = prepared.request.duration.saturating_add(GRACE + drain);
     Orders {
-        interface: prepared.interface.clone(),
+        origin: prepared.origin.clone(),
         deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
         undo: prepared.layout.undo.clone(),
         note: prepared.note(),

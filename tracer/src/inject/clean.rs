@@ -5,10 +5,11 @@ use std::{io, thread};
 use nix::net::if_::if_nameindex;
 
 use super::{
-    Interface,
+    Interface, Record, Whereabouts,
     claim::Claim,
     layout::{FILTER_NAME, ROOT},
-    record::{self, Left},
+    origin::Origin,
+    record::{self, Content, Held, Left},
     undo::{self, Undo},
 };
 use crate::kernel::{
@@ -19,10 +20,9 @@ use crate::kernel::{
 /// What was found of a fault, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftover {
-    /// Where.
-    pub interface: String,
-    /// Inode of the network namespace.
-    pub netns: u32,
+    /// The interface, and the inode of the network namespace; [`None`] if that cannot
+    /// be read.
+    pub place: Option<(String, u32)>,
     /// What it is.
     pub what: String,
     /// What became of it.
@@ -34,10 +34,14 @@ pub struct Leftover {
 pub enum Fate {
     /// It is undone.
     Undone,
+    /// It is undone, or there is nothing left to undo, because of what became of its
+    /// interface.
+    Followed(Whereabouts),
     /// It is none: its guard lives and will undo it.
     Active {
-        /// The process that makes the fault.
-        pid: u32,
+        /// The process that makes the fault; [`None`] if this version cannot read
+        /// that.
+        pid: Option<u32>,
     },
     /// It is not undone, for this reason.
     Failed(String),
@@ -74,10 +78,7 @@ pub fn clean() -> Result<Vec<Leftover>, CleanError> {
 fn visit_all() -> Result<Vec<Leftover>, CleanError> {
     let namespaces = netns::all()?;
     let recorded = record::all().map_err(CleanError::Records)?;
-    let mut found: Vec<Leftover> = recorded
-        .into_iter()
-        .map(|left| carry_out(left, &namespaces))
-        .collect();
+    let mut found: Vec<Leftover> = recorded.into_iter().filter_map(carry_out).collect();
     for namespace in &namespaces {
         match unrecorded(namespace) {
             Ok(more) => found.extend(more),
@@ -87,34 +88,51 @@ fn visit_all() -> Result<Vec<Leftover>, CleanError> {
     Ok(found)
 }
 
-fn carry_out(left: Left, namespaces: &[Netns]) -> Leftover {
-    let Left { record, held } = left;
+fn carry_out(left: Left) -> Option<Leftover> {
+    let Left {
+        path,
+        content,
+        held,
+    } = left;
+    match (content, held) {
+        (Content::Record(record), held) => Some(recorded(&record, held)),
+        (Content::Unreadable(reason), held) => Some(Leftover {
+            place: None,
+            what: path.display().to_string(),
+            fate: match held {
+                None => Fate::Active { pid: None },
+                Some(_) => Fate::Failed(format!(
+                    "this version of tracer cannot read that record ({reason}): undo it with `tracer clean` of the version that made it, or look at what is off with `ethtool -k` and remove the file"
+                )),
+            },
+        }),
+        // Nothing was changed for it.
+        (Content::Unfinished, Some(held)) => {
+            held.release();
+            None
+        }
+        (Content::Unfinished, None) => None,
+    }
+}
+
+fn recorded(record: &Record, held: Option<Held>) -> Leftover {
     let fate = match held {
         None => Fate::Active {
-            pid: record.note.pid,
+            pid: Some(record.note.pid),
         },
-        Some(held) => {
-            let there = namespaces.iter().find(|one| one.inode() == record.netns);
-            let undone = match there {
-                // Gone, and every interface in it.
-                None => Ok(()),
-                Some(namespace) => namespace
-                    .enter()
-                    .map_err(|error| error.to_string())
-                    .and_then(|_inside| undo::carry_out(&record.interface, &record.undo)),
-            };
-            match undone {
-                Ok(()) => {
-                    held.release();
-                    Fate::Undone
+        Some(held) => match undo::carry_out(&record.origin, &record.undo) {
+            Ok(whereabouts) => {
+                held.release();
+                match whereabouts {
+                    Whereabouts::AsBefore => Fate::Undone,
+                    other => Fate::Followed(other),
                 }
-                Err(reason) => Fate::Failed(reason),
             }
-        }
+            Err(reason) => Fate::Failed(reason),
+        },
     };
     Leftover {
-        interface: record.interface.name,
-        netns: record.netns,
+        place: Some((record.interface().name.clone(), record.netns())),
         what: record.note.faults.join(" + "),
         fate,
     }
@@ -142,13 +160,16 @@ fn unrecorded(namespace: &Netns) -> Result<Vec<Leftover>, NetnsError> {
         let Ok(_claim) = Claim::take(&interface) else {
             continue;
         };
-        let fate = match undo::carry_out(&interface, &marks) {
-            Ok(()) => Fate::Undone,
+        // One that goes just now takes everything with it.
+        let Ok(origin) = Origin::of(&interface) else {
+            continue;
+        };
+        let fate = match undo::carry_out(&origin, &marks) {
+            Ok(_) => Fate::Undone,
             Err(reason) => Fate::Failed(reason),
         };
         found.push(Leftover {
-            interface: interface.name,
-            netns: namespace.inode(),
+            place: Some((interface.name, namespace.inode())),
             what: "what no record tells of".to_owned(),
             fate,
         });

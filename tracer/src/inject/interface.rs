@@ -1,9 +1,11 @@
 //! A network interface of this network namespace.
 
-use std::{ffi::CString, io};
+use std::io;
 
-use nix::net::if_::{if_indextoname, if_nametoindex};
+use nix::net::if_::if_nametoindex;
 use serde::{Deserialize, Serialize};
+
+use crate::kernel::link;
 
 /// An interface by the number that stays and the name that people use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,14 +26,11 @@ impl Interface {
 
     /// The interface with this index, if there is one.
     pub(super) fn by_index(index: u32) -> io::Result<Self> {
-        let name = if_indextoname(index)?;
+        let there = link::by_index(index)?;
+        let there = there.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
         Ok(Self {
-            name: text(&name),
+            name: there.name,
             index,
         })
     }
-}
-
-fn text(name: &CString) -> String {
-    name.to_string_lossy().into_owned()
 }

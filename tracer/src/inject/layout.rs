@@ -56,6 +56,18 @@ pub(super) struct Found {
     pub(super) filters: Vec<Object>,
 }
 
+impl Found {
+    /// Whether something there bears our marks.
+    pub(super) fn has_ours(&self) -> bool {
+        let root = |it: &Object| it.parent == Handle::ROOT && it.handle == ROOT;
+        self.qdiscs.iter().any(root)
+            || self
+                .filters
+                .iter()
+                .any(|it| it.bpf_name().as_deref() == Some(FILTER_NAME))
+    }
+}
+
 /// One change, in the order in which they are made.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {

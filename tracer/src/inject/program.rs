@@ -18,7 +18,7 @@ use aya::{
 use ipnet::IpNet;
 use tracer_ebpf::{FaultCounters, FaultSettings, Way};
 
-use super::InjectError;
+use super::{InjectError, Interface, origin::Origin};
 use crate::loader::{self, with_causes};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault.o"));
@@ -150,8 +150,8 @@ impl Program {
     }
 
     /// Lets go of the links. True if the kernel confirms that the programs are
-    /// gone from the interface, or the interface is gone.
-    pub(super) fn detach(&mut self) -> bool {
+    /// gone from the interface, wherever that is now, or the interface is gone.
+    pub(super) fn detach(&mut self, origin: &Origin) -> bool {
         let links = std::mem::take(&mut self.links);
         let mut attached = Vec::new();
         for Link {
@@ -170,7 +170,9 @@ impl Program {
         // all descriptors until it runs its program.
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if attached.iter().all(|(way, id)| self.is_gone(*way, *id)) {
+            let (whereabouts, gone) =
+                origin.visit(|interface, _| attached.iter().all(|it| is_off(interface, *it)));
+            if gone.unwrap_or(whereabouts.is_gone()) {
                 return true;
             }
             if Instant::now() >= deadline {
@@ -179,13 +181,12 @@ impl Program {
             thread::sleep(Duration::from_millis(1));
         }
     }
+}
 
-    fn is_gone(&self, way: Way, id: u32) -> bool {
-        match SchedClassifier::query_tcx(&self.interface, tcx(way)) {
-            Ok((_, programs)) => programs.iter().all(|it| it.id() != id),
-            Err(_) => nix::net::if_::if_nametoindex(self.interface.as_str()).is_err(),
-        }
-    }
+/// Whether a program of that id is not on the interface any more.
+fn is_off(interface: &Interface, (way, id): (Way, u32)) -> bool {
+    let programs = SchedClassifier::query_tcx(&interface.name, tcx(way));
+    programs.is_ok_and(|(_, programs)| programs.iter().all(|it| it.id() != id))
 }
 
 /// Whether this kernel has TCX links (Linux 6.6).

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, Interface, undo::Undo};
+use super::{Direction, Interface, origin::Origin, undo::Undo};
 use crate::kernel::netns::current_inode;
 
 /// Goes with a reboot, as do faults.
@@ -43,10 +43,9 @@ pub struct Note {
 /// The content of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Inode of the network namespace.
-    pub netns: u32,
-    /// Where it is.
-    pub interface: Interface,
+    /// Where it was made.
+    #[serde(flatten)]
+    pub(super) origin: Origin,
     /// The process that undoes it.
     pub guard: u32,
     /// When its guard stood ready.
@@ -73,27 +72,63 @@ pub(super) struct Held {
 /// A record that is there.
 #[derive(Debug)]
 pub(super) struct Left {
-    pub(super) record: Record,
+    pub(super) path: PathBuf,
+    pub(super) content: Content,
     /// Nobody holds it: its guard is gone. [`None`] if its guard lives.
     pub(super) held: Option<Held>,
 }
 
+/// What a file holds.
+#[derive(Debug)]
+pub(super) enum Content {
+    Record(Box<Record>),
+    /// No whole record, as its guard leaves it if it is killed before it says that it
+    /// stands ready, and so before anything is changed.
+    Unfinished,
+    /// Something else, such as the record of a later version.
+    Unreadable(String),
+}
+
 impl Record {
+    /// Inode of the network namespace that it was made in.
+    #[must_use]
+    pub const fn netns(&self) -> u32 {
+        self.origin.netns.inode
+    }
+
+    /// Where it was made.
+    #[must_use]
+    pub const fn interface(&self) -> &Interface {
+        &self.origin.interface
+    }
+
     /// Writes it where everybody finds it.
     pub(super) fn write(&self) -> io::Result<Held> {
         let folder = Path::new(FOLDER);
         fs::create_dir_all(folder)?;
         fs::set_permissions(folder, Permissions::from_mode(0o755))?;
-        let path = folder.join(name(self.netns, &self.interface));
+        let path = folder.join(name(self.netns(), self.interface()));
         let file = open(&path)?;
         let mut file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, error)| io::Error::from(error))?;
-        if read(&mut file).is_some() {
+        match read(&mut file)? {
+            Content::Unfinished => {}
             // To be carried out before it is forgotten.
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "one is left of a fault whose guard was killed; undo that with `tracer clean`",
-            ));
+            Content::Record(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "one is left of a fault whose guard was killed; undo that with `tracer clean`",
+                ));
+            }
+            Content::Unreadable(reason) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    format!(
+                        "{} is one that this version of tracer cannot read ({reason}); undo that fault with `tracer clean` of the version that made it",
+                        path.display()
+                    ),
+                ));
+            }
         }
         let bytes = serde_json::to_vec(self).map_err(io::Error::other)?;
         file.set_len(0)?;
@@ -109,7 +144,10 @@ impl Record {
     /// That of an interface, if there is one.
     pub(super) fn of(netns: u32, interface: &Interface) -> Option<Self> {
         let path = Path::new(FOLDER).join(name(netns, interface));
-        read(&mut File::open(path).ok()?)
+        match read(&mut File::open(path).ok()?).ok()? {
+            Content::Record(record) => Some(*record),
+            Content::Unfinished | Content::Unreadable(_) => None,
+        }
     }
 }
 
@@ -143,45 +181,44 @@ pub(super) fn all() -> io::Result<Vec<Left>> {
             continue;
         }
         match File::open(&path) {
-            Ok(file) => found.extend(left(path, file)),
+            Ok(file) => found.push(left(path, file)?),
             // What goes meanwhile is gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
-    found.sort_by(|a, b| {
-        let key = |left: &Left| (left.record.netns, left.record.interface.index);
-        key(a).cmp(&key(b))
+    found.sort_by_key(|left| match &left.content {
+        Content::Record(record) => (record.netns(), record.interface().index),
+        // Behind those that can be read.
+        Content::Unfinished | Content::Unreadable(_) => (u32::MAX, u32::MAX),
     });
     Ok(found)
 }
 
-fn left(path: PathBuf, mut file: File) -> Option<Left> {
-    let record = read(&mut file);
-    let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(file) => Some(Held {
-            path,
-            file,
-            keep: true,
-        }),
-        Err(_) => None,
-    };
-    match (record, held) {
-        (Some(record), held) => Some(Left { record, held }),
-        // Its guard was killed before a word of it was written, and so before
-        // anything was changed.
-        (None, Some(mut held)) => {
-            held.keep = false;
-            None
-        }
-        (None, None) => None,
-    }
+/// Reading it changes nothing, whatever it is.
+fn left(path: PathBuf, mut file: File) -> io::Result<Left> {
+    let content = read(&mut file)?;
+    let held = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok();
+    let held = held.map(|file| Held {
+        path: path.clone(),
+        file,
+        keep: true,
+    });
+    Ok(Left {
+        path,
+        content,
+        held,
+    })
 }
 
-fn read(file: &mut File) -> Option<Record> {
+fn read(file: &mut File) -> io::Result<Content> {
     let mut bytes = Vec::new();
-    file.take(MOST).read_to_end(&mut bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    file.take(MOST).read_to_end(&mut bytes)?;
+    Ok(match serde_json::from_slice::<Record>(&bytes) {
+        Ok(record) => Content::Record(Box::new(record)),
+        Err(error) if error.is_eof() => Content::Unfinished,
+        Err(error) => Content::Unreadable(error.to_string()),
+    })
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -218,6 +255,50 @@ impl Drop for Held {
         if !self.keep {
             // Under the lock: nobody takes it for one that was left.
             let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As version 0.6 wrote it, and as this one does, but for what is behind it.
+    const OLD: &str = r#"{"netns":4026532000,"interface":{"name":"eth0","index":2},"guard":9,
+        "since":"2026-01-01T00:00:00Z","until":"2026-01-01T00:01:00Z","pid":7,
+        "faults":["loss=1%"],"peers":["10.0.10.2"],"ports":[],"direction":"out",
+        "hook":"tcx","lasts_ms":60000,"undo":[UNDO]}"#;
+
+    fn content(text: &str) -> Content {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        read(&mut file).unwrap()
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_one() {
+        let text = OLD.replace("UNDO", r#"{"offloads":["tx-checksum-ipv4"]}"#);
+        let Content::Record(record) = content(&text) else {
+            panic!("not a record");
+        };
+        assert_eq!(
+            (record.netns(), record.interface().index),
+            (4_026_532_000, 2)
+        );
+        assert_eq!(record.origin.netns.cookie, None);
+        assert_eq!(record.origin.marks, None);
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_is_none_of_nothing() {
+        let text = OLD.replace("UNDO", r#"{"quantum":1}"#);
+        let Content::Unreadable(why) = content(&text) else {
+            panic!("read")
+        };
+        assert!(why.contains("quantum"), "{why}");
+        for half in ["", &text[..100]] {
+            assert!(matches!(content(half), Content::Unfinished), "{half}");
         }
     }
 }

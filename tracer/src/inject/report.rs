@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tracer_ebpf::Way;
 
 use super::{
-    Counts, Engine, FaultKind, FaultSpec, Percent, Share, direction, interval,
+    Counts, Engine, FaultKind, FaultSpec, Percent, Share, Whereabouts, direction, interval,
     request::PreparedFault,
 };
 use crate::kernel::tc::Object;
@@ -69,8 +69,14 @@ pub struct FaultReport {
     pub qdiscs_before: Vec<Qdisc>,
     /// The same after; null if they could not be read, or the interface was gone.
     pub qdiscs_after: Option<Vec<Qdisc>>,
+    /// What became of the interface meanwhile; null in a report of a version that did
+    /// not look.
+    #[serde(default)]
+    pub interface_now: Option<Whereabouts>,
     /// True only if the kernel confirmed that the program is gone and every
-    /// feature, queueing discipline and filter of the interface is as it was.
+    /// feature, queueing discipline and filter of the interface is as it was. What
+    /// was on an interface that is gone is gone with it; one that is in another
+    /// namespace has its features as they were there, and nothing of ours.
     pub removed: bool,
     /// What could not be undone, with the command that does.
     pub left_behind: Option<String>,
@@ -95,6 +101,7 @@ pub(super) struct Outcome<'a> {
     pub(super) ended_ns: u64,
     pub(super) offloads_changed: &'a [String],
     pub(super) after: Option<&'a [Object]>,
+    pub(super) interface_now: &'a Whereabouts,
     pub(super) removed: bool,
     pub(super) left_behind: Option<&'a str>,
 }
@@ -159,6 +166,7 @@ impl FaultReport {
             offloads_changed: outcome.offloads_changed.to_vec(),
             qdiscs_before: qdiscs(&before.found.qdiscs),
             qdiscs_after: outcome.after.map(qdiscs),
+            interface_now: Some(outcome.interface_now.clone()),
             removed: outcome.removed,
             left_behind: outcome.left_behind.map(str::to_owned),
         }
@@ -230,6 +238,24 @@ impl FaultReport {
         ))
     }
 
+    /// A sentence for the user if the interface did not stay what it was.
+    #[must_use]
+    pub fn interface_warning(&self) -> Option<String> {
+        let now = self.interface_now.as_ref()?;
+        let told = now.told_of(&self.interface)?;
+        let hit = match now {
+            Whereabouts::Renamed { .. } => ", since the fault began",
+            Whereabouts::Moved { .. } if self.hook == "tcx" => {
+                "; what it sends and receives there was hit as well"
+            }
+            Whereabouts::Moved { .. } | Whereabouts::Gone | Whereabouts::Replaced { .. } => {
+                "; until when packets were hit is not known"
+            }
+            Whereabouts::AsBefore | Whereabouts::Unknown { .. } => "",
+        };
+        Some(format!("{told}{hit}"))
+    }
+
     /// What it did, in a line.
     #[must_use]
     pub fn summary(&self) -> String {
@@ -247,10 +273,14 @@ impl FaultReport {
             FaultKind::Reorder => "sent out of order",
             FaultKind::Rate => "slowed down",
         };
-        let undone = if self.removed {
-            "removed"
-        } else {
-            "NOT wholly undone"
+        let gone = self
+            .interface_now
+            .as_ref()
+            .is_some_and(Whereabouts::is_gone);
+        let undone = match (self.removed, gone) {
+            (true, true) => "gone with its interface",
+            (true, false) => "removed",
+            (false, _) => "NOT wholly undone",
         };
         let damaged = self
             .damaged
@@ -285,6 +315,7 @@ pub fn warnings(reports: &[FaultReport]) -> Vec<String> {
         for warning in report
             .warning()
             .into_iter()
+            .chain(report.interface_warning())
             .chain(report.left_behind.clone())
         {
             if !warnings.contains(&warning) {
@@ -328,6 +359,7 @@ pub(super) mod tests {
             offloads_changed: Vec::new(),
             qdiscs_before: Vec::new(),
             qdiscs_after: None,
+            interface_now: Some(Whereabouts::AsBefore),
             removed: true,
             left_behind: None,
         }

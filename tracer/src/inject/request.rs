@@ -10,7 +10,9 @@ use super::{
     InjectError, Interface, Note, Survey,
     ethtool::{self, Feature},
     layout::{Found, Layout},
-    offloads, program, route,
+    offloads,
+    origin::Origin,
+    program, route,
     survey::survey,
 };
 use crate::kernel::tc::{self, Handle};
@@ -49,6 +51,8 @@ pub struct FaultRequest {
 pub struct PreparedFault {
     pub(super) request: FaultRequest,
     pub(super) interface: Interface,
+    /// By which the interface is found again.
+    pub(super) origin: Origin,
     pub(super) assignment: Assignment,
     pub(super) layout: Layout,
     /// The interface as it was.
@@ -131,6 +135,7 @@ impl FaultRequest {
                 features: fixed,
             });
         }
+        let origin = Origin::of(&interface)?;
         let before = State::read(&interface)?;
         let hook = self.hook.unwrap_or_else(|| {
             if program::has_tcx(&interface.name) {
@@ -150,6 +155,7 @@ impl FaultRequest {
         Ok(PreparedFault {
             request: self,
             interface,
+            origin,
             assignment,
             layout,
             before,

@@ -1,10 +1,22 @@
 //! Which faults there are, and what was left of some.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{Record, record};
+use super::{
+    Record, Whereabouts,
+    record::{self, Content},
+};
+
+/// All that is known on this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Statuses {
+    /// Every fault, by network namespace and interface.
+    pub faults: Vec<Status>,
+    /// Records that tell nothing to this version.
+    pub unreadable: Vec<Unreadable>,
+}
 
 /// A fault that is known on this host, in whatever network namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -14,16 +26,43 @@ pub struct Status {
     pub record: Record,
     /// Whether its guard lives. If not, it is not undone: [`super::clean`] does.
     pub active: bool,
+    /// What became of its interface.
+    pub interface_now: Whereabouts,
 }
 
-/// Every fault, by network namespace and interface.
+/// A record that this version cannot read, such as a later version's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// Its file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Whether its guard lives.
+    pub active: bool,
+}
+
+/// Looks at every record. Changes nothing.
 ///
 /// # Errors
 /// If the records cannot be read.
-pub fn status() -> io::Result<Vec<Status>> {
-    let statuses = record::all()?.into_iter().map(|left| Status {
-        active: left.held.is_none(),
-        record: left.record,
-    });
-    Ok(statuses.collect())
+pub fn status() -> io::Result<Statuses> {
+    let mut found = Statuses::default();
+    for left in record::all()? {
+        let active = left.held.is_none();
+        match left.content {
+            Content::Record(record) => found.faults.push(Status {
+                interface_now: record.origin.whereabouts(),
+                record: *record,
+                active,
+            }),
+            Content::Unreadable(reason) => found.unreadable.push(Unreadable {
+                path: left.path,
+                reason,
+                active,
+            }),
+            // Nothing was changed for it.
+            Content::Unfinished => {}
+        }
+    }
+    Ok(found)
 }

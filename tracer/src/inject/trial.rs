@@ -8,7 +8,9 @@ use tracer_ebpf::{FaultSettings, Way};
 use super::{
     InjectError,
     layout::{FILTER, FILTER_NAME},
+    origin::Origin,
     program::{Entry, Program},
+    request::named,
 };
 use crate::kernel::tc::{self, Handle, Place};
 
@@ -35,7 +37,11 @@ pub fn try_engine(interface: &str) -> EngineTrial {
     let nothing = FaultSettings::default();
     match Program::load(interface, &[ENTRY], nothing, &[]) {
         Ok(mut program) => EngineTrial {
-            tcx: Some(program.attach(Way::Out).and_then(|()| let_go(&mut program))),
+            tcx: Some(
+                program
+                    .attach(Way::Out)
+                    .and_then(|()| let_go(&mut program, interface)),
+            ),
             clsact: Some(filter(&mut program, interface)),
             load: Ok(()),
         },
@@ -47,8 +53,8 @@ pub fn try_engine(interface: &str) -> EngineTrial {
     }
 }
 
-fn let_go(program: &mut Program) -> Result<(), InjectError> {
-    if program.detach() {
+fn let_go(program: &mut Program, interface: &str) -> Result<(), InjectError> {
+    if program.detach(&Origin::of(&named(interface)?)?) {
         return Ok(());
     }
     Err(InjectError::Program {

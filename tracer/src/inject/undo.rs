@@ -3,10 +3,9 @@
 
 use std::io;
 
-use nix::net::if_::if_indextoname;
 use serde::{Deserialize, Serialize};
 
-use super::{Interface, ethtool, layout::FILTER_NAME};
+use super::{Interface, Whereabouts, ethtool, layout::FILTER_NAME, origin::Origin};
 use crate::kernel::tc::{self, Handle, Place};
 
 /// One thing to undo.
@@ -27,35 +26,39 @@ pub(super) enum Undo {
     Offloads(Vec<String>),
 }
 
-/// Undoes all of it, also after something could not be undone, and verifies each.
+/// Undoes all of it where the interface is now, also after something could not be
+/// undone, and verifies each. What is gone with the interface is undone. Returns what
+/// became of that.
 ///
 /// # Errors
 /// What could not be undone, with the command that does.
-pub(super) fn carry_out(interface: &Interface, undo: &[Undo]) -> Result<(), String> {
-    // It may have been renamed since.
-    let name = match Interface::by_index(interface.index) {
-        Ok(now) => now.name,
-        // Gone, and everything on it.
-        Err(error) if is_gone(&error) => return Ok(()),
-        Err(error) => return Err(format!("cannot find {}: {error}", interface.name)),
-    };
-    let interface = Interface {
-        name,
-        index: interface.index,
-    };
-    let failures: Vec<String> = undo
-        .iter()
-        .filter_map(|undo| one(&interface, undo).err())
-        .collect();
-    // An interface that went meanwhile took everything with it.
-    let gone = matches!(
-        if_indextoname(interface.index),
-        Err(nix::errno::Errno::ENXIO)
-    );
-    if failures.is_empty() || gone {
-        return Ok(());
+pub(super) fn carry_out(origin: &Origin, undo: &[Undo]) -> Result<Whereabouts, String> {
+    let (whereabouts, failures) = origin.visit(|interface, whereabouts| -> Vec<String> {
+        let moved = matches!(whereabouts, Whereabouts::Moved { .. });
+        undo.iter()
+            // Ours did not go with it, and one that is there now is somebody else's.
+            .filter(|undo| !(moved && **undo == Undo::Clsact))
+            .filter_map(|undo| one(interface, undo).err())
+            .collect()
+    });
+    match failures {
+        Some(failures) if !failures.is_empty() => {
+            // An interface that went meanwhile took everything with it.
+            let now = origin.whereabouts();
+            if now.is_gone() {
+                return Ok(now);
+            }
+            Err(failures.join("; "))
+        }
+        Some(_) => Ok(whereabouts),
+        None => match whereabouts {
+            Whereabouts::Unknown { reason } => Err(format!(
+                "interface {} cannot be found again for certain: {reason}",
+                origin.interface.name
+            )),
+            gone => Ok(gone),
+        },
     }
-    Err(failures.join("; "))
 }
 
 fn one(interface: &Interface, undo: &Undo) -> Result<(), String> {
@@ -150,13 +153,21 @@ fn offloads(name: &str, features: &[String]) -> Result<(), String> {
     if features.is_empty() {
         return Ok(());
     }
-    let restore = || -> io::Result<Vec<String>> {
-        ethtool::request(name, features, true)?;
+    let off = || -> io::Result<Vec<String>> {
         Ok(ethtool::features(name)?
             .into_iter()
             .filter(|feature| features.contains(&feature.name) && !feature.requested)
             .map(|feature| feature.name)
             .collect())
+    };
+    let restore = || -> io::Result<Vec<String>> {
+        let left = off()?;
+        if left.is_empty() {
+            // Somebody has switched them on already.
+            return Ok(left);
+        }
+        ethtool::request(name, &left, true)?;
+        off()
     };
     let switch_on = || format!("`ethtool -K {name} {} on`", features.join(" on "));
     match restore() {
@@ -171,8 +182,4 @@ fn offloads(name: &str, features: &[String]) -> Result<(), String> {
             switch_on()
         )),
     }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENODEV))
 }

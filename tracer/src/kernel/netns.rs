@@ -2,6 +2,7 @@
 //! one. Sockets, counters and interfaces are always those of one namespace.
 
 mod entered;
+mod identity;
 mod list;
 mod private;
 
@@ -12,7 +13,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 pub use entered::Entered;
-pub use list::all;
+pub use identity::Identity;
+pub use list::{all, shown};
 pub use private::in_private;
 
 /// Where `ip netns add` keeps the namespaces it names.

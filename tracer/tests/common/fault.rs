@@ -100,8 +100,9 @@ pub(crate) fn tracer(netns: &Netns, arguments: &[&str]) -> Result<(ExitStatus, S
 /// Whether a fault of this host is not undone yet.
 pub(crate) fn is_there(netns: &Netns) -> Result<bool> {
     let inode = fs::metadata(netns.path())?.ino();
-    let faults = ::tracer::inject::status()?;
-    Ok(faults
+    let found = ::tracer::inject::status()?;
+    Ok(found
+        .faults
         .iter()
-        .any(|fault| u64::from(fault.record.netns) == inode))
+        .any(|fault| u64::from(fault.record.netns()) == inode))
 }

@@ -29,6 +29,7 @@ mod base;
 mod cli;
 mod events;
 mod filter;
+mod interface;
 mod kernels;
 mod listen;
 mod owner;

@@ -60,16 +60,16 @@ pub fn guard_main() -> ExitCode {
 fn guard() -> Result<(), String> {
     stand_alone().map_err(|error| format!("cannot leave the terminal's session: {error}"))?;
     let orders = read_orders().map_err(|error| format!("cannot read the orders: {error}"))?;
-    let _claim = claim(&orders.interface)?;
+    let _claim = claim(&orders.origin.interface)?;
     let mut held = record(&orders)?;
     let deadline = Instant::now() + Duration::from_millis(orders.deadline_ms);
     answer(READY);
     wait_for_end(deadline);
-    let undone = undo::carry_out(&orders.interface, &orders.undo);
+    let undone = undo::carry_out(&orders.origin, &orders.undo);
     if undone.is_err() {
         held.keep();
     }
-    undone
+    undone.map(|_| ())
 }
 
 /// Out of reach of the terminal's signals and of a `kill` of the tool's process
@@ -141,8 +141,7 @@ fn record(orders: &Orders) -> Result<Held, String> {
         .checked_add(Duration::from_millis(orders.note.lasts_ms))
         .unwrap_or(Timestamp::MAX);
     Record {
-        netns: current_inode().map_err(|error| failed(&error))?,
-        interface: orders.interface.clone(),
+        origin: orders.origin.clone(),
         guard: std::process::id(),
         since,
         until,

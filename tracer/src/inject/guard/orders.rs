@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::inject::{Interface, Note, undo::Undo};
+use crate::inject::{Note, origin::Origin, undo::Undo};
 
 /// The guard stands ready: the fault may begin.
 pub(super) const READY: &str = "ready";
@@ -15,7 +15,7 @@ pub(super) const FAILED: &str = "failed: ";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::inject) struct Orders {
     /// Whose state is to be restored. One guard an interface at a time.
-    pub(in crate::inject) interface: Interface,
+    pub(in crate::inject) origin: Origin,
     /// When to undo although the tool is still there, ms from now.
     pub(in crate::inject) deadline_ms: u64,
     /// What to undo, in this order.
@@ -27,15 +27,23 @@ pub(in crate::inject) struct Orders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inject::Direction;
-    use crate::kernel::tc::Handle;
+    use crate::inject::{Direction, Interface};
+    use crate::kernel::{netns::Identity, tc::Handle};
 
     #[test]
     fn one_line_each_way() {
         let orders = Orders {
-            interface: Interface {
-                name: "eth0".to_owned(),
-                index: 2,
+            origin: Origin {
+                netns: Identity {
+                    inode: 4_026_531_840,
+                    cookie: Some(1),
+                    boot_id: Some("a".to_owned()),
+                },
+                interface: Interface {
+                    name: "eth0".to_owned(),
+                    index: 2,
+                },
+                marks: None,
             },
             deadline_ms: 60_000,
             undo: vec![

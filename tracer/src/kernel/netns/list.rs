@@ -49,6 +49,16 @@ pub fn all() -> Result<Vec<Netns>, NetnsError> {
     Ok(list)
 }
 
+/// A network namespace by its name if `ip netns` gave it one, for people.
+#[must_use]
+pub fn shown(inode: u32) -> String {
+    let named = names(NAMED).into_iter().find(|name| {
+        let found = Netns::open(name);
+        found.is_ok_and(|found| found.inode() == inode)
+    });
+    named.unwrap_or_else(|| format!("net:[{inode}]"))
+}
+
 /// Names of a directory's entries; none if it cannot be read.
 fn names(directory: &str) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();

@@ -1,11 +1,8 @@
 //! A queueing discipline or a filter, as the kernel tells of it.
 
-use netlink_packet_core::{NlaBuffer, NlasIterator};
-
 use super::Handle;
+use crate::kernel::attributes::{NETLINK_HEADER, attributes, text};
 
-/// `struct nlmsghdr`.
-const NETLINK_HEADER: usize = 16;
 /// `struct tcmsg`.
 const TC_HEADER: usize = 20;
 
@@ -124,26 +121,10 @@ impl Stats {
     }
 }
 
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
-    // What follows half an attribute cannot be read.
-    NlasIterator::new(bytes).map_while(Result::ok)
-}
-
-fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0);
-    String::from_utf8_lossy(&bytes[..end.unwrap_or(bytes.len())]).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let length = (4 + value.len()) as u16;
-        let mut bytes = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
+    use crate::kernel::attributes::attribute;
 
     #[test]
     fn a_discipline_with_what_it_did() {

@@ -1,6 +1,7 @@
 //! What was asked for, what was done, and whether it is undone.
 
 use super::View;
+use crate::inject::Whereabouts;
 use crate::report::{Fault, Report, whom};
 use crate::sink::document::{Block, Table};
 use crate::sink::table::milliseconds;
@@ -107,9 +108,17 @@ fn expected(fault: &Fault) -> String {
 }
 
 fn removed(fault: &Fault) -> String {
-    match (&fault.fault.left_behind, fault.fault.removed) {
+    let fault = &fault.fault;
+    let now = fault.interface_now.as_ref();
+    match (&fault.left_behind, fault.removed) {
         (Some(left), _) => left.clone(),
-        (None, true) => "yes, all as it was".to_owned(),
+        (None, true) if now.is_some_and(Whereabouts::is_gone) => {
+            "gone with its interface".to_owned()
+        }
+        (None, true) => match now.and_then(|now| now.told_of(&fault.interface)) {
+            Some(told) => format!("yes; {told}"),
+            None => "yes, all as it was".to_owned(),
+        },
         (None, false) => "not confirmed".to_owned(),
     }
 }
