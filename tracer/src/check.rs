@@ -20,10 +20,10 @@ mod text;
 use std::io::{self, Write};
 
 use anyhow::Context;
-use ipnet::IpNet;
 
 use crate::cli::CheckArguments;
-use crate::config::{ConfigError, parse_peer};
+use crate::config::ConfigError;
+use crate::inject::Peer;
 use crate::kernel::{offsets, version};
 
 use report::Report;
@@ -32,7 +32,7 @@ use report::Report;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// Whose route leads to the interface to look at.
-    peer: Option<IpNet>,
+    peer: Option<Peer>,
     /// The interface to look at.
     interface: Option<String>,
     /// Where the interface is; `None` for the caller's namespace.
@@ -48,7 +48,7 @@ impl Question {
     /// If the peer is neither an address nor a CIDR.
     pub fn from_arguments(arguments: &CheckArguments) -> Result<Self, ConfigError> {
         Ok(Self {
-            peer: arguments.peer.as_deref().map(parse_peer).transpose()?,
+            peer: arguments.peer.as_deref().map(str::parse).transpose()?,
             interface: arguments.interface.clone(),
             netns: arguments.netns.clone(),
             json: arguments.json,

@@ -124,7 +124,8 @@ pub enum Command {
 /// The arguments of `tracer check`.
 #[derive(Debug, Args, Clone)]
 pub struct CheckArguments {
-    /// Look at the interface of the route to this peer, where a fault would be made
+    /// Look at the interface of the route to this peer, where a fault would be made; a
+    /// link-local one with its zone (`fe80::1%eth0`)
     #[arg(long, value_name = "ADDRESS|CIDR")]
     pub peer: Option<String>,
 
@@ -145,7 +146,8 @@ pub struct CheckArguments {
 /// The arguments of `tracer run`.
 #[derive(Debug, Args, Clone)]
 pub struct RunArguments {
-    /// Peer to watch: an address or a CIDR, IPv4 or IPv6; may be repeated
+    /// Peer to watch: an address or a CIDR, IPv4 or IPv6; may be repeated. Where a fault
+    /// is to be, a link-local one has a zone (`fe80::1%eth0`)
     #[arg(long, value_name = "ADDRESS|CIDR", required_unless_present = "all")]
     pub peer: Vec<String>,
 
@@ -313,7 +315,8 @@ pub struct FaultArguments {
     #[arg(long, value_name = "N", requires = "inject", value_parser = clap::value_parser!(u64).range(1..))]
     pub seed: Option<u64>,
 
-    /// Where to make the fault [default: the interface of the route to the peer]
+    /// Where to make the fault [default: the interface by which the peer is reached, if
+    /// it is one]
     #[arg(long, value_name = "NAME", requires = "inject")]
     pub interface: Option<String>,
 
@@ -345,7 +348,8 @@ pub struct InjectArguments {
     )]
     pub faults: Vec<String>,
 
-    /// Whose packets: an address or a CIDR, IPv4 or IPv6; may be repeated
+    /// Whose packets: an address or a CIDR, IPv4 or IPv6, a link-local one with its
+    /// zone (`fe80::1%eth0`); may be repeated
     #[arg(long, value_name = "ADDRESS|CIDR", requires = "inject")]
     pub peer: Vec<String>,
 

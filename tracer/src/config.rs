@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use tracer_ebpf::MAX_PORTS;
 
 use crate::cli::RunArguments;
-use crate::inject::{AssignmentError, Parameters, Plan, SpecError};
+use crate::inject::{AssignmentError, Parameters, Peer, PeerError, Plan, SpecError};
 use crate::postgres::probe::{self, pace::RateError};
 use crate::postgres::{Target, TargetError};
 use crate::time;
@@ -95,23 +95,14 @@ pub enum Verbosity {
 /// A command line that cannot be meant.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A peer is neither an address nor a CIDR.
+    /// A peer that is none.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// A zone where there are no interfaces.
     #[error(
-        "--peer `{0}` is neither an IP address nor a CIDR; try `--peer 10.0.10.2` or `--peer 10.0.10.0/24`"
+        "--peer `{0}` has a zone, and a recording tells flows by their addresses alone; leave out the % and what is behind it"
     )]
-    Peer(String),
-    /// A CIDR has bits set beyond its prefix: probably a typing error.
-    #[error(
-        "--peer `{given}` has bits beyond its prefix; did you mean `{network}`, or `{address}` alone?"
-    )]
-    HostBits {
-        /// What was typed.
-        given: String,
-        /// The network it is in.
-        network: IpNet,
-        /// The address in it.
-        address: IpAddr,
-    },
+    Zone(String),
     /// A time cannot be understood.
     #[error("--{option} `{given}` is no length of time; try `90s`, `5m` or `1h30m`")]
     Time {
@@ -196,12 +187,9 @@ impl Config {
     /// # Errors
     /// The first thing that makes no sense, in words for the user.
     pub fn from_arguments(arguments: &RunArguments) -> Result<Self, ConfigError> {
+        let peers = parse_peers(&arguments.peer)?;
         let filter = Filter {
-            peers: arguments
-                .peer
-                .iter()
-                .map(|text| parse_peer(text))
-                .collect::<Result<_, _>>()?,
+            peers: nets(&peers),
             ports: parse_ports(&arguments.port)?,
         };
         let interval = parse_time("interval", &arguments.interval)?;
@@ -217,7 +205,7 @@ impl Config {
             .as_deref()
             .map(|text| parse_time("duration", text))
             .transpose()?;
-        let inject = plan(arguments, &filter, duration)?;
+        let inject = plan(arguments, peers, &filter.ports, duration)?;
         Ok(Self {
             filter,
             inject,
@@ -261,7 +249,8 @@ impl Config {
 /// The fault that was asked for, if any.
 fn plan(
     arguments: &RunArguments,
-    filter: &Filter,
+    peers: Vec<Peer>,
+    ports: &[u16],
     duration: Option<Duration>,
 ) -> Result<Option<Plan>, ConfigError> {
     if arguments.inject.is_empty() {
@@ -292,7 +281,7 @@ fn plan(
         (None, Some(left)) => left,
         (None, None) => return Err(ConfigError::Endless),
     };
-    let request = fault::request(faults, &arguments.fault, filter.clone(), lasts)?;
+    let request = fault::request(faults, &arguments.fault, peers, ports.to_vec(), lasts)?;
     Ok(Some(Plan { request, after }))
 }
 
@@ -330,32 +319,14 @@ pub fn prefix(net: &IpNet) -> ([u8; 16], u32) {
     }
 }
 
-/// Parses an address or a CIDR; IPv4-mapped addresses are IPv4.
-///
-/// # Errors
-/// If it is neither, or a CIDR with bits beyond its prefix.
-pub fn parse_peer(text: &str) -> Result<IpNet, ConfigError> {
-    let wrong = || ConfigError::Peer(text.to_owned());
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address.to_canonical()));
-    }
-    let net: IpNet = text.parse().map_err(|_| wrong())?;
-    if net.addr() != net.network() {
-        return Err(ConfigError::HostBits {
-            given: text.to_owned(),
-            network: net.trunc(),
-            address: net.addr(),
-        });
-    }
-    match net {
-        IpNet::V6(mapped) if mapped.prefix_len() >= 96 => match mapped.addr().to_ipv4_mapped() {
-            Some(address) => {
-                Ok(IpNet::new(address.into(), mapped.prefix_len() - 96).map_err(|_| wrong())?)
-            }
-            None => Ok(net),
-        },
-        _ => Ok(net),
-    }
+/// Parses every `--peer`.
+fn parse_peers(texts: &[String]) -> Result<Vec<Peer>, ConfigError> {
+    let peers = texts.iter().map(|text| text.parse::<Peer>());
+    Ok(peers.collect::<Result<_, _>>()?)
+}
+
+fn nets(peers: &[Peer]) -> Vec<IpNet> {
+    peers.iter().map(|peer| peer.net).collect()
 }
 
 fn parse_ports(ports: &[u16]) -> Result<Vec<u16>, ConfigError> {
@@ -399,48 +370,6 @@ pub fn parse_time(option: &'static str, text: &str) -> Result<Duration, ConfigEr
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn peers_are_addresses_and_prefixes_of_both_families() {
-        assert_eq!(parse_peer("10.0.10.2").unwrap().to_string(), "10.0.10.2/32");
-        assert_eq!(
-            parse_peer("10.0.10.0/24").unwrap().to_string(),
-            "10.0.10.0/24"
-        );
-        assert_eq!(
-            parse_peer("fd00:10::2").unwrap().to_string(),
-            "fd00:10::2/128"
-        );
-        assert_eq!(
-            parse_peer("::ffff:10.0.10.2").unwrap().to_string(),
-            "10.0.10.2/32"
-        );
-        assert_eq!(
-            parse_peer("::ffff:10.0.10.0/120").unwrap().to_string(),
-            "10.0.10.0/24"
-        );
-        assert_eq!(parse_peer("::/0").unwrap().to_string(), "::/0");
-    }
-
-    #[test]
-    fn a_peer_that_makes_no_sense_is_named_with_a_remedy() {
-        for wrong in [
-            "",
-            "db1",
-            "10.0.10",
-            "10.0.10.2/33",
-            "10.0.10.2:5432",
-            "fd00::/129",
-        ] {
-            let message = parse_peer(wrong).unwrap_err().to_string();
-            assert!(message.contains(&format!("`{wrong}`")), "{message}");
-        }
-        let message = parse_peer("10.0.10.2/24").unwrap_err().to_string();
-        assert!(
-            message.contains("10.0.10.0/24") && message.contains("`10.0.10.2` alone"),
-            "{message}"
-        );
-    }
 
     #[test]
     fn phases_are_two_lengths_of_time() {

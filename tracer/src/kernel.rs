@@ -5,6 +5,7 @@
 pub(crate) mod attributes;
 pub mod btf;
 pub mod counters;
+pub(crate) mod fib;
 pub mod link;
 pub mod netns;
 pub mod offsets;

@@ -129,10 +129,20 @@ fn exit(outcome: anyhow::Result<bool>) -> ExitCode {
 /// What the command line asks for is found impossible only when the interface is
 /// looked at.
 fn is_usage(error: &anyhow::Error) -> bool {
-    use inject::InjectError::{Impossible, Interface, NoInterface, NoPeer, TooMany};
+    use inject::InjectError::{
+        Impossible, Interface, NoInterface, NoPeer, OtherZone, TooMany, Zone,
+    };
     matches!(
         error.downcast_ref(),
-        Some(Impossible(_) | Interface { .. } | NoInterface { .. } | NoPeer | TooMany { .. })
+        Some(
+            Impossible(_)
+                | Interface { .. }
+                | NoInterface { .. }
+                | NoPeer
+                | OtherZone { .. }
+                | TooMany { .. }
+                | Zone { .. }
+        )
     )
 }
 

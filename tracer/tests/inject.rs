@@ -22,6 +22,8 @@ mod program;
 mod surroundings;
 #[path = "common/traffic.rs"]
 mod traffic;
+#[path = "inject/ways.rs"]
+mod ways;
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},

@@ -64,7 +64,15 @@ fn survey_rows(found: Result<Survey, InjectError>, toward_peer: bool) -> Vec<Row
         }
         Err(error) => return vec![Row::no(Interface, INTERFACE, none(&error), gap::INTERFACE)],
     };
-    let mut rows = vec![Row::yes(Interface, INTERFACE, &survey.interface.name)];
+    let found = match &survey.others[..] {
+        [] => survey.interface.name.clone(),
+        others => format!(
+            "{}; a fault there spares what reaches the peer by {}",
+            survey.interface.name,
+            others.join(", ")
+        ),
+    };
+    let mut rows = vec![Row::yes(Interface, INTERFACE, found)];
     // No flag allows a fault there, so its offloads are of no interest.
     if !matches!(survey.refusal, Some(Refusal::Loopback { .. })) {
         rows.push(offloads(&survey));
@@ -154,6 +162,7 @@ mod tests {
                 },
                 switched_off: own(switched_off),
                 fixed: own(fixed),
+                others: Vec::new(),
                 refusal,
             }),
             true,

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ConfigError, Filter, parse_peer, parse_ports, parse_time};
+use super::{ConfigError, parse_peers, parse_ports, parse_time};
 use crate::cli::{FaultArguments, InjectArguments};
 use crate::inject::{
-    Allow, Assignment, Draft, FaultRequest, Faults, GuardCommand, Parameters, SpecError,
+    Allow, Assignment, Draft, FaultRequest, Faults, GuardCommand, Parameters, Peer, SpecError,
 };
 
 /// What `tracer inject` is to do.
@@ -39,21 +39,15 @@ impl FaultConfig {
             distribution: arguments.distribution.clone(),
         };
         let faults = faults(&arguments.faults, &options)?;
-        let filter = Filter {
-            peers: arguments
-                .peer
-                .iter()
-                .map(|text| parse_peer(text))
-                .collect::<Result<_, _>>()?,
-            ports: parse_ports(&arguments.port)?,
-        };
+        let peers = parse_peers(&arguments.peer)?;
+        let ports = parse_ports(&arguments.port)?;
         let duration = arguments
             .duration
             .as_deref()
             .ok_or(ConfigError::Endless)
             .and_then(|text| parse_time("duration", text))?;
         Ok(Self {
-            request: request(faults, &arguments.fault, filter, duration)?,
+            request: request(faults, &arguments.fault, peers, ports, duration)?,
             netns: arguments.netns.clone(),
             dry_run: arguments.dry_run,
             json: arguments.json.clone(),
@@ -76,13 +70,14 @@ pub(super) fn faults(texts: &[String], options: &Parameters) -> Result<Faults, S
 pub(super) fn request(
     faults: Faults,
     arguments: &FaultArguments,
-    filter: Filter,
+    peers: Vec<Peer>,
+    ports: Vec<u16>,
     duration: Duration,
 ) -> Result<FaultRequest, ConfigError> {
     // Asked for once more when it is prepared; here it is a mistake of usage.
     Assignment::new(&faults, arguments.engine, arguments.direction)?;
     let everybody = arguments.allow_whole_interface && arguments.interface.is_some();
-    if filter.peers.is_empty() && !everybody {
+    if peers.is_empty() && !everybody {
         return Err(ConfigError::NoPeer);
     }
     Ok(FaultRequest {
@@ -90,8 +85,8 @@ pub(super) fn request(
         engine: arguments.engine,
         direction: arguments.direction,
         seed: arguments.seed,
-        peers: filter.peers,
-        ports: filter.ports,
+        peers,
+        ports,
         interface: arguments.interface.clone(),
         duration,
         allow: Allow {

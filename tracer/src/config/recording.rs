@@ -1,8 +1,8 @@
 //! What was typed of a recording, validated.
 
 use super::{
-    Config, ConfigError, Filter, MIN_INTERVAL, Namespaces, Verbosity, parse_peer, parse_ports,
-    parse_time,
+    Config, ConfigError, Filter, MIN_INTERVAL, Namespaces, Verbosity, nets, parse_peers,
+    parse_ports, parse_time,
 };
 use crate::cli::{MAX_FLOWS, ReplayArguments, SLOW_COMMIT};
 
@@ -21,10 +21,13 @@ impl Config {
                 least: MIN_INTERVAL,
             });
         }
-        let peers = arguments.peer.iter().map(|text| parse_peer(text));
+        let peers = parse_peers(&arguments.peer)?;
+        if let Some(zoned) = peers.iter().find(|peer| peer.zone.is_some()) {
+            return Err(ConfigError::Zone(zoned.to_string()));
+        }
         Ok(Self {
             filter: Filter {
-                peers: peers.collect::<Result<_, _>>()?,
+                peers: nets(&peers),
                 ports: parse_ports(&arguments.port)?,
             },
             netns: Namespaces::Named("recorded".to_owned()),

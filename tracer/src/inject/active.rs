@@ -61,7 +61,7 @@ impl ActiveFault {
             &prepared.interface.name,
             &prepared.layout.entries(),
             settings,
-            &request.peers,
+            &request.nets(),
         )?;
         let guard = Guard::start(&request.guard, &orders(&prepared))?;
         // From here on, dropping it undoes.

@@ -47,6 +47,54 @@ pub enum InjectError {
         /// The kernel's answer.
         error: io::Error,
     },
+    /// Packets to one peer leave by several interfaces.
+    #[error(
+        "peer {peer} is reached by several interfaces ({}){}, and a fault is on one: it would spare what takes another; name one with --interface, and make a fault on each",
+        interfaces.join(", "),
+        if *.by_policy { ", among which policy rules (`ip rule`) choose" } else { "" }
+    )]
+    SeveralWays {
+        /// The peer as given.
+        peer: String,
+        /// Names of the interfaces.
+        interfaces: Vec<String>,
+        /// Whether a policy rule chooses among them.
+        by_policy: bool,
+    },
+    /// A link-local address is one on each interface.
+    #[error(
+        "peer {peer} is link-local, and each of the interfaces {} may have one of this address; say which, as in {}, or with --interface",
+        interfaces.join(", "),
+        zoned(.peer, .interfaces)
+    )]
+    NoZone {
+        /// The peer as given.
+        peer: String,
+        /// Names of the interfaces.
+        interfaces: Vec<String>,
+    },
+    /// A zone that does not exist here.
+    #[error(
+        "peer {peer}: there is no interface {zone} in this network namespace ({error}); `ip link` lists those there are"
+    )]
+    Zone {
+        /// The peer as given.
+        peer: String,
+        /// Its zone.
+        zone: String,
+        /// The kernel's answer.
+        error: io::Error,
+    },
+    /// A zone and an option that say different things.
+    #[error("peer {peer} is on {zone}, and --interface names {interface}; leave out one of them")]
+    OtherZone {
+        /// The peer as given.
+        peer: String,
+        /// The interface of its zone.
+        zone: String,
+        /// The interface of the option.
+        interface: String,
+    },
     /// One fault is on one interface.
     #[error(
         "peers are reached by different interfaces ({first}, {second}), and a fault is on one; name it with --interface, or make two faults"
@@ -168,6 +216,15 @@ pub enum InjectError {
         /// Why, with the verifier's or the kernel's words.
         reason: String,
     },
+}
+
+/// How the peer may be written, on the first of the interfaces.
+fn zoned(peer: &str, interfaces: &[String]) -> String {
+    let zone = interfaces.first().map_or("eth0", String::as_str);
+    match peer.split_once('/') {
+        Some((address, length)) => format!("{address}%{zone}/{length}"),
+        None => format!("{peer}%{zone}"),
+    }
 }
 
 /// The kernel's answer, and what it means.

@@ -37,6 +37,10 @@ pub struct FaultReport {
     pub ports: Vec<u16>,
     /// Name of the interface.
     pub interface: String,
+    /// Names of interfaces by which the peers were reached as well when it began, and
+    /// where nothing was hit.
+    #[serde(default)]
+    pub other_interfaces: Vec<String>,
     /// `out`: packets that leave this host; `in`: those that arrive.
     pub direction: Cow<'static, str>,
     /// `bpf` or `netem`
@@ -116,6 +120,7 @@ impl FaultReport {
         let PreparedFault {
             request,
             interface,
+            others,
             layout,
             before,
             ..
@@ -147,6 +152,7 @@ impl FaultReport {
             peers: request.shown_peers(),
             ports: request.ports.clone(),
             interface: interface.name.clone(),
+            other_interfaces: others.clone(),
             direction: direction::name(way).into(),
             engine: engine.name().into(),
             hook: layout.hook.name().into(),
@@ -238,6 +244,20 @@ impl FaultReport {
         ))
     }
 
+    /// A sentence for the user if packets of the peers may have gone past the fault.
+    #[must_use]
+    pub fn others_warning(&self) -> Option<String> {
+        if self.other_interfaces.is_empty() {
+            return None;
+        }
+        Some(format!(
+            "the fault was on {} alone, and {} may be reached by {} as well, where nothing was hit",
+            self.interface,
+            self.peers.join(", "),
+            self.other_interfaces.join(", ")
+        ))
+    }
+
     /// A sentence for the user if the interface did not stay what it was.
     #[must_use]
     pub fn interface_warning(&self) -> Option<String> {
@@ -315,6 +335,7 @@ pub fn warnings(reports: &[FaultReport]) -> Vec<String> {
         for warning in report
             .warning()
             .into_iter()
+            .chain(report.others_warning())
             .chain(report.interface_warning())
             .chain(report.left_behind.clone())
         {
@@ -344,6 +365,7 @@ pub(super) mod tests {
             peers: Vec::new(),
             ports: Vec::new(),
             interface: "ens160".to_owned(),
+            other_interfaces: Vec::new(),
             direction: "out".into(),
             engine: "bpf".into(),
             hook: "tcx".into(),

@@ -7,12 +7,12 @@ use tracer_ebpf::{MAX_PORTS, Way};
 
 use super::{
     ActiveFault, Allow, Assignment, Direction, EngineChoice, Faults, GuardCommand, Hook,
-    InjectError, Interface, Note, Survey,
+    InjectError, Interface, Note, Peer, Survey,
     ethtool::{self, Feature},
     layout::{Found, Layout},
     offloads,
     origin::Origin,
-    program, route,
+    program,
     survey::survey,
 };
 use crate::kernel::tc::{self, Handle};
@@ -29,7 +29,7 @@ pub struct FaultRequest {
     /// Where the random numbers begin, for the same faults in the same traffic.
     pub seed: Option<u64>,
     /// Whose packets. None is the whole interface, which has to be allowed.
-    pub peers: Vec<IpNet>,
+    pub peers: Vec<Peer>,
     /// Only packets with one of these ports at either end; empty for all.
     pub ports: Vec<u16>,
     /// Where; [`None`] for the interface of the route to the peers (to the
@@ -53,6 +53,8 @@ pub struct PreparedFault {
     pub(super) interface: Interface,
     /// By which the interface is found again.
     pub(super) origin: Origin,
+    /// Names of interfaces by which peers are reached as well, and where no fault is.
+    pub(super) others: Vec<String>,
     pub(super) assignment: Assignment,
     pub(super) layout: Layout,
     /// The interface as it was.
@@ -109,7 +111,9 @@ impl FaultRequest {
             if !self.allow.whole_interface || self.interface.is_none() {
                 return Err(InjectError::NoPeer);
             }
-            self.peers = vec![Ipv4Net::default().into(), Ipv6Net::default().into()];
+            self.peers = [Ipv4Net::default().into(), Ipv6Net::default().into()]
+                .map(|net: IpNet| net.into())
+                .into();
         }
         at_most("peers", self.peers.len(), program::MAX_PEERS)?;
         at_most("ports", self.ports.len(), MAX_PORTS)?;
@@ -117,6 +121,7 @@ impl FaultRequest {
         let needs = assignment.needs();
         let Survey {
             interface,
+            others,
             fixed,
             refusal,
             ..
@@ -156,6 +161,7 @@ impl FaultRequest {
             request: self,
             interface,
             origin,
+            others,
             assignment,
             layout,
             before,
@@ -164,16 +170,12 @@ impl FaultRequest {
 
     /// As they were typed: an address without the length of its prefix.
     pub(super) fn shown_peers(&self) -> Vec<String> {
-        self.peers
-            .iter()
-            .map(|peer| {
-                if peer.prefix_len() == peer.max_prefix_len() {
-                    peer.addr().to_string()
-                } else {
-                    peer.to_string()
-                }
-            })
-            .collect()
+        self.peers.iter().map(ToString::to_string).collect()
+    }
+
+    /// Without their zones, which packets do not have.
+    pub(super) fn nets(&self) -> Vec<IpNet> {
+        self.peers.iter().map(|peer| peer.net).collect()
     }
 }
 
@@ -229,6 +231,12 @@ impl PreparedFault {
             self.request.shown_peers().join(", "),
             self.request.duration
         ));
+        if !self.others.is_empty() {
+            lines.push(format!(
+                "left alone: packets that take {} instead of {interface}",
+                self.others.join(" or ")
+            ));
+        }
         lines
     }
 
@@ -274,39 +282,6 @@ pub(super) fn named(name: &str) -> Result<Interface, InjectError> {
         name: name.to_owned(),
         error,
     })
-}
-
-pub(super) fn routed(peers: &[IpNet]) -> Result<Interface, InjectError> {
-    let mut found: Option<Interface> = None;
-    for peer in peers {
-        let interface = route_to(*peer)?;
-        match &found {
-            Some(first) if *first != interface => {
-                return Err(InjectError::TwoInterfaces {
-                    first: first.name.clone(),
-                    second: interface.name,
-                });
-            }
-            _ => found = Some(interface),
-        }
-    }
-    found.ok_or(InjectError::NoPeer)
-}
-
-fn route_to(peer: IpNet) -> Result<Interface, InjectError> {
-    let address = peer.addr().to_canonical();
-    if address.is_unspecified() {
-        // A route to "any" is one to this host.
-        return Err(InjectError::NoInterface {
-            peer: peer.to_string(),
-        });
-    }
-    route::interface_to(address)
-        .and_then(Interface::by_index)
-        .map_err(|error| InjectError::Route {
-            peer: peer.to_string(),
-            error,
-        })
 }
 
 pub(super) fn read_features(interface: &Interface) -> Result<Vec<Feature>, InjectError> {

@@ -1,19 +1,80 @@
-//! What the kernel's routes say: through which interface a peer is reached,
+//! What the kernel's routes say: through which interfaces a peer is reached,
 //! and what the default gateways are.
 
-use std::{io, net::IpAddr};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io,
+    net::IpAddr,
+};
 
+use ipnet::IpNet;
 use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    route::{RouteAddress, RouteAttribute, RouteMessage, RouteVia},
+    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
 };
 
-use crate::kernel::rtnetlink::exchange;
+use super::Peer;
+use crate::kernel::{
+    fib::{self, Family, Fib},
+    rtnetlink::exchange,
+};
 
-/// The index of the interface that packets to `address` leave by. Errors are
-/// the kernel's: `ENETUNREACH` without a route.
-pub(super) fn interface_to(address: IpAddr) -> io::Result<u32> {
+/// By which interfaces packets to a peer may leave.
+pub(super) struct Ways {
+    /// Their indices; never none.
+    pub(super) interfaces: Vec<u32>,
+    /// Whether a policy rule chooses among them.
+    pub(super) by_policy: bool,
+}
+
+/// What decides where packets to some peers go, read when it is first asked for.
+pub(super) struct Routes {
+    peers: Vec<IpNet>,
+    read: HashMap<Family, Fib>,
+}
+
+impl Routes {
+    pub(super) fn toward(peers: &[Peer]) -> Self {
+        Self {
+            peers: peers.iter().map(|peer| peer.net).collect(),
+            read: HashMap::new(),
+        }
+    }
+
+    /// Every interface that packets to one of the peers may leave by, whatever their
+    /// ports, marks and users. Errors are the kernel's: `ENETUNREACH` without a route.
+    pub(super) fn ways_to(&mut self, peer: IpNet) -> io::Result<Ways> {
+        let (first, stays_here) = interface_to(peer.addr().to_canonical())?;
+        if stays_here {
+            return Ok(Ways {
+                interfaces: vec![first],
+                by_policy: false,
+            });
+        }
+        let fib = match self.read.entry(Family::of(peer)) {
+            Entry::Occupied(read) => read.into_mut(),
+            Entry::Vacant(place) => {
+                let fib = Fib::toward(&self.peers, *place.key())?;
+                place.insert(fib)
+            }
+        };
+        let fib::Ways {
+            mut interfaces,
+            by_policy,
+        } = fib.ways(peer);
+        // By a redirect, say.
+        interfaces.insert(first);
+        Ok(Ways {
+            interfaces: interfaces.into_iter().collect(),
+            by_policy,
+        })
+    }
+}
+
+/// The index of the interface that the kernel would choose for a packet to `address`
+/// of which nothing else is known, and whether that is this host itself.
+fn interface_to(address: IpAddr) -> io::Result<(u32, bool)> {
     let mut route = RouteMessage::default();
     (
         route.header.address_family,
@@ -26,7 +87,9 @@ pub(super) fn interface_to(address: IpAddr) -> io::Result<u32> {
         .attributes
         .push(RouteAttribute::Destination(address.into()));
     let mut interface = None;
+    let mut stays_here = false;
     ask(route, 0, |answer| {
+        stays_here = answer.header.kind == RouteType::Local;
         interface = answer
             .attributes
             .iter()
@@ -35,7 +98,8 @@ pub(super) fn interface_to(address: IpAddr) -> io::Result<u32> {
                 _ => None,
             });
     })?;
-    interface.ok_or_else(|| io::Error::other("the kernel's answer names no interface"))
+    let none = || io::Error::other("the kernel's answer names no interface");
+    Ok((interface.ok_or_else(none)?, stays_here))
 }
 
 /// Gateways of all default routes of both families, in any table.

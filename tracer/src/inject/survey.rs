@@ -3,8 +3,10 @@
 use ipnet::IpNet;
 
 use super::{
-    Allow, InjectError, Interface, Needs, Refusal, offloads, refusal,
-    request::{is_loopback, named, read_features, routed},
+    Allow, InjectError, Interface, Needs, Peer, Refusal, offloads,
+    place::{self, Place},
+    refusal,
+    request::{is_loopback, read_features},
     route, ssh,
 };
 
@@ -13,6 +15,9 @@ use super::{
 pub struct Survey {
     /// Which.
     pub interface: Interface,
+    /// Names of interfaces by which the peers are reached as well, where it was named
+    /// in spite of them.
+    pub others: Vec<String>,
     /// Offloads that a fault would switch off, and on again after it.
     pub switched_off: Vec<String>,
     /// Offloads that repair the damage and cannot be switched off: a fault is
@@ -27,18 +32,16 @@ pub struct Survey {
 /// privileges.
 ///
 /// # Errors
-/// If there is no such interface, or not one for all peers, or the kernel does not
+/// If there is no such interface, or not one for all that is sent to the peers, or the kernel does not
 /// answer.
 pub fn survey(
     interface: Option<&str>,
-    peers: &[IpNet],
+    peers: &[Peer],
     allow: Allow,
     damages: bool,
 ) -> Result<Survey, InjectError> {
-    let interface = match interface {
-        Some(name) => named(name)?,
-        None => routed(peers)?,
-    };
+    let Place { interface, others } = place::find(interface, peers)?;
+    let nets: Vec<IpNet> = peers.iter().map(|peer| peer.net).collect();
     let features = read_features(&interface)?;
     let surroundings = refusal::Surroundings {
         loopback: is_loopback(&features).then(|| interface.name.clone()),
@@ -53,7 +56,8 @@ pub fn survey(
     Ok(Survey {
         switched_off: offloads::to_switch_off(&features, needs),
         fixed: offloads::fixed_on(&features),
-        refusal: refusal::check(peers, &surroundings, allow, damages).err(),
+        refusal: refusal::check(&nets, &surroundings, allow, damages).err(),
         interface,
+        others,
     })
 }

@@ -9,6 +9,8 @@ use netlink_packet_core::{
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
+use super::attributes::NETLINK_HEADER;
+
 /// What the kernel fills one answer with at most when it dumps a table
 /// (`NLMSG_GOODSIZE`, and 32 KiB where the reader offers them).
 const BUFFER: usize = 32 * 1024;
@@ -45,18 +47,44 @@ pub(crate) fn exchange(
 pub(crate) fn exchange_raw(
     message: RouteNetlinkMessage,
     flags: u16,
-    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | flags;
     let mut request = NetlinkMessage::new(header, NetlinkPayload::from(message));
     request.finalize();
     let mut bytes = vec![0; request.buffer_len()];
     request.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
+    exchange_bytes(&bytes, flags, each)
+}
+
+/// As [`exchange_raw`], of a kind that the parser does not know: `kind` is the
+/// message's type, and `body` its header and attributes.
+pub(crate) fn exchange_unknown(
+    kind: u16,
+    flags: u16,
+    body: &[u8],
+    each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    // `struct nlmsghdr`: length, type, flags, sequence number, port.
+    let length = u32::try_from(NETLINK_HEADER + body.len()).map_err(io::Error::other)?;
+    let mut bytes = length.to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend((NLM_F_REQUEST | flags).to_ne_bytes());
+    bytes.extend([0; 8]);
+    bytes.extend(body);
+    exchange_bytes(&bytes, flags, each)
+}
+
+fn exchange_bytes(
+    request: &[u8],
+    flags: u16,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    socket.send(request, 0)?;
 
     // `NLM_F_DUMP` is two bits, which have other names in other messages.
     let more = flags & NLM_F_DUMP == NLM_F_DUMP || flags & NLM_F_ACK != 0;

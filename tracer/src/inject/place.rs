@@ -1,0 +1,134 @@
+//! On which interface a fault toward some peers is made.
+
+use super::{
+    InjectError, Interface, Peer,
+    request::named,
+    route::{Routes, Ways},
+};
+
+/// One interface, and what a fault there leaves alone.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) interface: Interface,
+    /// Names of interfaces by which the peers are reached as well.
+    pub(super) others: Vec<String>,
+}
+
+/// The named one, or the only one by which all peers are reached.
+pub(super) fn find(name: Option<&str>, peers: &[Peer]) -> Result<Place, InjectError> {
+    match name {
+        Some(name) => by_name(name, peers),
+        None => routed(peers),
+    }
+}
+
+fn by_name(name: &str, peers: &[Peer]) -> Result<Place, InjectError> {
+    let interface = named(name)?;
+    let mut routes = Routes::toward(peers);
+    let mut others = Vec::new();
+    for peer in peers {
+        if let Some(zone) = &peer.zone {
+            let zoned = zoned(peer, zone)?;
+            if zoned != interface {
+                return Err(InjectError::OtherZone {
+                    peer: peer.to_string(),
+                    zone: zoned.name,
+                    interface: interface.name,
+                });
+            }
+            continue;
+        }
+        // Who names the interface may know of a way that the routes do not show.
+        let Ok((ways, _)) = ways_to(&mut routes, peer) else {
+            continue;
+        };
+        if ways.contains(&interface) {
+            others.extend(ways.into_iter().filter(|way| *way != interface));
+        }
+    }
+    let mut others: Vec<String> = others.into_iter().map(|other| other.name).collect();
+    others.sort();
+    others.dedup();
+    Ok(Place { interface, others })
+}
+
+fn routed(peers: &[Peer]) -> Result<Place, InjectError> {
+    let mut routes = Routes::toward(peers);
+    let mut found: Option<Interface> = None;
+    for peer in peers {
+        let interface = only_way_to(&mut routes, peer)?;
+        match &found {
+            Some(first) if *first != interface => {
+                return Err(InjectError::TwoInterfaces {
+                    first: first.name.clone(),
+                    second: interface.name,
+                });
+            }
+            _ => found = Some(interface),
+        }
+    }
+    Ok(Place {
+        interface: found.ok_or(InjectError::NoPeer)?,
+        others: Vec::new(),
+    })
+}
+
+fn only_way_to(routes: &mut Routes, peer: &Peer) -> Result<Interface, InjectError> {
+    if let Some(zone) = &peer.zone {
+        return zoned(peer, zone);
+    }
+    let (mut ways, by_policy) = ways_to(routes, peer)?;
+    if ways.len() == 1
+        && let Some(way) = ways.pop()
+    {
+        return Ok(way);
+    }
+    let interfaces = ways.into_iter().map(|way| way.name).collect();
+    let peer_is = peer.to_string();
+    Err(match peer.is_link_local() {
+        true => InjectError::NoZone {
+            peer: peer_is,
+            interfaces,
+        },
+        false => InjectError::SeveralWays {
+            peer: peer_is,
+            interfaces,
+            by_policy,
+        },
+    })
+}
+
+fn ways_to(routes: &mut Routes, peer: &Peer) -> Result<(Vec<Interface>, bool), InjectError> {
+    if peer.net.addr().to_canonical().is_unspecified() {
+        // A route to "any" is one to this host.
+        return Err(InjectError::NoInterface {
+            peer: peer.net.to_string(),
+        });
+    }
+    let mut found = || -> std::io::Result<(Vec<Interface>, bool)> {
+        let Ways {
+            interfaces,
+            by_policy,
+        } = routes.ways_to(peer.net)?;
+        let interfaces = interfaces.into_iter().map(Interface::by_index);
+        Ok((interfaces.collect::<Result<_, _>>()?, by_policy))
+    };
+    found().map_err(|error| InjectError::Route {
+        peer: peer.net.to_string(),
+        error,
+    })
+}
+
+/// By its name, or else by its index.
+fn zoned(peer: &Peer, zone: &str) -> Result<Interface, InjectError> {
+    Interface::by_name(zone)
+        .or_else(|error| match zone.parse() {
+            Ok(index) => Interface::by_index(index),
+            Err(_) => Err(error),
+        })
+        .map_err(|error| InjectError::Zone {
+            peer: peer.to_string(),
+            zone: zone.to_owned(),
+            error,
+        })
+}
