@@ -18,7 +18,10 @@ use super::{
     undo,
 };
 use crate::clock::now_ns;
-use crate::kernel::tc::{self, Netem, Stats};
+use crate::kernel::{
+    link::{Heard, Watch},
+    tc::{self, Netem, Stats},
+};
 
 /// What the tool has for making the fault and for stopping it by itself before
 /// the guard does: switching offloads and attaching wait for the lock of the
@@ -36,6 +39,8 @@ pub struct ActiveFault {
     prepared: PreparedFault,
     program: Program,
     guard: Guard,
+    /// Hears where the interface goes; [`None`] if the kernel tells nobody.
+    watch: Option<Watch>,
     offloads_changed: Vec<String>,
     seed: u64,
     started_ns: u64,
@@ -63,6 +68,7 @@ impl ActiveFault {
             settings,
             &request.nets(),
         )?;
+        let watch = Watch::start().ok();
         let guard = Guard::start(&request.guard, &orders(&prepared))?;
         // From here on, dropping it undoes.
         let mut fault = Self {
@@ -70,6 +76,7 @@ impl ActiveFault {
             prepared,
             program,
             guard,
+            watch,
             offloads_changed: Vec::new(),
             started_ns: 0,
             until_ns: 0,
@@ -224,6 +231,7 @@ impl ActiveFault {
         let ended_ns = now_ns().min(self.until_ns);
         let origin = &self.prepared.origin;
         let (interface_now, after) = origin.visit(|interface, _| State::read(interface).ok());
+        let interface_now = self.heard(interface_now);
         let after = after.flatten();
         let outcome = Outcome {
             prepared: &self.prepared,
@@ -298,21 +306,41 @@ impl ActiveFault {
         }
     }
 
+    /// What was found of the interface, with what was heard of it: one that is nowhere
+    /// may be where nobody finds it.
+    fn heard(&mut self, found: Whereabouts) -> Whereabouts {
+        if !found.is_gone() {
+            return found;
+        }
+        let index = self.prepared.interface.index;
+        let reason = match self.watch.as_mut().map(|watch| watch.of(index)) {
+            Some(Heard::NotMoved) => return found,
+            Some(Heard::Moved) => {
+                "it was moved to a network namespace that has neither a name nor a process; offloads that the fault switched off stay off there"
+            }
+            Some(Heard::Missed) | None => {
+                "it is in no network namespace that can be found, and the kernel did not tell whether it was deleted or moved"
+            }
+        };
+        Whereabouts::Unknown {
+            reason: reason.to_owned(),
+        }
+    }
+
     /// What is not as before.
-    fn differences(&self) -> Option<String> {
+    fn differences(&mut self) -> Option<String> {
         let before = &self.prepared.before;
         let (whereabouts, differences) = self
             .prepared
             .origin
             .visit(|interface, whereabouts| differences(before, interface, whereabouts));
+        let whereabouts = self.heard(whereabouts);
         match (differences, &whereabouts) {
             (Some(differences), _) => differences,
             (None, Whereabouts::Unknown { .. }) => {
                 let told = whereabouts.told_of(&self.prepared.interface.name);
-                Some(format!(
-                    "cannot tell whether all is as it was: {}",
-                    told.unwrap_or_default()
-                ))
+                let told = told.unwrap_or_default();
+                Some(format!("cannot tell whether all is as it was: {told}"))
             }
             // Gone, and everything on it.
             (None, _) => None,

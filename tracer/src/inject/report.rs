@@ -271,7 +271,8 @@ impl FaultReport {
             Whereabouts::Moved { .. } | Whereabouts::Gone | Whereabouts::Replaced { .. } => {
                 "; until when packets were hit is not known"
             }
-            Whereabouts::AsBefore | Whereabouts::Unknown { .. } => "",
+            // What could not be found out is told as left behind.
+            Whereabouts::AsBefore | Whereabouts::Unknown { .. } => return None,
         };
         Some(format!("{told}{hit}"))
     }

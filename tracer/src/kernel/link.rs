@@ -2,6 +2,8 @@
 //! calling thread is in. Attributes are those of
 //! [linux/if_link.h](https://github.com/torvalds/linux/blob/v6.18/include/uapi/linux/if_link.h).
 
+mod watch;
+
 use std::io;
 
 use netlink_packet_core::NLM_F_DUMP;
@@ -9,6 +11,8 @@ use netlink_packet_route::{RouteNetlinkMessage, link::LinkMessage};
 
 use super::attributes::{NETLINK_HEADER, attributes, text, word};
 use super::rtnetlink::exchange_raw;
+
+pub(crate) use watch::{Heard, Watch};
 
 /// `struct ifinfomsg`.
 const LINK_HEADER: usize = 16;

@@ -227,3 +227,40 @@ fn a_guard_whose_interface_is_gone_leaves_nothing_of_a_tool_that_is_killed() {
     })
     .unwrap();
 }
+
+#[test]
+fn an_interface_that_is_moved_out_of_sight_is_not_called_gone() {
+    let net = Net::pair("ihide", "ens160").unwrap();
+    let (host, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    // That of a thread is not its process's, and has no name.
+    let (tell, told) = std::sync::mpsc::channel();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        tell.send(nix::unistd::gettid()).unwrap();
+        // Until `stop` is dropped.
+        let _ = stopped.recv();
+    });
+    let tid = told.recv().unwrap();
+    let report = host
+        .netns
+        .enter(|| {
+            let fault = request("corrupt=50%", to.v4.into()).prepare()?.start()?;
+            host.netns.ip(&format!("link set ens160 netns {tid}\n"))?;
+            Ok(only(fault.stop()))
+        })
+        .unwrap();
+    drop(stop);
+    thread.join().unwrap();
+    assert!(!report.removed, "{report:?}");
+    assert!(matches!(
+        report.interface_now,
+        Some(Whereabouts::Unknown { .. })
+    ));
+    let left = report.left_behind.unwrap();
+    assert!(
+        left.contains("moved to a network namespace that has neither"),
+        "{left}"
+    );
+    assert!(!is_there(&host.netns).unwrap());
+}
