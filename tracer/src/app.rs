@@ -16,23 +16,30 @@ use tokio::time::MissedTickBehavior;
 use crate::clock::{Clock, now_ns};
 use crate::config::{Config, Namespaces, Verbosity};
 use crate::decode;
-use crate::events::EventWriter;
+use crate::descriptors;
+use crate::events::{EventFile, EventWriter};
 use crate::inject::Schedule;
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::{offsets, tick};
 use crate::listen::{Endpoint, Socket};
 use crate::live::Live;
-use crate::output::{Output, ReadyFile};
+use crate::output::{Output, ReadyFile, stderr};
 use crate::postgres::{Commits, Processors, Watch};
 use crate::preflight;
+use crate::report::Report;
 use crate::session::{Beside, Session, Surroundings};
-use crate::signals::Signals;
+use crate::signals::{self, Asked, Signals};
 use crate::sink;
+
+/// How long the end waits for a reader who takes nothing, of what is also elsewhere.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same, of what is nowhere else.
+const LAST: Duration = Duration::from_secs(60);
 
 /// Where everything goes that is not the live view.
 struct Outputs {
     json: Option<Output>,
-    events: Option<EventWriter>,
+    events: Option<EventFile>,
     ready: Option<ReadyFile>,
     listen: Option<Socket>,
 }
@@ -60,8 +67,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let clock = Clock::read();
     let jiffy_ns =
         tick::jiffy_ns().context("the kernel does not say how long its clock tick is")?;
-    let outputs = Outputs::open(config, clock, jiffy_ns)?;
+    let mut outputs = Outputs::open(config)?;
     let release = preflight::check()?;
+    descriptors::ensure(descriptors::RUN)?;
     let entered = match &config.netns {
         Namespaces::Named(name) => Some(Netns::open(name)?.enter()?),
         Namespaces::Current | Namespaces::All => None,
@@ -86,12 +94,19 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let processors = watches_database.then(|| Processors::start(netns, now_ns()));
     drop_privileges(config);
 
-    let stdout_is_taken = outputs.json.as_ref().is_some_and(Output::is_stdout);
+    let stdout_is_taken = outputs.json.as_ref().is_some_and(Output::is_stdout)
+        || outputs.events.as_ref().is_some_and(EventFile::is_stdout);
+    descriptors::ensure(descriptors::LOOP)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let live = Live::new(config.verbosity, stdout_is_taken);
+    let live = Live::new(config.verbosity, stdout_is_taken)
+        .context("cannot start a thread for the live view")?;
+    let events = outputs.events.map(|file| file.start(clock, jiffy_ns));
+    let events = events
+        .transpose()
+        .context("cannot start a thread for --events")?;
     let mut run = Run {
         config,
         session,
@@ -108,17 +123,18 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         },
         commits,
         processors,
-        events: outputs.events,
+        events,
         endpoint: outputs.listen.map(Socket::serve).transpose()?,
         live,
     };
     let followed = runtime.block_on(async {
-        let mut signals = Signals::install()?;
+        let mut signals =
+            Signals::install(config.events.is_some()).context("cannot take signals")?;
         if let Some(postgres) = &mut run.postgres {
             postgres.settle().await;
         }
         run.expose()?;
-        if let Some(ready) = &outputs.ready {
+        if let Some(ready) = &mut outputs.ready {
             ready.announce()?;
         }
         run.fault = prepared.map(|(prepared, after)| Schedule::new(prepared, after));
@@ -134,25 +150,58 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let commits = run.commits.map(Commits::finish);
     let processors = run.processors;
     let processors = processors.map(|one| one.map(|one| one.finish(now_ns())));
+    let (unwritten_events, missing) = match run.events.map(EventWriter::finish) {
+        Some((unwritten, missing)) => (unwritten, missing),
+        None => Default::default(),
+    };
     let report = run.session.finish(Beside {
         faults,
+        unwritten_events,
+        unwritten_lines: run.live.unwritten(),
         postgres,
         commits,
         processors,
     })?;
     drop(entered);
-    if let Some(json) = outputs.json {
-        json.finish(&sink::json::render(&report)?)?;
+    drop(outputs.ready);
+    let mut errors = Vec::new();
+    let mut keep = |error: Option<anyhow::Error>| errors.extend(error);
+    keep(followed.err());
+    // The report before anything is said: a closed terminal must not cost it.
+    let safe = outputs.json.as_ref().is_some_and(|json| !json.is_stream());
+    if outputs.json.as_ref().is_some_and(Output::is_stream) {
+        signals::surrender();
     }
-    // After the file: a closed terminal must not cost the report.
-    let mut live = run.live;
-    tolerate_closed(live.conclude(|width| sink::text::render(&report, width)))?;
-    followed
+    if let Some(json) = outputs.json {
+        keep(write(json, &report).err());
+    }
+    keep(missing.map(Into::into));
+    signals::surrender();
+    let patience = if safe { PATIENCE } else { LAST };
+    let summary = |width| sink::text::render(&report, width);
+    let shown = run.live.conclude(summary, Some(patience));
+    keep(shown.context("cannot show the summary").err());
+    first(errors)
+}
+
+fn write(json: Output, report: &Report) -> anyhow::Result<()> {
+    Ok(json.finish_within(&sink::json::render(report)?, Some(LAST))?)
+}
+
+/// The first error, after all others are said.
+fn first(errors: Vec<anyhow::Error>) -> anyhow::Result<()> {
+    let mut errors = errors.into_iter();
+    let first = errors.next();
+    for error in errors {
+        let text = descriptors::explained(format!("{error:#}"));
+        stderr::say(format_args!("tracer: {text}"));
+    }
+    first.map_or(Ok(()), Err)
 }
 
 impl Outputs {
     /// Opens everything before tracing begins: a bad path fails at once.
-    fn open(config: &Config, clock: Clock, jiffy_ns: u64) -> anyhow::Result<Self> {
+    fn open(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
             json: config
                 .json
@@ -162,7 +211,7 @@ impl Outputs {
             events: config
                 .events
                 .as_deref()
-                .map(|path| EventWriter::create(path, clock, jiffy_ns))
+                .map(EventFile::create)
                 .transpose()?,
             ready: config
                 .ready_file
@@ -179,6 +228,7 @@ impl Outputs {
 pub(crate) fn start_log(verbosity: Verbosity) {
     let mut logger = env_logger::Builder::new();
     logger.format_target(false);
+    logger.target(env_logger::Target::Pipe(Box::new(stderr::Log)));
     match verbosity {
         Verbosity::Quiet | Verbosity::Normal => logger.filter_level(LevelFilter::Warn),
         Verbosity::Verbose(1) => logger
@@ -239,27 +289,35 @@ impl Run<'_> {
             let due = self.fault.as_ref().and_then(Schedule::next);
             tokio::select! {
                 biased;
-                () = signals.any() => break,
+                asked = signals.any() => match asked {
+                    Asked::End => break,
+                    Asked::Reopen => if let Some(events) = &mut self.events {
+                        events.reopen();
+                    },
+                },
                 () = &mut end => break,
                 () = at(due) => if let Some(fault) = &mut self.fault {
                     fault.advance()?;
                 },
-                _ = ticks.tick() => match self.look() {
-                    // Nobody reads along any more: that is an end like Ctrl-C.
-                    Err(error) if is_closed(&error) => break,
-                    looked => looked?,
+                _ = ticks.tick() => {
+                    self.look()?;
+                    // Nobody reads along any more: that is an end like Ctrl-C, unless
+                    // the run was started to outlive its terminal.
+                    if self.live.is_left() && !signals.survives_terminal() {
+                        break;
+                    }
                 },
                 readable = readable(&mut ring) => {
                     readable?;
-                    self.drain(&mut ring)?;
+                    self.drain(&mut ring);
                 }
                 flushed = flush_log(&mut logger) => flushed?,
             }
         }
         // What happened up to the end is still in the buffers.
-        self.drain(&mut ring)?;
+        self.drain(&mut ring);
         if let Some(events) = &mut self.events {
-            events.flush()?;
+            events.flush();
         }
         if let Some(logger) = &mut logger {
             logger.get_mut().flush();
@@ -269,7 +327,7 @@ impl Run<'_> {
 
     fn look(&mut self) -> anyhow::Result<()> {
         if let Some(events) = &mut self.events {
-            events.flush()?;
+            events.flush();
         }
         self.session.look();
         self.expose()?;
@@ -280,27 +338,26 @@ impl Run<'_> {
         let postgres = self.postgres.as_ref().map(Watch::status);
         let commits = self.commits.as_mut().map(Commits::look);
         self.session
-            .show(&mut self.live, fault.as_deref(), postgres.as_ref(), commits)?;
+            .show(&mut self.live, fault.as_deref(), postgres.as_ref(), commits);
         Ok(())
     }
 
     /// Takes the events that are there now, and writes them if somebody wants that.
-    fn drain(&mut self, ring: &mut Ring) -> anyhow::Result<()> {
+    fn drain(&mut self, ring: &mut Ring) {
         let Some(ring) = ring else {
-            return Ok(());
+            return;
         };
         while let Some(record) = ring.get_mut().next() {
             match decode::decode(&record) {
                 Ok(event) => {
                     self.session.note(&event);
                     if let Some(writer) = &mut self.events {
-                        writer.write(&event)?;
+                        writer.write(&event);
                     }
                 }
                 Err(error) => self.session.count_undecodable(&error),
             }
         }
-        Ok(())
     }
 }
 
@@ -343,18 +400,5 @@ async fn flush_log(logger: &mut Logger) -> io::Result<()> {
             guard.clear_ready();
             Ok(())
         }
-    }
-}
-
-fn is_closed(error: &anyhow::Error) -> bool {
-    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-    error.downcast_ref().is_some_and(closed)
-}
-
-/// Nobody reading any more is no error.
-pub(crate) fn tolerate_closed(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
     }
 }

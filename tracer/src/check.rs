@@ -17,14 +17,13 @@ mod report;
 mod row;
 mod text;
 
-use std::io::{self, Write};
-
 use anyhow::Context;
 
 use crate::cli::CheckArguments;
 use crate::config::ConfigError;
 use crate::inject::Peer;
 use crate::kernel::{offsets, version};
+use crate::output;
 
 use report::Report;
 
@@ -83,18 +82,6 @@ pub fn run(question: &Question) -> anyhow::Result<bool> {
         }
         false => text::render(&report),
     };
-    print(&text).context("the answer cannot be written to standard output")?;
+    output::print(&text).context("the answer cannot be written to standard output")?;
     Ok(report.can_run == Some(true))
-}
-
-/// Nobody reading any more is no error.
-fn print(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
 }

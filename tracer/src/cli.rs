@@ -181,7 +181,9 @@ pub struct RunArguments {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Write every event to this file, one JSON line each
+    /// Write every event to this file, one JSON line each (`-` for standard output).
+    /// SIGHUP opens it anew. What a full disk or a slow reader does not take is counted
+    /// as missing, and holds nothing up
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
 
@@ -259,7 +261,7 @@ pub struct RunArguments {
     )]
     pub lasts: Option<String>,
 
-    /// Create this file once everything is counted from here on
+    /// Create this file once everything is counted from here on, and remove it at the end
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
 
@@ -394,7 +396,7 @@ pub struct InjectArguments {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Create this file once packets are hit
+    /// Create this file once packets are hit, and remove it at the end
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
 

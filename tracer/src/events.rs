@@ -3,12 +3,15 @@
 mod line;
 mod reader;
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use caps::Capability;
 
 use crate::clock::Clock;
 use crate::decode::Decoded;
+use crate::output::{self, OutputError, Target, Unwritten, Writer};
 
 pub use self::line::jiffies_to_ms;
 use self::line::line;
@@ -16,65 +19,134 @@ pub use self::reader::{EventReader, ReadEventsError, Recorded};
 
 /// Enough for some hundred lines between two writes.
 const BUFFER: usize = 64 * 1024;
+/// To open the file of somebody else's anew.
+const NEEDED: &[Capability] = &[Capability::CAP_DAC_OVERRIDE];
+/// How long the end waits for a reader who takes nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Writes events as they come.
+/// A file of events that is open, and that nothing is written to yet.
+#[derive(Debug)]
+pub struct EventFile {
+    path: PathBuf,
+    target: Box<dyn Target>,
+    stdout: bool,
+}
+
+/// Writes events as they come. What cannot be written is counted, and nothing else
+/// suffers from it.
 #[derive(Debug)]
 pub struct EventWriter {
     path: PathBuf,
-    file: BufWriter<File>,
+    writer: Writer,
+    buffer: Vec<u8>,
+    told: bool,
     clock: Clock,
     jiffy_ns: u64,
 }
 
-/// The events cannot be written.
+/// Events that are not in their file.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write --events {path}: {cause}")]
-pub struct EventsError {
+#[error("{count} events could not be written to --events {path}: {cause}; the report is complete")]
+pub struct MissingEvents {
     path: PathBuf,
-    cause: io::Error,
+    count: u64,
+    cause: String,
 }
 
-impl EventWriter {
-    /// Opens the file, emptying it.
+impl EventFile {
+    /// Opens the file, emptying it; `-` is standard output.
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn create(path: &Path, clock: Clock, jiffy_ns: u64) -> Result<Self, EventsError> {
-        let file = File::create(path).map_err(|cause| EventsError {
-            path: path.to_owned(),
-            cause,
-        })?;
+    pub fn create(path: &Path) -> Result<Self, OutputError> {
+        let failed = |cause| OutputError::new("--events", path.to_owned(), cause);
+        let (target, stdout) = output::lines(path).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
-            file: BufWriter::with_capacity(BUFFER, file),
+            target,
+            stdout,
+        })
+    }
+
+    /// Whether this is the caller's standard output.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        self.stdout
+    }
+
+    /// Begins to write, with the privileges of the caller.
+    ///
+    /// # Errors
+    /// If there can be no thread for it.
+    pub fn start(self, clock: Clock, jiffy_ns: u64) -> io::Result<EventWriter> {
+        Ok(EventWriter {
+            path: self.path,
+            writer: Writer::start(self.target, NEEDED)?,
+            buffer: Vec::with_capacity(BUFFER),
+            told: false,
             clock,
             jiffy_ns,
         })
     }
+}
 
+impl EventWriter {
     /// Writes one event.
-    ///
-    /// # Errors
-    /// If the file takes no more.
-    pub fn write(&mut self, decoded: &Decoded) -> Result<(), EventsError> {
+    pub fn write(&mut self, decoded: &Decoded) {
         let line = line(decoded, &self.clock, self.jiffy_ns);
-        let written = serde_json::to_writer(&mut self.file, &line).map_err(io::Error::from);
-        written
-            .and_then(|()| self.file.write_all(b"\n"))
-            .map_err(|cause| EventsError {
-                path: self.path.clone(),
-                cause,
-            })
+        let before = self.buffer.len();
+        match serde_json::to_writer(&mut self.buffer, &line) {
+            Ok(()) => self.buffer.push(b'\n'),
+            // Events have no value that has no form in JSON.
+            Err(error) => {
+                log::debug!("{error}");
+                self.buffer.truncate(before);
+            }
+        }
+        if self.buffer.len() >= BUFFER {
+            self.flush();
+        }
     }
 
-    /// Hands over what is buffered.
-    ///
-    /// # Errors
-    /// If the file takes no more.
-    pub fn flush(&mut self) -> Result<(), EventsError> {
-        self.file.flush().map_err(|cause| EventsError {
-            path: self.path.clone(),
-            cause,
-        })
+    /// Hands over what is buffered, and says once that something was lost.
+    pub fn flush(&mut self) {
+        if !self.buffer.is_empty() {
+            let next = Vec::with_capacity(BUFFER);
+            self.writer.write(std::mem::replace(&mut self.buffer, next));
+        }
+        let lost = self.writer.lost();
+        if lost.lines > 0 && !self.told {
+            self.told = true;
+            log::warn!(
+                "events cannot be written to --events {}: {}; the count goes on",
+                self.path.display(),
+                lost.cause.as_deref().unwrap_or("nobody takes them")
+            );
+        }
+    }
+
+    /// How many events are lost by now.
+    #[must_use]
+    pub fn unwritten(&self) -> u64 {
+        self.writer.lost().lines
+    }
+
+    /// Opens the file anew for what comes from now on: what was there before was renamed.
+    pub fn reopen(&mut self) {
+        self.flush();
+        self.writer.reopen();
+    }
+
+    /// What was not written by the end, which does not wait for a reader who stands still.
+    #[must_use]
+    pub fn finish(mut self) -> (Unwritten, Option<MissingEvents>) {
+        self.flush();
+        let unwritten = self.writer.finish(Some(PATIENCE));
+        let missing = (unwritten.lines > 0).then(|| MissingEvents {
+            path: self.path,
+            count: unwritten.lines,
+            cause: unwritten.cause.clone().unwrap_or_default(),
+        });
+        (unwritten, missing)
     }
 }

@@ -1,27 +1,30 @@
 //! `tracer inject` and `tracer clean`, from top to bottom.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
-use crate::app::{start_log, tolerate_closed};
+use crate::app::start_log;
 use crate::cli::InjectArguments;
 use crate::clock::Clock;
 use crate::config::{ConfigError, FaultConfig, Verbosity};
+use crate::descriptors;
 use crate::inject::{
     self, Fate, FaultReport, PreparedFault, Schedule, Status, Statuses, Unreadable,
 };
 use crate::kernel::netns::{self, Netns};
-use crate::output::{Output, ReadyFile};
+use crate::output::{self, Output, ReadyFile, stderr};
 use crate::report::{Fault, Tool};
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 use crate::sink;
 
 /// How often the line on the terminal changes.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How long the end waits for a reader of the report who takes nothing.
+const LAST: Duration = Duration::from_secs(60);
 
 /// What `tracer inject` was asked for.
 #[derive(Debug)]
@@ -90,7 +93,7 @@ fn make(config: &FaultConfig) -> anyhow::Result<bool> {
         .as_deref()
         .map(|path| Output::create("--json", path))
         .transpose()?;
-    let ready = config
+    let mut ready = config
         .ready_file
         .as_deref()
         .map(ReadyFile::prepare)
@@ -101,45 +104,63 @@ fn make(config: &FaultConfig) -> anyhow::Result<bool> {
     };
     let prepared = config.request.clone().prepare()?;
     if config.dry_run {
-        let lines = prepared.describe().join("\n");
-        tolerate_closed(writeln!(io::stdout(), "{lines}"))?;
+        print(&prepared.describe())?;
         return Ok(true);
     }
+    descriptors::ensure(descriptors::LOOP)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let reports = runtime.block_on(hold(prepared, ready.as_ref(), config))?;
+    let reports = runtime.block_on(hold(prepared, ready.as_mut(), config))?;
     drop(entered);
+    drop(ready);
     let undone = reports.iter().all(|report| report.removed);
-    let said = conclude(
-        &reports,
-        json.as_ref().is_some_and(Output::is_stdout),
-        config.quiet,
-    );
-    if let Some(json) = json {
-        let faults = reports
-            .into_iter()
-            .map(|report| Fault::new(report, &clock))
-            .collect();
-        let file = FaultFile {
-            schema: "tracer.inject/1",
-            tool: Tool::this(),
-            faults,
-        };
-        json.finish(&sink::json::render(&file)?)?;
+    let lines = match config.quiet || json.as_ref().is_some_and(Output::is_stdout) {
+        true => Vec::new(),
+        false => reports.iter().map(line).collect(),
+    };
+    let warnings = inject::warnings(&reports);
+    // All is undone, and a reader who stands still must not keep it from ending.
+    signals::surrender();
+    let written = json.map(|json| write(json, reports, &clock)).transpose();
+    for warning in warnings {
+        stderr::say(format_args!("tracer: warning: {warning}"));
     }
-    tolerate_closed(said)?;
+    let said = print(&lines);
+    written?;
+    said?;
     Ok(undone)
+}
+
+fn line(report: &FaultReport) -> String {
+    format!("{}: {}.", report.kind.name(), report.summary())
+}
+
+fn write(json: Output, reports: Vec<FaultReport>, clock: &Clock) -> anyhow::Result<()> {
+    let faults = reports.into_iter();
+    let file = FaultFile {
+        schema: "tracer.inject/1",
+        tool: Tool::this(),
+        faults: faults.map(|report| Fault::new(report, clock)).collect(),
+    };
+    json.finish_within(&sink::json::render(&file)?, Some(LAST))?;
+    Ok(())
+}
+
+/// Prints lines, if there are any.
+fn print(lines: &[String]) -> anyhow::Result<()> {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    output::print_within(&text, Some(LAST)).context("cannot write to standard output")
 }
 
 /// Makes the fault, and waits for its end or for somebody to end it.
 async fn hold(
     prepared: PreparedFault,
-    ready: Option<&ReadyFile>,
+    ready: Option<&mut ReadyFile>,
     config: &FaultConfig,
 ) -> anyhow::Result<Vec<FaultReport>> {
-    let mut signals = Signals::install()?;
+    let mut signals = Signals::install(false)?;
     let mut schedule = Schedule::new(prepared, Duration::ZERO);
     schedule.advance()?;
     if let Some(ready) = ready {
@@ -151,33 +172,18 @@ async fn hold(
     while let Some(due) = schedule.next() {
         tokio::select! {
             biased;
-            () = signals.any() => break,
+            _ = signals.any() => break,
             () = tokio::time::sleep_until(due) => schedule.advance()?,
             _ = ticks.tick() => if shows {
-                eprint!("\r\x1b[K{}", schedule.describe());
+                stderr::show(format!("\r\x1b[K{}", schedule.describe()));
             },
         }
     }
     let reports = schedule.finish();
     if shows {
-        eprint!("\r\x1b[K");
+        stderr::show("\r\x1b[K".to_owned());
     }
     Ok(reports)
-}
-
-/// Says what was done: first what is not as it should be.
-fn conclude(reports: &[FaultReport], stdout_is_taken: bool, quiet: bool) -> io::Result<()> {
-    for warning in inject::warnings(reports) {
-        eprintln!("tracer: warning: {warning}");
-    }
-    if quiet || stdout_is_taken {
-        return Ok(());
-    }
-    let mut stdout = io::stdout().lock();
-    for report in reports {
-        writeln!(stdout, "{}: {}.", report.kind.name(), report.summary())?;
-    }
-    Ok(())
 }
 
 fn status(found: Statuses, json: Option<&std::path::Path>) -> anyhow::Result<bool> {
@@ -194,7 +200,7 @@ fn status(found: Statuses, json: Option<&std::path::Path>) -> anyhow::Result<boo
     if lines.is_empty() {
         lines.push("no fault of tracer on this host".to_owned());
     }
-    tolerate_closed(writeln!(io::stdout(), "{}", lines.join("\n")))?;
+    print(&lines)?;
     Ok(true)
 }
 
@@ -278,7 +284,7 @@ pub fn clean() -> anyhow::Result<bool> {
     if lines.is_empty() {
         lines.push("nothing is left of any fault".to_owned());
     }
-    tolerate_closed(writeln!(io::stdout(), "{}", lines.join("\n")))?;
+    print(&lines)?;
     Ok(!found
         .iter()
         .any(|leftover| matches!(leftover.fate, Fate::Failed(_))))

@@ -5,6 +5,12 @@
 //! Data flows one way: `probe` → `decode` → `flow` → `correlate` → `report` → `sink`
 //! and `live`.
 
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic when the reader is gone; see `output`"
+)]
+
 pub mod app;
 pub mod boundary;
 pub mod check;
@@ -14,6 +20,7 @@ pub mod config;
 pub mod correlate;
 pub mod damage;
 pub mod decode;
+pub mod descriptors;
 pub mod events;
 pub mod fault;
 pub mod flow;
@@ -40,12 +47,14 @@ pub mod signals;
 pub mod sink;
 pub mod time;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::{
     CheckArguments, InjectArguments, MergeArguments, ReplayArguments, ReportArguments, RunArguments,
 };
 use crate::config::Config;
+use crate::output::{SameFile, distinct, stderr};
 
 /// Exit code for a command line that does not make sense.
 pub const EXIT_USAGE: u8 = 2;
@@ -69,12 +78,20 @@ pub fn report(arguments: &ReportArguments) -> ExitCode {
         Ok(request) => request,
         Err(error) => return usage(&error),
     };
+    let output = ("--output", arguments.output.as_deref());
+    if let Err(error) = unread(std::slice::from_ref(&arguments.file), output) {
+        return usage(&error);
+    }
     exit(present::run(&request).map(|()| true))
 }
 
 /// Runs `tracer merge`; errors end up as one line on standard error.
 #[must_use]
 pub fn merge(arguments: &MergeArguments) -> ExitCode {
+    let output = ("--output", arguments.output.as_deref());
+    if let Err(error) = unread(&arguments.files, output) {
+        return usage(&error);
+    }
     exit(merge::run(arguments).map(|()| true))
 }
 
@@ -85,6 +102,10 @@ pub fn replay(arguments: &ReplayArguments) -> ExitCode {
         Ok(request) => request,
         Err(error) => return usage(&error),
     };
+    let output = ("--json", arguments.json.as_deref());
+    if let Err(error) = unread(std::slice::from_ref(&arguments.file), output) {
+        return usage(&error);
+    }
     exit(replay::run(&request).map(|()| true))
 }
 
@@ -95,6 +116,13 @@ pub fn inject(arguments: &InjectArguments) -> ExitCode {
         Ok(command) => command,
         Err(error) => return usage(&error),
     };
+    let files = [
+        ("--json", arguments.json.as_deref()),
+        ("--ready-file", arguments.ready_file.as_deref()),
+    ];
+    if let Err(error) = distinct(&files) {
+        return usage(&error);
+    }
     exit(fault::run(&command))
 }
 
@@ -104,26 +132,45 @@ pub fn clean() -> ExitCode {
     exit(fault::clean())
 }
 
+/// What is read must not be overwritten. Of standard input and output, both called `-`,
+/// nobody can tell.
+fn unread(read: &[PathBuf], written: (&'static str, Option<&Path>)) -> Result<(), SameFile> {
+    if written.1 == Some(Path::new("-")) {
+        return Ok(());
+    }
+    let mut named = read.iter().filter(|path| *path != Path::new("-"));
+    named.try_for_each(|path| distinct(&[("FILE", Some(path)), written]))
+}
+
 /// A command line that does not make sense, told in a line.
 fn usage(error: &impl std::fmt::Display) -> ExitCode {
-    eprintln!("tracer: {error}");
+    stderr::say(format_args!("tracer: {error}"));
+    stderr::settle();
     ExitCode::from(EXIT_USAGE)
 }
 
 /// Success only if everything is as it should be.
 fn exit(outcome: anyhow::Result<bool>) -> ExitCode {
-    match outcome {
+    let code = match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_FAILURE),
         Err(error) => {
-            eprintln!("tracer: {error:#}");
+            tell(&error);
             ExitCode::from(if is_usage(&error) {
                 EXIT_USAGE
             } else {
                 EXIT_FAILURE
             })
         }
-    }
+    };
+    stderr::settle();
+    code
+}
+
+/// Says what went wrong, in a line.
+fn tell(error: &anyhow::Error) {
+    let text = descriptors::explained(format!("{error:#}"));
+    stderr::say(format_args!("tracer: {text}"));
 }
 
 /// What the command line asks for is found impossible only when the interface is
@@ -152,5 +199,13 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
         Ok(config) => config,
         Err(error) => return usage(&error),
     };
+    let files = [
+        ("--json", config.json.as_deref()),
+        ("--events", config.events.as_deref()),
+        ("--ready-file", config.ready_file.as_deref()),
+    ];
+    if let Err(error) = distinct(&files) {
+        return usage(&error);
+    }
     exit(app::run(&config).map(|()| true))
 }

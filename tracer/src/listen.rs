@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
+use crate::descriptors::{explained, is_exhausted};
 use crate::metrics::Metrics;
 use crate::sink::openmetrics;
 
@@ -123,10 +124,15 @@ impl Endpoint {
 
 async fn accept(listener: &tokio::net::TcpListener, shown: &Shown) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut told = false;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
+                // Once: it may come again with each scrape.
+                if is_exhausted(&error) && !std::mem::replace(&mut told, true) {
+                    log::warn!("--listen: {}", explained(error.to_string()));
+                }
                 log::debug!("--listen: {error}");
                 tokio::time::sleep(PAUSE).await;
                 continue;

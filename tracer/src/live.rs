@@ -1,11 +1,12 @@
 //! The live view: redrawn on a terminal, one line an interval elsewhere.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use crate::config::Verbosity;
 use crate::flow::Entry;
+use crate::output::{Descriptor, Unwritten, Writer};
 use crate::postgres::Known;
 use crate::probe::sum;
 use crate::report::{ByKind, endpoints};
@@ -41,32 +42,46 @@ pub struct Snapshot<'a> {
     pub lost_events: u64,
 }
 
-/// Where the live view goes.
+/// How long the report waits for lines that are on their way.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where the live view goes. What nobody takes is dropped, and nobody waits for it.
 #[derive(Debug)]
 pub struct Live {
-    output: Option<File>,
+    output: Option<(Stream, Writer)>,
     terminal: bool,
     drawn: usize,
 }
 
+/// A standard stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Output,
+    Error,
+}
+
 impl Live {
     /// A view on standard output, or on standard error if that is taken.
-    #[must_use]
-    pub fn new(verbosity: Verbosity, stdout_is_taken: bool) -> Self {
-        let output = match (verbosity, stdout_is_taken) {
+    ///
+    /// # Errors
+    /// If there can be no thread for it.
+    pub fn new(verbosity: Verbosity, stdout_is_taken: bool) -> io::Result<Self> {
+        let stream = match (verbosity, stdout_is_taken) {
             (Verbosity::Quiet, _) => None,
-            (_, false) => io::stdout().as_fd().try_clone_to_owned().ok(),
-            (_, true) => io::stderr().as_fd().try_clone_to_owned().ok(),
+            (_, false) => Some(Stream::Output),
+            (_, true) => Some(Stream::Error),
         };
-        let output = output.map(File::from);
-        let terminal = output.as_ref().is_some_and(IsTerminal::is_terminal);
+        let terminal = stream.is_some_and(Stream::is_terminal);
         // What the programs log goes through the same terminal, line by line.
         let terminal = terminal && !matches!(verbosity, Verbosity::Verbose(_));
-        Self {
-            output,
+        Ok(Self {
+            output: match stream {
+                Some(stream) => Some((stream, stream.writer()?)),
+                None => None,
+            },
             terminal,
             drawn: 0,
-        }
+        })
     }
 
     /// Whether it is redrawn in place.
@@ -75,19 +90,26 @@ impl Live {
         self.terminal
     }
 
+    /// Whether whoever looked at it has left: a pipe was closed, or a terminal is gone.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.output.as_ref().is_some_and(|(_, to)| to.is_left())
+    }
+
     /// Shows a moment.
-    ///
-    /// # Errors
-    /// If nobody reads any more ([`io::ErrorKind::BrokenPipe`]) or the output
-    /// fails.
-    pub fn show(&mut self, snapshot: &Snapshot<'_>) -> io::Result<()> {
-        let Some(output) = &mut self.output else {
-            return Ok(());
+    pub fn show(&mut self, snapshot: &Snapshot<'_>) {
+        let Some((stream, output)) = &self.output else {
+            return;
         };
         if !self.terminal {
-            return writeln!(output, "{}", line(snapshot));
+            output.write(format!("{}\n", line(snapshot)).into_bytes());
+            return;
         }
-        let (width, height) = size(output);
+        // A terminal that was stopped has the last picture still to come.
+        if !output.is_idle() {
+            return;
+        }
+        let (width, height) = stream.size();
         let lines = screen(snapshot, width, height);
         let mut text = erase(self.drawn);
         for line in &lines {
@@ -95,26 +117,73 @@ impl Live {
             text.push('\n');
         }
         self.drawn = lines.len();
-        output.write_all(text.as_bytes())
+        output.write(text.into_bytes());
     }
 
-    /// Shows the summary in place of the last moment.
+    /// Lines that were to be read along and are not written by now. A terminal's pictures
+    /// replace each other, and none is missing; a reader who left misses nothing.
+    #[must_use]
+    pub fn unwritten(&self) -> Unwritten {
+        match &self.output {
+            Some((_, output)) if !self.terminal => {
+                let unwritten = output.settle(Some(PATIENCE));
+                match output.is_left() {
+                    true => Unwritten::default(),
+                    false => unwritten,
+                }
+            }
+            _ => Unwritten::default(),
+        }
+    }
+
+    /// Shows the summary in place of the last moment, as [`Writer::settle`] waits.
     ///
     /// # Errors
-    /// As [`Self::show`].
-    pub fn conclude(&mut self, summary: impl FnOnce(usize) -> String) -> io::Result<()> {
-        let Some(output) = &mut self.output else {
+    /// If it could not be written. A reader who has left is no error.
+    pub fn conclude(
+        self,
+        summary: impl FnOnce(usize) -> String,
+        patience: Option<Duration>,
+    ) -> io::Result<()> {
+        let Some((stream, output)) = self.output else {
             return Ok(());
         };
         let width = if self.terminal {
-            size(output).0
+            stream.size().0
         } else {
             usize::MAX
         };
-        let text = erase(self.drawn) + &summary(width);
-        self.drawn = 0;
-        output.write_all(text.as_bytes())?;
-        output.flush()
+        let before = output.lost().lines;
+        output.write((erase(self.drawn) + &summary(width)).into_bytes());
+        let unwritten = output.settle(patience);
+        if unwritten.lines == before || output.is_left() {
+            return Ok(());
+        }
+        Err(io::Error::other(unwritten.cause.unwrap_or_default()))
+    }
+}
+
+impl Stream {
+    fn writer(self) -> io::Result<Writer> {
+        match self {
+            Self::Output => Writer::start(Descriptor::new(io::stdout()), &[]),
+            Self::Error => Writer::start(Descriptor::new(io::stderr()), &[]),
+        }
+    }
+
+    fn is_terminal(self) -> bool {
+        match self {
+            Self::Output => io::stdout().is_terminal(),
+            Self::Error => io::stderr().is_terminal(),
+        }
+    }
+
+    /// Width and height in characters.
+    fn size(self) -> (usize, usize) {
+        match self {
+            Self::Output => size(io::stdout().as_fd()),
+            Self::Error => size(io::stderr().as_fd()),
+        }
     }
 }
 
@@ -127,7 +196,7 @@ fn erase(lines: usize) -> String {
 }
 
 /// Width and height of a terminal in characters.
-fn size(terminal: &File) -> (usize, usize) {
+fn size(terminal: BorrowedFd<'_>) -> (usize, usize) {
     let mut size = libc::winsize {
         ws_row: 0,
         ws_col: 0,

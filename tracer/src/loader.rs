@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use crate::descriptors::explained;
 use aya::EbpfLoader;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -40,5 +41,5 @@ pub fn with_causes(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
-    text
+    explained(text)
 }

@@ -7,6 +7,7 @@ use clap::Parser;
 use tracer::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    tracer::descriptors::raise();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

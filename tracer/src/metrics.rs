@@ -106,6 +106,8 @@ pub struct Health {
     pub cpu_s: f64,
     /// Events that were lost.
     pub lost_events: u64,
+    /// Events that `--events` did not get.
+    pub unwritten_events: u64,
     /// How much had to be given up, in the order of [`GAPS`].
     pub gaps: Vec<u64>,
     /// Flows that are told apart.

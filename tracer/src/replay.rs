@@ -4,16 +4,15 @@
 mod tape;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::app::tolerate_closed;
 use crate::cli::ReplayArguments;
 use crate::config::{Config, ConfigError};
 use crate::events::EventReader;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::present::name;
 use crate::report::Report;
 use crate::sink;
@@ -67,7 +66,7 @@ pub fn run(request: &Request) -> anyhow::Result<()> {
     }
     if !taken && config.verbosity != crate::config::Verbosity::Quiet {
         let text = sink::text::render(&report, WIDTH);
-        tolerate_closed(io::stdout().lock().write_all(text.as_bytes()))?;
+        output::print(&text).context("cannot write the summary to standard output")?;
     }
     Ok(())
 }

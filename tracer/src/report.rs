@@ -417,6 +417,10 @@ pub struct GapsReport {
     pub hits_missed: u64,
     /// Records of the ring buffer that could not be understood.
     pub undecodable_events: u64,
+    /// Events that were counted and are not in the file of `--events`: a full disk, or a
+    /// reader who did not take them.
+    #[serde(default)]
+    pub unwritten_events: u64,
 }
 
 /// What the tool itself cost.

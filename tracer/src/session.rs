@@ -9,7 +9,6 @@ mod paths;
 pub use ending::Beside;
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -232,16 +231,13 @@ impl<'a> Session<'a> {
     }
 
     /// Shows what the last look found.
-    ///
-    /// # Errors
-    /// As [`Live::show`].
     pub fn show(
         &self,
         live: &mut Live,
         fault: Option<&str>,
         postgres: Option<&Status>,
         commits: Option<String>,
-    ) -> io::Result<()> {
+    ) {
         let mut database = postgres.map_or_else(Vec::new, |status| status.lines(now_ns()));
         database.extend(commits);
         let at_ns = self.table.updated_ns();
@@ -267,7 +263,7 @@ impl<'a> Session<'a> {
                 .probe
                 .gaps()
                 .map_or(0, |gaps| gaps.count(tracer_ebpf::Gap::EventsLost)),
-        })
+        });
     }
 
     /// Asks `/proc` who owns the sockets of flows whose owner is not known yet. Of

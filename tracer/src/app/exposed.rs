@@ -1,6 +1,7 @@
 //! Showing a run that is under way to Prometheus.
 
 use super::Run;
+use crate::events::EventWriter;
 use crate::inject::Schedule;
 use crate::metrics::{Database, MOST_STANDBYS, STAGES, Standby};
 use crate::postgres::sample::{self, Role};
@@ -19,6 +20,8 @@ impl Run<'_> {
         let nothing = Known::default();
         let known = status.as_ref().map_or(&nothing, |status| &status.known);
         let mut metrics = self.session.metrics(known)?;
+        let unwritten = self.events.as_ref().map(EventWriter::unwritten);
+        metrics.health.unwritten_events = unwritten.unwrap_or_default();
         metrics.fault_active = self.fault.as_ref().map(Schedule::is_active);
         if let (Some(watch), Some(status)) = (&self.postgres, &status) {
             let mut database = status.sample().map(database).unwrap_or_default();

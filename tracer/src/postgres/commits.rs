@@ -27,6 +27,7 @@ use self::record::{Binary, Place, Server, Slowest, Waiting};
 use super::elf;
 use super::server;
 use crate::clock::now_ns;
+use crate::descriptors::explained;
 use crate::metrics::{self, Spread};
 use crate::process::parent_of;
 
@@ -78,7 +79,7 @@ impl Commits {
             start_ns: now_ns(),
             last: words::Moment::default(),
         };
-        commits.reason = commits.attach().err();
+        commits.reason = commits.attach().err().map(explained);
         if let Some(reason) = &commits.reason {
             log::warn!("commits cannot be split: {reason}");
         }

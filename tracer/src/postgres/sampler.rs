@@ -13,6 +13,7 @@ use super::statements::{Source, Sums};
 use super::status::Status;
 use super::target::Target;
 use crate::clock::now_ns;
+use crate::descriptors::explained;
 
 /// The longest to wait for an answer: longer than the server's own bound on a
 /// statement.
@@ -149,7 +150,7 @@ impl<'a> Sampler<'a> {
     fn note(&mut self, trouble: &Trouble) {
         let news = self.record.failed(&trouble.text);
         if news && self.tell {
-            log::warn!("PostgreSQL: {}", trouble.text);
+            log::warn!("PostgreSQL: {}", explained(trouble.text.clone()));
         }
         self.last = None;
         if let Some(gap) = self.record.current_gap() {

@@ -12,6 +12,7 @@ use crate::decode::Decoded;
 use crate::events::EventReader;
 use crate::flow::Table;
 use crate::holes::Holes;
+use crate::output::Unwritten;
 use crate::probe::{Effort, Gaps, HookStatus};
 use crate::process;
 use crate::report::{Host, Measured, NamespaceCounts, Report, assemble};
@@ -190,6 +191,8 @@ impl<'a> Tape<'a> {
             gaps: Gaps::default(),
             effort: Effort::default(),
             undecodable: 0,
+            unwritten_events: Unwritten::default(),
+            unwritten_lines: Unwritten::default(),
             faults: Vec::new(),
             postgres: None,
             commits: None,

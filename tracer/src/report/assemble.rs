@@ -22,6 +22,7 @@ use crate::flow::{Entry, Table};
 use crate::holes::Holes;
 use crate::inject::FaultReport;
 use crate::kernel::offsets::Missing;
+use crate::output::Unwritten;
 use crate::postgres;
 use crate::postgres::processors::report::ProcessorsReport;
 use crate::probe::{Effort, Gaps, HookStatus, sum};
@@ -73,6 +74,10 @@ pub struct Measured<'a> {
     pub commits: Option<postgres::commits::Record>,
     /// What servers on this host had of its processors, or why that is not known.
     pub processors: Option<Result<Vec<postgres::processors::Track>, String>>,
+    /// Events that `--events` did not get.
+    pub unwritten_events: Unwritten,
+    /// Lines of the live view that nobody took.
+    pub unwritten_lines: Unwritten,
     /// What the tool itself cost.
     pub cpu: Duration,
     /// Its largest resident memory.
@@ -415,6 +420,7 @@ fn gaps(measured: &Measured<'_>) -> GapsReport {
         reads_failed: measured.gaps.count(Gap::ReadFailed),
         hits_missed: measured.effort.missed,
         undecodable_events: measured.undecodable,
+        unwritten_events: measured.unwritten_events.lines,
     }
 }
 

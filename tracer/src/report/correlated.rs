@@ -189,6 +189,7 @@ mod tests {
     use crate::flow::Table;
     use crate::holes::Holes;
     use crate::inject::{self, FaultKind, FaultReport};
+    use crate::output::Unwritten;
     use crate::postgres::sample::tests::{sample, standby};
     use crate::postgres::sample::{Role, Sample, Standby, Wait};
     use crate::postgres::{Record, processors};
@@ -306,6 +307,8 @@ mod tests {
             gaps: Gaps::default(),
             effort: Effort::default(),
             undecodable: 0,
+            unwritten_events: Unwritten::default(),
+            unwritten_lines: Unwritten::default(),
             faults,
             postgres: Some(record()),
             cpu: Duration::ZERO,

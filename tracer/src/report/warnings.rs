@@ -59,6 +59,24 @@ pub(super) fn add(
             warn(format!("{count} {what}"));
         }
     }
+    for (unwritten, what) in [
+        (
+            &measured.unwritten_events,
+            "events could not be written to --events and are not in its file; counts are complete",
+        ),
+        (
+            &measured.unwritten_lines,
+            "lines of the live view could not be written; counts are complete",
+        ),
+    ] {
+        if unwritten.lines > 0 {
+            let cause = unwritten
+                .cause
+                .as_deref()
+                .unwrap_or("too many were waiting");
+            warn(format!("{} {what}: {cause}", unwritten.lines));
+        }
+    }
     for hook in measured.hooks.iter().filter(|hook| !hook.attached) {
         let reason = hook.reason.as_deref().unwrap_or("it was refused");
         warn(format!(

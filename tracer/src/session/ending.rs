@@ -9,6 +9,7 @@ use super::{Session, Surroundings, Traced};
 use crate::config::Namespaces;
 use crate::inject::FaultReport;
 use crate::kernel::sockets;
+use crate::output::Unwritten;
 use crate::postgres::{Record, commits, processors};
 use crate::probe::Probe;
 use crate::process;
@@ -25,6 +26,10 @@ pub struct Beside {
     pub commits: Option<commits::Record>,
     /// What servers on this host had of its processors, likewise; or why that is not known.
     pub processors: Option<Result<Vec<processors::Track>, String>>,
+    /// Events that `--events` did not get.
+    pub unwritten_events: Unwritten,
+    /// Lines of the live view that nobody took.
+    pub unwritten_lines: Unwritten,
 }
 
 impl Session<'_> {
@@ -104,6 +109,8 @@ impl Session<'_> {
             postgres: beside.postgres,
             commits: beside.commits,
             processors: beside.processors,
+            unwritten_events: beside.unwritten_events,
+            unwritten_lines: beside.unwritten_lines,
             cpu: process::cpu(),
             peak_memory_kib: process::peak_memory_kib()
                 .context("the kernel does not say how much memory this process used")?,

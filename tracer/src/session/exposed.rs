@@ -63,6 +63,7 @@ impl Session<'_> {
             uptime_s: now_ns().saturating_sub(self.start_ns) as f64 / 1e9,
             cpu_s: crate::process::cpu().as_secs_f64(),
             lost_events: gaps.count(Gap::EventsLost),
+            unwritten_events: 0,
             gaps: vec![
                 gaps.count(Gap::FlowsFull),
                 gaps.count(Gap::SocketsFull),

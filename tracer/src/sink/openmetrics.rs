@@ -274,6 +274,11 @@ impl Family<'_, '_> {
             [(none(), health.lost_events)],
         )?;
         self.counter(
+            "unwritten_events",
+            "Events that the file of --events did not get; counts are complete",
+            [(none(), health.unwritten_events)],
+        )?;
+        self.counter(
             "gaps",
             "What had to be given up, by what: then counts are not to be trusted",
             GAPS.into_iter()
@@ -338,6 +343,7 @@ mod tests {
             }),
             health: Health {
                 gaps: vec![0, 0, 0, 0, 0, 3],
+                unwritten_events: 2,
                 ..Health::default()
             },
             ..Metrics::default()
@@ -349,6 +355,7 @@ mod tests {
             "tracer_unexplained_segments 0.0",
             "tracer_gaps_total{what=\"flows_full\"} 0",
             "tracer_gaps_total{what=\"commits_not_counted\"} 3",
+            "tracer_unwritten_events_total 2",
             "tracer_fault_active 1.0",
             "tracer_postgres_up 1.0",
             "tracer_sync_rep_longest_wait_seconds 0.02",

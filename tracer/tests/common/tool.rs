@@ -79,6 +79,11 @@ impl Tool {
         kill(self.pid(), signal).context("cannot signal tracer")
     }
 
+    /// What it has said on standard error so far.
+    pub(crate) fn said(&self) -> Result<String> {
+        text(&self.folder, "stderr")
+    }
+
     /// Ctrl-C, and the report.
     pub(crate) fn finish(self) -> Result<Report> {
         self.signal(Signal::SIGINT)?;

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader},
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -13,11 +13,11 @@ use aya::programs::loaded_programs;
 use nix::sys::signal::Signal;
 use xtask::{
     command::Running,
-    netns::{Host, Net, Netns},
+    netns::{Net, Netns},
     wait,
 };
 
-use crate::{pair, program::PROGRAM, report::Report, storm::LIMIT, tool::Tool};
+use crate::{program::PROGRAM, report::Report, storm::LIMIT, tool::Tool};
 
 const FAILURE: i32 = 1;
 const USAGE: i32 = 2;
@@ -368,35 +368,39 @@ fn a_full_device_fails_and_is_named() {
     );
 }
 
-/// Events that cannot be written are an error, and the report is there.
 #[test]
-fn events_that_cannot_be_written_end_the_run() {
-    let net = Net::pair("evfull", "ens160").unwrap();
-    let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
-    let arguments = [
-        "--all",
-        "--events",
-        "/dev/full",
-        "--interval",
-        "0.1",
-        "--quiet",
-    ];
-    let tool = Tool::start(&from.netns, &arguments).unwrap();
-    let listener = pair::listen(to, to.v4.into()).unwrap();
-    talk(from, &listener).unwrap();
-    let ended = tool.ended().unwrap();
-    assert_eq!(ended.status.code(), Some(FAILURE));
-    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
-    let names = ["tracer: ", "--events", "/dev/full"];
-    assert!(
-        names.iter().all(|name| ended.stderr.contains(name)),
-        "{}",
-        ended.stderr
-    );
-    ended.written().unwrap().check();
+fn one_file_cannot_be_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, detour) = (folder.path().join("a"), folder.path().join(".").join("a"));
+    let (one, detour) = (one.to_str().unwrap(), detour.to_str().unwrap());
+    for two in [
+        ["--json", "--events"],
+        ["--json", "--ready-file"],
+        ["--events", "--ready-file"],
+    ] {
+        let output = tracer(&[&PEER[..], &[two[0], one, two[1], detour]].concat());
+        assert_refused(&output, USAGE, &[two[0], two[1], "same file"]);
+    }
+    assert_eq!(names(folder.path()), [""; 0]);
 }
 
-fn talk(from: &Host, listener: &std::net::TcpListener) -> Result<()> {
-    let (mut client, _server) = pair::connect(from, listener)?;
-    Ok(client.write_all(b"hello")?)
+#[test]
+fn what_another_made_is_no_ready_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("precious");
+    fs::write(&path, "precious\n").unwrap();
+    let path = path.to_str().unwrap();
+    let inject = [
+        "inject",
+        "loss=1%",
+        "--peer",
+        "10.0.10.3",
+        "--duration",
+        "1s",
+    ];
+    for arguments in [&PEER[..], &inject] {
+        let output = tracer(&[arguments, &["--ready-file", path]].concat());
+        assert_refused(&output, FAILURE, &["--ready-file", path, "did not make"]);
+    }
+    assert_eq!(fs::read(path).unwrap(), b"precious\n");
 }

@@ -10,6 +10,8 @@ mod exact;
 mod fault;
 #[path = "../common/kernel.rs"]
 mod kernel;
+#[path = "../common/outlet.rs"]
+mod outlet;
 #[path = "../common/pair.rs"]
 mod pair;
 #[path = "../common/program.rs"]
@@ -33,3 +35,4 @@ mod interface;
 mod kernels;
 mod listen;
 mod owner;
+mod stalled;

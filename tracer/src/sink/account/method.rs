@@ -86,6 +86,10 @@ fn gaps(gaps: &GapsReport, lost_events: u64) -> impl Iterator<Item = String> {
             "hits were not handed to a program that was running",
         ),
         (gaps.undecodable_events, "events could not be understood"),
+        (
+            gaps.unwritten_events,
+            "events are not in the file of --events; counts are complete",
+        ),
         (lost_events, "events were lost; counts are complete"),
     ];
     let there = counts.into_iter().filter(|(count, _)| *count > 0);

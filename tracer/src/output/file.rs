@@ -1,0 +1,267 @@
+//! Files that are written whole, at the end.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use caps::Capability;
+use tempfile::NamedTempFile;
+
+use super::OutputError;
+use super::place::{self, Place};
+use super::target::{Appended, Descriptor};
+use super::writer::{Unwritten, Writer};
+
+/// To open a FIFO of somebody else's.
+const NEEDED: &[Capability] = &[Capability::CAP_DAC_OVERRIDE];
+
+/// A file that appears whole or not at all.
+#[derive(Debug)]
+pub struct Output {
+    option: &'static str,
+    path: PathBuf,
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    /// A regular file, written beside its path and renamed onto it.
+    Renamed(NamedTempFile, PathBuf),
+    /// What is open already, such as a pipe or a device, and cannot be replaced.
+    Open(OwnedFd),
+    /// A FIFO, which is opened when there is something to write.
+    Fifo(Appended),
+    Stdout,
+}
+
+impl Output {
+    /// Prepares writing to `path`; `-` is standard output.
+    ///
+    /// # Errors
+    /// If nothing can be created there.
+    pub fn create(option: &'static str, path: &Path) -> Result<Self, OutputError> {
+        let target = Self::open(path).map_err(|cause| OutputError {
+            option,
+            path: path.to_owned(),
+            cause,
+        })?;
+        Ok(Self {
+            option,
+            path: path.to_owned(),
+            target,
+        })
+    }
+
+    fn open(path: &Path) -> io::Result<Target> {
+        let path = match place::find(path)? {
+            Place::Own(1) => return Ok(Target::Stdout),
+            Place::Own(number) => return own(number).map(Target::Open),
+            Place::Stream(path) => {
+                let mut options = OpenOptions::new();
+                options.append(true).custom_flags(libc::O_NOCTTY);
+                return Ok(Target::Open(options.open(path)?.into()));
+            }
+            Place::Fifo(path) => return Appended::create(path).map(Target::Fifo),
+            Place::File(path) => path,
+        };
+        // A file that may not be written is not to be replaced either.
+        if path.exists() {
+            drop(OpenOptions::new().append(true).open(&path)?);
+        }
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let file = tempfile::Builder::new()
+            .prefix(&format!(".{}.", name.to_string_lossy()))
+            .suffix(".tmp")
+            // What the process's mask leaves of it, as for any new file.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(existing(&path)?)?;
+        Ok(Target::Renamed(file, path))
+    }
+
+    /// Whether this is the caller's standard output.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        matches!(self.target, Target::Stdout)
+    }
+
+    /// Whether somebody has to take it: writing then lasts as long as that.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        !matches!(self.target, Target::Renamed(..))
+    }
+
+    /// Writes the whole content and makes it last.
+    ///
+    /// # Errors
+    /// If it could not be written; then nothing is left at the path that was not
+    /// there before.
+    pub fn finish(self, content: &[u8]) -> Result<(), OutputError> {
+        self.finish_within(content, None)
+    }
+
+    /// The same, where a reader who takes nothing for so long a time gets no more.
+    ///
+    /// # Errors
+    /// As [`Self::finish`], and if the reader stands still.
+    pub fn finish_within(
+        self,
+        content: &[u8],
+        patience: Option<Duration>,
+    ) -> Result<(), OutputError> {
+        let Self {
+            option,
+            path,
+            target,
+        } = self;
+        Self::store(target, content, patience).map_err(|cause| OutputError {
+            option,
+            path,
+            cause,
+        })
+    }
+
+    fn store(target: Target, content: &[u8], patience: Option<Duration>) -> io::Result<()> {
+        match target {
+            Target::Stdout => hand_over(
+                &Writer::start(Descriptor::new(io::stdout()), &[])?,
+                content,
+                patience,
+            ),
+            Target::Open(file) => hand_over(
+                &Writer::start(Descriptor::new(file), &[])?,
+                content,
+                patience,
+            ),
+            Target::Fifo(file) => hand_over(&Writer::start(file, NEEDED)?, content, patience),
+            Target::Renamed(mut file, path) => {
+                file.write_all(content)?;
+                file.as_file().sync_all()?;
+                let directory = file.path().parent().map(Path::to_path_buf);
+                file.persist(path).map_err(|error| error.error)?;
+                match directory {
+                    Some(directory) => File::open(directory)?.sync_all(),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// Lets a thread write it, and waits. A reader who has seen enough is no error.
+pub(super) fn hand_over(
+    writer: &Writer,
+    content: &[u8],
+    patience: Option<Duration>,
+) -> io::Result<()> {
+    writer.write(content.to_vec());
+    let Unwritten { lines, cause } = writer.settle(patience);
+    if lines == 0 || writer.is_left() {
+        return Ok(());
+    }
+    let cause = cause.unwrap_or_default();
+    Err(io::Error::other(format!(
+        "{cause}; {lines} lines are missing"
+    )))
+}
+
+/// A descriptor that this process was started with.
+pub(super) fn own(number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: it is borrowed for one call, and the number was just found in this
+    // process's own list of what is open.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    borrowed.as_fd().try_clone_to_owned()
+}
+
+/// The folder that a path's last part is or is to be in. That it is missing is
+/// told here, without the name of a temporary file that nobody asked for.
+pub(super) fn existing(path: &Path) -> io::Result<&Path> {
+    let folder = place::folder(path);
+    fs::metadata(folder)?;
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_file_appears_at_the_end_and_replaces_what_was_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run.json");
+        fs::write(&path, "old").unwrap();
+        let output = Output::create("--json", &path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        output.finish(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let (link, path) = (directory.path().join("latest"), directory.path().join("a"));
+        symlink(&path, &link).unwrap();
+        for content in [b"one", b"two"] {
+            Output::create("--json", &link)
+                .unwrap()
+                .finish(content)
+                .unwrap();
+            assert!(link.is_symlink());
+            assert_eq!(fs::read(&path).unwrap(), content);
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_is_open_already_is_written_to_and_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = File::create(directory.path().join("a")).unwrap();
+        let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        let output = Output::create("--json", Path::new(&path)).unwrap();
+        output.finish(b"{}\n").unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 3);
+        assert!(Path::new("/dev/fd").is_symlink());
+    }
+
+    #[test]
+    fn a_run_that_fails_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Output::create("--json", &directory.path().join("run.json")).unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn bad_paths_fail_at_once_and_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in [
+            directory.path().to_owned(),
+            directory.path().join("no/such/dir/run.json"),
+        ] {
+            let message = Output::create("--json", &path).unwrap_err().to_string();
+            assert!(message.starts_with("cannot write --json /"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let output = Output::create("--json", Path::new("/dev/full")).unwrap();
+        let message = output.finish(b"{}").unwrap_err().to_string();
+        assert!(message.contains("/dev/full"), "{message}");
+    }
+
+    #[test]
+    fn a_fifo_that_nobody_reads_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let output = Output::create("--json", &path).unwrap();
+        let patience = Some(Duration::from_millis(50));
+        let error = output.finish_within(b"{}\n", patience).unwrap_err();
+        assert!(error.to_string().contains("nothing was taken"), "{error}");
+    }
+}
