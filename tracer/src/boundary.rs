@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use tracer_ebpf::Totals;
 
-use crate::kernel::counters::{CounterFiles, CountersError, Tcp, TcpExt};
+use crate::kernel::counters::{CounterFile, CountersError, Tcp, TcpExt};
+use crate::kernel::netns::{Entered, Netns, NetnsError};
 use crate::probe::{Probe, ProbeError, sum};
 
 /// How long nothing must have moved: longer than one retransmit is on its way
@@ -55,16 +56,21 @@ pub enum BoundaryError {
     /// The kernel's side.
     #[error(transparent)]
     Counters(#[from] CountersError),
+    /// The namespace itself.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
 }
 
-/// A network namespace whose two counts are compared.
+/// A network namespace whose two counts are compared. It takes two descriptors, however
+/// many there are: what is read rarely is opened for that.
 #[derive(Debug)]
 pub struct Namespace {
     /// Inode, as in `net:[N]`.
     pub inode: u32,
     /// Its name under `/run/netns`, if it has one.
     pub name: Option<String>,
-    files: CounterFiles,
+    handle: Netns,
+    file: CounterFile,
     start: Option<Start>,
 }
 
@@ -88,22 +94,42 @@ pub struct KernelCounts {
 }
 
 impl Namespace {
-    /// A namespace whose counter files were opened inside of it.
-    #[must_use]
-    pub fn new(inode: u32, name: Option<String>, files: CounterFiles) -> Self {
-        Self {
-            inode,
-            name,
-            files,
+    /// A namespace that is kept, with the counters that are read again and again.
+    ///
+    /// # Errors
+    /// If it cannot be entered, or its counters not be opened.
+    pub fn open(handle: Netns) -> Result<Self, BoundaryError> {
+        let file = {
+            let _inside = handle.enter()?;
+            CounterFile::open()?
+        };
+        Ok(Self {
+            inode: handle.inode(),
+            name: handle.name().map(str::to_owned),
+            handle,
+            file,
             start: None,
-        }
+        })
+    }
+
+    /// Moves the calling thread into it until the guard is dropped.
+    ///
+    /// # Errors
+    /// As [`Netns::enter`].
+    pub fn enter(&self) -> Result<Entered, NetnsError> {
+        self.handle.enter()
+    }
+
+    fn tcp_ext(&self) -> Result<TcpExt, BoundaryError> {
+        let _inside = self.enter()?;
+        Ok(TcpExt::read()?)
     }
 
     /// Takes one pair of readings.
     fn sample(&mut self, probe: &Probe) -> Result<Sample, BoundaryError> {
         Ok(Sample {
             totals: probe.totals(self.inode)?,
-            tcp: self.files.tcp()?,
+            tcp: self.file.tcp()?,
         })
     }
 
@@ -118,7 +144,7 @@ impl Namespace {
         self.start = Some(Start {
             retrans_segs: sample.tcp.retrans_segs.map(|now| now.wrapping_sub(ours)),
             in_csum_errors: sample.tcp.in_csum_errors,
-            tcp_ext: self.files.tcp_ext()?,
+            tcp_ext: self.tcp_ext()?,
         });
         Ok(())
     }
@@ -168,7 +194,7 @@ impl Namespace {
         Ok(KernelCounts {
             retrans_segs: grown(end.tcp.retrans_segs, start.retrans_segs),
             in_csum_errors: grown(end.tcp.in_csum_errors, start.in_csum_errors),
-            tcp_ext: self.files.tcp_ext()?.since(&start.tcp_ext),
+            tcp_ext: self.tcp_ext()?.since(&start.tcp_ext),
         })
     }
 }

@@ -20,9 +20,9 @@ use crate::clock::{Clock, now_ns};
 use crate::config::{Config, Namespaces, Verbosity, prefix};
 use crate::damage;
 use crate::decode::{DecodeError, Decoded};
+use crate::descriptors;
 use crate::flow::Table;
 use crate::holes::Holes;
-use crate::kernel::counters::CounterFiles;
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::offsets::Resolved;
 use crate::kernel::sockets::{self, Inquirer, SocketInfo};
@@ -60,7 +60,9 @@ pub struct Session<'a> {
     resolved: Resolved,
     probe: Probe,
     hooks: Vec<HookStatus>,
-    namespaces: Vec<Traced>,
+    namespaces: Vec<Namespace>,
+    /// A conversation with the namespace of this inode: there is one at a time.
+    inquirer: Option<(u32, Inquirer)>,
     table: Table,
     damaged: damage::Series,
     title: String,
@@ -72,13 +74,6 @@ pub struct Session<'a> {
     holes: Holes,
     searches: HashMap<Tuple, u8>,
     exposed: metrics::Tally,
-}
-
-/// A namespace that is traced, held open.
-struct Traced {
-    handle: Netns,
-    counts: Namespace,
-    inquirer: Inquirer,
 }
 
 impl<'a> Session<'a> {
@@ -98,6 +93,8 @@ impl<'a> Session<'a> {
             // The thread has entered it; this finds its name.
             Namespaces::Named(ref name) => vec![Netns::open(name)?],
         };
+        // Each is open by now, and so will be its counters.
+        descriptors::ensure(handles.len() + descriptors::RUN)?;
         let mut in_use = 0u32;
         for handle in &handles {
             let _inside = handle.enter()?;
@@ -115,6 +112,7 @@ impl<'a> Session<'a> {
             probe,
             hooks,
             namespaces: Vec::with_capacity(handles.len()),
+            inquirer: None,
             table: Table::default(),
             damaged: damage::Series::default(),
             start_ns: 0,
@@ -144,10 +142,10 @@ impl<'a> Session<'a> {
         let first = self.moment()?;
         self.began_quietly = first.quiet;
         for (traced, sample) in self.namespaces.iter_mut().zip(&first.samples) {
-            let inode = traced.counts.inode;
+            let inode = traced.inode;
             let here = first.unseen.iter().filter(|one| one.tuple.netns == inode);
             let unseen = here.map(|one| one.segments).sum();
-            traced.counts.begin(sample, unseen)?;
+            traced.begin(sample, unseen)?;
         }
         Ok(())
     }
@@ -155,20 +153,15 @@ impl<'a> Session<'a> {
     /// Opens the counters of a namespace and learns what its sockets have
     /// retransmitted so far.
     fn add_namespace(&mut self, handle: Netns) -> anyhow::Result<()> {
-        let (files, existing, inquirer) = {
-            let _inside = handle.enter()?;
-            let files = CounterFiles::open()?;
-            (files, sockets::dump(handle.inode())?, Inquirer::open()?)
+        let namespace = Namespace::open(handle)?;
+        let existing = {
+            let _inside = namespace.enter()?;
+            sockets::dump(namespace.inode)?
         };
         let past = existing.iter().filter_map(baseline);
         self.probe.set_baselines(past)?;
         self.note_connections(&existing);
-        let counts = Namespace::new(handle.inode(), handle.name().map(str::to_owned), files);
-        self.namespaces.push(Traced {
-            handle,
-            counts,
-            inquirer,
-        });
+        self.namespaces.push(namespace);
         Ok(())
     }
 
@@ -218,7 +211,7 @@ impl<'a> Session<'a> {
     pub fn look(&mut self) {
         let at_ns = now_ns();
         self.table.update(at_ns, &self.probe.flows());
-        let totals = self.namespaces.iter().map(|one| one.counts.inode);
+        let totals = self.namespaces.iter().map(|one| one.inode);
         let damaged = totals
             .filter_map(|netns| self.probe.totals(netns).ok())
             .map(|totals| totals.selected_bad_checksums);
@@ -245,7 +238,7 @@ impl<'a> Session<'a> {
         for traced in &self.namespaces {
             all_segments += self
                 .probe
-                .totals(traced.counts.inode)
+                .totals(traced.inode)
                 .map_or(0, |totals| sum(&totals.segments));
         }
         live.show(&Snapshot {

@@ -9,7 +9,7 @@
 
 mod file;
 
-pub use file::{CounterFiles, CountersError};
+pub use file::{CounterFile, CountersError};
 
 /// Declares a struct of optional counters and its parser.
 macro_rules! counters {

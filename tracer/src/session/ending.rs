@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use anyhow::Context;
 use tracer_ebpf::{Kind, Totals};
 
-use super::{Session, Surroundings, Traced};
+use super::{Session, Surroundings};
+use crate::boundary::Namespace;
 use crate::config::Namespaces;
 use crate::inject::FaultReport;
 use crate::kernel::sockets;
@@ -53,10 +54,10 @@ impl Session<'_> {
             }
         }
         for index in 0..self.namespaces.len() {
-            let handle = &self.namespaces[index].handle;
+            let namespace = &self.namespaces[index];
             let existing = {
-                let _inside = handle.enter()?;
-                sockets::dump(handle.inode())?
+                let _inside = namespace.enter()?;
+                sockets::dump(namespace.inode)?
             };
             self.note_connections(&existing);
         }
@@ -67,7 +68,7 @@ impl Session<'_> {
             for unseen in last
                 .unseen
                 .iter()
-                .filter(|unseen| unseen.tuple.netns == traced.counts.inode)
+                .filter(|unseen| unseen.tuple.netns == traced.inode)
             {
                 totals.segments[Kind::Other as usize] += unseen.segments;
                 totals.failed_segments[Kind::Other as usize] +=
@@ -76,10 +77,10 @@ impl Session<'_> {
                 totals.bytes += unseen.bytes;
             }
             namespaces.push(NamespaceCounts {
-                netns: traced.counts.inode,
-                name: traced.counts.name.clone(),
+                netns: traced.inode,
+                name: traced.name.clone(),
                 totals,
-                kernel: traced.counts.kernel_counts(sample)?,
+                kernel: traced.kernel_counts(sample)?,
             });
         }
         self.add_untraced(&mut namespaces)?;
@@ -152,7 +153,7 @@ impl Session<'_> {
     }
 }
 
-fn host(surroundings: &Surroundings, namespaces: &[Traced]) -> Host {
+fn host(surroundings: &Surroundings, namespaces: &[Namespace]) -> Host {
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
     Host {
         name: nix::unistd::gethostname().map_or_else(
@@ -162,7 +163,7 @@ fn host(surroundings: &Surroundings, namespaces: &[Traced]) -> Host {
         kernel: surroundings.release.clone(),
         boot_id: boot_id.map(|id| id.trim_end().to_owned()),
         netns: match namespaces {
-            [one] => Some(one.counts.inode),
+            [one] => Some(one.inode),
             _ => None,
         },
         tick_hz: Some(1e9 / surroundings.jiffy_ns as f64),

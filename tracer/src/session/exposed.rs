@@ -31,7 +31,7 @@ impl Session<'_> {
         let (mut all, mut overflow) = ([0; Kind::COUNT], [0; Kind::COUNT]);
         let (mut retransmitted, mut damaged) = (Some(0), Some(0));
         for traced in &mut self.namespaces {
-            let (totals, kernel) = traced.counts.now(&self.probe)?;
+            let (totals, kernel) = traced.now(&self.probe)?;
             for (sum, segments) in all.iter_mut().zip(totals.segments) {
                 *sum += segments;
             }

@@ -40,7 +40,7 @@ impl Session<'_> {
             let mut samples = Vec::with_capacity(self.namespaces.len());
             let mut settled = true;
             for traced in &mut self.namespaces {
-                let (sample, quiet) = traced.counts.settle(&self.probe)?;
+                let (sample, quiet) = traced.settle(&self.probe)?;
                 settled &= quiet;
                 samples.push(sample);
             }
@@ -74,7 +74,7 @@ impl Session<'_> {
     fn moved(&mut self, samples: &[Sample]) -> anyhow::Result<Moved> {
         let mut most = Moved::Nothing;
         for (traced, sample) in self.namespaces.iter_mut().zip(samples) {
-            most = most.max(traced.counts.moved(&self.probe, sample)?);
+            most = most.max(traced.moved(&self.probe, sample)?);
         }
         Ok(most)
     }
@@ -87,8 +87,8 @@ impl Session<'_> {
         let before = self.accounted()?;
         let mut found = Vec::new();
         for traced in &self.namespaces {
-            let _inside = traced.handle.enter()?;
-            for socket in sockets::dump(traced.handle.inode())? {
+            let _inside = traced.enter()?;
+            for socket in sockets::dump(traced.inode)? {
                 let (segments, bytes) = before.get(&socket.tuple).copied().unwrap_or_default();
                 let segments = socket.total_retrans.unwrap_or(0).saturating_sub(segments);
                 if segments > 0 {

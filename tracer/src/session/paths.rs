@@ -1,6 +1,8 @@
 //! Asking the sockets of the replication how the way to their peers is.
 
 use super::Session;
+use crate::boundary::Namespace;
+use crate::kernel::sockets::Inquirer;
 use crate::path::Reading;
 use crate::postgres::role;
 
@@ -13,11 +15,23 @@ impl Session<'_> {
                 continue;
             }
             let tuple = entry.flow.tuple;
-            let mut traced = self.namespaces.iter_mut();
-            let Some(traced) = traced.find(|one| one.counts.inode == tuple.netns) else {
-                continue;
+            let inquirer = match &mut self.inquirer {
+                Some((netns, inquirer)) if *netns == tuple.netns => inquirer,
+                other => {
+                    let mut namespaces = self.namespaces.iter();
+                    let Some(namespace) = namespaces.find(|one| one.inode == tuple.netns) else {
+                        continue;
+                    };
+                    match converse(namespace) {
+                        Ok(begun) => &mut other.insert((tuple.netns, begun)).1,
+                        Err(error) => {
+                            log::debug!("{error:#}");
+                            continue;
+                        }
+                    }
+                }
             };
-            match traced.inquirer.ask(&tuple) {
+            match inquirer.ask(&tuple) {
                 Ok(Some(socket)) => entry.path.add(Reading::new(at_ns, &socket)),
                 Ok(None) => {}
                 // The count does not depend on it.
@@ -25,4 +39,9 @@ impl Session<'_> {
             }
         }
     }
+}
+
+fn converse(namespace: &Namespace) -> anyhow::Result<Inquirer> {
+    let _inside = namespace.enter()?;
+    Ok(Inquirer::open()?)
 }

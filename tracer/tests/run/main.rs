@@ -29,6 +29,7 @@ mod traffic;
 
 mod base;
 mod cli;
+mod descriptors;
 mod events;
 mod filter;
 mod interface;

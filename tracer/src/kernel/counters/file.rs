@@ -23,28 +23,25 @@ pub struct CountersError {
     cause: io::Error,
 }
 
-/// The open counter files of the network namespace that the calling thread was
-/// in when it opened them. They stay with that namespace wherever the thread, or
-/// the thread that reads them, goes.
+/// The open file of the `Tcp:` counters of the network namespace that the calling thread
+/// was in when it opened it. It stays with that namespace wherever the thread, or
+/// the thread that reads it, goes.
 ///
 /// Nothing is allocated by a reading.
 #[derive(Debug)]
-pub struct CounterFiles {
+pub struct CounterFile {
     snmp: File,
-    netstat: File,
     buffer: Vec<u8>,
 }
 
-impl CounterFiles {
-    /// Opens the files of the calling thread's namespace.
+impl CounterFile {
+    /// Opens the file of the calling thread's namespace.
     ///
     /// # Errors
     /// When `/proc` is not mounted or not readable.
     pub fn open() -> Result<Self, CountersError> {
-        let open = |path| File::open(path).map_err(|cause| CountersError { path, cause });
         Ok(Self {
             snmp: open(SNMP)?,
-            netstat: open(NETSTAT)?,
             buffer: vec![0; FIRST_BUFFER],
         })
     }
@@ -58,19 +55,25 @@ impl CounterFiles {
             .map(Tcp::parse)
             .map_err(|cause| CountersError { path: SNMP, cause })
     }
+}
 
-    /// The `TcpExt:` counters now.
+impl TcpExt {
+    /// The `TcpExt:` counters of the calling thread's namespace now.
     ///
     /// # Errors
-    /// When the file cannot be read.
-    pub fn tcp_ext(&mut self) -> Result<TcpExt, CountersError> {
-        read(&self.netstat, &mut self.buffer)
-            .map(TcpExt::parse)
+    /// When the file cannot be opened or read.
+    pub fn read() -> Result<Self, CountersError> {
+        read(&open(NETSTAT)?, &mut vec![0; FIRST_BUFFER])
+            .map(Self::parse)
             .map_err(|cause| CountersError {
                 path: NETSTAT,
                 cause,
             })
     }
+}
+
+fn open(path: &'static str) -> Result<File, CountersError> {
+    File::open(path).map_err(|cause| CountersError { path, cause })
 }
 
 /// The whole text. The kernel makes it anew for a read at offset 0, and gives it
@@ -96,18 +99,18 @@ mod tests {
 
     #[test]
     fn this_machine_has_counters_and_they_only_grow() {
-        let mut files = CounterFiles::open().expect("counters");
-        let (first, first_ext) = (files.tcp().expect("tcp"), files.tcp_ext().expect("ext"));
-        let (second, second_ext) = (files.tcp().expect("tcp"), files.tcp_ext().expect("ext"));
+        let mut file = CounterFile::open().expect("counters");
+        let (first, first_ext) = (file.tcp().expect("tcp"), TcpExt::read().expect("ext"));
+        let (second, second_ext) = (file.tcp().expect("tcp"), TcpExt::read().expect("ext"));
         assert!(first.retrans_segs.is_some() && first_ext.timeouts.is_some());
         assert!(second.in_segs >= first.in_segs && second_ext.timeouts >= first_ext.timeouts);
     }
 
     #[test]
     fn a_buffer_that_is_too_small_grows() {
-        let mut files = CounterFiles::open().expect("counters");
-        files.buffer = vec![0; 16];
-        assert!(files.tcp_ext().expect("ext").timeouts.is_some());
-        assert!(files.buffer.len() >= 2048);
+        let mut file = CounterFile::open().expect("counters");
+        file.buffer = vec![0; 16];
+        assert!(file.tcp().expect("tcp").retrans_segs.is_some());
+        assert!(file.buffer.len() >= 1024);
     }
 }

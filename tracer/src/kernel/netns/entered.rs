@@ -56,7 +56,7 @@ mod tests {
 
     use super::super::{all, current_inode};
     use super::*;
-    use crate::kernel::{counters::CounterFiles, sockets};
+    use crate::kernel::{counters::CounterFile, sockets};
 
     /// Lends a namespace that another thread made for itself.
     fn with_other_namespace(test: impl FnOnce(Netns)) {
@@ -93,11 +93,11 @@ mod tests {
     fn counters_and_sockets_are_those_of_the_namespace_that_was_entered() {
         with_other_namespace(|other| {
             let entered = other.enter().expect("enter");
-            let mut files = CounterFiles::open().expect("counters");
+            let mut file = CounterFile::open().expect("counters");
             assert_eq!(sockets::dump(other.inode()).expect("dump"), []);
             drop(entered);
-            // The files stay with the namespace, in which nothing ever happened.
-            assert_eq!(files.tcp().expect("tcp").in_segs, Some(0));
+            // The file stays with the namespace, in which nothing ever happened.
+            assert_eq!(file.tcp().expect("tcp").in_segs, Some(0));
         });
     }
 

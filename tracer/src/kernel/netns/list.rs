@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
+use crate::descriptors::is_exhausted;
+
 use super::{NAMED, Netns, NetnsError, inode_of};
 
 /// The network namespaces that can be found: the calling thread's first, then
@@ -15,14 +17,15 @@ use super::{NAMED, Netns, NetnsError, inode_of};
 /// bind mount elsewhere.
 ///
 /// # Errors
-/// When `/proc` is not mounted.
+/// When `/proc` is not mounted, or when there are more than this process may have open:
+/// some of them are not all of them.
 pub fn all() -> Result<Vec<Netns>, NetnsError> {
     let current = Netns::current()?;
     let mut known = HashSet::from([current.inode()]);
     let mut list = vec![current];
-    for name in names(NAMED) {
+    for name in names(NAMED)? {
         // What vanished meanwhile, or is a left-over, is not there.
-        if let Ok(found) = Netns::open(&name) {
+        if let Some(found) = there(Netns::open(&name))? {
             if known.insert(found.inode()) {
                 list.push(found);
             } else if let Some(same) = list.iter_mut().find(|n| n.inode() == found.inode()) {
@@ -30,7 +33,7 @@ pub fn all() -> Result<Vec<Netns>, NetnsError> {
             }
         }
     }
-    for process in names("/proc") {
+    for process in names("/proc")? {
         if !process.bytes().all(|b| b.is_ascii_digit()) {
             continue;
         }
@@ -40,7 +43,7 @@ pub fn all() -> Result<Vec<Netns>, NetnsError> {
             .ok()
             .and_then(|link| inode_of(link.to_str()?));
         if inode.is_some_and(|inode| !known.contains(&inode))
-            && let Ok(found) = Netns::at(&path)
+            && let Some(found) = there(Netns::at(&path))?
             && known.insert(found.inode())
         {
             list.push(found);
@@ -52,17 +55,34 @@ pub fn all() -> Result<Vec<Netns>, NetnsError> {
 /// A network namespace by its name if `ip netns` gave it one, for people.
 #[must_use]
 pub fn shown(inode: u32) -> String {
-    let named = names(NAMED).into_iter().find(|name| {
+    let named = names(NAMED).unwrap_or_default().into_iter().find(|name| {
         let found = Netns::open(name);
         found.is_ok_and(|found| found.inode() == inode)
     });
     named.unwrap_or_else(|| format!("net:[{inode}]"))
 }
 
+/// What can be opened, unless nothing more can.
+fn there(opened: Result<Netns, NetnsError>) -> Result<Option<Netns>, NetnsError> {
+    match opened {
+        Ok(found) => Ok(Some(found)),
+        Err(NetnsError::Open { path, cause }) if is_exhausted(&cause) => {
+            Err(NetnsError::Open { path, cause })
+        }
+        Err(_) => Ok(None),
+    }
+}
+
 /// Names of a directory's entries; none if it cannot be read.
-fn names(directory: &str) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
+fn names(directory: &str) -> Result<Vec<String>, NetnsError> {
+    let entries = match fs::read_dir(directory) {
+        Err(cause) if is_exhausted(&cause) => {
+            let path = directory.into();
+            return Err(NetnsError::Open { path, cause });
+        }
+        entries => entries.into_iter().flatten().flatten(),
+    };
+    Ok(entries
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect()
+        .collect())
 }
