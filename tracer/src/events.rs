@@ -15,7 +15,7 @@ use crate::output::{self, OutputError, Target, Unwritten, Writer};
 
 pub use self::line::jiffies_to_ms;
 use self::line::line;
-pub use self::reader::{EventReader, ReadEventsError, Recorded};
+pub use self::reader::{EventReader, Flaws, ReadEventsError, Recorded};
 
 /// Enough for some hundred lines between two writes.
 const BUFFER: usize = 64 * 1024;

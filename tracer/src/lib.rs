@@ -103,7 +103,7 @@ pub fn replay(arguments: &ReplayArguments) -> ExitCode {
         Err(error) => return usage(&error),
     };
     let output = ("--json", arguments.json.as_deref());
-    if let Err(error) = unread(std::slice::from_ref(&arguments.file), output) {
+    if let Err(error) = unread(&arguments.files, output) {
         return usage(&error);
     }
     exit(replay::run(&request).map(|()| true))

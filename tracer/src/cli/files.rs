@@ -41,9 +41,10 @@ pub struct MergeArguments {
 /// The arguments of `tracer replay`.
 #[derive(Debug, Args, Clone)]
 pub struct ReplayArguments {
-    /// What `tracer run --events` wrote (`-` for standard input)
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// What `tracer run --events` wrote (`-` for standard input), compressed with gzip or
+    /// not. Several files, as logrotate leaves them, make one report, in whatever order
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
 
     /// Peer to keep: an address or a CIDR, IPv4 or IPv6; may be repeated [default: all]
     #[arg(long, value_name = "ADDRESS|CIDR")]

@@ -40,7 +40,7 @@ impl Config {
             commits: false,
             slow_commit: parse_time("slow-commit", SLOW_COMMIT)?,
             json: arguments.json.clone(),
-            events: Some(arguments.file.clone()),
+            events: arguments.files.first().cloned(),
             listen: None,
             ready_file: None,
             max_flows: MAX_FLOWS,

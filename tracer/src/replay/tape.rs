@@ -45,9 +45,8 @@ pub(super) struct Tape<'a> {
 }
 
 impl<'a> Tape<'a> {
-    /// Begins with the first event, whose moment is this.
-    pub(super) fn new(config: &'a Config, clock: Clock, interval_ns: u64) -> Self {
-        let start_ns = clock.monotonic_ns;
+    /// Begins with the first event, which was at this moment, ns of `CLOCK_MONOTONIC`.
+    pub(super) fn new(config: &'a Config, clock: Clock, interval_ns: u64, start_ns: u64) -> Self {
         Self {
             config,
             clock,
@@ -75,7 +74,8 @@ impl<'a> Tape<'a> {
         if event.time_ns > self.due_ns {
             self.look(self.due_ns);
             let missed = (event.time_ns - self.due_ns) / self.interval_ns.max(1);
-            self.due_ns += (missed + 1).saturating_mul(self.interval_ns);
+            let step = (missed + 1).saturating_mul(self.interval_ns);
+            self.due_ns = self.due_ns.saturating_add(step);
         }
         self.seen.insert(hook(decoded.what));
         let kept = self.config.filter.keeps(&event.tuple);
@@ -151,7 +151,7 @@ impl<'a> Tape<'a> {
     /// The report.
     pub(super) fn finish(mut self) -> Report {
         // An interval belongs to the part of a run in which it ends.
-        let end_ns = self.last_ns.max(self.start_ns + 1);
+        let end_ns = self.last_ns.max(self.start_ns.saturating_add(1));
         self.look(end_ns);
         let netns: Vec<u32> = self.namespaces.keys().copied().collect();
         assemble(Measured {

@@ -4,5 +4,6 @@
 mod alerts;
 mod merge;
 mod program;
+mod recordings;
 mod replay;
 mod report;

@@ -36,4 +36,5 @@ mod interface;
 mod kernels;
 mod listen;
 mod owner;
+mod rotation;
 mod stalled;
