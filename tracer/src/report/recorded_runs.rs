@@ -197,12 +197,6 @@ fn what_was_the_matter_is_found() {
     ] {
         let again = Again::read(bytes);
         let found = findings(&again.recorded());
-        for finding in &found {
-            println!(
-                "{name}: {:?} {:?}: {}",
-                finding.cause, finding.confidence, finding.text
-            );
-        }
         let first = found.first().map(|one| (one.cause, one.confidence));
         assert_eq!(first, Some(expected), "{name}: {found:#?}");
     }
