@@ -83,6 +83,10 @@ pub struct Backend {
     pub wait_from_ns: u64,
     /// The position in the log that the wait is for.
     pub lsn: u64,
+    /// The process as userspace sees it, known while it waits; 0 if it does not see it.
+    pub pid: u32,
+    /// Always 0.
+    pub _pad: u32,
 }
 
 /// Sums of one server.
@@ -136,15 +140,17 @@ pub enum CommitGap {
     ServersFull = 1,
     /// Whose child the backend is could not be read, likewise.
     ReadFailed = 2,
+    /// Its server is outside of the PID namespace that userspace sees.
+    OutOfSight = 3,
 }
 
 impl CommitGap {
     /// Number of gaps.
-    pub const COUNT: usize = 3;
+    pub const COUNT: usize = 4;
 }
 
 const _: () = assert!(size_of::<CommitSettings>() == 16);
-const _: () = assert!(size_of::<Backend>() == 32);
+const _: () = assert!(size_of::<Backend>() == 40);
 const _: () = assert!(size_of::<ServerCommits>() == 4 * 128 * 8 + 11 * 8);
 const _: () = assert!(size_of::<SlowCommit>() == 56);
 

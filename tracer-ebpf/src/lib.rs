@@ -13,6 +13,7 @@ mod event;
 mod fault;
 mod flow;
 mod offsets;
+mod pidns;
 mod totals;
 
 pub use commit::{
@@ -24,4 +25,5 @@ pub use event::{Event, EventKind};
 pub use fault::{FaultCounters, FaultSettings, Lot, Memory, Tally, WAYS, Way};
 pub use flow::{Flow, Kind, Owner, Socket, Tuple, Verdict};
 pub use offsets::{ABSENT, Offsets};
+pub use pidns::PidNamespace;
 pub use totals::Totals;

@@ -20,6 +20,7 @@ mod probe {
     pub mod synack;
 }
 mod socket;
+mod task;
 
 /// The kernel reserves the helpers that the programs call for GPL-compatible code.
 #[unsafe(link_section = "license")]

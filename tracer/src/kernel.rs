@@ -9,6 +9,7 @@ pub(crate) mod fib;
 pub mod link;
 pub mod netns;
 pub mod offsets;
+pub mod pidns;
 pub mod qdisc;
 pub(crate) mod rtnetlink;
 pub mod sockets;

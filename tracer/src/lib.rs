@@ -40,6 +40,7 @@ pub mod preflight;
 pub mod present;
 pub mod probe;
 pub mod process;
+pub mod program;
 pub mod replay;
 pub mod report;
 pub mod session;

@@ -11,7 +11,9 @@ use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 use tracer_ebpf::Owner;
 
+use crate::kernel::pidns;
 use crate::postgres::text::does_harm;
+use crate::program::{self, Program};
 
 /// The longest title that is kept.
 const TITLE_LENGTH: usize = 160;
@@ -26,6 +28,12 @@ pub struct Process {
     /// What a PostgreSQL process says it is, such as `postgres: walreceiver`;
     /// `null` for other programs, whose arguments may hold secrets.
     pub title: Option<String>,
+    /// What it runs, if that is one of those that connections are told by.
+    #[serde(skip)]
+    pub program: Option<Program>,
+    /// Its id in its own PID namespace, as its server knows it; `None` if it has ended.
+    #[serde(skip)]
+    pub own_pid: Option<u32>,
 }
 
 impl Process {
@@ -41,15 +49,22 @@ impl Process {
             .position(|byte| *byte == 0)
             .unwrap_or(owner.comm.len());
         let comm = printable(&owner.comm[..length]);
-        let title = title(
-            Path::new("/proc").join(owner.pid.to_string()).as_path(),
-            &comm,
-        );
-        Some(Self {
-            pid: owner.pid,
+        let directory = Path::new("/proc").join(owner.pid.to_string());
+        Some(Self::called(owner.pid, comm, &directory))
+    }
+
+    /// With what else can be learnt of it.
+    fn called(pid: u32, comm: String, directory: &Path) -> Self {
+        let program = Program::of(directory, &comm);
+        Self {
+            pid,
             comm,
-            title,
-        })
+            title: (program == Some(Program::Postgres))
+                .then(|| title(directory))
+                .flatten(),
+            program,
+            own_pid: pidns::own_id(pid),
+        }
     }
 }
 
@@ -114,27 +129,23 @@ pub fn owners(wanted: &HashSet<u64>) -> HashMap<u64, Holder> {
 fn describe(pid: u32, directory: &Path) -> Process {
     let comm = fs::read(directory.join("comm")).unwrap_or_default();
     let comm = printable(comm.strip_suffix(b"\n").unwrap_or(&comm));
-    let title = title(directory, &comm);
-    Process { pid, comm, title }
+    Process::called(pid, comm, directory)
 }
 
 /// The title that a PostgreSQL process gives itself (`set_ps_display`,
 /// [`ps_status.c`](https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/utils/misc/ps_status.c)).
-fn title(directory: &Path, comm: &str) -> Option<String> {
-    if comm != "postgres" {
-        return None;
-    }
+fn title(directory: &Path) -> Option<String> {
     let line = fs::read(directory.join("cmdline")).ok()?;
     let end = line
         .iter()
         .position(|byte| *byte == 0)
         .unwrap_or(line.len());
-    let title = printable(&line[..end]);
-    let title = title.trim_end();
     // The postmaster keeps its arguments, which may hold anything.
-    title
-        .starts_with("postgres: ")
-        .then(|| title.chars().take(TITLE_LENGTH).collect())
+    if !line.starts_with(program::TITLE) {
+        return None;
+    }
+    let title = printable(&line[..end]);
+    Some(title.trim_end().chars().take(TITLE_LENGTH).collect())
 }
 
 /// `socket:[N]` → N.

@@ -25,6 +25,7 @@ use crate::flow::Table;
 use crate::holes::Holes;
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::offsets::Resolved;
+use crate::kernel::pidns;
 use crate::kernel::sockets::{self, Inquirer, SocketInfo};
 use crate::kernel::sockstat;
 use crate::live::{Live, Snapshot};
@@ -312,6 +313,7 @@ fn baseline(socket: &SocketInfo) -> Option<(Tuple, Baseline)> {
 fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32) -> Options {
     Options {
         offsets: resolved.offsets,
+        pids: pidns::numbers().unwrap_or_else(|_| pidns::nowhere()),
         settings: Settings {
             netns: match (&config.netns, handles) {
                 (Namespaces::All, _) => 0,

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
+use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -55,6 +56,22 @@ pub fn quote(text: &OsStr) -> Vec<u8> {
     }
     quoted.push(b'\'');
     quoted
+}
+
+/// The one process that this one has started.
+///
+/// # Errors
+/// When it has started none, or several.
+pub fn only_child(parent: Pid) -> Result<Pid> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let children = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let child = children.trim().parse();
+    child.map(Pid::from_raw).map_err(|_| {
+        anyhow!(
+            "process {parent} was to have one child, and has `{}`",
+            children.trim()
+        )
+    })
 }
 
 /// A command of this program, also where it stands in a folder that `PATH` lacks.
@@ -156,7 +173,7 @@ pub fn show(command: &mut Command) -> Result<()> {
 /// such process.
 #[must_use]
 pub fn state(pid: impl Display) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Behind its name, which is in parentheses and may hold any.
     stat.rsplit_once(") ")?.1.chars().next()
 }

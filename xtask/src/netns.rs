@@ -112,6 +112,20 @@ impl Netns {
         unshare
     }
 
+    /// Like [`Self::command_as`], with process ids of its own: its first and only child
+    /// is the program.
+    #[must_use]
+    pub fn command_alone_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
+        // Whoever waits outside for the program ends when the thread does that spawned it.
+        let mut unshare = self.command("setpriv");
+        unshare
+            .args(["--pdeathsig", "KILL", "--", "unshare", "--mount-proc"])
+            .args(["--pid", "--fork", "--kill-child", "--", "setpriv"])
+            .args(identity(user))
+            .arg(program);
+        unshare
+    }
+
     /// The processes inside, as `ip netns pids` lists them.
     ///
     /// # Errors

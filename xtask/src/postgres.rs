@@ -246,17 +246,28 @@ impl Alone {
     /// # Errors
     /// When a step fails or takes too long; the error holds the log's tail.
     pub fn start(host: &Host, more: &[(&'static str, &str)]) -> Result<Self> {
+        Self::start_with(&Programs::own()?, host, more)
+    }
+
+    /// The same with these programs.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(
+        programs: &Programs,
+        host: &Host,
+        more: &[(&'static str, &str)],
+    ) -> Result<Self> {
         home::remove_orphans();
         let home = Home::new("pg")?;
         let folder = home.folder("alone", USER)?;
-        let programs = Programs::own()?;
-        server::init(&programs, host, &folder).context("cannot make the database")?;
+        server::init(programs, host, &folder).context("cannot make the database")?;
         let mut settings = settings();
         settings.extend(
             more.iter()
                 .map(|(name, value)| (*name, (*value).to_owned())),
         );
-        let mut server = Server::start(&programs, host, &folder, &settings)?;
+        let mut server = Server::start(programs, host, &folder, &settings)?;
         server.wait_ready().context("the server does not start")?;
         server.connect()?.query(TABLE)?;
         Ok(Self {

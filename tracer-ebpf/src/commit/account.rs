@@ -1,10 +1,11 @@
 //! Adding a commit to the sums of its server.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_probe_read_kernel};
+use aya_ebpf::helpers::bpf_get_current_task;
 use tracer_ebpf::{BUCKETS, Backend, CommitGap, Part, ServerCommits, SlowCommit, bucket};
 
 use crate::maps::{self, NO_COMMITS, SERVERS, add, count_gap};
+use crate::task::{self, Missing};
 
 /// How often to try to be the longest, against others at the same instant.
 const TRIES: u32 = 2;
@@ -15,8 +16,10 @@ pub(crate) fn count(backend: &Backend, now_ns: u64) {
     let total_ns = now_ns - backend.start_ns;
     let wait_ns = now_ns - backend.wait_from_ns;
     // Not remembered from commit to commit: another backend may have the number by now.
-    let Some(server) = server_of_current() else {
-        return count_gap(CommitGap::ReadFailed);
+    let server = match server_of_current() {
+        Ok(server) => server,
+        Err(Missing::OutOfSight) => return count_gap(CommitGap::OutOfSight),
+        Err(Missing::Unread) => return count_gap(CommitGap::ReadFailed),
     };
     let Some(sums) = sums_of(server) else {
         return count_gap(CommitGap::ServersFull);
@@ -51,7 +54,7 @@ pub(crate) fn count(backend: &Backend, now_ns: u64) {
         wait_ns,
         rest_ns,
         lsn: backend.lsn,
-        pid: (bpf_get_current_pid_tgid() >> 32) as u32,
+        pid: backend.pid,
         server,
     });
     if !told {
@@ -99,17 +102,14 @@ fn add_part(sums: *mut ServerCommits, part: Part, ns: u64) {
 /// The process that the current one is a child of: every process of a server is
 /// a child of its first.
 #[inline(always)]
-fn server_of_current() -> Option<u32> {
+fn server_of_current() -> Result<u32, Missing> {
     let settings = maps::settings();
     // SAFETY: a helper without arguments.
     let task = unsafe { bpf_get_current_task() };
-    let parent = read::<u64>(task, settings.real_parent)?;
-    read::<u32>(parent, settings.tgid).filter(|server| *server != 0)
-}
-
-#[inline(always)]
-fn read<T>(base: u64, offset: u32) -> Option<T> {
-    let source = (base + u64::from(offset)) as *const T;
-    // SAFETY: the helper checks the address and fails where it is not mapped.
-    unsafe { bpf_probe_read_kernel(source) }.ok()
+    let parent = task::read::<u64>(task, settings.real_parent)?;
+    match task::of(parent, settings.tgid)? {
+        // That of a first process whose parent is outside; of none here.
+        0 => Err(Missing::OutOfSight),
+        server => Ok(server),
+    }
 }

@@ -27,6 +27,8 @@
 
 mod account;
 mod maps;
+#[path = "../task.rs"]
+mod task;
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::macros::{uprobe, uretprobe};
@@ -122,6 +124,8 @@ pub fn wait_begins(context: ProbeContext) {
         && backend.wait_from_ns == 0
     {
         backend.lsn = context.arg(0).unwrap_or(0);
+        // Not remembered from commit to commit: another may have the place by now.
+        backend.pid = task::current().unwrap_or(0);
         backend.wait_from_ns = now_ns();
     }
 }

@@ -4,7 +4,7 @@
 //! since 4.16; fires for every TCP, SCTP and MPTCP socket, before the new state
 //! is stored. Every TCP socket that was ever connected ends here in CLOSE.
 
-use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns};
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use tracer_ebpf::{Event, EventKind, Kind, Owner, Socket, Tuple, Verdict};
@@ -14,6 +14,7 @@ use crate::filter;
 use crate::kernel::{Address, offset};
 use crate::maps::{self, BASELINES, FLOWS, OFFSETS, OWNERS};
 use crate::socket::{self, Retransmitted, tcp_state};
+use crate::task;
 
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
@@ -71,7 +72,8 @@ fn on_connect(sk: Address, tuple: &Tuple) {
         return;
     }
     let owner = Owner {
-        pid: (bpf_get_current_pid_tgid() >> 32) as u32,
+        // 0 says that nobody is known: one that userspace cannot see is nobody to it.
+        pid: task::current().unwrap_or(0),
         _pad: 0,
         comm: bpf_get_current_comm().unwrap_or_default(),
     };

@@ -1,6 +1,8 @@
 //! What each gap costs today, and what closes it: all of these words in one place,
 //! to be changed with what the tool can do.
 
+use crate::kernel::pidns;
+
 /// A gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gap<T = &'static str> {
@@ -31,6 +33,10 @@ pub(super) const REQUIRED_FIELD: Gap = Gap {
 };
 /// What it costs, each field says itself.
 pub(super) const FIELD_REMEDY: &str = "none but another kernel; everything else works. Please report it with the output of `uname -r`";
+pub(super) const PROCESSES: Gap = Gap {
+    consequence: "processes outside are not named beside their flows, and servers outside are not found: no `--commits`, no roles by their processes",
+    remedy: pidns::REMEDY,
+};
 pub(super) const FAILURES: Gap = Gap {
     consequence: "calls that failed on this host are not told apart; their segments are counted all the same",
     remedy: "Linux 6.17 or newer; the count needs none",

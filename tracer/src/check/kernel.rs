@@ -9,6 +9,7 @@ use super::row::{
 };
 use crate::kernel::btf::RUNNING_KERNEL;
 use crate::kernel::offsets::{OffsetsError, Resolved};
+use crate::kernel::pidns::{self, Shown};
 use crate::kernel::version::KernelVersion;
 use crate::preflight::OLDEST;
 
@@ -16,7 +17,7 @@ pub(super) fn rows(
     release: &nix::Result<String>,
     resolved: &Result<Resolved, OffsetsError>,
 ) -> Vec<Row> {
-    let mut rows = vec![version(release)];
+    let mut rows = vec![version(release), processes(pidns::shown())];
     match resolved {
         Ok(resolved) => {
             rows.push(Row::yes(Kernel, "BTF", RUNNING_KERNEL).required());
@@ -49,6 +50,19 @@ fn version(release: &nix::Result<String>) -> Row {
             Row::yes(Kernel, NAME, found)
         }
         Err(error) => Row::unknown(Kernel, NAME, error.to_string()),
+    }
+}
+
+/// Whom `/proc` shows.
+fn processes(shown: Shown) -> Row {
+    const NAME: &str = "processes";
+    match shown {
+        Shown::All => Row::yes(Kernel, NAME, "all of this machine are seen"),
+        Shown::Those(inode) => {
+            let found = format!("only those of a PID namespace are seen (pid:[{inode}])");
+            Row::no(Kernel, NAME, found, gap::PROCESSES)
+        }
+        Shown::Unknown => Row::unknown(Kernel, NAME, "/proc does not say whose it shows"),
     }
 }
 

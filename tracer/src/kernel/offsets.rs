@@ -6,6 +6,7 @@
 //! [`tracer_ebpf::ABSENT`] and comes with what is lost.
 
 mod field;
+mod pid;
 mod resolver;
 mod task;
 
@@ -15,6 +16,7 @@ use tracer_ebpf::Offsets;
 
 use super::btf::{Btf, BtfError, RUNNING_KERNEL, RunningBtf, TypeName};
 use super::tracepoints::Tracepoints;
+pub use pid::of_pids;
 use resolver::Resolver;
 pub use task::{TaskOffsets, of_tasks};
 

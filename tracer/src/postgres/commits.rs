@@ -28,6 +28,7 @@ use super::elf;
 use super::server;
 use crate::clock::now_ns;
 use crate::descriptors::explained;
+use crate::kernel::pidns;
 use crate::metrics::{self, Spread};
 use crate::process::parent_of;
 
@@ -91,11 +92,7 @@ impl Commits {
     fn attach(&mut self) -> Result<(), String> {
         let servers = self.servers_here()?;
         if servers.is_empty() {
-            return Err(match self.netns {
-                Some(netns) => format!("no PostgreSQL server ran in net:[{netns}] when tracer started"),
-                None => "no PostgreSQL server that may be looked at ran on this host when tracer started"
-                    .to_owned(),
-            });
+            return Err(nobody(self.netns));
         }
         let mut program = Program::load(self.slow).map_err(|error| error.to_string())?;
         for server in servers {
@@ -310,9 +307,24 @@ impl Commits {
             servers,
             slowest: self.slowest,
             given_up,
+            out_of_sight: program.map_or(0, Program::out_of_sight),
             effort: program.map(Program::effort).unwrap_or_default(),
         }
     }
+}
+
+/// That there is no server, and why one that is there may not have been seen.
+fn nobody(netns: Option<u32>) -> String {
+    let mut reason = match netns {
+        Some(netns) => format!("no PostgreSQL server ran in net:[{netns}] when tracer started"),
+        None => "no PostgreSQL server that may be looked at ran on this host when tracer started"
+            .to_owned(),
+    };
+    if let Some(unseen) = pidns::warning() {
+        reason += "; ";
+        reason += &unseen;
+    }
+    reason
 }
 
 /// Of so many servers those that Prometheus is told of: what still runs comes first, and

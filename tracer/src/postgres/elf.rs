@@ -1,8 +1,17 @@
 //! Which functions a program exports, and where they are.
 
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
 use object::Endianness;
 use object::elf::{FileHeader64, SHT_DYNSYM};
-use object::read::elf::{FileHeader, ProgramHeader, Sym};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::read::{ReadCache, ReadCacheOps, ReadRef};
+
+/// The most of a file that is read to learn what it exports: symbols and their names, of
+/// which a server has half a megabyte.
+const MOST_READ: u64 = 64 << 20;
 
 /// Those of `wanted` that the 64-bit ELF file does not define for others, in its
 /// dynamic symbols, which are there in stripped files too.
@@ -54,6 +63,103 @@ pub(crate) fn offsets(
     Ok(found)
 }
 
+/// Whether a file exports all of these, as far as it can be told: what is no 64-bit ELF file,
+/// is damaged or has far more symbols than a server does not. Reads no more than it must.
+pub(crate) fn exports(file: File, wanted: &[&str]) -> bool {
+    let file = Capped(ReadCache::new(Bounded {
+        file,
+        at: 0,
+        left: MOST_READ,
+    }));
+    defines(&file, wanted).unwrap_or(false)
+}
+
+fn defines(file: &Capped, wanted: &[&str]) -> Result<bool, object::read::Error> {
+    let header = FileHeader64::<Endianness>::parse(file)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, file)?;
+    let symbols = sections.symbols(endian, file, SHT_DYNSYM)?;
+    if symbols.is_empty() {
+        return Ok(false);
+    }
+    // All names at once, and not one at a time from the file.
+    let names = sections.section(symbols.string_section())?;
+    let names = names.data(endian, file)?;
+    let mut found = vec![false; wanted.len()];
+    for symbol in symbols.iter() {
+        let begin = usize::try_from(symbol.st_name(endian)).unwrap_or(usize::MAX);
+        let Some(name) = names.get(begin..) else {
+            continue;
+        };
+        for (wanted, found) in wanted.iter().zip(&mut found) {
+            let is_it = |name: &[u8]| {
+                let rest = name.strip_prefix(wanted.as_bytes());
+                rest.is_some_and(|rest| rest.first() == Some(&0))
+            };
+            *found |= is_it(name)
+                && !symbol.is_local()
+                && symbol.is_definition(endian, symbols.strings());
+        }
+    }
+    Ok(found.into_iter().all(|found| found))
+}
+
+/// What is read is kept, and no more at once than may be read in all: it is whatever
+/// somebody runs.
+#[derive(Debug)]
+struct Capped(ReadCache<Bounded>);
+
+impl<'a> ReadRef<'a> for &'a Capped {
+    fn len(self) -> Result<u64, ()> {
+        self.0.len()
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
+        // The room is made before it is filled.
+        (size <= MOST_READ).then_some(()).ok_or(())?;
+        self.0.read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
+        self.0.read_bytes_at_until(range, delimiter)
+    }
+}
+
+/// A file of which so much is read and no more.
+#[derive(Debug)]
+struct Bounded {
+    file: File,
+    at: u64,
+    left: u64,
+}
+
+impl ReadCacheOps for Bounded {
+    fn len(&mut self) -> Result<u64, ()> {
+        self.file.metadata().map(|file| file.len()).map_err(drop)
+    }
+
+    fn seek(&mut self, to: u64) -> Result<u64, ()> {
+        self.at = to;
+        Ok(to)
+    }
+
+    fn read(&mut self, to: &mut [u8]) -> Result<usize, ()> {
+        let length = u64::try_from(to.len()).map_err(drop)?;
+        self.left = self.left.checked_sub(length).ok_or(())?;
+        let read = self.file.read_at(to, self.at).map_err(drop)?;
+        self.at = self.at.saturating_add(u64::try_from(read).map_err(drop)?);
+        Ok(read)
+    }
+
+    fn read_exact(&mut self, to: &mut [u8]) -> Result<(), ()> {
+        let length = u64::try_from(to.len()).map_err(drop)?;
+        self.left = self.left.checked_sub(length).ok_or(())?;
+        self.file.read_exact_at(to, self.at).map_err(drop)?;
+        self.at = self.at.saturating_add(length);
+        Ok(())
+    }
+}
+
 /// `endbr64`, with which functions begin where calls through pointers are checked (Intel's
 /// CET). It does nothing else, but the kernel has to step through it, which takes a debug
 /// exception that a virtual machine leaves for; a `push`, as comes next, it [emulates].
@@ -101,6 +207,41 @@ mod tests {
         let file = library();
         let names = ["write", "no_such_function", "fork"];
         assert_eq!(missing(&file, &names).unwrap(), ["no_such_function"]);
+    }
+
+    #[test]
+    fn what_a_file_exports_is_told_without_reading_all_of_it() {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let line = maps.lines().find(|line| line.ends_with("/libc.so.6"));
+        let path = line.unwrap().split_whitespace().last().unwrap();
+        let open = |path: &str| File::open(path).unwrap();
+        assert!(exports(open(path), &["write", "fork"]));
+        // Neither a part of a name, nor a name with more behind it.
+        for other in ["writ", "writes", "no_such_function"] {
+            assert!(!exports(open(path), &["fork", other]), "{other}");
+        }
+        assert!(!exports(open("/proc/self/exe"), &["write"]));
+        for other in ["/dev/null", "/proc/self/maps", "/"] {
+            assert!(!exports(open(other), &["write"]), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_claims_to_have_endless_symbols_is_not_read() {
+        let whole = library();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("huge");
+        let mut file = whole.clone();
+        let at = usize::try_from(u64::from_le_bytes(file[40..48].try_into().unwrap())).unwrap();
+        for section in 0..8 {
+            let size = at + section * 64 + 32;
+            file[size..size + 8].copy_from_slice(&(1_u64 << 32).to_le_bytes());
+        }
+        std::fs::write(&path, file).unwrap();
+        // Sparse: as long as it says, without a byte on the disk.
+        let huge = File::options().write(true).open(&path).unwrap();
+        huge.set_len(1 << 40).unwrap();
+        assert!(!exports(File::open(&path).unwrap(), &["write"]));
     }
 
     #[test]

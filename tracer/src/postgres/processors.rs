@@ -8,6 +8,7 @@
 pub mod report;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Display;
 use std::fs;
 use std::time::Instant;
 
@@ -75,7 +76,8 @@ impl Processors {
     /// # Errors
     /// Why there is nothing to follow: what this costs.
     pub fn start(netns: Option<u32>, now_ns: u64) -> Result<Self, String> {
-        is_told(read(std::process::id()))?;
+        // Not by our id: `/proc` may be of another PID namespace than this process.
+        is_told(read("self"))?;
         let mut processors = Self {
             netns,
             tracks: BTreeMap::new(),
@@ -213,7 +215,7 @@ fn is_told(ours: Option<Times>) -> Result<(), String> {
     }
 }
 
-fn read(pid: u32) -> Option<Times> {
+fn read(pid: impl Display) -> Option<Times> {
     parse(&fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?)
 }
 

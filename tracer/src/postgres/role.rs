@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{Peer, Peers};
 use super::text;
 use crate::process::Process;
+use crate::program::Program;
 
 const POSTGRES: u16 = 5432;
 /// Patroni's REST interface.
@@ -137,7 +138,13 @@ impl Known {
         by_process: Option<Kind>,
     ) -> Option<(Kind, &Peer)> {
         let end = |address: SocketAddr| (address.ip(), address.port());
-        let is_pid = |peer: &Peer| process.is_some_and(|process| process.pid == peer.pid);
+        // The server speaks of its processes as they know themselves: in a container, that
+        // is another number than ours, which may be somebody else's there.
+        let is_pid = |peer: &Peer| {
+            process.is_some_and(|process| {
+                process.program == Some(Program::Postgres) && process.own_pid == Some(peer.pid)
+            })
+        };
         // A port that a client has come to use after a standby did.
         let may_be = |kind| {
             matches!(by_process, None | Some(Kind::PostgresOther)) || by_process == Some(kind)
@@ -179,14 +186,15 @@ pub fn replicates(process: &Process) -> bool {
 
 /// What a process is known for.
 fn by_process(process: &Process) -> Option<Kind> {
-    match (process.comm.as_str(), &process.title) {
-        ("postgres", Some(title)) => Some(by_title(title)),
-        ("postgres", None) => Some(Kind::PostgresOther),
-        ("patroni", _) => Some(Kind::Patroni),
-        ("etcd", _) => Some(Kind::Etcd),
-        ("pg_receivewal", _) => Some(Kind::Walreceiver),
-        _ => None,
-    }
+    Some(match process.program? {
+        Program::Postgres => match &process.title {
+            Some(title) => by_title(title),
+            None => Kind::PostgresOther,
+        },
+        Program::Patroni => Kind::Patroni,
+        Program::Etcd => Kind::Etcd,
+        Program::PgReceivewal => Kind::Walreceiver,
+    })
 }
 
 /// What a PostgreSQL process says it is: `postgres: `, the cluster's name and

@@ -1,5 +1,6 @@
 //! The PostgreSQL servers that run here, as `/proc` shows them: in containers too.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -7,9 +8,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::process::{parent_of, printable};
+use crate::program::{self, Program};
 
-/// What every process of a server is called.
-const NAME: &str = "postgres";
 /// Larger than any build; the file is whatever calls itself so.
 const LARGEST_PROGRAM: u64 = 512 << 20;
 /// `PG_VERSION` holds one short line.
@@ -29,51 +29,84 @@ pub(crate) struct Server {
 /// # Errors
 /// If `/proc` cannot be listed.
 pub(crate) fn all() -> io::Result<Vec<Server>> {
-    let mut servers = Vec::new();
+    let files = files()?;
+    let parents: HashMap<u32, Option<u32>> =
+        files.keys().map(|pid| (*pid, parent_of(*pid))).collect();
+    // A server is called so, or has children that run the same file as it does. Others'
+    // files are not even opened: who knows where they are, and whether they can be read.
+    let mut candidates: BTreeSet<u32> = files
+        .iter()
+        .filter(|(_, file)| file.as_deref().is_none_or(program::is_called_so))
+        .map(|(pid, _)| *pid)
+        .collect();
+    candidates.extend(parents.iter().filter_map(|(pid, parent)| {
+        let (own, parents) = (files.get(pid)?, files.get(&(*parent)?)?);
+        (own.is_some() && own == parents).then_some((*parent)?)
+    }));
+    let found: BTreeSet<u32> = candidates
+        .into_iter()
+        .filter(|pid| is_server(&directory(*pid)))
+        .collect();
+    // Every other process of a server is a child of its first. What has ended meanwhile,
+    // and so has no parent to tell, is not the first either.
+    let is_first = |pid: &u32| {
+        let parent = parents.get(pid).copied().flatten();
+        parent.is_some_and(|parent| !found.contains(&parent))
+    };
+    let servers = found.iter().copied().filter(is_first);
+    Ok(servers
+        .map(|pid| Server {
+            pid,
+            directory: directory(pid),
+        })
+        .collect())
+}
+
+/// What every process runs that runs a file: its path, `None` where that may not be
+/// looked at.
+fn files() -> io::Result<HashMap<u32, Option<PathBuf>>> {
+    let mut files = HashMap::new();
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
         let name = entry.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        let directory = entry.path();
-        if is_server(&directory) && !is_child_of_server(pid) {
-            servers.push(Server { pid, directory });
+        match fs::read_link(entry.path().join("exe")) {
+            Ok(path) => _ = files.insert(pid, Some(path)),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                files.insert(pid, None);
+            }
+            // Kernel threads have none; a process that ended is none.
+            Err(_) => {}
         }
     }
-    servers.sort_by_key(|server| server.pid);
-    Ok(servers)
+    Ok(files)
 }
 
-/// By the name of its file, or by its own where the file may not be looked at.
+fn directory(pid: u32) -> PathBuf {
+    Path::new("/proc").join(pid.to_string())
+}
+
+/// By its file, or by its own name where that may not be looked at.
 fn is_server(directory: &Path) -> bool {
     match fs::read_link(directory.join("exe")) {
-        Ok(program) => is_called_so(&program),
+        Ok(path) => program::is_server(directory, &path),
         // Kernel threads have none; a process that ended is none.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            fs::read_to_string(directory.join("comm")).is_ok_and(|comm| comm.trim_end() == NAME)
+            let comm = fs::read(directory.join("comm")).unwrap_or_default();
+            let name = comm.strip_suffix(b"\n").unwrap_or(&comm);
+            Program::by_name(name) == Some(Program::Postgres)
         }
         Err(_) => false,
     }
-}
-
-/// The kernel adds a word to the name of a file that is gone, as after an upgrade.
-fn is_called_so(program: &Path) -> bool {
-    let name = program.file_name().unwrap_or_default().as_bytes();
-    name.strip_suffix(b" (deleted)").unwrap_or(name) == NAME.as_bytes()
-}
-
-/// Every other process of a server is a child of its first. What has ended
-/// meanwhile, and so has no parent to tell, is not the first either.
-fn is_child_of_server(pid: u32) -> bool {
-    parent_of(pid).is_none_or(|parent| is_server(&Path::new("/proc").join(parent.to_string())))
 }
 
 impl Server {
     /// The server whose first process this is, which the caller knows: another process of
     /// a server is not told from it. `None` if it is none's, or has ended.
     pub(crate) fn of(pid: u32) -> Option<Self> {
-        let directory = Path::new("/proc").join(pid.to_string());
+        let directory = directory(pid);
         is_server(&directory).then_some(Self { pid, directory })
     }
 
@@ -166,19 +199,6 @@ fn version(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_server_is_told_by_the_name_of_its_file() {
-        for (program, expected) in [
-            ("/usr/lib/postgresql/15/bin/postgres", true),
-            ("/usr/lib/postgresql/15/bin/postgres (deleted)", true),
-            ("/usr/bin/postgres_exporter", false),
-            ("/usr/bin/pg_ctl", false),
-            ("/", false),
-        ] {
-            assert_eq!(is_called_so(Path::new(program)), expected, "{program}");
-        }
-    }
 
     #[test]
     fn a_version_is_digits_and_dots() {

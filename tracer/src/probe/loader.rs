@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use aya::Ebpf;
 use aya::maps::HashMap;
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use tracer_ebpf::{Offsets, Settings};
+use tracer_ebpf::{Offsets, PidNamespace, Settings};
 
 use super::{Effort, ProbeError, map_error};
 use crate::{cli, loader};
@@ -19,6 +19,8 @@ pub struct Options {
     pub offsets: Offsets,
     /// What to trace.
     pub settings: Settings,
+    /// In whose numbers to tell of processes.
+    pub pids: PidNamespace,
     /// Prefixes of the peers to keep, see [`crate::config::prefix`].
     pub peers: Vec<([u8; 16], u32)>,
     /// Ports of either end to keep.
@@ -44,6 +46,7 @@ impl Options {
                 max_flows: cli::MAX_FLOWS,
                 ..Settings::default()
             },
+            pids: PidNamespace::default(),
             peers: Vec::new(),
             ports: Vec::new(),
             sockets,
@@ -71,6 +74,7 @@ pub(super) fn load(options: &Options) -> Result<Ebpf, ProbeError> {
     let mut ebpf = loader::without_kernel_types()
         .override_global("OFFSETS", &options.offsets, true)
         .override_global("SETTINGS", &options.settings, true)
+        .override_global("PID_NAMESPACE", &options.pids, true)
         .override_global(aya_log::LEVEL, &options.log_level, true)
         .map_max_entries("SOCKETS", sockets)
         .map_max_entries("BASELINES", baselines)

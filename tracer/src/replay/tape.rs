@@ -193,6 +193,7 @@ impl<'a> Tape<'a> {
             undecodable: 0,
             unwritten_events: Unwritten::default(),
             unwritten_lines: Unwritten::default(),
+            unseen_processes: None,
             faults: Vec::new(),
             postgres: None,
             commits: None,

@@ -66,6 +66,8 @@ pub struct Measured<'a> {
     pub effort: Effort,
     /// Records that could not be understood.
     pub undecodable: u64,
+    /// Of which processes nothing is known, if there are such.
+    pub unseen_processes: Option<String>,
     /// What was broken on purpose.
     pub faults: Vec<FaultReport>,
     /// What was learnt of the database.

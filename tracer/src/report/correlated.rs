@@ -309,6 +309,7 @@ mod tests {
             undecodable: 0,
             unwritten_events: Unwritten::default(),
             unwritten_lines: Unwritten::default(),
+            unseen_processes: None,
             faults,
             postgres: Some(record()),
             cpu: Duration::ZERO,

@@ -77,6 +77,9 @@ pub(super) fn add(
             warn(format!("{} {what}: {cause}", unwritten.lines));
         }
     }
+    if let Some(unseen) = &measured.unseen_processes {
+        warn(unseen.clone());
+    }
     for hook in measured.hooks.iter().filter(|hook| !hook.attached) {
         let reason = hook.reason.as_deref().unwrap_or("it was refused");
         warn(format!(

@@ -9,7 +9,7 @@ use super::{Session, Surroundings};
 use crate::boundary::Namespace;
 use crate::config::Namespaces;
 use crate::inject::FaultReport;
-use crate::kernel::sockets;
+use crate::kernel::{pidns, sockets};
 use crate::output::Unwritten;
 use crate::postgres::{Record, commits, processors};
 use crate::probe::Probe;
@@ -106,6 +106,7 @@ impl Session<'_> {
                 .effort()
                 .context("the kernel does not say how often the programs ran")?,
             undecodable: self.undecodable,
+            unseen_processes: pidns::warning(),
             faults: beside.faults,
             postgres: beside.postgres,
             commits: beside.commits,

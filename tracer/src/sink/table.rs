@@ -92,7 +92,9 @@ pub fn kinds(by_kind: &ByKind) -> String {
 pub fn process(process: Option<&Process>) -> String {
     match process {
         None => "-".to_owned(),
-        Some(Process { pid, comm, title }) => match title {
+        Some(Process {
+            pid, comm, title, ..
+        }) => match title {
             Some(title) => format!("{title} [{pid}]"),
             None => format!("{comm} [{pid}]"),
         },

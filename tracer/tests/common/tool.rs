@@ -13,7 +13,11 @@ use nix::{
     unistd::Pid,
 };
 use tempfile::TempDir;
-use xtask::{command::Running, netns::Netns, wait};
+use xtask::{
+    command::{Running, only_child},
+    netns::Netns,
+    wait,
+};
 
 use crate::{program::PROGRAM, report::Report};
 
@@ -22,6 +26,8 @@ const LIMIT: Duration = Duration::from_secs(150);
 /// A running `tracer run`; ended when dropped.
 pub(crate) struct Tool {
     running: Running,
+    /// The tool itself, where that is a child of what runs.
+    inner: Option<Pid>,
     folder: TempDir,
 }
 
@@ -37,7 +43,15 @@ impl Tool {
     /// Starts it inside and waits until everything is counted. It ends by
     /// itself when the test forgets it.
     pub(crate) fn start(netns: &Netns, arguments: &[&str]) -> Result<Self> {
-        let mut command = Command::new(PROGRAM);
+        Self::by(netns, &[], arguments)
+    }
+
+    /// The same by way of another program and its arguments, such as `setpriv`; where
+    /// that stays, the tool is its only child.
+    pub(crate) fn by(netns: &Netns, way: &[&str], arguments: &[&str]) -> Result<Self> {
+        let words = [way, &[PROGRAM]].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
         let folder = tempfile::tempdir()?;
         command.arg("run").args(arguments);
         if !arguments.contains(&"--duration") {
@@ -55,9 +69,13 @@ impl Tool {
         let child = netns.enter(|| command.spawn().context("cannot start tracer"))?;
         let mut tool = Self {
             running: Running::new(child, "tracer"),
+            inner: None,
             folder,
         };
         tool.await_ready()?;
+        if way.contains(&"--pid") {
+            tool.inner = Some(only_child(tool.running.pid())?);
+        }
         Ok(tool)
     }
 
@@ -72,7 +90,7 @@ impl Tool {
     }
 
     pub(crate) fn pid(&self) -> Pid {
-        self.running.pid()
+        self.inner.unwrap_or_else(|| self.running.pid())
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {

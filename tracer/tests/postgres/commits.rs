@@ -15,13 +15,13 @@ pub(crate) const INSERT: &str = "insert into lab (note) values ('test')";
 /// So short that every commit is slow.
 pub(crate) const ALL: &[&str] = &["--commits", "--slow-commit", "1us"];
 /// Nobody else commits.
-const QUIET: &[(&str, &str)] = &[("autovacuum", "off")];
+pub(crate) const QUIET: &[(&str, &str)] = &[("autovacuum", "off")];
 
 pub(crate) fn watch(host: &Host, arguments: &[&str]) -> Watched {
     Watched::without_database(host, arguments, &[])
 }
 
-fn number(value: &Value) -> u64 {
+pub(crate) fn number(value: &Value) -> u64 {
     value
         .as_u64()
         .unwrap_or_else(|| panic!("{value} is no count"))
@@ -38,7 +38,7 @@ pub(crate) fn pid(server: &Server) -> u64 {
 }
 
 /// What the report says of a server: tests beside this one have theirs.
-fn of(seen: &Seen, server: u64) -> &Value {
+pub(crate) fn of(seen: &Seen, server: u64) -> &Value {
     let mut servers = seen.list("/commits/servers").iter();
     let found = servers.find(|one| number(&one["pid"]) == server);
     found.unwrap_or_else(|| panic!("no server {server}: {}", seen.at("/commits")))

@@ -6,6 +6,8 @@ mod commits;
 mod container;
 mod hostile;
 mod login;
+mod named;
+mod pidns;
 mod probe;
 mod refused;
 mod roles;

@@ -7,11 +7,14 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use nix::unistd::Pid;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 use xtask::{
-    command::Running,
+    command::{Running, only_child},
     netns::{Host, HostSpec, Net},
     postgres::{Pair, Programs, Server},
     wait,
@@ -120,6 +123,8 @@ impl Lab {
 /// A running `tracer run --pg`; ended when dropped.
 pub(crate) struct Watched {
     running: Running,
+    /// The tool itself, where that is a child of what runs.
+    inner: Option<Pid>,
     folder: TempDir,
 }
 
@@ -155,9 +160,22 @@ impl Watched {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
+        Self::by(host, &[], arguments, variables)
+    }
+
+    /// The same by way of another program and its arguments, such as `setpriv`; where
+    /// that stays, the tool is its only child.
+    pub(crate) fn by(
+        host: &Host,
+        way: &[&str],
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
-        let mut command = host.netns.command(PROGRAM);
+        let words = [way, &[PROGRAM]].concat();
+        let mut command = host.netns.command(words[0]);
+        command.args(&words[1..]);
         let unless =
             |given: &str, otherwise: &'static [&'static str]| match arguments.contains(&given) {
                 true => &[],
@@ -182,9 +200,13 @@ impl Watched {
         let child = command.spawn().unwrap();
         let mut watched = Self {
             running: Running::new(child, "tracer"),
+            inner: None,
             folder,
         };
         watched.wait("it to count", |one| one.exists("ready"));
+        if way.iter().any(|word| word.starts_with("--pid")) {
+            watched.inner = Some(only_child(watched.running.pid()).unwrap());
+        }
         watched
     }
 
@@ -231,8 +253,13 @@ impl Watched {
 
     /// Ctrl-C, and all that it has said.
     pub(crate) fn finish(self) -> Seen {
-        self.running.interrupt().unwrap();
-        let Self { running, folder } = self;
+        match self.inner {
+            Some(tool) => kill(tool, Signal::SIGINT).unwrap(),
+            None => self.running.interrupt().unwrap(),
+        }
+        let Self {
+            running, folder, ..
+        } = self;
         let status = running.wait(Some(LIMIT)).unwrap();
         let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         let (stdout, stderr) = (text("stdout"), text("stderr"));

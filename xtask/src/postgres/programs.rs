@@ -19,6 +19,8 @@ use crate::packages;
 pub struct Programs {
     bin: PathBuf,
     release: Option<Release>,
+    /// The server's own program, where that is another file.
+    server: Option<PathBuf>,
     /// Whether they also have process ids of their own.
     apart: bool,
 }
@@ -44,6 +46,7 @@ impl Programs {
         Ok(Self {
             bin: release.bin(),
             release: Some(release),
+            server: None,
             apart: false,
         })
     }
@@ -67,14 +70,36 @@ impl Programs {
         Self {
             bin,
             release: None,
+            server: None,
             apart: false,
+        }
+    }
+
+    /// The same, with another file as the server's program: a link to it, or a copy.
+    #[must_use]
+    pub fn with_server(self, program: PathBuf) -> Self {
+        Self {
+            server: Some(program),
+            ..self
+        }
+    }
+
+    /// The same, each with process ids of its own and a `/proc` that shows these alone.
+    #[must_use]
+    pub fn apart(self) -> Self {
+        Self {
+            apart: true,
+            ..self
         }
     }
 
     /// Where a program is, as it is seen by itself.
     #[must_use]
     pub fn path(&self, program: &str) -> PathBuf {
-        self.bin.join(program)
+        match &self.server {
+            Some(server) if program == "postgres" => server.clone(),
+            _ => self.bin.join(program),
+        }
     }
 
     /// A command that will run the program in the namespace as the servers' user, with
@@ -84,7 +109,10 @@ impl Programs {
     pub(super) fn command(&self, netns: &Netns, home: &Path, program: &str) -> Result<Command> {
         let path = self.path(program);
         let Some(release) = &self.release else {
-            return Ok(netns.command_as(USER, path));
+            return Ok(match self.apart {
+                true => netns.command_alone_as(USER, path),
+                false => netns.command_as(USER, path),
+            });
         };
         let user = User::from_name(USER)?.with_context(|| format!("no user {USER}"))?;
         let mut command = container::command(netns, release, home, &user, self.apart);

@@ -98,7 +98,7 @@ impl Server {
         });
         ready.map_err(|error| self.with_log(&error))?;
         if self.programs.is_apart() {
-            self.inner = Some(only_child(self.process.pid())?);
+            self.inner = Some(command::only_child(self.process.pid())?);
         }
         Ok(())
     }
@@ -208,19 +208,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// The one process that this one has started.
-fn only_child(parent: Pid) -> Result<Pid> {
-    let path = format!("/proc/{parent}/task/{parent}/children");
-    let children = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let child = children.trim().parse();
-    child.map(Pid::from_raw).map_err(|_| {
-        anyhow!(
-            "process {parent} was to have one child, and has `{}`",
-            children.trim()
-        )
-    })
 }
 
 /// The server's process, with a new log.

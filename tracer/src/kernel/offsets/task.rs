@@ -47,7 +47,7 @@ fn resolve(btf: &[u8]) -> io::Result<TaskOffsets> {
     })
 }
 
-fn damaged(error: BtfError) -> io::Error {
+pub(super) fn damaged(error: BtfError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 

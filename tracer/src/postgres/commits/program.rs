@@ -12,7 +12,7 @@ use aya::programs::{UProbe, uprobe::UProbeScope};
 use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit};
 
 use super::SYMBOLS;
-use crate::kernel::offsets;
+use crate::kernel::{offsets, pidns};
 use crate::loader::{self, with_causes};
 use crate::probe::{Effort, loader as info};
 
@@ -34,6 +34,9 @@ pub(super) enum ProgramError {
     /// The kernel does not tell whose child a process is.
     #[error("the kernel's processes cannot be told apart: {0}")]
     Tasks(io::Error),
+    /// Nor by which numbers `/proc` shows them.
+    #[error("servers cannot be told apart by their processes: {0}; {1}")]
+    Pids(String, &'static str),
     /// Programs or maps were refused.
     #[error("the programs cannot be loaded: {0}")]
     Load(String),
@@ -61,6 +64,7 @@ impl Program {
     /// Loads the programs, attached to nothing yet.
     pub(super) fn load(slow: Duration) -> Result<Self, ProgramError> {
         let tasks = offsets::of_tasks().map_err(ProgramError::Tasks)?;
+        let pids = pidns::numbers().map_err(|why| ProgramError::Pids(why, pidns::REMEDY))?;
         let settings = CommitSettings {
             slow_ns: u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX),
             real_parent: tasks.real_parent,
@@ -68,6 +72,7 @@ impl Program {
         };
         let mut object = loader::without_kernel_types()
             .override_global("COMMIT_SETTINGS", &settings, true)
+            .override_global("PID_NAMESPACE", &pids, true)
             .load(OBJECT)
             .map_err(|error| refused(&error))?;
         for (name, _) in PROGRAMS {
@@ -136,14 +141,29 @@ impl Program {
         let backends = self.backends.iter().filter_map(Result::ok);
         backends
             .filter(|(_, one)| one.start_ns != 0 && one.wait_from_ns != 0)
-            .filter_map(|(id, one)| Some((u32::try_from(id >> 32).ok()?, one.wait_from_ns)))
+            .filter(|(_, one)| one.pid != 0)
+            .map(|(_, one)| (one.pid, one.wait_from_ns))
             .collect()
     }
 
     /// Commits that had to be given up.
     pub(super) fn given_up(&self) -> u64 {
-        let gaps = (0..CommitGap::COUNT as u32).filter_map(|gap| self.gaps.get(&gap, 0).ok());
-        gaps.map(|cpus| cpus.iter().sum::<u64>()).sum()
+        let gaps = [
+            CommitGap::BackendsFull,
+            CommitGap::ServersFull,
+            CommitGap::ReadFailed,
+        ];
+        gaps.into_iter().map(|gap| self.gap(gap)).sum()
+    }
+
+    /// Commits of servers that are outside of what `/proc` shows.
+    pub(super) fn out_of_sight(&self) -> u64 {
+        self.gap(CommitGap::OutOfSight)
+    }
+
+    fn gap(&self, gap: CommitGap) -> u64 {
+        let cpus = self.gaps.get(&(gap as u32), 0);
+        cpus.map_or(0, |cpus| cpus.iter().sum())
     }
 
     /// What the kernel says of the programs' runs.

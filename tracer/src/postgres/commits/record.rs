@@ -32,6 +32,8 @@ pub struct Record {
     pub slowest: Slowest,
     /// Commits that could not be counted.
     pub given_up: u64,
+    /// Commits of servers outside of the PID namespace that tracer sees.
+    pub out_of_sight: u64,
     /// What the kernel says of the programs' runs.
     pub effort: Effort,
 }

@@ -33,6 +33,10 @@ pub struct CommitsReport {
     /// Commits that are in no count, because there was no room for their backend
     /// or their server, or a field of the kernel's could not be read.
     pub not_counted: u64,
+    /// Commits of servers outside of the PID namespace that tracer runs in, which it
+    /// cannot see: in no count either.
+    #[serde(default)]
+    pub out_of_sight: u64,
     /// Runs of the kernel programs; `null` unless measured (`--bpf-stats`).
     pub program_runs: Option<u64>,
     /// Mean time of a run, likewise.
@@ -162,6 +166,7 @@ pub fn assemble(record: &Record, run: &Run<'_>) -> CommitsReport {
         slow_dropped: record.slowest.dropped(),
         slow_lost: sums.map(|sums| sums.slow_lost).sum(),
         not_counted: record.given_up,
+        out_of_sight: record.out_of_sight,
         program_runs: run.stats.then_some(record.effort.runs),
         program_ns_per_run: (run.stats && record.effort.runs > 0)
             .then(|| record.effort.ns as f64 / record.effort.runs as f64),

@@ -50,6 +50,7 @@ fn record(servers: Vec<Server>) -> Record {
         servers,
         slowest: Slowest::default(),
         given_up: 0,
+        out_of_sight: 0,
         effort: Effort::default(),
     }
 }

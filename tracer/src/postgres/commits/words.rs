@@ -30,6 +30,10 @@ pub fn warnings(report: &CommitsReport) -> Vec<String> {
             "commits are in no count: more backends or servers than can be told apart, or a field of the kernel's that could not be read",
         ),
         (
+            report.out_of_sight,
+            "commits are in no count, because their servers run outside of the PID namespace that tracer sees: run it on the host, or in a container that shares the host's (docker run --pid=host, hostPID: true)",
+        ),
+        (
             report.slow_lost,
             "slow commits were not told one by one: they came faster than they could be taken; counts are complete",
         ),

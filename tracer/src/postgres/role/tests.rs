@@ -15,6 +15,8 @@ fn process(pid: u32, comm: &str, title: Option<&str>) -> Process {
         pid,
         comm: comm.into(),
         title: title.map(Into::into),
+        program: Program::by_name(comm.as_bytes()),
+        own_pid: Some(pid),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use xtask::{
     netns::Net,
-    postgres::{Connection, Pair},
+    postgres::{Alone, Connection, Pair, Programs},
 };
 
 use super::{cell, faults::refusal};
@@ -69,6 +69,27 @@ fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
     );
     assert!(wait > 0.5 * total, "{wait} of {total}");
     cell::found("commits", "counted and split");
+}
+
+#[test]
+fn commits_are_counted_in_a_pid_namespace() {
+    let net = Net::pair("pidns", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let programs = Programs::own().unwrap().apart();
+    let alone = Alone::start_with(&programs, host, &[("autovacuum", "off")]).unwrap();
+    let mut sql = alone.server().connect().unwrap();
+    let target = alone.server().pid().to_string();
+    let way = ["nsenter", "--target", &target, "--mount", "--pid", "--"];
+    let arguments = ["--peer", "10.0.10.3", "--commits"];
+    let tool = Tool::by(&host.netns, &way, &arguments).unwrap();
+    insert(&mut sql);
+    let report = tool.finish().unwrap();
+    let server = report.at("/commits/servers/0");
+    assert_eq!(
+        (number(&server["pid"]), number(&server["commits"])),
+        (1, INSERTS)
+    );
+    cell::found("commits in a PID namespace", "counted");
 }
 
 /// So long that it is seen more than once.
