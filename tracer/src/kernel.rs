@@ -17,4 +17,5 @@ pub mod sockstat;
 pub mod tc;
 pub mod tick;
 pub mod tracepoints;
+pub mod uprobes;
 pub mod version;

@@ -308,6 +308,57 @@ fn capabilities_of_a_user_namespace_do_not_count() {
     }
 }
 
+/// A run says so, too, before anything is refused for no reason that helps.
+#[test]
+fn a_run_in_a_user_namespace_names_it() {
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--", PROGRAM])
+        .args(["run", "--all", "--duration", "1s"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("only in a user namespace") && told.contains("the host's root"),
+        "{told}"
+    );
+}
+
+/// What is held is not what is missing: kernels since July 2025 want another one.
+#[test]
+fn what_uprobes_want_is_found_out_by_trying() {
+    let with = |capabilities: &str| {
+        let bounding = format!("-all,+bpf,+perfmon,+sys_ptrace,+sys_resource{capabilities}");
+        let options = ["--bounding-set", &bounding, "--inh-caps", "-all"];
+        Answer::new(&as_other(&options, &["--json"]))
+    };
+    let all = with(",+sys_admin");
+    assert_eq!(all.ok("uprobes"), Some(true), "{}", all.row("uprobes"));
+    let few = with("");
+    let row = few.row("uprobes");
+    if few.ok("uprobes") == Some(false) {
+        assert!(
+            few.found("uprobes").ends_with("CAP_SYS_ADMIN is missing"),
+            "{row}"
+        );
+        assert_eq!(row["remedy"], "run it with sudo");
+    } else {
+        assert_eq!(few.ok("uprobes"), Some(true), "{row}");
+    }
+    // Without the other one, that one is named.
+    let none = Answer::new(&as_other(
+        &["--bounding-set", "-all,+bpf", "--inh-caps", "-all"],
+        &["--json"],
+    ));
+    assert_eq!(none.ok("uprobes"), Some(false));
+    assert!(
+        none.found("uprobes").ends_with("CAP_PERFMON is missing"),
+        "{}",
+        none.row("uprobes")
+    );
+}
+
 /// A user that nobody else is: the kernel remembers who loaded a program.
 const SOMEBODY: u32 = 2_000_000_011;
 

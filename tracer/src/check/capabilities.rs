@@ -1,16 +1,10 @@
 //! What the kernel lets this process do.
 
-use std::fs;
-
 use caps::Capability::{self, CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 
 use super::gap::{self, Gap};
 use super::row::{Group::Capabilities, Row};
 use crate::preflight;
-
-/// The first user namespace has a number of its own (`PROC_USER_INIT_INO`,
-/// [`linux/proc_ns.h`](https://github.com/torvalds/linux/blob/v6.12/include/linux/proc_ns.h#L44)).
-const FIRST_USER_NAMESPACE: &str = "user:[4026531837]";
 
 /// The capabilities that matter, and whether the kernel counts them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,15 +20,13 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn by_this_thread() -> Self {
-        let namespace = fs::read_link("/proc/thread-self/ns/user").ok();
         Self {
             bpf: preflight::holds(CAP_BPF),
             perfmon: preflight::holds(CAP_PERFMON),
             sys_admin: preflight::holds(CAP_SYS_ADMIN),
             sys_ptrace: preflight::holds(CAP_SYS_PTRACE),
             net_admin: preflight::holds(CAP_NET_ADMIN),
-            first_user_namespace: namespace
-                .map(|namespace| namespace.as_os_str() == FIRST_USER_NAMESPACE),
+            first_user_namespace: preflight::in_first_user_namespace(),
         }
     }
 
@@ -85,13 +77,13 @@ pub(super) fn rows(held: Held) -> Vec<Row> {
         (CAP_PERFMON, "to let them read kernel memory", load, true),
         (
             CAP_SYS_PTRACE,
-            "to name the processes of other users",
+            "to look into the processes of other users",
             gap::MAY_NAME,
             false,
         ),
         (
             CAP_SYS_ADMIN,
-            "to enter other network namespaces",
+            "to enter other network namespaces, and for --commits where the kernel wants it (uprobes, below)",
             gap::MAY_ENTER,
             false,
         ),

@@ -12,7 +12,7 @@ pub(super) struct Gap<T = &'static str> {
     pub(super) remedy: T,
 }
 
-const SUDO: &str = "run it with sudo";
+pub(super) const SUDO: &str = "run it with sudo";
 const NEWER_KERNEL: &str = "a newer kernel";
 
 pub(super) const OLD_KERNEL: Gap = Gap {
@@ -51,7 +51,7 @@ pub(super) const MAY_LOAD_IN_CONTAINER: Gap = Gap {
     remedy: "run it as the host's root: the kernel takes no programs from within a user namespace",
 };
 pub(super) const MAY_NAME: Gap = Gap {
-    consequence: "processes of other users are not named beside their flows, unless they were seen opening the connection",
+    consequence: "processes of other users are not named beside their flows, unless they were seen opening the connection; their servers' commits are not split (--commits)",
     remedy: SUDO,
 };
 pub(super) const MAY_ENTER: Gap = Gap {
@@ -70,7 +70,7 @@ pub(super) const NO_TRACEPOINT_REMEDY: &str = "a newer kernel; everything else w
 pub(super) const REFUSED_PROGRAM_REMEDY: &str = "a security module, a container's seccomp filter or kernel lockdown (/sys/kernel/security/lockdown) can forbid it; if none does, please report it with the output of `uname -r`";
 pub(super) const PROGRAMS: Gap = Gap {
     consequence: "`tracer run` does not start",
-    remedy: "run it with sudo, or before Linux 5.11 raise the limit of locked memory with `ulimit -l unlimited`; a container's seccomp filter can forbid bpf(2), too",
+    remedy: "before Linux 5.11 raise the limit of locked memory with `ulimit -l unlimited` (sudo may); a container's seccomp filter can forbid bpf(2), too",
 };
 
 pub(super) const FAULT_PROGRAM: Gap = Gap {
@@ -134,6 +134,8 @@ pub(super) const SSH_PEER: Gap = Gap {
 };
 
 const NO_ATTRIBUTION: &str = "`tracer run --commits` cannot tell what commits of a server here waited for; everything else works";
+/// What helps, was found with it.
+pub(super) const UPROBES_FORBIDDEN: &str = NO_ATTRIBUTION;
 pub(super) const UPROBES: Gap = Gap {
     consequence: NO_ATTRIBUTION,
     remedy: "a kernel with CONFIG_UPROBE_EVENTS",

@@ -1,20 +1,20 @@
 //! Whether the servers that run here could be looked into.
 
 use std::io;
-use std::path::Path;
 
-use super::gap;
+use caps::Capability::CAP_SYS_PTRACE;
+
+use super::gap::{self, Gap};
 use super::row::{Group::Postgresql, Row};
+use crate::kernel::uprobes::{self, Answer};
 use crate::postgres::commits::SYMBOLS;
 use crate::postgres::elf;
 use crate::postgres::server::{self, Server};
-
-/// Where the kernel lists what events can be opened with `perf_event_open(2)`.
-const EVENT_SOURCES: &str = "/sys/bus/event_source/devices";
+use crate::preflight::why_forbidden;
 
 /// One row for the kernel's part, and one for each server.
 pub(super) fn rows() -> Vec<Row> {
-    let mut rows = vec![uprobes(Path::new(EVENT_SOURCES))];
+    let mut rows = vec![uprobes(&uprobes::ask())];
     match server::all() {
         Ok(servers) if servers.is_empty() => rows.push(none("none is seen to run here")),
         Ok(servers) => rows.extend(servers.iter().map(row)),
@@ -27,22 +27,25 @@ fn none(why: &str) -> Row {
     Row::unknown(Postgresql, "server", why)
 }
 
-fn uprobes(sources: &Path) -> Row {
+fn uprobes(answer: &Answer) -> Row {
     const NAME: &str = "uprobes";
-    match (
-        sources.join("uprobe/type").try_exists(),
-        sources.try_exists(),
-    ) {
-        (Ok(true), _) => Row::yes(Postgresql, NAME, "the kernel has them"),
-        (Ok(false), Ok(true)) => Row::no(Postgresql, NAME, "this kernel has none", gap::UPROBES),
-        (Ok(_), Ok(false)) => {
-            let why = format!("{} does not exist: is /sys mounted?", sources.display());
-            Row::unknown(Postgresql, NAME, why)
+    match answer {
+        Answer::Allowed => Row::yes(
+            Postgresql,
+            NAME,
+            "the kernel has them, and lets us use them",
+        ),
+        Answer::Absent => Row::no(Postgresql, NAME, "this kernel has none", gap::UPROBES),
+        Answer::Forbidden(why) => {
+            // The words end with what helps.
+            let (found, remedy) = why.rsplit_once("; ").unwrap_or((why, gap::SUDO));
+            let gap = Gap {
+                consequence: gap::UPROBES_FORBIDDEN,
+                remedy,
+            };
+            Row::no(Postgresql, NAME, format!("not permitted: {found}"), gap)
         }
-        (Err(error), _) | (_, Err(error)) => {
-            let why = format!("{} cannot be read: {error}", sources.display());
-            Row::unknown(Postgresql, NAME, why)
-        }
+        Answer::Unknown(why) => Row::unknown(Postgresql, NAME, why),
     }
 }
 
@@ -70,7 +73,8 @@ fn describe(
     let program = match program {
         Ok(program) => program,
         Err(error) => {
-            let why = format!("{version}; its program may not be looked at: {error}");
+            let missing = why_forbidden(&error, &[CAP_SYS_PTRACE]);
+            let why = format!("{version}; its program may not be looked at: {error}{missing}");
             return Row::unknown(Postgresql, name, why);
         }
     };
@@ -116,12 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn uprobes_are_known_only_where_event_sources_are_listed() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(uprobes(folder.path()).ok, Some(false));
-        assert_eq!(uprobes(&folder.path().join("none")).ok, None);
-        std::fs::create_dir(folder.path().join("uprobe")).unwrap();
-        std::fs::write(folder.path().join("uprobe/type"), "9\n").unwrap();
-        assert_eq!(uprobes(folder.path()).ok, Some(true));
+    fn what_the_kernel_forbids_has_its_remedy() {
+        assert_eq!(uprobes(&Answer::Allowed).ok, Some(true));
+        assert_eq!(uprobes(&Answer::Absent).ok, Some(false));
+        assert_eq!(uprobes(&Answer::Unknown("x".to_owned())).ok, None);
+        let why = "denied; CAP_SYS_ADMIN is missing; run it with sudo".to_owned();
+        let row = uprobes(&Answer::Forbidden(why));
+        assert_eq!(row.ok, Some(false));
+        assert!(row.found.ends_with("CAP_SYS_ADMIN is missing"));
+        assert_eq!(row.remedy.as_deref(), Some("run it with sudo"));
     }
 }

@@ -2,10 +2,12 @@
 
 use std::io;
 
+use caps::Capability::CAP_NET_ADMIN;
 use thiserror::Error;
 
 use super::{AssignmentError, Refusal, guard::GuardError};
 use crate::kernel::tc::Handle;
+use crate::preflight::why_forbidden;
 
 /// Why there is no fault. Nothing was changed, or what was is undone.
 #[derive(Debug, Error)]
@@ -122,7 +124,8 @@ pub enum InjectError {
     Gateways(io::Error),
     /// The offloads could not be read or set.
     #[error(
-        "cannot {doing} the offloads of {interface}: {error}; a checksum damaged on a device that computes it is repaired, so the fault is refused (it needs CAP_NET_ADMIN)"
+        "cannot {doing} the offloads of {interface}: {error}; a checksum damaged on a device that computes it is repaired, so the fault is refused{}",
+        why_forbidden(error, &[CAP_NET_ADMIN])
     )]
     Offloads {
         /// `read` or `switch off`.
@@ -234,8 +237,7 @@ fn refused(error: &io::Error) -> String {
             "this kernel has none; `tracer check` says which faults work here".to_owned()
         }
         Some(libc::EEXIST) => "somebody else has just put one there; try again".to_owned(),
-        Some(libc::EPERM) => format!("{error}; it needs root (CAP_NET_ADMIN)"),
-        _ => error.to_string(),
+        _ => format!("{error}{}", why_forbidden(error, &[CAP_NET_ADMIN])),
     }
 }
 

@@ -15,11 +15,13 @@ use aya::{
     },
     sys::SyscallError,
 };
+use caps::Capability::{CAP_BPF, CAP_NET_ADMIN};
 use ipnet::IpNet;
 use tracer_ebpf::{FaultCounters, FaultSettings, Way};
 
 use super::{InjectError, Interface, origin::Origin};
 use crate::loader::{self, with_causes};
+use crate::preflight;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault.o"));
 /// How many peers the trie holds (`FAULT_PEERS` in the kernel program).
@@ -250,7 +252,8 @@ fn attach_failed(error: ProgramError) -> InjectError {
 fn failed(doing: &'static str, error: &(dyn Error + 'static)) -> InjectError {
     let mut reason = with_causes(error);
     if is_forbidden(error) {
-        reason += "; it needs root (CAP_BPF and CAP_NET_ADMIN)";
+        reason += "; ";
+        reason += &preflight::missing(&[CAP_BPF, CAP_NET_ADMIN]);
     }
     InjectError::Program { doing, reason }
 }

@@ -12,10 +12,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use caps::Capability::CAP_SYS_ADMIN;
+
 pub use entered::Entered;
 pub use identity::Identity;
 pub use list::{all, shown};
 pub use private::in_private;
+
+use crate::preflight::why_forbidden;
 
 /// Where `ip netns add` keeps the namespaces it names.
 const NAMED: &str = "/run/netns";
@@ -58,7 +62,8 @@ pub enum NetnsError {
     Other(PathBuf),
     /// The thread could not change over.
     #[error(
-        "cannot enter the network namespace net:[{inode}]: {errno}; it needs root (CAP_SYS_ADMIN)"
+        "cannot enter the network namespace net:[{inode}]: {errno}{}",
+        why_forbidden(&(*errno).into(), &[CAP_SYS_ADMIN])
     )]
     Enter {
         /// Its inode.
@@ -67,7 +72,11 @@ pub enum NetnsError {
         errno: nix::errno::Errno,
     },
     /// No new one.
-    #[error("cannot make a network namespace: {0}; it needs root (CAP_SYS_ADMIN)")]
+    #[error(
+        "cannot make a network namespace: {}{}",
+        .0,
+        why_forbidden(&(*.0).into(), &[CAP_SYS_ADMIN])
+    )]
     Make(nix::errno::Errno),
 }
 

@@ -19,6 +19,7 @@ pub mod words;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use caps::Capability::CAP_SYS_PTRACE;
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
 use self::program::Program;
@@ -30,6 +31,7 @@ use crate::clock::now_ns;
 use crate::descriptors::explained;
 use crate::kernel::pidns;
 use crate::metrics::{self, Spread};
+use crate::preflight::{self, why_forbidden};
 use crate::process::parent_of;
 
 pub use self::report::CommitsReport;
@@ -320,6 +322,10 @@ fn nobody(netns: Option<u32>) -> String {
         None => "no PostgreSQL server that may be looked at ran on this host when tracer started"
             .to_owned(),
     };
+    if !preflight::has(CAP_SYS_PTRACE) {
+        reason += "; other users' processes may not be looked into: ";
+        reason += &preflight::missing(&[CAP_SYS_PTRACE]);
+    }
     if let Some(unseen) = pidns::warning() {
         reason += "; ";
         reason += &unseen;
@@ -343,9 +349,10 @@ fn exposed<T>(mut sums: Vec<(u32, T)>, met: &[u32], runs: impl Fn(u32) -> bool) 
 /// Where the functions are watched in a server's program.
 fn beginnings(server: &server::Server) -> Result<[u64; SYMBOLS.len()], String> {
     let pid = server.pid;
-    let image = server
-        .image()
-        .map_err(|error| format!("the program of process {pid} cannot be read: {error}"))?;
+    let image = server.image().map_err(|error| {
+        let missing = why_forbidden(&error, &[CAP_SYS_PTRACE]);
+        format!("the program of process {pid} cannot be read: {error}{missing}")
+    })?;
     let found = elf::offsets(&image, &SYMBOLS)
         .map_err(|error| format!("the program of process {pid} cannot be understood: {error}"))?;
     let mut begin = [0; SYMBOLS.len()];

@@ -10,6 +10,7 @@ mod named;
 mod pidns;
 mod probe;
 mod refused;
+mod rights;
 mod roles;
 mod server;
 mod sides;

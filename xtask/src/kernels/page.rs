@@ -219,6 +219,8 @@ of a release name that no distribution has is a vendor's.
   is reported as hit is what the receiver missed, refused, or had twice or late, and
   as many as chance allows of what was asked for.
 - *fewer*: it showed fewer calls than there were segments.
+- *commits need*: the least capability with which `--commits` works; kernels of before
+  July 2025 are content with `CAP_PERFMON`.
 - *no …*: the kernel does not have what this needs, and `tracer` says so.
 ";
 

@@ -12,7 +12,7 @@ use aya::programs::{UProbe, uprobe::UProbeScope};
 use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit};
 
 use super::SYMBOLS;
-use crate::kernel::{offsets, pidns};
+use crate::kernel::{offsets, pidns, uprobes};
 use crate::loader::{self, with_causes};
 use crate::probe::{Effort, loader as info};
 
@@ -106,7 +106,7 @@ impl Program {
             match program.attach(begin[symbol], file, UProbeScope::AllProcesses) {
                 Ok(link) => links.push((name, link)),
                 Err(error) => {
-                    let reason = reason(&error);
+                    let reason = reason(&error, file);
                     for (name, link) in links {
                         // Closing the descriptor is what detaches.
                         let _ = uprobe(&mut self.object, name)?.detach(link);
@@ -208,13 +208,13 @@ fn refused(error: &(dyn Error + 'static)) -> ProgramError {
     ProgramError::Load(text.lines().next().unwrap_or_default().to_owned())
 }
 
-fn reason(error: &aya::programs::ProgramError) -> String {
+fn reason(error: &aya::programs::ProgramError, file: &Path) -> String {
     let text = with_causes(error);
     let code = codes(error).next();
     match code {
         Some(libc::ENOENT) => "this kernel has no uprobes (CONFIG_UPROBE_EVENTS)".to_owned(),
         Some(libc::EPERM | libc::EACCES) => {
-            format!("{text}; it needs root (CAP_PERFMON and CAP_SYS_PTRACE)")
+            format!("{text}; {}", uprobes::missing(file))
         }
         _ => text,
     }

@@ -9,7 +9,11 @@ use xtask::{
 };
 
 use super::{cell, faults::refusal};
-use crate::{fault::Fault, report::number, tool::Tool};
+use crate::{
+    fault::Fault,
+    report::{Report, number},
+    tool::Tool,
+};
 
 const INSERT: &str = "insert into lab (note) values ('test')";
 const INSERTS: u64 = 20;
@@ -69,6 +73,52 @@ fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
     );
     assert!(wait > 0.5 * total, "{wait} of {total}");
     cell::found("commits", "counted and split");
+}
+
+/// What a kernel wants of who watches functions of other programs has changed, in old
+/// kernels too.
+#[test]
+fn commits_are_split_with_what_the_kernel_wants_for_it() {
+    let net = Net::pair("rights", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let alone = Alone::start(host, &[("autovacuum", "off")]).unwrap();
+    let mut sql = alone.server().connect().unwrap();
+    // Before 5.11 maps are locked memory, of which the last one allows enough.
+    let least = "-all,+bpf,+perfmon,+sys_ptrace,+dac_override,+sys_resource";
+    let mut with = |more: &str| {
+        let bounding = format!("{least}{more}");
+        let way = [
+            "setpriv",
+            "--bounding-set",
+            &bounding,
+            "--inh-caps",
+            "-all",
+            "--",
+        ];
+        let arguments = ["--peer", "10.0.10.3", "--commits"];
+        let tool = Tool::by(&host.netns, &way, &arguments).unwrap();
+        insert(&mut sql);
+        tool.finish().unwrap()
+    };
+    let counted = |report: &Report| {
+        let servers = report.at("/commits/servers").as_array().unwrap().iter();
+        let pid = alone.server().pid().as_raw();
+        let mut commits = servers.filter(|one| one["pid"] == pid);
+        commits.next().map(|one| number(&one["commits"]))
+    };
+    assert_eq!(counted(&with(",+sys_admin")), Some(INSERTS));
+    let report = with("");
+    let wanted = match counted(&report) {
+        Some(INSERTS) => "CAP_PERFMON",
+        other => {
+            assert_eq!(other, None);
+            let reason = report.at("/commits/reason").as_str().unwrap();
+            let told = "CAP_SYS_ADMIN is missing; run it with sudo";
+            assert!(reason.contains(told), "{reason}");
+            "CAP_SYS_ADMIN"
+        }
+    };
+    cell::found("commits need", wanted);
 }
 
 #[test]
