@@ -50,20 +50,30 @@ pub enum DsnError {
     /// `%` and something else.
     #[error("the URI has a `%` that two hexadecimal digits do not follow; a `%` itself is `%25`")]
     Percent,
+    /// `%` and digits that are no text.
+    #[error(
+        "a part of the URI is not UTF-8 behind its `%`; names and passwords of other encodings cannot be used"
+    )]
+    NotText,
     /// More than one `@`.
     #[error("the URI has more than one `@` before the host; in a name or a password it is `%40`")]
     At,
-    /// An `@` where none can be: the password before it was cut off too early.
+    /// An `@` where none is meant: the password before it was cut off too early.
     #[error(
-        "the URI has an `@` behind its first `/` or `?`; in a password these are `%2F` and `%3F`, and an `@` in a name is `%40`"
+        "the URI has an `@` behind its first `/`; in a password `/` is `%2F`, and in a database's name `@` is `%40` and `/` is `%2F`"
     )]
     LateAt,
     /// An open bracket.
-    #[error("the URI has a `[` before an IPv6 address and no `]` after it")]
+    #[error(
+        "the URI has a `[` that begins no `[IPv6 address]`, or something else than a port behind it"
+    )]
     Bracket,
     /// A parameter without a value.
     #[error("parameter {0} of the URI has no `=`")]
     Parameter(usize),
+    /// A parameter with two.
+    #[error("parameter {0} of the URI has more than one `=`; in a value it is `%3D`")]
+    Equals(usize),
 }
 
 /// Reads a connection string. The keywords are not judged here.
@@ -86,24 +96,29 @@ pub fn parse(text: &str) -> Result<Settings, DsnError> {
 /// `key = value`, `key='it''s not so: \' and \\ are escaped'`.
 fn pairs(text: &str) -> Result<Settings, DsnError> {
     let mut settings = Settings::new();
-    let mut rest = text.trim_start();
+    let mut rest = text.trim_start_matches(is_space);
     let mut number = 0;
     while !rest.is_empty() {
         number += 1;
         let key_end = rest
-            .find(|c: char| c == '=' || c.is_whitespace())
+            .find(|c: char| c == '=' || is_space(c))
             .ok_or(DsnError::NoEquals(number))?;
         let (key, after) = rest.split_at(key_end);
         let after = after
-            .trim_start()
+            .trim_start_matches(is_space)
             .strip_prefix('=')
             .ok_or(DsnError::NoEquals(number))?
-            .trim_start();
+            .trim_start_matches(is_space);
         let (value, after) = value(after).ok_or(DsnError::OpenQuote(number))?;
         settings.insert(key.to_owned(), value);
-        rest = after.trim_start();
+        rest = after.trim_start_matches(is_space);
     }
     Ok(settings)
+}
+
+/// What libpq's `isspace()` takes for one.
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | '\t'..='\r')
 }
 
 /// One value, and what follows it; `None` if its quote is left open.
@@ -116,49 +131,100 @@ fn value(text: &str) -> Option<(String, &str)> {
             // A backslash at the very end stands for nothing, as in libpq.
             '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
             '\'' if quoted => return Some((value, &text[at + 1..])),
-            _ if !quoted && character.is_whitespace() => return Some((value, &text[at..])),
+            _ if !quoted && is_space(character) => return Some((value, &text[at..])),
             _ => value.push(character),
         }
     }
     (!quoted).then_some((value, ""))
 }
 
-/// What follows the scheme of a URI.
+/// What follows the scheme of a URI, cut where libpq cuts it (`conninfo_uri_parse_options()`
+/// in <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/interfaces/libpq/fe-connect.c>):
+/// an `@` ends name and password if no `/` comes before it, and is one like any other
+/// character behind the host.
 fn uri(text: &str) -> Result<Settings, DsnError> {
     let mut settings = Settings::new();
-    let (text, parameters) = text.split_once('?').unwrap_or((text, ""));
-    let (authority, database) = text.split_once('/').unwrap_or((text, ""));
-    // What looks like hosts and parameters is then a part of the password.
-    if database.contains('@') || parameters.contains('@') {
-        return Err(DsnError::LateAt);
-    }
-    let places = match authority.split_once('@') {
-        None => authority,
-        Some((_, places)) if places.contains('@') => return Err(DsnError::At),
-        Some((login, places)) => {
+    let login = text
+        .split_once('@')
+        .filter(|(login, _)| !login.contains('/'));
+    let rest = match login {
+        None => text,
+        Some((login, rest)) => {
             let (user, password) = login.split_once(':').unwrap_or((login, ""));
             put(&mut settings, "user", user)?;
             put(&mut settings, "password", password)?;
-            places
+            rest
         }
     };
-    let mut hosts = Vec::new();
-    let mut ports = Vec::new();
-    for place in places.split(',') {
-        let (host, port) = split_port(place)?;
-        hosts.push(decode(host)?);
-        ports.push(decode(port)?);
+    let (hosts, ports, rest) = places(rest)?;
+    // libpq takes these for names of hosts and ports, which they never are: what was
+    // meant is a password, of which a part would be shown.
+    if hosts
+        .iter()
+        .any(|host| host.rfind('@').is_some_and(|at| at > 0))
+    {
+        return Err(DsnError::At);
     }
-    put_list(&mut settings, "host", &hosts);
-    put_list(&mut settings, "port", &ports);
+    if ports.iter().any(|port| port.contains('@')) {
+        return Err(DsnError::At);
+    }
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let database = path.strip_prefix('/').unwrap_or(path);
+    let is_port = |port: &&str| port.is_empty() || port.parse::<u16>().is_ok();
+    if let Some((_, behind)) = database.split_once('@')
+        && (behind.contains('/') || !ports.iter().all(is_port))
+    {
+        return Err(DsnError::LateAt);
+    }
+    put(&mut settings, "host", &hosts.join(","))?;
+    put(&mut settings, "port", &ports.join(","))?;
     put(&mut settings, "dbname", database)?;
-    for (index, parameter) in parameters.split('&').enumerate() {
-        if parameter.is_empty() {
-            continue;
+    put_parameters(&mut settings, parameters)?;
+    Ok(settings)
+}
+
+/// Hosts and their ports, either of which may be missing, and what follows them:
+/// `host:port,[::1]:port`.
+fn places(text: &str) -> Result<(Vec<&str>, Vec<&str>, &str), DsnError> {
+    let (mut hosts, mut ports) = (Vec::new(), Vec::new());
+    let mut rest = text;
+    loop {
+        let (host, after) = match rest.strip_prefix('[') {
+            Some(bracketed) => {
+                let (host, after) = bracketed.split_once(']').ok_or(DsnError::Bracket)?;
+                if host.is_empty() || !(after.is_empty() || after.starts_with([':', '/', '?', ',']))
+                {
+                    return Err(DsnError::Bracket);
+                }
+                (host, after)
+            }
+            None => rest.split_at(rest.find([':', '/', '?', ',']).unwrap_or(rest.len())),
+        };
+        let (port, after) = match after.strip_prefix(':') {
+            Some(port) => port.split_at(port.find(['/', '?', ',']).unwrap_or(port.len())),
+            None => ("", after),
+        };
+        hosts.push(host);
+        ports.push(port);
+        match after.strip_prefix(',') {
+            Some(next) => rest = next,
+            None => return Ok((hosts, ports, after)),
         }
+    }
+}
+
+fn put_parameters(settings: &mut Settings, text: &str) -> Result<(), DsnError> {
+    let mut rest = text;
+    let mut number = 0;
+    while !rest.is_empty() {
+        number += 1;
+        let (parameter, after) = rest.split_once('&').unwrap_or((rest, ""));
         let (key, value) = parameter
             .split_once('=')
-            .ok_or(DsnError::Parameter(index + 1))?;
+            .ok_or(DsnError::Parameter(number))?;
+        if value.contains('=') {
+            return Err(DsnError::Equals(number));
+        }
         match (decode(key)?.as_str(), decode(value)?) {
             // What JDBC calls it.
             ("ssl", value) if value == "true" => {
@@ -168,17 +234,9 @@ fn uri(text: &str) -> Result<Settings, DsnError> {
                 settings.insert(key.to_owned(), value);
             }
         }
+        rest = after;
     }
-    Ok(settings)
-}
-
-/// `host:port`, `[::1]:port`; either may be missing.
-fn split_port(place: &str) -> Result<(&str, &str), DsnError> {
-    if let Some(bracketed) = place.strip_prefix('[') {
-        let (host, after) = bracketed.split_once(']').ok_or(DsnError::Bracket)?;
-        return Ok((host, after.strip_prefix(':').unwrap_or(after)));
-    }
-    Ok(place.split_once(':').unwrap_or((place, "")))
+    Ok(())
 }
 
 fn put(settings: &mut Settings, key: &str, encoded: &str) -> Result<(), DsnError> {
@@ -186,12 +244,6 @@ fn put(settings: &mut Settings, key: &str, encoded: &str) -> Result<(), DsnError
         settings.insert(key.to_owned(), decode(encoded)?);
     }
     Ok(())
-}
-
-fn put_list(settings: &mut Settings, key: &str, values: &[String]) {
-    if values.iter().any(|value| !value.is_empty()) {
-        settings.insert(key.to_owned(), values.join(","));
-    }
 }
 
 fn decode(text: &str) -> Result<String, DsnError> {
@@ -214,7 +266,7 @@ fn decode(text: &str) -> Result<String, DsnError> {
         bytes.push(byte);
         rest = &rest[2..];
     }
-    String::from_utf8(bytes).map_err(|_| DsnError::Percent)
+    String::from_utf8(bytes).map_err(|_| DsnError::NotText)
 }
 
 #[cfg(test)]
@@ -278,8 +330,53 @@ mod tests {
         assert_eq!(read("postgresql://"), expected(&[]));
         assert_eq!(
             read("postgresql://db1,db2/"),
-            expected(&[("host", "db1,db2"), ("port", ",")][..1])
+            expected(&[("host", "db1,db2"), ("port", ",")])
         );
+    }
+
+    /// With what libpq 15 reads (`PQconninfoParse()`).
+    #[test]
+    fn an_at_sign_is_what_libpq_takes_it_for() {
+        for (text, settings) in [
+            (
+                "postgresql://db1/app?user=a@b",
+                &[("dbname", "app"), ("host", "db1"), ("user", "a@b")][..],
+            ),
+            (
+                "postgresql://me@db1/app?password=p@ss",
+                &[
+                    ("dbname", "app"),
+                    ("host", "db1"),
+                    ("password", "p@ss"),
+                    ("user", "me"),
+                ],
+            ),
+            (
+                "postgresql:///app?host=@abstract",
+                &[("dbname", "app"), ("host", "@abstract")],
+            ),
+            ("postgresql://@abstract", &[("host", "abstract")]),
+            (
+                "postgresql://me@@abstract/app",
+                &[("dbname", "app"), ("host", "@abstract"), ("user", "me")],
+            ),
+            ("postgresql:///a@b", &[("dbname", "a@b")]),
+            (
+                "postgresql://db1:1/a@b",
+                &[("dbname", "a@b"), ("host", "db1"), ("port", "1")],
+            ),
+            // Without a `/` before it, all before the first `@` is name and password.
+            (
+                "postgresql://db1?user=a@b",
+                &[("host", "b"), ("user", "db1?user=a")],
+            ),
+            (
+                "postgresql://me:s?e#c,[r@db1",
+                &[("host", "db1"), ("password", "s?e#c,[r"), ("user", "me")],
+            ),
+        ] {
+            assert_eq!(read(text), expected(settings), "{text}");
+        }
     }
 
     #[test]
@@ -290,12 +387,20 @@ mod tests {
             ("host=db1 password='secret", DsnError::OpenQuote(2)),
             ("postgres://me:sec@ret@db1/", DsnError::At),
             ("postgres://me:sec/ret@db1/", DsnError::LateAt),
-            ("postgres://me:sec?ret=1@db1/", DsnError::LateAt),
+            ("postgres://me:sec/1@db1/app", DsnError::LateAt),
+            ("postgres://me:12/sec@db1/app", DsnError::LateAt),
+            ("postgres://me:sec@ret:1@db1/app", DsnError::At),
+            ("postgres://me:a@b:sec@db1/app", DsnError::At),
             ("postgres://me:secret%@db1/", DsnError::Percent),
             ("postgres://me:secret%+1@db1/", DsnError::Percent),
             ("postgres://me:secret%00@db1/", DsnError::Nul),
+            ("postgres://me:secret%e4@db1/", DsnError::NotText),
             ("postgres://[fd00::2/", DsnError::Bracket),
+            ("postgres://[]/", DsnError::Bracket),
+            ("postgres://[fd00::2]5432/", DsnError::Bracket),
             ("postgres://db1/?secret", DsnError::Parameter(1)),
+            ("postgres://db1/?user=me&&port=1", DsnError::Parameter(2)),
+            ("postgres://db1/?password=sec=ret", DsnError::Equals(1)),
             ("host=a\0b", DsnError::Nul),
         ] {
             let found = parse(text).expect_err(text);
