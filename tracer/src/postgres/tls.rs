@@ -1,23 +1,25 @@
 //! TLS by rustls, with libpq's rules of what is checked.
 
+mod certificate;
+mod host;
+mod verifier;
+mod version1;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, Error, InconsistentKeys};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::target::{SslMode, Tls};
+use self::verifier::Verifier;
+use super::target::Tls;
 
 /// Where distributions keep the authorities that they trust.
 const SYSTEM_ROOTS: [&str; 3] = [
@@ -62,11 +64,12 @@ pub fn connector(tls: &Tls) -> Result<MakeRustlsConnect, TlsError> {
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier::new(tls, provider)?));
+        .with_custom_certificate_verifier(Arc::new(Verifier::new(tls, Arc::clone(&provider))?));
     let mut config = match (&tls.certificate, &tls.key) {
         (None, None) => builder.with_no_client_auth(),
         (Some(certificate), Some(key)) => {
-            builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?)?
+            let identity = identity(certificate, key, &provider)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
         }
         _ => return Err(TlsError::HalfIdentity),
     };
@@ -74,6 +77,29 @@ pub fn connector(tls: &Tls) -> Result<MakeRustlsConnect, TlsError> {
         config.alpn_protocols = vec![b"postgresql".to_vec()];
     }
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// The client's own certificate, with its key. Whether a certificate of version 1 will
+/// do, as the manual's recipe makes one, is for the server to say.
+fn identity(
+    certificate: &Path,
+    key: &Path,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let own = provider.key_provider.load_private_key(private_key(key)?)?;
+    let identity = CertifiedKey::new(certificates(certificate)?, own);
+    let key = || identity.key.public_key();
+    match identity.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
+        Err(Error::InvalidCertificate(_)) => {
+            let there = certificate::read(identity.end_entity_cert()?)?;
+            if key().is_some_and(|key| certificate::public_key(&there).ok() != Some(key)) {
+                return Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch).into());
+            }
+            Ok(identity)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -102,136 +128,4 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
         return Err(file("others may use this key; `chmod 0600` it".to_owned()));
     }
     PrivateKeyDer::from_pem_file(path).map_err(|error| file(error.to_string()))
-}
-
-/// Checks as much of a server's certificate as `sslmode` asks for.
-#[derive(Debug)]
-struct Verifier {
-    /// `None` checks nothing.
-    roots: Option<Roots>,
-    check_name: bool,
-    provider: Arc<CryptoProvider>,
-}
-
-#[derive(Debug)]
-struct Roots {
-    verifier: Arc<WebPkiServerVerifier>,
-    certificates: Vec<CertificateDer<'static>>,
-}
-
-impl Verifier {
-    fn new(tls: &Tls, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        let checks = match (tls.mode, &tls.root) {
-            (SslMode::VerifyCa | SslMode::VerifyFull, _) => true,
-            // With a root certificate, libpq's `require` is `verify-ca`.
-            (SslMode::Require, Some(root)) => root.exists(),
-            _ => false,
-        };
-        let roots = match (checks, &tls.root) {
-            (true, Some(root)) => Some(Roots::read(root, &provider)?),
-            _ => None,
-        };
-        Ok(Self {
-            roots,
-            check_name: tls.mode == SslMode::VerifyFull,
-            provider,
-        })
-    }
-}
-
-impl Roots {
-    fn read(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        let mut store = RootCertStore::empty();
-        let certificates = if path == Path::new("system") {
-            let there = SYSTEM_ROOTS.iter().map(Path::new).find(|p| p.exists());
-            let found = certificates(there.ok_or(TlsError::NoSystemRoots)?)?;
-            // Some of these are always too odd to be used.
-            store.add_parsable_certificates(found);
-            Vec::new()
-        } else {
-            let found = certificates(path)?;
-            for certificate in &found {
-                store.add(certificate.clone())?;
-            }
-            found
-        };
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
-                .build()
-                .map_err(|error| TlsError::File {
-                    path: path.to_owned(),
-                    cause: error.to_string(),
-                })?;
-        Ok(Self {
-            verifier,
-            certificates,
-        })
-    }
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        use CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext};
-        let Some(roots) = &self.roots else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        let verdict = roots.verifier.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
-        match verdict {
-            // The name is looked at last.
-            Err(Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
-                if !self.check_name =>
-            {
-                Ok(ServerCertVerified::assertion())
-            }
-            Err(error @ Error::InvalidCertificate(Expired | ExpiredContext { .. })) => Err(error),
-            // The server's own certificate given as a root, as PostgreSQL's manual
-            // proposes: that it may sign others is no reason to refuse it.
-            Err(Error::InvalidCertificate(_)) if roots.certificates.contains(end_entity) => {
-                if self.check_name {
-                    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-                }
-                Ok(ServerCertVerified::assertion())
-            }
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }

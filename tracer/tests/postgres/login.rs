@@ -8,7 +8,7 @@ use crate::watched::{Lab, Watched};
 
 const SECRET: &str = "s3cr3t-of-the-test";
 
-fn role(lab: &Lab, name: &str) {
+pub(crate) fn role(lab: &Lab, name: &str) {
     lab.psql(&format!(
         // Version 13 would store it for another way of asking.
         "set password_encryption = 'scram-sha-256'; create role {name} login password '{SECRET}' in role pg_monitor"
@@ -16,7 +16,7 @@ fn role(lab: &Lab, name: &str) {
 }
 
 /// A run that gets in. Nobody is told its password.
-fn in_by(lab: &Lab, dsn: &str, variables: &[(&str, &str)]) -> crate::watched::Seen {
+pub(crate) fn in_by(lab: &Lab, dsn: &str, variables: &[(&str, &str)]) -> crate::watched::Seen {
     let mut tool = Watched::with(lab.primary(), dsn, &["-vv"], variables);
     tool.await_line(&["primary", "streaming sync"]);
     let seen = tool.finish();
@@ -89,7 +89,7 @@ fn another_namespace_is_asked_from_within() {
     tool.finish();
 }
 
-fn openssl(folder: &Path, arguments: &str) {
+pub(crate) fn openssl(folder: &Path, arguments: &str) {
     let mut openssl = Command::new("openssl");
     openssl.args(arguments.split(' ')).current_dir(folder);
     command::output(&mut openssl).unwrap();

@@ -2,6 +2,7 @@
 //! two namespaces, judged by what they say themselves. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod certificates;
 mod commits;
 mod container;
 mod hostile;
