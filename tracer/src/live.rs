@@ -31,7 +31,7 @@ pub struct Snapshot<'a> {
     /// Length of a jiffy, ns.
     pub jiffy_ns: u64,
     /// Segments to every peer.
-    pub all_segments: u64,
+    pub all_segments: Option<u64>,
     /// The state of the fault, if one was asked for.
     pub fault: Option<&'a str>,
     /// The database: a line for the server, one for each standby, one for commits.
@@ -39,7 +39,7 @@ pub struct Snapshot<'a> {
     /// What it tells of connections.
     pub known: &'a Known,
     /// Events that were lost.
-    pub lost_events: u64,
+    pub lost_events: Option<u64>,
 }
 
 /// How long the report waits for lines that are on their way.
@@ -249,9 +249,11 @@ pub fn screen(snapshot: &Snapshot<'_>, width: usize, height: usize) -> Vec<Strin
             snapshot.flows.len() - room
         ));
     }
-    let mut closing = format!("{:>8} to every peer", snapshot.all_segments);
-    if snapshot.lost_events > 0 {
-        closing += &format!("; {} events lost, no counts", snapshot.lost_events);
+    let mut closing = format!("{:>8} to every peer", table::number(snapshot.all_segments));
+    match snapshot.lost_events {
+        Some(0) => {}
+        Some(lost) => closing += &format!("; {lost} events lost, no counts"),
+        None => closing += "; whether events were lost is not known",
     }
     lines.push(table::clip(&closing, width));
     lines
@@ -387,10 +389,10 @@ mod tests {
             time: "2026-01-02T03:04:05.000000Z",
             flows,
             jiffy_ns: 4_000_000,
-            all_segments: 9,
+            all_segments: Some(9),
             fault: Some("corrupt 50%"),
             postgres: &[],
-            lost_events: 0,
+            lost_events: Some(0),
         }
     }
 

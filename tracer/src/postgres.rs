@@ -11,6 +11,7 @@ pub mod passfile;
 pub mod probe;
 pub mod processors;
 pub mod query;
+mod raw;
 pub mod record;
 pub mod report;
 pub mod role;

@@ -235,13 +235,11 @@ impl<'a> Session<'a> {
         let mut database = postgres.map_or_else(Vec::new, |status| status.lines(now_ns()));
         database.extend(commits);
         let at_ns = self.table.updated_ns();
-        let mut all_segments = 0;
-        for traced in &self.namespaces {
-            all_segments += self
-                .probe
-                .totals(traced.inode)
-                .map_or(0, |totals| sum(&totals.segments));
-        }
+        // One that cannot be read is not 0, and nor is the sum then known.
+        let all_segments = self.namespaces.iter().try_fold(0, |all, traced| {
+            let totals = self.probe.totals(traced.inode).ok()?;
+            Some(all + sum(&totals.segments))
+        });
         live.show(&Snapshot {
             title: &self.title,
             elapsed_s: at_ns.saturating_sub(self.start_ns) as f64 / 1e9,
@@ -256,7 +254,8 @@ impl<'a> Session<'a> {
             lost_events: self
                 .probe
                 .gaps()
-                .map_or(0, |gaps| gaps.count(tracer_ebpf::Gap::EventsLost)),
+                .ok()
+                .map(|gaps| gaps.count(tracer_ebpf::Gap::EventsLost)),
         });
     }
 

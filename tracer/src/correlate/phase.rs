@@ -207,9 +207,11 @@ pub fn phases(recorded: &Recorded<'_>, choice: Choice) -> Vec<Phase> {
 /// first, what was on the network last.
 fn found(recorded: &Recorded<'_>) -> Option<(Span, Signal)> {
     let commits = recorded.probe().map_or(&[][..], |probe| probe.commits);
-    let latencies = commits.iter().map(|step| {
+    // Where none was answered and none was under way, nothing is known, and not that it
+    // was quick.
+    let latencies = commits.iter().filter_map(|step| {
         let worst = step.latency.max_ms.into_iter().chain(step.oldest_ms);
-        (step.at_ns, worst.fold(0.0, f64::max))
+        Some((step.at_ns, worst.reduce(f64::max)?))
     });
     let waiters = recorded.samples().iter().filter_map(|sample| {
         let waiters = Sort::SyncRep.waiters(sample)?;

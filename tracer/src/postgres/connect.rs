@@ -135,7 +135,7 @@ impl Link {
     /// What the server says, or that it says nothing in time.
     pub async fn ask(&self, sql: &str) -> Result<Vec<Rows>, Trouble> {
         match timeout(self.limit, self.client.simple_query(sql)).await {
-            Ok(Ok(messages)) => Ok(rows(&messages)),
+            Ok(Ok(messages)) => rows(&messages),
             Ok(Err(error)) => Err(Trouble {
                 text: told(&error),
                 lasting: false,
@@ -172,19 +172,25 @@ fn told(error: &tokio_postgres::Error) -> String {
 }
 
 /// The rows of every statement that has any.
-fn rows(messages: &[SimpleQueryMessage]) -> Vec<Rows> {
+fn rows(messages: &[SimpleQueryMessage]) -> Result<Vec<Rows>, Trouble> {
     let mut answers: Vec<Rows> = Vec::new();
     for message in messages {
         match message {
             SimpleQueryMessage::RowDescription(_) => answers.push(Rows::new()),
             SimpleQueryMessage::Row(row) => {
                 if let Some(answer) = answers.last_mut() {
-                    let text = |column| row.get(column).map(str::to_owned);
-                    answer.push((0..row.len()).map(text).collect());
+                    let text = |column| match row.try_get(column) {
+                        Ok(text) => Ok(text.map(str::to_owned)),
+                        Err(error) => Err(Trouble::passing(format!(
+                            "cannot read the server's answer: {}",
+                            told(&error)
+                        ))),
+                    };
+                    answer.push((0..row.len()).map(text).collect::<Result<_, _>>()?);
                 }
             }
             _ => {}
         }
     }
-    answers
+    Ok(answers)
 }

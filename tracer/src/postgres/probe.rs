@@ -95,7 +95,8 @@ pub struct Probed {
     pub reads: Spread,
     /// Commits that failed, and that could not be started.
     pub undone: (u64, u64),
-    /// How long the oldest commit under way has been due, s; 0 if none is.
+    /// How long the oldest commit under way has been due, s; 0 if none is, `None` while
+    /// none was begun.
     pub oldest_s: Option<f64>,
 }
 
@@ -124,13 +125,14 @@ impl Shared {
     /// What was measured so far.
     #[must_use]
     pub fn probed(&self) -> Probed {
+        let begun = lock(&self.begun_ns).is_some();
         let reads = lock(&self.reads).spread();
         let commits = lock(&self.commits);
         Probed {
             commits: commits.spread(),
             reads,
             undone: commits.undone(),
-            oldest_s: Some(commits.oldest_ms(now_ns()).unwrap_or(0.0) / 1e3),
+            oldest_s: begun.then(|| commits.oldest_ms(now_ns()).unwrap_or(0.0) / 1e3),
         }
     }
 

@@ -7,6 +7,7 @@
 use std::str::FromStr;
 
 use super::connect::{Rows, Trouble};
+use super::raw;
 use super::sample::{Receiver, Replay, Role, Sample, Slot, Standby, Wait};
 use super::statements::{Source, Sums};
 
@@ -35,6 +36,8 @@ const HERE: &str = "(select case when pg_is_in_recovery() \
 pub fn look(statements: Option<&Source>) -> String {
     let statements = statements.map(|source| format!(";\n{}", source.look()));
     let statements = statements.unwrap_or_default();
+    let names = raw::asked("current_setting('synchronous_standby_names')");
+    let (standby, sender) = (raw::asked("application_name"), raw::asked("sender_host"));
     format!(
         "\
 select pg_is_in_recovery(), here.lsn,
@@ -42,7 +45,7 @@ select pg_is_in_recovery(), here.lsn,
     then coalesce((select received_tli from pg_stat_wal_receiver),
                   (select timeline_id from pg_control_checkpoint()))
     else ('x' || substr(pg_walfile_name(here.lsn), 1, 8))::bit(32)::int end,
-  current_setting('synchronous_standby_names'),
+  {names},
   (select sum(xact_commit)::int8 from pg_stat_database),
   pg_last_wal_replay_lsn(),
   pg_wal_lsn_diff(here.lsn, pg_last_wal_replay_lsn())::int8,
@@ -50,7 +53,7 @@ select pg_is_in_recovery(), here.lsn,
   case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end,
   current_setting('synchronous_commit')
   from {HERE};
-select pid, application_name, host(client_addr), client_port, state, sync_state,
+select pid, {standby}, host(client_addr), client_port, state, sync_state,
   pg_wal_lsn_diff(here.lsn, sent_lsn)::int8,
   pg_wal_lsn_diff(here.lsn, write_lsn)::int8,
   pg_wal_lsn_diff(here.lsn, flush_lsn)::int8,
@@ -61,12 +64,15 @@ select pid, application_name, host(client_addr), client_port, state, sync_state,
   extract(epoch from clock_timestamp() - reply_time) * 1000
   from pg_stat_replication, {HERE} order by application_name, pid;
 select wait_event_type, wait_event, count(*), count(*) filter (where state = 'active'),
-  extract(epoch from clock_timestamp() - min(query_start)) * 1000
+  extract(epoch from clock_timestamp() - min(query_start)) * 1000,
+  count(*) filter (where state = 'disabled'),
+  count(*) filter (where state = 'disabled'
+    and current_setting('server_version_num')::int < 140000)
   from pg_stat_activity where pid <> pg_backend_pid()
   and wait_event_type is distinct from 'Activity' group by 1, 2 order by 3 desc, 1, 2;
 select slot_name, slot_type, active, pg_wal_lsn_diff(here.lsn, restart_lsn)::int8, wal_status
   from pg_replication_slots, {HERE} order by slot_name;
-select pid, status, sender_host, sender_port, slot_name,
+select pid, status, {sender}, sender_port, slot_name,
   pg_wal_lsn_diff(written_lsn, flushed_lsn)::int8,
   extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000
   from pg_stat_wal_receiver{statements}"
@@ -143,7 +149,10 @@ pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, Trouble> {
         return Err(odd());
     };
     let server = Row(server.first().ok_or_else(odd)?);
-    let activity = sees_all.then(|| Activity::read(activity));
+    let activity = match sees_all {
+        true => Some(Activity::read(activity).ok_or_else(odd)?),
+        false => None,
+    };
     let standby = server.is_true(0);
     Ok(Sample {
         at_ns: 0,
@@ -151,7 +160,7 @@ pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, Trouble> {
         role: role(standby),
         wal_lsn: server.text(1),
         timeline: server.number(2),
-        synchronous_standby_names: server.text(3),
+        synchronous_standby_names: server.raw(3),
         synchronous_commit: server.text(9),
         xact_commit: server.number(4),
         commits_per_s: None,
@@ -160,12 +169,11 @@ pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, Trouble> {
             .and_then(|rows| rows.first())
             .and_then(|row| Sums::read(row)),
         statements: None,
-        active: activity.as_ref().map(|activity| activity.active),
-        sync_rep_waiters: activity.as_ref().map(Activity::sync_rep),
-        sync_rep_longest_ms: activity
-            .as_ref()
-            .map(|activity| activity.sync_rep_longest_ms),
-        waits: activity.map(|activity| activity.waits),
+        active: activity.as_ref().and_then(Activity::active),
+        untracked: activity.as_ref().map(|activity| activity.untracked),
+        sync_rep_waiters: activity.as_ref().and_then(Activity::sync_rep),
+        sync_rep_longest_ms: activity.as_ref().and_then(Activity::sync_rep_longest_ms),
+        waits: activity.and_then(Activity::into_waits),
         standbys: standbys
             .iter()
             .filter_map(|row| read_standby(row))
@@ -185,7 +193,7 @@ fn read_standby(row: &[Option<String>]) -> Option<Standby> {
     let row = Row(row);
     Some(Standby {
         pid: row.number(0)?,
-        application_name: row.text(1),
+        application_name: row.raw(1),
         client_addr: row.text(2),
         client_port: row.number(3),
         state: row.text(4),
@@ -217,7 +225,7 @@ fn read_receiver(row: &[Option<String>]) -> Option<Receiver> {
     Some(Receiver {
         pid: row.number(0)?,
         status: row.text(1),
-        sender_host: row.text(2),
+        sender_host: row.raw(2),
         sender_port: row.number(3),
         slot: row.text(4),
         flush_lag_bytes: row.number(5),
@@ -231,38 +239,67 @@ const SYNC_REP: &str = "SyncRep";
 /// What all backends do.
 struct Activity {
     active: u32,
-    sync_rep_longest_ms: f64,
+    /// Backends of which the server does not say what they do: `track_activities` is off.
+    untracked: u32,
+    /// Of those, as many as it does not even tell what they wait for. Only before
+    /// version 14: `pgstat_report_wait_start()` in
+    /// <https://github.com/postgres/postgres/blob/REL_13_STABLE/src/include/pgstat.h>
+    /// asked for `track_activities`, and the one in `utils/wait_event.h` does not.
+    silent: u32,
     waits: Vec<Wait>,
 }
 
 impl Activity {
-    fn read(rows: &Rows) -> Self {
+    fn read(rows: &Rows) -> Option<Self> {
         let mut activity = Self {
             active: 0,
-            sync_rep_longest_ms: 0.0,
+            untracked: 0,
+            silent: 0,
             waits: Vec::new(),
         };
         for row in rows {
             let row = Row(row);
-            activity.active += row.number::<u32>(3).unwrap_or(0);
+            activity.active += row.number::<u32>(3)?;
+            activity.untracked += row.number::<u32>(5)?;
+            activity.silent += row.number::<u32>(6)?;
             if let (Some(kind), Some(event)) = (row.text(0), row.text(1)) {
-                if event == SYNC_REP {
-                    activity.sync_rep_longest_ms = row.number(4).unwrap_or(0.0);
-                }
                 activity.waits.push(Wait {
                     kind,
                     event,
-                    backends: row.number(2).unwrap_or(0),
+                    backends: row.number(2)?,
                     longest_ms: row.number(4),
                 });
             }
         }
-        activity
+        Some(activity)
     }
 
-    fn sync_rep(&self) -> u32 {
-        let waits = self.waits.iter().filter(|wait| wait.event == SYNC_REP);
-        waits.map(|wait| wait.backends).sum()
+    fn active(&self) -> Option<u32> {
+        (self.untracked == 0).then_some(self.active)
+    }
+
+    fn on_sync_rep(&self) -> impl Iterator<Item = &Wait> {
+        self.waits.iter().filter(|wait| wait.event == SYNC_REP)
+    }
+
+    fn sync_rep(&self) -> Option<u32> {
+        let waiters = self.on_sync_rep().map(|wait| wait.backends).sum();
+        (self.silent == 0).then_some(waiters)
+    }
+
+    /// That nobody waits is 0, and that nobody knows since when is not.
+    fn sync_rep_longest_ms(&self) -> Option<f64> {
+        match self.sync_rep()? {
+            0 => Some(0.0),
+            _ => self
+                .on_sync_rep()
+                .filter_map(|wait| wait.longest_ms)
+                .reduce(f64::max),
+        }
+    }
+
+    fn into_waits(self) -> Option<Vec<Wait>> {
+        (self.silent == 0).then_some(self.waits)
     }
 }
 
@@ -272,6 +309,11 @@ pub(super) struct Row<'a>(pub(super) &'a [Option<String>]);
 impl Row<'_> {
     pub(super) fn text(&self, column: usize) -> Option<String> {
         self.0.get(column)?.clone()
+    }
+
+    /// Of a column that was asked for by [`raw::asked`].
+    pub(super) fn raw(&self, column: usize) -> Option<String> {
+        Some(raw::read(self.0.get(column)?.as_deref()?))
     }
 
     pub(super) fn number<T: FromStr>(&self, column: usize) -> Option<T> {

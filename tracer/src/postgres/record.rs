@@ -14,6 +14,8 @@ use super::statements::{Account, Source};
 /// The most samples that are kept: beyond, every second one goes and only every
 /// second one comes, so that a run of any length has a series and fits in memory.
 const MOST_SAMPLES: usize = 20_000;
+/// What is missing where the server does not track what backends do.
+const UNTRACKED: &str = "track_activities is off for backends of this server: how many are active, and since when they wait for a standby, is not known; `ALTER SYSTEM SET track_activities = on` and a reload help, unless a role or a database has it off for itself";
 /// The most connections of standbys that are remembered.
 const MOST_PEERS: usize = 4_096;
 
@@ -104,10 +106,8 @@ impl Record {
 
     /// A connection was made.
     pub fn greeted(&mut self, greeting: Greeting) {
-        if let Some(missing) = greeting.missing()
-            && !self.warnings.contains(&missing)
-        {
-            self.warnings.push(missing);
+        if let Some(missing) = greeting.missing() {
+            self.warn(&missing);
         }
         self.ports.extend(greeting.port);
         self.greeting = Some(greeting);
@@ -142,6 +142,9 @@ impl Record {
         if let Some(receiver) = &sample.receiver {
             self.meet_sender(receiver);
         }
+        if sample.untracked.is_some_and(|backends| backends > 0) {
+            self.warn(UNTRACKED);
+        }
         self.most_waiting = self.most_waiting.max(sample.sync_rep_waiters);
         if let (Some(account), Some(statements)) = (&mut self.statements, &sample.statements) {
             account.add(statements);
@@ -164,12 +167,16 @@ impl Record {
     pub fn failed(&mut self, reason: &str) -> bool {
         let news = self.open.failed(reason);
         if news {
-            let warning = format!("PostgreSQL: {reason}");
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
+            self.warn(&format!("PostgreSQL: {reason}"));
         }
         news
+    }
+
+    /// Once.
+    fn warn(&mut self, warning: &str) {
+        if !self.warnings.iter().any(|one| one == warning) {
+            self.warnings.push(warning.to_owned());
+        }
     }
 
     /// What is known of the server's connections.

@@ -50,14 +50,20 @@ pub struct Sample {
     /// without it, and where its statistics were reset since.
     pub statements: Option<Statements>,
     /// Backends that run a statement or wait for one, ours excepted; `null` if we
-    /// may not see them.
+    /// may not see them, or some of them are `untracked`.
     pub active: Option<u32>,
-    /// Backends that wait for a synchronous standby.
+    /// Backends of which the server does not tell whether they are active, and since
+    /// when: `track_activities` is off for them. `null` if we may not see them.
+    #[serde(default)]
+    pub untracked: Option<u32>,
+    /// Backends that wait for a synchronous standby; `null` if we may not see them, and
+    /// before version 14 also where some of them are `untracked`.
     pub sync_rep_waiters: Option<u32>,
     /// For how long the oldest of their statements has been under way, 0 if nobody
     /// waits: the wait for the standby is its end, and of a `COMMIT` nearly all of it.
+    /// Of the `untracked` it is not known; `null` if it is known of none who waits.
     pub sync_rep_longest_ms: Option<f64>,
-    /// Backends by what they wait for.
+    /// Backends by what they wait for; `null` as `sync_rep_waiters` is.
     pub waits: Option<Vec<Wait>>,
     /// Who receives this server's log.
     pub standbys: Vec<Standby>,
@@ -195,6 +201,7 @@ pub(crate) mod tests {
             statement_sums: None,
             statements: None,
             active: Some(0),
+            untracked: Some(0),
             sync_rep_waiters: Some(0),
             sync_rep_longest_ms: Some(0.0),
             waits: Some(Vec::new()),

@@ -121,6 +121,9 @@ fn server(sample: &Sample, version: Option<&str>, exception: &str) -> String {
         (Role::Primary, Some(waiting)) => {
             words += &format!(", {waiting} waiting for a standby");
         }
+        (Role::Primary, None) if sample.untracked.is_some() => {
+            words += ", waits not known (track_activities is off)";
+        }
         (Role::Primary, None) => words += ", waits not visible to this role",
         (Role::Standby, _) => {}
     }

@@ -101,6 +101,7 @@ pub(super) fn sample(second: u64, waits: Vec<Wait>) -> Sample {
         statements: None,
         active: None,
         sync_rep_waiters: Some(sync_rep.map(|wait| wait.backends).sum()),
+        untracked: None,
         sync_rep_longest_ms: None,
         waits: Some(waits),
         standbys: vec![standby(40.0)],

@@ -15,9 +15,9 @@ fn answers() -> Vec<Rows> {
             "17|db2|10.0.10.3|40396|streaming|sync|0|0|-8|160|1.5|-|2.25|99.125",
         )],
         vec![
-            row("Client|ClientRead|5|0|86400000.5"),
-            row("IPC|SyncRep|3|3|20.5"),
-            row("-|-|1|1|-"),
+            row("Client|ClientRead|5|0|86400000.5|0|0"),
+            row("IPC|SyncRep|3|3|20.5|0|0"),
+            row("-|-|1|1|-|0|0"),
         ],
         vec![row("db2|physical|t|16777216|reserved")],
         vec![],
@@ -67,6 +67,47 @@ fn where_nobody_waits_the_longest_wait_is_none_at_all() {
     let sample = read(&answers, true).unwrap();
     assert_eq!(sample.sync_rep_waiters, Some(0));
     assert_eq!(sample.sync_rep_longest_ms, Some(0.0));
+}
+
+#[test]
+fn what_the_server_does_not_track_is_not_zero() {
+    let mut answers = answers();
+    answers[2] = vec![
+        row("Client|ClientRead|5|0|-|5|0"),
+        row("IPC|SyncRep|3|0|-|3|0"),
+    ];
+    let sample = read(&answers, true).unwrap();
+    assert_eq!((sample.untracked, sample.active), (Some(8), None));
+    assert_eq!(sample.sync_rep_waiters, Some(3));
+    assert_eq!(sample.sync_rep_longest_ms, None);
+    // Of those that are tracked, the longest is known: it is no less than that.
+    answers[2][1] = row("IPC|SyncRep|3|1|20.5|2|0");
+    let sample = read(&answers, true).unwrap();
+    assert_eq!(sample.sync_rep_longest_ms, Some(20.5));
+    assert_eq!(sample.active, None);
+    // Before version 14, not even what they wait for.
+    answers[2] = vec![row("-|-|8|0|-|8|8")];
+    let sample = read(&answers, true).unwrap();
+    assert_eq!((sample.untracked, sample.active), (Some(8), None));
+    assert_eq!((sample.sync_rep_waiters, sample.waits), (None, None));
+    assert_eq!(sample.sync_rep_longest_ms, None);
+}
+
+#[test]
+fn bytes_that_are_no_text_cost_nothing_else() {
+    let mut answers = answers();
+    answers[0] = vec![row(r"f|0/3000148|1|caf\351|4711|-|-|-|f")];
+    answers[1][0][1] = Some(r"b\344r \\".to_owned());
+    answers[4] = vec![row(r"23|streaming|/srv/p\366|5432|db2|0|12.5")];
+    let sample = read(&answers, true).unwrap();
+    assert_eq!(
+        sample.synchronous_standby_names.as_deref(),
+        Some(r"caf\xe9")
+    );
+    assert_eq!(sample.standbys[0].name(), Some(r"b\xe4r \"));
+    let receiver = sample.receiver.unwrap();
+    assert_eq!(receiver.sender_host.as_deref(), Some(r"/srv/p\xf6"));
+    assert_eq!(sample.xact_commit, Some(4711));
 }
 
 #[test]

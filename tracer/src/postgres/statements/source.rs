@@ -2,14 +2,12 @@
 
 use crate::postgres::connect::{Link, Trouble};
 use crate::postgres::query::Row;
+use crate::postgres::raw;
+use crate::postgres::text::harmless;
 
-/// Where the extension is, if it is anywhere, and whether it is new enough to tell of
-/// resets and of statements within statements (1.9, which comes with PostgreSQL 14).
-const FIND: &str = "\
-select quote_ident(n.nspname), exists (select from pg_proc p
-  where p.pronamespace = n.oid and p.proname = 'pg_stat_statements_info')
-  from pg_extension e join pg_namespace n on n.oid = e.extnamespace
-  where e.extname = 'pg_stat_statements'";
+/// The longest that a schema's name is, in quotes.
+const LONGEST: usize = 80;
+
 /// Keeps our own looks from being counted, if we may.
 const UNCOUNTED: &str = "set pg_stat_statements.track = 'none'";
 
@@ -29,11 +27,17 @@ impl Source {
     /// on it.
     pub async fn find(link: &Link) -> Result<Self, String> {
         let text = |trouble: Trouble| trouble.text;
-        let answer = link.ask(FIND).await.map_err(text)?;
+        let answer = link.ask(&find()).await.map_err(text)?;
         let row = answer.first().and_then(|rows| rows.first());
         let row = Row(row.map_or(&[], Vec::as_slice));
         let schema = row.text(0).ok_or_else(|| {
             "there is no extension pg_stat_statements in this database".to_owned()
+        })?;
+        let schema = raw::exact(&schema).ok_or_else(|| {
+            format!(
+                "the schema of the extension pg_stat_statements has a name that is not UTF-8 and cannot be asked for: {}",
+                harmless(&raw::read(&schema), LONGEST)
+            )
         })?;
         let source = Self {
             schema,
@@ -76,6 +80,18 @@ impl Source {
   from {schema}.pg_stat_statements(false) where {outer} and {others}"
         )
     }
+}
+
+/// Where the extension is, if it is anywhere, and whether it is new enough to tell of
+/// resets and of statements within statements (1.9, which comes with PostgreSQL 14).
+fn find() -> String {
+    format!(
+        "select {}, exists (select from pg_proc p
+  where p.pronamespace = n.oid and p.proname = 'pg_stat_statements_info')
+  from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+  where e.extname = 'pg_stat_statements'",
+        raw::asked("quote_ident(n.nspname)")
+    )
 }
 
 #[cfg(test)]
