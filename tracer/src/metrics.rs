@@ -80,6 +80,9 @@ pub struct Database {
 pub struct Standby {
     /// Its name.
     pub name: String,
+    /// Its address, with the port of its connection where another one of its name has
+    /// the same; `None` for a socket file.
+    pub address: Option<String>,
     /// `sync`, `async`, …
     pub sync_state: String,
     /// Lags in bytes, by what was not done yet.

@@ -5,6 +5,7 @@ use crate::events::EventWriter;
 use crate::inject::Schedule;
 use crate::metrics::{Database, MOST_STANDBYS, STAGES, Standby};
 use crate::postgres::sample::{self, Role};
+use crate::postgres::standby::label;
 use crate::postgres::{Commits, Known, Watch, text};
 
 /// The longest that a label's value is.
@@ -54,12 +55,13 @@ fn database(sample: &sample::Sample) -> Database {
     }
 }
 
-/// Each name and state once, as Prometheus takes it: of several connections that have
-/// both in common, the one whose last reply is oldest. Whether one is synchronous must
-/// not depend on another one of its name.
+/// Each name, place and state once, as Prometheus takes it. Whether one is synchronous
+/// must not depend on another one of its name, and how far one is behind neither. Names
+/// that are the same where they are cut off have the one whose last reply is oldest.
 fn standbys(standbys: &[sample::Standby]) -> Vec<Standby> {
     let mut shown: Vec<Standby> = Vec::new();
-    for standby in standbys {
+    let all: Vec<_> = standbys.iter().map(label::Who::from).collect();
+    for (standby, place) in standbys.iter().zip(label::places(&all)) {
         let lags = [
             standby.sent_lag_bytes,
             standby.write_lag_bytes,
@@ -69,6 +71,7 @@ fn standbys(standbys: &[sample::Standby]) -> Vec<Standby> {
         let word = |text: Option<&str>| text::harmless(text.unwrap_or("?"), LONGEST);
         let one = Standby {
             name: word(standby.name()),
+            address: place.map(|place| text::harmless(&place, LONGEST)),
             sync_state: word(standby.sync_state.as_deref()),
             lags: STAGES
                 .into_iter()
@@ -77,8 +80,10 @@ fn standbys(standbys: &[sample::Standby]) -> Vec<Standby> {
                 .collect(),
             reply_age_s: standby.reply_age_ms.map(|ms| ms / 1e3),
         };
-        let same =
-            |known: &Standby| (&known.name, &known.sync_state) == (&one.name, &one.sync_state);
+        let same = |known: &Standby| {
+            (&known.name, &known.address, &known.sync_state)
+                == (&one.name, &one.address, &one.sync_state)
+        };
         match shown.iter().position(same) {
             Some(at) if shown[at].reply_age_s < one.reply_age_s => shown[at] = one,
             None if shown.len() < MOST_STANDBYS => shown.push(one),
@@ -94,22 +99,42 @@ mod tests {
     use crate::postgres::sample::tests::standby;
 
     #[test]
-    fn a_standby_that_is_synchronous_is_shown_beside_another_one_of_its_name() {
-        let one = |state: &str, reply_age_ms| sample::Standby {
+    fn standbys_of_one_name_are_shown_beside_each_other() {
+        let one = |address: &str, port, state: &str, reply_age_ms| sample::Standby {
             sync_state: Some(state.to_owned()),
+            client_addr: Some(address.to_owned()),
+            client_port: Some(port),
             reply_age_ms: Some(reply_age_ms),
-            ..standby("walreceiver", 17)
+            ..standby("walreceiver", u32::from(port))
         };
         let all = [
-            one("sync", 10.0),
-            one("potential", 500.0),
-            one("potential", 900.0),
+            one("10.0.10.3", 1, "sync", 10.0),
+            one("10.0.10.4", 2, "potential", 500.0),
+            one("10.0.10.5", 3, "potential", 900.0),
+            one("10.0.10.5", 4, "potential", 700.0),
         ];
         let shown = standbys(&all);
-        let told = shown
-            .iter()
-            .map(|one| (one.sync_state.as_str(), one.reply_age_s));
-        let expected = [("sync", Some(0.01)), ("potential", Some(0.9))];
+        let told = shown.iter().map(|one| {
+            let address = one.address.as_deref().unwrap_or("none");
+            (address, one.sync_state.as_str(), one.reply_age_s)
+        });
+        let expected = [
+            ("10.0.10.3", "sync", Some(0.01)),
+            ("10.0.10.4", "potential", Some(0.5)),
+            ("10.0.10.5:3", "potential", Some(0.9)),
+            ("10.0.10.5:4", "potential", Some(0.7)),
+        ];
         assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn names_that_are_cut_off_alike_are_one_series() {
+        let one = |last: &str, reply_age_ms| sample::Standby {
+            reply_age_ms: Some(reply_age_ms),
+            ..standby(&format!("{}{last}", "\u{1}".repeat(63)), 17)
+        };
+        let shown = standbys(&[one("a", 10.0), one("b", 500.0), one("c", 20.0)]);
+        let ages: Vec<_> = shown.iter().map(|one| one.reply_age_s).collect();
+        assert_eq!(ages, [Some(0.5)]);
     }
 }

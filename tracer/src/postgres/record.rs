@@ -9,6 +9,7 @@ use super::probe::Outcome;
 use super::query::Greeting;
 use super::role::Known;
 use super::sample::{Receiver, Role, Sample, Standby};
+use super::standby::Standbys;
 use super::statements::{Account, Source};
 
 /// The most samples that are kept: beyond, every second one goes and only every
@@ -70,7 +71,7 @@ pub struct Record {
     /// Ports of servers that were asked.
     pub ports: BTreeSet<u16>,
     /// By standby.
-    pub standbys: Vec<super::standby::Summary>,
+    pub standbys: Standbys,
     /// The most backends that were seen to wait for a standby at once.
     pub most_waiting: Option<u32>,
     /// Statements over the run; `None` if the server never answered.
@@ -96,7 +97,7 @@ impl Record {
             warnings,
             peers: Peers::new(),
             ports: BTreeSet::new(),
-            standbys: Vec::new(),
+            standbys: Standbys::default(),
             most_waiting: None,
             statements: None,
             probe: None,
@@ -137,8 +138,8 @@ impl Record {
         }
         for standby in &sample.standbys {
             self.meet(standby);
-            super::standby::add(&mut self.standbys, standby);
         }
+        self.standbys.add(&sample.standbys);
         if let Some(receiver) = &sample.receiver {
             self.meet_sender(receiver);
         }

@@ -109,7 +109,7 @@ pub fn assemble(record: Record, clock: &Clock, start_ns: u64, end_ns: u64) -> Po
                 timeline: turn.timeline,
             })
             .collect(),
-        standbys: record.standbys,
+        standbys: record.standbys.into_summaries(),
         sync_rep_waiters_max: record.most_waiting,
         statements: record.statements,
         samples: record.taken,

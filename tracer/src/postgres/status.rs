@@ -3,6 +3,7 @@
 use super::record::Record;
 use super::role::Known;
 use super::sample::{Role, Sample, Standby};
+use super::standby::label;
 use super::text::{bytes, harmless, name};
 
 /// More standbys than a screen shows.
@@ -90,8 +91,9 @@ impl Status {
             }
             State::Seen(sample) => {
                 let mut lines = vec![server(sample, self.version.as_deref(), &self.exception)];
-                let shown = sample.standbys.iter().take(MOST_LINES);
-                lines.extend(shown.map(|one| format!("  {}", standby(one))));
+                let standbys = sample.standbys.iter().zip(label::of_sample(sample));
+                let shown = standbys.take(MOST_LINES);
+                lines.extend(shown.map(|(one, label)| format!("  {}", standby(one, &label))));
                 let more = sample.standbys.len().saturating_sub(MOST_LINES);
                 if more > 0 {
                     lines.push(format!("  and {more} more standbys"));
@@ -156,14 +158,13 @@ fn server(sample: &Sample, version: Option<&str>, exception: &str) -> String {
     words
 }
 
-fn standby(standby: &Standby) -> String {
+fn standby(standby: &Standby, label: &str) -> String {
     let word = |text: &Option<String>| {
         text.as_deref()
             .map_or_else(|| "?".to_owned(), |text| harmless(text, 16))
     };
     format!(
-        "{} {} {}, lag: sent {}, flush {}, replay {}; reply {} ago",
-        standby.name().map_or_else(|| "?".to_owned(), name),
+        "{label} {} {}, lag: sent {}, flush {}, replay {}; reply {} ago",
         word(&standby.state),
         word(&standby.sync_state),
         lag(standby.sent_lag_bytes),

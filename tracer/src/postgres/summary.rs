@@ -3,9 +3,9 @@
 use super::probe;
 use super::report::PostgresReport;
 use super::sample::Role;
-use super::standby::Summary;
+use super::standby::{self, Summary};
 use super::statements::Account;
-use super::text::{bytes, harmless, name};
+use super::text::{bytes, harmless};
 
 /// How many standbys and gaps a summary shows; the JSON has all.
 const MOST: usize = 8;
@@ -14,7 +14,17 @@ const MOST: usize = 8;
 #[must_use]
 pub fn lines(report: &PostgresReport) -> Vec<String> {
     let mut lines = vec![server(report)];
-    lines.extend(report.standbys.iter().take(MOST).map(standby));
+    let standbys = report
+        .standbys
+        .iter()
+        .zip(standby::labels(&report.standbys));
+    lines.extend(standbys.take(MOST).map(|(one, label)| standby(one, &label)));
+    let more = report.standbys.len().saturating_sub(MOST);
+    if more > 0 {
+        lines.push(format!(
+            "  and {more} more standbys, all of them in the JSON"
+        ));
+    }
     let user = report.user.as_deref();
     let counted = report.statements.iter();
     lines.extend(counted.filter_map(|account| statements(account, user)));
@@ -77,15 +87,14 @@ fn statements(account: &Account, user: Option<&str>) -> Option<String> {
     ))
 }
 
-fn standby(standby: &Summary) -> String {
+fn standby(standby: &Summary, label: &str) -> String {
     let list = |words: &std::collections::BTreeSet<String>| {
         let words: Vec<_> = words.iter().map(|word| harmless(word, 16)).collect();
         words.join("/")
     };
     let lag = |count: Option<i64>| count.map_or_else(|| "?".to_owned(), bytes);
     format!(
-        "  {} {} {}, at most: {} not sent, {} not flushed, {} not replayed, reply {} old",
-        standby.name.as_deref().map_or_else(|| "?".to_owned(), name),
+        "  {label} {} {}, at most: {} not sent, {} not flushed, {} not replayed, reply {} old",
         list(&standby.states),
         list(&standby.sync_states),
         lag(standby.sent_lag_bytes_max),

@@ -107,6 +107,17 @@ fn slow(measured: &Measured<'_>, recoveries: Option<&Recoveries>) -> Option<Vec<
     Some(told.collect())
 }
 
+/// The standby's name, unless there is one elsewhere that has the same.
+fn own_name(flow: &FlowReport, flows: &[FlowReport]) -> Option<String> {
+    let sends = |one: &FlowReport| one.role.kind == crate::postgres::role::Kind::Walsender;
+    let name = flow.role.standby.as_ref().filter(|_| sends(flow))?;
+    let elsewhere = |other: &FlowReport| {
+        let same = other.role.standby.as_ref() == Some(name);
+        same && sends(other) && other.remote.address != flow.remote.address
+    };
+    (!flows.iter().any(elsewhere)).then(|| name.clone())
+}
+
 fn recorded<'a>(
     measured: &'a Measured<'_>,
     flows: &[FlowReport],
@@ -122,12 +133,7 @@ fn recorded<'a>(
             role: flow.role.kind,
             local: flow.local.socket(),
             remote: flow.remote.socket(),
-            name: flow
-                .role
-                .standby
-                .clone()
-                .filter(|_| flow.role.kind == crate::postgres::role::Kind::Walsender)
-                .unwrap_or_else(|| flow.remote.address.to_string()),
+            name: own_name(flow, flows).unwrap_or_else(|| flow.remote.address.to_string()),
             series: &entry.series,
             path: entry.path.readings(),
             rto_max_ms: flow.rto_max_ms,

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::metrics::{Database, GAPS, Metrics, Spread};
+use crate::metrics::{Database, GAPS, Metrics, Spread, Standby};
 
 /// The media type of what is rendered.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -188,12 +188,8 @@ impl Family<'_, '_> {
             "Log that a standby has not got to yet, by what it has not done",
             standbys().flat_map(|one| {
                 one.lags.iter().map(|(stage, lag)| {
-                    let labels = vec![
-                        ("standby", one.name.clone()),
-                        ("sync_state", one.sync_state.clone()),
-                        ("stage", (*stage).to_owned()),
-                    ];
-                    (labels, *lag as f64)
+                    let stage = ("stage", (*stage).to_owned());
+                    (of_standby(one).chain([stage]).collect(), *lag as f64)
                 })
             }),
         )?;
@@ -201,11 +197,8 @@ impl Family<'_, '_> {
             "standby_reply_age_seconds",
             "Since the last reply of a standby was sent, by its own clock",
             standbys().filter_map(|one| {
-                let labels = vec![
-                    ("standby", one.name.clone()),
-                    ("sync_state", one.sync_state.clone()),
-                ];
-                Some((labels, one.reply_age_s?))
+                let age_s = one.reply_age_s?;
+                Some((of_standby(one).collect(), age_s))
             }),
         )?;
         let probe = [
@@ -306,6 +299,15 @@ fn labelled(
     }
 }
 
+/// What tells one standby apart.
+fn of_standby(one: &Standby) -> impl Iterator<Item = (&'static str, String)> {
+    let address = one.address.clone().map(|address| ("address", address));
+    [("standby", one.name.clone())]
+        .into_iter()
+        .chain(address)
+        .chain([("sync_state", one.sync_state.clone())])
+}
+
 fn none() -> Labels {
     Vec::new()
 }
@@ -313,7 +315,7 @@ fn none() -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Health, Sent, Standby};
+    use crate::metrics::{Health, Sent};
 
     #[test]
     fn names_follow_the_convention_and_labels_are_escaped() {
@@ -334,6 +336,7 @@ mod tests {
                 sync_rep_longest_s: Some(0.02),
                 standbys: vec![Standby {
                     name: "a\"b\n{}".into(),
+                    address: Some("10.0.10.3".into()),
                     sync_state: "sync".into(),
                     lags: vec![("flush", -5)],
                     reply_age_s: Some(0.25),
@@ -359,7 +362,7 @@ mod tests {
             "tracer_fault_active 1.0",
             "tracer_postgres_up 1.0",
             "tracer_sync_rep_longest_wait_seconds 0.02",
-            "tracer_standby_lag_bytes{standby=\"a\\\"b\\n{}\",sync_state=\"sync\",stage=\"flush\"} -5.0",
+            "tracer_standby_lag_bytes{standby=\"a\\\"b\\n{}\",address=\"10.0.10.3\",sync_state=\"sync\",stage=\"flush\"} -5.0",
             "tracer_probe_latency_seconds_bucket{le=\"0.001\",request=\"commit\"} 2",
             "tracer_probe_latency_seconds_bucket{le=\"+Inf\",request=\"commit\"} 2",
             "tracer_probe_latency_seconds_count{request=\"commit\"} 2",

@@ -14,7 +14,7 @@ use tracer::{
 };
 
 /// Labels whose values are a host's, or Prometheus's own.
-const ANYTHING: [&str; 5] = ["instance", "job", "peer", "standby", "le"];
+const ANYTHING: [&str; 6] = ["instance", "job", "peer", "standby", "address", "le"];
 
 /// As `pg_stat_replication` has them.
 const SYNC_STATES: [&str; 4] = ["sync", "quorum", "potential", "async"];
@@ -71,6 +71,7 @@ fn all() -> Metrics {
     let spread = || Some(Spread::new());
     let standby = |state: &&str| Standby {
         name: "db2".to_owned(),
+        address: Some("10.0.10.3".to_owned()),
         sync_state: (*state).to_owned(),
         lags: STAGES.map(|stage| (stage, 0)).into(),
         reply_age_s: Some(0.0),

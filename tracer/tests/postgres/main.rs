@@ -8,6 +8,7 @@ mod container;
 mod hostile;
 mod login;
 mod named;
+mod namesakes;
 mod octets;
 mod pidns;
 mod probe;

@@ -5,11 +5,12 @@ use super::super::finding::{Cause, Confidence, Finding, Size};
 use super::super::links::awaited;
 use super::super::wait::Slice;
 use super::super::way;
-use super::standby::{name, size, waiters};
+use super::standby::{size, waiters};
 use super::why::longest_silence;
 use super::{Case, LEAST_SHARE, Weighed, by_share, lasted, sample};
 use crate::postgres::role::Kind;
 use crate::postgres::sample::Standby;
+use crate::postgres::standby::label;
 use crate::postgres::text;
 
 /// It has what it should bring to its disk.
@@ -81,7 +82,7 @@ fn own(
     let finding = Finding {
         text: format!(
             "Commits waited for the standby {}, which {}: up to {} were {}; {:.0} % of the waiting fell into that time.",
-            name(standby),
+            label::of(worst.sample, standby),
             own.what,
             text::bytes(most),
             own.left,

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::super::finding::{Cause, Confidence, Finding};
 use super::super::links::is_gone;
 use super::super::wait::{Slice, Sort};
-use super::standby::{name, size};
+use super::standby::size;
 use super::{Case, LEAST_S, LEAST_SHARE, Weighed, by_share, duration_s, lasted, most, sample};
 use crate::postgres::awaited::{Awaited, awaited};
-use crate::postgres::sample::Standby;
+use crate::postgres::sample::{Sample, Standby};
+use crate::postgres::standby::label;
 use crate::postgres::text;
 
 /// The longest setting that is shown whole.
@@ -57,10 +58,11 @@ fn missing(case: &Case<'_>, slice: &Slice<'_>, awaited: &Awaited<'_>) -> String 
     if !awaited.joining.is_empty() {
         return format!(
             "{}, which is connected and does not stream yet",
-            listed(awaited.joining.iter().map(|one| with_state(one)))
+            listed(awaited.joining.iter().map(|one| with_state(slice.sample, one)))
         );
     }
-    let others = slice.sample.standbys.iter().map(with_state);
+    let others = slice.sample.standbys.iter();
+    let others = others.map(|one| with_state(slice.sample, one));
     let others = match listed(others) {
         none if none.is_empty() => String::new(),
         others => format!(" (connected: {others})"),
@@ -96,15 +98,16 @@ fn unheard_of(case: &Case<'_>, awaited: &Awaited<'_>) -> &'static str {
     }
 }
 
-fn with_state(standby: &Standby) -> String {
+fn with_state(sample: &Sample, standby: &Standby) -> String {
+    let name = label::of(sample, standby);
     let state = standby.sync_state.as_deref().or(standby.state.as_deref());
     let state = match standby.state.as_deref() {
         Some("streaming") => state,
         other => other,
     };
     match state {
-        Some(state) => format!("{} ({})", name(standby), text::harmless(state, MAX_SETTING)),
-        None => name(standby),
+        Some(state) => format!("{name} ({})", text::harmless(state, MAX_SETTING)),
+        None => name,
     }
 }
 

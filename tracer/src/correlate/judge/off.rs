@@ -4,6 +4,7 @@
 use super::super::finding::{Cause, Confidence, Finding, Size};
 use super::super::wait::Slice;
 use super::{Case, LEAST_SAMPLES, Weighed, duration_s, sample};
+use crate::postgres::standby::label;
 use crate::postgres::text;
 
 /// A position that is read a moment later may be a little ahead; what a standby
@@ -89,7 +90,7 @@ fn ahead(case: &Case<'_>) -> Option<Weighed> {
     let finding = Finding {
         text: format!(
             "Commits need not wait for the standby {}: it says that it has flushed {} more than was ever written, and is called synchronous all the same.",
-            standby.name().map_or_else(|| "?".to_owned(), text::name),
+            label::of(slice.sample, standby),
             text::bytes(-lag)
         ),
         cause: Cause::SyncWaitOff,

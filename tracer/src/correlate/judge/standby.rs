@@ -13,7 +13,7 @@ use super::{
     starved,
 };
 use crate::postgres::role::Kind;
-use crate::postgres::sample::Standby;
+use crate::postgres::standby::label;
 use crate::postgres::text;
 
 /// What is left over is worth a finding only if it is most, ...
@@ -76,10 +76,6 @@ pub(super) fn size(slices: &[Slice<'_>], all_s: f64) -> Size {
 pub(super) fn waiters(slices: &[Slice<'_>]) -> Option<String> {
     let (index, _) = most(slices.iter(), Sort::SyncRep)?;
     Some(sample(index, "sync_rep_waiters"))
-}
-
-pub(super) fn name(standby: &Standby) -> String {
-    standby.name().map_or_else(|| "?".to_owned(), text::name)
 }
 
 fn network(case: &Case<'_>, clues: &[Clue], all_s: f64) -> Vec<Weighed> {
@@ -186,7 +182,7 @@ fn silent(case: &Case<'_>, slices: &[Slice<'_>], all_s: f64) -> Option<Weighed> 
     let finding = Finding {
         text: format!(
             "The standby {} is connected and did not reply for {silent_s:.1} s while commits waited for it; {network}.",
-            name(standby)
+            label::of(worst.sample, standby)
         ),
         cause: Cause::StandbyNotReplying,
         confidence,

@@ -1,19 +1,21 @@
 //! What happened when, drawn.
 
-use std::collections::BTreeMap;
-
 use tracer_ebpf::Kind;
 
 use super::{View, flows};
 use crate::postgres::commits::report::SlowReport;
 use crate::postgres::probe::report::{Requests, StepReport};
 use crate::postgres::sample::{Sample, Standby};
-use crate::postgres::text;
+use crate::postgres::standby::Tracker;
+use crate::postgres::standby::label::{Who, labels};
 use crate::report::FlowReport;
 use crate::sink::chart::scale::label;
 use crate::sink::chart::series::{largest, sums, width_s};
 use crate::sink::chart::{Bars, Chart, Line, Plot, Stroke, Unit};
 use crate::sink::document::Block;
+
+/// Values over time, s from the start; `None` where it was not known.
+type Points = Vec<(f64, Option<f64>)>;
 
 /// How many flows are drawn by themselves; the rest together.
 const MOST_FLOWS: usize = 3;
@@ -266,17 +268,29 @@ impl View<'_> {
         let Some(postgres) = &self.report.postgres else {
             return Vec::new();
         };
-        let mut names: BTreeMap<&str, Vec<(f64, Option<f64>)>> = BTreeMap::new();
+        let mut tracker = Tracker::default();
+        let mut each: Vec<(Who<'_>, Points)> = Vec::new();
         for sample in &postgres.series {
-            for standby in &sample.sample.standbys {
-                let points = names.entry(standby.name().unwrap_or("?")).or_default();
-                points.push((sample.offset_s, of(standby)));
+            let standbys = &sample.sample.standbys;
+            for (standby, number) in standbys.iter().zip(tracker.find(standbys)) {
+                let Some(number) = number else {
+                    continue;
+                };
+                if each.len() <= number {
+                    each.resize_with(number + 1, Default::default);
+                }
+                if let Some((who, points)) = each.get_mut(number) {
+                    *who = standby.into();
+                    points.push((sample.offset_s, of(standby)));
+                }
             }
         }
-        let mut lines: Vec<Line> = names
+        let (whos, points): (Vec<_>, Vec<_>) = each.into_iter().unzip();
+        let mut lines: Vec<Line> = labels(&whos)
             .into_iter()
+            .zip(points)
             .map(|(name, points)| Line {
-                name: text::name(name),
+                name,
                 tint: 0,
                 stroke: Stroke::Solid,
                 points: self.points(points.into_iter()),

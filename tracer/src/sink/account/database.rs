@@ -3,8 +3,9 @@
 use super::{View, more};
 use crate::postgres::PostgresReport;
 use crate::postgres::probe::report::Requests;
+use crate::postgres::standby;
 use crate::postgres::summary;
-use crate::postgres::text::{bytes, name};
+use crate::postgres::text::bytes;
 use crate::sink::document::{Block, Table};
 use crate::sink::table::{milliseconds, number};
 
@@ -45,9 +46,10 @@ fn standbys(postgres: &PostgresReport) -> Option<Block> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         words.join("/")
     };
-    for standby in postgres.standbys.iter().take(MOST) {
+    let labels = standby::labels(&postgres.standbys);
+    for (standby, label) in postgres.standbys.iter().zip(labels).take(MOST) {
         table.row([
-            standby.name.as_deref().map_or("?".to_owned(), name),
+            label,
             format!("{} {}", list(&standby.states), list(&standby.sync_states)),
             number(standby.sent_lag_bytes_max.map(bytes)),
             number(standby.flush_lag_bytes_max.map(bytes)),
