@@ -116,7 +116,7 @@ fn check_shown(shown: &str, report: &Seen) {
     assert_eq!(segments, told);
     assert_eq!(value("tracer_postgres_up"), 1.0);
     assert_eq!(value("tracer_postgres_primary"), 1.0);
-    let of_standby = "{standby=\"standby\",sync_state=\"sync\"";
+    let of_standby = "{standby=\"standby\",address=\"10.0.10.3\",sync_state=\"sync\"";
     assert!(
         value(&format!(
             "tracer_standby_lag_bytes{of_standby},stage=\"flush\""
