@@ -58,7 +58,12 @@ fn missing(case: &Case<'_>, slice: &Slice<'_>, awaited: &Awaited<'_>) -> String 
     if !awaited.joining.is_empty() {
         return format!(
             "{}, which is connected and does not stream yet",
-            listed(awaited.joining.iter().map(|one| with_state(slice.sample, one)))
+            listed(
+                awaited
+                    .joining
+                    .iter()
+                    .map(|one| with_state(slice.sample, one))
+            )
         );
     }
     let others = slice.sample.standbys.iter();

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::postgres::role::Kind;
 use crate::postgres::standby::label;
-use crate::postgres::text;
 
 /// What is left over is worth a finding only if it is most, ...
 const MOST: f64 = 0.5;
