@@ -201,9 +201,11 @@ pub struct RunArguments {
     #[arg(long, value_name = "DSN", help_heading = "PostgreSQL")]
     pub pg: Option<Typed>,
 
-    /// Commit one small row so many times a second, and read one as often, and
-    /// measure how long each takes from when it was due. Writes to the table
-    /// tracer_probe.commits, which it makes; the role of --pg has to be allowed to
+    /// Commit so many times a second, and read one row as often, and measure how
+    /// long each takes from when it was due. What is committed is an empty message
+    /// in the log (pg_logical_emit_message, prefix tracer_probe): no table is made
+    /// or written, no right needed. Takes at most an eighth of the connections that
+    /// the server has free
     #[arg(
         long,
         value_name = "RATE",
@@ -212,8 +214,8 @@ pub struct RunArguments {
     )]
     pub commit_probe: Option<String>,
 
-    /// Drop that table and its schema at the end
-    #[arg(long, requires = "commit_probe", help_heading = "PostgreSQL")]
+    /// Gone, and says so
+    #[arg(long, hide = true)]
     pub commit_probe_cleanup: bool,
 
     /// Split every commit that writes into the flush of the log, the wait for the

@@ -164,6 +164,11 @@ pub enum ConfigError {
     /// A rate that cannot be.
     #[error("--commit-probe {0}")]
     Rate(#[from] RateError),
+    /// There is nothing to clean up any more.
+    #[error(
+        "--commit-probe-cleanup is gone: the probe makes no table any more; one that an earlier version left goes with `drop table tracer_probe.commits; drop schema tracer_probe`"
+    )]
+    NoTable,
     /// Phases that are not two lengths of time.
     #[error(
         "--phases `{0}` is not two lengths of time, of what comes before and of the fault; try `--phases 30s,60s`"
@@ -206,6 +211,9 @@ impl Config {
             .map(|text| parse_time("duration", text))
             .transpose()?;
         let inject = plan(arguments, peers, &filter.ports, duration)?;
+        if arguments.commit_probe_cleanup {
+            return Err(ConfigError::NoTable);
+        }
         Ok(Self {
             filter,
             inject,
@@ -218,7 +226,6 @@ impl Config {
             probe: match &arguments.commit_probe {
                 Some(rate) => Some(probe::Plan {
                     rate: rate.parse()?,
-                    cleanup: arguments.commit_probe_cleanup,
                 }),
                 None => None,
             },

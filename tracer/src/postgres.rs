@@ -2,6 +2,7 @@
 //! far behind, who waits, and what commits waited for.
 
 pub mod awaited;
+pub mod bounds;
 pub mod commits;
 pub mod connect;
 pub mod dsn;
@@ -15,6 +16,7 @@ mod raw;
 pub mod record;
 pub mod report;
 pub mod role;
+pub mod room;
 pub mod sample;
 pub mod sampler;
 pub(crate) mod server;

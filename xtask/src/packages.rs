@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use self::need::{ALERT_NEEDS, CLUSTER_NEEDS, GUEST_NEEDS, NEEDS, Need};
+use self::need::{ALERT_NEEDS, CLUSTER_NEEDS, GUEST_NEEDS, NEEDS, Need, TEST_NEEDS};
 use self::temporary::Temporary;
 use crate::command;
 
@@ -31,6 +31,9 @@ pub(crate) const PROMETHEUS_USER: &str = "prometheus";
 
 /// The service of that package: only its programs are wanted.
 const ALERT_SERVICES: [&str; 1] = ["prometheus"];
+
+/// The service of the package that only tests need.
+const TEST_SERVICES: [&str; 1] = ["pgbouncer"];
 
 /// Services that these packages bring; the lab runs the programs itself.
 const CLUSTER_SERVICES: [&str; 3] = ["etcd", "haproxy", "patroni"];
@@ -103,6 +106,17 @@ pub fn ensure_for_alerts() -> Result<()> {
     })
 }
 
+/// Finds or installs what only tests need; says so only when something is missing. No
+/// service is started or enabled by that.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_tests() -> Result<()> {
+    complete(&TEST_NEEDS, "once", |missing| {
+        service::install_without(&TEST_SERVICES, missing)
+    })
+}
+
 /// Installs what is missing of these, and says so only then.
 fn complete(needs: &[Need], how: &str, install: impl FnOnce(&[&str]) -> Result<()>) -> Result<()> {
     let missing = need::missing(needs);
@@ -118,8 +132,9 @@ fn complete(needs: &[Need], how: &str, install: impl FnOnce(&[&str]) -> Result<(
 /// # Errors
 /// When it is not here.
 pub fn program(name: &str) -> Result<PathBuf> {
-    command::find(name)
-        .with_context(|| format!("there is no {name} here: `cargo xtask lab` installs it"))
+    command::find(name).with_context(|| {
+        format!("there is no {name} here: `cargo xtask lab` or `cargo xtask test` installs it")
+    })
 }
 
 /// Installs packages with apt; prints one line for each.

@@ -1,6 +1,7 @@
 //! A PostgreSQL primary and its synchronous standby, in two namespaces.
 
 mod container;
+mod pooler;
 mod programs;
 mod release;
 mod server;
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+pub use self::pooler::{POOLER_PORT, Pooler};
 pub use self::programs::Programs;
 pub use self::release::fetch;
 pub use self::server::{PORT, Server, USER};
@@ -320,7 +322,7 @@ impl Drop for Frozen {
 fn settings() -> Vec<(&'static str, String)> {
     let fixed = [
         ("shared_buffers", "16MB"),
-        ("max_connections", "60"),
+        ("max_connections", "400"),
         ("max_wal_senders", "4"),
         ("max_replication_slots", "4"),
         ("wal_level", "replica"),

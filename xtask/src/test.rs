@@ -44,6 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         setup::run()?;
         packages::ensure_for_cluster()?;
         packages::ensure_for_alerts()?;
+        packages::ensure_for_tests()?;
         nextest::ensure().map(drop)
     })?;
     step("format", &|| cargo(&["fmt", "--all", "--check"]))?;

@@ -1,24 +1,39 @@
-//! A connection to a server: every wait in it has a deadline, and every way in
-//! which it fails is one line.
+//! A connection to a server: every wait in it has a deadline, every way in which it
+//! fails is one line, and nothing of it is left when it ends.
+//!
+//! What answers may be a pooler, and the server's session then somebody else's as soon
+//! as a transaction is over. So whatever is asked comes as one message of the simple
+//! protocol: all of it is one transaction, which the server ends at the message's end
+//! and undoes at an error, whether or not anybody is there to hear of it
+//! ([`exec_simple_query`](https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/tcop/postgres.c)).
+//! No setting, statement or transaction outlives it.
 
 mod attempt;
+mod cancel;
+mod door;
+mod farewell;
+mod key;
+mod refusal;
+mod socket;
 
-use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::target::{Place, Target, Wants};
-use super::text;
+use self::attempt::Way;
+pub use self::door::Door;
+use self::door::Presence;
+use self::key::Request;
+use self::refusal::told;
+use super::bounds::Bounds;
+use super::target::{Place, Wants};
 
-/// What our sessions call themselves.
+/// What our sessions call themselves, where they are ours.
 pub const APPLICATION: &str = "tracer";
-/// How long the farewell may take.
-const FAREWELL: Duration = Duration::from_secs(1);
-/// The longest that an error of a server's is shown.
-const LONGEST_ERROR: usize = 300;
 /// What tells whether a server will do.
 const STATE: &str = "select pg_catalog.pg_is_in_recovery(), \
      pg_catalog.current_setting('transaction_read_only')";
@@ -32,13 +47,29 @@ pub struct Trouble {
     pub lasting: bool,
 }
 
-/// A connection. It ends when dropped.
+/// A connection. It ends when dropped: what is under way may still be answered for a
+/// moment and is then cancelled.
 #[derive(Debug)]
 pub struct Link {
-    client: Client,
-    transfer: JoinHandle<()>,
+    /// `None` only while it is dropped.
+    parts: Option<Parts>,
+    own: bool,
+    /// Whether an answer is awaited; still so where nobody waits for it any more.
+    busy: AtomicBool,
     /// The longest to wait for an answer.
     pub limit: Duration,
+}
+
+/// What a connection consists of.
+#[derive(Debug)]
+struct Parts {
+    client: Client,
+    transfer: JoinHandle<()>,
+    presence: Presence,
+    way: Way,
+    /// `None` until it is known.
+    key: Option<Request>,
+    door: Arc<Door>,
 }
 
 /// The rows of one statement, as text.
@@ -66,29 +97,31 @@ impl Link {
     ///
     /// # Errors
     /// What was wrong with each server, in one line.
-    pub async fn open(target: &Target, limit: Duration) -> Result<Self, Trouble> {
-        match target.wants {
-            Wants::PreferStandby => match Self::first(target, Wants::Standby, limit).await {
+    pub async fn open(door: &Arc<Door>, limit: Duration) -> Result<Self, Trouble> {
+        match door.target.wants {
+            Wants::PreferStandby => match Self::first(door, Wants::Standby, limit).await {
                 Ok(link) => Ok(link),
-                Err(_) => Self::first(target, Wants::Any, limit).await,
+                Err(_) => Self::first(door, Wants::Any, limit).await,
             },
-            wants => Self::first(target, wants, limit).await,
+            wants => Self::first(door, wants, limit).await,
         }
     }
 
-    async fn first(target: &Target, wants: Wants, limit: Duration) -> Result<Self, Trouble> {
+    async fn first(door: &Arc<Door>, wants: Wants, limit: Duration) -> Result<Self, Trouble> {
+        let connect_limit = door.target.connect_limit;
         let mut troubles: Vec<Trouble> = Vec::new();
-        for place in &target.places {
+        for place in &door.target.places {
             let opening = async {
-                let link = attempt::to(place, target, limit).await?;
+                let mut link = attempt::to(place, door, limit).await?;
+                link.introduce(place).await?;
                 link.check(wants, place).await?;
                 Ok(link)
             };
-            let opened = timeout(target.connect_limit, opening).await;
+            let opened = timeout(connect_limit, opening).await;
             match opened.unwrap_or_else(|_| {
                 Err(Trouble::passing(format!(
                     "{place} does not answer within {} s",
-                    target.connect_limit.as_secs()
+                    connect_limit.as_secs()
                 )))
             }) {
                 Ok(link) => return Ok(link),
@@ -103,6 +136,33 @@ impl Link {
                 .collect::<Vec<_>>()
                 .join("; "),
         })
+    }
+
+    /// Finds out whether the session is ours, and only then names it for good: a pooler
+    /// tells keys of its own making, and would leave our name to whom it lends the
+    /// session next.
+    async fn introduce(&mut self, place: &Place) -> Result<(), Trouble> {
+        let Some(parts) = &mut self.parts else {
+            return Ok(());
+        };
+        parts.key = Request::of(&parts.client.cancel_token()).await;
+        let told = parts.key.as_ref().map(Request::process);
+        let lent = match told {
+            Some(process) => {
+                format!("pg_catalog.pg_backend_pid() operator(pg_catalog.<>) {process}")
+            }
+            None => "true".to_owned(),
+        };
+        let sql = format!(
+            "select pg_catalog.pg_backend_pid(), \
+             pg_catalog.set_config('application_name', '{APPLICATION}', {lent})"
+        );
+        let answer = self.ask(&sql).await;
+        let answer = answer.map_err(|trouble| refusal::of_first(trouble, place))?;
+        let row = answer.first().and_then(|rows| rows.first());
+        let process = row.and_then(|row| row.first()?.as_deref()?.parse::<i32>().ok());
+        self.own = process.is_some() && process == told;
+        Ok(())
     }
 
     async fn check(&self, wants: Wants, place: &Place) -> Result<(), Trouble> {
@@ -128,13 +188,40 @@ impl Link {
         }
     }
 
-    /// Runs statements in one round trip, and returns the rows of each that has
-    /// any. After an error, the connection may be of no use any more.
+    /// Whether the server's session is ours alone for as long as this lives. If not, a
+    /// pooler answers.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.own
+    }
+
+    /// Reads in one round trip and one transaction, within these bounds; the rows of
+    /// each statement that has any.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn read(&self, bounds: Bounds, sql: &str) -> Result<Vec<Rows>, Trouble> {
+        let mut answers = self.ask(&bounds.around(sql)).await?;
+        // The first is the bounds' own.
+        if !answers.is_empty() {
+            answers.remove(0);
+        }
+        Ok(answers)
+    }
+
+    /// Runs statements in one round trip and one transaction, and returns the rows of
+    /// each that has any. After an error, the connection may be of no use any more.
     ///
     /// # Errors
     /// What the server says, or that it says nothing in time.
     pub async fn ask(&self, sql: &str) -> Result<Vec<Rows>, Trouble> {
-        match timeout(self.limit, self.client.simple_query(sql)).await {
+        let Some(parts) = &self.parts else {
+            return Err(Trouble::passing("the connection has ended"));
+        };
+        self.busy.store(true, Relaxed);
+        let answer = timeout(self.limit, parts.client.simple_query(sql)).await;
+        self.busy.store(answer.is_err(), Relaxed);
+        match answer {
             Ok(Ok(messages)) => rows(&messages),
             Ok(Err(error)) => Err(Trouble {
                 text: told(&error),
@@ -146,29 +233,18 @@ impl Link {
             ))),
         }
     }
-
-    /// Says goodbye, so that the server does not log an unexpected end.
-    pub async fn close(self) {
-        let Self {
-            client,
-            mut transfer,
-            ..
-        } = self;
-        drop(client);
-        if timeout(FAREWELL, &mut transfer).await.is_err() {
-            transfer.abort();
-        }
-    }
 }
 
-/// What the server said, or else why it did not; in one harmless line.
-fn told(error: &tokio_postgres::Error) -> String {
-    let told = match (error.as_db_error(), error.source()) {
-        (Some(said), _) => format!("{}: {}", said.severity(), said.message()),
-        (None, Some(cause)) => format!("{error}: {cause}"),
-        (None, None) => error.to_string(),
-    };
-    text::harmless(&told, LONGEST_ERROR)
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Without an event loop, everything has ended already.
+        if let (Some(parts), Ok(handle)) =
+            (self.parts.take(), tokio::runtime::Handle::try_current())
+        {
+            let busy = self.busy.load(Relaxed);
+            handle.spawn(farewell::say(parts, busy));
+        }
+    }
 }
 
 /// The rows of every statement that has any.

@@ -6,6 +6,7 @@
 //! own; when all are held up, what is due is counted as not started.
 
 mod lane;
+mod lanes;
 pub mod pace;
 pub mod report;
 pub mod tally;
@@ -13,50 +14,52 @@ pub mod tally;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use self::lane::{Lanes, Sort};
+use self::lane::Sort;
+use self::lanes::Lanes;
 use self::pace::{Alarm, Rate};
 use self::tally::{Tally, Total};
-use super::connect::{Link, Trouble};
-use super::target::Target;
+use super::bounds::Bounds;
+use super::connect::{Door, Link, Trouble};
+use super::room::{Allowance, MOST_COMMITS, MOST_READS, Room};
 use crate::clock::now_ns;
 use crate::metrics::Spread;
 
-/// The table, in a schema of its own.
-pub const TABLE: &str = "tracer_probe.commits";
-const FIND: &str = "\
-set search_path = pg_catalog;
-select 1 from pg_tables where schemaname = 'tracer_probe' and tablename = 'commits'";
-const CREATE: &str = "\
-create schema if not exists tracer_probe;
-create table if not exists tracer_probe.commits (
-  id bigint generated always as identity primary key,
-  at timestamptz not null default clock_timestamp())";
-const DROP: &str = "\
-set search_path = pg_catalog;
-drop table if exists tracer_probe.commits;
-drop schema if exists tracer_probe";
-const WRITE: &str = "insert into tracer_probe.commits default values";
-const READ: &str = "select id, at from tracer_probe.commits order by id desc limit 1";
+/// What is committed: a message in the log and nothing else, under a prefix by which
+/// those who decode the log may know it. It takes a transaction id, so that its commit
+/// is written, flushed and waited for like any other, at every `wal_level`, and no
+/// table, row or replica is touched: subscriptions are not sent messages.
+/// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/logical/message.c>,
+/// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/access/transam/xact.c>
+/// (`RecordTransactionCommit`)
+const WRITE: &str = "\
+select pg_catalog.set_config('application_name', 'tracer', true),
+  pg_catalog.pg_logical_emit_message(true, 'tracer_probe', ''::pg_catalog.text)";
+/// One row of a real table by its key, as an application reads it.
+const READ: &str = "\
+select pg_catalog.set_config('application_name', 'tracer', true), c.relname
+  from pg_catalog.pg_class as c
+  where c.oid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass";
+/// Whether that can be.
+const ABLE: &str = "\
+select pg_is_in_recovery(), bool_and(has_function_privilege(oid, 'execute'))
+  from pg_proc where proname = 'pg_logical_emit_message'
+  and pronamespace = 'pg_catalog'::regnamespace";
 
-/// How long making or dropping the table may take; both are commits, too.
-const TABLE_LIMIT: Duration = Duration::from_secs(5);
-/// Between attempts to make it.
+/// How long finding out may take.
+const ASKING: Duration = Duration::from_secs(5);
+/// Between attempts.
 const PAUSE: Duration = Duration::from_secs(2);
 /// What is under way at the end has this long to be answered.
 const GRACE: Duration = Duration::from_secs(1);
-/// Commits and reads that may be under way at once.
-const MOST_COMMITS: usize = 32;
-const MOST_READS: usize = 8;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// Commits a second, and as many reads.
     pub rate: Rate,
-    /// Whether the table is dropped afterwards.
-    pub cleanup: bool,
 }
 
 /// What came of it.
@@ -64,15 +67,14 @@ pub struct Plan {
 pub struct Outcome {
     /// What was asked for.
     pub plan: Plan,
-    /// When the first commit was due, ns of `CLOCK_MONOTONIC`; `None` if the table
-    /// could not be made.
+    /// When the first commit was due, ns of `CLOCK_MONOTONIC`; `None` if none could be.
     pub begun_ns: Option<u64>,
+    /// The most requests that could be under way at once.
+    pub most: Allowance,
     /// Commits.
     pub commits: Total,
     /// Reads.
     pub reads: Total,
-    /// Whether the table is gone; `None` if it was to stay.
-    pub removed: Option<bool>,
     /// What to know.
     pub warnings: Vec<String>,
 }
@@ -83,7 +85,11 @@ pub struct Shared {
     commits: Mutex<Tally>,
     reads: Mutex<Tally>,
     begun_ns: Mutex<Option<u64>>,
+    most: Mutex<Allowance>,
     warnings: Mutex<Vec<String>>,
+    /// The fewest requests that could be under way at once, and why no more.
+    limited: Mutex<Option<(usize, String)>>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 /// What was measured so far.
@@ -109,7 +115,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub struct Probe {
     plan: Plan,
-    target: Arc<Target>,
+    door: Arc<Door>,
     every: Duration,
     shared: Arc<Shared>,
 }
@@ -151,16 +157,19 @@ impl Shared {
 impl Probe {
     /// Prepares one; `None` if there is no memory for it.
     #[must_use]
-    pub fn new(plan: Plan, target: Arc<Target>, every: Duration) -> Option<Self> {
+    pub fn new(plan: Plan, door: Arc<Door>, every: Duration) -> Option<Self> {
         Some(Self {
             plan,
-            target,
+            door,
             every,
             shared: Arc::new(Shared {
                 commits: Mutex::new(Tally::new()?),
                 reads: Mutex::new(Tally::new()?),
                 begun_ns: Mutex::new(None),
+                most: Mutex::new(Allowance::default()),
                 warnings: Mutex::new(Vec::new()),
+                limited: Mutex::new(None),
+                tasks: Mutex::new(JoinSet::new()),
             }),
         })
     }
@@ -171,18 +180,12 @@ impl Probe {
         Arc::clone(&self.shared)
     }
 
-    /// Makes the table, then commits and reads until dropped.
+    /// Commits and reads, as soon as that can be and until dropped.
     pub async fn run(&self) {
-        while let Err(trouble) = self.prepare().await {
-            self.warn(format!(
-                "the commit probe cannot make its table {TABLE}: {}",
-                trouble.text
-            ));
-            sleep(PAUSE).await;
-        }
-        let lanes = |sort, sql, count| Lanes::start(sort, sql, count, &self.target, &self.shared);
-        let mut commits = lanes(Sort::Commit, WRITE, MOST_COMMITS);
-        let mut reads = lanes(Sort::Read, READ, MOST_READS);
+        let allowance = self.prepare().await;
+        let lanes = |sort, sql, most| Lanes::start(sort, sql, most, &self.door, &self.shared);
+        let mut commits = lanes(Sort::Commit, WRITE, allowance.commits);
+        let mut reads = lanes(Sort::Read, READ, allowance.reads);
         commits.ready().await;
         reads.ready().await;
         let begun_ns = now_ns();
@@ -190,13 +193,49 @@ impl Probe {
         // Half an interval apart, so that neither is behind the other.
         let half_ns = self.plan.rate.due_ns(1) / 2;
         tokio::join!(
-            self.send(&mut commits, begun_ns),
-            self.send(&mut reads, begun_ns + half_ns),
+            self.send(&mut commits, begun_ns, |allowance| allowance.commits),
+            self.send(&mut reads, begun_ns + half_ns, |allowance| allowance.reads),
             self.close_intervals(),
         );
     }
 
-    async fn send(&self, lanes: &mut Lanes, begun_ns: u64) {
+    /// Waits until the server takes commits and has room for them.
+    async fn prepare(&self) -> Allowance {
+        loop {
+            // Not by a connection of its own: it might be the last.
+            let room = self.door.room().await;
+            let allowance = self.allowance();
+            if allowance == Allowance::default() {
+                self.warn(format!(
+                    "the commit probe waits for room: {}",
+                    room.reason()
+                ));
+            } else {
+                match self.able().await {
+                    Ok(()) => return allowance,
+                    Err(trouble) => {
+                        self.warn(format!("the commit probe cannot commit: {}", trouble.text));
+                    }
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// How many requests of each sort may be under way at this moment.
+    fn allowance(&self) -> Allowance {
+        let allowance = self
+            .door
+            .last_room()
+            .map(Room::allowance)
+            .unwrap_or_default();
+        let mut most = lock(&self.shared.most);
+        most.commits = most.commits.max(allowance.commits);
+        most.reads = most.reads.max(allowance.reads);
+        allowance
+    }
+
+    async fn send(&self, lanes: &mut Lanes, begun_ns: u64, of: fn(Allowance) -> usize) {
         let mut alarm = match Alarm::new() {
             Ok(alarm) => alarm,
             Err(error) => {
@@ -210,7 +249,34 @@ impl Probe {
                 self.warn(format!("the commit probe's timer failed: {error}"));
                 return;
             }
-            lanes.send(number, due_ns);
+            lanes.allow(of(self.allowance()));
+            if !lanes.send(number, due_ns) {
+                self.tell_limit();
+            }
+        }
+    }
+
+    /// A request could not be started: notes it, if that was for want of connections which
+    /// the probe leaves to others.
+    fn tell_limit(&self) {
+        let Some(room) = self.door.last_room() else {
+            return;
+        };
+        let Allowance { commits, reads } = room.allowance();
+        if (commits, reads) == (MOST_COMMITS, MOST_READS) {
+            return;
+        }
+        let mut limited = lock(&self.shared.limited);
+        if limited
+            .as_ref()
+            .is_none_or(|(all, _)| commits + reads < *all)
+        {
+            let text = format!(
+                "the commit probe had room for no more than {commits} commits and {reads} reads \
+                 at a time, and did not start what was due beyond: {}",
+                room.reason()
+            );
+            *limited = Some((commits + reads, text));
         }
     }
 
@@ -226,21 +292,24 @@ impl Probe {
         }
     }
 
-    /// Makes the table, unless somebody has made it for us.
-    async fn prepare(&self) -> Result<(), Trouble> {
-        let link = Link::open(&self.target, TABLE_LIMIT).await?;
-        let found = link.ask(FIND).await?;
-        if found.first().is_none_or(Vec::is_empty) {
-            link.ask(CREATE).await?;
+    /// Whether the server takes commits from us.
+    async fn able(&self) -> Result<(), Trouble> {
+        let link = Link::open(&self.door, ASKING).await?;
+        let answer = link.read(Bounds::default(), ABLE).await?;
+        let row = answer.first().and_then(|rows| rows.first());
+        let is = |column: usize, value: &str| {
+            row.and_then(|row| row.get(column)?.as_deref()) == Some(value)
+        };
+        if is(0, "t") {
+            return Err(Trouble::lasting(
+                "the server is a standby, which takes none",
+            ));
         }
-        link.close().await;
-        Ok(())
-    }
-
-    async fn drop_table(&self) -> Result<(), Trouble> {
-        let link = Link::open(&self.target, TABLE_LIMIT).await?;
-        link.ask(DROP).await?;
-        link.close().await;
+        if !is(1, "t") {
+            return Err(Trouble::lasting(
+                "permission denied for pg_logical_emit_message: the role needs EXECUTE on it",
+            ));
+        }
         Ok(())
     }
 
@@ -251,7 +320,7 @@ impl Probe {
         }
     }
 
-    /// Waits for the last answers, for a while, and tidies up if that was asked for.
+    /// Waits for the last answers, for a while, and gives up what is under way then.
     pub async fn finish(self) -> Outcome {
         let answered = async {
             while lock(&self.shared.commits).outstanding() > 0 {
@@ -266,26 +335,16 @@ impl Probe {
             reads.tick(now);
             (commits.total(now), reads.total(now))
         };
-        let removed = match self.plan.cleanup {
-            false => None,
-            true => Some(match self.drop_table().await {
-                Ok(()) => true,
-                Err(trouble) => {
-                    self.warn(format!(
-                        "the commit probe's table {TABLE} is left behind: {}; drop schema tracer_probe",
-                        trouble.text
-                    ));
-                    false
-                }
-            }),
-        };
+        lock(&self.shared.tasks).abort_all();
+        let mut warnings = lock(&self.shared.warnings).clone();
+        warnings.extend(lock(&self.shared.limited).take().map(|(_, text)| text));
         Outcome {
             plan: self.plan,
             begun_ns: *lock(&self.shared.begun_ns),
+            most: *lock(&self.shared.most),
             commits,
             reads,
-            removed,
-            warnings: lock(&self.shared.warnings).clone(),
+            warnings,
         }
     }
 }

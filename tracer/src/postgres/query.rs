@@ -2,24 +2,22 @@
 //!
 //! All statements work in both roles and go in one round trip: a server may change
 //! its role between two. They are those of versions 13 to 17, of which 12 and before
-//! lack columns. Everything is qualified, so that no function of a user's is called.
+//! lack columns. Names in them are looked for in `pg_catalog` alone, by the bounds
+//! within which they are asked.
 
 use std::str::FromStr;
 
 use super::connect::{Rows, Trouble};
 use super::raw;
+use super::room::Free;
 use super::sample::{Receiver, Replay, Role, Sample, Slot, Standby, Wait};
 use super::statements::{Source, Sums};
 
 /// The oldest major version that has all that is asked for.
 pub const OLDEST: u32 = 13;
 
-/// Asked once a connection: version, our rights, and bounds on every statement.
+/// Asked once a connection: version, and our rights.
 pub const GREETING: &str = "\
-set statement_timeout = '8s';
-set lock_timeout = '4s';
-set default_transaction_read_only = on;
-set search_path = pg_catalog;
 select current_setting('server_version_num'), current_setting('server_version'),
   current_user, pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
   current_setting('port'), pg_is_in_recovery(),
@@ -30,6 +28,24 @@ select current_setting('server_version_num'), current_setting('server_version'),
 const HERE: &str = "(select case when pg_is_in_recovery() \
     then coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) \
     else pg_current_wal_lsn() end as lsn) as here";
+
+/// How many more connections there could be: in all, of our role, and of our database;
+/// `null` where nothing bounds them. Processes that only the server needs have places of
+/// their own, and so have walsenders; those that we may not see into count.
+/// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/utils/init/postinit.c>
+const FREE: &str = "\
+select current_setting('max_connections')::int8
+    - current_setting('superuser_reserved_connections')::int8
+    - coalesce(current_setting('reserved_connections', true)::int8, 0)
+    - count(*),
+  case when not r.rolsuper and r.rolconnlimit >= 0
+    then r.rolconnlimit - count(*) filter (where a.usesysid = r.oid) end,
+  case when not r.rolsuper and d.datconnlimit >= 0
+    then d.datconnlimit - count(*) filter (where a.datid = d.oid) end
+  from pg_stat_activity a, pg_roles r, pg_database d
+  where r.rolname = session_user and d.datname = current_database()
+  and (a.backend_type = 'client backend' or a.backend_type is null and a.usesysid is not null)
+  group by r.rolsuper, r.rolconnlimit, d.datconnlimit";
 
 /// Asked once an interval; of statements only if there are counts of them.
 #[must_use]
@@ -75,7 +91,8 @@ select slot_name, slot_type, active, pg_wal_lsn_diff(here.lsn, restart_lsn)::int
 select pid, status, {sender}, sender_port, slot_name,
   pg_wal_lsn_diff(written_lsn, flushed_lsn)::int8,
   extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000
-  from pg_stat_wal_receiver{statements}"
+  from pg_stat_wal_receiver;
+{FREE}{statements}"
     )
 }
 
@@ -145,7 +162,16 @@ impl Greeting {
 /// # Errors
 /// If it is none.
 pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, Trouble> {
-    let [server, standbys, activity, slots, receiver, statements @ ..] = answers else {
+    let [
+        server,
+        standbys,
+        activity,
+        slots,
+        receiver,
+        _,
+        statements @ ..,
+    ] = answers
+    else {
         return Err(odd());
     };
     let server = Row(server.first().ok_or_else(odd)?);
@@ -187,6 +213,13 @@ pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, Trouble> {
             paused: server.is_true(8),
         }),
     })
+}
+
+/// Reads how many more connections there could be from the answer to [`look`].
+#[must_use]
+pub fn free(answers: &[Rows]) -> Option<Free> {
+    let row = Row(answers.get(5)?.first()?);
+    Some(Free::least(row.number(0)?, row.number(1), row.number(2)))
 }
 
 fn read_standby(row: &[Option<String>]) -> Option<Standby> {

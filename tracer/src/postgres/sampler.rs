@@ -1,17 +1,18 @@
 //! Samples a server at every interval, over a connection of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::connect::{Link, Trouble};
+use super::bounds::Bounds;
+use super::connect::{Door, Link, Trouble};
 use super::query::{self, Greeting};
 use super::record::Record;
 use super::sample::Sample;
 use super::statements::{Source, Sums};
 use super::status::Status;
-use super::target::Target;
 use crate::clock::now_ns;
 use crate::descriptors::explained;
 
@@ -31,7 +32,7 @@ const LEAST_GAP: Duration = Duration::from_secs(1);
 /// Samples a server until dropped.
 #[derive(Debug)]
 pub struct Sampler<'a> {
-    target: &'a Target,
+    door: &'a Arc<Door>,
     every: Duration,
     record: &'a mut Record,
     status: &'a watch::Sender<Status>,
@@ -51,14 +52,14 @@ struct Last {
 impl<'a> Sampler<'a> {
     /// Prepares to.
     pub fn new(
-        target: &'a Target,
+        door: &'a Arc<Door>,
         every: Duration,
         record: &'a mut Record,
         status: &'a watch::Sender<Status>,
         tell: bool,
     ) -> Self {
         Self {
-            target,
+            door,
             every,
             record,
             status,
@@ -92,8 +93,8 @@ impl<'a> Sampler<'a> {
     }
 
     async fn greet(&mut self) -> Result<(Link, bool), Trouble> {
-        let link = Link::open(self.target, ANSWER).await?;
-        let greeting = Greeting::read(&link.ask(query::GREETING).await?)?;
+        let link = Link::open(self.door, ANSWER).await?;
+        let greeting = Greeting::read(&link.read(Bounds::default(), query::GREETING).await?)?;
         log::debug!(
             "connected to PostgreSQL {} as {}",
             greeting.version,
@@ -108,6 +109,9 @@ impl<'a> Sampler<'a> {
     async fn follow(&mut self, link: &Link, sees_all: bool) -> Trouble {
         let source = Source::find(link).await;
         let look = query::look(source.as_ref().ok());
+        let bounds = Bounds {
+            uncounted: source.as_ref().is_ok_and(Source::keeps_us_out),
+        };
         self.record.counts_statements(source);
         let mut ticks = interval(self.every);
         // A late look is one look, not several in a row.
@@ -115,7 +119,11 @@ impl<'a> Sampler<'a> {
         loop {
             ticks.tick().await;
             let asked_ns = now_ns();
-            let answer = link.ask(&look).await;
+            let ours = self.door.inside();
+            let answer = link.read(bounds, &look).await;
+            if let Some(free) = answer.as_ref().ok().and_then(|answer| query::free(answer)) {
+                self.door.measured(free, ours, link.is_own());
+            }
             let read = answer.and_then(|answer| query::read(&answer, sees_all));
             match read {
                 Ok(sample) => self.take(sample, asked_ns),

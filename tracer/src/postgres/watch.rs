@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{oneshot, watch};
 
+use super::connect::Door;
 use super::probe::{Plan, Probe, Probed, Shared};
 use super::record::Record;
 use super::sampler::Sampler;
@@ -18,6 +19,9 @@ use crate::clock::now_ns;
 /// How long the start waits for the first answer: whoever reads the first line, or
 /// waits for the file that says that everything is counted, has it then.
 const SETTLING: Duration = Duration::from_secs(2);
+
+/// How long the end waits for the server to have closed all connections.
+const LEAVING: Duration = Duration::from_secs(3);
 
 /// A database that is being watched.
 #[derive(Debug)]
@@ -40,10 +44,10 @@ impl Watch {
         every: Duration,
         tell: bool,
     ) -> anyhow::Result<Self> {
-        let target = Arc::new(target);
+        let door = Arc::new(Door::new(target));
         let probe = match plan {
             Some(plan) => Some(
-                Probe::new(plan, Arc::clone(&target), every)
+                Probe::new(plan, Arc::clone(&door), every)
                     .context("there is no memory for the commit probe's histograms")?,
             ),
             None => None,
@@ -59,12 +63,13 @@ impl Watch {
             // What the kernel shows as the owner of its connections.
             .name(env!("CARGO_PKG_NAME").to_owned())
             .spawn(move || {
+                let target = &door.target;
                 let mut record = Record::new(target.to_string(), target.warnings.clone(), now_ns());
                 record
                     .ports
                     .extend(target.places.iter().map(|place| place.port));
                 runtime.block_on(async {
-                    let sampler = Sampler::new(&target, every, &mut record, &sender, tell);
+                    let sampler = Sampler::new(&door, every, &mut record, &sender, tell);
                     tokio::select! {
                         _ = stopped => {}
                         () = sampler.run() => {}
@@ -73,6 +78,8 @@ impl Watch {
                     if let Some(probe) = probe {
                         record.probed(probe.finish().await);
                     }
+                    let left = door.all_out(LEAVING).await;
+                    record.warnings.extend(told_left(left, &door));
                 });
                 // A look-up of a name that hangs is not waited for.
                 runtime.shutdown_background();
@@ -127,4 +134,18 @@ async fn run(probe: Option<&Probe>) {
         probe.run().await;
     }
     std::future::pending::<()>().await;
+}
+
+/// What to say of connections that the server has not closed.
+fn told_left(left: usize, door: &Door) -> Option<String> {
+    (left > 0).then(|| {
+        format!(
+            "PostgreSQL: {left} of tracer's connections to {} may still be open: the server did \
+             not close them within {} s; they are called {} in pg_stat_activity, and \
+             pg_terminate_backend ends them",
+            door.target,
+            LEAVING.as_secs(),
+            super::connect::APPLICATION,
+        )
+    })
 }

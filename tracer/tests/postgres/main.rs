@@ -4,14 +4,18 @@
 
 mod certificates;
 mod commits;
+mod connections;
 mod container;
+mod footprint;
 mod hostile;
 mod login;
 mod named;
 mod namesakes;
 mod octets;
 mod pidns;
+mod pooler;
 mod probe;
+mod published;
 mod refused;
 mod rights;
 mod roles;

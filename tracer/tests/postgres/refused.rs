@@ -7,7 +7,7 @@ use crate::watched::{Lab, PROGRAM, Seen, Watched};
 const SECRET: &str = "wr0ng-in-the-test";
 
 /// A run that never gets in, and says so at once.
-fn refused(lab: &Lab, dsn: &str, words: &[&str]) -> Seen {
+pub(crate) fn refused(lab: &Lab, dsn: &str, words: &[&str]) -> Seen {
     refused_by(lab, dsn, &[], words)
 }
 

@@ -11,7 +11,7 @@ fn on(major: u32) {
     assert_eq!(lab.major, major);
     server::samples_agree_with_psql(&lab);
     roles::replication_is_named_at_both_ends_and_clients_are_clients(&lab);
-    probe::one_row_a_commit_and_nothing_left_if_asked(&lab);
+    probe::every_commit_is_one_that_waits_and_nothing_is_left(&lab);
     commits::commits_that_write_are_counted_whatever_else_is_done(&lab);
     statements::statements_are_counted_where_the_extension_is(&mut lab);
 }

@@ -206,6 +206,13 @@ pub(super) const ALERT_NEEDS: [Need; 3] = [
     },
 ];
 
+/// For tests only.
+pub(super) const TEST_NEEDS: [Need; 1] = [Need {
+    thing: Program("pgbouncer"),
+    packages: &["pgbouncer"],
+    why: "stands between tracer and a database",
+}];
+
 /// The packages of what is not here; prints one line for each.
 pub(super) fn missing(needs: &[Need]) -> Vec<&'static str> {
     let mut missing: Vec<&'static str> = Vec::new();

@@ -42,13 +42,21 @@ impl Connection {
     /// # Errors
     /// When the server cannot be reached or does not want us.
     pub fn tcp(server: SocketAddr, name: &str, limit: Duration) -> Result<Self> {
+        Self::tcp_as("postgres", server, name, limit)
+    }
+
+    /// The same as that role.
+    ///
+    /// # Errors
+    /// As [`Self::tcp`].
+    pub fn tcp_as(user: &str, server: SocketAddr, name: &str, limit: Duration) -> Result<Self> {
         let stream = std::net::TcpStream::connect_timeout(&server, limit)
             .with_context(|| format!("cannot connect to {server}"))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let socket = Socket::Tcp(stream.try_clone()?);
         let adopt = || tokio::net::TcpStream::from_std(stream);
-        Self::login(socket, adopt, name, limit)
+        Self::login(socket, adopt, user, name, limit)
     }
 
     /// Connects over the server's socket file.
@@ -61,13 +69,14 @@ impl Connection {
         stream.set_nonblocking(true)?;
         let socket = Socket::Unix(stream.try_clone()?);
         let adopt = || tokio::net::UnixStream::from_std(stream);
-        Self::login(socket, adopt, name, limit)
+        Self::login(socket, adopt, "postgres", name, limit)
     }
 
     /// `adopt` hands the socket over to the runtime, inside of it.
     fn login<S>(
         socket: Socket,
         adopt: impl FnOnce() -> std::io::Result<S>,
+        user: &str,
         name: &str,
         limit: Duration,
     ) -> Result<Self>
@@ -79,7 +88,7 @@ impl Connection {
             .build()
             .context("cannot start a runtime for a connection")?;
         let mut config = Config::new();
-        config.user("postgres").application_name(name);
+        config.user(user).dbname("postgres").application_name(name);
         let (client, transfer) = runtime.block_on(async {
             let connecting = config.connect_raw(adopt()?, NoTls);
             let (client, connection) = tokio::time::timeout(limit, connecting)

@@ -1,24 +1,31 @@
 //! One server: over its socket file or TCP, with TLS or without.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::{Config, SslMode as Negotiate, SslNegotiation};
-use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 
 use super::super::target::{Place, Route, SslMode, Target};
 use super::super::tls;
-use super::{APPLICATION, Link, Trouble, told};
+use super::door::{Door, Presence};
+use super::socket::{Found, Twin, unix};
+use super::{Link, Parts, Trouble, refusal};
+
+/// How a server was reached: to reach it in the same way once more.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    pub(super) found: Found,
+    pub(super) negotiate: Negotiate,
+}
 
 /// Connects to one server, with and without TLS in the order of `sslmode`.
-pub(super) async fn to(place: &Place, target: &Target, limit: Duration) -> Result<Link, Trouble> {
-    let ways: &[Negotiate] = match (&place.route, target.tls.mode) {
+pub(super) async fn to(place: &Place, door: &Arc<Door>, limit: Duration) -> Result<Link, Trouble> {
+    let ways: &[Negotiate] = match (&place.route, door.target.tls.mode) {
         // As libpq: what never leaves the machine is not encrypted.
         (Route::Unix(_), _) | (_, SslMode::Disable) => &[Negotiate::Disable],
         (_, SslMode::Allow) => &[Negotiate::Disable, Negotiate::Require],
@@ -27,7 +34,7 @@ pub(super) async fn to(place: &Place, target: &Target, limit: Duration) -> Resul
     };
     let mut first = None;
     for way in ways {
-        match attempt(place, target, *way, limit).await {
+        match attempt(place, door, *way, limit).await {
             Ok(link) => return Ok(link),
             Err(Attempt { trouble, other_way }) => {
                 // The first failure is the one that is told.
@@ -50,50 +57,74 @@ struct Attempt {
 
 async fn attempt(
     place: &Place,
-    target: &Target,
-    way: Negotiate,
+    door: &Arc<Door>,
+    negotiate: Negotiate,
     limit: Duration,
 ) -> Result<Link, Attempt> {
     let unreached = |error: std::io::Error| Attempt {
         trouble: Trouble::passing(format!("cannot reach {place}: {error}")),
         other_way: false,
     };
-    let config = login(place, target, way);
+    let login = Login {
+        config: config(place, &door.target, negotiate),
+        place,
+        door,
+        limit,
+    };
     match &place.route {
         Route::Unix(folder) => {
             let stream = unix(folder, place.port).await.map_err(unreached)?;
-            start(&config, stream, NoTls, place, limit).await
+            let twin = Twin::unix(&stream).map_err(unreached)?;
+            let way = Way {
+                found: Found::Unix(folder.clone(), place.port),
+                negotiate,
+            };
+            login.start(stream, NoTls, door.enter(twin), way).await
         }
         Route::Tcp { host, address } => {
             let connected = match address {
                 Some(address) => TcpStream::connect((*address, place.port)).await,
                 None => TcpStream::connect((host.as_str(), place.port)).await,
             };
-            let stream = connected
-                .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-                .map_err(unreached)?;
-            if way == Negotiate::Disable {
-                return start(&config, stream, NoTls, place, limit).await;
+            let stream = connected.map_err(unreached)?;
+            stream.set_nodelay(true).map_err(unreached)?;
+            let peer = stream.peer_addr().map_err(unreached)?;
+            let presence = door.enter(Twin::tcp(&stream).map_err(unreached)?);
+            let way = Way {
+                found: Found::Tcp(peer, host.clone()),
+                negotiate,
+            };
+            if negotiate == Negotiate::Disable {
+                return login.start(stream, NoTls, presence, way).await;
             }
-            let refused = |text: String| Attempt {
+            let tls = encryption(&door.target, host).map_err(|text| Attempt {
                 trouble: Trouble::lasting(format!("{place}: TLS: {text}")),
                 other_way: false,
-            };
-            let mut connector =
-                tls::connector(&target.tls).map_err(|error| refused(error.to_string()))?;
-            let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut connector, host)
-                .map_err(|error| refused(error.to_string()))?;
-            start(&config, stream, tls, place, limit).await
+            })?;
+            login.start(stream, tls, presence, way).await
         }
     }
 }
 
-fn login(place: &Place, target: &Target, way: Negotiate) -> Config {
+/// What encrypts a connection to that host.
+pub(super) fn encryption(
+    target: &Target,
+    host: &str,
+) -> Result<
+    <tokio_postgres_rustls::MakeRustlsConnect as MakeTlsConnect<TcpStream>>::TlsConnect,
+    String,
+> {
+    let mut connector = tls::connector(&target.tls).map_err(|error| error.to_string())?;
+    MakeTlsConnect::<TcpStream>::make_tls_connect(&mut connector, host)
+        .map_err(|error| error.to_string())
+}
+
+/// Without a name for the session: see [`Link::introduce`].
+fn config(place: &Place, target: &Target, way: Negotiate) -> Config {
     let mut config = Config::new();
     config
         .user(&target.user)
         .dbname(&target.dbname)
-        .application_name(APPLICATION)
         .ssl_mode(way);
     if target.tls.direct && way == Negotiate::Require {
         config.ssl_negotiation(SslNegotiation::Direct);
@@ -110,73 +141,49 @@ fn login(place: &Place, target: &Target, way: Negotiate) -> Config {
     config
 }
 
-/// The server's socket file; as in libpq, `@` begins the name of an abstract one.
-async fn unix(folder: &Path, port: u16) -> std::io::Result<UnixStream> {
-    let path = folder.join(format!(".s.PGSQL.{port}"));
-    match path.as_os_str().as_bytes().strip_prefix(b"@") {
-        Some(name) => {
-            let name = [b"\0", name].concat();
-            UnixStream::connect(OsStr::from_bytes(&name)).await
-        }
-        None => UnixStream::connect(path).await,
-    }
-}
-
-/// Logs in over a socket.
-async fn start<S, T>(
-    config: &Config,
-    stream: S,
-    tls: T,
-    place: &Place,
+/// What a login needs, whatever the socket.
+struct Login<'a> {
+    config: Config,
+    place: &'a Place,
+    door: &'a Arc<Door>,
     limit: Duration,
-) -> Result<Link, Attempt>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    T: TlsConnect<S>,
-    T::Stream: Send + 'static,
-{
-    match config.connect_raw(stream, tls).await {
-        Ok((client, connection)) => Ok(Link {
-            client,
-            transfer: tokio::spawn(async move {
-                // The query that was under way fails with the same error.
-                let _ = connection.await;
-            }),
-            limit,
-        }),
-        Err(error) => Err(refusal(&error, place)),
-    }
 }
 
-/// Why a login failed.
-fn refusal(error: &tokio_postgres::Error, place: &Place) -> Attempt {
-    let told = told(error);
-    let Some(code) = error.code() else {
-        let tls = told.starts_with("error performing TLS handshake");
-        let text = if told.contains("password missing") {
-            format!(
-                "{place} asks for a password, and there is none: set PGPASSWORD, or add a line to ~/.pgpass"
-            )
-        } else {
-            format!("{place}: {told}")
-        };
-        return Attempt {
-            trouble: Trouble {
-                lasting: tls || text.contains("PGPASSWORD"),
-                text,
-            },
-            other_way: tls,
-        };
-    };
-    // No rule for this user without, or with, TLS.
-    let by_rule = *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION;
-    let lasting =
-        by_rule || *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_CATALOG_NAME;
-    Attempt {
-        trouble: Trouble {
-            text: format!("{place} refused the login: {told}"),
-            lasting,
-        },
-        other_way: by_rule,
+impl Login<'_> {
+    /// Logs in over a socket.
+    async fn start<S, T>(
+        self,
+        stream: S,
+        tls: T,
+        presence: Presence,
+        way: Way,
+    ) -> Result<Link, Attempt>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: TlsConnect<S>,
+        T::Stream: Send + 'static,
+    {
+        match self.config.connect_raw(stream, tls).await {
+            Ok((client, connection)) => Ok(Link {
+                parts: Some(Parts {
+                    client,
+                    transfer: tokio::spawn(async move {
+                        // The query that was under way fails with the same error.
+                        let _ = connection.await;
+                    }),
+                    presence,
+                    way,
+                    key: None,
+                    door: Arc::clone(self.door),
+                }),
+                own: false,
+                busy: AtomicBool::new(false),
+                limit: self.limit,
+            }),
+            Err(error) => {
+                let (trouble, other_way) = refusal::of_login(&error, self.place);
+                Err(Attempt { trouble, other_way })
+            }
+        }
     }
 }

@@ -1,12 +1,11 @@
 //! What is said of the probe, to people and to programs.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Outcome;
 use super::tally::{Quantiles, Step, Total};
-use super::{MOST_COMMITS, MOST_READS, Outcome, TABLE};
 use crate::clock::Clock;
 use crate::sink::table::milliseconds;
 
@@ -18,9 +17,9 @@ const LONG_MS: f64 = 100.0;
 pub struct ProbeReport {
     /// Commits a second that were due, and as many reads.
     pub rate: u32,
-    /// The table that they went to.
-    pub table: Cow<'static, str>,
-    /// Whether it is gone; `null` if it was to stay.
+    /// `null`: there is no table. Earlier versions wrote to one.
+    pub table: Option<String>,
+    /// `null`: see `table`.
     pub removed: Option<bool>,
     /// When the first commit was due; `null` if none could be.
     pub begun: Option<String>,
@@ -108,11 +107,11 @@ impl From<Quantiles> for Latency {
 pub fn assemble(outcome: Outcome, clock: &Clock, start_ns: u64) -> ProbeReport {
     ProbeReport {
         rate: outcome.plan.rate.get(),
-        table: TABLE.into(),
-        removed: outcome.removed,
+        table: None,
+        removed: None,
         begun: outcome.begun_ns.map(|at_ns| clock.utc(at_ns)),
-        commits: requests(outcome.commits, MOST_COMMITS, clock, start_ns),
-        reads: requests(outcome.reads, MOST_READS, clock, start_ns),
+        commits: requests(outcome.commits, outcome.most.commits, clock, start_ns),
+        reads: requests(outcome.reads, outcome.most.reads, clock, start_ns),
     }
 }
 

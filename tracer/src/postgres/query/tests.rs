@@ -1,5 +1,6 @@
 //! Answers as a server gives them.
 
+use super::super::room::Bound;
 use super::*;
 
 fn row(text: &str) -> Vec<Option<String>> {
@@ -21,6 +22,7 @@ fn answers() -> Vec<Rows> {
         ],
         vec![row("db2|physical|t|16777216|reserved")],
         vec![],
+        vec![row("87|-|12")],
     ]
 }
 
@@ -45,6 +47,12 @@ fn a_primary_shows_its_standbys_and_who_waits() {
     );
     assert_eq!(sample.slots[0].retained_bytes, Some(16_777_216));
     assert!(sample.receiver.is_none() && sample.replay.is_none());
+}
+
+#[test]
+fn connections_are_bounded_by_what_leaves_the_fewest() {
+    let found = free(&answers()).unwrap();
+    assert_eq!((found.count, found.by), (12, Bound::Database));
 }
 
 #[test]
@@ -124,7 +132,8 @@ fn what_may_not_be_seen_is_not_zero() {
 #[test]
 fn an_answer_that_is_none_is_an_error() {
     assert!(read(&[], true).is_err());
-    assert!(read(&[vec![], vec![], vec![], vec![], vec![]], true).is_err());
+    assert!(read(&vec![vec![]; 6], true).is_err());
+    assert!(free(&[]).is_none() && free(&vec![vec![]; 6]).is_none());
     assert!(Greeting::read(&[]).is_err());
 }
 

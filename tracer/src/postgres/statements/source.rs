@@ -1,5 +1,6 @@
 //! The extension that counts statements, where a server has it.
 
+use crate::postgres::bounds::Bounds;
 use crate::postgres::connect::{Link, Trouble};
 use crate::postgres::query::Row;
 use crate::postgres::raw;
@@ -8,8 +9,8 @@ use crate::postgres::text::harmless;
 /// The longest that a schema's name is, in quotes.
 const LONGEST: usize = 80;
 
-/// Keeps our own looks from being counted, if we may.
-const UNCOUNTED: &str = "set pg_stat_statements.track = 'none'";
+/// Anything, to find out whether we may keep our own looks from being counted.
+const ANYTHING: &str = "select 1";
 
 /// Where to find the counts, on one connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,10 @@ impl Source {
     /// on it.
     pub async fn find(link: &Link) -> Result<Self, String> {
         let text = |trouble: Trouble| trouble.text;
-        let answer = link.ask(&find()).await.map_err(text)?;
+        let answer = link
+            .read(Bounds::default(), &find())
+            .await
+            .map_err(text)?;
         let row = answer.first().and_then(|rows| rows.first());
         let row = Row(row.map_or(&[], Vec::as_slice));
         let schema = row.text(0).ok_or_else(|| {
@@ -39,13 +43,23 @@ impl Source {
                 harmless(&raw::read(&schema), LONGEST)
             )
         })?;
+        let uncounted = Bounds { uncounted: true };
         let source = Self {
             schema,
             tells_resets: row.is_true(1),
-            without_us: link.ask(UNCOUNTED).await.is_err(),
+            without_us: !row.is_true(2) || link.read(uncounted, ANYTHING).await.is_err(),
         };
-        link.ask(&source.look()).await.map_err(text)?;
+        let bounds = Bounds {
+            uncounted: source.keeps_us_out(),
+        };
+        link.read(bounds, &source.look()).await.map_err(text)?;
         Ok(source)
+    }
+
+    /// Whether our own looks are kept from being counted.
+    #[must_use]
+    pub fn keeps_us_out(&self) -> bool {
+        !self.without_us
     }
 
     /// Asked once an interval, in one round trip with all else.
@@ -56,7 +70,7 @@ impl Source {
             true => format!("(select {column} from {schema}.pg_stat_statements_info())"),
             false => "null".to_owned(),
         };
-        let (reset, thrown_out) = (info("stats_reset"), info("dealloc"));
+        let (reset, thrown_out) = (info("extract(epoch from stats_reset)"), info("dealloc"));
         // Of statements within statements the outer ones have the time already.
         let outer = if self.tells_resets {
             "toplevel"
@@ -84,10 +98,12 @@ impl Source {
 
 /// Where the extension is, if it is anywhere, and whether it is new enough to tell of
 /// resets and of statements within statements (1.9, which comes with PostgreSQL 14).
+/// Where its library is not loaded, it has no settings, and setting one would make one.
 fn find() -> String {
     format!(
         "select {}, exists (select from pg_proc p
-  where p.pronamespace = n.oid and p.proname = 'pg_stat_statements_info')
+  where p.pronamespace = n.oid and p.proname = 'pg_stat_statements_info'),
+  current_setting('pg_stat_statements.track', true) is not null
   from pg_extension e join pg_namespace n on n.oid = e.extnamespace
   where e.extname = 'pg_stat_statements'",
         raw::asked("quote_ident(n.nspname)")
