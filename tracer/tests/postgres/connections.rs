@@ -118,16 +118,19 @@ fn a_role_s_own_limit_counts_as_well() {
 #[test]
 fn no_backend_is_left_however_many_commits_hang() {
     let lab = Lab::start("pgleft");
-    let before = footprint::of(lab.pair.primary());
-    let mut tool = Watched::start(lab.primary(), DSN, &["--commit-probe", "100"]);
-    tool.await_line(&["probe: ", " commits, p50 "]);
-    let frozen = Frozen::new(lab.receiver()).unwrap();
-    tool.await_line(&["32 waiting for a standby", "32 commits under way"]);
-    let seen = tool.finish();
-    // At once, while the standby still does not reply.
-    assert_eq!(footprint::of(lab.pair.primary()), before);
-    drop(frozen);
-    assert_eq!(seen.at("/postgres/probe/commits/outstanding"), 32);
-    assert_eq!(seen.at("/postgres/probe/commits/failed"), 0);
-    assert_eq!(seen.warnings(), Vec::<&str>::new());
+    let folder = lab.pair.primary().socket_dir().display().to_string();
+    for dsn in [DSN, &format!("host={folder} user=postgres dbname=postgres")] {
+        let before = footprint::of(lab.pair.primary());
+        let mut tool = Watched::start(lab.primary(), dsn, &["--commit-probe", "100"]);
+        tool.await_line(&["probe: ", " commits, p50 "]);
+        let frozen = Frozen::new(lab.receiver()).unwrap();
+        tool.await_line(&["32 waiting for a standby", "32 commits under way"]);
+        let seen = tool.finish();
+        // At once, while the standby still does not reply.
+        assert_eq!(footprint::of(lab.pair.primary()), before);
+        drop(frozen);
+        assert_eq!(seen.at("/postgres/probe/commits/outstanding"), 32);
+        assert_eq!(seen.at("/postgres/probe/commits/failed"), 0);
+        assert_eq!(seen.warnings(), Vec::<&str>::new());
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use xtask::command;
+use xtask::{command, postgres::Frozen};
 
 use crate::watched::{Lab, Watched};
 
@@ -156,6 +156,17 @@ fn tls_is_what_sslmode_says() {
         let rest = format!("sslmode={mode} sslrootcert={wrong}");
         refused(&lab, &rest, "certificate");
     }
+
+    // What hangs is cancelled over TLS, too.
+    let dsn_right = dsn(&format!("sslmode=verify-full sslrootcert={right}"));
+    let mut tool = Watched::start(lab.primary(), &dsn_right, &["--commit-probe", "20"]);
+    tool.await_line(&["streaming sync", "probe: ", " commits, p50 "]);
+    let frozen = Frozen::new(lab.receiver()).unwrap();
+    tool.await_line(&["commits under way"]);
+    tool.finish();
+    let left = "select count(*) from pg_stat_activity where application_name = 'tracer'";
+    assert_eq!(lab.psql(left), "0");
+    drop(frozen);
 
     install(&mut lab, "wrong");
     in_by(
