@@ -134,3 +134,31 @@ fn no_backend_is_left_however_many_commits_hang() {
         assert_eq!(seen.warnings(), Vec::<&str>::new());
     }
 }
+
+#[test]
+fn a_connection_that_the_server_does_not_close_is_told() {
+    let lab = Lab::start("pgstuck");
+    let mut tool = Watched::start(lab.primary(), DSN, &[]);
+    tool.await_line(&["streaming sync"]);
+    let pid = lab.psql("select pid from pg_stat_activity where application_name = 'tracer'");
+    let process = lab.pair.primary().process(&pid).unwrap();
+    let frozen = Frozen::new(process).unwrap();
+    let seen = tool.finish();
+    let warnings = seen.warnings();
+    let [warning] = warnings.as_slice() else {
+        panic!("{warnings:?}");
+    };
+    let words = [
+        "1 of tracer's connections",
+        "may still be open",
+        "tracer in",
+    ];
+    for word in words {
+        assert!(warning.contains(word), "{warning}");
+    }
+    drop(frozen);
+    wait::until(LIMIT, "the backend to end", || {
+        Ok((lab.psql(OURS) == "0").then_some(()))
+    })
+    .unwrap();
+}
