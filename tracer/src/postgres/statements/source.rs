@@ -28,10 +28,7 @@ impl Source {
     /// on it.
     pub async fn find(link: &Link) -> Result<Self, String> {
         let text = |trouble: Trouble| trouble.text;
-        let answer = link
-            .read(Bounds::default(), &find())
-            .await
-            .map_err(text)?;
+        let answer = link.read(Bounds::default(), &find()).await.map_err(text)?;
         let row = answer.first().and_then(|rows| rows.first());
         let row = Row(row.map_or(&[], Vec::as_slice));
         let schema = row.text(0).ok_or_else(|| {
