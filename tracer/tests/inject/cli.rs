@@ -263,7 +263,8 @@ fn without_root_there_is_no_fault() {
     let line = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
-    assert!(line.contains("root"), "{line}");
+    assert!(line.contains("CAP_NET_ADMIN"), "{line}");
+    assert!(line.contains("run it with sudo"), "{line}");
 
     // Nor is anything said of faults that cannot be seen.
     let fault = ["loss=1%", "--peer", "10.0.10.3"];

@@ -170,7 +170,13 @@ fn both_sides_of_one_run_are_one() {
     assert_eq!((refused(&db1), refused(&db2)), (Some(hit), Some(0)));
     // Of these the kernel does not always show the namespace: another lab with the same
     // addresses may have added some.
-    assert!(merged.hosts[0].arrived_damaged >= Some(hit));
+    assert!(
+        merged.hosts[0].arrived_damaged >= Some(hit),
+        "{:?} of {hit}: {} {}",
+        merged.hosts[0].arrived_damaged,
+        db1.at("/checksum_errors"),
+        db1.at("/gaps")
+    );
     assert!(standby.segments > 0, "{standby:?}");
     assert_eq!(
         standby.segments,

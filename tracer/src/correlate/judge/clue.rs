@@ -11,6 +11,7 @@ use super::super::recovery::{Recovery, lost, of_flows, recoveries};
 use super::super::silence::silences;
 use super::super::wait::Slice;
 use super::super::{Recorded, Span, Track};
+use super::cut::LEAST_IN_VAIN;
 use super::turned::{Turned, turned, were_early};
 use super::{Case, Weighed};
 use crate::holes::doubled_ns;
@@ -184,7 +185,9 @@ fn segments(track: &Track<'_>) -> u64 {
 }
 
 fn unanswered(track: &Track<'_>) -> Vec<Span> {
-    let silent = silences(track).into_iter().map(|silence| silence.span);
+    let silent = silences(track, LEAST_IN_VAIN)
+        .into_iter()
+        .map(|silence| silence.span);
     let looks = track.path.chunk_by(|a, b| a.recovering == b.recovering);
     let recovering = looks.filter(|looks| looks[0].recovering == Some(true));
     let recovering = recovering.map(|looks| Span {

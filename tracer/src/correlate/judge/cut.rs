@@ -11,6 +11,13 @@ use crate::postgres::text;
 
 /// How much of the time in which somebody was held up has to have been silent.
 const MOST: f64 = 0.8;
+/// For so much of it, the way may be cut.
+const MAYBE: f64 = 0.5;
+/// Of so many in vain, one in 64 would be expected even if every second one were lost.
+pub(super) const LEAST_IN_VAIN: u64 = 6;
+/// Of so few, one in eight: a wait of seconds has as many wherever half of all is lost, so
+/// that they show nothing; but a way that is cut has no more, either.
+const FEW_IN_VAIN: u64 = 3;
 /// In vain so often, it is hardly chance even where most is lost.
 const SURELY: u64 = 9;
 
@@ -23,24 +30,11 @@ pub(super) fn judge(
     share: f64,
     size: Size,
 ) -> Option<Finding> {
-    // What arrives with a bad checksum arrives.
-    clue.flow?;
-    let flows = clue.flows.iter();
-    let (index, track, silences) = flows
-        .filter_map(|flow| Some((*flow, recorded.flows.get(*flow)?)))
-        .map(|(index, track)| (index, track, silences(track)))
-        .max_by_key(|(.., silences)| silences.iter().map(|one| one.in_vain).sum::<u64>())?;
-    let longest: &Silence = silences.iter().max_by_key(|one| one.span.length_ns())?;
-    let silent = silences.iter().map(|one| Span {
-        to_ns: one.resumed_ns,
-        ..one.span
-    });
-    let silent = Span::apart(silent.collect());
-    let all_ns: u64 = slices.iter().map(|one| one.span.length_ns()).sum();
-    let silent_ns: u64 = slices.iter().map(|one| one.span.covered_ns(&silent)).sum();
-    if (silent_ns as f64) < MOST * all_ns as f64 {
+    let (index, longest, silent_share) = silent(recorded, clue, slices, LEAST_IN_VAIN)?;
+    if silent_share < MOST {
         return None;
     }
+    let track = recorded.flows.get(index)?;
     let in_vain = longest.in_vain;
     let confidence = if in_vain >= SURELY {
         by_share(share)
@@ -69,4 +63,37 @@ pub(super) fn judge(
             .chain(waiters(slices))
             .collect(),
     })
+}
+
+/// For how long nothing arrived, where that was for most of the time in which somebody was
+/// held up, and too little was sent again to tell a way that is cut from one that loses.
+pub(super) fn may_be_cut(
+    recorded: &Recorded<'_>,
+    clue: &Clue,
+    slices: &[Slice<'_>],
+) -> Option<f64> {
+    let (_, longest, silent_share) = silent(recorded, clue, slices, FEW_IN_VAIN)?;
+    (silent_share >= MAYBE).then(|| longest.span.seconds())
+}
+
+/// The flow of the clue on which most was sent in vain, the longest time in which nothing
+/// arrived on it, and the share of such times in those in which somebody was held up.
+fn silent(
+    recorded: &Recorded<'_>,
+    clue: &Clue,
+    slices: &[Slice<'_>],
+    least_in_vain: u64,
+) -> Option<(usize, Silence, f64)> {
+    // What arrives with a bad checksum arrives.
+    clue.flow?;
+    let flows = clue.flows.iter();
+    let (index, silences) = flows
+        .filter_map(|flow| Some((*flow, recorded.flows.get(*flow)?)))
+        .map(|(index, track)| (index, silences(track, least_in_vain)))
+        .max_by_key(|(_, silences)| silences.iter().map(|one| one.in_vain).sum::<u64>())?;
+    let longest = *silences.iter().max_by_key(|one| one.span.length_ns())?;
+    let silent: Vec<Span> = silences.iter().map(|one| one.span).collect();
+    let all_ns: u64 = slices.iter().map(|one| one.span.length_ns()).sum();
+    let silent_ns: u64 = slices.iter().map(|one| one.span.covered_ns(&silent)).sum();
+    Some((index, longest, silent_ns as f64 / all_ns as f64))
 }

@@ -102,16 +102,25 @@ fn network(case: &Case<'_>, clues: &[Clue], all_s: f64) -> Vec<Weighed> {
             found.push((weight, finding));
             continue;
         }
+        // A way that was cut looks the same as long as little is sent again.
+        let maybe_cut = cut::may_be_cut(case.recorded, clue, &slices);
+        let doubt = maybe_cut.map_or_else(String::new, |silent_s| {
+            format!(
+                ". Nothing at all arrived from there for {silent_s:.1} s: the way may have been cut"
+            )
+        });
         found.push((
             weight,
             Finding {
                 text: format!(
-                    "Commits waited for the standby while the network failed it: {}; {:.0} % of the waiting fell into that time.",
+                    "Commits waited for the standby while the network failed it: {}; {:.0} % of the waiting fell into that time{doubt}.",
                     clue.what(),
                     100.0 * share
                 ),
                 cause: clue.cause,
-                confidence: if slices.iter().any(|slice| clue.link(case, slice) == Link::Theirs) {
+                confidence: if maybe_cut.is_some() {
+                    clue.most(by_share(share)).min(Confidence::Medium)
+                } else if slices.iter().any(|slice| clue.link(case, slice) == Link::Theirs) {
                     clue.most(by_share(share))
                 } else {
                     // Of several standbys, it may be another's.
