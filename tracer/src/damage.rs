@@ -23,6 +23,13 @@ impl Damaged {
         self.from(peer) > 0
     }
 
+    /// Whether some of them certainly came from this peer.
+    #[must_use]
+    pub fn is_from(&self, peer: IpAddr) -> bool {
+        let peers = self.by_peer.as_ref();
+        peers.is_some_and(|peers| peers.contains_key(&peer))
+    }
+
     /// How many came from this peer, or may have.
     #[must_use]
     pub fn from(&self, peer: IpAddr) -> u64 {

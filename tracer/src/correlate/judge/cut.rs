@@ -84,7 +84,6 @@ fn silent(
     slices: &[Slice<'_>],
     least_in_vain: u64,
 ) -> Option<(usize, Silence, f64)> {
-    // What arrives with a bad checksum arrives.
     clue.flow?;
     let flows = clue.flows.iter();
     let (index, silences) = flows
@@ -92,6 +91,12 @@ fn silent(
         .map(|(index, track)| (index, silences(track, least_in_vain)))
         .max_by_key(|(_, silences)| silences.iter().map(|one| one.in_vain).sum::<u64>())?;
     let longest = *silences.iter().max_by_key(|one| one.span.length_ns())?;
+    // What arrives with a bad checksum arrives.
+    let peer = recorded.flows.get(index)?.remote.ip();
+    let mut damaged = recorded.damaged.into_iter().flatten();
+    if damaged.any(|step| longest.span.has(step.at_ns) && step.is_from(peer)) {
+        return None;
+    }
     let silent: Vec<Span> = silences.iter().map(|one| one.span).collect();
     let all_ns: u64 = slices.iter().map(|one| one.span.length_ns()).sum();
     let silent_ns: u64 = slices.iter().map(|one| one.span.covered_ns(&silent)).sum();

@@ -109,6 +109,10 @@ fn network(case: &Case<'_>, clues: &[Clue], all_s: f64) -> Vec<Weighed> {
                 ". Nothing at all arrived from there for {silent_s:.1} s: the way may have been cut"
             )
         });
+        let is_theirs = slices
+            .iter()
+            .any(|slice| clue.link(case, slice) == Link::Theirs);
+        let surely = clue.most(by_share(share));
         found.push((
             weight,
             Finding {
@@ -118,13 +122,11 @@ fn network(case: &Case<'_>, clues: &[Clue], all_s: f64) -> Vec<Weighed> {
                     100.0 * share
                 ),
                 cause: clue.cause,
-                confidence: if maybe_cut.is_some() {
-                    clue.most(by_share(share)).min(Confidence::Medium)
-                } else if slices.iter().any(|slice| clue.link(case, slice) == Link::Theirs) {
-                    clue.most(by_share(share))
-                } else {
+                confidence: match (is_theirs, maybe_cut) {
                     // Of several standbys, it may be another's.
-                    Confidence::Low
+                    (false, _) => Confidence::Low,
+                    (true, Some(_)) => surely.min(Confidence::Medium),
+                    (true, None) => surely,
                 },
                 size: Size {
                     segments: of_clue.segments,
