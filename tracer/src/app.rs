@@ -141,6 +141,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         run.follow(&mut signals).await
     });
 
+    // Before anything that takes time.
+    run.cease(true);
     if let Some(endpoint) = run.endpoint {
         endpoint.finish();
     }
@@ -296,8 +298,11 @@ impl Run<'_> {
                     },
                 },
                 () = &mut end => break,
-                () = at(due) => if let Some(fault) = &mut self.fault {
-                    fault.advance()?;
+                () = at(due) => {
+                    self.cease(false);
+                    if let Some(fault) = &mut self.fault {
+                        fault.advance()?;
+                    }
                 },
                 _ = ticks.tick() => {
                     self.look()?;
@@ -323,6 +328,14 @@ impl Run<'_> {
             logger.get_mut().flush();
         }
         Ok(())
+    }
+
+    /// Ends the fault if that is due or asked for `now`, all but for undoing it, and
+    /// looks at what was sent again in it.
+    fn cease(&mut self, now: bool) {
+        if let Some(ended_ns) = self.fault.as_mut().and_then(|fault| fault.cease(now)) {
+            self.session.look_at_end(ended_ns);
+        }
     }
 
     fn look(&mut self) -> anyhow::Result<()> {

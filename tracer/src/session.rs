@@ -211,6 +211,22 @@ impl<'a> Session<'a> {
     /// Looks at the kernel's flow table.
     pub fn look(&mut self) {
         let at_ns = now_ns();
+        self.read(at_ns);
+        self.find_owners(false);
+        self.read_paths(at_ns);
+    }
+
+    /// Looks at the kernel's flow table at the end of a fault, so that an interval ends
+    /// there: what was sent again during the fault is not to count as sent after it.
+    /// `ended_ns` has only just been, unless an interval has ended since.
+    pub fn look_at_end(&mut self, ended_ns: u64) {
+        if self.table.updated_ns() < ended_ns {
+            self.read(ended_ns);
+        }
+    }
+
+    /// Reads both counts, as of then.
+    fn read(&mut self, at_ns: u64) {
         self.table.update(at_ns, &self.probe.flows());
         let totals = self.namespaces.iter().map(|one| one.inode);
         let damaged = totals
@@ -220,8 +236,6 @@ impl<'a> Session<'a> {
         // After the sum, so that nothing in it is missing here.
         let by_peer = self.probe.bad_checksums().unwrap_or_default();
         self.damaged.update(at_ns, damaged, &by_peer);
-        self.find_owners(false);
-        self.read_paths(at_ns);
     }
 
     /// Shows what the last look found.

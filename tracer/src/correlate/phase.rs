@@ -119,10 +119,11 @@ pub struct Figures {
 pub struct Rates {
     /// Segments.
     pub segments: u64,
-    /// The same a second.
-    pub per_s: f64,
-    /// A second, by kind.
-    pub by_kind_per_s: KindRates,
+    /// The same a second; `null` in a part of the run that is shorter than an
+    /// interval: it holds whatever interval happens to end in it.
+    pub per_s: Option<f64>,
+    /// A second, by kind; `null` likewise.
+    pub by_kind_per_s: Option<KindRates>,
 }
 
 /// Segments a second, by kind.
@@ -133,8 +134,9 @@ pub type KindRates = Kinds<f64>;
 pub struct Requests {
     /// Answered in the phase.
     pub answered: u64,
-    /// The same a second.
-    pub answered_per_s: f64,
+    /// The same a second; `null` in a part of the run that is shorter than an
+    /// interval.
+    pub answered_per_s: Option<f64>,
     /// Failed.
     pub failed: u64,
     /// Due and not started.
@@ -198,7 +200,7 @@ pub fn phases(recorded: &Recorded<'_>, choice: Choice) -> Vec<Phase> {
             span,
             chosen_by,
             found_in,
-            figures: figures(recorded, span),
+            figures: figures(recorded, name, span),
         })
         .collect()
 }
@@ -275,11 +277,13 @@ fn higher(values: &[(u64, f64)], interval_ns: u64, window: Span) -> Option<Span>
     })
 }
 
-fn figures(recorded: &Recorded<'_>, span: Span) -> Figures {
-    let seconds = span.seconds();
+fn figures(recorded: &Recorded<'_>, name: Name, span: Span) -> Figures {
+    // All of a run was read at both of its ends, however short it is.
+    let is_measured = name == Name::Whole || span.length_ns() >= recorded.interval_ns;
+    let seconds = is_measured.then(|| span.seconds());
     let some = |which: &dyn Fn(&Track<'_>) -> bool| {
         let there = recorded.flows.iter().any(which);
-        there.then(|| rates(recorded, span, which))
+        there.then(|| rates(recorded, span, seconds, which))
     };
     let in_span = recorded.samples().iter().filter(|one| span.has(one.at_ns));
     let samples: Vec<_> = in_span.collect();
@@ -293,7 +297,7 @@ fn figures(recorded: &Recorded<'_>, span: Span) -> Figures {
     Figures {
         replication: some(&|track| track.is_replication()),
         clients: some(&|track| track.role == role::Kind::Client),
-        selected: rates(recorded, span, &|_| true),
+        selected: rates(recorded, span, seconds, &|_| true),
         arrived_damaged: recorded.damaged.map(|steps| {
             let inside = steps.iter().filter(|step| span.has(step.at_ns));
             inside.map(|step| step.segments).sum()
@@ -312,7 +316,12 @@ fn figures(recorded: &Recorded<'_>, span: Span) -> Figures {
     }
 }
 
-fn rates(recorded: &Recorded<'_>, span: Span, which: &dyn Fn(&Track<'_>) -> bool) -> Rates {
+fn rates(
+    recorded: &Recorded<'_>,
+    span: Span,
+    seconds: Option<f64>,
+    which: &dyn Fn(&Track<'_>) -> bool,
+) -> Rates {
     let mut by_kind = [0u64; Kind::COUNT];
     let flows = recorded.flows.iter().filter(|track| which(track));
     for step in flows.flat_map(|track| track.series) {
@@ -322,16 +331,16 @@ fn rates(recorded: &Recorded<'_>, span: Span, which: &dyn Fn(&Track<'_>) -> bool
             }
         }
     }
-    let seconds = span.seconds();
     let segments: u64 = by_kind.iter().sum();
     Rates {
         segments,
-        per_s: segments as f64 / seconds,
-        by_kind_per_s: by_kind.map(|segments| segments as f64 / seconds).into(),
+        per_s: seconds.map(|seconds| segments as f64 / seconds),
+        by_kind_per_s: seconds
+            .map(|seconds| by_kind.map(|segments| segments as f64 / seconds).into()),
     }
 }
 
-fn requests(steps: &[Step], span: Span, seconds: f64) -> Option<Requests> {
+fn requests(steps: &[Step], span: Span, seconds: Option<f64>) -> Option<Requests> {
     let first = steps.partition_point(|step| step.at_ns <= span.from_ns);
     let last = steps.partition_point(|step| step.at_ns <= span.to_ns);
     let steps = steps.get(first..last).filter(|steps| !steps.is_empty())?;
@@ -345,7 +354,7 @@ fn requests(steps: &[Step], span: Span, seconds: f64) -> Option<Requests> {
     let answered = sum(|step| step.answered);
     Some(Requests {
         answered,
-        answered_per_s: answered as f64 / seconds,
+        answered_per_s: seconds.map(|seconds| answered as f64 / seconds),
         failed: sum(|step| step.failed),
         not_started: sum(|step| step.not_started),
         p50_ms,

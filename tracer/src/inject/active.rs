@@ -45,6 +45,8 @@ pub struct ActiveFault {
     seed: u64,
     started_ns: u64,
     until_ns: u64,
+    /// When the last packet could be hit, once that is over.
+    ended_ns: Option<u64>,
     /// netem's counters at the end, once it is gone.
     queue: Option<Stats>,
     undone: bool,
@@ -80,6 +82,7 @@ impl ActiveFault {
             offloads_changed: Vec::new(),
             started_ns: 0,
             until_ns: 0,
+            ended_ns: None,
             queue: None,
             undone: false,
         };
@@ -223,12 +226,24 @@ impl ActiveFault {
         self.until_ns
     }
 
+    /// Has packets hit no longer, and leaves the rest for [`Self::stop`]. When the last
+    /// one could be hit, ns of `CLOCK_MONOTONIC`; [`None`] if that is told already, or
+    /// the kernel does not take it: then it is when the program has left the interface.
+    pub fn cease(&mut self) -> Option<u64> {
+        if self.ended_ns.is_some() || self.program.arm(0).is_err() {
+            return None;
+        }
+        let ended_ns = now_ns().min(self.until_ns);
+        self.ended_ns = Some(ended_ns);
+        Some(ended_ns)
+    }
+
     /// Undoes everything and verifies that it is undone. A report for each fault
     /// and way.
     #[must_use]
     pub fn stop(mut self) -> Vec<FaultReport> {
         let (removed, left_behind) = self.undo();
-        let ended_ns = now_ns().min(self.until_ns);
+        let ended_ns = self.ended_ns.unwrap_or(self.until_ns);
         let origin = &self.prepared.origin;
         let (interface_now, after) = origin.visit(|interface, _| State::read(interface).ok());
         let interface_now = self.heard(interface_now);
@@ -268,13 +283,16 @@ impl ActiveFault {
         let mut problems = Vec::new();
         // From here on nothing is hit, and what waits may go.
         if self.started_ns != 0 {
-            let _ = self.program.arm(0);
+            self.cease();
             self.drain();
         }
         let PreparedFault {
             interface, origin, ..
         } = &self.prepared;
-        if !self.program.detach(origin) {
+        let detached = self.program.detach(origin);
+        // Where disarming it failed, it hit until now.
+        self.ended_ns.get_or_insert(now_ns().min(self.until_ns));
+        if !detached {
             problems.push(format!(
                 "the kernel does not confirm that the fault's program has left {}; the end of this process removes it",
                 interface.name

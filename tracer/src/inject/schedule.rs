@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::now_ns;
+
 use super::{ActiveFault, FaultKind, FaultReport, FaultRequest, InjectError, PreparedFault};
 
 /// A fault as part of a run.
@@ -58,6 +60,16 @@ impl Schedule {
         }
     }
 
+    /// Has packets hit no longer, if that is due or asked for `now`; everything is
+    /// undone at the next [`Self::advance`] or [`Self::finish`]. When the last packet
+    /// could be hit, ns of `CLOCK_MONOTONIC`, is told once.
+    pub fn cease(&mut self, now: bool) -> Option<u64> {
+        match &mut self.state {
+            State::Active { fault, until } if now || *until <= Instant::now() => fault.cease(),
+            _ => None,
+        }
+    }
+
     /// Does what is due.
     ///
     /// # Errors
@@ -65,9 +77,9 @@ impl Schedule {
     pub fn advance(&mut self) -> Result<(), InjectError> {
         self.state = match std::mem::replace(&mut self.state, State::Over(None)) {
             State::Waiting { prepared, at } if at <= Instant::now() => {
-                let lasts = prepared.duration();
                 let fault = Box::new(prepared.start()?);
-                let until = Instant::now() + lasts;
+                let left_ns = fault.until_ns().saturating_sub(now_ns());
+                let until = Instant::now() + Duration::from_nanos(left_ns);
                 State::Active { fault, until }
             }
             State::Active { fault, until } if until <= Instant::now() => {

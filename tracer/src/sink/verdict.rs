@@ -43,17 +43,25 @@ pub(super) fn phase_name(name: Name) -> &'static str {
 fn phase(phase: &PhaseReport) -> String {
     let name = phase_name(phase.name);
     let figures = &phase.figures;
-    let mut line = format!(
-        "{name}, {:.1} s: {:.1} segments a second sent again",
-        phase.duration_s, figures.selected.per_s
-    );
-    if let Some(replication) = &figures.replication {
-        line += &format!(" ({:.1} of replication)", replication.per_s);
+    let mut line = format!("{name}, {:.1} s: ", phase.duration_s);
+    let selected = figures.selected;
+    line += &match selected.per_s {
+        Some(per_s) => format!("{per_s:.1} segments a second sent again"),
+        None => format!(
+            "{} segments sent again; shorter than an interval, so no rates",
+            selected.segments
+        ),
+    };
+    if let Some(per_s) = figures.replication.and_then(|rates| rates.per_s) {
+        line += &format!(" ({per_s:.1} of replication)");
     }
     if let Some(commits) = &figures.commits {
+        line += &match commits.answered_per_s {
+            Some(per_s) => format!("; {per_s:.1} commits a second"),
+            None => format!("; {} commits", commits.answered),
+        };
         line += &format!(
-            "; {:.1} commits a second, p50 {}, p99 {}, max {}",
-            commits.answered_per_s,
+            ", p50 {}, p99 {}, max {}",
             milliseconds(commits.p50_ms),
             milliseconds(commits.p99_ms),
             milliseconds(commits.max_ms)

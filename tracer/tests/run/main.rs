@@ -30,6 +30,7 @@ mod traffic;
 mod base;
 mod cli;
 mod descriptors;
+mod ending;
 mod events;
 mod filter;
 mod interface;

@@ -108,11 +108,11 @@ const FIGURES: [Figure; 25] = [
 ];
 
 fn rate(rates: Option<&Rates>) -> Option<String> {
-    rates.map(|rates| format!("{:.1}", rates.per_s))
+    rates.and_then(|rates| Some(format!("{:.1}", rates.per_s?)))
 }
 
 fn answered(requests: Option<Requests>) -> Option<String> {
-    requests.map(|some| format!("{:.1}", some.answered_per_s))
+    requests.and_then(|some| Some(format!("{:.1}", some.answered_per_s?)))
 }
 
 fn undone(requests: Option<Requests>) -> Option<String> {
