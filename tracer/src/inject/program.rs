@@ -15,7 +15,7 @@ use aya::{
     },
     sys::SyscallError,
 };
-use caps::Capability::{CAP_BPF, CAP_NET_ADMIN};
+use caps::Capability::{self, CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
 use ipnet::IpNet;
 use tracer_ebpf::{FaultCounters, FaultSettings, Way};
 
@@ -28,6 +28,14 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fa
 pub(super) const MAX_PEERS: usize = 256;
 /// How long the kernel may take to let go of a closed link.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What loading and attaching take; the verifier asks for `CAP_PERFMON` where a program
+/// computes with addresses
+/// ([`bpf_allow_ptr_leaks`](https://github.com/torvalds/linux/blob/v6.18/include/linux/bpf.h),
+/// Linux 5.8).
+const NEEDED: [Capability; 3] = [CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN];
+/// How aya begins what the verifier found.
+const VERIFIER: &str = "Verifier output";
 
 /// One of the object's programs: the same fault, for one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,17 +258,42 @@ fn attach_failed(error: ProgramError) -> InjectError {
 }
 
 fn failed(doing: &'static str, error: &(dyn Error + 'static)) -> InjectError {
-    let mut reason = with_causes(error);
-    if is_forbidden(error) {
-        reason += "; ";
-        reason += &preflight::missing(&[CAP_BPF, CAP_NET_ADMIN]);
+    InjectError::Program {
+        doing,
+        reason: reason(error, NEEDED.into_iter().all(preflight::has), || {
+            preflight::missing(&NEEDED)
+        }),
     }
-    InjectError::Program { doing, reason }
 }
 
-fn is_forbidden(error: &(dyn Error + 'static)) -> bool {
-    let code = error.downcast_ref().and_then(io::Error::raw_os_error);
-    code == Some(libc::EPERM) || error.source().is_some_and(is_forbidden)
+/// The kernel's words; where something was forbidden, a line with what is missing.
+fn reason(
+    error: &(dyn Error + 'static),
+    has_all: bool,
+    missing: impl FnOnce() -> String,
+) -> String {
+    let words = with_causes(error);
+    match answer(error) {
+        // The verifier says EACCES, also of a program that may not be: what it found is
+        // only worth reading where nothing is missing.
+        Some(libc::EPERM | libc::EACCES) if !has_all => {
+            let end = words.find(VERIFIER).unwrap_or(words.len());
+            let words = words[..end].trim_end_matches(['.', ' ', '\n']);
+            let line = words.lines().next().unwrap_or_default();
+            format!("{line}; {}", missing())
+        }
+        Some(libc::EPERM) => format!("{words}; {}", missing()),
+        _ => words,
+    }
+}
+
+/// The kernel's answer to the system call.
+fn answer(error: &(dyn Error + 'static)) -> Option<i32> {
+    let own = match error.downcast_ref::<ProgramError>() {
+        Some(ProgramError::LoadError { io_error, .. }) => io_error.raw_os_error(),
+        _ => error.downcast_ref().and_then(io::Error::raw_os_error),
+    };
+    own.or_else(|| answer(error.source()?))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use xtask::netns::{Host, Net};
 
 use super::{
-    fault::{Fault, tracer},
+    fault::{self, Fault, tracer},
     helper::offloads,
     program::PROGRAM,
 };
@@ -185,7 +185,7 @@ fn a_dry_run_tells_all_and_changes_nothing() {
     let said = dry(&["partition"]);
     assert!(said.contains("to and from 10.0.10.3"), "{said}");
     assert_eq!(offloads(host).unwrap(), before);
-    assert!(!super::fault::is_there(&host.netns).unwrap());
+    assert!(!fault::is_there(&host.netns).unwrap());
 }
 
 /// The text and the JSON of `--status`, of this host alone.
@@ -274,4 +274,36 @@ fn without_root_there_is_no_fault() {
     let line = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{line}");
     assert!(line.contains("needs root"), "{line}");
+}
+
+#[test]
+fn what_is_missing_is_one_line_and_nothing_is_left() {
+    let net = Net::pair("clicaps", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let before = offloads(host).unwrap();
+    let (program, ours) = (PROGRAM, ["--peer", "10.0.10.3", "--duration", "1s"]);
+    for (drop, fault, words) in [
+        (
+            "-perfmon,-sys_admin",
+            "corrupt=50%",
+            "CAP_PERFMON is missing",
+        ),
+        ("-bpf,-sys_admin", "corrupt=50%", "CAP_BPF is missing"),
+        ("-net_admin", "corrupt=50%", "CAP_NET_ADMIN is missing"),
+        ("-net_admin", "delay=10ms", "CAP_NET_ADMIN is missing"),
+    ] {
+        let mut command = host.netns.command("setpriv");
+        command
+            .args(["--bounding-set", drop, "--inh-caps", drop, program])
+            .args(["inject", fault, "--allow-ssh-peer"])
+            .args(ours)
+            .stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{drop}: {said}");
+        assert_eq!(said.lines().count(), 1, "{drop}: {said}");
+        assert!(said.contains(words), "{drop}: {said}");
+        assert!(!fault::is_there(&host.netns).unwrap(), "{drop}");
+        assert_eq!(offloads(host).unwrap(), before);
+    }
 }
