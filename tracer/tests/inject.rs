@@ -389,3 +389,54 @@ fn the_requested_share_is_what_the_interval_is_about() {
     let (least, most) = interval(half, SEGMENTS, SEGMENTS as f64);
     assert!(most - least < SEGMENTS / 10);
 }
+
+#[test]
+fn offloads_that_somebody_switches_on_again_are_told_of_and_left_on() {
+    let net = Net::pair("onagain", "ens160").unwrap();
+    let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    let before = offloads(from).unwrap();
+    let sink = Sink::open(to, to.v4.into()).unwrap();
+    let mut load = Load::connect(from, sink.address(), 4).unwrap();
+    let refused = || to.netns.counter("Tcp", "InCsumErrors");
+    for stays in [true, false] {
+        let counted = refused().unwrap();
+        let report = from
+            .netns
+            .enter(|| {
+                let mut fault = request("corrupt=100%", to.v4.into()).prepare()?.start()?;
+                from.offloads(&["tx"], true)?;
+                if !stays {
+                    fault.look();
+                    from.offloads(&["tx-checksum-ip-generic"], false)?;
+                    return Ok(only(fault.stop()));
+                }
+                settle(LIMIT, "segments", || {
+                    load.push()?;
+                    Ok(counts(&fault)?.seen > 20)
+                })?;
+                Ok(only(fault.stop()))
+            })
+            .unwrap();
+        assert!(report.removed, "{report:?}");
+        assert_eq!(offloads(from).unwrap(), before);
+        let again = &report.offloads_on_again;
+        assert!(
+            again.iter().any(|name| name == "tx-checksum-ip-generic"),
+            "{report:?}"
+        );
+        assert!(report.offloads_on_again_ms.is_some());
+        assert!(report.summary().starts_with("tx-checksum"), "{report:?}");
+        let warnings = tracer::inject::warnings(&[report.clone()]);
+        assert!(
+            warnings.iter().any(|one| one.contains("on again")),
+            "{warnings:?}"
+        );
+        if stays {
+            // What the program damaged arrived whole.
+            assert!(report.hit > Some(20), "{report:?}");
+            assert_eq!(refused().unwrap(), counted);
+            assert_eq!(report.delivered_percent, None);
+            assert_eq!(report.expected_hits, None);
+        }
+    }
+}

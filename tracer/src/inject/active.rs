@@ -1,19 +1,24 @@
 //! A fault that is being made.
 
+mod differences;
+
 use std::{
     os::fd::AsFd as _,
     thread,
     time::{Duration, Instant},
 };
 
+use differences::differences;
+
 use super::{
-    Counts, FaultKind, FaultReport, InjectError, Interface, PreparedFault, Whereabouts, ethtool,
+    Counts, FaultKind, FaultReport, InjectError, Interface, PreparedFault, Whereabouts,
+    ethtool::{self, Feature},
     guard::{Guard, Orders},
     layout::{FILTER_NAME, Hook, NETEM, Step},
     offloads,
     program::Program,
     record,
-    report::Outcome,
+    report::{OnAgain, Outcome},
     request::{State, read_features},
     undo,
 };
@@ -42,6 +47,9 @@ pub struct ActiveFault {
     /// Hears where the interface goes; [`None`] if the kernel tells nobody.
     watch: Option<Watch>,
     offloads_changed: Vec<String>,
+    /// The interface's features when packets began to be hit.
+    features: Vec<Feature>,
+    on_again: OnAgain,
     seed: u64,
     started_ns: u64,
     until_ns: u64,
@@ -80,6 +88,8 @@ impl ActiveFault {
             guard,
             watch,
             offloads_changed: Vec::new(),
+            features: Vec::new(),
+            on_again: OnAgain::default(),
             started_ns: 0,
             until_ns: 0,
             ended_ns: None,
@@ -93,6 +103,7 @@ impl ActiveFault {
                 interface: fault.prepared.interface.name.clone(),
             });
         }
+        fault.features = fault.prepared.before.features.clone();
         for step in fault.prepared.layout.steps.clone() {
             fault.take(&step)?;
         }
@@ -176,7 +187,34 @@ impl ActiveFault {
             });
         }
         self.offloads_changed = offloads::changed(&self.prepared.before.features, &during);
+        self.features = during;
         Ok(())
+    }
+
+    /// Looks whether the interface still is as the fault needs it. What somebody else
+    /// has switched on again stays on, and is reported.
+    pub fn look(&mut self) {
+        let Interface { name, index } = &self.prepared.interface;
+        // One that was renamed or moved is found again at the end.
+        if Interface::by_index(*index).is_ok_and(|now| now.name == *name)
+            && let Ok(now) = ethtool::features(name)
+        {
+            self.compare(&now);
+        }
+    }
+
+    fn compare(&mut self, now: &[Feature]) {
+        let needs = self.prepared.assignment.needs();
+        let names = offloads::on_again(&self.features, now, needs);
+        if names.is_empty() {
+            return;
+        }
+        self.on_again.seen_ns.get_or_insert_with(now_ns);
+        for name in names {
+            if !self.on_again.names.contains(&name) {
+                self.on_again.names.push(name);
+            }
+        }
     }
 
     /// What each fault did so far, both ways together; [`None`] if the kernel does
@@ -254,6 +292,7 @@ impl ActiveFault {
             started_ns: self.started_ns,
             ended_ns,
             offloads_changed: &self.offloads_changed,
+            on_again: &self.on_again,
             after: after.as_ref().map(|state| &state.found.qdiscs[..]),
             interface_now: &interface_now,
             removed,
@@ -286,12 +325,17 @@ impl ActiveFault {
             self.cease();
             self.drain();
         }
-        let PreparedFault {
-            interface, origin, ..
-        } = &self.prepared;
+        let origin = &self.prepared.origin;
         let detached = self.program.detach(origin);
         // Where disarming it failed, it hit until now.
         self.ended_ns.get_or_insert(now_ns().min(self.until_ns));
+        let (_, now) = origin.visit(|interface, _| read_features(interface).ok());
+        if let (Some(Some(now)), true) = (now, self.started_ns != 0) {
+            self.compare(&now);
+        }
+        let PreparedFault {
+            interface, origin, ..
+        } = &self.prepared;
         if !detached {
             problems.push(format!(
                 "the kernel does not confirm that the fault's program has left {}; the end of this process removes it",
@@ -364,34 +408,6 @@ impl ActiveFault {
             (None, _) => None,
         }
     }
-}
-
-/// What of the interface is not as before.
-fn differences(before: &State, interface: &Interface, whereabouts: &Whereabouts) -> Option<String> {
-    let name = &interface.name;
-    let after = match State::read(interface) {
-        Ok(after) => after,
-        // It went just now, and everything on it.
-        Err(_) if Interface::by_index(interface.index).is_err() => return None,
-        Err(error) => return Some(format!("cannot tell whether all is as it was: {error}")),
-    };
-    let different = offloads::not_restored(&before.features, &after.features);
-    if !different.is_empty() {
-        return Some(format!(
-            "not as before the fault on {name}: {}; see `ethtool -k {name}`",
-            different.join(", ")
-        ));
-    }
-    let differs = match whereabouts {
-        // What was there did not go with it, whoever's it was.
-        Whereabouts::Moved { .. } => after.found.has_ours(),
-        _ => after.found != before.found,
-    };
-    differs.then(|| {
-        format!(
-            "not as before the fault on {name}: its queueing disciplines or filters; see `tc qdisc show dev {name}`"
-        )
-    })
 }
 
 impl Drop for ActiveFault {

@@ -30,17 +30,30 @@ const COALESCING: [&str; 3] = ["rx-gro", "rx-gro-hw", "rx-lro"];
 
 /// Features to switch off for the fault and to request again after it.
 pub(super) fn to_switch_off(features: &[Feature], needs: Needs) -> Vec<String> {
-    let meant = |name: &str| {
-        (needs.no_checksums && CHECKSUM.contains(&name))
-            || (needs.no_segmentation && SEGMENTATION.contains(&name))
-            || (needs.no_coalescing && COALESCING.contains(&name))
-    };
     features
         .iter()
         .filter(|feature| feature.available && feature.requested)
         .map(|feature| feature.name.clone())
-        .filter(|name| meant(name))
+        .filter(|name| is_meant(name, needs))
         .collect()
+}
+
+fn is_meant(name: &str, needs: Needs) -> bool {
+    (needs.no_checksums && CHECKSUM.contains(&name))
+        || (needs.no_segmentation && SEGMENTATION.contains(&name))
+        || (needs.no_coalescing && COALESCING.contains(&name))
+}
+
+/// Whether that feature repairs checksums that were damaged before.
+pub(super) fn repairs(name: &str) -> bool {
+    CHECKSUM.contains(&name)
+}
+
+/// Features that the fault needs off, were off when it began, and are on now.
+pub(super) fn on_again(during: &[Feature], now: &[Feature], needs: Needs) -> Vec<String> {
+    differing(during, now, |during, now| {
+        is_meant(&now.name, needs) && !during.active && now.active
+    })
 }
 
 /// Features that would repair the damage and cannot be switched off.
@@ -129,6 +142,25 @@ mod tests {
         let features = [feature("tx-checksum-ip-generic", false, true, true)];
         assert!(to_switch_off(&features, DAMAGE).is_empty());
         assert_eq!(fixed_on(&features), ["tx-checksum-ip-generic"]);
+    }
+
+    #[test]
+    fn only_what_the_fault_needs_off_is_on_again() {
+        let with = |active| {
+            [
+                feature("tx-checksum-ip-generic", true, active, active),
+                feature("tx-tcp-segmentation", true, active, active),
+                feature("tx-generic-segmentation", true, true, true),
+                feature("rx-gro", true, active, active),
+            ]
+        };
+        assert_eq!(
+            on_again(&with(false), &with(true), DAMAGE),
+            ["tx-checksum-ip-generic", "tx-tcp-segmentation"]
+        );
+        assert!(on_again(&with(false), &with(true), Needs::default()).is_empty());
+        assert!(on_again(&with(true), &with(true), DAMAGE).is_empty());
+        assert!(on_again(&with(false), &with(false), DAMAGE).is_empty());
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! What a fault did: an element of `faults` in the report.
 
+mod told;
+
+pub use told::warnings;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +11,7 @@ use tracer_ebpf::Way;
 
 use super::{
     Counts, Engine, FaultKind, FaultSpec, Percent, Share, Whereabouts, direction, interval,
-    request::PreparedFault,
+    offloads, request::PreparedFault,
 };
 use crate::kernel::tc::Object;
 
@@ -61,14 +65,23 @@ pub struct FaultReport {
     pub bytes: Option<u64>,
     /// Packets of the peers that this fault leaves alone.
     pub passed: Option<u64>,
-    /// `hit` of `seen` in per cent; null if nothing was seen.
+    /// `hit` of `seen` in per cent; null if nothing was seen, and if what was damaged may
+    /// have been repaired on its way.
     pub delivered_percent: Option<f64>,
     /// The least and the most hits that chance explains (99.999 %); null if
-    /// nothing was seen, and where netem draws its lots in a way that is not known
+    /// nothing was seen or what was damaged may have been repaired, and where netem draws its lots in a way that is not known
     /// to keep to the share (with a correlation).
     pub expected_hits: Option<[u64; 2]>,
     /// Features of the interface that were off while the fault lasted.
     pub offloads_changed: Vec<String>,
+    /// Features that the fault needs off and that somebody switched on again while it
+    /// lasted, as far as that was seen: once a second, and at its end. Empty in a report
+    /// of a version that did not look.
+    #[serde(default)]
+    pub offloads_on_again: Vec<String>,
+    /// When that was first seen, ms from the start of the fault; null if it was not.
+    #[serde(default)]
+    pub offloads_on_again_ms: Option<f64>,
     /// Queueing disciplines of the interface before.
     pub qdiscs_before: Vec<Qdisc>,
     /// The same after; null if they could not be read, or the interface was gone.
@@ -97,6 +110,15 @@ pub struct Qdisc {
     pub parent: String,
 }
 
+/// What somebody switched on again while a fault lasted that needs it off.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OnAgain {
+    /// Names of features.
+    pub(super) names: Vec<String>,
+    /// When that was first seen, ns of `CLOCK_MONOTONIC`.
+    pub(super) seen_ns: Option<u64>,
+}
+
 /// What is the same of all faults that were made together.
 pub(super) struct Outcome<'a> {
     pub(super) prepared: &'a PreparedFault,
@@ -104,6 +126,7 @@ pub(super) struct Outcome<'a> {
     pub(super) started_ns: u64,
     pub(super) ended_ns: u64,
     pub(super) offloads_changed: &'a [String],
+    pub(super) on_again: &'a OnAgain,
     pub(super) after: Option<&'a [Object]>,
     pub(super) interface_now: &'a Whereabouts,
     pub(super) removed: bool,
@@ -170,6 +193,11 @@ impl FaultReport {
             delivered_percent: None,
             expected_hits: None,
             offloads_changed: outcome.offloads_changed.to_vec(),
+            offloads_on_again: outcome.on_again.names.clone(),
+            offloads_on_again_ms: outcome
+                .on_again
+                .seen_ns
+                .map(|seen_ns| seen_ns.saturating_sub(outcome.started_ns) as f64 / 1e6),
             qdiscs_before: qdiscs(&before.found.qdiscs),
             qdiscs_after: outcome.after.map(qdiscs),
             interface_now: Some(outcome.interface_now.clone()),
@@ -189,7 +217,7 @@ impl FaultReport {
         self.hit = counts.hit;
         self.bytes = counts.bytes;
         self.passed = Some(counts.passed);
-        if counts.seen > 0 {
+        if counts.seen > 0 && !self.may_be_repaired() {
             self.delivered_percent = counts
                 .hit
                 .map(|hit| 100.0 * hit as f64 / counts.seen as f64);
@@ -202,6 +230,15 @@ impl FaultReport {
         self
     }
 
+    /// Whether checksums that were damaged may have been repaired before they left.
+    fn may_be_repaired(&self) -> bool {
+        self.kind == FaultKind::Corrupt
+            && self
+                .offloads_on_again
+                .iter()
+                .any(|name| offloads::repairs(name))
+    }
+
     /// Whether the delivered share is further from the requested one than
     /// chance explains (99.999 %): then the counts or the fault are not to be
     /// trusted.
@@ -211,109 +248,6 @@ impl FaultReport {
             (Some(hit), Some([least, most])) => hit < least || hit > most,
             _ => false,
         }
-    }
-
-    /// A sentence for the user if the fault did not do what was asked.
-    #[must_use]
-    pub fn warning(&self) -> Option<String> {
-        let peers = self.peers.join(", ");
-        let (toward, left) = match self.direction.as_ref() {
-            "in" => ("from", "arrived on"),
-            _ => ("toward", "left by"),
-        };
-        let kind = self.kind.name();
-        if self.seen == Some(0) {
-            let other = match self.passed {
-                Some(passed) if passed > 0 => {
-                    format!(" ({passed} packets that it leaves alone passed)")
-                }
-                _ => String::new(),
-            };
-            return Some(format!(
-                "the fault matched nothing: no packet for {kind} {left} {} {toward} {peers}{other}; check the peer, the port, the direction and the interface",
-                self.interface
-            ));
-        }
-        let (Some(percent), Some(asked), true) =
-            (self.delivered_percent, self.percent, self.is_off())
-        else {
-            return None;
-        };
-        Some(format!(
-            "the fault delivered {kind} to {percent:.2}% instead of {asked} {toward} {peers}, which chance does not explain",
-        ))
-    }
-
-    /// A sentence for the user if packets of the peers may have gone past the fault.
-    #[must_use]
-    pub fn others_warning(&self) -> Option<String> {
-        if self.other_interfaces.is_empty() {
-            return None;
-        }
-        Some(format!(
-            "the fault was on {} alone, and {} may be reached by {} as well, where nothing was hit",
-            self.interface,
-            self.peers.join(", "),
-            self.other_interfaces.join(", ")
-        ))
-    }
-
-    /// A sentence for the user if the interface did not stay what it was.
-    #[must_use]
-    pub fn interface_warning(&self) -> Option<String> {
-        let now = self.interface_now.as_ref()?;
-        let told = now.told_of(&self.interface)?;
-        let hit = match now {
-            Whereabouts::Renamed { .. } => ", since the fault began",
-            Whereabouts::Moved { .. } if self.hook == "tcx" => {
-                "; what it sends and receives there was hit as well"
-            }
-            Whereabouts::Moved { .. } | Whereabouts::Gone | Whereabouts::Replaced { .. } => {
-                "; until when packets were hit is not known"
-            }
-            // What could not be found out is told as left behind.
-            Whereabouts::AsBefore | Whereabouts::Unknown { .. } => return None,
-        };
-        Some(format!("{told}{hit}"))
-    }
-
-    /// What it did, in a line.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        let number = |value: Option<u64>| value.map_or("?".to_owned(), |value| value.to_string());
-        let lasted = self.ended_ns.saturating_sub(self.started_ns) as f64 / 1e9;
-        let toward = if self.direction == "in" { "from" } else { "to" };
-        let share = self
-            .delivered_percent
-            .map_or(String::new(), |share| format!(" ({share:.1} %)"));
-        let what = match self.kind {
-            FaultKind::Corrupt => "damaged",
-            FaultKind::Loss | FaultKind::Partition => "lost",
-            FaultKind::Delay => "delayed",
-            FaultKind::Duplicate => "duplicated",
-            FaultKind::Reorder => "sent out of order",
-            FaultKind::Rate => "slowed down",
-        };
-        let gone = self
-            .interface_now
-            .as_ref()
-            .is_some_and(Whereabouts::is_gone);
-        let undone = match (self.removed, gone) {
-            (true, true) => "gone with its interface",
-            (true, false) => "removed",
-            (false, _) => "NOT wholly undone",
-        };
-        let damaged = self
-            .damaged
-            .as_ref()
-            .map_or(String::new(), |what| format!("the {what} of "));
-        format!(
-            "{damaged}{} of {} segments {toward} {} {what} on {} in {lasted:.1} s{share}, {undone}",
-            number(self.hit),
-            number(self.seen),
-            self.peers.join(", "),
-            self.interface,
-        )
     }
 }
 
@@ -326,26 +260,6 @@ fn qdiscs(objects: &[Object]) -> Vec<Qdisc> {
             parent: object.parent.to_string(),
         })
         .collect()
-}
-
-/// What is not as it should be, each once.
-#[must_use]
-pub fn warnings(reports: &[FaultReport]) -> Vec<String> {
-    let mut warnings: Vec<String> = Vec::new();
-    for report in reports {
-        for warning in report
-            .warning()
-            .into_iter()
-            .chain(report.others_warning())
-            .chain(report.interface_warning())
-            .chain(report.left_behind.clone())
-        {
-            if !warnings.contains(&warning) {
-                warnings.push(warning);
-            }
-        }
-    }
-    warnings
 }
 
 #[cfg(test)]
@@ -380,6 +294,8 @@ pub(super) mod tests {
             delivered_percent: None,
             expected_hits: None,
             offloads_changed: Vec::new(),
+            offloads_on_again: Vec::new(),
+            offloads_on_again_ms: None,
             qdiscs_before: Vec::new(),
             qdiscs_after: None,
             interface_now: Some(Whereabouts::AsBefore),
@@ -446,6 +362,38 @@ pub(super) mod tests {
         assert_eq!(json["seen"], 0);
         assert_eq!(json["kind"], "corrupt");
         assert_eq!(json["percent"], 50.0);
+    }
+
+    #[test]
+    fn what_was_repaired_is_not_claimed_to_be_damaged() {
+        let of = |name: &str| {
+            FaultReport {
+                peers: vec!["10.0.10.2".to_owned()],
+                offloads_on_again: vec![name.to_owned()],
+                offloads_on_again_ms: Some(2_000.0),
+                ..fault(FaultKind::Corrupt)
+            }
+            .count(Some(share()), totals(170, 170))
+        };
+        let report = of("tx-checksum-ip-generic");
+        assert_eq!((report.hit, report.delivered_percent), (Some(170), None));
+        assert_eq!(report.expected_hits, None);
+        let summary = report.summary();
+        assert!(summary.starts_with("tx-checksum-ip-generic switched on again"));
+        assert!(
+            summary.contains("NOT KNOWN") && !summary.contains('%'),
+            "{summary}"
+        );
+        let warning = &warnings(&[report])[0];
+        assert!(warning.contains("seen 2.0 s after its start"), "{warning}");
+        let report = of("tx-tcp-segmentation");
+        assert_eq!(report.delivered_percent, Some(100.0));
+        assert!(
+            report
+                .offloads_warning()
+                .unwrap()
+                .contains("several segments")
+        );
     }
 
     #[test]

@@ -8,6 +8,9 @@ use crate::clock::now_ns;
 
 use super::{ActiveFault, FaultKind, FaultReport, FaultRequest, InjectError, PreparedFault};
 
+/// How often the interface is looked at. That takes the kernel's lock of network devices.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// A fault as part of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -33,6 +36,8 @@ enum State {
     Active {
         fault: Box<ActiveFault>,
         until: Instant,
+        /// When to look at the interface again.
+        look: Instant,
     },
     Over(Option<Vec<FaultReport>>),
 }
@@ -55,7 +60,7 @@ impl Schedule {
     pub fn next(&self) -> Option<Instant> {
         match &self.state {
             State::Waiting { at, .. } => Some(*at),
-            State::Active { until, .. } => Some(*until),
+            State::Active { until, look, .. } => Some(*look.min(until)),
             State::Over(_) => None,
         }
     }
@@ -65,7 +70,7 @@ impl Schedule {
     /// could be hit, ns of `CLOCK_MONOTONIC`, is told once.
     pub fn cease(&mut self, now: bool) -> Option<u64> {
         match &mut self.state {
-            State::Active { fault, until } if now || *until <= Instant::now() => fault.cease(),
+            State::Active { fault, until, .. } if now || *until <= Instant::now() => fault.cease(),
             _ => None,
         }
     }
@@ -80,10 +85,20 @@ impl Schedule {
                 let fault = Box::new(prepared.start()?);
                 let left_ns = fault.until_ns().saturating_sub(now_ns());
                 let until = Instant::now() + Duration::from_nanos(left_ns);
-                State::Active { fault, until }
+                let look = Instant::now() + LOOK;
+                State::Active { fault, until, look }
             }
-            State::Active { fault, until } if until <= Instant::now() => {
+            State::Active { fault, until, .. } if until <= Instant::now() => {
                 State::Over(Some(fault.stop()))
+            }
+            State::Active {
+                mut fault,
+                until,
+                look,
+            } if look <= Instant::now() => {
+                fault.look();
+                let look = Instant::now() + LOOK;
+                State::Active { fault, until, look }
             }
             unchanged => unchanged,
         };
@@ -109,7 +124,12 @@ impl Schedule {
     /// The state in a few words, for the live view.
     #[must_use]
     pub fn describe(&self) -> String {
-        let left = self.next().map_or(Duration::ZERO, |at| {
+        let at = match &self.state {
+            State::Waiting { at, .. } => Some(*at),
+            State::Active { until, .. } => Some(*until),
+            State::Over(_) => None,
+        };
+        let left = at.map_or(Duration::ZERO, |at| {
             at.saturating_duration_since(Instant::now())
         });
         let seconds = left.as_secs_f64().ceil();
