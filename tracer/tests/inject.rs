@@ -440,3 +440,30 @@ fn offloads_that_somebody_switches_on_again_are_told_of_and_left_on() {
         }
     }
 }
+
+#[test]
+fn no_other_user_can_keep_a_fault_from_being_made() {
+    use std::os::{
+        linux::net::SocketAddrExt as _,
+        unix::{
+            fs::PermissionsExt as _,
+            net::{SocketAddr, UnixDatagram},
+        },
+    };
+    let net = Net::pair("claimed", "ens160").unwrap();
+    let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    let index = interface::index(from);
+    from.netns
+        .enter(|| {
+            // What any user may bind.
+            let name = format!("tracer-fault-{index}");
+            let address = SocketAddr::from_abstract_name(name)?;
+            let _squatter = UnixDatagram::bind_addr(&address)?;
+            let fault = request("loss=1%", to.v4.into()).prepare()?.start()?;
+            let folder = std::fs::metadata("/run/tracer")?;
+            assert_eq!(folder.permissions().mode() & 0o777, 0o700);
+            assert!(only(fault.stop()).removed);
+            Ok(())
+        })
+        .unwrap();
+}

@@ -6,7 +6,6 @@ use nix::net::if_::if_nameindex;
 
 use super::{
     Interface, Record, Whereabouts,
-    claim::Claim,
     layout::{FILTER_NAME, ROOT},
     origin::Origin,
     record::{self, Content, Held, Left},
@@ -157,14 +156,17 @@ fn unrecorded(namespace: &Netns) -> Result<Vec<Leftover>, NetnsError> {
         }
         // Held while it is undone, so that no fault begins meanwhile. One that
         // lives was told of by its record.
-        let Ok(_claim) = Claim::take(&interface) else {
-            continue;
+        let held = match record::hold(namespace.inode(), &interface) {
+            Ok(held) => Ok(held),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => Err(format!("it cannot be held meanwhile: {error}")),
         };
         // One that goes just now takes everything with it.
         let Ok(origin) = Origin::of(&interface) else {
             continue;
         };
-        let fate = match undo::carry_out(&origin, &marks) {
+        let undone = held.and_then(|_held| undo::carry_out(&origin, &marks));
+        let fate = match undone {
             Ok(_) => Fate::Undone,
             Err(reason) => Fate::Failed(reason),
         };

@@ -3,21 +3,22 @@
 //! is undone. What stays is a fault whose guard was killed.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, File},
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, Interface, origin::Origin, undo::Undo};
+use super::{
+    Direction, Interface,
+    claim::{Claim, FOLDER, Kind, name},
+    origin::Origin,
+    undo::Undo,
+};
 use crate::kernel::netns::current_inode;
 
-/// Goes with a reboot, as do faults.
-const FOLDER: &str = "/run/tracer";
 /// A record is shorter than this.
 const MOST: u64 = 256 * 1024;
 
@@ -59,12 +60,10 @@ pub struct Record {
     pub(super) undo: Vec<Undo>,
 }
 
-/// A record that its guard holds: it is removed when this is dropped.
+/// A record that is held: it is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
-    path: PathBuf,
-    #[expect(dead_code, reason = "what holds is that it is open")]
-    file: Flock<File>,
+    claim: Claim,
     /// Whether it is to stay, for somebody to carry out.
     keep: bool,
 }
@@ -102,16 +101,13 @@ impl Record {
         &self.origin.interface
     }
 
-    /// Writes it where everybody finds it.
+    /// Writes it where everybody finds it, and holds it together with whoever shares it.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if another fault holds the interface.
     pub(super) fn write(&self) -> io::Result<Held> {
-        let folder = Path::new(FOLDER);
-        fs::create_dir_all(folder)?;
-        fs::set_permissions(folder, Permissions::from_mode(0o755))?;
-        let path = folder.join(name(self.netns(), self.interface()));
-        let file = open(&path)?;
-        let mut file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-            .map_err(|(_, error)| io::Error::from(error))?;
-        match read(&mut file)? {
+        let mut claim = Claim::take(self.netns(), self.interface())?;
+        match read(&mut claim.file)? {
             Content::Unfinished => {}
             // To be carried out before it is forgotten.
             Content::Record(_) => {
@@ -125,20 +121,20 @@ impl Record {
                     io::ErrorKind::AlreadyExists,
                     format!(
                         "{} is one that this version of tracer cannot read ({reason}); undo that fault with `tracer clean` of the version that made it",
-                        path.display()
+                        claim.path.display()
                     ),
                 ));
             }
         }
+        // Nothing is changed yet: half a record stands for nothing, and goes.
+        let held = Held { claim, keep: false };
+        let mut file = &held.claim.file;
         let bytes = serde_json::to_vec(self).map_err(io::Error::other)?;
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(&bytes)?;
-        Ok(Held {
-            path,
-            file,
-            keep: false,
-        })
+        held.claim.share()?;
+        Ok(held)
     }
 
     /// That of an interface, if there is one.
@@ -151,15 +147,23 @@ impl Record {
     }
 }
 
-/// Removes that of an interface of this namespace, if its guard is gone.
+/// Holds an interface that has no record, or whose record could not be carried out, and
+/// which then stays.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] if a fault holds it.
+pub(super) fn hold(netns: u32, interface: &Interface) -> io::Result<Held> {
+    let mut claim = Claim::take(netns, interface)?;
+    let keep = !matches!(read(&mut claim.file)?, Content::Unfinished);
+    Ok(Held { claim, keep })
+}
+
+/// Removes that of an interface of this namespace, if nobody holds it.
 pub(super) fn forget(interface: &Interface) {
     let Ok(netns) = current_inode() else { return };
     let path = Path::new(FOLDER).join(name(netns, interface));
-    if let Ok(file) = File::open(&path)
-        && let Ok(file) = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-    {
-        let keep = false;
-        drop(Held { path, file, keep });
+    if let Ok(claim) = Claim::of(&path, Kind::Alone) {
+        claim.remove();
     }
 }
 
@@ -180,8 +184,8 @@ pub(super) fn all() -> io::Result<Vec<Left>> {
         if !is_record {
             continue;
         }
-        match File::open(&path) {
-            Ok(file) => found.push(left(path, file)?),
+        match left(path) {
+            Ok(left) => found.push(left),
             // What goes meanwhile is gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -195,15 +199,19 @@ pub(super) fn all() -> io::Result<Vec<Left>> {
     Ok(found)
 }
 
-/// Reading it changes nothing, whatever it is.
-fn left(path: PathBuf, mut file: File) -> io::Result<Left> {
-    let content = read(&mut file)?;
-    let held = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok();
-    let held = held.map(|file| Held {
-        path: path.clone(),
-        file,
-        keep: true,
-    });
+/// Reading it changes nothing, whatever it is. It is read after it is locked: what was
+/// read before may have been carried out meanwhile, and another fault have begun.
+fn left(path: PathBuf) -> io::Result<Left> {
+    let (content, held) = match Claim::of(&path, Kind::Alone) {
+        Ok(mut claim) => {
+            let content = read(&mut claim.file)?;
+            (content, Some(Held { claim, keep: true }))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            (read(&mut File::open(&path)?)?, None)
+        }
+        Err(error) => return Err(error),
+    };
     Ok(Left {
         path,
         content,
@@ -219,23 +227,6 @@ fn read(file: &mut File) -> io::Result<Content> {
         Err(error) if error.is_eof() => Content::Unfinished,
         Err(error) => Content::Unreadable(error.to_string()),
     })
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        // Whoever may open it may lock it, and so make it look like one whose guard
-        // lives.
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
-}
-
-fn name(netns: u32, interface: &Interface) -> String {
-    format!("fault-{netns}-{}.json", interface.index)
 }
 
 impl Held {
@@ -254,7 +245,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         if !self.keep {
             // Under the lock: nobody takes it for one that was left.
-            let _ = fs::remove_file(&self.path);
+            self.claim.remove();
         }
     }
 }

@@ -18,11 +18,9 @@ use nix::{
 use super::orders::{DONE, FAILED, Orders, READY};
 use crate::inject::{
     Interface,
-    claim::Claim,
     record::{Held, Record},
     undo,
 };
-use crate::kernel::netns::current_inode;
 
 /// Orders are longer than this only by mistake.
 const MAX_ORDERS: usize = 64 * 1024;
@@ -60,7 +58,6 @@ pub fn guard_main() -> ExitCode {
 fn guard() -> Result<(), String> {
     stand_alone().map_err(|error| format!("cannot leave the terminal's session: {error}"))?;
     let orders = read_orders().map_err(|error| format!("cannot read the orders: {error}"))?;
-    let _claim = claim(&orders.origin.interface)?;
     let mut held = record(&orders)?;
     let deadline = Instant::now() + Duration::from_millis(orders.deadline_ms);
     answer(READY);
@@ -107,29 +104,22 @@ fn read_orders() -> io::Result<Orders> {
     Ok(serde_json::from_slice(&line)?)
 }
 
-fn claim(interface: &Interface) -> Result<Claim, String> {
-    Claim::take(interface).map_err(|error| match error {
-        Errno::EADDRINUSE => {
-            let holder = current_inode()
-                .ok()
-                .and_then(|netns| Record::of(netns, interface))
-                .map(|record| {
-                    format!(
-                        " (process {}: {} to {}, until {:.0})",
-                        record.note.pid,
-                        record.note.faults.join(" + "),
-                        record.note.peers.join(", "),
-                        record.until
-                    )
-                });
-            format!(
-                "another fault of tracer holds interface {}{}; wait for its end or stop it",
-                interface.name,
-                holder.unwrap_or_default()
-            )
-        }
-        error => format!("cannot claim interface {}: {error}", interface.name),
-    })
+/// Why the interface cannot be had, and by whom it is held.
+fn held(netns: u32, interface: &Interface) -> String {
+    let holder = Record::of(netns, interface).map(|record| {
+        format!(
+            " (process {}: {} to {}, until {:.0})",
+            record.note.pid,
+            record.note.faults.join(" + "),
+            record.note.peers.join(", "),
+            record.until
+        )
+    });
+    format!(
+        "another fault of tracer holds interface {}{}; wait for its end or stop it",
+        interface.name,
+        holder.unwrap_or_default()
+    )
 }
 
 /// Leaves word of what is to be undone, should this process be killed.
@@ -149,7 +139,10 @@ fn record(orders: &Orders) -> Result<Held, String> {
         undo: orders.undo.clone(),
     }
     .write()
-    .map_err(|error| failed(&error))
+    .map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => held(orders.origin.netns.inode, &orders.origin.interface),
+        _ => failed(&error),
+    })
 }
 
 fn wait_for_end(deadline: Instant) {
