@@ -102,7 +102,10 @@ fn lacking(needed: &[Capability]) -> Vec<Capability> {
 
 fn names(capabilities: &[Capability]) -> String {
     let names: Vec<_> = capabilities.iter().map(ToString::to_string).collect();
-    names.join(" and ")
+    match &names[..] {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => names.concat(),
+    }
 }
 
 /// What is missing for something that takes these capabilities and was forbidden, and
