@@ -12,7 +12,7 @@ mod orders;
 use std::{
     ffi::OsString,
     io::{self, Read as _, Write as _},
-    os::fd::AsFd as _,
+    os::{fd::AsFd as _, unix::process::CommandExt as _},
     path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
@@ -26,6 +26,8 @@ pub(super) use orders::Orders;
 
 /// How long the guard may take to start, and to undo.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Its first argument; the second is its subcommand.
+const NAME: &str = "tracer:";
 /// A line of the guard's is an error message at most.
 const MAX_LINE: usize = 4096;
 
@@ -78,6 +80,11 @@ impl Guard {
     pub(super) fn start(command: &GuardCommand, orders: &Orders) -> Result<Self, GuardError> {
         let mut process = Command::new(&command.program)
             .args(&command.args)
+            // What `ps` shows: `tracer: guard`.
+            .arg0(NAME)
+            // A password, for one, has no business in a process that only undoes.
+            .env_clear()
+            .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

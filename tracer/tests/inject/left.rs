@@ -86,15 +86,18 @@ impl<'a> Apart<'a> {
         Ok(status["faults"][0].clone())
     }
 
-    /// Makes a fault and kills its guard with it, of which a record is left.
-    fn leave_behind(&self) -> Result<()> {
+    /// Makes a fault of a minute, and waits for it.
+    fn fault(&self, more: &[&str]) -> Result<Running> {
         let folder = tempfile::tempdir()?;
         let ready = folder.path().join("ready");
         let mut command = self.command();
         command
             .args(["inject", "corrupt=50%", "--peer", "10.0.10.3"])
-            .args(["--duration", "60s", "--quiet", "--ready-file"])
-            .arg(&ready);
+            .args(["--duration", "60s", "--quiet", "--allow-ssh-peer"])
+            .args(more)
+            .arg("--ready-file")
+            .arg(&ready)
+            .env("PGPASSWORD", "secret");
         let mut tool = Running::new(command.spawn()?, "tracer inject");
         settle(LIMIT, "the fault", || {
             ensure!(tool.ended()?.is_none(), "tracer ended");
@@ -103,8 +106,21 @@ impl<'a> Apart<'a> {
         let active = self.status()?;
         ensure!(active["active"] == true, "{active}");
         ensure!(active["interface_now"]["state"] == "as_before", "{active}");
-        let guard = active["guard"].as_i64().context("no guard")?;
-        for pid in [Pid::from_raw(i32::try_from(guard)?), tool.pid()] {
+        Ok(tool)
+    }
+
+    /// The guard of its fault.
+    fn guard(&self) -> Result<Pid> {
+        let guard = self.status()?["guard"].as_i64().context("no guard")?;
+        Ok(Pid::from_raw(i32::try_from(guard)?))
+    }
+
+    /// Makes a fault and kills its guard with it, of which a record is left.
+    fn leave_behind(&self) -> Result<()> {
+        let tool = self.fault(&[])?;
+        // The tool first, held: it would see that its guard is gone, and undo.
+        kill(tool.pid(), Signal::SIGSTOP)?;
+        for pid in [self.guard()?, tool.pid()] {
             kill(pid, Signal::SIGKILL)?;
         }
         settle(LIMIT, "the guard's death", || {
@@ -301,4 +317,52 @@ fn a_record_that_cannot_be_read_is_kept_and_told_of() {
         let (code, said, kept) = look(half, &["clean"]);
         assert_eq!((code, kept), (Some(0), false), "{said}");
     }
+}
+
+#[test]
+fn a_guard_has_its_name_no_inheritance_and_the_rights_to_undo() {
+    let net = Net::pair("lguard", "ens160").unwrap();
+    let apart = Apart::new(net.host("primary").unwrap()).unwrap();
+    let mut tool = apart.fault(&[]).unwrap();
+    let pid = apart.guard().unwrap();
+    let file = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
+    assert_eq!(file("comm"), "tracer: guard\n");
+    assert_eq!(file("cmdline"), "tracer:\0guard\0");
+    assert_eq!(file("environ"), "", "a password of its parent's, for one");
+    assert_eq!(
+        fs::read_link(format!("/proc/{pid}/cwd")).unwrap(),
+        Path::new("/")
+    );
+    assert_eq!(
+        fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+        4,
+        "the standard three and the record"
+    );
+    let status = file("status");
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim().to_owned()
+    };
+    // CAP_NET_ADMIN, CAP_SYS_PTRACE and CAP_SYS_ADMIN.
+    let needed: u64 = 1 << 12 | 1 << 19 | 1 << 21;
+    for set in ["CapEff:", "CapPrm:", "CapInh:", "CapAmb:"] {
+        let held = u64::from_str_radix(&of(set), 16).unwrap();
+        assert_eq!(held & !needed, 0, "{set} {held:x}");
+    }
+    assert_eq!(of("NoNewPrivs:"), "1");
+    // This test may not be permitted to lower its own either.
+    let least = file("oom_score_adj");
+    let may = of("CapBnd:");
+    if u64::from_str_radix(&may, 16).unwrap() & 1 << 24 != 0 {
+        assert_eq!(least, "-1000\n");
+    }
+    // And they suffice.
+    let before = features(apart.host, "ens160");
+    assert!(before.contains(OFF));
+    kill(tool.pid(), Signal::SIGKILL).unwrap();
+    settle(LIMIT, "the guard to undo", || {
+        tool.ended()?;
+        Ok(!features(apart.host, "ens160").contains(OFF) && apart.status()?.is_null())
+    })
+    .unwrap();
 }

@@ -1,18 +1,23 @@
 //! The guard's own side.
 
 use std::{
+    fs,
     io::{self, Read as _, Write as _},
     os::fd::AsFd as _,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
+use caps::Capability;
 use jiff::Timestamp;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::{SigHandler, Signal, signal},
-    unistd::setsid,
+    sys::{
+        prctl,
+        signal::{SigHandler, Signal, signal},
+    },
+    unistd::{geteuid, setsid},
 };
 
 use super::orders::{DONE, FAILED, Orders, READY};
@@ -21,9 +26,23 @@ use crate::inject::{
     record::{Held, Record},
     undo,
 };
+use crate::preflight;
 
 /// Orders are longer than this only by mistake.
 const MAX_ORDERS: usize = 64 * 1024;
+/// At most 15 characters
+/// ([`TASK_COMM_LEN`](https://github.com/torvalds/linux/blob/v6.18/include/linux/sched.h)).
+const NAME: &str = "tracer: guard";
+/// Nothing of it is worth its memory
+/// ([`OOM_SCORE_ADJ_MIN`](https://github.com/torvalds/linux/blob/v6.18/include/uapi/linux/oom.h)).
+const NEVER: &str = "-1000";
+/// What undoing takes: to change an interface, to enter the network namespace that it was
+/// moved to, and to find that one by its processes, which are other users'.
+const NEEDED: [Capability; 3] = [
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_SYS_ADMIN,
+    Capability::CAP_SYS_PTRACE,
+];
 /// Signals by which somebody may mean the tool, not what protects its user.
 const IGNORED: [Signal; 8] = [
     Signal::SIGHUP,
@@ -90,7 +109,25 @@ fn stand_alone() -> io::Result<()> {
             return Err(error);
         }
     }
-    std::env::set_current_dir("/")
+    std::env::set_current_dir("/")?;
+    protect();
+    Ok(())
+}
+
+/// By its name, least rights and last in the line of those whose memory is wanted. It
+/// undoes all the same where one of these is not permitted.
+fn protect() {
+    // The first thread's, which is what `ps` shows, whichever this is.
+    let _ = fs::write("/proc/self/comm", NAME);
+    // Takes CAP_SYS_RESOURCE, and so comes first.
+    let _ = fs::write("/proc/self/oom_score_adj", NEVER);
+    let _ = prctl::set_no_new_privs();
+    let mut needed = NEEDED.to_vec();
+    // Root owns the folder of records.
+    if !geteuid().is_root() {
+        needed.push(Capability::CAP_DAC_OVERRIDE);
+    }
+    let _ = preflight::keep_only(&needed);
 }
 
 /// Byte by byte, so that nothing after the line is taken.
