@@ -115,7 +115,8 @@ fn make(config: &FaultConfig) -> anyhow::Result<bool> {
     let reports = runtime.block_on(hold(prepared, ready.as_mut(), config))?;
     drop(entered);
     drop(ready);
-    let undone = reports.iter().all(|report| report.removed);
+    let as_asked = |report: &FaultReport| report.removed && !report.guard_gone;
+    let undone = reports.iter().all(as_asked);
     let lines = match config.quiet || json.as_ref().is_some_and(Output::is_stdout) {
         true => Vec::new(),
         false => reports.iter().map(line).collect(),
@@ -211,7 +212,7 @@ fn unreadable_line(unreadable: &Unreadable) -> String {
         active,
     } = unreadable;
     let guard = match active {
-        true => "its guard lives and undoes it",
+        true => "it is held, and undone at its end",
         false => "LEFT BEHIND, its guard is gone",
     };
     format!(

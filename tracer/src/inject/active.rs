@@ -17,7 +17,6 @@ use super::{
     layout::{FILTER_NAME, Hook, NETEM, Step},
     offloads,
     program::Program,
-    record,
     report::{OnAgain, Outcome},
     request::{State, read_features},
     undo,
@@ -58,6 +57,8 @@ pub struct ActiveFault {
     /// netem's counters at the end, once it is gone.
     queue: Option<Stats>,
     undone: bool,
+    /// The guard was not there any more when the fault was stopped.
+    guard_gone: bool,
 }
 
 impl ActiveFault {
@@ -95,6 +96,7 @@ impl ActiveFault {
             ended_ns: None,
             queue: None,
             undone: false,
+            guard_gone: false,
         };
         // The guard holds the interface only now: another fault may just have
         // ended, and what was read before may have been its doing.
@@ -189,6 +191,13 @@ impl ActiveFault {
         self.offloads_changed = offloads::changed(&self.prepared.before.features, &during);
         self.features = during;
         Ok(())
+    }
+
+    /// Whether its guard is there to undo it. A fault without one is to be stopped: if
+    /// the tool were killed as well, it would stay.
+    pub fn is_guarded(&mut self) -> bool {
+        self.guard_gone |= !self.guard.is_there();
+        !self.guard_gone
     }
 
     /// Looks whether the interface still is as the fault needs it. What somebody else
@@ -293,6 +302,7 @@ impl ActiveFault {
             ended_ns,
             offloads_changed: &self.offloads_changed,
             on_again: &self.on_again,
+            guard_gone: self.guard_gone,
             after: after.as_ref().map(|state| &state.found.qdiscs[..]),
             interface_now: &interface_now,
             removed,
@@ -319,6 +329,7 @@ impl ActiveFault {
             return (true, None);
         }
         self.undone = true;
+        self.is_guarded();
         let mut problems = Vec::new();
         // From here on nothing is hit, and what waits may go.
         if self.started_ns != 0 {
@@ -333,9 +344,7 @@ impl ActiveFault {
         if let (Some(Some(now)), true) = (now, self.started_ns != 0) {
             self.compare(&now);
         }
-        let PreparedFault {
-            interface, origin, ..
-        } = &self.prepared;
+        let interface = &self.prepared.interface;
         if !detached {
             problems.push(format!(
                 "the kernel does not confirm that the fault's program has left {}; the end of this process removes it",
@@ -344,8 +353,10 @@ impl ActiveFault {
         }
         if let Err(error) = self.guard.release() {
             // Somebody ended it; what it would have done is still known.
-            match undo::carry_out(origin, &self.prepared.layout.undo) {
-                Ok(_) => record::forget(interface),
+            match undo::carry_out(&self.prepared.origin, &self.prepared.layout.undo) {
+                Ok(_) => self.guard.forget(),
+                // Whoever may not undo may not have changed anything either.
+                Err(_) if self.differences().is_none() => self.guard.forget(),
                 Err(left) => problems.push(format!(
                     "the guard did not undo the fault ({error}), and: {left}"
                 )),

@@ -36,7 +36,7 @@ pub enum Fate {
     /// It is undone, or there is nothing left to undo, because of what became of its
     /// interface.
     Followed(Whereabouts),
-    /// It is none: its guard lives and will undo it.
+    /// It is none: its guard or its tool lives, and will undo it.
     Active {
         /// The process that makes the fault; [`None`] if this version cannot read
         /// that.
@@ -58,7 +58,7 @@ pub enum CleanError {
 }
 
 /// Undoes what is left in every network namespace that can be found. Touches only
-/// what is ours, and no fault whose guard lives.
+/// what is ours, and no fault whose guard or tool lives.
 ///
 /// # Errors
 /// If it cannot be found out what is left.

@@ -24,6 +24,8 @@ use thiserror::Error;
 pub use child::guard_main;
 pub(super) use orders::Orders;
 
+use super::record::{self, Held};
+
 /// How long the guard may take to start, and to undo.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Its first argument; the second is its subcommand.
@@ -58,6 +60,8 @@ pub(super) enum GuardError {
     Start(io::Error),
     #[error("cannot talk to it: {0}")]
     Talk(io::Error),
+    #[error("cannot hold its record: {0}")]
+    Share(io::Error),
     #[error("it gave no answer within {} s", PATIENCE.as_secs())]
     Silent,
     #[error("it ended without an answer")]
@@ -73,6 +77,8 @@ pub(super) struct Guard {
     /// Closing it is the signal.
     orders: Option<ChildStdin>,
     answers: ChildStdout,
+    /// Its record, held by the tool as well.
+    held: Option<Held>,
 }
 
 impl Guard {
@@ -97,6 +103,7 @@ impl Guard {
             process,
             orders: Some(stdin),
             answers,
+            held: None,
         };
         let mut line =
             serde_json::to_vec(orders).map_err(|error| GuardError::Talk(error.into()))?;
@@ -105,7 +112,25 @@ impl Guard {
             stdin.write_all(&line).map_err(GuardError::Talk)?;
         }
         guard.expect(orders::READY)?;
+        let held = record::share(&orders.origin, guard.process.id());
+        guard.held = Some(held.map_err(GuardError::Share)?);
         Ok(guard)
+    }
+
+    /// Whether it is there to undo, or has undone because its deadline came first.
+    pub(super) fn is_there(&mut self) -> bool {
+        match self.process.try_wait() {
+            Ok(None) => true,
+            Ok(Some(status)) => status.success(),
+            Err(_) => false,
+        }
+    }
+
+    /// Removes the record: all is undone, though not by the guard.
+    pub(super) fn forget(&mut self) {
+        if let Some(held) = self.held.take() {
+            held.release();
+        }
     }
 
     /// Has everything undone and waits for the guard to say that it is.

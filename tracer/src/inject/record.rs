@@ -17,7 +17,6 @@ use super::{
     origin::Origin,
     undo::Undo,
 };
-use crate::kernel::netns::current_inode;
 
 /// A record is shorter than this.
 const MOST: u64 = 256 * 1024;
@@ -73,7 +72,7 @@ pub(super) struct Held {
 pub(super) struct Left {
     pub(super) path: PathBuf,
     pub(super) content: Content,
-    /// Nobody holds it: its guard is gone. [`None`] if its guard lives.
+    /// Nobody holds it: its guard and its tool are gone. [`None`] if one of them lives.
     pub(super) held: Option<Held>,
 }
 
@@ -158,12 +157,17 @@ pub(super) fn hold(netns: u32, interface: &Interface) -> io::Result<Held> {
     Ok(Held { claim, keep })
 }
 
-/// Removes that of an interface of this namespace, if nobody holds it.
-pub(super) fn forget(interface: &Interface) {
-    let Ok(netns) = current_inode() else { return };
-    let path = Path::new(FOLDER).join(name(netns, interface));
-    if let Ok(claim) = Claim::of(&path, Kind::Alone) {
-        claim.remove();
+/// Holds the record of a guard that stands ready, beside it: should the guard be killed,
+/// nobody undoes the fault under the tool that makes it.
+///
+/// # Errors
+/// If it cannot be held, or is another guard's.
+pub(super) fn share(origin: &Origin, guard: u32) -> io::Result<Held> {
+    let path = Path::new(FOLDER).join(name(origin.netns.inode, &origin.interface));
+    let mut claim = Claim::of(&path, Kind::Shared)?;
+    match read(&mut claim.file)? {
+        Content::Record(record) if record.guard == guard => Ok(Held { claim, keep: true }),
+        _ => Err(io::Error::other("it is not this guard's")),
     }
 }
 

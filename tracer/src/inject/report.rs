@@ -82,6 +82,10 @@ pub struct FaultReport {
     /// When that was first seen, ms from the start of the fault; null if it was not.
     #[serde(default)]
     pub offloads_on_again_ms: Option<f64>,
+    /// Whether the fault was ended because its guard was gone, the process that undoes it
+    /// if tracer is killed.
+    #[serde(default)]
+    pub guard_gone: bool,
     /// Queueing disciplines of the interface before.
     pub qdiscs_before: Vec<Qdisc>,
     /// The same after; null if they could not be read, or the interface was gone.
@@ -127,6 +131,7 @@ pub(super) struct Outcome<'a> {
     pub(super) ended_ns: u64,
     pub(super) offloads_changed: &'a [String],
     pub(super) on_again: &'a OnAgain,
+    pub(super) guard_gone: bool,
     pub(super) after: Option<&'a [Object]>,
     pub(super) interface_now: &'a Whereabouts,
     pub(super) removed: bool,
@@ -198,6 +203,7 @@ impl FaultReport {
                 .on_again
                 .seen_ns
                 .map(|seen_ns| seen_ns.saturating_sub(outcome.started_ns) as f64 / 1e6),
+            guard_gone: outcome.guard_gone,
             qdiscs_before: qdiscs(&before.found.qdiscs),
             qdiscs_after: outcome.after.map(qdiscs),
             interface_now: Some(outcome.interface_now.clone()),
@@ -296,6 +302,7 @@ pub(super) mod tests {
             offloads_changed: Vec::new(),
             offloads_on_again: Vec::new(),
             offloads_on_again_ms: None,
+            guard_gone: false,
             qdiscs_before: Vec::new(),
             qdiscs_after: None,
             interface_now: Some(Whereabouts::AsBefore),

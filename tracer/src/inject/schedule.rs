@@ -8,8 +8,10 @@ use crate::clock::now_ns;
 
 use super::{ActiveFault, FaultKind, FaultReport, FaultRequest, InjectError, PreparedFault};
 
+/// How often to look whether the guard lives.
+const LOOK: Duration = Duration::from_millis(100);
 /// How often the interface is looked at. That takes the kernel's lock of network devices.
-const LOOK: Duration = Duration::from_secs(1);
+const INTERFACE: Duration = Duration::from_secs(1);
 
 /// A fault as part of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +38,10 @@ enum State {
     Active {
         fault: Box<ActiveFault>,
         until: Instant,
-        /// When to look at the interface again.
+        /// When to look for the guard again.
         look: Instant,
+        /// When to look at the interface again.
+        interface: Instant,
     },
     Over(Option<Vec<FaultReport>>),
 }
@@ -70,7 +74,10 @@ impl Schedule {
     /// could be hit, ns of `CLOCK_MONOTONIC`, is told once.
     pub fn cease(&mut self, now: bool) -> Option<u64> {
         match &mut self.state {
-            State::Active { fault, until, .. } if now || *until <= Instant::now() => fault.cease(),
+            State::Active { fault, until, .. } => {
+                let is_over = now || *until <= Instant::now() || !fault.is_guarded();
+                is_over.then(|| fault.cease()).flatten()
+            }
             _ => None,
         }
     }
@@ -85,20 +92,33 @@ impl Schedule {
                 let fault = Box::new(prepared.start()?);
                 let left_ns = fault.until_ns().saturating_sub(now_ns());
                 let until = Instant::now() + Duration::from_nanos(left_ns);
-                let look = Instant::now() + LOOK;
-                State::Active { fault, until, look }
-            }
-            State::Active { fault, until, .. } if until <= Instant::now() => {
-                State::Over(Some(fault.stop()))
+                State::Active {
+                    fault,
+                    until,
+                    look: Instant::now() + LOOK,
+                    interface: Instant::now() + INTERFACE,
+                }
             }
             State::Active {
                 mut fault,
                 until,
-                look,
-            } if look <= Instant::now() => {
-                fault.look();
-                let look = Instant::now() + LOOK;
-                State::Active { fault, until, look }
+                mut interface,
+                ..
+            } => {
+                if until <= Instant::now() || !fault.is_guarded() {
+                    self.state = State::Over(Some(fault.stop()));
+                    return Ok(());
+                }
+                if interface <= Instant::now() {
+                    fault.look();
+                    interface = Instant::now() + INTERFACE;
+                }
+                State::Active {
+                    fault,
+                    until,
+                    look: Instant::now() + LOOK,
+                    interface,
+                }
             }
             unchanged => unchanged,
         };

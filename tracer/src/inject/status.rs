@@ -24,7 +24,7 @@ pub struct Status {
     /// What is known of it.
     #[serde(flatten)]
     pub record: Record,
-    /// Whether its guard lives. If not, it is not undone: [`super::clean`] does.
+    /// Whether its guard or its tool lives. If not, it is not undone: [`super::clean`] does.
     pub active: bool,
     /// What became of its interface.
     pub interface_now: Whereabouts,

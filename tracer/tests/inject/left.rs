@@ -366,3 +366,57 @@ fn a_guard_has_its_name_no_inheritance_and_the_rights_to_undo() {
     })
     .unwrap();
 }
+
+#[test]
+fn clean_touches_no_fault_whose_tool_lives() {
+    let net = Net::pair("lheld", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let apart = Apart::new(host).unwrap();
+    let before = features(host, "ens160");
+    let mut tool = apart.fault(&[]).unwrap();
+    let guard = apart.guard().unwrap();
+    // Stopped, it cannot see that its guard is gone.
+    kill(tool.pid(), Signal::SIGSTOP).unwrap();
+    kill(guard, Signal::SIGKILL).unwrap();
+    settle(LIMIT, "the guard's death", || {
+        let stat = fs::read_to_string(format!("/proc/{guard}/stat"));
+        Ok(stat.is_ok_and(|stat| stat.contains(") Z ")))
+    })
+    .unwrap();
+    let during = features(host, "ens160");
+    let (code, said) = apart.tracer(&["clean"]).unwrap();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("not touched: it is active"), "{said}");
+    assert_eq!(features(host, "ens160"), during);
+    assert!(during.contains(OFF) && apart.record_path().exists());
+
+    kill(tool.pid(), Signal::SIGCONT).unwrap();
+    settle(LIMIT, "the end", || Ok(tool.ended()?.is_some())).unwrap();
+    assert_eq!(features(host, "ens160"), before);
+    assert!(!apart.record_path().exists());
+}
+
+#[test]
+fn a_fault_whose_guard_is_killed_ends_and_says_so() {
+    let net = Net::pair("lkilled", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let apart = Apart::new(host).unwrap();
+    let before = features(host, "ens160");
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let mut tool = apart.fault(&["--json", json.to_str().unwrap()]).unwrap();
+    kill(apart.guard().unwrap(), Signal::SIGKILL).unwrap();
+    let mut status = None;
+    settle(std::time::Duration::from_secs(20), "the end", || {
+        status = tool.ended()?;
+        Ok(status.is_some())
+    })
+    .unwrap();
+    assert_eq!(status.unwrap().code(), Some(1), "not the fault asked for");
+    let report: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    let fault = &report["faults"][0];
+    assert_eq!(fault["guard_gone"], true, "{fault}");
+    assert_eq!(fault["removed"], true, "{fault}");
+    assert_eq!(features(host, "ens160"), before);
+    assert!(!apart.record_path().exists());
+}

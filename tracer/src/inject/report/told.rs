@@ -59,6 +59,19 @@ impl FaultReport {
         ))
     }
 
+    /// A sentence for the user if the fault was ended early because nobody would have
+    /// undone it.
+    #[must_use]
+    pub fn guard_warning(&self) -> Option<String> {
+        let lasted = self.ended_ns.saturating_sub(self.started_ns) as f64 / 1e9;
+        self.guard_gone.then(|| {
+            format!(
+                "the guard of the fault on {} was ended by somebody, and so tracer ended the fault {lasted:.1} s after its start: nobody would have undone it had tracer been killed as well",
+                self.interface
+            )
+        })
+    }
+
     /// A sentence for the user if packets of the peers may have gone past the fault.
     #[must_use]
     pub fn others_warning(&self) -> Option<String> {
@@ -154,6 +167,7 @@ pub fn warnings(reports: &[FaultReport]) -> Vec<String> {
             .warning()
             .into_iter()
             .chain(report.offloads_warning())
+            .chain(report.guard_warning())
             .chain(report.others_warning())
             .chain(report.interface_warning())
             .chain(report.left_behind.clone())
