@@ -289,8 +289,17 @@ fn what_is_missing_is_one_line_and_nothing_is_left() {
             "CAP_PERFMON is missing",
         ),
         ("-bpf,-sys_admin", "corrupt=50%", "CAP_BPF is missing"),
-        ("-net_admin", "corrupt=50%", "CAP_NET_ADMIN is missing"),
-        ("-net_admin", "delay=10ms", "CAP_NET_ADMIN is missing"),
+        // Found out before there is a record, and before anything is tried.
+        (
+            "-net_admin",
+            "corrupt=50%",
+            "could not undo anything: CAP_NET_ADMIN is missing",
+        ),
+        (
+            "-net_admin",
+            "delay=10ms",
+            "could not undo anything: CAP_NET_ADMIN is missing",
+        ),
     ] {
         let mut command = host.netns.command("setpriv");
         command

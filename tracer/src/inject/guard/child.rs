@@ -77,6 +77,7 @@ pub fn guard_main() -> ExitCode {
 fn guard() -> Result<(), String> {
     stand_alone().map_err(|error| format!("cannot leave the terminal's session: {error}"))?;
     let orders = read_orders().map_err(|error| format!("cannot read the orders: {error}"))?;
+    may_undo(&orders)?;
     let mut held = record(&orders)?;
     let deadline = Instant::now() + Duration::from_millis(orders.deadline_ms);
     answer(READY);
@@ -128,6 +129,19 @@ fn protect() {
         needed.push(Capability::CAP_DAC_OVERRIDE);
     }
     let _ = preflight::keep_only(&needed);
+}
+
+/// Refuses to stand by without the right to undo: a user's ambient capabilities, for one,
+/// are gone once the tool has given up what it does not need.
+fn may_undo(orders: &Orders) -> Result<(), String> {
+    let needed = Capability::CAP_NET_ADMIN;
+    if orders.undo.is_empty() || preflight::has(needed) {
+        return Ok(());
+    }
+    Err(format!(
+        "it could not undo anything: {}",
+        preflight::missing(&[needed])
+    ))
 }
 
 /// Byte by byte, so that nothing after the line is taken.
