@@ -17,11 +17,17 @@ use super::statements::{Source, Sums};
 pub const OLDEST: u32 = 13;
 
 /// Asked once a connection: version, and our rights.
-pub const GREETING: &str = "\
+#[must_use]
+pub fn greeting() -> String {
+    let user = raw::asked("current_user");
+    format!(
+        "\
 select current_setting('server_version_num'), current_setting('server_version'),
-  current_user, pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
+  {user}, pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
   current_setting('port'), pg_is_in_recovery(),
-  (select system_identifier from pg_control_system())";
+  (select system_identifier from pg_control_system())"
+    )
+}
 
 /// Where the log ends: `pg_current_wal_lsn` is an error in recovery, and evaluated
 /// only outside of it.
@@ -116,7 +122,7 @@ pub struct Greeting {
 }
 
 impl Greeting {
-    /// Reads the answer to [`GREETING`].
+    /// Reads the answer to [`greeting`].
     ///
     /// # Errors
     /// If it is none, or of a version that is too old.
@@ -128,7 +134,7 @@ impl Greeting {
         let greeting = Self {
             major: row.number::<u32>(0).ok_or_else(odd)? / 10_000,
             version: row.text(1).ok_or_else(odd)?,
-            user: row.text(2).ok_or_else(odd)?,
+            user: row.raw(2).ok_or_else(odd)?,
             sees_all: row.is_true(3),
             port: row.number(4),
             role: role(row.is_true(5)),

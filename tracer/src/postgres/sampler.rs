@@ -94,7 +94,8 @@ impl<'a> Sampler<'a> {
 
     async fn greet(&mut self) -> Result<(Link, bool), Trouble> {
         let link = Link::open(self.door, ANSWER).await?;
-        let greeting = Greeting::read(&link.read(Bounds::default(), query::GREETING).await?)?;
+        let answer = link.read(Bounds::default(), &query::greeting()).await?;
+        let greeting = Greeting::read(&answer)?;
         log::debug!(
             "connected to PostgreSQL {} as {}",
             greeting.version,

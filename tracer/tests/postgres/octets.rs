@@ -32,6 +32,9 @@ fn an_at_sign_in_a_uri_is_what_psql_takes_it_for() {
 const NAMES: &[u8] = b"create role \"r\xe4\";\n\
     create database \"d\xe4\" template template0;\n\
     alter system set synchronous_standby_names = 'standby, \"caf\xe9\"';\n\
+    create role hidden login in role \"r\xe4\";\n\
+    grant pg_monitor to \"r\xe4\";\n\
+    alter role hidden set role = \"r\xe4\";\n\
     select pg_reload_conf();\n";
 
 #[test]
@@ -62,14 +65,19 @@ fn names_that_are_no_text_cost_nothing() {
     .env("PGCLIENTENCODING", "SQL_ASCII");
     let output = psql.output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    lab.psql("create role \"w€\" login in role pg_monitor");
     // The server's own encoding is another in each.
-    for (database, names) in [
-        ("sql_ascii", r#"standby, "caf\xe9""#),
-        ("postgres", r#"standby, "caf\xe9""#),
-        ("latin1", "standby, \"café\""),
-        ("euc_jp", r#"standby, "caf\xe9""#),
+    let as_bytes = r#"standby, "caf\xe9""#;
+    for (database, user, is, names) in [
+        ("sql_ascii", "postgres", "postgres", as_bytes),
+        ("postgres", "w€", "w€", as_bytes),
+        ("latin1", "postgres", "postgres", "standby, \"café\""),
+        ("euc_jp", "postgres", "postgres", as_bytes),
+        // Whoever logs in may be somebody else from then on.
+        ("sql_ascii", "hidden", r"r\xe4", as_bytes),
+        ("postgres", "hidden", r"r\xe4", as_bytes),
     ] {
-        let dsn = format!("host=10.0.10.2 user=postgres dbname={database}");
+        let dsn = format!("host=10.0.10.2 user={user} dbname={database}");
         let mut tool = Watched::start(lab.primary(), &dsn, &[]);
         tool.await_line(&["primary", "timeline 1", "standby", "streaming sync"]);
         let seen = tool.finish();
@@ -78,6 +86,7 @@ fn names_that_are_no_text_cost_nothing() {
             names,
             "{database}"
         );
+        assert_eq!(seen.at("/postgres/user"), is, "{database}");
         assert_eq!(seen.warnings(), Vec::<&str>::new(), "{database}");
         assert_eq!(
             seen.outages(),
