@@ -4,6 +4,7 @@
 mod error;
 mod keyword;
 mod place;
+mod service;
 mod tls;
 
 use std::fmt;
@@ -131,7 +132,7 @@ impl Target {
     fn find_passwords(&mut self, settings: &Settings, around: &Surroundings<'_>) {
         if let Some(password) = settings.get("password") {
             for place in &mut self.places {
-                place.password = Some(Secret::new(password.clone()));
+                place.password = Some(Secret::new(password.clone().into_bytes()));
             }
             return;
         }
@@ -142,9 +143,9 @@ impl Target {
         let Some(path) = path else {
             return;
         };
-        let (text, warning) = passfile::read(&path);
+        let (file, warning) = passfile::read(&path);
         self.warnings.extend(warning);
-        let Some(text) = text else {
+        let Some(file) = file else {
             return;
         };
         for place in &mut self.places {
@@ -161,7 +162,7 @@ impl Target {
                 dbname: &self.dbname,
                 user: &self.user,
             };
-            place.password = passfile::find(&text, wanted).map(Secret::new);
+            place.password = passfile::find(&file, wanted).map(Secret::new);
         }
     }
 }

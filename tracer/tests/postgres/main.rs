@@ -20,6 +20,7 @@ mod refused;
 mod rights;
 mod roles;
 mod server;
+mod services;
 mod sides;
 mod statements;
 mod untracked;

@@ -45,6 +45,24 @@ pub enum TargetError {
         /// Where it was looked for.
         looked: String,
     },
+    /// A service file that cannot be read.
+    #[error("--pg: the service file {path} cannot be read: {error}")]
+    ServiceFile {
+        /// Which.
+        path: String,
+        /// What the system says.
+        error: String,
+    },
+    /// A line of it that libpq refuses, or that tracer cannot honour.
+    #[error("--pg: line {number} of the service file {path} {what}")]
+    ServiceLine {
+        /// Which file.
+        path: String,
+        /// Counted from 1.
+        number: usize,
+        /// What is wrong with the line.
+        what: &'static str,
+    },
     /// No certificate to check with.
     #[error(
         "--pg: sslmode={mode} needs root certificates, and {path} does not exist; name a file with sslrootcert, or check less with sslmode=require"

@@ -1,9 +1,7 @@
 //! What a connection string may say, and what the environment adds to it.
 
-use std::path::PathBuf;
-
 use super::super::dsn::Settings;
-use super::{Surroundings, TargetError};
+use super::{Surroundings, TargetError, service};
 
 /// What is understood, with libpq's variable of the same meaning.
 const UNDERSTOOD: [(&str, &str); 20] = [
@@ -68,12 +66,9 @@ pub(super) fn complete(
 ) -> Result<Settings, TargetError> {
     check_known(&settings)?;
     // A service comes before the environment.
-    let service = settings.get("service").cloned();
-    if let Some(name) = service.or_else(|| (around.variable)("PGSERVICE")) {
-        for (key, value) in service_settings(&name, around)? {
-            settings.entry(key).or_insert(value);
-        }
-        check_known(&settings)?;
+    let named = settings.get("service").cloned();
+    if let Some(name) = named.or_else(|| (around.variable)("PGSERVICE")) {
+        service::add(&mut settings, &name, around, is_known)?;
     }
     for (key, variable) in UNDERSTOOD.into_iter().chain(REFUSED) {
         if let Some(value) = (around.variable)(variable) {
@@ -99,72 +94,16 @@ pub(super) fn complete(
     Ok(settings)
 }
 
+fn is_known(key: &str) -> bool {
+    let mut listed = UNDERSTOOD.iter().chain(&REFUSED);
+    IGNORED.contains(&key) || listed.any(|(known, _)| *known == key)
+}
+
 fn check_known(settings: &Settings) -> Result<(), TargetError> {
-    let known = |key: &str| {
-        let listed = UNDERSTOOD.iter().chain(&REFUSED);
-        IGNORED.contains(&key) || listed.into_iter().any(|(known, _)| *known == key)
-    };
-    match settings.keys().find(|key| !known(key)) {
+    match settings.keys().find(|key| !is_known(key)) {
         None => Ok(()),
         // A password with a space in it goes on as the next setting.
         Some(_) if settings.contains_key("password") => Err(TargetError::UnknownHidden),
         Some(key) => Err(TargetError::Unknown(key.escape_default().to_string())),
-    }
-}
-
-/// The section of a service file
-/// ([libpq](https://www.postgresql.org/docs/current/libpq-pgservice.html)).
-fn service_settings(name: &str, around: &Surroundings<'_>) -> Result<Settings, TargetError> {
-    let system = (around.variable)("PGSYSCONFDIR").unwrap_or("/etc/postgresql-common".to_owned());
-    let files = [
-        (around.variable)("PGSERVICEFILE")
-            .map(PathBuf::from)
-            .or_else(|| around.in_home(".pg_service.conf")),
-        Some(PathBuf::from(system).join("pg_service.conf")),
-    ];
-    let files: Vec<PathBuf> = files.into_iter().flatten().collect();
-    for file in &files {
-        if let Ok(text) = std::fs::read_to_string(file)
-            && let Some(found) = section(&text, name)
-        {
-            return Ok(found);
-        }
-    }
-    let looked: Vec<_> = files
-        .iter()
-        .map(|file| file.display().to_string())
-        .collect();
-    Err(TargetError::Service {
-        name: name.to_owned(),
-        looked: looked.join(", "),
-    })
-}
-
-fn section(text: &str, name: &str) -> Option<Settings> {
-    let header = format!("[{name}]");
-    let mut lines = text.lines().map(str::trim);
-    lines.find(|line| *line == header)?;
-    let within = lines.take_while(|line| !line.starts_with('['));
-    let pairs = within
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once('='));
-    Some(
-        pairs
-            .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
-            .collect(),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_section_ends_at_the_next() {
-        let text = "[a]\nhost=one\n# no\n[b]\n host = two\nport=5433\n[c]\nhost=three\n";
-        let found = section(text, "b").unwrap();
-        assert_eq!(found.get("host").map(String::as_str), Some("two"));
-        assert_eq!(found.get("port").map(String::as_str), Some("5433"));
-        assert_eq!(section(text, "d"), None);
     }
 }

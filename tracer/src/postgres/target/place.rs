@@ -11,18 +11,18 @@ const DEFAULT_PORT: u16 = 5432;
 /// Where Debian's and Red Hat's servers listen, and where upstream's do.
 pub(super) const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
-/// A password: it shows itself to nobody.
+/// A password, in whatever encoding: it shows itself to nobody.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Vec<u8>);
 
 impl Secret {
-    pub(super) fn new(text: String) -> Self {
-        Self(text)
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
     }
 
     /// The password itself.
     #[must_use]
-    pub fn reveal(&self) -> &str {
+    pub fn reveal(&self) -> &[u8] {
         &self.0
     }
 }

@@ -19,7 +19,7 @@ fn resolve_at(text: &str, variables: &[(&str, &str)], home: &Path) -> Result<Tar
     Target::resolve(text, &around)
 }
 
-fn passwords(target: &Target) -> Vec<Option<&str>> {
+fn passwords(target: &Target) -> Vec<Option<&[u8]>> {
     target
         .places
         .iter()
@@ -41,7 +41,7 @@ fn the_environment_fills_what_the_string_leaves_open() {
         target.to_string(),
         "db1:5433,db2:5433 user=me dbname=me sslmode=disable"
     );
-    assert_eq!(passwords(&target), [Some("secret"), Some("secret")]);
+    assert_eq!(passwords(&target), [Some(&b"secret"[..]), Some(b"secret")]);
     assert!(!format!("{target:?}").contains("secret"));
 }
 
@@ -79,7 +79,7 @@ fn the_password_file_is_asked_for_each_server() {
     std::fs::write(&path, "db1:*:*:me:one\n*:5433:*:me:two\n").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     let target = resolve_at("host=db1,db2 port=5432,5433 user=me", &[], home.path()).unwrap();
-    assert_eq!(passwords(&target), [Some("one"), Some("two")]);
+    assert_eq!(passwords(&target), [Some(&b"one"[..]), Some(b"two")]);
     let other = [("PGPASSFILE", "/nonexistent/pgpass")];
     let target = resolve_at("host=db1 user=me", &other, home.path()).unwrap();
     assert_eq!(passwords(&target), [None]);
