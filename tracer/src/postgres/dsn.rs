@@ -110,7 +110,7 @@ fn pairs(text: &str) -> Result<Settings, DsnError> {
             .ok_or(DsnError::NoEquals(number))?
             .trim_start_matches(is_space);
         let (value, after) = value(after).ok_or(DsnError::OpenQuote(number))?;
-        settings.insert(key.to_owned(), value);
+        store(&mut settings, key, value);
         rest = after.trim_start_matches(is_space);
     }
     Ok(settings)
@@ -230,13 +230,21 @@ fn put_parameters(settings: &mut Settings, text: &str) -> Result<(), DsnError> {
             ("ssl", value) if value == "true" => {
                 settings.insert("sslmode".to_owned(), "require".to_owned());
             }
-            (key, value) => {
-                settings.insert(key.to_owned(), value);
-            }
+            (key, value) => store(settings, key, value),
         }
         rest = after;
     }
     Ok(())
+}
+
+/// Under the name of today: `conninfo_storeval()` in the same file.
+fn store(settings: &mut Settings, key: &str, value: String) {
+    let (key, value) = match key {
+        "requiressl" if value.starts_with('1') => ("sslmode", "require".to_owned()),
+        "requiressl" => ("sslmode", "prefer".to_owned()),
+        key => (key, value),
+    };
+    settings.insert(key.to_owned(), value);
 }
 
 fn put(settings: &mut Settings, key: &str, encoded: &str) -> Result<(), DsnError> {
@@ -298,6 +306,10 @@ mod tests {
         assert_eq!(
             read(r"  user=a\ b port='5433'  "),
             expected(&[("user", "a b"), ("port", "5433")])
+        );
+        assert_eq!(
+            read("requiressl=1 host=db1"),
+            expected(&[("sslmode", "require"), ("host", "db1")])
         );
         assert_eq!(read(" "), expected(&[]));
     }

@@ -5,6 +5,7 @@
 mod certificates;
 mod commits;
 mod connections;
+mod conninfo;
 mod container;
 mod footprint;
 mod hostile;
