@@ -12,7 +12,9 @@ mod attempt;
 mod cancel;
 mod door;
 mod farewell;
+mod frames;
 mod key;
+mod metered;
 mod refusal;
 mod socket;
 
@@ -70,6 +72,8 @@ struct Parts {
     /// `None` until it is known.
     key: Option<Request>,
     door: Arc<Door>,
+    /// Why it was ended from here, if it was.
+    found: metered::Found,
 }
 
 /// The rows of one statement, as text.
@@ -223,9 +227,9 @@ impl Link {
         self.busy.store(answer.is_err(), Relaxed);
         match answer {
             Ok(Ok(messages)) => rows(&messages),
-            Ok(Err(error)) => Err(Trouble {
-                text: told(&error),
-                lasting: false,
+            Ok(Err(error)) => Err(match parts.found.get() {
+                Some(excess) => Trouble::lasting(format!("the server {excess}")),
+                None => Trouble::passing(told(&error)),
             }),
             Err(_) => Err(Trouble::passing(format!(
                 "no answer within {} s",

@@ -25,6 +25,7 @@ mod services;
 mod sides;
 mod statements;
 mod untracked;
+mod untrusted;
 mod verdict;
 mod versions;
 mod watched;

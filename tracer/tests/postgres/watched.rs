@@ -210,6 +210,16 @@ impl Watched {
         watched
     }
 
+    /// The most memory that it has had, kB.
+    pub(crate) fn most_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.running.pid())).unwrap();
+        let mut words = status
+            .lines()
+            .filter_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = words.next().unwrap().trim().trim_end_matches(" kB");
+        kilobytes.parse().unwrap()
+    }
+
     fn exists(&self, name: &str) -> bool {
         self.folder.path().join(name).exists()
     }

@@ -13,6 +13,7 @@ use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use super::super::target::{Place, Route, SslMode, Target};
 use super::super::tls;
 use super::door::{Door, Presence};
+use super::metered::{self, Below, Metered, Stage};
 use super::socket::{Found, Twin, unix};
 use super::{Link, Parts, Trouble, refusal};
 
@@ -162,25 +163,42 @@ impl Login<'_> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: TlsConnect<S>,
         T::Stream: Send + 'static,
+        T::Future: Send + 'static,
     {
-        match self.config.connect_raw(stream, tls).await {
-            Ok((client, connection)) => Ok(Link {
-                parts: Some(Parts {
-                    client,
-                    transfer: tokio::spawn(async move {
-                        // The query that was under way fails with the same error.
-                        let _ = connection.await;
+        let found = metered::Found::default();
+        let stage = match self.config.get_ssl_mode() {
+            Negotiate::Disable => Stage::Messages,
+            _ if self.config.get_ssl_negotiation() == SslNegotiation::Direct => Stage::Sealed,
+            _ => Stage::Question,
+        };
+        let stream = Metered::new(stream, stage, Arc::clone(&found));
+        match self.config.connect_raw(stream, Below(tls)).await {
+            Ok((client, connection)) => {
+                Ok(Link {
+                    parts: Some(Parts {
+                        client,
+                        transfer: tokio::spawn(async move {
+                            // The query that was under way fails as well.
+                            let _ = connection.await;
+                        }),
+                        presence,
+                        way,
+                        key: None,
+                        door: Arc::clone(self.door),
+                        found,
                     }),
-                    presence,
-                    way,
-                    key: None,
-                    door: Arc::clone(self.door),
-                }),
-                own: false,
-                busy: AtomicBool::new(false),
-                limit: self.limit,
-            }),
+                    own: false,
+                    busy: AtomicBool::new(false),
+                    limit: self.limit,
+                })
+            }
             Err(error) => {
+                if let Some(excess) = found.get() {
+                    return Err(Attempt {
+                        trouble: Trouble::lasting(format!("{} {excess}", self.place)),
+                        other_way: false,
+                    });
+                }
                 let (trouble, other_way) = refusal::of_login(&error, self.place);
                 Err(Attempt { trouble, other_way })
             }

@@ -31,6 +31,7 @@ pub(super) async fn say(parts: Parts, busy: bool) {
         way,
         key,
         door,
+        found: _,
     } = parts;
     // From now on the goodbye is due, behind the answers that are awaited.
     drop(client);

@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
+/// What may come before the other side's end and is thrown away, bytes: more than a
+/// socket of its holds.
+const MOST_UNREAD: usize = 64 << 20;
+
 /// Where a server was found, to get to the same one again.
 #[derive(Debug, Clone)]
 pub(super) enum Found {
@@ -65,10 +69,16 @@ async fn drain<S: AsyncRead + AsyncWrite + Unpin>(stream: io::Result<S>) -> bool
     // Fails where it was closed already.
     let _ = stream.shutdown().await;
     let mut scratch = [0; 4096];
+    let mut left = MOST_UNREAD;
     loop {
         match stream.read(&mut scratch).await {
             Ok(0) => return true,
-            Ok(_) => {}
+            // Who goes on and on shall not keep a processor busy: what it has not been
+            // read of is refused when this is closed, and so it learns of the end.
+            Ok(length) => match left.checked_sub(length) {
+                Some(less) => left = less,
+                None => return true,
+            },
             // Silence for too long is not an end, a refusal is.
             Err(error) => return error.kind() == io::ErrorKind::ConnectionReset,
         }
