@@ -48,6 +48,8 @@ struct Outputs {
 struct Run<'a> {
     config: &'a Config,
     session: Session<'a>,
+    /// When it ends by itself.
+    end: Option<Instant>,
     fault: Option<Schedule>,
     postgres: Option<Watch>,
     commits: Option<Commits>,
@@ -107,9 +109,14 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let events = events
         .transpose()
         .context("cannot start a thread for --events")?;
+    // What is counted from now on is of the run, also while a database is waited for.
+    let counted = Instant::now();
     let mut run = Run {
         config,
         session,
+        end: config
+            .duration
+            .and_then(|duration| counted.checked_add(duration)),
         fault: None,
         postgres: match &config.postgres {
             // After privileges were given up, and in the namespace entered.
@@ -130,14 +137,14 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let followed = runtime.block_on(async {
         let mut signals =
             Signals::install(config.events.is_some()).context("cannot take signals")?;
-        if let Some(postgres) = &mut run.postgres {
-            postgres.settle().await;
-        }
+        run.settle(&mut signals).await;
         run.expose()?;
         if let Some(ready) = &mut outputs.ready {
             ready.announce()?;
         }
-        run.fault = prepared.map(|(prepared, after)| Schedule::new(prepared, after));
+        run.fault = prepared.map(|(prepared, after)| {
+            Schedule::new(prepared, after.saturating_sub(counted.elapsed()))
+        });
         run.follow(&mut signals).await
     });
 
@@ -271,6 +278,32 @@ fn drop_privileges(config: &Config) {
 }
 
 impl Run<'_> {
+    /// Waits until something is known of the database, for a while, and for nobody who
+    /// wants to go.
+    async fn settle(&mut self, signals: &mut Signals) {
+        let Some(postgres) = &mut self.postgres else {
+            return;
+        };
+        let settled = postgres.settle();
+        tokio::pin!(settled);
+        loop {
+            tokio::select! {
+                biased;
+                asked = signals.any() => match asked {
+                    Asked::End => {
+                        self.end = Some(Instant::now());
+                        return;
+                    }
+                    Asked::Reopen => if let Some(events) = &mut self.events {
+                        events.reopen();
+                    },
+                },
+                () = at(self.end.map(Into::into)) => return,
+                () = &mut settled => return,
+            }
+        }
+    }
+
     /// Watches until the end.
     async fn follow(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(self.config.interval);
@@ -285,7 +318,7 @@ impl Run<'_> {
             Verbosity::Verbose(_) => Some(watch(self.session.take_log()?)?),
             Verbosity::Quiet | Verbosity::Normal => None,
         };
-        let end = tokio::time::sleep(self.config.duration.unwrap_or(Duration::MAX));
+        let end = at(self.end.map(Into::into));
         tokio::pin!(end);
         loop {
             let due = self.fault.as_ref().and_then(Schedule::next);

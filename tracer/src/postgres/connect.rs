@@ -27,8 +27,8 @@ use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use self::attempt::Way;
-pub use self::door::Door;
 use self::door::Presence;
+pub use self::door::{Door, Inside};
 use self::key::Request;
 use self::refusal::told;
 use super::bounds::Bounds;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{oneshot, watch};
 
-use super::connect::Door;
+use super::connect::{Door, Inside};
 use super::probe::{Plan, Probe, Probed, Shared};
 use super::record::Record;
 use super::sampler::Sampler;
@@ -137,10 +137,11 @@ async fn run(probe: Option<&Probe>) {
 }
 
 /// What to say of connections that the server has not closed.
-fn told_left(left: usize, door: &Door) -> Option<String> {
-    (left > 0).then(|| {
+fn told_left(left: Inside, door: &Door) -> Option<String> {
+    let sessions = left.sessions + left.given_up;
+    (sessions > 0).then(|| {
         format!(
-            "PostgreSQL: {left} of tracer's connections to {} may still be open: the server did \
+            "PostgreSQL: {sessions} of tracer's connections to {} may still be open: the server did \
              not close them within {} s; they are called {} in pg_stat_activity, and \
              pg_terminate_backend ends them",
             door.target,

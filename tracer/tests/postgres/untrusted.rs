@@ -1,11 +1,13 @@
-//! What answers need not be a server: it costs no memory.
+//! What answers need not be a server: it costs neither memory nor time.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
 use rustls::{
@@ -13,9 +15,15 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use xtask::netns::{Host, Net};
+use xtask::{
+    command::Running,
+    netns::{Host, Net},
+};
 
-use crate::{login::openssl, watched::Watched};
+use crate::{
+    login::openssl,
+    watched::{LIMIT, PROGRAM, Watched},
+};
 
 /// Far below what each of them sends, and above what a run takes; kB.
 const MOST_MEMORY: u64 = 128 << 10;
@@ -197,4 +205,35 @@ fn what_is_sent_without_end_is_not_kept() {
     }
     let folder = tempfile::tempdir().unwrap();
     drowned("pgsealed", &rows(), Some(tls(folder.path())));
+}
+
+#[test]
+fn a_server_that_says_nothing_does_not_make_a_run_longer() {
+    let net = Net::pair("pgmute", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let (met, meetings) = mpsc::channel();
+    listen(host, move |mut stream| {
+        let _ = met.send(Instant::now());
+        // It takes everything, and does not even close what the other side has closed.
+        let _ = stream.read_to_end(&mut Vec::new());
+        thread::park();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let asked = Duration::from_secs(3);
+    let mut tracer = host.netns.command(PROGRAM);
+    tracer
+        .args(["run", "--all", "--duration", "3s", "--json"])
+        .arg(&report)
+        .args(["--pg", "host=10.0.10.2 user=postgres sslmode=disable"]);
+    let running = Running::new(tracer.spawn().unwrap(), "tracer");
+    let begun = meetings.recv_timeout(LIMIT).unwrap();
+    assert!(running.wait(Some(LIMIT)).unwrap().success());
+    let took = begun.elapsed();
+    println!("it took {took:?}");
+    // It writes its report, and waits half a second for what it has closed itself.
+    assert!(took < asked + Duration::from_millis(1_900), "{took:?}");
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    let duration = report["window"]["duration_s"].as_f64().unwrap();
+    assert!((3.0..4.0).contains(&duration), "{duration}");
 }

@@ -156,7 +156,7 @@ impl Login<'_> {
         self,
         stream: S,
         tls: T,
-        presence: Presence,
+        mut presence: Presence,
         way: Way,
     ) -> Result<Link, Attempt>
     where
@@ -174,6 +174,7 @@ impl Login<'_> {
         let stream = Metered::new(stream, stage, Arc::clone(&found));
         match self.config.connect_raw(stream, Below(tls)).await {
             Ok((client, connection)) => {
+                presence.admit();
                 Ok(Link {
                     parts: Some(Parts {
                         client,
