@@ -23,8 +23,9 @@ use super::Interface;
 
 /// Goes with a reboot, as do faults.
 pub(super) const FOLDER: &str = "/run/tracer";
-/// `--status` and `tracer clean` try every lock, and let go at once.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// `--status` and `tracer clean` try every lock, and let go at once: on a busy machine that
+/// may take longer than it should.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a file may be removed between opening and locking it.
 const TRIES: usize = 16;
 
