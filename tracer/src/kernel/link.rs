@@ -30,14 +30,14 @@ pub struct Link {
     /// Unique in its network namespace while it lives; another one may have it
     /// afterwards.
     pub index: u32,
-    /// As people call it, for now.
+    /// As people call it; it may be renamed.
     pub name: String,
     /// `veth`, `vlan` and so on; [`None`] of a device that no software makes.
     pub kind: Option<String>,
     /// Index of the interface that it is the other end of, or on: of the peer of a
     /// veth, in the peer's own namespace; [`None`] if it is on none.
     pub lower: Option<u32>,
-    /// Its hardware address, for now; empty if its kind has none.
+    /// Its hardware address, which may be changed; empty if its kind has none.
     pub address: Vec<u8>,
     /// The hardware address that it was made with; [`None`] where the kernel does
     /// not know one, as of most that software makes, and before Linux 5.6.
