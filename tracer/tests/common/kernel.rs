@@ -110,19 +110,6 @@ fn canonical(end: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(address.to_canonical(), port.parse().ok()?))
 }
 
-/// How many hits may be missing: a vendor's kernel withholds them from every program
-/// while init is on the CPU. What sockets retransmitted is still found in their
-/// sums; of SYN-ACKs there is none, nor of when a socket closed.
-pub(crate) fn withheld_hits() -> Result<u64> {
-    let types = fs::read("/sys/kernel/btf/vmlinux")?;
-    let mark = b"\0init_owned\0";
-    let withholds = types.windows(mark.len()).any(|window| window == mark);
-    if withholds {
-        println!("note: this vendor's kernel withholds hits while init is on the CPU");
-    }
-    Ok(if withholds { 2 } else { 0 })
-}
-
 /// Packets that a processor of this machine dropped because too many had arrived
 /// at once, in whatever namespace: the second column of `softnet_stat`.
 pub(crate) fn backlog_drops() -> Result<u64> {

@@ -4,8 +4,8 @@ use std::{fs, path::Path, process::Command};
 
 use xtask::command;
 
-use crate::login::{in_by, openssl, role};
-use crate::watched::{Lab, Watched};
+use crate::login::{in_by, openssl, refused_by_tls, role};
+use crate::watched::Lab;
 
 const KEY: &str = "-newkey rsa:2048 -nodes";
 
@@ -116,15 +116,7 @@ impl Server<'_> {
 
     fn refuses(&self, rest: &str, word: &str) {
         assert!(!self.psql(rest), "psql is not refused: {rest}");
-        let mut tool = Watched::start(self.lab.primary(), &self.dsn(rest), &[]);
-        tool.await_line(&["no sample for"]);
-        let seen = tool.finish();
-        let told = seen.warnings().join("\n");
-        assert!(
-            told.contains("TLS") && told.contains(word),
-            "{rest}: {told}"
-        );
-        assert_eq!(seen.at("/postgres/samples"), 0, "{rest}");
+        refused_by_tls(&self.lab, &self.dsn(rest), word);
     }
 }
 

@@ -15,6 +15,16 @@ pub(crate) fn role(lab: &Lab, name: &str) {
     ));
 }
 
+/// A run that does not get in, and says what of TLS is wrong.
+pub(crate) fn refused_by_tls(lab: &Lab, dsn: &str, word: &str) {
+    let mut tool = Watched::start(lab.primary(), dsn, &[]);
+    tool.await_line(&["no sample for"]);
+    let seen = tool.finish();
+    let told = seen.warnings().join("\n");
+    assert!(told.contains("TLS") && told.contains(word), "{dsn}: {told}");
+    assert_eq!(seen.at("/postgres/samples"), 0, "{dsn}");
+}
+
 /// A run that gets in. Nobody is told its password.
 pub(crate) fn in_by(lab: &Lab, dsn: &str, variables: &[(&str, &str)]) -> crate::watched::Seen {
     let mut tool = Watched::with(lab.primary(), dsn, &["-vv"], variables);
@@ -123,17 +133,7 @@ fn tls_is_what_sslmode_says() {
         lab.restart_primary();
     };
     let dsn = |rest: &str| format!("host=10.0.10.2 user=postgres {rest}");
-    let refused = |lab: &Lab, rest: &str, word: &str| {
-        let mut tool = Watched::start(lab.primary(), &dsn(rest), &[]);
-        tool.await_line(&["no sample for"]);
-        let seen = tool.finish();
-        let told = seen.warnings().join("\n");
-        assert!(
-            told.contains("TLS") && told.contains(word),
-            "{rest}: {told}"
-        );
-        assert_eq!(seen.at("/postgres/samples"), 0, "{rest}");
-    };
+    let refused = |lab: &Lab, rest: &str, word: &str| refused_by_tls(lab, &dsn(rest), word);
 
     // A server without TLS.
     refused(&lab, "sslmode=require", "10.0.10.2:5432");

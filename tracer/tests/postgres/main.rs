@@ -29,3 +29,5 @@ mod untrusted;
 mod verdict;
 mod versions;
 mod watched;
+#[path = "../common/withheld.rs"]
+mod withheld;

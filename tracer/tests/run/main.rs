@@ -26,6 +26,8 @@ mod surroundings;
 mod tool;
 #[path = "../common/traffic.rs"]
 mod traffic;
+#[path = "../common/withheld.rs"]
+mod withheld;
 
 mod base;
 mod cli;
