@@ -78,7 +78,7 @@ pub fn run(question: &Question) -> anyhow::Result<bool> {
             let mut json = serde_json::to_string_pretty(&report)
                 .context("the answer cannot be written as JSON")?;
             json.push('\n');
-            json
+            output::harmless::json(&json).into_owned()
         }
         false => text::render(&report),
     };

@@ -64,9 +64,10 @@ pub fn one_line(error: &clap::Error) -> String {
     } else {
         words.join(" ")
     };
+    let wrong = wrong.strip_prefix("error: ").unwrap_or(&wrong);
     format!(
         "tracer: {}; see `tracer --help`",
-        wrong.strip_prefix("error: ").unwrap_or(&wrong)
+        crate::output::harmless::line(wrong)
     )
 }
 

@@ -16,7 +16,7 @@ use crate::inject::{
     self, Fate, FaultReport, PreparedFault, Schedule, Status, Statuses, Unreadable,
 };
 use crate::kernel::netns::{self, Netns};
-use crate::output::{self, Output, ReadyFile, stderr};
+use crate::output::{self, Output, ReadyFile, harmless, stderr};
 use crate::report::{Fault, Tool};
 use crate::signals::{self, Signals};
 use crate::sink;
@@ -151,8 +151,13 @@ fn write(json: Output, reports: Vec<FaultReport>, clock: &Clock) -> anyhow::Resu
 
 /// Prints lines, if there are any.
 fn print(lines: &[String]) -> anyhow::Result<()> {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    output::print_within(&text, Some(LAST)).context("cannot write to standard output")
+    output::print_within(&text(lines), Some(LAST)).context("cannot write to standard output")
+}
+
+/// A line each, whatever a record or a name of an interface holds.
+fn text(lines: &[String]) -> String {
+    let lines = lines.iter().map(|line| harmless::line(line));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// Makes the fault, and waits for its end or for somebody to end it.
@@ -176,13 +181,13 @@ async fn hold(
             _ = signals.any() => break,
             () = tokio::time::sleep_until(due) => schedule.advance()?,
             _ = ticks.tick() => if shows {
-                stderr::show(format!("\r\x1b[K{}", schedule.describe()));
+                stderr::show(&schedule.describe());
             },
         }
     }
     let reports = schedule.finish();
     if shows {
-        stderr::show("\r\x1b[K".to_owned());
+        stderr::show("");
     }
     Ok(reports)
 }
@@ -289,4 +294,24 @@ pub fn clean() -> anyhow::Result<bool> {
     Ok(!found
         .iter()
         .any(|leftover| matches!(leftover.fate, Fate::Failed(_))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_holds_anything_is_told_in_a_line() {
+        let unreadable = Unreadable {
+            path: "/run/tracer/a\u{1b}[2J\nb".into(),
+            reason: "unknown variant `\u{9b}1m\u{202e}`".to_owned(),
+            active: false,
+        };
+        let said = text(&[unreadable_line(&unreadable)]);
+        assert_eq!(
+            said,
+            "/run/tracer/a\\u{1b}[2J\\nb: a record that this version of tracer cannot read \
+             (unknown variant `\\u{9b}1m\\u{202e}`); LEFT BEHIND, its guard is gone\n"
+        );
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::Verbosity;
 use crate::flow::Entry;
-use crate::output::{Descriptor, Unwritten, Writer};
+use crate::output::{Descriptor, Unwritten, Writer, harmless};
 use crate::postgres::Known;
 use crate::probe::sum;
 use crate::report::{ByKind, endpoints};
@@ -102,7 +102,8 @@ impl Live {
             return;
         };
         if !self.terminal {
-            output.write(format!("{}\n", line(snapshot)).into_bytes());
+            let line = line(snapshot);
+            output.write(format!("{}\n", harmless::line(&line)).into_bytes());
             return;
         }
         // A terminal that was stopped has the last picture still to come.
@@ -113,7 +114,7 @@ impl Live {
         let lines = screen(snapshot, width, height);
         let mut text = erase(self.drawn);
         for line in &lines {
-            text.push_str(line);
+            text.push_str(&harmless::line(line));
             text.push('\n');
         }
         self.drawn = lines.len();
@@ -154,7 +155,8 @@ impl Live {
             usize::MAX
         };
         let before = output.lost().lines;
-        output.write((erase(self.drawn) + &summary(width)).into_bytes());
+        let summary = summary(width);
+        output.write((erase(self.drawn) + &harmless::lines(&summary)).into_bytes());
         let unwritten = output.settle(patience);
         if unwritten.lines == before || output.is_left() {
             return Ok(());

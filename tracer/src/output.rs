@@ -3,6 +3,7 @@
 //! still. None of it holds up the count, the end, or the undoing of a fault.
 
 mod file;
+pub mod harmless;
 mod place;
 mod ready;
 pub mod stderr;
@@ -33,8 +34,8 @@ pub fn lines(path: &Path) -> io::Result<(Box<dyn Target>, bool)> {
     }
 }
 
-/// Prints to standard output, for as long as its reader takes. That nobody reads any more is
-/// no error.
+/// Prints lines to standard output, for as long as its reader takes; what others wrote in
+/// them does nothing there. That nobody reads any more is no error.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -48,7 +49,7 @@ pub fn print(text: &str) -> io::Result<()> {
 /// As [`print`], and if the reader stands still.
 pub fn print_within(text: &str, patience: Option<Duration>) -> io::Result<()> {
     let stdout = Writer::start(Descriptor::new(io::stdout()), &[])?;
-    file::hand_over(&stdout, text.as_bytes(), patience)
+    file::hand_over(&stdout, harmless::lines(text).as_bytes(), patience)
 }
 
 /// A path that cannot be written to.

@@ -442,3 +442,22 @@ fn running_servers_are_found_with_their_symbols() {
         assert_eq!(answer.ok(name), None, "{}", answer.row(name));
     }
 }
+
+/// What is asked after is quoted, and does nothing to a terminal.
+#[test]
+fn names_that_were_typed_are_text() {
+    let evil = "own\u{1b}[2J\u{9b}1m\u{202e}\nx";
+    let net = Net::pair("chkevil", "ens160").unwrap();
+    let netns = &net.host("primary").unwrap().netns;
+    for arguments in [
+        &["--interface", evil][..],
+        &["--interface", evil, "--json"],
+        &["--peer", "10.0.10.3", "--netns", evil],
+    ] {
+        let output = check(netns, arguments);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(said.contains("own"), "{said:?}");
+        let harmful = |&c: &char| tracer::postgres::text::does_harm(c) && c != '\n';
+        assert_eq!(said.chars().find(harmful), None, "{said:?}");
+    }
+}

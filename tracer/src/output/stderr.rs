@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::harmless;
 use super::target::{Descriptor, Target as _};
 use super::writer::Writer;
 
@@ -20,15 +21,16 @@ fn writer() -> Option<&'static Writer> {
     WRITER.get_or_init(start).as_ref()
 }
 
-/// Says a line.
+/// Says a line. Whatever stands in it does nothing to a terminal.
 pub fn say(line: impl Display) {
-    write(format!("{line}\n").into_bytes());
+    write(format!("{}\n", harmless::line(&line.to_string())).into_bytes());
 }
 
-/// Shows something that the next thing replaces; nothing while the last one is on its way.
-pub fn show(text: String) {
+/// Shows a line on a terminal that the next one replaces; nothing while the last one is on
+/// its way.
+pub fn show(line: &str) {
     if writer().is_some_and(Writer::is_idle) {
-        write(text.into_bytes());
+        write(format!("\r\x1b[K{}", harmless::line(line)).into_bytes());
     }
 }
 
@@ -48,17 +50,39 @@ pub fn settle() {
     }
 }
 
+/// A log line, which comes whole and with its end, as [`say`] says it.
+fn record(bytes: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes);
+    let (line, end) = match text.strip_suffix('\n') {
+        Some(line) => (line, "\n"),
+        None => (&*text, ""),
+    };
+    format!("{}{end}", harmless::line(line)).into_bytes()
+}
+
 /// Where log lines go.
 #[derive(Debug)]
 pub struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        write(bytes.to_vec());
+        write(record(bytes));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_is_one_line_whatever_it_quotes() {
+        let said = record(b"[WARN] /tmp/\x1b[2J\nx\xff: \xc2\x9b1m\n");
+        let said = String::from_utf8(said).unwrap();
+        assert_eq!(said, "[WARN] /tmp/\\u{1b}[2J\\nx\u{fffd}: \\u{9b}1m\n");
     }
 }

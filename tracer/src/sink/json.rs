@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
-/// Indented JSON with a line's end.
+use crate::output::harmless;
+
+/// Indented JSON with a line's end, which does a terminal no harm either.
 ///
 /// # Errors
 /// If a value has no form in JSON; reports have none such.
 pub fn render(report: &impl Serialize) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(report)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    Ok(harmless::json(&text).into_owned().into_bytes())
 }

@@ -1,5 +1,6 @@
 //! Flows as a table of text, for the live view and the summary.
 
+use crate::output::harmless;
 use crate::process::Process;
 use crate::report::ByKind;
 
@@ -118,10 +119,10 @@ pub fn number<T: ToString>(number: Option<T>) -> String {
     number.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 
-/// The first `width` characters.
+/// The first `width` characters, as they are shown.
 #[must_use]
 pub fn clip(line: &str, width: usize) -> String {
-    line.chars().take(width).collect()
+    harmless::line(line).chars().take(width).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::output::harmless;
 use crate::postgres;
 use crate::report::{FlowReport, Report};
 use crate::sink::table::{self, Row};
@@ -16,10 +17,10 @@ pub fn render(report: &Report, width: usize) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     for line in verdict::findings(&report.findings) {
-        let _ = writeln!(text, "{line}");
+        let _ = writeln!(text, "{}", harmless::line(&line));
     }
     for warning in &report.warnings {
-        let _ = writeln!(text, "warning: {warning}");
+        let _ = writeln!(text, "warning: {}", harmless::line(warning));
     }
     let _ = writeln!(text, "{}", headline(report));
     if !report.flows.is_empty() {
