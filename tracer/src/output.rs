@@ -2,8 +2,10 @@
 //! fails at once and not after an hour, and streams whose readers may come, go and stand
 //! still. None of it holds up the count, the end, or the undoing of a fault.
 
+mod draft;
 mod file;
 pub mod harmless;
+mod links;
 mod place;
 mod ready;
 pub mod stderr;

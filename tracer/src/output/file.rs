@@ -1,16 +1,17 @@
 //! Files that are written whole, at the end.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caps::Capability;
-use tempfile::NamedTempFile;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 use super::OutputError;
+use super::draft::Draft;
+use super::links;
 use super::place::{self, Place};
 use super::target::{Appended, Descriptor};
 use super::writer::{Unwritten, Writer};
@@ -28,8 +29,8 @@ pub struct Output {
 
 #[derive(Debug)]
 enum Target {
-    /// A regular file, written beside its path and renamed onto it.
-    Renamed(NamedTempFile, PathBuf),
+    /// A regular file, which takes the place of what is at its path when it is whole.
+    Renamed(Draft),
     /// What is open already, such as a pipe or a device, and cannot be replaced.
     Open(OwnedFd),
     /// A FIFO, which is opened when there is something to write.
@@ -60,25 +61,22 @@ impl Output {
             Place::Own(1) => return Ok(Target::Stdout),
             Place::Own(number) => return own(number).map(Target::Open),
             Place::Stream(path) => {
-                let mut options = OpenOptions::new();
-                options.append(true).custom_flags(libc::O_NOCTTY);
-                return Ok(Target::Open(options.open(path)?.into()));
+                let flags = OFlag::O_WRONLY | OFlag::O_APPEND;
+                let opened = links::open(&path, flags, Mode::empty())?;
+                return Ok(Target::Open(opened.into()));
             }
             Place::Fifo(path) => return Appended::create(path).map(Target::Fifo),
             Place::File(path) => path,
         };
         // A file that may not be written is not to be replaced either.
         if path.exists() {
-            drop(OpenOptions::new().append(true).open(&path)?);
+            drop(links::open(
+                &path,
+                OFlag::O_WRONLY | OFlag::O_APPEND,
+                Mode::empty(),
+            )?);
         }
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let file = tempfile::Builder::new()
-            .prefix(&format!(".{}.", name.to_string_lossy()))
-            .suffix(".tmp")
-            // What the process's mask leaves of it, as for any new file.
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(existing(&path)?)?;
-        Ok(Target::Renamed(file, path))
+        Draft::create(&path).map(Target::Renamed)
     }
 
     /// Whether this is the caller's standard output.
@@ -90,7 +88,7 @@ impl Output {
     /// Whether somebody has to take it: writing then lasts as long as that.
     #[must_use]
     pub fn is_stream(&self) -> bool {
-        !matches!(self.target, Target::Renamed(..))
+        !matches!(self.target, Target::Renamed(_))
     }
 
     /// Writes the whole content and makes it last.
@@ -136,16 +134,7 @@ impl Output {
                 patience,
             ),
             Target::Fifo(file) => hand_over(&Writer::start(file, NEEDED)?, content, patience),
-            Target::Renamed(mut file, path) => {
-                file.write_all(content)?;
-                file.as_file().sync_all()?;
-                let directory = file.path().parent().map(Path::to_path_buf);
-                file.persist(path).map_err(|error| error.error)?;
-                match directory {
-                    Some(directory) => File::open(directory)?.sync_all(),
-                    None => Ok(()),
-                }
-            }
+            Target::Renamed(draft) => draft.finish(content),
         }
     }
 }
@@ -175,16 +164,9 @@ pub(super) fn own(number: i32) -> io::Result<OwnedFd> {
     borrowed.as_fd().try_clone_to_owned()
 }
 
-/// The folder that a path's last part is or is to be in. That it is missing is
-/// told here, without the name of a temporary file that nobody asked for.
-pub(super) fn existing(path: &Path) -> io::Result<&Path> {
-    let folder = place::folder(path);
-    fs::metadata(folder)?;
-    Ok(folder)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -258,7 +240,7 @@ mod tests {
     fn a_fifo_that_nobody_reads_is_given_up() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("fifo");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
         let output = Output::create("--json", &path).unwrap();
         let patience = Some(Duration::from_millis(50));
         let error = output.finish_within(b"{}\n", patience).unwrap_err();

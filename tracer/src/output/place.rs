@@ -6,11 +6,8 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
+use super::links::{self, End};
 
-/// As many links as the kernel follows (`MAXSYMLINKS` in
-/// [`linux/namei.h`](https://github.com/torvalds/linux/blob/v6.12/include/linux/namei.h)).
-const MOST_LINKS: usize = 40;
 const STDOUT: i32 = 1;
 
 /// Where something is written.
@@ -29,29 +26,19 @@ pub(super) enum Place {
 /// What the path leads to.
 ///
 /// # Errors
-/// If nothing can be written there.
+/// If nothing can be written there, or a link on the way is not to be followed.
 pub(super) fn find(path: &Path) -> io::Result<Place> {
-    let mut path = match path == Path::new("-") {
-        true => return Ok(Place::Own(STDOUT)),
-        false => path.to_owned(),
-    };
-    for _ in 0..MOST_LINKS {
-        let Some(name) = path.file_name().map(ToOwned::to_owned) else {
-            return Err(io::ErrorKind::IsADirectory.into());
-        };
-        let folder = fs::canonicalize(folder(&path))?;
-        path = folder.join(name);
-        if let Some(place) = descriptor(&folder, &path) {
-            return Ok(place);
-        }
-        match fs::symlink_metadata(&path) {
-            Ok(there) if there.is_symlink() => path = folder.join(fs::read_link(&path)?),
-            Ok(there) => return at(path, &there),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::File(path)),
-            Err(error) => return Err(error),
-        }
+    if path == Path::new("-") {
+        return Ok(Place::Own(STDOUT));
     }
-    Err(Errno::ELOOP.into())
+    match links::follow(path, descriptor)? {
+        Err(place) => Ok(place),
+        Ok(End { path, there: None }) => Ok(Place::File(path)),
+        Ok(End {
+            path,
+            there: Some(there),
+        }) => at(path, &there),
+    }
 }
 
 fn at(path: PathBuf, there: &Metadata) -> io::Result<Place> {

@@ -1,12 +1,16 @@
 //! The file that says that everything is counted.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
 use super::OutputError;
-use super::file::existing;
+use super::draft::Draft;
+use super::{links, place};
 
 /// How the file begins, by which one that a killed run left is known.
 const SIGN: &str = concat!(env!("CARGO_PKG_NAME"), " ");
@@ -17,6 +21,8 @@ const LONGEST: u64 = 64;
 #[derive(Debug)]
 pub struct ReadyFile {
     path: PathBuf,
+    /// The same without links to folders, which may lead elsewhere by then.
+    at: PathBuf,
     /// The file that was made: device and inode.
     made: Option<(u64, u64)>,
 }
@@ -29,11 +35,10 @@ impl ReadyFile {
     /// # Errors
     /// If it cannot, or if something else is there.
     pub fn prepare(path: &Path) -> Result<Self, OutputError> {
-        let prepared = remove_ours(path).and_then(|()| existing(path).map(drop));
-        let prepared = prepared.and_then(|()| tempfile::tempfile_in(existing(path)?));
-        prepared.map_err(|cause| error(path, cause))?;
+        let at = prepared(path).map_err(|cause| error(path, cause))?;
         Ok(Self {
             path: path.to_owned(),
+            at,
             made: None,
         })
     }
@@ -43,11 +48,9 @@ impl ReadyFile {
     /// # Errors
     /// If it cannot be made.
     pub fn announce(&mut self) -> Result<(), OutputError> {
-        let made = OpenOptions::new()
-            .write(true)
-            // What appeared meanwhile is not ours.
-            .create_new(true)
-            .open(&self.path);
+        // What appeared meanwhile is not ours.
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
+        let made = links::open(&self.at, flags, Mode::from_bits_truncate(0o666));
         let mut file = made.map_err(|cause| error(&self.path, cause))?;
         self.made = file.metadata().ok().map(|made| (made.dev(), made.ino()));
         // That it is there is what it says; a full disk keeps the words, and an empty
@@ -55,6 +58,15 @@ impl ReadyFile {
         let _ = writeln!(file, "{SIGN}{}", std::process::id());
         Ok(())
     }
+}
+
+/// Where it will be.
+fn prepared(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let at = links::folder(place::folder(path))?.join(name);
+    remove_ours(&at)?;
+    drop(Draft::create(&at)?);
+    Ok(at)
 }
 
 fn error(path: &Path, cause: io::Error) -> OutputError {
@@ -74,11 +86,9 @@ fn remove_ours(path: &Path) -> io::Result<()> {
     };
     let ours = there.is_file() && there.len() <= LONGEST && {
         let mut text = Vec::new();
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        options.open(path)?.take(LONGEST).read_to_end(&mut text)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+        let file = links::open(path, flags, Mode::empty())?;
+        file.take(LONGEST).read_to_end(&mut text)?;
         text.is_empty() || text.starts_with(SIGN.as_bytes())
     };
     if ours {
@@ -92,11 +102,11 @@ fn remove_ours(path: &Path) -> io::Result<()> {
 
 impl Drop for ReadyFile {
     fn drop(&mut self) {
-        let there = fs::symlink_metadata(&self.path).ok();
+        let there = fs::symlink_metadata(&self.at).ok();
         let there = there.map(|there| (there.dev(), there.ino()));
         if self.made.is_some() && self.made == there {
             // Nobody is left who could be told that it stays.
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.at);
         }
     }
 }

@@ -1,17 +1,21 @@
 //! Where a writer's thread writes: what is open already, or a file by its path.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{Mode, SFlag, fstat, stat};
+
+use super::file::own;
+use super::links;
+use super::place::{self, Place};
 
 /// Between two tries to open a file when there is no descriptor for it.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -101,9 +105,11 @@ impl Appended {
     /// # Errors
     /// If it cannot be opened, or is a disk.
     pub fn create(path: PathBuf) -> io::Result<Self> {
-        let kind = match nix::sys::stat::stat(&path) {
-            Ok(there) => SFlag::from_bits_truncate(there.st_mode) & SFlag::S_IFMT,
-            Err(_) => SFlag::S_IFREG,
+        let kind = match place::find(&path)? {
+            Place::Fifo(_) => SFlag::S_IFIFO,
+            Place::File(_) => SFlag::S_IFREG,
+            Place::Stream(path) => SFlag::from_bits_truncate(stat(&path)?.st_mode) & SFlag::S_IFMT,
+            Place::Own(_) => SFlag::S_IFCHR,
         };
         let mut appended = Self {
             path,
@@ -113,14 +119,10 @@ impl Appended {
         };
         match kind {
             SFlag::S_IFIFO => {}
-            SFlag::S_IFBLK => {
-                return Err(io::Error::other(
-                    "it is a block device: that would overwrite a disk",
-                ));
-            }
             _ => {
                 let file = appended.open()?;
-                if kind == SFlag::S_IFREG {
+                appended.kind = self::kind(&file);
+                if appended.kind == SFlag::S_IFREG {
                     file.set_len(0)?;
                 }
                 appended.file = Some(file);
@@ -132,18 +134,26 @@ impl Appended {
     /// Behind whatever is there at the moment of each write: who empties the file, as
     /// logrotate's `copytruncate` does, finds no hole in it.
     fn open(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.append(true).create(self.kind == SFlag::S_IFREG);
-        options.custom_flags(libc::O_NOCTTY);
         for _ in 1..TRIES {
-            match options.open(&self.path) {
+            match self.try_open() {
                 // There may be one a moment later: for as long as programs are loaded
                 // there is none.
                 Err(error) if error.raw_os_error() == Some(libc::EMFILE) => thread::sleep(PAUSE),
                 other => return other,
             }
         }
-        options.open(&self.path)
+        self.try_open()
+    }
+
+    /// Where the path leads to by now.
+    fn try_open(&self) -> io::Result<File> {
+        let (path, create) = match place::find(&self.path)? {
+            Place::Own(number) => return Ok(own(number)?.into()),
+            Place::File(path) => (path, OFlag::O_CREAT),
+            Place::Stream(path) | Place::Fifo(path) => (path, OFlag::empty()),
+        };
+        let flags = OFlag::O_WRONLY | OFlag::O_APPEND | create;
+        links::open(&path, flags, Mode::from_bits_truncate(0o666))
     }
 
     /// Appends, and takes a part of a line back that had no room.
@@ -287,7 +297,7 @@ mod tests {
     fn a_disk_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("disk");
-        let mode = nix::sys::stat::Mode::S_IRUSR;
+        let mode = Mode::S_IRUSR;
         // No device has this number: nothing could happen to it.
         let number = nix::sys::stat::makedev(255, 255);
         nix::sys::stat::mknod(&path, SFlag::S_IFBLK, mode, number)

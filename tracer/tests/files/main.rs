@@ -3,6 +3,7 @@
 
 mod alerts;
 mod hostile;
+mod killed;
 mod merge;
 mod program;
 mod recordings;

@@ -37,6 +37,7 @@ mod events;
 mod filter;
 mod interface;
 mod kernels;
+mod killed;
 mod listen;
 mod owner;
 mod rotation;
