@@ -8,6 +8,7 @@ mod assemble;
 mod correlated;
 mod endpoint;
 mod path;
+mod possible;
 mod read;
 #[cfg(test)]
 mod recorded_runs;

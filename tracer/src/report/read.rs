@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Report, SCHEMA};
+use super::{Report, SCHEMA, possible};
 
 /// A file that is no report that this program understands.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,8 @@ pub(crate) fn is_akin(found: &str, ours: &str) -> bool {
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8], ours: &'static str) -> Result<T, ReadError> {
     let found = schema(bytes)?;
     if is_readable(&found, ours) {
-        return serde_json::from_slice(bytes).map_err(|error| ReadError::Broken {
+        let read = possible::check(bytes).and_then(|()| serde_json::from_slice(bytes));
+        return read.map_err(|error| ReadError::Broken {
             ours,
             error: error.to_string(),
         });
@@ -150,6 +151,20 @@ mod tests {
         let report = changed(|value| value["findings"][0]["cause"] = "later_cause".into());
         let error = report.unwrap_err().to_string();
         assert!(error.contains("`later_cause`"), "{error}");
+    }
+
+    #[test]
+    fn what_nothing_can_have_measured_is_refused() {
+        for (pointer, number) in [
+            ("/window/duration_s", -1.0),
+            ("/flows/0/rto_ms", -200.0),
+            ("/postgres/series/0/took_ms", -0.5),
+            ("/findings/0/size/explained_percent", 180.0),
+        ] {
+            let told = changed(|value| *value.pointer_mut(pointer).unwrap() = number.into());
+            let told = told.unwrap_err().to_string();
+            assert!(told.contains(&format!("{pointer} is {number}")), "{told}");
+        }
     }
 
     #[test]
