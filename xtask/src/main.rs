@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{bench, btf, demo, interrupt, kernels, lab, setup, test, vm};
+use xtask::{bench, btf, demo, interrupt, kernels, lab, setup, soak, test, vm};
 
 /// Everything around tracer: set-up, demo, tests, benchmark.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Task {
     Kernels(kernels::Arguments),
     /// Measure how soon tracer counts, its memory, and what a retransmit or a commit costs
     Bench(bench::Arguments),
+    /// Run tracer for hours beside servers that restart, and see that nothing of it grows
+    Soak(soak::Arguments),
     /// Cut a kernel's BTF down to what the tests of the offsets need
     Btf {
         /// A kernel image, an ELF file or raw BTF
@@ -66,6 +68,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Kernels(arguments) => kernels::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Soak(arguments) => soak::run(&arguments),
         Task::Btf { input, output } => btf::run(&input, &output),
         Task::Vm(arguments) => return vm::run(&arguments).map(ExitCode::from),
     };

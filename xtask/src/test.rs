@@ -1,4 +1,4 @@
-//! `cargo xtask test`: format, lints, and every test.
+//! `cargo xtask test`: format, lints, dependencies, and every test.
 //!
 //! Clippy does not see the kernel programs: it has no `core` for their target.
 
@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{command, kernels, nextest, packages, postgres, repo, setup};
+use crate::{command, deny, kernels, nextest, packages, postgres, repo, setup};
 
 /// What can be chosen about the test run.
 #[derive(Debug, Args)]
@@ -45,7 +45,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         packages::ensure_for_cluster()?;
         packages::ensure_for_alerts()?;
         packages::ensure_for_tests()?;
-        nextest::ensure().map(drop)
+        nextest::ensure()?;
+        deny::ensure().map(drop)
     })?;
     step("format", &|| cargo(&["fmt", "--all", "--check"]))?;
     step("lints", &|| {
@@ -60,6 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "warnings",
         ])
     })?;
+    step("deny", &deny::check)?;
     if arguments.filters.is_empty() {
         step("servers", &|| {
             postgres::fetch();
