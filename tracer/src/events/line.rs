@@ -136,7 +136,10 @@ impl Line {
                     let bit = FLAGS.iter().position(|one| *one == name)?;
                     Some(set | 1 << bit)
                 })?;
-                event.ca_state = index(&CA_STATES, Some(&told.ca_state))?;
+                event.ca_state = match &*told.ca_state {
+                    UNKNOWN => u8::MAX,
+                    name => index(&CA_STATES, Some(name))?,
+                };
                 // Saturates; what is no number becomes 0.
                 event.rto = (told.rto_ms * 1e6 / JIFFY_NS as f64).round() as u32;
                 event.backoff = told.backoff;
@@ -175,10 +178,13 @@ fn flags(flags: u16) -> String {
     set.map(|(_, name)| *name).collect::<Vec<_>>().join("|")
 }
 
+/// A state of a later kernel's.
+const UNKNOWN: &str = "UNKNOWN";
+
 /// Names of
 /// [`net/tcp_states.h`](https://github.com/torvalds/linux/blob/v6.12/include/net/tcp_states.h).
 const STATES: [&str; 14] = [
-    "UNKNOWN",
+    UNKNOWN,
     "ESTABLISHED",
     "SYN_SENT",
     "SYN_RECV",
@@ -195,7 +201,7 @@ const STATES: [&str; 14] = [
 ];
 
 fn state(state: u8) -> &'static str {
-    STATES.get(usize::from(state)).copied().unwrap_or("UNKNOWN")
+    STATES.get(usize::from(state)).copied().unwrap_or(UNKNOWN)
 }
 
 /// Names of `enum tcp_ca_state` in
@@ -206,7 +212,7 @@ fn ca_state(state: u8) -> &'static str {
     CA_STATES
         .get(usize::from(state))
         .copied()
-        .unwrap_or("UNKNOWN")
+        .unwrap_or(UNKNOWN)
 }
 
 #[cfg(test)]
@@ -307,6 +313,9 @@ mod tests {
                 _ => None,
             };
             event.kind = kind.map_or(0, |kind| kind as u32);
+            // Those of a later kernel's as well.
+            event.ca_state = if what == EventKind::Retransmit { 5 } else { 3 };
+            event.state = if what == EventKind::State { 14 } else { 8 };
             let told = line(&Decoded { what, kind, event }, &clock(), 4_000_000);
             let json = serde_json::to_string(&told).unwrap();
             let read: Line = serde_json::from_str(&json).unwrap();
