@@ -347,7 +347,7 @@ fn parse_ports(ports: &[u16]) -> Result<Vec<u16>, ConfigError> {
 }
 
 /// Parses `30s,60s`.
-fn parse_phases(text: &str) -> Result<(Duration, Duration), ConfigError> {
+pub(crate) fn parse_phases(text: &str) -> Result<(Duration, Duration), ConfigError> {
     let lengths = text.split_once(',');
     lengths
         .and_then(|(before, lasts)| Some((time::parse(before)?, time::parse(lasts)?)))

@@ -90,6 +90,14 @@ impl EventFile {
     }
 }
 
+/// One event as [`EventWriter`] writes it, without the line's end.
+///
+/// # Errors
+/// If a value has no form in JSON; events have none such.
+pub(crate) fn json(decoded: &Decoded, clock: &Clock, jiffy_ns: u64) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&line(decoded, clock, jiffy_ns))
+}
+
 impl EventWriter {
     /// Writes one event.
     pub fn write(&mut self, decoded: &Decoded) {

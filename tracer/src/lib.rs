@@ -24,6 +24,8 @@ pub mod descriptors;
 pub mod events;
 pub mod fault;
 pub mod flow;
+#[doc(hidden)]
+pub mod foreign;
 pub mod holes;
 pub mod inject;
 pub mod kernel;

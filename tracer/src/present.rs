@@ -77,7 +77,10 @@ pub fn run(request: &Request) -> anyhow::Result<()> {
 }
 
 /// The account of a report, or of what was merged of two.
-fn document(bytes: &[u8]) -> Result<Document, ReadError> {
+///
+/// # Errors
+/// If it is neither.
+pub fn document(bytes: &[u8]) -> Result<Document, ReadError> {
     if is_akin(&schema(bytes)?, merge::SCHEMA) {
         Merged::read(bytes).map(|merged| sink::account::of_both(&merged))
     } else {

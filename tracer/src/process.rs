@@ -149,7 +149,7 @@ fn title(directory: &Path) -> Option<String> {
 }
 
 /// `socket:[N]` → N.
-fn socket_inode(target: &[u8]) -> Option<u64> {
+pub(crate) fn socket_inode(target: &[u8]) -> Option<u64> {
     let number = target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(number).ok()?.parse().ok()
 }
@@ -161,7 +161,7 @@ pub(crate) fn parent_of(pid: u32) -> Option<u32> {
 
 /// The parent's id in a line of `/proc/PID/stat`, whose second field is a name
 /// in parentheses that may itself hold any of `) (`.
-fn parent(stat: &str) -> Option<u32> {
+pub(crate) fn parent(stat: &str) -> Option<u32> {
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(1)?.parse().ok()
 }
@@ -196,7 +196,8 @@ pub fn peak_memory_kib() -> std::io::Result<u64> {
         .ok_or_else(|| std::io::ErrorKind::InvalidData.into())
 }
 
-fn parse_peak(status: &str) -> Option<u64> {
+/// In KiB, from the text of `/proc/self/status`.
+pub(crate) fn parse_peak(status: &str) -> Option<u64> {
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))?;

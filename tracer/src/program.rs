@@ -152,7 +152,8 @@ fn runs_patroni(directory: &Path) -> bool {
     is_patroni(&line)
 }
 
-fn is_patroni(line: &[u8]) -> bool {
+/// Whether arguments, each of which ends with NUL, are those of an interpreter that does.
+pub(crate) fn is_patroni(line: &[u8]) -> bool {
     let mut arguments = line.split(|byte| *byte == 0).skip(1).take(MOST_ARGUMENTS);
     while let Some(argument) = arguments.next() {
         match argument {

@@ -7,7 +7,7 @@ mod tape;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -69,6 +69,27 @@ pub fn run(request: &Request) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The report of recordings that are in memory, as without options.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn of_bytes(recordings: Vec<Vec<u8>>) -> anyhow::Result<Report> {
+    let config = Config::of_recording(&ReplayArguments {
+        files: Vec::new(),
+        peer: Vec::new(),
+        port: Vec::new(),
+        interval: "1s".to_owned(),
+        json: None,
+        quiet: true,
+    })?;
+    let recordings = recordings.into_iter().enumerate();
+    let inputs = recordings.map(|(number, bytes)| {
+        let source = source::text(Box::new(io::Cursor::new(bytes)))?;
+        Input::read(format!("recording {number}"), source)
+    });
+    replayed(&config, inputs.collect::<Result<_, _>>()?)
+}
+
 /// One of the files.
 struct Input {
     name: String,
@@ -78,9 +99,13 @@ struct Input {
 
 impl Input {
     fn open(path: &std::path::Path) -> anyhow::Result<Self> {
+        Self::read(name(path), source::open(path)?)
+    }
+
+    fn read(name: String, source: Box<dyn BufRead>) -> anyhow::Result<Self> {
         let mut input = Self {
-            name: name(path),
-            reader: EventReader::new(source::open(path)?),
+            name,
+            reader: EventReader::new(source),
             next: None,
         };
         input.advance()?;

@@ -62,6 +62,15 @@ pub(crate) struct Ways {
     pub(crate) by_policy: bool,
 }
 
+/// Adds the interfaces of next hops that are objects of their own.
+fn resolve(routes: &mut [Route], nexthops: &Nexthops) {
+    for route in routes {
+        if let Some(id) = route.nexthop {
+            route.interfaces.extend(nexthops.interfaces(id));
+        }
+    }
+}
+
 impl Fib {
     /// Reads the rules of a family, and the routes that any of these peers has to do
     /// with, in the network namespace of the calling thread.
@@ -77,14 +86,25 @@ impl Fib {
             .iter()
             .any(|it| it.interfaces.is_empty() && it.nexthop.is_some())
         {
-            let nexthops = Nexthops::read()?;
-            for route in &mut routes {
-                if let Some(id) = route.nexthop {
-                    route.interfaces.extend(nexthops.interfaces(id));
-                }
-            }
+            resolve(&mut routes, &Nexthops::read()?);
         }
         Ok(Self { rules, routes })
+    }
+
+    /// Of whole messages that are in memory: rules, routes and next hops; [`None`] if one
+    /// of them is cut short.
+    pub(crate) fn of_messages(
+        rules: &[&[u8]],
+        routes: &[&[u8]],
+        nexthops: &[&[u8]],
+    ) -> Option<Self> {
+        let rules = rules.iter().map(|bytes| Rule::parse(bytes));
+        let mut rules: Vec<Rule> = rules.collect::<Option<_>>()?;
+        rules.sort_by_key(|rule| rule.priority);
+        let routes = routes.iter().map(|bytes| Route::parse(bytes));
+        let mut routes: Vec<Route> = routes.collect::<Option<_>>()?;
+        resolve(&mut routes, &Nexthops::of_messages(nexthops)?);
+        Some(Self { rules, routes })
     }
 
     /// Where packets to the peer may go: to a network, to any of it.

@@ -12,7 +12,7 @@ use netlink_packet_route::{RouteNetlinkMessage, link::LinkMessage};
 use super::attributes::{NETLINK_HEADER, attributes, text, word};
 use super::rtnetlink::exchange_raw;
 
-pub(crate) use watch::{Heard, Watch};
+pub(crate) use watch::{Heard, Watch, moved};
 
 /// `struct ifinfomsg`.
 const LINK_HEADER: usize = 16;
@@ -83,7 +83,7 @@ fn parsed(message: &[u8]) -> io::Result<Link> {
 
 impl Link {
     /// From one whole message; [`None`] if that is not long enough.
-    fn parse(message: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(message: &[u8]) -> Option<Self> {
         let header = message.get(NETLINK_HEADER..)?;
         let mut link = Self {
             index: u32::from_ne_bytes(*header.get(4..)?.first_chunk()?),

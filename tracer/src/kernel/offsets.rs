@@ -88,6 +88,12 @@ impl From<BtfError> for OffsetsError {
     }
 }
 
+/// Whether raw BTF tells what leads from a process to its parent, and to its number in a
+/// PID namespace.
+pub(crate) fn tells_processes(btf: &[u8]) -> [bool; 2] {
+    [task::resolve(btf).is_ok(), pid::resolve(btf, 0).is_ok()]
+}
+
 /// Reads the running kernel's BTF and resolves it.
 ///
 /// # Errors

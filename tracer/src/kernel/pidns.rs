@@ -109,7 +109,7 @@ fn of(pid: u32) -> Option<u32> {
 }
 
 /// In how many namespaces a process has a number, from that of `/proc` on inward.
-fn levels(status: &str) -> Option<usize> {
+pub(crate) fn levels(status: &str) -> Option<usize> {
     Some(ids(status)?.count())
 }
 

@@ -91,29 +91,46 @@ fn exchange_bytes(
     let mut buffer = vec![0; BUFFER];
     loop {
         let length = socket.recv(&mut &mut buffer[..], 0)?;
-        let mut rest = buffer.get(..length).unwrap_or_default();
-        while !rest.is_empty() {
-            let message = NetlinkBuffer::new_checked(rest)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-            let (length, kind) = (message.length() as usize, message.message_type());
-            let whole = rest.get(..length).unwrap_or_default();
-            match kind {
-                NLMSG_ERROR => return acknowledged(message.payload()),
-                NLMSG_DONE => return Ok(()),
-                NLMSG_MIN_TYPE.. => {
-                    each(whole)?;
-                    if !more {
-                        return Ok(());
-                    }
-                }
-                _ => {}
-            }
-            // Messages are aligned to four bytes; the last may lack its padding.
-            rest = rest
-                .get(length.next_multiple_of(4).max(4)..)
-                .unwrap_or_default();
+        let datagram = buffer.get(..length).unwrap_or_default();
+        if messages(datagram, more, &mut each)? {
+            return Ok(());
         }
     }
+}
+
+/// Gives every object of one datagram to `each`; of more than one only where there may be
+/// `more`. Returns whether the answer ends with it.
+///
+/// # Errors
+/// The kernel's answer where it is an error, and what cannot be understood.
+pub(crate) fn messages(
+    datagram: &[u8],
+    more: bool,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<bool> {
+    let mut rest = datagram;
+    while !rest.is_empty() {
+        let message = NetlinkBuffer::new_checked(rest)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        let (length, kind) = (message.length() as usize, message.message_type());
+        let whole = rest.get(..length).unwrap_or_default();
+        match kind {
+            NLMSG_ERROR => return acknowledged(message.payload()).map(|()| true),
+            NLMSG_DONE => return Ok(true),
+            NLMSG_MIN_TYPE.. => {
+                each(whole)?;
+                if !more {
+                    return Ok(true);
+                }
+            }
+            _ => {}
+        }
+        // Messages are aligned to four bytes; the last may lack its padding.
+        rest = rest
+            .get(length.next_multiple_of(4).max(4)..)
+            .unwrap_or_default();
+    }
+    Ok(false)
 }
 
 /// An acknowledgement is the error 0.

@@ -157,6 +157,19 @@ fn dump_family(
     }
 }
 
+/// The sockets of one datagram of the kernel's answer, and whether that ends with it.
+///
+/// # Errors
+/// When the kernel refuses, or what it says is cut short.
+pub(crate) fn of_datagram(
+    datagram: &[u8],
+    netns: u32,
+) -> Result<(Vec<SocketInfo>, bool), SocketsError> {
+    let mut sockets = Vec::new();
+    let Progress { done, .. } = message::parse(datagram, netns, &mut sockets)?;
+    Ok((sockets, done))
+}
+
 fn open() -> nix::Result<OwnedFd> {
     let socket = socket(
         AddressFamily::Netlink,

@@ -18,7 +18,7 @@ pub fn tcp_in_use() -> u32 {
 }
 
 /// The number after `inuse` in the line that starts with `prefix`.
-fn in_use(text: &str, prefix: &str) -> Option<u32> {
+pub(crate) fn in_use(text: &str, prefix: &str) -> Option<u32> {
     let line = text.lines().find_map(|line| line.strip_prefix(prefix))?;
     let mut words = line.split_ascii_whitespace();
     words.find(|word| *word == "inuse")?;

@@ -79,6 +79,23 @@ struct Parts {
 /// The rows of one statement, as text.
 pub type Rows = Vec<Vec<Option<String>>>;
 
+/// What is read of a server's messages that come in pieces of this length, bytes.
+///
+/// # Errors
+/// That it is more than a server says, in words.
+pub(crate) fn sift(stream: &[u8], piece: usize) -> Result<Vec<u8>, String> {
+    let mut frames = frames::Frames::default();
+    let mut left = Vec::new();
+    for piece in stream.chunks(piece.max(1)) {
+        let mut piece = piece.to_vec();
+        let kept = frames
+            .sift(&mut piece)
+            .map_err(|excess| excess.to_string())?;
+        left.extend(piece.iter().take(kept));
+    }
+    Ok(left)
+}
+
 impl Trouble {
     fn passing(text: impl Into<String>) -> Self {
         Self {

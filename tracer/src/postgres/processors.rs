@@ -24,9 +24,9 @@ const MOST_STEPS: usize = 20_000;
 
 /// What a process has had so far, ns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Times {
-    ran_ns: u64,
-    waited_ns: u64,
+pub(crate) struct Times {
+    pub(crate) ran_ns: u64,
+    pub(crate) waited_ns: u64,
 }
 
 /// What all processes of a server had in one interval, added up.
@@ -220,7 +220,7 @@ fn read(pid: impl Display) -> Option<Times> {
 }
 
 /// `ran waited timeslices`, the first two in ns.
-fn parse(text: &str) -> Option<Times> {
+pub(crate) fn parse(text: &str) -> Option<Times> {
     let mut fields = text.split_whitespace().map(str::parse);
     Some(Times {
         ran_ns: fields.next()?.ok()?,

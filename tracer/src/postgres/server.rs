@@ -190,7 +190,7 @@ impl Server {
 }
 
 /// Digits and dots, or it is no version.
-fn version(text: &str) -> Option<&str> {
+pub(crate) fn version(text: &str) -> Option<&str> {
     let text = text.trim_end();
     let valid = |c: char| c.is_ascii_digit() || c == '.';
     (!text.is_empty() && text.chars().all(valid)).then_some(text)

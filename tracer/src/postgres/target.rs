@@ -182,6 +182,24 @@ impl fmt::Display for Target {
     }
 }
 
+/// Adds what a service file in memory says of a service to what is not set yet; false if
+/// it is not in there.
+///
+/// # Errors
+/// The number of a line that libpq would refuse, counted from 1, and what is wrong with it.
+pub(crate) fn of_service(
+    file: &[u8],
+    name: &str,
+    settings: &mut Settings,
+) -> Result<bool, (usize, &'static str)> {
+    match service::section(file, name, settings, keyword::is_known) {
+        Ok(found) => Ok(found),
+        Err(service::Trouble::Line(number, fault)) => Err((number, fault.words())),
+        // Memory is always there to be read.
+        Err(service::Trouble::Read(_)) => Ok(false),
+    }
+}
+
 fn channel_binding(
     text: Option<&str>,
 ) -> Result<Option<tokio_postgres::config::ChannelBinding>, TargetError> {

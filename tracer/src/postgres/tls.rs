@@ -10,10 +10,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, Error, InconsistentKeys};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -77,6 +78,37 @@ pub fn connector(tls: &Tls) -> Result<MakeRustlsConnect, TlsError> {
         config.alpn_protocols = vec![b"postgresql".to_vec()];
     }
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// What is found of a server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Whether it has a key that can be read.
+    pub(crate) has_key: bool,
+    /// Whether it is for the host.
+    pub(crate) is_for_host: bool,
+    /// Of one of version 1 or 2, whether the roots make it trusted; `None` of others.
+    pub(crate) trusted: Option<bool>,
+}
+
+/// Judges a certificate in memory (DER) by roots, for a host, at a second since 1970;
+/// `None` if it is none.
+pub(crate) fn judge(
+    certificate: &[u8],
+    roots: &[CertificateDer<'_>],
+    host: &ServerName<'_>,
+    second: u64,
+) -> Option<Found> {
+    let der = CertificateDer::from_slice(certificate);
+    let read = certificate::read(&der).ok()?;
+    let known = ring::default_provider().signature_verification_algorithms;
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(second));
+    Some(Found {
+        has_key: certificate::public_key(&read).is_ok(),
+        is_for_host: host::bears(&read, host),
+        trusted: version1::read(&der)
+            .map(|own| version1::verify(&der, &own, roots, now, &known).is_ok()),
+    })
 }
 
 /// The client's own certificate, with its key. Whether a certificate of version 1 will

@@ -34,7 +34,8 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
     text(source).with_context(unreadable)
 }
 
-fn text(mut source: Box<dyn BufRead>) -> anyhow::Result<Box<dyn BufRead>> {
+/// The text of it; only its beginning is looked at for that.
+pub(super) fn text(mut source: Box<dyn BufRead>) -> anyhow::Result<Box<dyn BufRead>> {
     let mut head = Vec::new();
     source.by_ref().take(MOST).read_to_end(&mut head)?;
     for (begin, what, remedy) in OTHERS {

@@ -42,6 +42,12 @@ impl Nexthops {
         Ok(Self(all))
     }
 
+    /// Of whole messages; [`None`] if one of them is cut short.
+    pub(super) fn of_messages(messages: &[&[u8]]) -> Option<Self> {
+        let all: Option<HashMap<_, _>> = messages.iter().map(|bytes| parse(bytes)).collect();
+        all.map(Self)
+    }
+
     /// The interfaces of one; a group's members are no groups.
     pub(super) fn interfaces(&self, id: u32) -> Vec<u32> {
         let Some(nexthop) = self.0.get(&id) else {

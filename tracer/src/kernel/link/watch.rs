@@ -85,7 +85,7 @@ impl Watch {
 }
 
 /// The interface that a message tells to have gone to another namespace.
-fn moved(message: &[u8]) -> Option<u32> {
+pub(crate) fn moved(message: &[u8]) -> Option<u32> {
     let kind = u16::from_ne_bytes(*message.get(4..)?.first_chunk()?);
     let header = message.get(NETLINK_HEADER..)?;
     let index = word(header.get(4..)?)?;

@@ -28,7 +28,7 @@ pub fn of_pids(inum: u32) -> io::Result<PidNamespace> {
     resolve(&RunningBtf::open()?, inum)
 }
 
-fn resolve(btf: &[u8], inum: u32) -> io::Result<PidNamespace> {
+pub(super) fn resolve(btf: &[u8], inum: u32) -> io::Result<PidNamespace> {
     let btf = Btf::parse(btf, &[TASK, SIGNAL, PID, UPID, NAMESPACE]).map_err(damaged)?;
     // Of an array at the end of a struct, nothing says how long it is: `None`.
     let offset = |holder: TypeName, path: &[&str], width: Option<u32>| {

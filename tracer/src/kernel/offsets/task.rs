@@ -21,7 +21,7 @@ pub fn of_tasks() -> io::Result<TaskOffsets> {
     resolve(&RunningBtf::open()?)
 }
 
-fn resolve(btf: &[u8]) -> io::Result<TaskOffsets> {
+pub(super) fn resolve(btf: &[u8]) -> io::Result<TaskOffsets> {
     const TASK: TypeName = TypeName::Struct("task_struct");
     let btf = Btf::parse(btf, &[TASK]).map_err(damaged)?;
     let offset = |name: &'static str, width: u32| {

@@ -94,7 +94,7 @@ pub(super) fn complete(
     Ok(settings)
 }
 
-fn is_known(key: &str) -> bool {
+pub(super) fn is_known(key: &str) -> bool {
     let mut listed = UNDERSTOOD.iter().chain(&REFUSED);
     IGNORED.contains(&key) || listed.any(|(known, _)| *known == key)
 }

@@ -18,7 +18,7 @@ const SYSTEM_FOLDER: &str = "/etc/postgresql-common";
 
 /// What is wrong with a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     TooLong,
     NoEquals,
     Unknown,
@@ -28,7 +28,7 @@ enum Fault {
 }
 
 impl Fault {
-    const fn words(self) -> &'static str {
+    pub(super) const fn words(self) -> &'static str {
         match self {
             Self::TooLong => "is longer than libpq takes, 1022 bytes",
             Self::NoEquals => "has no `=`",
@@ -100,14 +100,14 @@ fn unread(path: &Path, error: &io::Error) -> TargetError {
 
 /// Why a file cannot be used.
 #[derive(Debug)]
-enum Trouble {
+pub(super) enum Trouble {
     Line(usize, Fault),
     Read(io::Error),
 }
 
 /// Adds a section to what is not set yet: the first value of a keyword counts. False if
 /// there is no such section.
-fn section(
+pub(super) fn section(
     mut file: impl BufRead,
     name: &str,
     settings: &mut Settings,
