@@ -1,0 +1,40 @@
+//! Forms for people, made of foreign words: they have to be whole, and harmless.
+
+use tracer::postgres::text::does_harm;
+use tracer::sink::document::Document;
+use tracer::sink::{html, markdown, plain};
+
+/// The width of what `tracer report` writes for a terminal.
+const WIDTH: usize = 100;
+
+/// Every form of a document.
+pub(crate) fn document(document: &Document) {
+    lines(&plain::render(document, WIDTH));
+    lines(&markdown::render(document));
+    let page = html::render(document);
+    lines(&page);
+    // Only tracer's own elements begin with this.
+    assert!(!page.contains("<script"), "a script in the page");
+    assert!(page.ends_with("</html>\n"), "half a page");
+    for name in ["section", "h2", "h3", "ul", "li", "table", "svg"] {
+        let count = |text: &str| page.matches(text).count();
+        let (bare, more) = (format!("<{name}>"), format!("<{name} "));
+        let open = count(&bare) + count(&more);
+        assert_eq!(open, count(&format!("</{name}>")), "{name}");
+    }
+}
+
+/// Text of several lines.
+pub(crate) fn lines(text: &str) {
+    let harm = text.chars().find(|one| *one != '\n' && does_harm(*one));
+    assert_eq!(harm, None, "in {text:?}");
+}
+
+/// Text of one line.
+pub(crate) fn line(text: &str) {
+    assert_eq!(
+        text.chars().find(|one| does_harm(*one)),
+        None,
+        "in {text:?}"
+    );
+}

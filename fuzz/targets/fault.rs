@@ -1,0 +1,5 @@
+//! Fuzzes [`fuzz::fault`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::fault::target(data));

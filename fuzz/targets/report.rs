@@ -1,0 +1,5 @@
+//! Fuzzes [`fuzz::report`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::report::target(data));
