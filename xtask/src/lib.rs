@@ -13,6 +13,7 @@ pub mod demo;
 mod deny;
 mod draft;
 mod figure;
+pub mod fuzz;
 pub mod home;
 pub mod http;
 pub mod interrupt;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{bench, btf, demo, interrupt, kernels, lab, setup, soak, test, vm};
+use xtask::{bench, btf, demo, fuzz, interrupt, kernels, lab, setup, soak, test, vm};
 
 /// Everything around tracer: set-up, demo, tests, benchmark.
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Task {
     Test(test::Arguments),
     /// A cluster with Patroni on this machine, and the experiments with it
     Lab(lab::Arguments),
+    /// Look for input that makes one of tracer's parsers panic
+    Fuzz(fuzz::Arguments),
     /// Run the tests that depend on the kernel under every kernel of the matrix
     Kernels(kernels::Arguments),
     /// Measure how soon tracer counts, its memory, and what a retransmit or a commit costs
@@ -66,6 +68,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Kernels(arguments) => kernels::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use self::need::{ALERT_NEEDS, CLUSTER_NEEDS, GUEST_NEEDS, NEEDS, Need, TEST_NEEDS};
+use self::need::{ALERT_NEEDS, CLUSTER_NEEDS, FUZZ_NEEDS, GUEST_NEEDS, NEEDS, Need, TEST_NEEDS};
 use self::temporary::Temporary;
 use crate::command;
 
@@ -104,6 +104,14 @@ pub fn ensure_for_alerts() -> Result<()> {
     complete(&ALERT_NEEDS, "once", |missing| {
         service::install_without(&ALERT_SERVICES, missing)
     })
+}
+
+/// Finds or installs what fuzzing needs; says so only when something is missing.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_fuzzing() -> Result<()> {
+    complete(&FUZZ_NEEDS, "once", install)
 }
 
 /// Finds or installs what only tests need; says so only when something is missing. No

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{command, deny, kernels, nextest, packages, postgres, repo, setup};
+use crate::{command, deny, fuzz, kernels, nextest, packages, postgres, repo, setup};
 
 /// What can be chosen about the test run.
 #[derive(Debug, Args)]
@@ -45,6 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         packages::ensure_for_cluster()?;
         packages::ensure_for_alerts()?;
         packages::ensure_for_tests()?;
+        packages::ensure_for_fuzzing()?;
         nextest::ensure()?;
         deny::ensure().map(drop)
     })?;
@@ -70,6 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     step("tests", &|| tests(&arguments.filters))?;
     if arguments.filters.is_empty() {
+        step("fuzzing", &fuzz::brief)?;
         step("kernels", &|| kernels::run(&kernels::Arguments::default()))?;
     }
 
@@ -83,7 +85,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// Without filters, what depends on the kernel is left to the step that runs it
 /// under all of them, this machine's own included.
 fn tests(filters: &[String]) -> Result<()> {
-    let run = ["nextest", "run", "--no-fail-fast", "--no-tests=pass"];
+    let run = [
+        "nextest",
+        "run",
+        "--workspace",
+        "--exclude",
+        "tracer-ebpf",
+        "--no-fail-fast",
+        "--no-tests=pass",
+    ];
     let rest = [
         "--filterset",
         "not (package(tracer) and test(/^kernels::/))",

@@ -206,6 +206,13 @@ pub(super) const ALERT_NEEDS: [Need; 3] = [
     },
 ];
 
+/// For fuzzing only.
+pub(super) const FUZZ_NEEDS: [Need; 1] = [Need {
+    thing: Program("c++"),
+    packages: &["g++"],
+    why: "compiles libFuzzer",
+}];
+
 /// For tests only.
 pub(super) const TEST_NEEDS: [Need; 1] = [Need {
     thing: Program("pgbouncer"),
