@@ -1,5 +1,10 @@
 //! One question to `NETLINK_ROUTE`, and its answer.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::io;
 
 use netlink_packet_core::{
@@ -67,7 +72,8 @@ pub(crate) fn exchange_unknown(
     each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     // `struct nlmsghdr`: length, type, flags, sequence number, port.
-    let length = u32::try_from(NETLINK_HEADER + body.len()).map_err(io::Error::other)?;
+    let length =
+        u32::try_from(NETLINK_HEADER.saturating_add(body.len())).map_err(io::Error::other)?;
     let mut bytes = length.to_ne_bytes().to_vec();
     bytes.extend(kind.to_ne_bytes());
     bytes.extend((NLM_F_REQUEST | flags).to_ne_bytes());
@@ -138,7 +144,58 @@ fn acknowledged(payload: &[u8]) -> io::Result<()> {
     let code = payload.first_chunk().copied().map(i32::from_ne_bytes);
     match code {
         Some(0) => Ok(()),
-        Some(code) => Err(io::Error::from_raw_os_error(-code)),
+        Some(code) => Err(io::Error::from_raw_os_error(code.saturating_neg())),
         None => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u16, payload: &[u8]) -> Vec<u8> {
+        let length = (NETLINK_HEADER + payload.len()) as u32;
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend([0; 10]);
+        bytes.extend(payload);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn every_object_of_a_datagram_is_given_up_to_its_end() {
+        let object = message(24, &[1, 2, 3]);
+        let noop = message(1, &[]);
+        let done = message(NLMSG_DONE, &[0; 4]);
+        let read = |datagram: &[u8], more| {
+            let mut lengths = Vec::new();
+            let ended = messages(datagram, more, |whole| {
+                lengths.push(whole.len());
+                Ok(())
+            });
+            (ended.unwrap(), lengths)
+        };
+        let two = [&*object, &noop, &object].concat();
+        assert_eq!(read(&two, true), (false, vec![19, 19]));
+        assert_eq!(read(&two, false), (true, vec![19]));
+        assert_eq!(
+            read(&[&*two, &done, &object].concat(), true),
+            (true, vec![19, 19])
+        );
+        assert_eq!(read(b"", true), (false, Vec::new()));
+        assert!(messages(&object[..18], true, |_| Ok(())).is_err());
+    }
+
+    #[test]
+    fn whatever_the_kernel_calls_an_error_is_one() {
+        for (code, expected) in [(-libc::ENODEV, libc::ENODEV), (i32::MIN, i32::MAX)] {
+            let refused = message(NLMSG_ERROR, &code.to_ne_bytes());
+            let error = messages(&refused, true, |_| Ok(())).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(expected));
+        }
+        let acknowledged = message(NLMSG_ERROR, &[0; 4]);
+        assert!(messages(&acknowledged, true, |_| Ok(())).unwrap());
+        assert!(messages(&message(NLMSG_ERROR, &[0]), true, |_| Ok(())).is_err());
     }
 }
