@@ -1,5 +1,10 @@
 //! Attributes of a netlink message: a kind, a length, a value, one after the other.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use netlink_packet_core::{NlaBuffer, NlasIterator};
 
 /// `struct nlmsghdr`, which every message begins with.
@@ -13,8 +18,8 @@ pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = NlaBuffer<&[u8]>>
 
 /// A string that ends with NUL, or with the value.
 pub(super) fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0);
-    String::from_utf8_lossy(&bytes[..end.unwrap_or(bytes.len())]).into_owned()
+    let text = bytes.split(|byte| *byte == 0).next();
+    String::from_utf8_lossy(text.unwrap_or_default()).into_owned()
 }
 
 /// A number in this machine's order; [`None`] if the value is shorter.

@@ -7,6 +7,11 @@
 //!
 //! Format: <https://docs.kernel.org/bpf/btf.html>, `include/uapi/linux/btf.h`.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod kind;
 mod member;
 mod reader;

@@ -7,6 +7,11 @@
 //!
 //! Meanings: <https://docs.kernel.org/networking/snmp_counter.html>.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod file;
 
 pub use file::{CounterFile, CountersError};

@@ -9,6 +9,11 @@
 //! [linux/fib_rules.h](https://github.com/torvalds/linux/blob/v6.18/include/uapi/linux/fib_rules.h)
 //! and [linux/nexthop.h](https://github.com/torvalds/linux/blob/v6.18/include/uapi/linux/nexthop.h).
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod nexthop;
 mod route;
 mod rule;

@@ -2,6 +2,11 @@
 //! calling thread is in. Attributes are those of
 //! [linux/if_link.h](https://github.com/torvalds/linux/blob/v6.18/include/uapi/linux/if_link.h).
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod watch;
 
 use std::io;

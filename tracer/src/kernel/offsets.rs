@@ -5,6 +5,11 @@
 //! where nothing could be counted without it that is an error, elsewhere it is
 //! [`tracer_ebpf::ABSENT`] and comes with what is lost.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod field;
 mod pid;
 mod resolver;

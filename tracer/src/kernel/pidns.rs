@@ -4,6 +4,11 @@
 //! kernel's first namespace. In a container, `/proc` shows that container's alone, by
 //! others: whatever compares both has to speak of one namespace.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 

@@ -8,6 +8,11 @@
 //! See `sock_diag(7)` and
 //! <https://elixir.bootlin.com/linux/v6.18/source/include/uapi/linux/inet_diag.h>.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod inquirer;
 mod message;
 

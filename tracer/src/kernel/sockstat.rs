@@ -1,6 +1,11 @@
 //! How many TCP sockets a network namespace has: enough to size tables by,
 //! without listing them.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::fs;
 
 /// TCP sockets in use in the calling thread's network namespace, listeners

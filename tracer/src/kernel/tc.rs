@@ -6,6 +6,11 @@
 //! [linux/pkt_cls.h](https://github.com/torvalds/linux/blob/v6.18/include/uapi/linux/pkt_cls.h)
 //! and [linux/rtnetlink.h](https://github.com/torvalds/linux/blob/v6.18/include/uapi/linux/rtnetlink.h).
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod distribution;
 mod netem;
 mod object;

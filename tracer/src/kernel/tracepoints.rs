@@ -4,6 +4,11 @@
 //! in BTF (`include/trace/bpf_probe.h`, since Linux 5.2), so what exists is known
 //! without tracefs, which may be hidden, and without trusting a version number.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use super::btf::{Btf, BtfError, TypeName};
 
 /// A tracepoint that exists.

@@ -1,6 +1,11 @@
 //! The version of the running kernel: for reports and messages. What a kernel
 //! can do is read from its BTF, never from this.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::fmt;
 
 /// Major and minor number of a kernel.

@@ -25,14 +25,15 @@ pub(super) const HEADER: usize = 12;
 /// `struct btf_member`: name_off, type, offset.
 pub(super) const MEMBER: usize = 12;
 
-/// Bytes behind `struct btf_type` for this kind, `None` if it is unknown.
+/// Bytes behind `struct btf_type` for this kind, `None` if it is unknown, or if there can
+/// be no so many.
 pub(super) const fn tail(kind: u32, elements: u32) -> Option<usize> {
     let n = elements as usize;
     match kind {
         INT | VAR | DECL_TAG => Some(4),
         ARRAY => Some(12),
-        STRUCT | UNION | DATASEC | ENUM64 => Some(12 * n),
-        ENUM | FUNC_PROTO => Some(8 * n),
+        STRUCT | UNION | DATASEC | ENUM64 => n.checked_mul(12),
+        ENUM | FUNC_PROTO => n.checked_mul(8),
         PTR | FWD | TYPEDEF | VOLATILE | CONST | RESTRICT | FUNC | FLOAT | TYPE_TAG => Some(0),
         _ => None,
     }

@@ -6,6 +6,8 @@ use super::kind;
 /// One type in this many has its place remembered. A larger step costs steps at
 /// every look-up, a smaller one memory: 64 makes 10 KB of a 6.18 kernel.
 const STEP: u32 = 64;
+/// About so many bytes are those types.
+const STRIDE: usize = STEP as usize * 32;
 /// Aliases in a row: real kernels have four.
 const MAX_ALIASES: u32 = 32;
 const MAGIC: u16 = 0xeb9f;
@@ -45,6 +47,14 @@ pub(super) struct Type<'a> {
     pub(super) tail: &'a [u8],
 }
 
+impl Type<'_> {
+    /// Where the next one begins, if this one begins there.
+    fn end(&self, at: usize) -> usize {
+        at.saturating_add(kind::HEADER)
+            .saturating_add(self.tail.len())
+    }
+}
+
 impl<'a> Btf<'a> {
     /// Checks the header, walks all types and remembers where the wanted ones are.
     ///
@@ -56,7 +66,7 @@ impl<'a> Btf<'a> {
         let mut btf = Self {
             types,
             strings,
-            index: Vec::with_capacity(types.len() / (STEP as usize * 32)),
+            index: Vec::with_capacity(types.len() / STRIDE),
             last: 0,
             named: Vec::with_capacity(wanted.len()),
         };
@@ -92,14 +102,15 @@ impl<'a> Btf<'a> {
     fn walk(&mut self, search: &Search<'_>) -> Result<(), BtfError> {
         let mut at = 0;
         while at < self.types.len() {
-            let id = self.last + 1;
+            // 2³² types would take 48 GiB, and lengths are of 32 bits.
+            let id = self.last.saturating_add(1);
             let found = decode(self.types, at, id)?;
             if self.last.is_multiple_of(STEP) {
                 // The header gives section lengths in 32 bits.
                 self.index.push(at as u32);
             }
             self.last = id;
-            at += kind::HEADER + found.tail.len();
+            at = found.end(at);
             if let Some(name) = search.matches(&found, self.strings)
                 && self.find(name).is_none()
             {
@@ -115,16 +126,17 @@ impl<'a> Btf<'a> {
         if id == 0 || id > self.last {
             return Err(missing);
         }
-        let slot = (id - 1) / STEP;
+        let before = id.saturating_sub(1);
+        let slot = before / STEP;
         let mut at = *self.index.get(slot as usize).ok_or(missing)? as usize;
-        let mut here = slot * STEP + 1;
+        let mut here = id.saturating_sub(before % STEP);
         loop {
             let found = decode(self.types, at, here)?;
             if here == id {
                 return Ok(found);
             }
-            at += kind::HEADER + found.tail.len();
-            here += 1;
+            at = found.end(at);
+            here = here.saturating_add(1);
         }
     }
 
@@ -168,8 +180,9 @@ impl<'w> Search<'w> {
                 TypeName::Struct(text) => (&mut search.structs, text),
                 TypeName::Typedef(text) => (&mut search.typedefs, text),
             };
-            if let Some(first) = text.bytes().next() {
-                set[usize::from(first)] = true;
+            let first = text.bytes().next().map(usize::from);
+            if let Some(place) = first.and_then(|first| set.get_mut(first)) {
+                *place = true;
             }
         }
         search
@@ -182,7 +195,7 @@ impl<'w> Search<'w> {
             _ => return None,
         };
         let first = *strings.get(found.name as usize)?;
-        if !firsts[usize::from(first)] {
+        if firsts.get(usize::from(first)) != Some(&true) {
             return None;
         }
         let is = |name: &&TypeName| match name {
@@ -206,7 +219,7 @@ fn is_string(strings: &[u8], offset: u32, name: &[u8]) -> bool {
 
 /// The `n`th 32-bit word.
 pub(super) fn word(bytes: &[u8], n: usize) -> Option<u32> {
-    let four = bytes.get(n * 4..)?.first_chunk()?;
+    let four = bytes.get(n.checked_mul(4)?..)?.first_chunk()?;
     Some(u32::from_ne_bytes(*four))
 }
 
@@ -217,15 +230,15 @@ fn decode(types: &[u8], at: usize, id: u32) -> Result<Type<'_>, BtfError> {
         have: types.len() as u64,
     };
     let rest = types.get(at..).unwrap_or_default();
-    let header = |n| word(rest, n).ok_or_else(|| cut(at + kind::HEADER));
+    let begins = at.saturating_add(kind::HEADER);
+    let header = |n| word(rest, n).ok_or_else(|| cut(begins));
     let (name, info, last) = (header(0)?, header(1)?, header(2)?);
     // Newer kernels (7.3) give both fields bits that were unused and 0; taking
     // the wider ones reads old data alike.
     let (kind, elements) = ((info >> 24) & 0x7f, info & 0x00ff_ffff);
     let length = kind::tail(kind, elements).ok_or(BtfError::Kind { id, kind })?;
-    let tail = rest
-        .get(kind::HEADER..kind::HEADER + length)
-        .ok_or_else(|| cut(at + kind::HEADER + length))?;
+    let tail = rest.get(kind::HEADER..).and_then(|tail| tail.get(..length));
+    let tail = tail.ok_or_else(|| cut(begins.saturating_add(length)))?;
     Ok(Type {
         id,
         kind,
@@ -262,8 +275,9 @@ fn sections(bytes: &[u8]) -> Result<(&[u8], &[u8]), BtfError> {
     let field = |n| word(bytes, n).ok_or_else(|| short(24, "its header"));
     let header = field(1)?;
     let section = |offset: u32, length: u32, what| {
-        let start = u64::from(header) + u64::from(offset);
-        let end = start + u64::from(length);
+        // The sum of three numbers of 32 bits.
+        let start = u64::from(header).saturating_add(offset.into());
+        let end = start.saturating_add(length.into());
         let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
         range
             .and_then(|(start, end)| bytes.get(start..end))

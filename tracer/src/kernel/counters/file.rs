@@ -89,7 +89,7 @@ fn read<'b>(file: &File, buffer: &'b mut Vec<u8>) -> io::Result<&'b str> {
         if buffer.len() >= LARGEST_BUFFER {
             return Err(io::Error::other("the file does not end"));
         }
-        buffer.resize(buffer.len() * 2, 0);
+        buffer.resize(buffer.len().saturating_mul(2), 0);
     }
 }
 

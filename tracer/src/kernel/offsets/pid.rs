@@ -55,7 +55,7 @@ pub(super) fn resolve(btf: &[u8], inum: u32) -> io::Result<PidNamespace> {
     Ok(PidNamespace {
         inum,
         task_signal: offset(TASK, &["signal"], Some(POINTER))?,
-        signal_pid: offset(SIGNAL, &["pids"], None)? + PIDTYPE_TGID * POINTER,
+        signal_pid: offset(SIGNAL, &["pids"], None)?.saturating_add(PIDTYPE_TGID * POINTER),
         pid_level: offset(PID, &["level"], Some(4))?,
         pid_numbers: offset(PID, &["numbers"], None)?,
         ns_inum: offset(NAMESPACE, &["ns", "inum"], Some(4))?,

@@ -137,7 +137,8 @@ impl<'a> Resolver<'a> {
         }
         self.offsets.icsk_ca_state = member.byte_offset();
         self.offsets.icsk_ca_state_shift = shift;
-        self.offsets.icsk_ca_state_mask = (1 << width) - 1;
+        // At most eight bits, all of which are set.
+        self.offsets.icsk_ca_state_mask = 0xff_u32 >> 8_u32.saturating_sub(width);
         Ok(())
     }
 

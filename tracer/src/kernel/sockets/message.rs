@@ -42,13 +42,17 @@ pub(super) struct Progress {
     pub(super) interrupted: bool,
 }
 
+/// Writes a value where the struct has it.
+fn put(request: &mut [u8], at: usize, value: &[u8]) {
+    let behind = request.iter_mut().skip(at);
+    behind.zip(value).for_each(|(to, from)| *to = *from);
+}
+
 /// Asks for all sockets of a family. IPv4 connections of IPv6 sockets come with
 /// the latter.
 pub(super) fn request(family: Family) -> [u8; HEADER + REQUEST] {
     let mut bytes = [0; HEADER + REQUEST];
-    let mut put = |at: usize, value: &[u8]| {
-        bytes[at..at + value.len()].copy_from_slice(value);
-    };
+    let mut put = |at, value: &[u8]| put(&mut bytes, at, value);
     put(0, &((HEADER + REQUEST) as u32).to_ne_bytes());
     put(4, &BY_FAMILY.to_ne_bytes());
     put(6, &(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
@@ -68,18 +72,15 @@ pub(super) fn request_for(tuple: &Tuple) -> [u8; HEADER + REQUEST] {
     let (family, local, remote) = match (mapped(tuple.local), mapped(tuple.remote)) {
         (Some(local), Some(remote)) => {
             let wide = |address: std::net::Ipv4Addr| {
-                let mut bytes = [0; 16];
-                bytes[..4].copy_from_slice(&address.octets());
-                bytes
+                let [a, b, c, d] = address.octets();
+                [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
             };
             (Family::V4, wide(local), wide(remote))
         }
         _ => (Family::V6, tuple.local, tuple.remote),
     };
     let mut bytes = request(family);
-    let mut put = |at: usize, value: &[u8]| {
-        bytes[at..at + value.len()].copy_from_slice(value);
-    };
+    let mut put = |at, value: &[u8]| put(&mut bytes, at, value);
     put(6, &NLM_F_REQUEST.to_ne_bytes());
     // be16 sport, dport; be32 src[4], dst[4]; u32 interface; cookie.
     put(HEADER + 8, &tuple.local_port.to_be_bytes());
