@@ -1,6 +1,11 @@
 //! Bytes of the ring buffer → [`Event`], length-checked: never panics, whatever
 //! the bytes are.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use bytes::Buf;
 use tracer_ebpf::{Event, EventKind, Kind, Tuple};
 

@@ -1,5 +1,10 @@
 //! `--events`: every event as one JSON line.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod line;
 mod reader;
 

@@ -133,8 +133,8 @@ impl Line {
                     if name.is_empty() {
                         return Some(set);
                     }
-                    let bit = FLAGS.iter().position(|one| *one == name)?;
-                    Some(set | 1 << bit)
+                    let (bit, _) = FLAGS.iter().find(|(_, one)| *one == name)?;
+                    Some(set | bit)
                 })?;
                 event.ca_state = match &*told.ca_state {
                     UNKNOWN => u8::MAX,
@@ -167,14 +167,21 @@ fn octets(address: IpAddr) -> [u8; 16] {
     }
 }
 
-/// Names of the flags that are set, in the order of the header's bits.
-const FLAGS: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
+/// The flags of a header, each with its bit, in that order.
+const FLAGS: [(u16, &str); 8] = [
+    (0x01, "FIN"),
+    (0x02, "SYN"),
+    (0x04, "RST"),
+    (0x08, "PSH"),
+    (0x10, "ACK"),
+    (0x20, "URG"),
+    (0x40, "ECE"),
+    (0x80, "CWR"),
+];
 
+/// Names of the flags that are set.
 fn flags(flags: u16) -> String {
-    let set = FLAGS
-        .iter()
-        .enumerate()
-        .filter(|(bit, _)| flags & (1 << bit) != 0);
+    let set = FLAGS.iter().filter(|(bit, _)| flags & bit != 0);
     set.map(|(_, name)| *name).collect::<Vec<_>>().join("|")
 }
 

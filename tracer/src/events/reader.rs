@@ -109,7 +109,7 @@ impl<R: BufRead> EventReader<R> {
             let text = text.trim_ascii();
             let first = self.line == 0;
             if end == End::Line {
-                self.line += 1;
+                self.line = self.line.saturating_add(1);
             }
             if text.is_empty() {
                 match end {
@@ -118,7 +118,7 @@ impl<R: BufRead> EventReader<R> {
                 }
             }
             if end == End::File {
-                self.line += 1;
+                self.line = self.line.saturating_add(1);
             }
             let reason = match parse(text) {
                 Ok(recorded) => return Ok(Some(recorded)),
@@ -126,20 +126,21 @@ impl<R: BufRead> EventReader<R> {
             };
             // What was cut, and another line was appended to.
             let again = text.windows(BEGIN.len()).rposition(|bytes| bytes == BEGIN);
-            let again = again.filter(|at| *at > 0 && text[0] == b'{');
-            let again = again.and_then(|at| parse(&text[at..]).ok());
+            let begins = text.starts_with(b"{");
+            let again = again.filter(|at| *at > 0 && begins);
+            let again = again.and_then(|at| parse(text.get(at..)?).ok());
             let cut = again.is_some()
                 || end != End::Line
                 || (reason.cut && text.starts_with(BEGIN))
                 // Only the end of a longer file was given.
-                || (first && text[0] != b'{' && text.ends_with(b"}"));
+                || (first && !begins && text.ends_with(b"}"));
             if !cut {
                 return Err(ReadEventsError::Line {
                     line: self.line,
                     reason: reason.text,
                 });
             }
-            self.flaws.cut += 1;
+            self.flaws.cut = self.flaws.cut.saturating_add(1);
             match (again, end) {
                 (Some(recorded), _) => return Ok(Some(recorded)),
                 (None, End::File) => return Ok(None),
@@ -157,7 +158,8 @@ impl<R: BufRead> EventReader<R> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // A compressed file that was cut: what came before is whole.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    self.flaws.cut += u64::from(self.piece.is_empty());
+                    let cut = u64::from(self.piece.is_empty());
+                    self.flaws.cut = self.flaws.cut.saturating_add(cut);
                     return Ok(End::File);
                 }
                 Err(cause) => {
@@ -169,24 +171,22 @@ impl<R: BufRead> EventReader<R> {
                 return Ok(End::File);
             }
             let stop = there.iter().position(|byte| matches!(byte, b'\n' | 0));
-            self.piece
-                .extend_from_slice(&there[..stop.unwrap_or(there.len())]);
-            let end = match stop.map(|at| there[at]) {
+            let (piece, behind) = there.split_at(stop.unwrap_or(there.len()));
+            self.piece.extend_from_slice(piece);
+            let (end, more) = match behind.first() {
                 Some(0) => {
-                    let nuls = there[stop.unwrap_or(0)..].iter();
-                    let nuls = nuls.take_while(|byte| **byte == 0).count();
-                    self.flaws.nul_bytes += nuls as u64;
-                    self.source.consume(stop.unwrap_or(0) + nuls);
-                    return Ok(End::Nul);
+                    let nuls = behind.iter().take_while(|byte| **byte == 0).count();
+                    self.flaws.nul_bytes = self.flaws.nul_bytes.saturating_add(nuls as u64);
+                    (Some(End::Nul), nuls)
                 }
-                Some(_) => Some(End::Line),
-                None => None,
+                Some(_) => (Some(End::Line), 1),
+                None => (None, 0),
             };
-            let taken = stop.map_or(there.len(), |at| at + 1);
+            let taken = piece.len().saturating_add(more);
             self.source.consume(taken);
             if self.piece.len() as u64 > LONGEST {
                 return Err(ReadEventsError::Line {
-                    line: self.line + 1,
+                    line: self.line.saturating_add(1),
                     reason: format!("it is longer than {LONGEST} bytes"),
                 });
             }
