@@ -1,6 +1,11 @@
 //! `tracer replay`: the same pipeline on events that were recorded. Needs neither root
 //! nor the kernel that they are from.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod order;
 mod source;
 mod tape;

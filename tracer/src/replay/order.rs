@@ -50,7 +50,7 @@ impl Order {
     /// If it has no place.
     pub(super) fn push(&mut self, recorded: &Recorded) -> Result<(), OrderError> {
         let clock = *self.clock.get_or_insert(recorded.clock);
-        let apart = offset_ns(&recorded.clock) - offset_ns(&clock);
+        let apart = offset_ns(&recorded.clock).saturating_sub(offset_ns(&clock));
         if apart.abs() > SAME_CLOCK_NS {
             return Err(OrderError::OtherClock(apart.unsigned_abs() as f64 / 1e9));
         }
@@ -62,10 +62,10 @@ impl Order {
         self.latest_ns = self.latest_ns.max(at_ns);
         let same = self.waiting.entry(at_ns).or_default();
         if same.contains(&recorded.decoded) {
-            self.twice += 1;
+            self.twice = self.twice.saturating_add(1);
         } else {
             same.push(recorded.decoded);
-            self.count += 1;
+            self.count = self.count.saturating_add(1);
         }
         Ok(())
     }
@@ -104,7 +104,8 @@ impl Order {
 
 /// What one clock is ahead of the other.
 fn offset_ns(clock: &Clock) -> i128 {
-    clock.realtime.as_nanosecond() - i128::from(clock.monotonic_ns)
+    let realtime_ns = clock.realtime.as_nanosecond();
+    realtime_ns.saturating_sub(clock.monotonic_ns.into())
 }
 
 #[cfg(test)]

@@ -73,8 +73,9 @@ impl<'a> Tape<'a> {
         self.last_ns = self.last_ns.max(event.time_ns);
         if event.time_ns > self.due_ns {
             self.look(self.due_ns);
-            let missed = (event.time_ns - self.due_ns) / self.interval_ns.max(1);
-            let step = (missed + 1).saturating_mul(self.interval_ns);
+            let late_ns = event.time_ns.saturating_sub(self.due_ns);
+            let missed = late_ns.checked_div(self.interval_ns).unwrap_or(late_ns);
+            let step = missed.saturating_add(1).saturating_mul(self.interval_ns);
             self.due_ns = self.due_ns.saturating_add(step);
         }
         self.seen.insert(hook(decoded.what));
@@ -99,32 +100,32 @@ impl<'a> Tape<'a> {
                 hit
             }
             (EventKind::State, _) if opens => {
-                totals.opened += 1;
-                totals.selected_opened += selected;
+                grow(&mut totals.opened, 1);
+                grow(&mut totals.selected_opened, selected);
                 return;
             }
             (EventKind::State, _) if closes => {
-                totals.closed += 1;
-                totals.selected_closed += selected;
+                grow(&mut totals.closed, 1);
+                grow(&mut totals.selected_closed, selected);
                 |flow, decoded| flow.closed_ns = decoded.event.time_ns
             }
             (EventKind::BadChecksum, _) => {
-                totals.selected_bad_checksums += selected;
+                grow(&mut totals.selected_bad_checksums, selected);
                 if kept {
                     let peer = canonical(Ipv6Addr::from(event.tuple.remote));
-                    *self.arrived_damaged.entry(peer).or_default() += 1;
+                    grow(self.arrived_damaged.entry(peer).or_default(), 1);
                 }
                 return;
             }
             (EventKind::ResetSent, _) => {
-                totals.resets_sent += 1;
-                totals.selected_resets_sent += selected;
-                |flow, _| flow.resets_sent += 1
+                grow(&mut totals.resets_sent, 1);
+                grow(&mut totals.selected_resets_sent, selected);
+                |flow, _| grow(&mut flow.resets_sent, 1)
             }
             (EventKind::ResetReceived, _) => {
-                totals.resets_received += 1;
-                totals.selected_resets_received += selected;
-                |flow, _| flow.resets_received += 1
+                grow(&mut totals.resets_received, 1);
+                grow(&mut totals.selected_resets_received, selected);
+                |flow, _| grow(&mut flow.resets_received, 1)
             }
             // Decoding gives every other event a kind.
             (EventKind::State, _) | (EventKind::Retransmit | EventKind::SynAck, None) => return,
@@ -206,6 +207,17 @@ impl<'a> Tape<'a> {
     }
 }
 
+/// Counts more. No recording holds as many lines as would reach the end of 64 bits.
+fn grow(count: &mut u64, more: u64) {
+    *count = count.saturating_add(more);
+}
+
+fn grow_of(counts: &mut [u64; Kind::COUNT], kind: Kind, more: u64) {
+    if let Some(count) = counts.get_mut(kind as usize) {
+        grow(count, more);
+    }
+}
+
 /// The tracepoint that an event is from.
 fn hook(what: EventKind) -> &'static str {
     match what {
@@ -230,14 +242,14 @@ fn attached(name: &'static str) -> HookStatus {
 fn count(totals: &mut Totals, decoded: &Decoded, kind: Kind) {
     let event = &decoded.event;
     let segments = u64::from(event.segments);
-    totals.attempts[kind as usize] += 1;
-    totals.segments[kind as usize] += segments;
-    totals.bytes += u64::from(event.bytes);
+    grow_of(&mut totals.attempts, kind, 1);
+    grow_of(&mut totals.segments, kind, segments);
+    grow(&mut totals.bytes, event.bytes.into());
     if event.err == 0 {
-        totals.events += 1;
+        grow(&mut totals.events, 1);
     } else {
-        totals.failed_events += 1;
-        totals.failed_segments[kind as usize] += segments;
+        grow(&mut totals.failed_events, 1);
+        grow_of(&mut totals.failed_segments, kind, segments);
     }
 }
 
@@ -245,15 +257,15 @@ fn hit(flow: &mut Flow, decoded: &Decoded) {
     let event = &decoded.event;
     let Some(kind) = decoded.kind else { return };
     let segments = u64::from(event.segments);
-    flow.segments[kind as usize] += segments;
-    flow.bytes += u64::from(event.bytes);
+    grow_of(&mut flow.segments, kind, segments);
+    grow(&mut flow.bytes, event.bytes.into());
     if event.err == 0 {
-        flow.events += 1;
+        grow(&mut flow.events, 1);
     } else {
-        flow.failed_events += 1;
-        flow.failed_segments += segments;
+        grow(&mut flow.failed_events, 1);
+        grow(&mut flow.failed_segments, segments);
     }
-    flow.fin += u64::from(event.tcp_flags & FIN != 0);
+    grow(&mut flow.fin, u64::from(event.tcp_flags & FIN != 0));
     if flow.first_ns == 0 {
         flow.first_ns = event.time_ns;
     }
