@@ -1,6 +1,11 @@
 //! `tracer merge`: one run seen from both hosts, flows joined end to end. Pure, but
 //! for reading and writing.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod clock;
 mod connection;
 mod model;
@@ -86,20 +91,24 @@ pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeErro
         let told = report.warnings.iter();
         warnings.extend(told.map(|warning| format!("{label}: {warning}")));
     }
-    let host = |index: usize| Host {
-        label: labels[index].clone(),
-        name: reports[index].host.name.clone(),
-        boot_id: reports[index].host.boot_id.clone(),
-        netns: reports[index].host.netns,
-        starts_s: windows.1[index],
-        duration_s: reports[index].window.duration_s,
-        segments: reports[index].selected.segments,
-        arrived_damaged: reports[index].checksum_errors.selected,
+    let host = |report: &Report, label: &String, starts_s: f64| Host {
+        label: label.clone(),
+        name: report.host.name.clone(),
+        boot_id: report.host.boot_id.clone(),
+        netns: report.host.netns,
+        starts_s,
+        duration_s: report.window.duration_s,
+        segments: report.selected.segments,
+        arrived_damaged: report.checksum_errors.selected,
     };
+    let hosts = [
+        host(one, &labels[0], windows.1[0]),
+        host(two, &labels[1], windows.1[1]),
+    ];
     Ok(Merged {
         schema: SCHEMA.into(),
         tool: Tool::this(),
-        hosts: [host(0), host(1)],
+        hosts,
         clock: offset,
         window: windows.0,
         findings,
@@ -143,7 +152,10 @@ fn windows(reports: &[Report; 2], offset: &Offset) -> Result<(Windows, [f64; 2])
     for ((start, report), shift) in starts.iter_mut().zip(reports).zip(shift) {
         *start = seconds(&report.window.start)? - shift;
     }
-    let ends = [0, 1].map(|at| starts[at] + reports[at].window.duration_s);
+    let ends = [
+        starts[0] + reports[0].window.duration_s,
+        starts[1] + reports[1].window.duration_s,
+    ];
     let window = |from: f64, to: f64| Window {
         start: time(from),
         end: time(to),
@@ -164,18 +176,23 @@ fn windows(reports: &[Report; 2], offset: &Offset) -> Result<(Windows, [f64; 2])
 /// first. Of what the two have next, that is first which is surer, and then what was
 /// waited for longer. Neither host knew what the other saw.
 fn findings(reports: &[Report; 2], labels: &[String; 2]) -> Vec<HostFinding> {
-    let of = |index: usize| {
-        let findings = reports[index].findings.iter();
-        let findings = findings.map(move |finding| own_finding(index, &labels[index], finding));
-        findings.peekable()
-    };
-    let (mut one, mut two) = (of(0), of(1));
+    let mut one = own_findings(0, &reports[0], &labels[0]).peekable();
+    let mut two = own_findings(1, &reports[1], &labels[1]).peekable();
     std::iter::from_fn(|| match (one.peek(), two.peek()) {
         (Some(first), Some(second)) if precedes(second, first) => two.next(),
         (Some(_), _) => one.next(),
         (None, _) => two.next(),
     })
     .collect()
+}
+
+fn own_findings<'a>(
+    index: usize,
+    report: &'a Report,
+    label: &'a str,
+) -> impl Iterator<Item = HostFinding> + 'a {
+    let findings = report.findings.iter();
+    findings.map(move |finding| own_finding(index, label, finding))
 }
 
 /// A finding of one host, whose evidence is in a merged report.

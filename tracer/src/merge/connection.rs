@@ -71,13 +71,14 @@ pub(super) fn join(reports: &[Report; 2]) -> (Vec<Connection>, [OneSided; 2]) {
         match same.and_then(VecDeque::pop_front) {
             Some(other) => {
                 unseen.remove(&other);
-                connections.push(connection(reports, [index, other]));
+                let seen = theirs.flows.get(other).map(|it| (other, it));
+                connections.extend(seen.map(|seen| connection([(index, flow), seen])));
             }
             None => alone[0].add(flow),
         }
     }
-    for index in unseen {
-        alone[1].add(&theirs.flows[index]);
+    for flow in unseen.into_iter().filter_map(|at| theirs.flows.get(at)) {
+        alone[1].add(flow);
     }
     connections.sort_by_key(|one| std::cmp::Reverse(one.segments));
     (connections, alone)
@@ -91,27 +92,28 @@ fn leaves(flow: &FlowReport) -> bool {
 
 impl OneSided {
     fn add(&mut self, flow: &FlowReport) {
-        self.flows += 1;
-        self.segments += flow.segments;
+        self.flows = self.flows.saturating_add(1);
+        self.segments = self.segments.saturating_add(flow.segments);
     }
 }
 
-fn connection(reports: &[Report; 2], indices: [usize; 2]) -> Connection {
-    let flow = |side: usize| &reports[side].flows[indices[side]];
-    let purpose = |side: usize| {
-        let flow = flow(side);
-        flow.role.words(flow.remote.address)
-    };
+/// Of each report's flow, with its place there.
+fn connection(ends: [(usize, &FlowReport); 2]) -> Connection {
+    let [(at, flow), (other_at, other)] = ends;
     // What a server or a process has told before what a port lets guess.
-    let guessed = |side: usize| {
-        let told_by = flow(side).role.told_by;
+    let guessed = |flow: &FlowReport| {
+        let told_by = flow.role.told_by;
         matches!(told_by, None | Some(crate::postgres::role::ToldBy::Port))
     };
-    let better = if guessed(0) && !guessed(1) { 1 } else { 0 };
+    let better = match guessed(flow) && !guessed(other) {
+        true => other,
+        false => flow,
+    };
     Connection {
-        purpose: purpose(better),
-        segments: flow(0).segments + flow(1).segments,
-        sides: [0, 1].map(|at| side(at, indices[at], flow(at))),
+        purpose: better.role.words(better.remote.address),
+        // A file may claim more than can be counted.
+        segments: flow.segments.saturating_add(other.segments),
+        sides: [side(0, at, flow), side(1, other_at, other)],
     }
 }
 

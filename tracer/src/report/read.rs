@@ -1,5 +1,10 @@
 //! Reports as they were written, read again.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
