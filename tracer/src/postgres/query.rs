@@ -5,6 +5,11 @@
 //! lack columns. Names in them are looked for in `pg_catalog` alone, by the bounds
 //! within which they are asked.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::str::FromStr;
 
 use super::connect::{Rows, Trouble};
@@ -298,9 +303,14 @@ impl Activity {
         };
         for row in rows {
             let row = Row(row);
-            activity.active += row.number::<u32>(3)?;
-            activity.untracked += row.number::<u32>(5)?;
-            activity.silent += row.number::<u32>(6)?;
+            // What answers need not be a server.
+            let add = |sum: &mut u32, column| {
+                *sum = sum.saturating_add(row.number(column)?);
+                Some(())
+            };
+            add(&mut activity.active, 3)?;
+            add(&mut activity.untracked, 5)?;
+            add(&mut activity.silent, 6)?;
             if let (Some(kind), Some(event)) = (row.text(0), row.text(1)) {
                 activity.waits.push(Wait {
                     kind,
@@ -322,7 +332,8 @@ impl Activity {
     }
 
     fn sync_rep(&self) -> Option<u32> {
-        let waiters = self.on_sync_rep().map(|wait| wait.backends).sum();
+        let waiters = self.on_sync_rep().map(|wait| wait.backends);
+        let waiters = waiters.fold(0, u32::saturating_add);
         (self.silent == 0).then_some(waiters)
     }
 

@@ -157,3 +157,21 @@ fn old_servers_and_weak_roles_are_told() {
         "{missing}"
     );
 }
+
+#[test]
+fn more_backends_than_can_be_counted_are_as_many_as_can() {
+    let mut answers = answers();
+    let most = u32::MAX;
+    answers[2] = vec![row(&format!("IPC|SyncRep|{most}|{most}|1.5|0|0")); 2];
+    let sample = read(&answers, true).unwrap();
+    assert_eq!(
+        (sample.active, sample.sync_rep_waiters),
+        (Some(most), Some(most))
+    );
+    answers[2] = vec![row(&format!("IPC|SyncRep|1|1|1.5|{most}|{most}")); 2];
+    let sample = read(&answers, true).unwrap();
+    assert_eq!(
+        (sample.untracked, sample.sync_rep_waiters),
+        (Some(most), None)
+    );
+}
