@@ -7,6 +7,11 @@
 //! [`syncrep.c`](https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/syncrep.c)).
 //! Nothing waits for any other, whatever becomes of it.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 pub mod names;
 
 use self::names::{ANY_NAME, Method, StandbyNames};
@@ -139,7 +144,7 @@ fn holding<'a>(
         lags.sort_unstable();
         match names.method {
             Method::First => lags.last().copied(),
-            Method::Any => lags.get(names.needed - 1).copied(),
+            Method::Any => lags.get(names.needed.checked_sub(1)?).copied(),
         }
     };
     let level = match level.unwrap_or(Level::Flush) {

@@ -3,6 +3,11 @@
 //! What was typed may hold a password anywhere, also by mistake, so that no error
 //! repeats a value.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -97,9 +102,9 @@ pub fn parse(text: &str) -> Result<Settings, DsnError> {
 fn pairs(text: &str) -> Result<Settings, DsnError> {
     let mut settings = Settings::new();
     let mut rest = text.trim_start_matches(is_space);
-    let mut number = 0;
+    let mut numbers = 1..;
     while !rest.is_empty() {
-        number += 1;
+        let number = numbers.next().unwrap_or(usize::MAX);
         let key_end = rest
             .find(|c: char| c == '=' || is_space(c))
             .ok_or(DsnError::NoEquals(number))?;
@@ -125,13 +130,14 @@ fn is_space(character: char) -> bool {
 fn value(text: &str) -> Option<(String, &str)> {
     let quoted = text.starts_with('\'');
     let mut value = String::new();
-    let mut characters = text.char_indices().skip(usize::from(quoted));
-    while let Some((at, character)) = characters.next() {
+    let mut characters = text.strip_prefix('\'').unwrap_or(text).chars();
+    while let Some(character) = characters.next() {
         match character {
             // A backslash at the very end stands for nothing, as in libpq.
-            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
-            '\'' if quoted => return Some((value, &text[at + 1..])),
-            _ if !quoted && is_space(character) => return Some((value, &text[at..])),
+            '\\' => value.extend(characters.next()),
+            '\'' if quoted => return Some((value, characters.as_str())),
+            // More space may follow: whoever reads on passes over it.
+            _ if !quoted && is_space(character) => return Some((value, characters.as_str())),
             _ => value.push(character),
         }
     }
@@ -215,9 +221,9 @@ fn places(text: &str) -> Result<(Vec<&str>, Vec<&str>, &str), DsnError> {
 
 fn put_parameters(settings: &mut Settings, text: &str) -> Result<(), DsnError> {
     let mut rest = text;
-    let mut number = 0;
+    let mut numbers = 1..;
     while !rest.is_empty() {
-        number += 1;
+        let number = numbers.next().unwrap_or(usize::MAX);
         let (parameter, after) = rest.split_once('&').unwrap_or((rest, ""));
         let (key, value) = parameter
             .split_once('=')
@@ -263,8 +269,9 @@ fn decode(text: &str) -> Result<String, DsnError> {
             bytes.push(*first);
             continue;
         }
-        let digits = rest.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let byte = digits
+        let (digits, after) = rest.split_at_checked(2).ok_or(DsnError::Percent)?;
+        let byte = std::str::from_utf8(digits)
+            .ok()
             .filter(|two| two.bytes().all(|digit| digit.is_ascii_hexdigit()))
             .and_then(|two| u8::from_str_radix(two, 16).ok())
             .ok_or(DsnError::Percent)?;
@@ -272,7 +279,7 @@ fn decode(text: &str) -> Result<String, DsnError> {
             return Err(DsnError::Nul);
         }
         bytes.push(byte);
-        rest = &rest[2..];
+        rest = after;
     }
     String::from_utf8(bytes).map_err(|_| DsnError::NotText)
 }

@@ -1,5 +1,10 @@
 //! Which functions a program exports, and where they are.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -173,7 +178,7 @@ pub(crate) fn behind_landing_pad(image: &[u8], begins: u64) -> u64 {
     let code = usize::try_from(begins).ok().and_then(|at| image.get(at..));
     let is_one = code.is_some_and(|code| code.starts_with(&ENDBR64));
     if cfg!(target_arch = "x86_64") && is_one {
-        return begins + ENDBR64.len() as u64;
+        return begins.saturating_add(ENDBR64.len() as u64);
     }
     begins
 }

@@ -2,6 +2,11 @@
 //! (`passwordFromFile()` in
 //! <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/interfaces/libpq/fe-connect.c>).
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -55,10 +60,11 @@ pub fn find(file: &[u8], wanted: Wanted<'_>) -> Option<Vec<u8>> {
     file.split(|byte| *byte == b'\n')
         .filter(|line| !line.starts_with(b"#") && !line.contains(&0))
         .find_map(|line| {
-            let end = line.iter().rposition(|byte| *byte != b'\r')? + 1;
+            let end = line.iter().rposition(|byte| *byte != b'\r')?;
+            let line = line.get(..=end)?;
             fields
                 .iter()
-                .try_fold(&line[..end], |rest, field| behind(rest, field.as_bytes()))
+                .try_fold(line, |rest, field| behind(rest, field.as_bytes()))
         })
         .map(password)
         .filter(|password| !password.is_empty())

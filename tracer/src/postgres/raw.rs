@@ -8,6 +8,11 @@
 //! <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/utils/mb/mbutils.c>)
 //! or not to be read, and the whole answer is lost with it.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 /// Encodings of one byte a character all of whose bytes are characters, so that the
 /// server can always make UTF-8 of them.
 const WHOLE: [&str; 12] = [
@@ -69,7 +74,8 @@ fn bytes(escaped: &str) -> Vec<u8> {
         let (byte, length) = match (first, after) {
             (b'\\', [b'\\', ..]) => (b'\\', 2),
             (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..]) => {
-                ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), 4)
+                // The digits are what they are beside `0`, which ends in zeros.
+                ((a & 3) << 6 | (b & 7) << 3 | (c & 7), 4)
             }
             _ => (*first, 1),
         };

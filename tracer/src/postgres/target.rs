@@ -1,6 +1,11 @@
 //! Which server to ask, as whom and how: the connection string, completed by
 //! libpq's environment and password file, and judged.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod error;
 mod keyword;
 mod place;

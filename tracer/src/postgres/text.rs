@@ -1,5 +1,10 @@
 //! Text of a server's, for a terminal.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 /// PostgreSQL's own bound on names; what is longer is no name of its.
 const LONGEST: usize = 63;
 

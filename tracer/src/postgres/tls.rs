@@ -1,5 +1,10 @@
 //! TLS by rustls, with libpq's rules of what is checked.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod certificate;
 mod host;
 mod verifier;

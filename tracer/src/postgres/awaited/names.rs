@@ -85,8 +85,8 @@ enum Token {
 
 /// A list of names that are separated by commas. A number may be a name, too.
 fn names(list: &[Token]) -> Option<Vec<String>> {
-    let separated = list.iter().skip(1).step_by(2);
-    if list.len().is_multiple_of(2) || !separated.eq(vec![&Token::Comma; list.len() / 2]) {
+    let mut separators = list.iter().skip(1).step_by(2);
+    if list.len().is_multiple_of(2) || !separators.all(|token| *token == Token::Comma) {
         return None;
     }
     let named = list.iter().step_by(2).map(|token| match token {
@@ -99,15 +99,20 @@ fn names(list: &[Token]) -> Option<Vec<String>> {
 fn tokens(setting: &str) -> Option<Vec<Token>> {
     let mut tokens = Vec::new();
     let mut rest = setting;
-    while let Some(first) = rest.chars().next() {
+    loop {
+        let mut characters = rest.chars();
+        let Some(first) = characters.next() else {
+            return Some(tokens);
+        };
+        let after = characters.as_str();
         let (token, behind) = match first {
-            ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' => (None, &rest[1..]),
-            ',' => (Some(Token::Comma), &rest[1..]),
-            '(' => (Some(Token::Open), &rest[1..]),
-            ')' => (Some(Token::Close), &rest[1..]),
-            '*' => (Some(Token::Name(ANY_NAME.to_owned())), &rest[1..]),
+            ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' => (None, after),
+            ',' => (Some(Token::Comma), after),
+            '(' => (Some(Token::Open), after),
+            ')' => (Some(Token::Close), after),
+            '*' => (Some(Token::Name(ANY_NAME.to_owned())), after),
             '"' => {
-                let (name, behind) = quoted(&rest[1..])?;
+                let (name, behind) = quoted(after)?;
                 (Some(Token::Name(name)), behind)
             }
             first if first.is_ascii_digit() => {
@@ -125,7 +130,6 @@ fn tokens(setting: &str) -> Option<Vec<Token>> {
         tokens.extend(token);
         rest = behind;
     }
-    Some(tokens)
 }
 
 fn while_it_is(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {

@@ -4,6 +4,11 @@
 //! The client library keeps a message until it is whole, and every parameter that it is
 //! told of; what answers need not be a server, or somebody may be in between.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::fmt;
 
 use super::super::text;
@@ -93,31 +98,34 @@ impl Frames {
     /// # Errors
     /// When that is more than a server says.
     pub(super) fn sift(&mut self, bytes: &mut [u8]) -> Result<usize, Excess> {
-        let (mut at, mut kept) = (0, 0);
-        while at < bytes.len() {
-            let rest = &bytes[at..];
+        let (mut at, mut kept) = (0_usize, 0_usize);
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let length = if self.have < HEADER {
-                let length = rest.len().min(HEADER - self.have);
-                self.header[self.have..self.have + length].copy_from_slice(&rest[..length]);
-                self.have += length;
+                let lacking = self.header.iter_mut().skip(self.have);
+                let length = lacking.len().min(rest.len());
+                lacking.zip(rest).for_each(|(to, from)| *to = *from);
+                self.have = self.have.saturating_add(length);
                 if self.have == HEADER {
-                    self.body = self.enter(&rest[length..])?;
+                    self.body = self.enter(rest.get(length..).unwrap_or_default())?;
                 }
                 length
             } else {
                 let length = rest.len().min(self.body);
-                self.body -= length;
+                self.body = self.body.saturating_sub(length);
                 length
             };
-            self.bytes += u64::try_from(length).unwrap_or(u64::MAX);
+            self.bytes = self
+                .bytes
+                .saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
             if self.bytes > MOST {
                 return Err(Excess::Answer);
             }
+            let end = at.saturating_add(length);
             if !matches!(self.header[0], NOTICE | NOTIFICATION | PARAMETER) {
-                bytes.copy_within(at..at + length, kept);
-                kept += length;
+                bytes.copy_within(at..end, kept);
+                kept = kept.saturating_add(length);
             }
-            at += length;
+            at = end;
             if self.have == HEADER && self.body == 0 {
                 self.leave();
             }
@@ -129,7 +137,9 @@ impl Frames {
     fn enter(&mut self, behind: &[u8]) -> Result<usize, Excess> {
         let [kind, length @ ..] = self.header;
         let stated = u32::from_be_bytes(length);
-        if !(4..=LONGEST).contains(&stated) {
+        // It counts itself.
+        let body = stated.checked_sub(4).filter(|_| stated <= LONGEST);
+        let Some(body) = body else {
             if kind == ERROR && !self.begun {
                 let text = [&length, behind].concat();
                 let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -137,13 +147,13 @@ impl Frames {
                 return Err(Excess::Unframed(text::harmless(text.trim(), LONGEST_TEXT)));
             }
             return Err(Excess::Message(stated));
-        }
-        self.messages += 1;
+        };
+        self.messages = self.messages.saturating_add(1);
         if self.messages > MOST_MESSAGES {
             return Err(Excess::Messages);
         }
         // No address space is smaller than the longest.
-        Ok(usize::try_from(stated - 4).unwrap_or(usize::MAX))
+        Ok(usize::try_from(body).unwrap_or(usize::MAX))
     }
 
     /// A message is whole.

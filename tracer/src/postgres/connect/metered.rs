@@ -1,5 +1,10 @@
 //! The stream below the client library: inside of TLS where there is TLS, and bounded.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -88,17 +93,16 @@ impl<S: AsyncRead + Unpin> Metered<S> {
                 return Poll::Ready(Ok(()));
             }
             self.next = 0;
-            self.end = self
-                .frames
-                .sift(&mut self.chunk[..length])
-                .map_err(|excess| {
-                    let _ = self.found.set(excess.clone());
-                    io::Error::new(io::ErrorKind::InvalidData, excess)
-                })?;
+            let there = self.chunk.get_mut(..length).unwrap_or_default();
+            self.end = self.frames.sift(there).map_err(|excess| {
+                let _ = self.found.set(excess.clone());
+                io::Error::new(io::ErrorKind::InvalidData, excess)
+            })?;
         }
-        let length = buffer.remaining().min(self.end - self.next);
-        buffer.put_slice(&self.chunk[self.next..self.next + length]);
-        self.next += length;
+        let there = self.chunk.get(self.next..self.end).unwrap_or_default();
+        let length = buffer.remaining().min(there.len());
+        buffer.put_slice(there.get(..length).unwrap_or_default());
+        self.next = self.next.saturating_add(length);
         Poll::Ready(Ok(()))
     }
 }

@@ -91,10 +91,10 @@ pub(super) fn read(settings: &Settings) -> Result<Vec<Place>, TargetError> {
     (0..count)
         .map(|index| {
             let host = hosts.get(index).copied().unwrap_or_default();
-            let port = if ports.len() == 1 {
-                ports[0]
-            } else {
-                ports[index]
+            // One is for all.
+            let port = match ports.as_slice() {
+                [one] => one,
+                ports => ports.get(index).copied().unwrap_or_default(),
             };
             let address = match addresses.get(index).copied().unwrap_or_default() {
                 "" => None,

@@ -141,10 +141,10 @@ pub(super) fn section(
             _ if line.starts_with(b"ldap") => return bad(Fault::Ldap),
             _ => {}
         }
-        let Some(equals) = line.iter().position(|byte| *byte == b'=') else {
+        let mut parts = line.splitn(2, |byte| *byte == b'=');
+        let (Some(key), Some(value)) = (parts.next(), parts.next()) else {
             return bad(Fault::NoEquals);
         };
-        let (key, value) = (&line[..equals], &line[equals + 1..]);
         if key == b"service" {
             return bad(Fault::Nested);
         }
@@ -168,7 +168,7 @@ fn trimmed(line: &[u8]) -> &[u8] {
         return &[];
     };
     let end = line.iter().rposition(|byte| !space(byte)).unwrap_or(begin);
-    &line[begin..=end]
+    line.get(begin..=end).unwrap_or_default()
 }
 
 #[cfg(test)]
