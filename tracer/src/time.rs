@@ -1,5 +1,10 @@
 //! Lengths of time, as people type them.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::time::Duration;
 
 /// `90s`, `1h30m`, `250ms`, or plain seconds; [`None`] for anything else and for

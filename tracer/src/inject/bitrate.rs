@@ -1,5 +1,10 @@
 //! How much a link carries.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::{fmt, str::FromStr};
 
 use serde::Serialize;
@@ -89,6 +94,7 @@ impl fmt::Display for BitRate {
             .into_iter()
             .find(|(_, size)| self.0.is_multiple_of(*size));
         let (name, size) = whole.unwrap_or(("bit", 1));
-        write!(formatter, "{}{name}", self.0 / size)
+        let count = self.0.checked_div(size).unwrap_or(self.0);
+        write!(formatter, "{count}{name}")
     }
 }

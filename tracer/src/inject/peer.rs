@@ -1,5 +1,10 @@
 //! Whose packets a fault is for.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
@@ -82,7 +87,8 @@ impl Peer {
             IpNet::V6(mapped) if mapped.prefix_len() >= 96 => {
                 match mapped.addr().to_ipv4_mapped() {
                     Some(address) => {
-                        IpNet::new(address.into(), mapped.prefix_len() - 96).map_err(|_| wrong())
+                        let length = mapped.prefix_len().saturating_sub(96);
+                        IpNet::new(address.into(), length).map_err(|_| wrong())
                     }
                     None => Ok(net),
                 }

@@ -1,5 +1,10 @@
 //! A share of packets.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

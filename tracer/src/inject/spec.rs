@@ -1,5 +1,10 @@
 //! A fault as it is meant: `corrupt=50%`, `delay=100ms,jitter=20ms`.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod draft;
 mod error;
 
