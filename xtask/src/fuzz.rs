@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
 
-    /// Take over into fuzz/corpus what reaches more than the inputs there, and drop those
+    /// Take over into tracer/fuzz/corpus what reaches more than the inputs there, and drop those
     /// that reach nothing of their own
     #[arg(long)]
     keep: bool,
@@ -92,7 +92,7 @@ fn told(failures: &[String]) -> Result<()> {
 
 /// Every target: each has a program of its own.
 fn all() -> Result<Vec<String>> {
-    let folder = repo::root().join("fuzz/targets");
+    let folder = repo::root().join("tracer/fuzz/targets");
     let entries =
         fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut targets = Vec::new();

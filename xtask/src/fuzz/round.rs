@@ -51,7 +51,7 @@ impl<'a> Round<'a> {
         let round = Self {
             target,
             program: programs.of(target),
-            corpus: repo::root().join("fuzz/corpus").join(target),
+            corpus: repo::root().join("tracer/fuzz/corpus").join(target),
             found: folder().join("found").join(target),
             log: folder().join(format!("{target}.log")),
             artifacts: folder().join("failed").join(target),
@@ -91,7 +91,7 @@ impl<'a> Round<'a> {
             }
         };
         command.arg("-print_final_stats=1");
-        let words = repo::root().join("fuzz/words").join(self.target);
+        let words = repo::root().join("tracer/fuzz/words").join(self.target);
         if words.exists() {
             command.arg(format!("-dict={}", words.display()));
         }
@@ -116,7 +116,7 @@ impl<'a> Round<'a> {
         let (target, folder) = (self.target, self.artifacts.display());
         format!(
             "{}\n{target} failed, see {}; the input is in {folder}. Put it into \
-             fuzz/corpus/{target}/, and `cargo test --package fuzz` shows it",
+             tracer/fuzz/corpus/{target}/, and `cargo test --package fuzz` shows it",
             end.join("\n"),
             self.log.display()
         )
