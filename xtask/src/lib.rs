@@ -34,5 +34,6 @@ pub mod soak;
 pub mod test;
 mod tool;
 pub mod toolchain;
+pub mod torture;
 pub mod vm;
 pub mod wait;

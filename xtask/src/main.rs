@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{bench, btf, demo, fuzz, interrupt, kernels, lab, setup, soak, test, vm};
+use xtask::{
+    bench, btf, demo, fuzz, interrupt, kernels, lab, setup, soak, test, torture, vm,
+};
 
 /// Everything around tracer: set-up, demo, tests, benchmark.
 #[derive(Debug, Parser)]
@@ -33,6 +35,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Run tracer for hours beside servers that restart, and see that nothing of it grows
     Soak(soak::Arguments),
+    /// Run the tool while signals, limits, disks and networks do their worst to it
+    Torture(torture::Arguments),
     /// Cut a kernel's BTF down to what the tests of the offsets need
     Btf {
         /// A kernel image, an ELF file or raw BTF
@@ -72,6 +76,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Kernels(arguments) => kernels::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),
+        Task::Torture(arguments) => torture::run(&arguments),
         Task::Btf { input, output } => btf::run(&input, &output),
         Task::Vm(arguments) => return vm::run(&arguments).map(ExitCode::from),
     };

@@ -1,0 +1,21 @@
+//! The tool is tortured for a while, in the same way each time.
+
+use std::time::Duration;
+
+use xtask::repo;
+use xtask::torture::{self, Extent};
+
+/// No round begins after this.
+const TIME: Duration = Duration::from_secs(40);
+const ROUNDS: u32 = 24;
+const SEED: u64 = 1;
+
+#[test]
+fn whatever_happens_to_it_it_keeps_what_it_promises() {
+    let extent = Extent {
+        time: TIME,
+        first: 0,
+        rounds: ROUNDS,
+    };
+    torture::torture(&repo::build_debug().unwrap(), SEED, extent).unwrap();
+}
