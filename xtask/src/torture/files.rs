@@ -14,6 +14,8 @@ use super::plan::Plan;
 use super::stage::{OLD, Stage};
 use crate::command;
 
+/// In so long a time, whoever waits for an answer sends again.
+const LONG: SignedDuration = SignedDuration::from_secs(1);
 /// How often a folder is emptied that fills again.
 const TRIES: u32 = 10;
 /// The machine's clock may be set right meanwhile.
@@ -154,6 +156,34 @@ fn wrong(dates: &[(&str, Value)], begun: Timestamp, over: Timestamp) -> Vec<Stri
     told
 }
 
+/// What is wrong with how many packets the report says were hit, a line each; `surely` is
+/// whether packets were sent all the time.
+pub(super) fn misses(report: Option<&Value>, surely: bool) -> Vec<String> {
+    let faults = report.and_then(|report| report["faults"].as_array());
+    let all: Vec<&Value> = faults.into_iter().flatten().collect();
+    let number = |fault: &Value, name: &str| fault[name].as_u64().unwrap_or_default();
+    let mut told = Vec::new();
+    for fault in &all {
+        let chance = |at: usize| fault["expected_hits"][at].as_u64();
+        let hit = number(fault, "hit");
+        if let (Some(least), Some(most)) = (chance(0), chance(1))
+            && !(least..=most).contains(&hit)
+        {
+            told.push(format!("{hit} packets were hit, and not {least} to {most}"));
+        }
+    }
+    let date = |fault: &Value, name: &str| fault[name].as_str()?.parse::<Timestamp>().ok();
+    let long = |fault: &&Value| {
+        let lasted = date(fault, "started").zip(date(fault, "ended"));
+        lasted.is_some_and(|(started, ended)| ended.duration_since(started) >= LONG)
+    };
+    // Where it is one of both ways, one of them may have had nothing to hit.
+    if surely && all.iter().any(long) && all.iter().all(|fault| number(fault, "seen") == 0) {
+        told.push("packets were sent, and its fault has seen none".to_owned());
+    }
+    told
+}
+
 /// Why `tracer report` cannot make a page of it.
 fn unreadable(tracer: &Path, report: &Path) -> Option<String> {
     let mut command = Command::new(tracer);
@@ -191,6 +221,24 @@ mod tests {
         assert_eq!(of("2026-01-01T00:00:06Z"), 1);
         assert_eq!(of("soon"), 1);
         assert_eq!(wrong(&[("it", Value::Null)], begun, over).len(), 1);
+    }
+
+    #[test]
+    fn a_fault_hits_what_is_sent_as_chance_allows() {
+        let of = |seen: u64, hit: u64, seconds: u32, surely| {
+            let report = serde_json::json!({"faults": [{
+                "seen": seen, "hit": hit, "expected_hits": [2, 9],
+                "started": "2026-01-01T00:00:00Z",
+                "ended": format!("2026-01-01T00:00:{seconds:02}Z"),
+            }]});
+            misses(Some(&report), surely).len()
+        };
+        assert_eq!(of(10, 5, 2, true), 0);
+        assert_eq!(of(10, 1, 2, true), 1);
+        assert_eq!(of(0, 2, 2, true), 1);
+        assert_eq!(of(0, 2, 0, true), 0);
+        assert_eq!(of(0, 2, 2, false), 0);
+        assert_eq!(misses(None, true).len(), 0);
     }
 
     #[test]

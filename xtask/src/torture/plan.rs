@@ -157,7 +157,7 @@ fn scene(random: &mut Random, lasts_ms: u64, abilities: Abilities) -> Scene {
         0..=2 => Scene::Count,
         3..=6 => Scene::Fault {
             fault,
-            after_ms: random.between(0, lasts_ms / 2),
+            after_ms: random.between(1, lasts_ms / 2),
         },
         _ => Scene::Inject(fault),
     }

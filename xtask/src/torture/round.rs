@@ -111,6 +111,8 @@ pub(super) fn play(plan: &Plan, shop: &Workshop) -> Result<Outcome> {
     let torn = matches!(ended, Ended::Killed(_));
     broken.extend(files::faults(plan, &stage, shop.tracer, torn));
     broken.extend(files::misdated(&stage, json.as_ref(), begun));
+    let surely = !plan.calm && !plan.has(|what| what.family() == Family::Interface);
+    broken.extend(files::misses(json.as_ref(), surely));
     let facts = Facts {
         ended,
         sent: course.seen.sent.clone(),
