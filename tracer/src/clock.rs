@@ -1,9 +1,13 @@
 //! Two clocks: the kernel's events carry `CLOCK_MONOTONIC`, people read UTC.
 
+mod offset;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
+
+use self::offset::Offset;
 
 /// One moment on both clocks, by which all others are converted.
 #[derive(Debug, Clone, Copy)]
@@ -41,9 +45,21 @@ impl Clock {
     }
 }
 
-/// `CLOCK_MONOTONIC`, ns: the clock of `bpf_ktime_get_ns`.
+/// `CLOCK_MONOTONIC` of the machine, ns: the clock of `bpf_ktime_get_ns`, also in a time
+/// namespace whose own is off.
 #[must_use]
 pub fn now_ns() -> u64 {
+    Offset::own().to_machine(read_ns())
+}
+
+/// What `CLOCK_MONOTONIC` of this process shows at a moment of the machine's, ns: what its
+/// timers go by.
+#[must_use]
+pub fn own_ns(machine_ns: u64) -> u64 {
+    Offset::own().to_own(machine_ns)
+}
+
+fn read_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC)
         .map(|time| {
             Duration::from(time)

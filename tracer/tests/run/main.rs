@@ -31,6 +31,7 @@ mod withheld;
 
 mod base;
 mod cli;
+mod clock;
 mod descriptors;
 mod ending;
 mod events;

@@ -8,6 +8,8 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::clock::own_ns;
+
 /// The most requests a second.
 pub const MOST: u32 = 1_000;
 
@@ -78,6 +80,7 @@ impl Alarm {
     /// # Errors
     /// If the kernel does not take the moment.
     pub async fn at(&mut self, moment_ns: u64) -> std::io::Result<()> {
+        let moment_ns = own_ns(moment_ns);
         let spec = TimeSpec::new(
             i64::try_from(moment_ns / 1_000_000_000).unwrap_or(i64::MAX),
             // Below 10⁹.
