@@ -16,7 +16,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use self::build::Programs;
+use self::build::{Depth, Programs};
 use self::round::{Round, Span};
 use crate::{interrupt, repo};
 
@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (None, minutes) => Span::Seconds(minutes.unwrap_or(MINUTES).saturating_mul(60)),
     };
     let targets = chosen(&arguments.targets)?;
-    let programs = Programs::build(&targets)?;
+    let programs = Programs::build(&targets, Depth::Whole)?;
     let failures = fuzz(&programs, &targets, span, arguments.jobs)?;
     if arguments.keep {
         for target in &targets {
@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// As [`run`].
 pub fn brief() -> Result<()> {
     let targets = all()?;
-    let programs = Programs::build(&targets)?;
+    let programs = Programs::build(&targets, Depth::Own)?;
     let each = (BRIEF_S / targets.len().max(1) as u64).max(1);
     told(&fuzz(&programs, &targets, Span::Seconds(each), 1)?)
 }

@@ -22,6 +22,16 @@ const FLAGS: [&str; 6] = [
     "-Cforce-frame-pointers",
 ];
 
+/// How much of the programs tells which code an input reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// All but the standard library: to find the most. Everything is built for that.
+    Whole,
+    /// The crates of this repository: to be ready soon, where the others are built already,
+    /// as they are for tests.
+    Own,
+}
+
 /// Where they are.
 #[derive(Debug)]
 pub(super) struct Programs {
@@ -30,23 +40,39 @@ pub(super) struct Programs {
 
 impl Programs {
     /// Builds them, with all that this needs.
-    pub(super) fn build(targets: &[String]) -> Result<Self> {
+    pub(super) fn build(targets: &[String], depth: Depth) -> Result<Self> {
         setup::run()?;
         packages::ensure_for_fuzzing()?;
-        // With a target of its own the flags are not for build scripts and macros, which
-        // are no programs of libFuzzer's.
-        let triple = host()?;
         let mut cargo = Command::new("cargo");
-        cargo
-            .current_dir(repo::root())
-            .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"))
-            .args(["build", "--package", "fuzz", "--features", "libfuzzer"])
-            .args(["--profile", PROFILE, "--target", &triple]);
+        cargo.current_dir(repo::root()).args([
+            "build",
+            "--package",
+            "fuzz",
+            "--features",
+            "libfuzzer",
+        ]);
         for target in targets {
             cargo.args(["--bin", target]);
         }
+        let folder = match depth {
+            Depth::Whole => {
+                // With a target of its own the flags are not for build scripts and macros,
+                // which are no programs of libFuzzer's.
+                let triple = host()?;
+                cargo
+                    .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"))
+                    .args(["--profile", PROFILE, "--target", &triple]);
+                repo::target_dir().join(triple).join(PROFILE)
+            }
+            Depth::Own => {
+                let wrapper = repo::root().join("fuzz/instrumented");
+                cargo
+                    .env("RUSTC_WORKSPACE_WRAPPER", wrapper)
+                    .env("TRACER_FUZZ_FLAGS", FLAGS.join(" "));
+                repo::target_dir().join("debug")
+            }
+        };
         command::show(&mut cargo)?;
-        let folder = repo::target_dir().join(triple).join(PROFILE);
         Ok(Self { folder })
     }
 
