@@ -133,7 +133,7 @@ impl<'a> Round<'a> {
     pub(super) fn keep(&self) -> Result<(usize, usize)> {
         let fresh = tempfile::tempdir_in(folder())?;
         let mut command = self.command()?;
-        command.arg("-merge=1").arg(fresh.path());
+        command.arg("-set_cover_merge=1").arg(fresh.path());
         command.arg(&self.corpus).arg(&self.found);
         let name = command::line(&command);
         let child = command
