@@ -65,7 +65,7 @@ impl Programs {
                 repo::target_dir().join(triple).join(PROFILE)
             }
             Depth::Own => {
-                let wrapper = repo::root().join("fuzz/instrumented");
+                let wrapper = repo::root().join("tracer/fuzz/instrumented");
                 cargo
                     .env("RUSTC_WORKSPACE_WRAPPER", wrapper)
                     .env("TRACER_FUZZ_FLAGS", FLAGS.join(" "));
