@@ -5,9 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{
-    bench, btf, demo, fuzz, interrupt, kernels, lab, setup, soak, test, torture, vm,
-};
+use xtask::{bench, btf, demo, fuzz, interrupt, kernels, lab, setup, soak, test, torture, vm};
 
 /// Everything around tracer: set-up, demo, tests, benchmark.
 #[derive(Debug, Parser)]

@@ -128,7 +128,7 @@ impl Plan {
             // A report keeps every interval, as it should: some hundreds in all.
             interval: (long / 720).clamp(Duration::from_millis(200), Duration::from_secs(10)),
             look: (long / 240).clamp(Duration::from_millis(250), Duration::from_secs(15)),
-            rare: RARE.min(long / 8),
+            rare: RARE.min(long / 4),
         }
     }
 }
@@ -165,7 +165,7 @@ fn start(
         pair.primary().socket_dir().display()
     );
     run.args(["run", "--all", "--quiet", "--pg", &dsn, "--commits"])
-        .args(["--commit-probe", "5", "--listen", LISTEN])
+        .args(["--commit-probe", "1", "--listen", LISTEN])
         .args(["--interval", &format!("{}ms", plan.interval.as_millis())])
         .args(["--max-flows", MAX_FLOWS])
         .arg("--json")

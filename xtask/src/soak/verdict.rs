@@ -8,10 +8,15 @@ use anyhow::{Context, Result, ensure};
 use super::usage::Usage;
 use crate::quantile::median;
 
-/// By how much memory may be larger at the end: what a report's intervals take, and the
-/// allocator's own unrest. Whatever is lost with each connection, scrape or restart is
-/// more in two hours.
-const GROWTH_KIB: u64 = 1024;
+/// By how much memory may be larger at the end: what a report's intervals and the losses of
+/// single flows take, of which so many are kept, and the allocator's own unrest. Whatever is
+/// lost with each connection, scrape or restart is more in two hours.
+const GROWTH_KIB: u64 = 2048;
+
+/// By how many descriptors and threads there may be more: the probe has more connections
+/// for a while after commits have hung.
+const MORE_DESCRIPTORS: u64 = 8;
+const MORE_THREADS: u64 = 1;
 
 /// A moment of the soak.
 #[derive(Debug, Clone, Copy)]
@@ -60,10 +65,13 @@ pub(super) fn check(readings: &[Reading], settled: Duration) -> Result<()> {
         memory.1 - memory.0
     );
     ensure!(
-        descriptors.1 <= descriptors.0,
+        descriptors.1 <= descriptors.0 + MORE_DESCRIPTORS,
         "there are more descriptors than before"
     );
-    ensure!(threads.1 <= threads.0, "there are more threads than before");
+    ensure!(
+        threads.1 <= threads.0 + MORE_THREADS,
+        "there are more threads than before"
+    );
     Ok(())
 }
 
@@ -126,15 +134,15 @@ mod tests {
     #[test]
     fn what_grows_is_told() {
         let memory = readings(|second| Usage {
-            resident_kib: 10_000 + 20 * second,
+            resident_kib: 10_000 + 40 * second,
             ..FLAT
         });
         let descriptors = readings(|second| Usage {
-            descriptors: 50 + second / 30,
+            descriptors: 50 + second / 5,
             ..FLAT
         });
         let threads = readings(|second| Usage {
-            threads: 3 + second / 60,
+            threads: 3 + second / 25,
             ..FLAT
         });
         for (grows, word) in [
