@@ -39,7 +39,8 @@ impl Sort {
     pub(super) fn waiters(self, sample: &Sample) -> Option<u32> {
         let waits = sample.waits.as_ref()?.iter();
         let of = waits.filter(|wait| self.is(wait));
-        Some(of.map(|wait| wait.backends).sum())
+        // What answers need not be a server, and says any numbers.
+        Some(of.map(|wait| wait.backends).fold(0, u32::saturating_add))
     }
 
     /// Whether one of them may have waited for long.
