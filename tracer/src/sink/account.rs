@@ -75,6 +75,11 @@ pub fn of(report: &Report) -> Document {
     }
 }
 
+/// Of counts in a file, which may claim more than can be counted.
+fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
+    counts.into_iter().fold(0, u64::saturating_add)
+}
+
 fn list(texts: &[String]) -> Vec<Block> {
     match texts {
         [] => Vec::new(),

@@ -1,6 +1,6 @@
 //! What commits waited for, by server.
 
-use super::{View, more};
+use super::{View, more, sum};
 use crate::postgres::CommitsReport;
 use crate::postgres::commits::histogram::Quantiles;
 use crate::postgres::commits::report::ServerReport;
@@ -119,7 +119,11 @@ fn slowest(view: View<'_>, commits: &CommitsReport) -> Vec<Block> {
     vec![
         Block::Heading(format!(
             "The slowest of {} that took longer than {} ms",
-            commits.slow.len() as u64 + commits.slow_dropped + commits.slow_lost,
+            sum([
+                commits.slow.len() as u64,
+                commits.slow_dropped,
+                commits.slow_lost,
+            ]),
             commits.slow_ms
         )),
         Block::Table(table),

@@ -120,7 +120,8 @@ fn gaps(view: View<'_>, postgres: &PostgresReport) -> Vec<Block> {
         )
     });
     let mut told: Vec<String> = told.collect();
-    let more = postgres.gaps.len().saturating_sub(MOST) as u64 + postgres.more_gaps;
+    let more = postgres.gaps.len().saturating_sub(MOST) as u64;
+    let more = more.saturating_add(postgres.more_gaps);
     if more > 0 {
         told.push(format!("and {more} more gaps"));
     }

@@ -2,6 +2,7 @@
 
 use tracer_ebpf::Kind;
 
+use super::sum;
 use super::verdict::why;
 use crate::report::{FlowReport, Report};
 use crate::sink::document::{Block, Table};
@@ -40,7 +41,7 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
     let mut blocks = vec![Block::Table(table)];
     let more = report.flows.len().saturating_sub(MOST);
     if more > 0 {
-        let segments: u64 = report.flows[MOST..].iter().map(|one| one.segments).sum();
+        let segments = sum(report.flows.iter().skip(MOST).map(|one| one.segments));
         blocks.push(Block::Text(format!(
             "And {more} more flows with {segments} segments, all of them in the JSON."
         )));
@@ -51,9 +52,10 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
 
 /// The kinds that there are, in words.
 fn kinds_told(report: &Report) -> Option<Block> {
-    let mut sums = [0; Kind::COUNT];
+    let mut sums = [0_u64; Kind::COUNT];
     for (kind, count) in report.flows.iter().flat_map(|flow| flow.by_kind.each()) {
-        sums[kind as usize] += count;
+        let place = &mut sums[kind as usize];
+        *place = sum([*place, count]);
     }
     let told: Vec<String> = Kind::ALL
         .into_iter()
