@@ -100,7 +100,11 @@ pub(super) fn broken(plan: &Plan, facts: &Facts) -> Vec<String> {
     let mut told = Vec::new();
     told.extend(ending(plan, facts));
     told.extend(report(plan, facts));
-    if facts.stderr.contains("panicked") {
+    // Rust's threads can do nothing else where there is no memory for their stacks.
+    let out_of_memory = plan
+        .has(|what| matches!(what, What::Memory { .. } | What::AddressSpace { .. }))
+        && facts.stderr.contains("Cannot allocate memory");
+    if facts.stderr.contains("panicked") && !out_of_memory {
         told.push("it panicked".to_owned());
     }
     let gone = plan.has(|what| what == What::FolderGone(Output::Ready));
@@ -108,8 +112,11 @@ pub(super) fn broken(plan: &Plan, facts: &Facts) -> Vec<String> {
     if facts.is_ready && !by_force && !gone {
         told.push("it has ended, and its ready file is there".to_owned());
     }
-    if let Some(count) = facts.count.filter(|_| !limited(plan)) {
-        told.extend(counted(count));
+    if !limited(plan) && plan.scene.counts() && facts.report == Report::New {
+        told.extend(match facts.count {
+            Some(count) => counted(count),
+            None => Some("its count was not compared with the kernel's".to_owned()),
+        });
     }
     told
 }
@@ -224,6 +231,13 @@ mod tests {
         }
     }
 
+    const RIGHT: Count = Count {
+        segments: 7,
+        kernel: 7,
+        least: 6,
+        most: 8,
+    };
+
     fn facts(ended: Ended, report: Report) -> Facts {
         Facts {
             ended,
@@ -233,7 +247,7 @@ mod tests {
             is_ready: false,
             report,
             report_taken: false,
-            count: None,
+            count: Some(RIGHT),
             stderr: String::new(),
         }
     }
@@ -303,27 +317,33 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_is_excused_only_by_memory_that_was_not_there() {
+        let mut facts = facts(Ended::Killed(6), Report::Absent);
+        facts.stderr = "panicked at x: Cannot allocate memory (os error 12)".to_owned();
+        let starved = plan(Scene::Count, &[What::AddressSpace { mib: 16 }]);
+        assert!(broken(&starved, &facts).is_empty());
+        let short = plan(Scene::Count, &[What::Descriptors(9)]);
+        assert_eq!(broken(&short, &facts).len(), 1);
+        facts.stderr = "panicked at x: index out of bounds".to_owned();
+        assert_eq!(broken(&starved, &facts).len(), 1);
+    }
+
+    #[test]
     fn counts_are_compared_unless_something_was_missing_to_count_with() {
         let mut facts = facts(Ended::Exit(0), Report::New);
-        let count = Count {
-            segments: 7,
-            kernel: 7,
-            least: 6,
-            most: 8,
-        };
         let short = plan(Scene::Count, &[What::Descriptors(40)]);
         let full = plan(Scene::Count, &[]);
-        facts.count = Some(count);
         assert!(broken(&full, &facts).is_empty());
-        for wrong in [
+        let wrong = [
             Count {
                 segments: 6,
-                ..count
+                ..RIGHT
             },
-            Count { least: 8, ..count },
-            Count { most: 6, ..count },
-        ] {
-            facts.count = Some(wrong);
+            Count { least: 8, ..RIGHT },
+            Count { most: 6, ..RIGHT },
+        ];
+        for wrong in wrong.map(Some).into_iter().chain([None]) {
+            facts.count = wrong;
             assert_eq!(broken(&full, &facts).len(), 1, "{wrong:?}");
             assert!(broken(&short, &facts).is_empty());
         }

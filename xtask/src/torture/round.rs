@@ -26,6 +26,9 @@ use crate::{command, wait};
 /// How long a guard may take to undo and end, and the kernel to free what was used.
 const SETTLING: Duration = Duration::from_secs(15);
 
+/// The same, where nobody may be left who undoes anything.
+const LEFT: Duration = Duration::from_secs(1);
+
 /// What all rounds have in common.
 pub(super) struct Workshop<'a> {
     /// The copy that is tortured.
@@ -87,8 +90,9 @@ pub(super) fn play(plan: &Plan, shop: &Workshop) -> Result<Outcome> {
         before: &before,
         loaded: &loaded,
     };
-    let mut left = look.wait()?;
     let may_leave = expected::may_leave_fault(plan, course.seen.guard_killed, ended);
+    // What nobody is left to undo stays, however long it is waited for.
+    let mut left = look.wait(if may_leave { LEFT } else { SETTLING })?;
     let mut cleaned = false;
     if may_leave && !left.is_empty() {
         cleaned = true;
@@ -96,7 +100,7 @@ pub(super) fn play(plan: &Plan, shop: &Workshop) -> Result<Outcome> {
             .clean(shop.tracer)
             .and_then(|mut clean| command::output(&mut clean));
         match done {
-            Ok(_) => left = look.wait()?,
+            Ok(_) => left = look.wait(SETTLING)?,
             Err(error) => left.push(format!("{error:#}")),
         }
     }
@@ -175,10 +179,16 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// What is left when it had time to go, a line each.
-    fn wait(&self) -> Result<Vec<String>> {
+    /// What is left when it had so much time to go since the last process has, a line each.
+    fn wait(&self, limit: Duration) -> Result<Vec<String>> {
         let mut left = Vec::new();
-        let gone = wait::until(SETTLING, "everything to be as before", || {
+        let ended = wait::until(SETTLING, "every process to end", || {
+            Ok(self.shop.program.processes()?.is_empty().then_some(()))
+        });
+        if ended.is_err() {
+            crate::interrupt::check()?;
+        }
+        let gone = wait::until(limit, "everything to be as before", || {
             left = self.left()?;
             Ok(left.is_empty().then_some(()))
         });

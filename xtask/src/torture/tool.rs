@@ -55,6 +55,8 @@ impl Tool {
         words.extend(arguments(plan, stage)?);
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
+        // Making one takes more memory than there may be.
+        command.env("RUST_BACKTRACE", "0");
         let line = command::line(&command);
         let (stdout, out) = match plan.terminal {
             true => Outlet::terminal()?,
