@@ -38,8 +38,10 @@ pub(crate) fn every_commit_is_one_that_waits_and_nothing_is_left(lab: &Lab) {
     let before = footprint::of(lab.pair.primary());
     let writers = || lab.psql(WRITERS).parse::<u64>().unwrap();
     let written = writers();
-    // The kernel sees each come to the place where commits wait for a standby.
-    let arguments = ["--commit-probe", "50", "--commits"];
+    // The kernel sees each come to the place where commits wait for a standby. Servers of
+    // other tests start meanwhile, of which a warning would tell.
+    let here = lab.primary().netns.name();
+    let arguments = ["--commit-probe", "50", "--commits", "--netns", here];
     let mut tool = Watched::start(lab.primary(), DSN, &arguments);
     tool.await_line(&["probe: ", " commits, p50 ", " reads, p50 "]);
     tool.await_line(&["probe: 5 commits"]);
