@@ -37,3 +37,4 @@ pub mod toolchain;
 pub mod torture;
 pub mod vm;
 pub mod wait;
+pub mod withheld;

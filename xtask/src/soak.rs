@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::command::{self, Running};
 use crate::netns::{Host, Net};
 use crate::postgres::Pair;
-use crate::{http, interrupt, netns, repo, setup, wait};
+use crate::{http, interrupt, netns, repo, setup, wait, withheld};
 use traffic::Traffic;
 use usage::Usage;
 use verdict::Reading;
@@ -42,6 +42,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How often a long soak does what is rare: a server restarts, the events' file is
 /// moved away.
 const RARE: Duration = Duration::from_secs(300);
+
+/// Of so many segments one may be missing where a vendor's kernel withholds hits.
+const WITHHELD: u64 = 1_000;
 
 /// What can be chosen about the soak.
 #[derive(Debug, Args)]
@@ -103,8 +106,13 @@ pub fn soak(built: &Path, long: Duration) -> Result<()> {
     let report = serde_json::from_str(&text).context("the report is no JSON")?;
     println!("{}", verdict::table(&readings));
     println!("connections made and closed: {transfers}");
-    counted(&report, grown)?;
-    verdict::check(&readings, plan.settled)
+    let good = counted(&report, grown).and_then(|()| verdict::check(&readings, plan.settled));
+    if good.is_err() {
+        let kept = repo::target_dir().join("soak.json");
+        fs::copy(&files.report, &kept)?;
+        println!("the report is kept: {}", kept.display());
+    }
+    good
 }
 
 /// When what is done, by how long it all lasts.
@@ -281,7 +289,16 @@ fn counted(report: &Value, grown: u64) -> Result<()> {
         "retransmitted: {segments} segments counted, {told} by the kernel ({grown} after the \
          start), difference {difference}; events not written: {unwritten}"
     );
-    ensure!(difference == 0, "the count is not the kernel's");
+    // What it was not shown of a connection that has closed is nowhere else.
+    let withheld = withheld::hits(0)?;
+    let allowed = match withheld {
+        0 => 0,
+        few => few.max(told.cast_unsigned() / WITHHELD),
+    };
+    ensure!(
+        (0..=allowed.cast_signed()).contains(&difference),
+        "the count is not the kernel's"
+    );
     ensure!(unwritten == 0, "events were lost");
     ensure!(grown > 0, "nothing was retransmitted");
     ensure!(

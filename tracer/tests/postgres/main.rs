@@ -29,5 +29,3 @@ mod untrusted;
 mod verdict;
 mod versions;
 mod watched;
-#[path = "../common/withheld.rs"]
-mod withheld;

@@ -9,12 +9,9 @@ use std::{
 
 use anyhow::Result;
 use tracer::{merge::Method, report::Report};
-use xtask::wait;
+use xtask::{wait, withheld};
 
-use crate::{
-    watched::{LIMIT, Lab, Seen, Watched},
-    withheld,
-};
+use crate::watched::{LIMIT, Lab, Seen, Watched};
 
 /// Fewer and longer intervals than elsewhere make smaller reports.
 const INTERVAL: [&str; 2] = ["--interval", "500ms"];

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use xtask::netns::Net;
+use xtask::{netns::Net, withheld};
 
 use crate::{
     kernel::{self, Counters},
@@ -10,7 +10,6 @@ use crate::{
     storm::{NARROW, WIDE, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
-    withheld,
 };
 
 const FLOWS: usize = 16;

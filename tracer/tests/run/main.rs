@@ -26,8 +26,6 @@ mod surroundings;
 mod tool;
 #[path = "../common/traffic.rs"]
 mod traffic;
-#[path = "../common/withheld.rs"]
-mod withheld;
 
 mod base;
 mod cli;

@@ -47,8 +47,8 @@ fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
     insert(&mut sql);
     // A reply that is lost is sent again after a timeout, which doubles each time that this
     // one is lost, too: seconds are common, half a minute is not unheard of.
-    let fault = Fault::start(&standby.netns, &["corrupt=20%", "--peer", "10.0.10.2"]).unwrap();
-    sql.set_limit(Duration::from_secs(100));
+    let fault = Fault::start(&standby.netns, &["corrupt=30%", "--peer", "10.0.10.2"]).unwrap();
+    sql.set_limit(Duration::from_secs(150));
     insert(&mut sql);
     let fault = fault.finish_one().unwrap();
     let report = tool.finish().unwrap();

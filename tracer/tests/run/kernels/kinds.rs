@@ -5,7 +5,7 @@ use std::{io::Write as _, net::TcpStream, thread};
 use anyhow::Result;
 use xtask::{
     netns::{Host, Net, Queue},
-    wait,
+    wait, withheld,
 };
 
 use super::{
@@ -20,7 +20,6 @@ use crate::{
     storm::{LIMIT, WIDE, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
-    withheld,
 };
 
 const DAMAGED: &str = "damaged by the fault";
