@@ -19,13 +19,7 @@ const DENY: Tool = Tool {
 /// # Errors
 /// When it cannot be built here; the error says what to install.
 pub(crate) fn ensure() -> Result<PathBuf> {
-    let found = command::find(DENY.name).or_else(|| DENY.installed(None));
-    if let Some(found) = found {
-        println!("found      {} (judges dependencies)", found.display());
-        return Ok(found);
-    }
-    println!("building   {DENY}, once (some minutes) …");
-    DENY.install(|_| {}).context(
+    DENY.ensure("judges dependencies").context(
         "dependencies are judged by cargo-deny: put it on PATH, as \
          https://embarkstudios.github.io/cargo-deny/ says",
     )

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::command;
 use crate::tool::Tool;
 
 const NEXTEST: Tool = Tool {
@@ -18,13 +17,7 @@ const NEXTEST: Tool = Tool {
 /// # Errors
 /// When it cannot be built here; the error says what to install.
 pub(crate) fn ensure() -> Result<PathBuf> {
-    let found = command::find(NEXTEST.name).or_else(|| NEXTEST.installed(None));
-    if let Some(found) = found {
-        println!("found      {} (runs the tests)", found.display());
-        return Ok(found);
-    }
-    println!("building   {NEXTEST}, once (some minutes) …");
     NEXTEST
-        .install(|_| {})
+        .ensure("runs the tests")
         .context("the tests need cargo-nextest on PATH: see https://nexte.st for a build of it")
 }

@@ -32,6 +32,21 @@ impl Tool {
         (self.is_in(&record, feature) && program.exists()).then_some(program)
     }
 
+    /// Finds it on `PATH` or where an earlier set-up put it, or builds it, and says which;
+    /// `does` is what it is for.
+    ///
+    /// # Errors
+    /// When it cannot be built here.
+    pub(crate) fn ensure(&self, does: &str) -> Result<PathBuf> {
+        let found = command::find(self.name).or_else(|| self.installed(None));
+        if let Some(found) = found {
+            println!("found      {} ({does})", found.display());
+            return Ok(found);
+        }
+        println!("building   {self}, once (some minutes) …");
+        self.install(|_| {})
+    }
+
     fn program(&self) -> PathBuf {
         repo::toolchain_dir().join("bin").join(self.name)
     }

@@ -10,7 +10,7 @@ const WANTED: [TypeName; 3] = [
     TypeName::Typedef("btf_trace_tcp_retransmit_skb"),
 ];
 /// As many types are looked at one by one.
-const MOST: u32 = 64;
+const MAX_TYPES: u32 = 64;
 
 /// The bytes are `/sys/kernel/btf/vmlinux`.
 ///
@@ -26,7 +26,7 @@ pub fn target(data: &[u8]) {
         let id = btf.find(name);
         assert!(id.is_none_or(|id| (1..=btf.type_count()).contains(&id)));
     }
-    for id in (0..=btf.type_count().saturating_add(1)).take(MOST as usize) {
+    for id in (0..=btf.type_count().saturating_add(1)).take(MAX_TYPES as usize) {
         let size = btf.size(id);
         let member = btf.member(id, &["pid"]);
         if let Ok(Some(member)) = member {

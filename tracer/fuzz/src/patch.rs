@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The most changes of one input.
-const MOST: usize = 16;
+const MAX_CHANGES: usize = 16;
 /// What numbers and texts are made of that are likely to be minded.
 const WORDS: [&str; 16] = [
     "",
@@ -56,7 +56,7 @@ impl Bytes<'_> {
 /// Changes a value as the bytes say: which place (2), how (1), and what it takes for that.
 pub(crate) fn apply(value: &mut Value, bytes: &[u8]) {
     let mut bytes = Bytes(bytes);
-    for _ in 0..MOST {
+    for _ in 0..MAX_CHANGES {
         if change(value, &mut bytes).is_none() {
             return;
         }

@@ -9,7 +9,7 @@ use crate::shown;
 /// Stands between two files; no JSON and no event holds it.
 const SEPARATOR: u8 = 0x1e;
 /// As many files as are taken.
-const MOST: usize = 3;
+const MAX_FILES: usize = 3;
 /// The width of a terminal.
 const WIDTH: usize = 120;
 
@@ -18,7 +18,7 @@ const WIDTH: usize = 120;
 /// Each event counts once, also where every file is given twice; flows add up to what is
 /// said of them all; and what is made of it is a report that can be read.
 pub fn target(data: &[u8]) {
-    let pieces = data.splitn(MOST, |byte| *byte == SEPARATOR);
+    let pieces = data.splitn(MAX_FILES, |byte| *byte == SEPARATOR);
     let files: Vec<Vec<u8>> = pieces.map(<[u8]>::to_vec).collect();
     let twice = [files.clone(), files.clone()].concat();
     let Ok(report) = foreign::replayed(files) else {

@@ -5,7 +5,7 @@ use tracer::postgres::awaited::names::{Method, StandbyNames};
 use tracer::postgres::sample::{Role, Sample, Standby};
 
 /// As many standbys stream as the first byte says.
-const MOST: u8 = 8;
+const MAX_STANDBYS: u8 = 8;
 
 /// The first byte says how many of the listed standbys stream and how far each is, the
 /// others are the setting.
@@ -43,7 +43,7 @@ pub fn target(data: &[u8]) {
         assert!(names.place(name).is_some_and(|found| found <= place));
     }
 
-    let count = usize::from(first % MOST);
+    let count = usize::from(first % MAX_STANDBYS);
     let sample = sample(setting, names.listed.iter().take(count), *first);
     let awaited = awaited(&sample).expect("commits wait for somebody");
     assert!(awaited.holding.len() <= sample.standbys.len());
