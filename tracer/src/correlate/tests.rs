@@ -40,7 +40,7 @@ fn a_primary_whose_every_look_shows_another_short_wait_is_healthy() {
         let without_probe = |run: &Run| {
             let mut recorded = run.recorded();
             recorded.postgres.as_mut().unwrap().probe = None;
-            findings(&recorded).len()
+            found_in(&recorded).len()
         };
         assert_ne!(without_probe(&run), 0);
         let mut lasting = |ms: f64| {
@@ -266,7 +266,7 @@ fn a_network_that_loses_is_told_without_a_database_too_but_not_what_it_did() {
     series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
     let mut recorded = run.recorded();
     recorded.postgres = None;
-    let found = findings(&recorded);
+    let found = found_in(&recorded);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].cause, Cause::LossTowardStandby);
     assert_eq!(found[0].confidence, Confidence::Low);
@@ -280,7 +280,7 @@ fn a_very_long_run_of_which_not_every_look_is_kept() {
         .retain(|sample| (sample.at_ns / S).is_multiple_of(5));
     let mut recorded = run.recorded();
     recorded.postgres.as_mut().unwrap().every_ns = 5 * S;
-    let found = findings(&recorded);
+    let found = found_in(&recorded);
     assert_eq!(found[0].cause, Cause::StandbyNotReplying);
 }
 
@@ -294,6 +294,7 @@ fn without_loss_there_is_no_verdict_on_the_network() {
         ("Lock", "tuple"),
         ("Client", "ClientRead"),
     ];
+    let mut told = String::new();
     for (kind, event) in waits {
         for change in 0..16 {
             let mut run = Run::waiting(kind, event);
@@ -315,9 +316,12 @@ fn without_loss_there_is_no_verdict_on_the_network() {
                 series.extend((21..=40).map(|second| resent(second, Why::Other, 5)));
                 series.extend((21..=40).map(|second| resent(second, Why::Syn, 5)));
             }
-            let causes = run.causes();
+            let found = findings(&run.recorded());
+            let causes = found.iter().map(|one| one.cause).collect::<Vec<_>>();
             let network = causes.iter().any(|cause| NETWORK.contains(cause));
             assert!(!network, "{event} {change}: {causes:?}");
+            told += &format!("{event} {change}: {causes:?}\n");
         }
     }
+    frozen("without-loss", &told);
 }

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod docs;
+mod frozen;
 mod hostile;
 mod killed;
 mod merge;

@@ -316,7 +316,7 @@ fn a_long_way_is_told_by_round_trips_and_by_what_commits_took() {
     // Without a probe, it is not known what commits took.
     let mut recorded = run.recorded();
     recorded.postgres.as_mut().unwrap().probe = None;
-    let found = findings(&recorded);
+    let found = found_in(&recorded);
     let told = (found[0].cause, found[0].confidence);
     assert_eq!(told, (Cause::NetworkDelay, Confidence::Medium));
     // A way that is always as long is no delay of this time's.

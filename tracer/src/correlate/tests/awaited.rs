@@ -60,7 +60,7 @@ impl Two {
         to_db3.series = &self.to_db3;
         to_db3.path = &[];
         recorded.flows.push(to_db3);
-        findings(&recorded)
+        found_in(&recorded)
     }
 
     fn causes(&self) -> Vec<Cause> {

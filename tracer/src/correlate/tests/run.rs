@@ -1,6 +1,8 @@
 //! A run that was made up.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::thread;
 
 use tracer_ebpf::Kind as Why;
 
@@ -132,6 +134,45 @@ pub(super) fn resent(second: u64, kind: Why, segments: u64) -> Step {
     step
 }
 
+/// What is found in this run; its snapshot is what was found before.
+pub(super) fn found_in(recorded: &Recorded<'_>) -> Vec<Finding> {
+    thread_local! {
+        static ASKED: Cell<u32> = const { Cell::new(0) };
+    }
+    let found = findings(recorded);
+    let thread = thread::current();
+    let test = thread.name().and_then(|name| name.rsplit("::").next());
+    let number = ASKED.replace(ASKED.get() + 1);
+    let lines = found.iter().map(|one| {
+        let [cause, confidence, size, evidence] = [
+            serde_json::to_string(&one.cause),
+            serde_json::to_string(&one.confidence),
+            serde_json::to_string(&one.size),
+            serde_json::to_string(&one.evidence),
+        ]
+        .map(|json| json.expect("it can be written"));
+        let told = size
+            .replace("null", "")
+            .replace(|letter| "{}\"".contains(letter), "");
+        let told = told.split(',').filter(|one| !one.ends_with(':'));
+        let told = told.collect::<Vec<_>>().join(" ");
+        format!(
+            "{cause} {confidence}\n  {}\n  {told}\n  {evidence}\n",
+            one.text
+        )
+    });
+    let lines = lines.collect::<String>();
+    frozen(&format!("{}-{number}", test.unwrap_or("run")), &lines);
+    found
+}
+
+/// A snapshot in a file that is named after it.
+pub(super) fn frozen(name: &str, told: &str) {
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(name, told);
+    });
+}
+
 impl Run {
     /// Nothing is the matter; now and then somebody is seen to wait.
     pub(super) fn healthy() -> Self {
@@ -230,12 +271,12 @@ impl Run {
     }
 
     pub(super) fn first(&self) -> Finding {
-        let found = findings(&self.recorded());
+        let found = found_in(&self.recorded());
         found.into_iter().next().expect("something is found")
     }
 
     pub(super) fn causes(&self) -> Vec<Cause> {
-        let found = findings(&self.recorded());
+        let found = found_in(&self.recorded());
         found.into_iter().map(|finding| finding.cause).collect()
     }
 }

@@ -31,7 +31,7 @@ fn run(wait_ms: u64, flush_ms: u64, charged_ms: Option<u64>) -> Run {
 fn first(run: &Run) -> (Cause, Confidence) {
     let mut recorded = run.recorded();
     recorded.postgres = None;
-    let found = findings(&recorded);
+    let found = found_in(&recorded);
     assert_eq!(found.len(), 1, "{found:?}");
     (found[0].cause, found[0].confidence)
 }
@@ -85,7 +85,7 @@ fn a_long_way_is_told_by_the_wait_of_each() {
     // Where it is not seen what arrives damaged, that is not known.
     let mut recorded = run.recorded();
     (recorded.postgres, recorded.damaged) = (None, None);
-    assert_eq!(findings(&recorded)[0].cause, Cause::NotDetermined);
+    assert_eq!(found_in(&recorded)[0].cause, Cause::NotDetermined);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn of_several_standbys_it_is_not_known_which_one_is_waited_for() {
     other.remote.set_ip("10.0.10.4".parse().unwrap());
     (other.name, other.series) = ("10.0.10.4".to_owned(), &[]);
     recorded.flows.push(other);
-    let found = findings(&recorded);
+    let found = found_in(&recorded);
     let told = (found[0].cause, found[0].confidence);
     assert_eq!(told, (Cause::LossTowardStandby, Confidence::Low));
     assert!(found[0].text.contains("of the 2 standbys"), "{found:?}");
