@@ -12,11 +12,11 @@ use log::LevelFilter;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::MissedTickBehavior;
+use tracer_core::report::Report;
+use tracer_core::{event, render};
 
-use crate::clock::{Clock, now_ns};
+use crate::clock::now_ns;
 use crate::config::{Config, Namespaces, Verbosity};
-use crate::decode;
-use crate::descriptors;
 use crate::events::{EventFile, EventWriter};
 use crate::inject::Schedule;
 use crate::kernel::netns::{self, Netns};
@@ -25,11 +25,9 @@ use crate::listen::{Endpoint, Socket};
 use crate::live::Live;
 use crate::output::{Output, ReadyFile, stderr};
 use crate::postgres::{Commits, Processors, Watch};
-use crate::preflight;
-use crate::report::Report;
 use crate::session::{Beside, Session, Surroundings};
 use crate::signals::{self, Asked, Signals};
-use crate::sink;
+use crate::{descriptors, preflight};
 
 /// How long the end waits for a reader who takes nothing, of what is also elsewhere.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -66,7 +64,7 @@ struct Run<'a> {
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let begun = Instant::now();
     start_log(config.verbosity);
-    let clock = Clock::read();
+    let clock = crate::clock::read();
     let jiffy_ns =
         tick::jiffy_ns().context("the kernel does not say how long its clock tick is")?;
     let mut outputs = Outputs::open(config)?;
@@ -187,14 +185,14 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     keep(missing.map(Into::into));
     signals::surrender();
     let patience = if safe { PATIENCE } else { LAST };
-    let summary = |width| sink::text::render(&report, width);
+    let summary = |width| render::text::render(&report, width);
     let shown = run.live.conclude(summary, Some(patience));
     keep(shown.context("cannot show the summary").err());
     first(errors)
 }
 
 fn write(json: Output, report: &Report) -> anyhow::Result<()> {
-    Ok(json.finish_within(&sink::json::render(report)?, Some(LAST))?)
+    Ok(json.finish_within(&render::json::render(report)?, Some(LAST))?)
 }
 
 /// The first error, after all others are said.
@@ -394,7 +392,7 @@ impl Run<'_> {
             return;
         };
         while let Some(record) = ring.get_mut().next() {
-            match decode::decode(&record) {
+            match event::decode(&record) {
                 Ok(event) => {
                     self.session.note(&event);
                     if let Some(writer) = &mut self.events {

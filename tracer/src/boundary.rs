@@ -7,11 +7,14 @@
 
 use std::time::{Duration, Instant};
 
+use tracer_core::by_kind::sum;
+use tracer_core::kernel_counters::{Tcp, TcpExt};
 use tracer_ebpf::Totals;
 
-use crate::kernel::counters::{CounterFile, CountersError, Tcp, TcpExt};
+use crate::kernel::counters::{self, CounterFile, CountersError};
 use crate::kernel::netns::{Entered, Netns, NetnsError};
-use crate::probe::{Probe, ProbeError, sum};
+use crate::probe::{Probe, ProbeError};
+use tracer_core::kernel_counters::KernelCounts;
 
 /// How long nothing must have moved: longer than one retransmit is on its way
 /// from the kernel's counter to the tracepoint, which stands behind the call
@@ -82,17 +85,6 @@ struct Start {
     tcp_ext: TcpExt,
 }
 
-/// What the kernel counted between the two ends.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct KernelCounts {
-    /// `Tcp: RetransSegs`.
-    pub retrans_segs: Option<u64>,
-    /// `Tcp: InCsumErrors`.
-    pub in_csum_errors: Option<u64>,
-    /// The `TcpExt:` counters.
-    pub tcp_ext: TcpExt,
-}
-
 impl Namespace {
     /// A namespace that is kept, with the counters that are read again and again.
     ///
@@ -122,7 +114,7 @@ impl Namespace {
 
     fn tcp_ext(&self) -> Result<TcpExt, BoundaryError> {
         let _inside = self.enter()?;
-        Ok(TcpExt::read()?)
+        Ok(counters::tcp_ext()?)
     }
 
     /// Takes one pair of readings.

@@ -19,13 +19,12 @@ mod text;
 
 use anyhow::Context;
 
+use crate::check::report::Report;
 use crate::cli::CheckArguments;
 use crate::config::ConfigError;
 use crate::inject::Peer;
 use crate::kernel::{offsets, version};
 use crate::output;
-
-use report::Report;
 
 /// What was asked, validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +77,7 @@ pub fn run(question: &Question) -> anyhow::Result<bool> {
             let mut json = serde_json::to_string_pretty(&report)
                 .context("the answer cannot be written as JSON")?;
             json.push('\n');
-            output::harmless::json(&json).into_owned()
+            tracer_core::harmless::json(&json).into_owned()
         }
         false => text::render(&report),
     };

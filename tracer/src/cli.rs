@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 
-use self::files::{AFTER_MERGE_HELP, AFTER_REPLAY_HELP};
-pub use self::files::{Format, MergeArguments, ReplayArguments, ReportArguments};
+use crate::cli::files::{AFTER_MERGE_HELP, AFTER_REPLAY_HELP};
 use crate::inject::{Direction, EngineChoice};
 use crate::postgres::dsn::Typed;
+
+pub use crate::cli::files::{Format, MergeArguments, ReplayArguments, ReportArguments};
 
 /// Counts TCP retransmits per flow, in the kernel and to the segment: was it the
 /// network that a slow commit waited for?
@@ -67,7 +68,7 @@ pub fn one_line(error: &clap::Error) -> String {
     let wrong = wrong.strip_prefix("error: ").unwrap_or(&wrong);
     format!(
         "tracer: {}; see `tracer --help`",
-        crate::output::harmless::line(wrong)
+        tracer_core::harmless::line(wrong)
     )
 }
 

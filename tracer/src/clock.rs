@@ -7,41 +7,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 
-use self::offset::Offset;
+use crate::clock::offset::Offset;
+use tracer_core::clock::Clock;
 
-/// One moment on both clocks, by which all others are converted.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock {
-    /// `CLOCK_MONOTONIC`, ns.
-    pub monotonic_ns: u64,
-    /// The same moment.
-    pub realtime: Timestamp,
-}
-
-impl Clock {
-    /// Reads both clocks, the one between two readings of the other.
-    #[must_use]
-    pub fn read() -> Self {
-        let before = now_ns();
-        let realtime = Timestamp::now();
-        let after = now_ns();
-        Self {
-            monotonic_ns: before + (after - before) / 2,
-            realtime,
-        }
-    }
-
-    /// A moment in UTC, to the microsecond.
-    #[must_use]
-    pub fn utc(&self, monotonic_ns: u64) -> String {
-        let realtime = if monotonic_ns >= self.monotonic_ns {
-            self.realtime
-                .checked_add(Duration::from_nanos(monotonic_ns - self.monotonic_ns))
-        } else {
-            self.realtime
-                .checked_sub(Duration::from_nanos(self.monotonic_ns - monotonic_ns))
-        };
-        format!("{:.6}", realtime.unwrap_or(self.realtime))
+/// Reads both clocks, the one between two readings of the other.
+#[must_use]
+pub fn read() -> Clock {
+    let before = now_ns();
+    let realtime = Timestamp::now();
+    let after = now_ns();
+    Clock {
+        monotonic_ns: before + (after - before) / 2,
+        realtime,
     }
 }
 

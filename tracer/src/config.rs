@@ -3,20 +3,23 @@
 mod fault;
 mod recording;
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tracer_core::recording::probe::RateError;
 use tracer_ebpf::MAX_PORTS;
 
 use crate::cli::RunArguments;
 use crate::inject::{AssignmentError, Parameters, Peer, PeerError, Plan, SpecError};
-use crate::postgres::probe::{self, pace::RateError};
 use crate::postgres::{Target, TargetError};
 use crate::time;
+use tracer_core::address::canonical;
+use tracer_core::assemble::Asked;
+use tracer_core::report::Request;
 
-pub use fault::FaultConfig;
+pub use crate::config::fault::FaultConfig;
 
 /// The least that an interval may be: a look at thousands of flows and a
 /// redrawn screen must fit in.
@@ -40,7 +43,7 @@ pub struct Config {
     /// How long the run's first two phases last, where the user knows.
     pub phases: Option<(Duration, Duration)>,
     /// What to commit there.
-    pub probe: Option<probe::Plan>,
+    pub probe: Option<tracer_core::recording::probe::Plan>,
     /// Whether commits are to be split.
     pub commits: bool,
     /// From when on a commit is slow.
@@ -180,6 +183,34 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// What the report says of it, and depends on.
+    #[must_use]
+    pub fn asked(&self) -> Asked {
+        let peers = &self.filter.peers;
+        Asked {
+            request: Request {
+                peers: peers.iter().map(ToString::to_string).collect(),
+                ports: self.filter.ports.clone(),
+                netns: match &self.netns {
+                    Namespaces::Current => "current".to_owned(),
+                    Namespaces::All => "all".to_owned(),
+                    Namespaces::Named(name) => name.clone(),
+                },
+                pg: self.postgres.as_ref().map(ToString::to_string),
+                commit_probe: self.probe.map(|plan| plan.rate.get()),
+                commits: self.commits,
+                interval_s: self.interval.as_secs_f64(),
+                duration_s: self.duration.map(|duration| duration.as_secs_f64()),
+            },
+            peers: peers.clone(),
+            interval: self.interval,
+            slow_commit: self.slow_commit,
+            phases: self.phases,
+            events: self.wants_events(),
+            bpf_stats: self.bpf_stats,
+        }
+    }
+
     /// Whether single events are of use: to be written, or to tell which waits of
     /// commits fell into the recovery from a loss.
     #[must_use]
@@ -224,7 +255,7 @@ impl Config {
                 .transpose()?,
             phases: arguments.phases.as_deref().map(parse_phases).transpose()?,
             probe: match &arguments.commit_probe {
-                Some(rate) => Some(probe::Plan {
+                Some(rate) => Some(tracer_core::recording::probe::Plan {
                     rate: rate.parse()?,
                 }),
                 None => None,
@@ -308,24 +339,6 @@ impl Filter {
     }
 }
 
-/// An address as people write it: `::ffff:a.b.c.d` is IPv4.
-#[must_use]
-pub fn canonical(address: Ipv6Addr) -> IpAddr {
-    IpAddr::V6(address).to_canonical()
-}
-
-/// A prefix as the kernel programs know it: 16 bytes and a length of at most 128.
-#[must_use]
-pub fn prefix(net: &IpNet) -> ([u8; 16], u32) {
-    match net {
-        IpNet::V4(net) => (
-            net.network().to_ipv6_mapped().octets(),
-            96 + u32::from(net.prefix_len()),
-        ),
-        IpNet::V6(net) => (net.network().octets(), u32::from(net.prefix_len())),
-    }
-}
-
 /// Parses every `--peer`.
 fn parse_peers(texts: &[String]) -> Result<Vec<Peer>, ConfigError> {
     let peers = texts.iter().map(|text| text.parse::<Peer>());
@@ -386,16 +399,6 @@ mod tests {
             let message = parse_phases(wrong).unwrap_err().to_string();
             assert!(message.contains(&format!("`{wrong}`")), "{message}");
         }
-    }
-
-    #[test]
-    fn prefixes_place_ipv4_under_the_mapped_range() {
-        let (address, length) = prefix(&"10.0.10.0/24".parse().unwrap());
-        assert_eq!(length, 120);
-        assert_eq!(
-            address,
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 10, 0]
-        );
     }
 
     #[test]

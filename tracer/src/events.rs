@@ -13,14 +13,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caps::Capability;
+use tracer_core::clock::Clock;
+use tracer_core::event::Decoded;
+use tracer_core::recording::programs::Unwritten;
 
-use crate::clock::Clock;
-use crate::decode::Decoded;
-use crate::output::{self, OutputError, Target, Unwritten, Writer};
+use crate::output::{self, OutputError, Target, Writer};
 
-pub use self::line::jiffies_to_ms;
-use self::line::line;
-pub use self::reader::{EventReader, Flaws, ReadEventsError, Recorded};
+use crate::events::line::line;
+
+pub use crate::events::reader::{EventReader, Flaws, ReadEventsError, Recorded};
 
 /// Enough for some hundred lines between two writes.
 const BUFFER: usize = 64 * 1024;

@@ -6,20 +6,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
+use tracer_core::clock::Clock;
+use tracer_core::report::fault::FaultReport;
+use tracer_core::report::{Fault, Tool};
+use tracer_core::{harmless, render};
 
 use crate::app::start_log;
 use crate::cli::InjectArguments;
-use crate::clock::Clock;
 use crate::config::{ConfigError, FaultConfig, Verbosity};
 use crate::descriptors;
-use crate::inject::{
-    self, Fate, FaultReport, PreparedFault, Schedule, Status, Statuses, Unreadable,
-};
+use crate::inject::{self, Fate, PreparedFault, Schedule, Status, Statuses, Unreadable};
 use crate::kernel::netns::{self, Netns};
-use crate::output::{self, Output, ReadyFile, harmless, stderr};
-use crate::report::{Fault, Tool};
+use crate::output::{self, Output, ReadyFile, stderr};
 use crate::signals::{self, Signals};
-use crate::sink;
 
 /// How often the line on the terminal changes.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -87,7 +86,7 @@ fn make(config: &FaultConfig) -> anyhow::Result<bool> {
     } else {
         Verbosity::Normal
     });
-    let clock = Clock::read();
+    let clock = crate::clock::read();
     let json = config
         .json
         .as_deref()
@@ -121,7 +120,7 @@ fn make(config: &FaultConfig) -> anyhow::Result<bool> {
         true => Vec::new(),
         false => reports.iter().map(line).collect(),
     };
-    let warnings = inject::warnings(&reports);
+    let warnings = tracer_core::report::fault::told::warnings(&reports);
     // All is undone, and a reader who stands still must not keep it from ending.
     signals::surrender();
     let written = json.map(|json| write(json, reports, &clock)).transpose();
@@ -145,7 +144,7 @@ fn write(json: Output, reports: Vec<FaultReport>, clock: &Clock) -> anyhow::Resu
         tool: Tool::this(),
         faults: faults.map(|report| Fault::new(report, clock)).collect(),
     };
-    json.finish_within(&sink::json::render(&file)?, Some(LAST))?;
+    json.finish_within(&render::json::render(&file)?, Some(LAST))?;
     Ok(())
 }
 
@@ -198,7 +197,7 @@ fn status(found: Statuses, json: Option<&std::path::Path>) -> anyhow::Result<boo
             schema: "tracer.status/1",
             found,
         };
-        Output::create("--json", path)?.finish(&sink::json::render(&file)?)?;
+        Output::create("--json", path)?.finish(&render::json::render(&file)?)?;
         return Ok(true);
     }
     let mut lines: Vec<String> = found.faults.iter().map(status_line).collect();

@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use rustls::pki_types::{CertificateDer, ServerName};
+use tracer_core::clock::Clock;
+use tracer_core::event::Decoded;
+use tracer_core::report::Report;
 
-use crate::clock::Clock;
 use crate::config::{self, ConfigError};
-use crate::decode::Decoded;
 use crate::kernel::fib::Fib;
 use crate::kernel::link::{self, Link};
 use crate::kernel::sockets::{self, SocketInfo, SocketsError};
 use crate::kernel::{offsets, pidns, rtnetlink, sockstat};
 use crate::postgres::dsn::Settings;
 use crate::postgres::{connect, elf, processors, server, target, tls};
-use crate::report::Report;
-use crate::{events, output, process, program, replay};
+use crate::{events, process, program, replay};
 
 /// An event as a line of `--events`, without its end.
 ///
@@ -40,7 +40,7 @@ pub fn replayed(recordings: Vec<Vec<u8>>) -> anyhow::Result<Report> {
 /// What is said on standard error, as it gets there.
 #[must_use]
 pub fn said(text: &str) -> String {
-    output::harmless::lines(text).into_owned()
+    tracer_core::harmless::lines(text).into_owned()
 }
 
 /// `--phases`.

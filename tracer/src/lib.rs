@@ -17,26 +17,18 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod correlate;
-pub mod damage;
-pub mod decode;
 pub mod descriptors;
 pub mod events;
 pub mod fault;
-pub mod flow;
 #[doc(hidden)]
 pub mod foreign;
-pub mod holes;
 pub mod inject;
 pub mod kernel;
-pub mod kinds;
 pub mod listen;
 pub mod live;
 pub mod loader;
 pub mod merge;
-pub mod metrics;
 pub mod output;
-pub mod path;
 pub mod postgres;
 pub mod preflight;
 pub mod present;
@@ -44,10 +36,8 @@ pub mod probe;
 pub mod process;
 pub mod program;
 pub mod replay;
-pub mod report;
 pub mod session;
 pub mod signals;
-pub mod sink;
 pub mod time;
 
 use std::path::{Path, PathBuf};
@@ -179,7 +169,7 @@ fn tell(error: &anyhow::Error) {
 /// What the command line asks for is found impossible only when the interface is
 /// looked at.
 fn is_usage(error: &anyhow::Error) -> bool {
-    use inject::InjectError::{
+    use crate::inject::InjectError::{
         Impossible, Interface, NoInterface, NoPeer, OtherZone, TooMany, Zone,
     };
     matches!(

@@ -19,10 +19,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
+use tracer_core::metrics::Metrics;
+use tracer_core::render::openmetrics;
 
 use crate::descriptors::{explained, is_exhausted};
-use crate::metrics::Metrics;
-use crate::sink::openmetrics;
 
 /// Who scrapes opens one connection, or a few.
 const MOST_CONNECTIONS: usize = 16;

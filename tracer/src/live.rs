@@ -4,13 +4,17 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
+use tracer_core::by_kind::sum;
+use tracer_core::harmless;
+use tracer_core::recording::flow_table::Entry;
+use tracer_core::recording::programs::Unwritten;
+use tracer_core::recording::roles::Known;
+use tracer_core::render::table::{self, Row};
+use tracer_core::report::ByKind;
+use tracer_core::report::endpoint::endpoints;
+
 use crate::config::Verbosity;
-use crate::flow::Entry;
-use crate::output::{Descriptor, Unwritten, Writer, harmless};
-use crate::postgres::Known;
-use crate::probe::sum;
-use crate::report::{ByKind, endpoints};
-use crate::sink::table::{self, Row};
+use crate::output::{Descriptor, Writer};
 
 /// What a terminal is taken for that does not say how large it is.
 const DEFAULT_SIZE: (usize, usize) = (100, 24);
@@ -307,7 +311,7 @@ fn row(entry: &Entry, snapshot: &Snapshot<'_>) -> Row {
         added: Some(added(entry, snapshot.at_ns)),
         kinds: table::kinds(&ByKind::from(flow.segments)),
         rto_max: table::milliseconds(
-            seen.then(|| crate::events::jiffies_to_ms(flow.rto_max, snapshot.jiffy_ns)),
+            seen.then(|| tracer_core::clock::jiffies_to_ms(flow.rto_max, snapshot.jiffy_ns)),
         ),
         srtt: table::milliseconds(seen.then(|| f64::from(flow.srtt_us) / 1000.0)),
         cwnd: table::number(seen.then_some(flow.cwnd)),
@@ -348,10 +352,10 @@ fn duration(seconds: f64) -> String {
 mod tests {
     use std::sync::LazyLock;
 
+    use tracer_core::recording::flow_table::Table;
     use tracer_ebpf::{Flow, Kind, Tuple};
 
     use super::*;
-    use crate::flow::Table;
 
     fn table() -> Table {
         let address = |text: &str| {

@@ -2,9 +2,10 @@
 
 use std::error::Error;
 
-use crate::descriptors::explained;
 use aya::EbpfLoader;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::descriptors::explained;
 
 /// A loader for programs that need nothing of the kernel's BTF.
 ///

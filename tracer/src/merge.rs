@@ -1,30 +1,14 @@
-//! `tracer merge`: one run seen from both hosts, flows joined end to end. Pure, but
-//! for reading and writing.
-
-#![cfg_attr(
-    not(test),
-    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
-)]
-
-mod clock;
-mod connection;
-mod model;
+//! `tracer merge`, from top to bottom.
 
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use jiff::Timestamp;
+use tracer_core::report::Report;
+use tracer_core::{merge, render};
 
 use crate::cli::MergeArguments;
-use crate::correlate::Finding;
 use crate::output::Output;
 use crate::present::{contents, name};
-use crate::report::{Report, Tool, Window};
-use crate::sink;
-
-pub use clock::{Method, Offset};
-pub use connection::{Connection, OneSided, Side};
-pub use model::{Host, HostFinding, Merged, SCHEMA, Windows};
 
 /// Reads two reports and writes what they are together.
 ///
@@ -43,200 +27,10 @@ pub fn run(arguments: &MergeArguments) -> anyhow::Result<()> {
         let stem = path.file_stem().unwrap_or(path.as_os_str());
         stem.to_string_lossy().into_owned()
     };
-    let merged = merge(
+    let merged = merge::merge(
         [read(one)?, read(two)?],
         [&stem(one), &stem(two)].map(String::as_str),
     )?;
-    output.finish(&sink::json::render(&merged)?)?;
+    output.finish(&render::json::render(&merged)?)?;
     Ok(())
 }
-
-/// Why two reports cannot be one.
-#[derive(Debug, thiserror::Error)]
-pub enum MergeError {
-    /// The same place twice.
-    #[error(
-        "both reports are of the same network namespace of {0}: what is merged has to be seen from two sides"
-    )]
-    OneSide(String),
-    /// The same run twice.
-    #[error("both reports are of one run: what is merged has to be seen from two sides")]
-    OneRun,
-    /// A time that is none.
-    #[error("a report has `{0}` where a time should be")]
-    Time(String),
-}
-
-/// Two reports as one; `names` tell them apart if their hosts do not.
-///
-/// # Errors
-/// If they are of one side, or broken.
-pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeError> {
-    let [one, two] = &reports;
-    let same_boot = one.host.boot_id.is_some() && one.host.boot_id == two.host.boot_id;
-    if same_boot && one.host.netns.is_some() && one.host.netns == two.host.netns {
-        return Err(MergeError::OneSide(one.host.name.clone()));
-    }
-    // Where the host is not known, as of a recording, nothing else tells that it is one.
-    if one.clock.monotonic_ns == two.clock.monotonic_ns && one.window == two.window {
-        return Err(MergeError::OneRun);
-    }
-    let labels = labels(&reports, names);
-    let (connections, one_sided) = connection::join(&reports);
-    let offset = clock::offset(&reports, &connections)?;
-    let windows = windows(&reports, &offset)?;
-    let findings = findings(&reports, &labels);
-    let mut warnings = own_warnings(&connections, &offset, &windows);
-    for (report, label) in reports.iter().zip(&labels) {
-        let told = report.warnings.iter();
-        warnings.extend(told.map(|warning| format!("{label}: {warning}")));
-    }
-    let host = |report: &Report, label: &String, starts_s: f64| Host {
-        label: label.clone(),
-        name: report.host.name.clone(),
-        boot_id: report.host.boot_id.clone(),
-        netns: report.host.netns,
-        starts_s,
-        duration_s: report.window.duration_s,
-        segments: report.selected.segments,
-        arrived_damaged: report.checksum_errors.selected,
-    };
-    let hosts = [
-        host(one, &labels[0], windows.1[0]),
-        host(two, &labels[1], windows.1[1]),
-    ];
-    Ok(Merged {
-        schema: SCHEMA.into(),
-        tool: Tool::this(),
-        hosts,
-        clock: offset,
-        window: windows.0,
-        findings,
-        connections,
-        one_sided,
-        warnings,
-        reports,
-    })
-}
-
-/// What to call the hosts: two namespaces of one machine have one name.
-fn labels(reports: &[Report; 2], names: [&str; 2]) -> [String; 2] {
-    let [one, two] = reports;
-    if one.host.name != two.host.name && !one.host.name.is_empty() && !two.host.name.is_empty() {
-        return [one.host.name.clone(), two.host.name.clone()];
-    }
-    match names {
-        [one, two] if one == two => [format!("{one} (1)"), format!("{two} (2)")],
-        names => names.map(str::to_owned),
-    }
-}
-
-/// A moment as a report writes it, s since 1970.
-fn seconds(time: &str) -> Result<f64, MergeError> {
-    let moment: Timestamp = time
-        .parse()
-        .map_err(|_| MergeError::Time(time.to_owned()))?;
-    Ok(moment.as_nanosecond() as f64 / 1e9)
-}
-
-fn time(seconds: f64) -> String {
-    // What was read as a time can be written as one.
-    Timestamp::from_nanosecond((seconds * 1e9) as i128)
-        .map_or_else(|_| String::new(), |moment| format!("{moment:.6}"))
-}
-
-/// Both windows on the first host's clock, and from the earlier start to each start.
-fn windows(reports: &[Report; 2], offset: &Offset) -> Result<(Windows, [f64; 2]), MergeError> {
-    let shift = [0.0, offset.applied_ms / 1e3];
-    let mut starts = [0.0; 2];
-    for ((start, report), shift) in starts.iter_mut().zip(reports).zip(shift) {
-        *start = seconds(&report.window.start)? - shift;
-    }
-    let ends = [
-        starts[0] + reports[0].window.duration_s,
-        starts[1] + reports[1].window.duration_s,
-    ];
-    let window = |from: f64, to: f64| Window {
-        start: time(from),
-        end: time(to),
-        duration_s: to - from,
-    };
-    let first = starts[0].min(starts[1]);
-    let (from, to) = (starts[0].max(starts[1]), ends[0].min(ends[1]));
-    Ok((
-        Windows {
-            united: window(first, ends[0].max(ends[1])),
-            common: (from < to).then(|| window(from, to)),
-        },
-        starts.map(|start| start - first),
-    ))
-}
-
-/// What each host found, as it said it and in its order, in which what weighs most comes
-/// first. Of what the two have next, that is first which is surer, and then what was
-/// waited for longer. Neither host knew what the other saw.
-fn findings(reports: &[Report; 2], labels: &[String; 2]) -> Vec<HostFinding> {
-    let mut one = own_findings(0, &reports[0], &labels[0]).peekable();
-    let mut two = own_findings(1, &reports[1], &labels[1]).peekable();
-    std::iter::from_fn(|| match (one.peek(), two.peek()) {
-        (Some(first), Some(second)) if precedes(second, first) => two.next(),
-        (Some(_), _) => one.next(),
-        (None, _) => two.next(),
-    })
-    .collect()
-}
-
-fn own_findings<'a>(
-    index: usize,
-    report: &'a Report,
-    label: &'a str,
-) -> impl Iterator<Item = HostFinding> + 'a {
-    let findings = report.findings.iter();
-    findings.map(move |finding| own_finding(index, label, finding))
-}
-
-/// A finding of one host, whose evidence is in a merged report.
-fn own_finding(index: usize, label: &str, finding: &Finding) -> HostFinding {
-    let evidence = finding.evidence.iter();
-    HostFinding {
-        host: label.to_owned(),
-        finding: Finding {
-            evidence: evidence
-                .map(|pointer| format!("/reports/{index}{pointer}"))
-                .collect(),
-            ..finding.clone()
-        },
-    }
-}
-
-/// Whether one host's finding comes before another's.
-fn precedes(one: &HostFinding, other: &HostFinding) -> bool {
-    let waited_s = |of: &HostFinding| of.finding.size.waited_s.unwrap_or(0.0);
-    let sure = one.finding.confidence.cmp(&other.finding.confidence);
-    sure.then(waited_s(one).total_cmp(&waited_s(other))).is_gt()
-}
-
-fn own_warnings(
-    connections: &[Connection],
-    offset: &Offset,
-    windows: &(Windows, [f64; 2]),
-) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if connections.is_empty() {
-        warnings.push(
-            "no connection was seen from both sides: the reports may be of other hosts, of other peers, or something between them may change addresses".to_owned(),
-        );
-    }
-    if offset.method == Method::NotKnown {
-        warnings.push(
-            "by how much the clocks of the hosts differ is not known: times are taken as each host wrote them".to_owned(),
-        );
-    }
-    if windows.0.common.is_none() {
-        warnings.push("the two runs do not overlap: they are not one".to_owned());
-    }
-    warnings
-}
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,6 @@
 
 mod draft;
 mod file;
-pub mod harmless;
 mod links;
 mod place;
 mod ready;
@@ -16,12 +15,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use file::Output;
-use place::Place;
-pub use place::{SameFile, distinct};
-pub use ready::ReadyFile;
-pub use target::{Appended, Descriptor, Target};
-pub use writer::{Unwritten, Writer};
+use crate::output::place::Place;
+
+pub use crate::output::file::Output;
+pub use crate::output::place::{SameFile, distinct};
+pub use crate::output::ready::ReadyFile;
+pub use crate::output::target::{Appended, Descriptor, Target};
+pub use crate::output::writer::Writer;
 
 /// Where lines are written one after the other, and whether that is standard output.
 ///
@@ -51,7 +51,11 @@ pub fn print(text: &str) -> io::Result<()> {
 /// As [`print`], and if the reader stands still.
 pub fn print_within(text: &str, patience: Option<Duration>) -> io::Result<()> {
     let stdout = Writer::start(Descriptor::new(io::stdout()), &[])?;
-    file::hand_over(&stdout, harmless::lines(text).as_bytes(), patience)
+    file::hand_over(
+        &stdout,
+        tracer_core::harmless::lines(text).as_bytes(),
+        patience,
+    )
 }
 
 /// A path that cannot be written to.

@@ -1,7 +1,6 @@
 //! What must be true before anything is started, told with the remedy.
 
-use std::fs;
-use std::io;
+use std::{fs, io};
 
 use caps::CapSet;
 use caps::Capability::{self, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN};

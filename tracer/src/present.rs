@@ -5,12 +5,14 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use tracer_core::merge::model::Merged;
+use tracer_core::render::document::Document;
+use tracer_core::report::Report;
+use tracer_core::report::read::{ReadError, is_akin, schema};
+use tracer_core::{merge, render};
 
 use crate::cli::{Format, ReportArguments};
-use crate::merge::{self, Merged};
 use crate::output::Output;
-use crate::report::{ReadError, Report, is_akin, schema};
-use crate::sink::{self, document::Document};
 
 /// Lines of text are no longer than this where words allow it.
 const TEXT_WIDTH: usize = 100;
@@ -68,9 +70,9 @@ pub fn run(request: &Request) -> anyhow::Result<()> {
     let bytes = contents(&request.input)?;
     let document = document(&bytes).with_context(|| name(&request.input))?;
     let text = match request.format {
-        Format::Html => sink::html::render(&document),
-        Format::Md => sink::markdown::render(&document),
-        Format::Text => sink::plain::render(&document, TEXT_WIDTH),
+        Format::Html => render::html::render(&document),
+        Format::Md => render::markdown::render(&document),
+        Format::Text => render::plain::render(&document, TEXT_WIDTH),
     };
     output.finish(text.as_bytes())?;
     Ok(())
@@ -82,9 +84,9 @@ pub fn run(request: &Request) -> anyhow::Result<()> {
 /// If it is neither.
 pub fn document(bytes: &[u8]) -> Result<Document, ReadError> {
     if is_akin(&schema(bytes)?, merge::SCHEMA) {
-        Merged::read(bytes).map(|merged| sink::account::of_both(&merged))
+        Merged::read(bytes).map(|merged| render::account::of_both(&merged))
     } else {
-        Report::read(bytes).map(|report| sink::account::of(&report))
+        Report::read(bytes).map(|report| render::account::of(&report))
     }
 }
 

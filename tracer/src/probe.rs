@@ -12,13 +12,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf};
 use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError};
-use serde::{Deserialize, Serialize};
-use tracer_ebpf::{Baseline, Control, Flow, Gap, Kind, Socket, Totals, Tuple};
+use tracer_core::address::canonical;
+use tracer_ebpf::{Baseline, Control, Flow, Socket, Totals, Tuple};
 
-use crate::config::canonical;
+use crate::probe::slots::Slots;
+use tracer_core::recording::programs::{Effort, Gaps};
+use tracer_core::report::capabilities::HookStatus;
 
-pub use loader::{NO_EVENT_BYTES, Options};
-use slots::Slots;
+pub use crate::probe::loader::{NO_EVENT_BYTES, Options};
 
 /// One kernel program and the tracepoint it hangs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,19 +58,6 @@ pub const HOOKS: [Hook; 6] = [
         consequence: None,
     },
 ];
-
-/// What became of one hook.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
-pub struct HookStatus {
-    /// The tracepoint.
-    pub name: Cow<'static, str>,
-    /// Whether its program runs.
-    pub attached: bool,
-    /// What is lost, if it does not run.
-    pub consequence: Option<Cow<'static, str>>,
-    /// Why it does not run.
-    pub reason: Option<String>,
-}
 
 /// Why the kernel side could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -116,31 +104,6 @@ pub struct Probe {
     gaps: PerCpuArray<MapData, u64>,
     slots: Slots,
     _statistics: Option<OwnedFd>,
-}
-
-/// What had to be given up, by [`Gap`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Gaps(pub [u64; Gap::COUNT]);
-
-impl Gaps {
-    /// How often one thing had to be given up.
-    #[must_use]
-    pub fn count(&self, gap: Gap) -> u64 {
-        self.0[gap as usize]
-    }
-}
-
-/// What the kernel says of the programs' runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Effort {
-    /// How often they ran; 0 unless it is measured.
-    pub runs: u64,
-    /// How long, ns in all; likewise.
-    pub ns: u64,
-    /// Hits that the kernel did not hand to a program because that program was
-    /// running on the CPU already (since Linux 5.12; 0 before). What such a hit
-    /// of a socket counted is found at the socket's next hit or at its end.
-    pub missed: u64,
 }
 
 impl Probe {
@@ -378,12 +341,6 @@ impl Probe {
         }
         Ok(sum)
     }
-}
-
-/// Segments of a flow or of a namespace: what its kinds add up to.
-#[must_use]
-pub fn sum(by_kind: &[u64; Kind::COUNT]) -> u64 {
-    by_kind.iter().sum()
 }
 
 fn map_error(name: &'static str) -> impl FnOnce(MapError) -> ProbeError {

@@ -8,63 +8,43 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use serde::{Deserialize, Serialize};
+use tracer_core::text::does_harm;
 use tracer_ebpf::Owner;
 
 use crate::kernel::pidns;
-use crate::postgres::text::does_harm;
-use crate::program::{self, Program};
+use crate::program;
+use tracer_core::report::process::{Process, Program};
 
 /// The longest title that is kept.
 const TITLE_LENGTH: usize = 160;
 
-/// The process that owns a socket.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Process {
-    /// Process id as this tool sees it.
-    pub pid: u32,
-    /// Name of the executable, at most 15 bytes.
-    pub comm: String,
-    /// What a PostgreSQL process says it is, such as `postgres: walreceiver`;
-    /// `null` for other programs, whose arguments may hold secrets.
-    pub title: Option<String>,
-    /// What it runs, if that is one of those that connections are told by.
-    #[serde(skip)]
-    pub program: Option<Program>,
-    /// Its id in its own PID namespace, as its server knows it; `None` if it has ended.
-    #[serde(skip)]
-    pub own_pid: Option<u32>,
+/// What the kernel saw when the socket was opened; `None` if it did not.
+#[must_use]
+pub fn of_owner(owner: &Owner) -> Option<Process> {
+    if owner.pid == 0 {
+        return None;
+    }
+    let length = owner
+        .comm
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(owner.comm.len());
+    let comm = printable(&owner.comm[..length]);
+    let directory = Path::new("/proc").join(owner.pid.to_string());
+    Some(called(owner.pid, comm, &directory))
 }
 
-impl Process {
-    /// What the kernel saw when the socket was opened; `None` if it did not.
-    #[must_use]
-    pub fn from_owner(owner: &Owner) -> Option<Self> {
-        if owner.pid == 0 {
-            return None;
-        }
-        let length = owner
-            .comm
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(owner.comm.len());
-        let comm = printable(&owner.comm[..length]);
-        let directory = Path::new("/proc").join(owner.pid.to_string());
-        Some(Self::called(owner.pid, comm, &directory))
-    }
-
-    /// With what else can be learnt of it.
-    fn called(pid: u32, comm: String, directory: &Path) -> Self {
-        let program = Program::of(directory, &comm);
-        Self {
-            pid,
-            comm,
-            title: (program == Some(Program::Postgres))
-                .then(|| title(directory))
-                .flatten(),
-            program,
-            own_pid: pidns::own_id(pid),
-        }
+/// With what else can be learnt of it.
+fn called(pid: u32, comm: String, directory: &Path) -> Process {
+    let program = program::of(directory, &comm);
+    Process {
+        pid,
+        comm,
+        title: (program == Some(Program::Postgres))
+            .then(|| title(directory))
+            .flatten(),
+        program,
+        own_pid: pidns::own_id(pid),
     }
 }
 
@@ -129,7 +109,7 @@ pub fn owners(wanted: &HashSet<u64>) -> HashMap<u64, Holder> {
 fn describe(pid: u32, directory: &Path) -> Process {
     let comm = fs::read(directory.join("comm")).unwrap_or_default();
     let comm = printable(comm.strip_suffix(b"\n").unwrap_or(&comm));
-    Process::called(pid, comm, directory)
+    called(pid, comm, directory)
 }
 
 /// The title that a PostgreSQL process gives itself (`set_ps_display`,
@@ -244,13 +224,13 @@ mod tests {
             ..Owner::default()
         };
         owner.comm[..6].copy_from_slice(b"\x1b[2Jx\xff");
-        let process = Process::from_owner(&owner).unwrap();
+        let process = of_owner(&owner).unwrap();
         assert!(
             process.comm.chars().all(|c| !c.is_control()),
             "{:?}",
             process.comm
         );
-        assert_eq!(Process::from_owner(&Owner::default()), None);
+        assert_eq!(of_owner(&Owner::default()), None);
     }
 
     #[test]

@@ -12,15 +12,7 @@ use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::postgres::elf;
-
-/// Names under which servers are packaged. They only decide where the file cannot: when
-/// it may not be looked at, or exports nothing.
-const SERVERS: [&[u8]; 4] = [
-    b"postgres",
-    b"postmaster",
-    b"edb-postgres",
-    b"edb-postmaster",
-];
+use tracer_core::report::process::Program;
 
 /// What every version of the server exports for its extensions, and nothing else does
 /// ([`postmaster.h`](https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/postmaster/postmaster.h),
@@ -36,49 +28,22 @@ const MOST_FILES: usize = 1024;
 /// The most arguments of an interpreter that are looked at for its script.
 const MOST_ARGUMENTS: usize = 32;
 
-/// A program that connections are told by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
-    /// The server.
-    Postgres,
-    /// `pg_receivewal`.
-    PgReceivewal,
-    /// Patroni.
-    Patroni,
-    /// etcd.
-    Etcd,
-}
-
-impl Program {
-    /// By the name alone: of a process that has ended, or may not be looked into.
-    #[must_use]
-    pub fn by_name(name: &[u8]) -> Option<Self> {
-        match name {
-            b"pg_receivewal" => Some(Self::PgReceivewal),
-            b"patroni" => Some(Self::Patroni),
-            b"etcd" => Some(Self::Etcd),
-            name if SERVERS.contains(&name) => Some(Self::Postgres),
-            _ => None,
-        }
+/// Of the process with this directory in `/proc`, which the kernel calls `comm`.
+pub(crate) fn of(directory: &Path, comm: &str) -> Option<Program> {
+    let Ok(path) = fs::read_link(directory.join("exe")) else {
+        return Program::by_name(comm.as_bytes());
+    };
+    let name = file_name(&path);
+    if is_python(name) {
+        return runs_patroni(directory).then_some(Program::Patroni);
     }
-
-    /// Of the process with this directory in `/proc`, which the kernel calls `comm`.
-    pub(crate) fn of(directory: &Path, comm: &str) -> Option<Self> {
-        let Ok(path) = fs::read_link(directory.join("exe")) else {
-            return Self::by_name(comm.as_bytes());
-        };
-        let name = file_name(&path);
-        if is_python(name) {
-            return runs_patroni(directory).then_some(Self::Patroni);
-        }
-        match Self::by_name(name) {
-            Some(Self::Postgres) => is_server(directory, &path).then_some(Self::Postgres),
-            Some(program) => Some(program),
-            // Its file is opened only if it says that it is one: who knows where the
-            // others' are, and whether they can be read.
-            None if says_so(directory) => is_server(directory, &path).then_some(Self::Postgres),
-            None => None,
-        }
+    match Program::by_name(name) {
+        Some(Program::Postgres) => is_server(directory, &path).then_some(Program::Postgres),
+        Some(program) => Some(program),
+        // Its file is opened only if it says that it is one: who knows where the
+        // others' are, and whether they can be read.
+        None if says_so(directory) => is_server(directory, &path).then_some(Program::Postgres),
+        None => None,
     }
 }
 
@@ -191,7 +156,7 @@ mod tests {
             ("pg_ctl", None),
             ("", None),
         ] {
-            assert_eq!(Program::of(gone, name), program, "{name}");
+            assert_eq!(of(gone, name), program, "{name}");
         }
     }
 
@@ -233,7 +198,7 @@ mod tests {
         let other = folder.path().join("other");
         fs::copy("/proc/self/exe", &other).unwrap();
         let of = |program: &Path, title: &[u8], data| {
-            Program::of(process(program, title, data).path(), "postgres")
+            of(process(program, title, data).path(), "postgres")
         };
         assert_eq!(of(&named, b"postgres: walsender", false), None);
         assert_eq!(of(&other, b"postgres: walsender", true), None);
@@ -266,8 +231,8 @@ mod tests {
         let python = tempfile::tempdir().unwrap();
         let python = python.path().join("python3.11");
         let runs = process(&python, b"python3\0/usr/bin/patroni\0", false);
-        assert_eq!(Program::of(runs.path(), "python3"), Some(Program::Patroni));
+        assert_eq!(of(runs.path(), "python3"), Some(Program::Patroni));
         let runs = process(&python, b"python3\0/srv/app\0", false);
-        assert_eq!(Program::of(runs.path(), "patroni"), None);
+        assert_eq!(of(runs.path(), "patroni"), None);
     }
 }

@@ -16,17 +16,16 @@ use std::io::{self, BufRead};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use tracer_core::render;
+use tracer_core::report::Report;
 
 use crate::cli::ReplayArguments;
 use crate::config::{Config, ConfigError};
 use crate::events::{EventReader, Flaws, Recorded};
 use crate::output::{self, Output};
 use crate::present::name;
-use crate::report::Report;
-use crate::sink;
-
-use order::Order;
-use tape::Tape;
+use crate::replay::order::Order;
+use crate::replay::tape::Tape;
 
 /// Lines of the summary are no longer than this.
 const WIDTH: usize = 200;
@@ -65,10 +64,10 @@ pub fn run(request: &Request) -> anyhow::Result<()> {
     let report = replayed(config, inputs.collect::<Result<_, _>>()?)?;
     let taken = json.as_ref().is_some_and(Output::is_stdout);
     if let Some(json) = json {
-        json.finish(&sink::json::render(&report)?)?;
+        json.finish(&render::json::render(&report)?)?;
     }
     if !taken && config.verbosity != crate::config::Verbosity::Quiet {
-        let text = sink::text::render(&report, WIDTH);
+        let text = render::text::render(&report, WIDTH);
         output::print(&text).context("cannot write the summary to standard output")?;
     }
     Ok(())

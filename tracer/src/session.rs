@@ -6,34 +6,37 @@ mod exposed;
 mod moment;
 mod paths;
 
-pub use ending::Beside;
-
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use aya::maps::{MapData, RingBuf};
+use tracer_core::address::prefix;
+use tracer_core::by_kind::sum;
+use tracer_core::clock::Clock;
+use tracer_core::event::{DecodeError, Decoded};
+use tracer_core::metrics;
+use tracer_core::recording::bad_checksums;
+use tracer_core::recording::flow_table::Table;
+use tracer_core::recording::loss_recovery::Holes;
+use tracer_core::recording::roles::Known;
+use tracer_core::render::status::Status;
+use tracer_core::report::capabilities::HookStatus;
+use tracer_core::report::request::whom;
 use tracer_ebpf::{Baseline, Settings, Tuple};
 
 use crate::boundary::Namespace;
-use crate::clock::{Clock, now_ns};
-use crate::config::{Config, Namespaces, Verbosity, prefix};
-use crate::damage;
-use crate::decode::{DecodeError, Decoded};
-use crate::descriptors;
-use crate::flow::Table;
-use crate::holes::Holes;
+use crate::clock::now_ns;
+use crate::config::{Config, Namespaces, Verbosity};
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::offsets::Resolved;
-use crate::kernel::pidns;
 use crate::kernel::sockets::{self, Inquirer, SocketInfo};
-use crate::kernel::sockstat;
+use crate::kernel::{pidns, sockstat};
 use crate::live::{Live, Snapshot};
-use crate::metrics;
-use crate::postgres::{Known, Status};
-use crate::probe::{HookStatus, NO_EVENT_BYTES, Options, Probe, sum};
-use crate::process;
-use crate::report::whom;
+use crate::probe::{NO_EVENT_BYTES, Options, Probe};
+use crate::{descriptors, process};
+
+pub use crate::session::ending::Beside;
 
 /// Enough for the events of a storm between two turns of the loop: some ten
 /// thousand of them.
@@ -65,7 +68,7 @@ pub struct Session<'a> {
     /// A conversation with the namespace of this inode: there is one at a time.
     inquirer: Option<(u32, Inquirer)>,
     table: Table,
-    damaged: damage::Series,
+    damaged: bad_checksums::Series,
     title: String,
     start_ns: u64,
     began_quietly: bool,
@@ -115,7 +118,7 @@ impl<'a> Session<'a> {
             namespaces: Vec::with_capacity(handles.len()),
             inquirer: None,
             table: Table::default(),
-            damaged: damage::Series::default(),
+            damaged: bad_checksums::Series::default(),
             start_ns: 0,
             began_quietly: false,
             attached,
@@ -228,6 +231,7 @@ impl<'a> Session<'a> {
     /// Reads both counts, as of then.
     fn read(&mut self, at_ns: u64) {
         self.table.update(at_ns, &self.probe.flows());
+        self.table.identify(process::of_owner);
         let totals = self.namespaces.iter().map(|one| one.inode);
         let damaged = totals
             .filter_map(|netns| self.probe.totals(netns).ok())

@@ -4,7 +4,8 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 
-use nix::sys::signal::{self as system, SaFlags, SigAction, SigHandler, SigSet};
+use nix::sys::signal as system;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What somebody asks for.

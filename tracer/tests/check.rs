@@ -5,22 +5,18 @@
 #[path = "common/surroundings.rs"]
 mod surroundings;
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    process::{Command, Output, Stdio},
-    time::Duration,
-};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use aya::programs::loaded_programs;
 use caps::Capability;
 use serde_json::Value;
 use tracer::preflight;
-use xtask::{
-    netns::{Host, Net, Netns},
-    postgres::Pair,
-    wait,
-};
+use xtask::netns::{Host, Net, Netns};
+use xtask::postgres::Pair;
+use xtask::wait;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer");
 const LIMIT: Duration = Duration::from_secs(30);
@@ -457,7 +453,7 @@ fn names_that_were_typed_are_text() {
         let output = check(netns, arguments);
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert!(said.contains("own"), "{said:?}");
-        let harmful = |&c: &char| tracer::postgres::text::does_harm(c) && c != '\n';
+        let harmful = |&c: &char| tracer_core::text::does_harm(c) && c != '\n';
         assert_eq!(said.chars().find(harmful), None, "{said:?}");
     }
 }

@@ -25,13 +25,13 @@ mod traffic;
 #[path = "inject/ways.rs"]
 mod ways;
 
-use std::{
-    net::{IpAddr, SocketAddr, UdpSocket},
-    time::Duration,
-};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tracer::inject::{Allow, FaultReport, InjectError, Percent, Refusal, interval};
+use tracer::inject::{Allow, InjectError, Refusal, interval};
+use tracer_core::report::fault::FaultReport;
+use tracer_core::report::percent::Percent;
 use xtask::netns::{Host, Net};
 
 use helper::{counts, offloads, only, request, settle};
@@ -426,7 +426,7 @@ fn offloads_that_somebody_switches_on_again_are_told_of_and_left_on() {
         );
         assert!(report.offloads_on_again_ms.is_some());
         assert!(report.summary().starts_with("tx-checksum"), "{report:?}");
-        let warnings = tracer::inject::warnings(std::slice::from_ref(&report));
+        let warnings = tracer_core::report::fault::told::warnings(std::slice::from_ref(&report));
         assert!(
             warnings.iter().any(|one| one.contains("on again")),
             "{warnings:?}"
@@ -443,13 +443,9 @@ fn offloads_that_somebody_switches_on_again_are_told_of_and_left_on() {
 
 #[test]
 fn no_other_user_can_keep_a_fault_from_being_made() {
-    use std::os::{
-        linux::net::SocketAddrExt as _,
-        unix::{
-            fs::PermissionsExt as _,
-            net::{SocketAddr, UnixDatagram},
-        },
-    };
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
     let net = Net::pair("claimed", "ens160").unwrap();
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
     let index = interface::index(from);

@@ -1,11 +1,11 @@
 //! Answers of what is asked in a PostgreSQL server's place, and all that is made of them.
 
-use tracer::clock::Clock;
 use tracer::postgres::connect::Rows;
-use tracer::postgres::query::{self, Greeting};
-use tracer::postgres::record::Record;
-use tracer::postgres::{report, summary};
-use tracer::sink::json;
+use tracer::postgres::query;
+use tracer_core::clock::Clock;
+use tracer_core::recording::database::Record;
+use tracer_core::render::{database, json};
+use tracer_core::report::postgres as report;
 
 use crate::shown;
 
@@ -27,7 +27,7 @@ pub fn target(data: &[u8]) {
         return;
     };
     let mut record = Record::new("db1".to_owned(), Vec::new(), 0);
-    if let Ok(greeting) = Greeting::read(std::slice::from_ref(greeting)) {
+    if let Ok(greeting) = query::greeted(std::slice::from_ref(greeting)) {
         record.greeted(greeting);
     }
     for (number, look) in (1..).zip(looks.chunks(LOOK)) {
@@ -36,7 +36,7 @@ pub fn target(data: &[u8]) {
             if let Ok(mut sample) = query::read(look, sees_all) {
                 sample.at_ns = number * SECOND;
                 record.sampled(&sample, SECOND);
-                let status = tracer::postgres::Status::of(&sample, &record);
+                let status = tracer_core::render::status::Status::of(&sample, &record);
                 status
                     .lines(number * SECOND)
                     .iter()
@@ -50,7 +50,7 @@ pub fn target(data: &[u8]) {
         realtime: jiff::Timestamp::UNIX_EPOCH,
     };
     let report = report::assemble(record, &clock, 0, 10 * SECOND);
-    summary::lines(&report)
+    database::lines(&report)
         .iter()
         .for_each(|line| shown::line(line));
     json::render(&report).expect("a report has a form in JSON");

@@ -1,10 +1,9 @@
 //! Lengths of time and rates, as options take them.
 
 use tracer::config::parse_time;
-use tracer::foreign;
 use tracer::inject::BitRate;
-use tracer::postgres::probe::pace::Rate;
-use tracer::time;
+use tracer::{foreign, time};
+use tracer_core::recording::probe::Rate;
 
 /// The bytes are what was typed.
 ///

@@ -1,9 +1,9 @@
 //! Records of the kernel programs, as they come out of the ring buffer.
 
-use tracer::clock::Clock;
-use tracer::decode::decode;
 use tracer::events::EventReader;
 use tracer::foreign;
+use tracer_core::clock::Clock;
+use tracer_core::event::decode;
 use tracer_ebpf::Event;
 
 /// The bytes are one record.

@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use tracer::merge::{Merged, merge};
-use tracer::report::Report;
-use tracer::sink::{account, json};
+use tracer_core::merge::merge;
+use tracer_core::merge::model::Merged;
+use tracer_core::render::{account, json};
+use tracer_core::report::Report;
 
 use crate::{patch, report, shown};
 

@@ -1,7 +1,7 @@
 //! `--peer`.
 
-use tracer::config::prefix;
 use tracer::inject::Peer;
+use tracer_core::address::prefix;
 
 /// The bytes are what was typed.
 ///

@@ -1,8 +1,8 @@
 //! Text of `/proc` and of a server's directory.
 
 use tracer::foreign;
-use tracer::kernel::counters::{Tcp, TcpExt};
 use tracer::kernel::version::KernelVersion;
+use tracer_core::kernel_counters::{Tcp, TcpExt};
 
 use crate::shown;
 

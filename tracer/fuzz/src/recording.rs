@@ -1,8 +1,8 @@
 //! Files of `--events`, as `tracer replay` reads them.
 
-use tracer::report::Report;
-use tracer::sink::{account, json, text};
 use tracer::{foreign, present};
+use tracer_core::render::{account, json, text};
+use tracer_core::report::Report;
 
 use crate::shown;
 

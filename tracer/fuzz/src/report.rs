@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use tracer::merge::Merged;
 use tracer::present;
-use tracer::report::Report;
-use tracer::sink::json;
+use tracer_core::merge::model::Merged;
+use tracer_core::render::json;
+use tracer_core::report::Report;
 
 use crate::{patch, shown};
 

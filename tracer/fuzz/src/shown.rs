@@ -1,8 +1,8 @@
 //! Forms for people, made of foreign words: they have to be whole, and harmless.
 
-use tracer::postgres::text::does_harm;
-use tracer::sink::document::Document;
-use tracer::sink::{html, markdown, plain};
+use tracer_core::render::document::Document;
+use tracer_core::render::{html, markdown, plain};
+use tracer_core::text::does_harm;
 
 /// The width of what `tracer report` writes for a terminal.
 const WIDTH: usize = 100;

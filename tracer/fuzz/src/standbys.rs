@@ -1,8 +1,8 @@
 //! `synchronous_standby_names`, and whom commits wait for by it.
 
-use tracer::postgres::awaited::awaited;
-use tracer::postgres::awaited::names::{Method, StandbyNames};
-use tracer::postgres::sample::{Role, Sample, Standby};
+use tracer_core::awaited::awaited;
+use tracer_core::awaited::names::{Method, StandbyNames};
+use tracer_core::report::sample::{Role, Sample, Standby};
 
 /// As many standbys stream as the first byte says.
 const MAX_STANDBYS: u8 = 8;

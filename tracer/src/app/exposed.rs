@@ -1,12 +1,15 @@
 //! Showing a run that is under way to Prometheus.
 
-use super::Run;
+use tracer_core::metrics::{Database, MOST_STANDBYS, STAGES, Standby};
+use tracer_core::recording::roles::Known;
+use tracer_core::recording::standby::label;
+use tracer_core::report::sample::{self, Role};
+use tracer_core::text;
+
+use crate::app::Run;
 use crate::events::EventWriter;
 use crate::inject::Schedule;
-use crate::metrics::{Database, MOST_STANDBYS, STAGES, Standby};
-use crate::postgres::sample::{self, Role};
-use crate::postgres::standby::label;
-use crate::postgres::{Commits, Known, Watch, text};
+use crate::postgres::{Commits, Watch};
 
 /// The longest that a label's value is.
 const LONGEST: usize = 63;
@@ -96,7 +99,16 @@ fn standbys(standbys: &[sample::Standby]) -> Vec<Standby> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::sample::tests::standby;
+
+    fn standby(name: &str, pid: u32) -> sample::Standby {
+        sample::Standby {
+            pid,
+            application_name: Some(name.to_owned()),
+            client_addr: Some("10.0.10.3".to_owned()),
+            sync_state: Some("sync".to_owned()),
+            ..sample::Standby::default()
+        }
+    }
 
     #[test]
     fn standbys_of_one_name_are_shown_beside_each_other() {

@@ -2,8 +2,9 @@
 
 use caps::Capability::{self, CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 
-use super::gap::{self, Gap};
-use super::row::{Group::Capabilities, Row};
+use crate::check::gap::{self, Gap};
+use crate::check::row::Group::Capabilities;
+use crate::check::row::Row;
 use crate::preflight;
 
 /// The capabilities that matter, and whether the kernel counts them.

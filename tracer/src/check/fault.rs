@@ -3,9 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use super::capabilities::Held;
-use super::gap::{self, Gap};
-use super::row::{Group::Fault, Row};
+use crate::check::capabilities::Held;
+use crate::check::gap::{self, Gap};
+use crate::check::row::Group::Fault;
+use crate::check::row::Row;
 use crate::inject::{EngineTrial, InjectError, try_engine};
 use crate::kernel::netns::{NetnsError, in_private};
 use crate::kernel::qdisc::{self, Qdiscs};

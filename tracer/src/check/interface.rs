@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::Question;
-use super::gap;
-use super::row::{Group::Interface, Row};
+use crate::check::row::Group::Interface;
+use crate::check::row::Row;
+use crate::check::{Question, gap};
 use crate::inject::{Allow, InjectError, Refusal, Survey, survey};
 use crate::kernel::netns::{Netns, NetnsError};
 

@@ -2,11 +2,9 @@
 
 use std::{fs, io};
 
-use super::gap::{self, Gap};
-use super::row::{
-    Group::{Kernel, OtherTools},
-    Row,
-};
+use crate::check::gap::{self, Gap};
+use crate::check::row::Group::{Kernel, OtherTools};
+use crate::check::row::Row;
 use crate::kernel::btf::RUNNING_KERNEL;
 use crate::kernel::offsets::{OffsetsError, Resolved};
 use crate::kernel::pidns::{self, Shown};

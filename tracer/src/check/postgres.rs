@@ -4,8 +4,9 @@ use std::io;
 
 use caps::Capability::CAP_SYS_PTRACE;
 
-use super::gap::{self, Gap};
-use super::row::{Group::Postgresql, Row};
+use crate::check::gap::{self, Gap};
+use crate::check::row::Group::Postgresql;
+use crate::check::row::Row;
 use crate::kernel::uprobes::{self, Answer};
 use crate::postgres::commits::SYMBOLS;
 use crate::postgres::elf;

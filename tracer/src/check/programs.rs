@@ -1,8 +1,9 @@
 //! Whether the kernel takes the programs that count, and lets them be attached.
 
-use super::capabilities::Held;
-use super::gap::{self, Gap};
-use super::row::{Group::Programs, Row};
+use crate::check::capabilities::Held;
+use crate::check::gap::{self, Gap};
+use crate::check::row::Group::Programs;
+use crate::check::row::Row;
 use crate::kernel::offsets::Resolved;
 use crate::kernel::sockstat;
 use crate::loader::with_causes;

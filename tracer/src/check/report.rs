@@ -1,9 +1,9 @@
 //! The whole answer: what `--json` prints.
 
 use serde::Serialize;
+use tracer_core::report::Tool;
 
-use super::row::Row;
-use crate::report::Tool;
+use crate::check::row::Row;
 
 /// The version of the contract.
 const SCHEMA: &str = "tracer.check/1";
@@ -62,9 +62,9 @@ fn can_run(rows: &[Row]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::gap;
-    use super::super::row::Group::{Fault, Kernel};
     use super::*;
+    use crate::check::gap;
+    use crate::check::row::Group::{Fault, Kernel};
 
     #[test]
     fn only_what_is_needed_decides_and_what_is_unknown_is_no_yes() {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::gap::Gap;
+use crate::check::gap::Gap;
 
 /// What a row belongs to, in the order of showing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -1,7 +1,7 @@
 //! The answer as a person reads it: 80 columns, whatever the terminal.
 
-use super::report::Report;
-use super::row::{Group, Row};
+use crate::check::report::Report;
+use crate::check::row::{Group, Row};
 
 const WIDTH: usize = 80;
 /// Two spaces, `yes`, two spaces.
@@ -113,9 +113,9 @@ fn add_wrapped(text: &mut String, head: &str, words: &str, indent: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::gap;
-    use super::super::row::Group::{Capabilities, Fault, Kernel};
     use super::*;
+    use crate::check::gap;
+    use crate::check::row::Group::{Capabilities, Fault, Kernel};
 
     fn rendered(rows: Vec<Row>) -> String {
         render(&Report::new("6.1.0".to_owned(), rows))

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ConfigError, parse_peers, parse_ports, parse_time};
 use crate::cli::{FaultArguments, InjectArguments};
+use crate::config::{ConfigError, parse_peers, parse_ports, parse_time};
 use crate::inject::{
     Allow, Assignment, Draft, FaultRequest, Faults, GuardCommand, Parameters, Peer, SpecError,
 };

@@ -1,10 +1,10 @@
 //! What was typed of a recording, validated.
 
-use super::{
+use crate::cli::{MAX_FLOWS, ReplayArguments, SLOW_COMMIT};
+use crate::config::{
     Config, ConfigError, Filter, MIN_INTERVAL, Namespaces, Verbosity, nets, parse_peers,
     parse_ports, parse_time,
 };
-use crate::cli::{MAX_FLOWS, ReplayArguments, SLOW_COMMIT};
 
 impl Config {
     /// Validates a command line of `tracer replay`: a run of which nothing but events

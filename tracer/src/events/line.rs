@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use tracer_core::clock::jiffies_to_ms;
 
 use serde::{Deserialize, Serialize};
+use tracer_core::clock::Clock;
+use tracer_core::event::Decoded;
+use tracer_core::report::endpoint::{Endpoint, endpoints};
 use tracer_ebpf::{Event, EventKind, Kind, Tuple};
-
-use crate::clock::Clock;
-use crate::decode::Decoded;
-use crate::report::{Endpoint, endpoints};
 
 /// The unit of a timeout that was read from a line, which has ms: a µs.
 pub(super) const JIFFY_NS: u64 = 1_000;
@@ -87,12 +87,6 @@ pub(super) fn line(decoded: &Decoded, clock: &Clock, jiffy_ns: u64) -> Line {
         state: shows_state.then(|| state(event.state).into()),
         old_state: (decoded.what == EventKind::State).then(|| state(event.old_state).into()),
     }
-}
-
-/// Jiffies as milliseconds.
-#[must_use]
-pub fn jiffies_to_ms(jiffies: u32, jiffy_ns: u64) -> f64 {
-    f64::from(jiffies) * jiffy_ns as f64 / 1e6
 }
 
 impl Line {

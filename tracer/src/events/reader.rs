@@ -2,9 +2,10 @@
 
 use std::io::{self, BufRead};
 
-use super::line::{JIFFY_NS, Line};
-use crate::clock::Clock;
-use crate::decode::Decoded;
+use tracer_core::clock::Clock;
+use tracer_core::event::Decoded;
+
+use crate::events::line::{JIFFY_NS, Line};
 
 /// No line of ours is longer.
 const LONGEST: u64 = 64 * 1024;

@@ -2,30 +2,24 @@
 
 mod differences;
 
-use std::{
-    os::fd::AsFd as _,
-    thread,
-    time::{Duration, Instant},
-};
+use std::os::fd::AsFd as _;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use differences::differences;
+use tracer_core::report::fault::{FaultKind, FaultReport};
+use tracer_core::report::whereabouts::Whereabouts;
 
-use super::{
-    Counts, FaultKind, FaultReport, InjectError, Interface, PreparedFault, Whereabouts,
-    ethtool::{self, Feature},
-    guard::{Guard, Orders},
-    layout::{FILTER_NAME, Hook, NETEM, Step},
-    offloads,
-    program::Program,
-    report::{OnAgain, Outcome},
-    request::{State, read_features},
-    undo,
-};
 use crate::clock::now_ns;
-use crate::kernel::{
-    link::{Heard, Watch},
-    tc::{self, Netem, Stats},
-};
+use crate::inject::active::differences::differences;
+use crate::inject::ethtool::{self, Feature};
+use crate::inject::guard::{Guard, Orders};
+use crate::inject::layout::{FILTER_NAME, Hook, NETEM, Step};
+use crate::inject::program::Program;
+use crate::inject::report::{self, OnAgain, Outcome};
+use crate::inject::request::{State, read_features};
+use crate::inject::{Counts, InjectError, Interface, PreparedFault, offloads, undo};
+use crate::kernel::link::{Heard, Watch};
+use crate::kernel::tc::{self, Netem, Stats};
 
 /// What the tool has for making the fault and for stopping it by itself before
 /// the guard does: switching offloads and attaching wait for the lock of the
@@ -70,7 +64,7 @@ impl ActiveFault {
         let settings = prepared.assignment.settings(
             &request.ports,
             request.seed.unwrap_or(0),
-            super::layout::TROUBLED,
+            crate::inject::layout::TROUBLED,
             mark,
         );
         let program = Program::load(
@@ -133,7 +127,7 @@ impl ActiveFault {
             Step::Clsact(place) => tc::add_qdisc(*place, "clsact", &[])
                 .map_err(refused("the place for filters clsact")),
             Step::Prio(place) => {
-                let options = tc::prio_options(super::layout::TROUBLED.into());
+                let options = tc::prio_options(crate::inject::layout::TROUBLED.into());
                 tc::add_qdisc(*place, "prio", &options)
                     .map_err(refused("the queueing discipline prio"))
             }
@@ -316,7 +310,7 @@ impl ActiveFault {
                     .program
                     .counters(*way)
                     .map(|counters| Counts::of(entry, &counters, stats));
-                reports.push(FaultReport::new(&outcome, entry, *way, counts));
+                reports.push(report::of(&outcome, entry, *way, counts));
             }
         }
         reports

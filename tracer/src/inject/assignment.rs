@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tracer_core::report::fault::FaultKind;
 use tracer_ebpf::{FaultSettings, MAX_PORTS, Way};
 
-use super::{BitRate, Direction, FaultKind, FaultSpec, Faults};
+use crate::inject::{BitRate, Direction, FaultSpec, Faults};
 use crate::kernel::tc::Netem;
 
 /// How many packets may wait in netem: more than come in ten seconds of a busy
@@ -66,9 +67,9 @@ impl Engine {
     /// Whether it is known to hit the share that was asked for: netem mixes each
     /// random number with the one before where there is a correlation, after which
     /// they are not uniform any more, except for loss, which we have it draw
-    /// otherwise ([`Share::loss`](super::Share::loss)).
+    /// otherwise ([`Share::loss`](crate::inject::Share::loss)).
     #[must_use]
-    pub fn keeps_to(self, kind: FaultKind, share: super::Share) -> bool {
+    pub fn keeps_to(self, kind: FaultKind, share: crate::inject::Share) -> bool {
         self == Self::Bpf || share.correlation.is_none() || kind == FaultKind::Loss
     }
 }
@@ -247,7 +248,7 @@ impl Assignment {
             match fault {
                 FaultSpec::Corrupt(share) => netem.corrupt = Some(share.netem()),
                 FaultSpec::Loss(share) => netem.loss = Some(share.loss()),
-                FaultSpec::Partition => netem.loss = Some(super::Share::ALL.loss()),
+                FaultSpec::Partition => netem.loss = Some(crate::inject::Share::ALL.loss()),
                 FaultSpec::Duplicate(share) => netem.duplicate = Some(share.netem()),
                 FaultSpec::Reorder(share) => netem.reorder = Some(share.netem()),
                 FaultSpec::Rate(rate) => {
@@ -260,7 +261,7 @@ impl Assignment {
                     netem.distribution = delay.distribution;
                     netem.delay_correlation = delay
                         .correlation
-                        .map_or_else(Default::default, super::Correlation::probability);
+                        .map_or_else(Default::default, crate::inject::Correlation::probability);
                 }
             }
         }

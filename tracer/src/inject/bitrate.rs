@@ -5,7 +5,8 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use serde::Serialize;
 use thiserror::Error;

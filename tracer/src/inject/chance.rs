@@ -1,6 +1,6 @@
 //! Whether what was delivered is what was asked for, give or take chance.
 
-use super::Percent;
+use tracer_core::report::percent::Percent;
 
 /// Two-sided quantile of the standard normal distribution that one run in a
 /// hundred thousand exceeds by chance: a warning must mean something.

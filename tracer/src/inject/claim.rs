@@ -6,20 +6,17 @@
 //! The kernel drops the lock with the process that has it, so that a file which stayed
 //! holds nobody up.
 
-use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
-    io,
-    os::unix::fs::{
-        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-    },
-    path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use nix::unistd::geteuid;
 
-use super::Interface;
+use crate::inject::Interface;
 
 /// Goes with a reboot, as do faults.
 pub(super) const FOLDER: &str = "/run/tracer";

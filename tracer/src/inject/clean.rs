@@ -3,18 +3,15 @@
 use std::{io, thread};
 
 use nix::net::if_::if_nameindex;
+use tracer_core::report::whereabouts::Whereabouts;
 
-use super::{
-    Interface, Record, Whereabouts,
-    layout::{FILTER_NAME, ROOT},
-    origin::Origin,
-    record::{self, Content, Held, Left},
-    undo::{self, Undo},
-};
-use crate::kernel::{
-    netns::{self, Netns, NetnsError},
-    tc::{self, Handle},
-};
+use crate::inject::layout::{FILTER_NAME, ROOT};
+use crate::inject::origin::Origin;
+use crate::inject::record::{self, Content, Held, Left};
+use crate::inject::undo::{self, Undo};
+use crate::inject::{Interface, Record};
+use crate::kernel::netns::{self, Netns, NetnsError};
+use crate::kernel::tc::{self, Handle};
 
 /// What was found of a fault, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

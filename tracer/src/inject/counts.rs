@@ -2,9 +2,10 @@
 
 use std::iter::Sum;
 
+use tracer_core::report::fault::FaultKind;
 use tracer_ebpf::{FaultCounters, Tally};
 
-use super::{Engine, FaultKind, FaultSpec};
+use crate::inject::{Engine, FaultSpec};
 use crate::kernel::tc::Stats;
 
 /// What one fault did, over all CPUs. What nobody counts is [`None`].

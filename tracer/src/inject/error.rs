@@ -5,7 +5,8 @@ use std::io;
 use caps::Capability::CAP_NET_ADMIN;
 use thiserror::Error;
 
-use super::{AssignmentError, Refusal, guard::GuardError};
+use crate::inject::guard::GuardError;
+use crate::inject::{AssignmentError, Refusal};
 use crate::kernel::tc::Handle;
 use crate::preflight::why_forbidden;
 

@@ -5,10 +5,8 @@
 //! Linux 2.6.39), not by the older `ETHTOOL_STXCSUM` and its like, each of
 //! which sets several features at once and so cannot put back what was.
 
-use std::{
-    io,
-    os::fd::{AsRawFd as _, OwnedFd},
-};
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 

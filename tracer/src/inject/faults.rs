@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Draft, FaultKind, FaultSpec, Parameters, SpecError};
+use tracer_core::report::fault::FaultKind;
+
+use crate::inject::{Draft, FaultSpec, Parameters, SpecError};
 
 /// At least one, each kind at most once, and such that each can show.
 #[derive(Clone, Debug, PartialEq)]

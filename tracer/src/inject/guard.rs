@@ -9,22 +9,21 @@
 mod child;
 mod orders;
 
-use std::{
-    ffi::OsString,
-    io::{self, Read as _, Write as _},
-    os::{fd::AsFd as _, unix::process::CommandExt as _},
-    path::PathBuf,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::ffi::OsString;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use thiserror::Error;
 
-pub use child::guard_main;
-pub(super) use orders::Orders;
+use crate::inject::record::{self, Held};
 
-use super::record::{self, Held};
+pub use crate::inject::guard::child::guard_main;
+pub(super) use crate::inject::guard::orders::Orders;
 
 /// How long the guard may take to start, and to undo.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -5,7 +5,10 @@ use std::fmt;
 
 use tracer_ebpf::Way;
 
-use super::{Assignment, Engine, Interface, error::InjectError, program::Entry, undo::Undo};
+use crate::inject::error::InjectError;
+use crate::inject::program::Entry;
+use crate::inject::undo::Undo;
+use crate::inject::{Assignment, Engine, Interface};
 use crate::kernel::tc::{Handle, Netem, Object, Place};
 
 /// Of our queueing discipline; nothing picks this number by itself, and read as

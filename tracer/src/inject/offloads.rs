@@ -4,15 +4,10 @@
 //! checksum field after the fault did, and so repairs the damage. And what is cut
 //! after the fault, or was put together before it, shares one lot.
 
-use super::{Needs, ethtool::Feature};
+use crate::inject::Needs;
+use crate::inject::ethtool::Feature;
+use tracer_core::report::fault::CHECKSUM_OFFLOADS;
 
-/// The device computes the checksum. `tx-checksum-sctp` and
-/// `tx-checksum-fcoe-crc` are others' protocols.
-const CHECKSUM: [&str; 3] = [
-    "tx-checksum-ipv4",
-    "tx-checksum-ip-generic",
-    "tx-checksum-ipv6",
-];
 /// The device, or software late, cuts a packet into segments. None of these
 /// works without the first kind, but each stays requested and would come back
 /// with it.
@@ -39,14 +34,9 @@ pub(super) fn to_switch_off(features: &[Feature], needs: Needs) -> Vec<String> {
 }
 
 fn is_meant(name: &str, needs: Needs) -> bool {
-    (needs.no_checksums && CHECKSUM.contains(&name))
+    (needs.no_checksums && CHECKSUM_OFFLOADS.contains(&name))
         || (needs.no_segmentation && SEGMENTATION.contains(&name))
         || (needs.no_coalescing && COALESCING.contains(&name))
-}
-
-/// Whether that feature repairs checksums that were damaged before.
-pub(super) fn repairs(name: &str) -> bool {
-    CHECKSUM.contains(&name)
 }
 
 /// Features that the fault needs off, were off when it began, and are on now.
@@ -69,7 +59,7 @@ pub(super) fn still_on(features: &[Feature]) -> Vec<String> {
 fn repairing(features: &[Feature], which: impl Fn(&Feature) -> bool) -> Vec<String> {
     features
         .iter()
-        .filter(|feature| feature.active && CHECKSUM.contains(&feature.name.as_str()))
+        .filter(|feature| feature.active && CHECKSUM_OFFLOADS.contains(&feature.name.as_str()))
         .filter(|feature| which(feature))
         .map(|feature| feature.name.clone())
         .collect()

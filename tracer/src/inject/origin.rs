@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
+use tracer_core::report::whereabouts::Whereabouts;
 
-use super::{InjectError, Interface, Whereabouts};
-use crate::kernel::{
-    link::{self, Link},
-    netns::{self, Identity, Netns},
-};
+use crate::inject::{InjectError, Interface};
+use crate::kernel::link::{self, Link};
+use crate::kernel::netns::{self, Identity, Netns};
 
 /// Where a fault was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,8 @@
 //! On which interface a fault toward some peers is made.
 
-use super::{
-    InjectError, Interface, Peer,
-    request::named,
-    route::{Routes, Ways},
-};
+use crate::inject::request::named;
+use crate::inject::route::{Routes, Ways};
+use crate::inject::{InjectError, Interface, Peer};
 
 /// One interface, and what a fault there leaves alone.
 #[derive(Debug)]

@@ -1,25 +1,21 @@
 //! The fault's kernel program: what it is told, and what it counts.
 
-use std::{
-    error::Error,
-    fmt, io, thread,
-    time::{Duration, Instant},
-};
+use std::error::Error;
+use std::time::{Duration, Instant};
+use std::{fmt, io, thread};
 
-use aya::{
-    Ebpf,
-    maps::{Array, LpmTrie, Map, MapData, PerCpuArray, lpm_trie::Key},
-    programs::{
-        LinkOrder, ProgramError, ProgramFd, SchedClassifier, TcAttachType,
-        tc::{SchedClassifierLinkId, TcAttachOptions},
-    },
-    sys::SyscallError,
-};
+use aya::Ebpf;
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, LpmTrie, Map, MapData, PerCpuArray};
+use aya::programs::tc::{SchedClassifierLinkId, TcAttachOptions};
+use aya::programs::{LinkOrder, ProgramError, ProgramFd, SchedClassifier, TcAttachType};
+use aya::sys::SyscallError;
 use caps::Capability::{self, CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
 use ipnet::IpNet;
 use tracer_ebpf::{FaultCounters, FaultSettings, Way};
 
-use super::{InjectError, Interface, origin::Origin};
+use crate::inject::origin::Origin;
+use crate::inject::{InjectError, Interface};
 use crate::loader::{self, with_causes};
 use crate::preflight;
 
@@ -223,7 +219,7 @@ const fn tcx(way: Way) -> TcAttachType {
 
 /// An address of the kernel's trie: always 16 bytes, IPv4 mapped.
 fn key(peer: IpNet) -> Key<[u8; 16]> {
-    let (address, length) = crate::config::prefix(&peer);
+    let (address, length) = tracer_core::address::prefix(&peer);
     Key::new(length, address)
 }
 

@@ -2,21 +2,17 @@
 //! interface, which its guard writes before the first change and removes when all
 //! is undone. What stays is a fault whose guard was killed.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read as _, Seek as _, Write as _},
-    path::{Path, PathBuf},
-};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Direction, Interface,
-    claim::{Claim, FOLDER, Kind, name},
-    origin::Origin,
-    undo::Undo,
-};
+use crate::inject::claim::{Claim, FOLDER, Kind, name};
+use crate::inject::origin::Origin;
+use crate::inject::undo::Undo;
+use crate::inject::{Direction, Interface};
 
 /// A record is shorter than this.
 const MOST: u64 = 256 * 1024;

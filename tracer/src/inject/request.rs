@@ -5,15 +5,13 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tracer_ebpf::{MAX_PORTS, Way};
 
-use super::{
+use crate::inject::ethtool::{self, Feature};
+use crate::inject::layout::{Found, Layout};
+use crate::inject::origin::Origin;
+use crate::inject::survey::survey;
+use crate::inject::{
     ActiveFault, Allow, Assignment, Direction, EngineChoice, Faults, GuardCommand, Hook,
-    InjectError, Interface, Note, Peer, Survey,
-    ethtool::{self, Feature},
-    layout::{Found, Layout},
-    offloads,
-    origin::Origin,
-    program,
-    survey::survey,
+    InjectError, Interface, Note, Peer, Survey, offloads, program,
 };
 use crate::kernel::tc::{self, Handle};
 

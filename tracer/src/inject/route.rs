@@ -1,24 +1,21 @@
 //! What the kernel's routes say: through which interfaces a peer is reached,
 //! and what the default gateways are.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    io,
-    net::IpAddr,
-};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use netlink_packet_core::NLM_F_DUMP;
-use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage,
-    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia,
 };
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::Peer;
-use crate::kernel::{
-    fib::{self, Family, Fib},
-    rtnetlink::exchange,
-};
+use crate::inject::Peer;
+use crate::kernel::fib::{self, Family, Fib};
+use crate::kernel::rtnetlink::exchange;
 
 /// By which interfaces packets to a peer may leave.
 pub(super) struct Ways {

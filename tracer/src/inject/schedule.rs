@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracer_core::report::fault::{FaultKind, FaultReport};
 
 use crate::clock::now_ns;
-
-use super::{ActiveFault, FaultKind, FaultReport, FaultRequest, InjectError, PreparedFault};
+use crate::inject::{ActiveFault, FaultRequest, InjectError, PreparedFault};
 
 /// How often to look whether the guard lives.
 const LOOK: Duration = Duration::from_millis(100);

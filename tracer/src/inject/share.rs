@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::Serialize;
+use tracer_core::report::percent::Percent;
 use tracer_ebpf::Lot;
 
-use super::Percent;
 use crate::kernel::tc::{Loss, Probability};
 
 /// By how much one packet's luck depends on the one before, per cent: above 0 and

@@ -8,83 +8,16 @@
 mod draft;
 mod error;
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-pub use draft::{Draft, Parameters};
-pub use error::SpecError;
-
-use super::{BitRate, Correlation, Share};
+use crate::inject::{BitRate, Correlation, Share};
 use crate::kernel::tc::Distribution;
+use tracer_core::report::fault::FaultKind;
 
-/// What a fault does to a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FaultKind {
-    /// It is damaged, so that the receiver's checksum finds it.
-    Corrupt,
-    /// It is lost.
-    Loss,
-    /// It is late.
-    Delay,
-    /// It goes twice.
-    Duplicate,
-    /// It overtakes those that are late.
-    Reorder,
-    /// It waits for a slow link.
-    Rate,
-    /// It is lost, as are all others.
-    Partition,
-}
-
-impl FaultKind {
-    /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::Corrupt,
-        Self::Loss,
-        Self::Delay,
-        Self::Duplicate,
-        Self::Reorder,
-        Self::Rate,
-        Self::Partition,
-    ];
-
-    /// As typed and as reported.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Corrupt => "corrupt",
-            Self::Loss => "loss",
-            Self::Delay => "delay",
-            Self::Duplicate => "duplicate",
-            Self::Reorder => "reorder",
-            Self::Rate => "rate",
-            Self::Partition => "partition",
-        }
-    }
-
-    /// How it may be written.
-    pub(super) const fn example(self) -> &'static str {
-        match self {
-            Self::Corrupt => "corrupt=50%",
-            Self::Loss => "loss=10%",
-            Self::Delay => "delay=100ms",
-            Self::Duplicate => "duplicate=1%",
-            Self::Reorder => "reorder=25%",
-            Self::Rate => "rate=10mbit",
-            Self::Partition => "partition",
-        }
-    }
-
-    /// Whether it is done to a share of the packets.
-    const fn has_share(self) -> bool {
-        matches!(
-            self,
-            Self::Corrupt | Self::Loss | Self::Duplicate | Self::Reorder
-        )
-    }
-}
+pub use crate::inject::spec::draft::{Draft, Parameters};
+pub use crate::inject::spec::error::SpecError;
 
 /// A fault with its amount.
 #[derive(Clone, Copy, Debug, PartialEq)]

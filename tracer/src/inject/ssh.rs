@@ -1,6 +1,7 @@
 //! Where the SSH session that this program runs in comes from.
 
-use std::{env, fs, net::IpAddr};
+use std::net::IpAddr;
+use std::{env, fs};
 
 use crate::process::parent_of;
 

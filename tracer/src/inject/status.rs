@@ -1,13 +1,13 @@
 //! Which faults there are, and what was left of some.
 
-use std::{io, path::PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use serde::Serialize;
+use tracer_core::report::whereabouts::Whereabouts;
 
-use super::{
-    Record, Whereabouts,
-    record::{self, Content},
-};
+use crate::inject::Record;
+use crate::inject::record::{self, Content};
 
 /// All that is known on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -24,7 +24,7 @@ pub struct Status {
     /// What is known of it.
     #[serde(flatten)]
     pub record: Record,
-    /// Whether its guard or its tool lives. If not, it is not undone: [`super::clean`] does.
+    /// Whether its guard or its tool lives. If not, it is not undone: [`crate::inject::clean`] does.
     pub active: bool,
     /// What became of its interface.
     pub interface_now: Whereabouts,

@@ -2,12 +2,10 @@
 
 use ipnet::IpNet;
 
-use super::{
-    Allow, InjectError, Interface, Needs, Peer, Refusal, offloads,
-    place::{self, Place},
-    refusal,
-    request::{is_loopback, read_features},
-    route, ssh,
+use crate::inject::place::{self, Place};
+use crate::inject::request::{is_loopback, read_features};
+use crate::inject::{
+    Allow, InjectError, Interface, Needs, Peer, Refusal, offloads, refusal, route, ssh,
 };
 
 /// An interface, as a fault would find it.

@@ -5,13 +5,11 @@ use std::os::fd::AsFd as _;
 use nix::net::if_::if_nametoindex;
 use tracer_ebpf::{FaultSettings, Way};
 
-use super::{
-    InjectError,
-    layout::{FILTER, FILTER_NAME},
-    origin::Origin,
-    program::{Entry, Program},
-    request::named,
-};
+use crate::inject::InjectError;
+use crate::inject::layout::{FILTER, FILTER_NAME};
+use crate::inject::origin::Origin;
+use crate::inject::program::{Entry, Program};
+use crate::inject::request::named;
 use crate::kernel::tc::{self, Handle, Place};
 
 const ENTRY: Entry = Entry::Way(Way::Out);

@@ -4,8 +4,11 @@
 use std::io;
 
 use serde::{Deserialize, Serialize};
+use tracer_core::report::whereabouts::Whereabouts;
 
-use super::{Interface, Whereabouts, ethtool, layout::FILTER_NAME, origin::Origin};
+use crate::inject::layout::FILTER_NAME;
+use crate::inject::origin::Origin;
+use crate::inject::{Interface, ethtool};
 use crate::kernel::tc::{self, Handle, Place};
 
 /// One thing to undo.

@@ -17,9 +17,9 @@ mod member;
 mod reader;
 mod running;
 
-pub use member::Member;
-pub use reader::{Btf, TypeName};
-pub use running::{RUNNING_KERNEL, RunningBtf};
+pub use crate::kernel::btf::member::Member;
+pub use crate::kernel::btf::reader::{Btf, TypeName};
+pub use crate::kernel::btf::running::{RUNNING_KERNEL, RunningBtf};
 
 /// Why BTF could not be read. Nothing here can be mended by the user except by
 /// another kernel, so each says what was found; who reads the file adds its name.

@@ -23,9 +23,9 @@ use std::io;
 
 use ipnet::IpNet;
 
-use nexthop::Nexthops;
-use route::{Best, Route};
-use rule::{Action, Rule};
+use crate::kernel::fib::nexthop::Nexthops;
+use crate::kernel::fib::route::{Best, Route};
+use crate::kernel::fib::rule::{Action, Rule};
 
 /// What decides where packets of one family go.
 #[derive(Debug, Default)]

@@ -12,12 +12,13 @@ mod watch;
 use std::io;
 
 use netlink_packet_core::NLM_F_DUMP;
-use netlink_packet_route::{RouteNetlinkMessage, link::LinkMessage};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkMessage;
 
-use super::attributes::{NETLINK_HEADER, attributes, text, word};
-use super::rtnetlink::exchange_raw;
+use crate::kernel::attributes::{NETLINK_HEADER, attributes, text, word};
+use crate::kernel::rtnetlink::exchange_raw;
 
-pub(crate) use watch::{Heard, Watch, moved};
+pub(crate) use crate::kernel::link::watch::{Heard, Watch, moved};
 
 /// `struct ifinfomsg`.
 const LINK_HEADER: usize = 16;

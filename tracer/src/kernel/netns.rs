@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 
 use caps::Capability::CAP_SYS_ADMIN;
 
-pub use entered::Entered;
-pub use identity::Identity;
-pub use list::{all, shown};
-pub use private::in_private;
-
 use crate::preflight::why_forbidden;
+
+pub use crate::kernel::netns::entered::Entered;
+pub use crate::kernel::netns::identity::Identity;
+pub use crate::kernel::netns::list::{all, shown};
+pub use crate::kernel::netns::private::in_private;
 
 /// Where `ip netns add` keeps the namespaces it names.
 const NAMED: &str = "/run/netns";

@@ -19,11 +19,12 @@ use std::io;
 
 use tracer_ebpf::Offsets;
 
-use super::btf::{Btf, BtfError, RUNNING_KERNEL, RunningBtf, TypeName};
-use super::tracepoints::Tracepoints;
-pub use pid::of_pids;
-use resolver::Resolver;
-pub use task::{TaskOffsets, of_tasks};
+use crate::kernel::btf::{Btf, BtfError, RUNNING_KERNEL, RunningBtf, TypeName};
+use crate::kernel::offsets::resolver::Resolver;
+use crate::kernel::tracepoints::Tracepoints;
+
+pub use crate::kernel::offsets::pid::of_pids;
+pub use crate::kernel::offsets::task::{TaskOffsets, of_tasks};
 
 const STRUCTS: [&str; 10] = [
     "sock",

@@ -14,7 +14,7 @@ use std::os::unix::fs::MetadataExt;
 
 use tracer_ebpf::PidNamespace;
 
-use super::offsets;
+use crate::kernel::offsets;
 use crate::process::parent_of;
 
 /// The first one has a number of its own (`PROC_PID_INIT_INO`,

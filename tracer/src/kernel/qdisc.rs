@@ -2,19 +2,17 @@
 //!
 //! Nothing else tells: most are modules, which the kernel loads when somebody
 //! first asks for one. So ask where nobody is disturbed
-//! ([`super::netns::in_private`]); all of it goes with that namespace.
+//! ([`crate::kernel::netns::in_private`]); all of it goes with that namespace.
 
 use std::io;
 
 use netlink_packet_core::{DefaultNla, Emitable, NLM_F_ACK, NLM_F_CREATE};
-use netlink_packet_route::{
-    RouteNetlinkMessage,
-    tc::{TcAttribute, TcHandle, TcMessage},
-};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use nix::net::if_::if_nametoindex;
 
-use super::rtnetlink::exchange;
-use super::tc::{Handle, Netem, Place, prio_options, replace_qdisc};
+use crate::kernel::rtnetlink::exchange;
+use crate::kernel::tc::{Handle, Netem, Place, prio_options, replace_qdisc};
 
 const TCA_OPTIONS: u16 = 2;
 const TCA_BPF_OPS_LEN: u16 = 4;

@@ -12,9 +12,10 @@ use netlink_packet_core::{
     NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
 
-use super::attributes::NETLINK_HEADER;
+use crate::kernel::attributes::NETLINK_HEADER;
 
 /// What the kernel fills one answer with at most when it dumps a table
 /// (`NLMSG_GOODSIZE`, and 32 KiB where the reader offers them).

@@ -19,15 +19,16 @@ mod message;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket,
-    sockopt::ReceiveTimeout,
 };
 use nix::sys::time::TimeVal;
 use tracer_ebpf::Tuple;
 
-pub use inquirer::Inquirer;
-use message::{Family, Progress};
+use crate::kernel::sockets::message::{Family, Progress};
+
+pub use crate::kernel::sockets::inquirer::Inquirer;
 
 /// The kernel fills at most 32 KiB a time (`netlink_dump()`).
 const BUFFER: usize = 64 * 1024;

@@ -21,16 +21,14 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use netlink_packet_core::{
     DefaultNla, Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE,
 };
-use netlink_packet_route::{
-    RouteNetlinkMessage,
-    tc::{TcAttribute, TcHandle, TcMessage},
-};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 
-pub use distribution::Distribution;
-pub use netem::{Loss, Netem, Probability};
-pub use object::{Object, Stats};
+use crate::kernel::rtnetlink::{exchange, exchange_raw};
 
-use super::rtnetlink::{exchange, exchange_raw};
+pub use crate::kernel::tc::distribution::Distribution;
+pub use crate::kernel::tc::netem::{Loss, Netem, Probability};
+pub use crate::kernel::tc::object::{Object, Stats};
 
 const TCA_OPTIONS: u16 = 2;
 const TCA_BPF_FD: u16 = 6;

@@ -9,7 +9,7 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
-use super::btf::{Btf, BtfError, TypeName};
+use crate::kernel::btf::{Btf, BtfError, TypeName};
 
 /// A tracepoint that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,8 +19,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, linkat, unlinkat};
 
-use super::links;
-use super::place;
+use crate::output::{links, place};
 
 /// What the process's mask leaves of it, as for any new file.
 const MODE: Mode = Mode::from_bits_truncate(0o666);

@@ -8,13 +8,13 @@ use std::time::Duration;
 use caps::Capability;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
+use tracer_core::recording::programs::Unwritten;
 
-use super::OutputError;
-use super::draft::Draft;
-use super::links;
-use super::place::{self, Place};
-use super::target::{Appended, Descriptor};
-use super::writer::{Unwritten, Writer};
+use crate::output::draft::Draft;
+use crate::output::place::{self, Place};
+use crate::output::target::{Appended, Descriptor};
+use crate::output::writer::Writer;
+use crate::output::{OutputError, links};
 
 /// To open a FIFO of somebody else's.
 const NEEDED: &[Capability] = &[Capability::CAP_DAC_OVERRIDE];

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::links::{self, End};
+use crate::output::links::{self, End};
 
 const STDOUT: i32 = 1;
 

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::OutputError;
-use super::draft::Draft;
-use super::{links, place};
+use crate::output::draft::Draft;
+use crate::output::{OutputError, links, place};
 
 /// How the file begins, by which one that a killed run left is known.
 const SIGN: &str = concat!(env!("CARGO_PKG_NAME"), " ");

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::harmless;
-use super::target::{Descriptor, Target as _};
-use super::writer::Writer;
+use tracer_core::harmless;
+
+use crate::output::target::{Descriptor, Target as _};
+use crate::output::writer::Writer;
 
 /// How long the end waits for somebody to take what was said.
 const PATIENCE: Duration = Duration::from_secs(2);

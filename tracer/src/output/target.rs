@@ -1,21 +1,19 @@
 //! Where a writer's thread writes: what is open already, or a file by its path.
 
-use std::fmt;
 use std::fs::File;
-use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
+use std::{fmt, io, thread};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, SFlag, fstat, stat};
 
-use super::file::own;
-use super::links;
-use super::place::{self, Place};
+use crate::output::file::own;
+use crate::output::links;
+use crate::output::place::{self, Place};
 
 /// Between two tries to open a file when there is no descriptor for it.
 const PAUSE: Duration = Duration::from_millis(50);

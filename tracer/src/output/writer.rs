@@ -7,29 +7,20 @@
 //! non-blocking changes it for everybody else who holds it: the caller's shell, too.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use caps::Capability;
 
-use super::target::Target;
+use crate::output::target::Target;
 use crate::preflight;
+use tracer_core::recording::programs::Unwritten;
 
 /// What may wait to be written, bytes: some ten thousand events.
 const ROOM: usize = 8 << 20;
 /// What a pipe takes as one (`PIPE_BUF`): of a line that it has, it has all.
 const PIECE: usize = 4096;
-
-/// What did not get where it was to go.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unwritten {
-    /// Lines, whole or in part.
-    pub lines: u64,
-    /// Why, of the first of them.
-    pub cause: Option<String>,
-}
 
 /// Takes lines, and has them written.
 #[derive(Debug)]
@@ -279,8 +270,8 @@ mod tests {
     use std::fs::{File, OpenOptions};
     use std::io::Read;
 
-    use super::super::target::Descriptor;
     use super::*;
+    use crate::output::target::Descriptor;
 
     const SHORT: Option<Duration> = Some(Duration::from_millis(50));
     const LONG: Option<Duration> = Some(Duration::from_secs(60));

@@ -21,7 +21,7 @@ const SETTINGS: [(&str, &str); 5] = [
     ("transaction_read_only", "on"),
     ("statement_timeout", "8s"),
     ("lock_timeout", "4s"),
-    ("application_name", super::connect::APPLICATION),
+    ("application_name", crate::postgres::connect::APPLICATION),
 ];
 const UNCOUNTED: (&str, &str) = ("pg_stat_statements.track", "none");
 

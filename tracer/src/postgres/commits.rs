@@ -10,31 +10,25 @@
 //! those of servers that are started later; servers are told apart by their first
 //! process.
 
-pub mod histogram;
 mod program;
-mod record;
-pub mod report;
-pub mod words;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use caps::Capability::CAP_SYS_PTRACE;
+use tracer_core::metrics;
+use tracer_core::metrics::spread::Spread;
+use tracer_core::recording::commits::{Binary, Place, Server, Slowest, Waiting};
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
-use self::program::Program;
-pub use self::record::Record;
-use self::record::{Binary, Place, Server, Slowest, Waiting};
-use super::elf;
-use super::server;
 use crate::clock::now_ns;
 use crate::descriptors::explained;
 use crate::kernel::pidns;
-use crate::metrics::{self, Spread};
+use crate::postgres::commits::program::Program;
+use crate::postgres::{elf, server};
 use crate::preflight::{self, why_forbidden};
 use crate::process::parent_of;
-
-pub use self::report::CommitsReport;
+use tracer_core::recording::commits::Record;
 
 /// The functions that split a commit, in the order that [`program`] knows: writing the
 /// log, waiting for the standby, and where all begins, for a transaction and for one
@@ -62,7 +56,7 @@ pub struct Commits {
     met: Vec<u32>,
     slowest: Slowest,
     start_ns: u64,
-    last: words::Moment,
+    last: tracer_core::render::commits::Moment,
 }
 
 impl Commits {
@@ -80,7 +74,7 @@ impl Commits {
             met: Vec::new(),
             slowest: Slowest::default(),
             start_ns: now_ns(),
-            last: words::Moment::default(),
+            last: tracer_core::render::commits::Moment::default(),
         };
         commits.reason = commits.attach().err().map(explained);
         if let Some(reason) = &commits.reason {
@@ -98,7 +92,7 @@ impl Commits {
         }
         let mut program = Program::load(self.slow).map_err(|error| error.to_string())?;
         for server in servers {
-            self.place(server.pid, || Place::of(&server));
+            self.place(server.pid, || place_of(&server));
             self.meet(&server, |file, begin| {
                 program
                     .attach(file, begin)
@@ -151,7 +145,7 @@ impl Commits {
         }
         self.take_slow();
         let now = self.moment();
-        let line = words::line(&now, &self.last);
+        let line = tracer_core::render::commits::line(&now, &self.last);
         self.last = now;
         line
     }
@@ -203,10 +197,14 @@ impl Commits {
     }
 
     /// What there is now.
-    fn moment(&mut self) -> words::Moment {
+    fn moment(&mut self) -> tracer_core::render::commits::Moment {
         let sums = self.sums();
         let waiting = self.waiting();
-        words::Moment::new(now_ns(), sums.iter().map(|(_, sums)| sums), &waiting)
+        tracer_core::render::commits::Moment::new(
+            now_ns(),
+            sums.iter().map(|(_, sums)| sums),
+            &waiting,
+        )
     }
 
     /// Sums of the servers that are followed.
@@ -226,7 +224,7 @@ impl Commits {
     fn find(&mut self, pid: u32) {
         self.place(pid, || {
             // One that is gone by now leaves its number.
-            server::Server::of(pid).map_or_else(Place::default, |one| Place::of(&one))
+            server::Server::of(pid).map_or_else(Place::default, |one| place_of(&one))
         });
     }
 
@@ -274,7 +272,7 @@ impl Commits {
         let end_ns = now_ns();
         if self.program.is_some() {
             for server in self.servers_here().unwrap_or_default() {
-                self.place(server.pid, || Place::of(&server));
+                self.place(server.pid, || place_of(&server));
                 // In a new container, a program looks like another and is the same one.
                 if !sums.contains_key(&server.pid) {
                     self.meet(&server, |_, _| {
@@ -362,6 +360,19 @@ fn beginnings(server: &server::Server) -> Result<[u64; SYMBOLS.len()], String> {
         *place = elf::behind_landing_pad(&image, begins);
     }
     Ok(begin)
+}
+
+/// Looks at a server.
+fn place_of(server: &server::Server) -> Place {
+    Place {
+        pid: Some(server.pid),
+        netns: server.netns(),
+        port: server.port(),
+        version: server.version(),
+        program: server.program().ok(),
+        identity: server.identity().ok(),
+        data: server.data(),
+    }
 }
 
 #[cfg(test)]

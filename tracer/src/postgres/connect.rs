@@ -19,20 +19,22 @@ mod refusal;
 mod socket;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use self::attempt::Way;
-use self::door::Presence;
-pub use self::door::{Door, Inside};
-use self::key::Request;
-use self::refusal::told;
-use super::bounds::Bounds;
-use super::target::{Place, Wants};
+use crate::postgres::bounds::Bounds;
+use crate::postgres::connect::attempt::Way;
+use crate::postgres::connect::door::Presence;
+use crate::postgres::connect::key::Request;
+use crate::postgres::connect::refusal::told;
+use crate::postgres::target::{Place, Wants};
+
+pub use crate::postgres::connect::door::{Door, Inside};
 
 /// What our sessions call themselves, where they are ours.
 pub const APPLICATION: &str = "tracer";

@@ -8,24 +8,24 @@
 mod lane;
 mod lanes;
 pub mod pace;
-pub mod report;
-pub mod tally;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracer_core::metrics::spread::Spread;
+use tracer_core::recording::latency::Tally;
+use tracer_core::recording::probe::Allowance;
 
-use self::lane::Sort;
-use self::lanes::Lanes;
-use self::pace::{Alarm, Rate};
-use self::tally::{Tally, Total};
-use super::bounds::Bounds;
-use super::connect::{Door, Link, Trouble};
-use super::room::{Allowance, MOST_COMMITS, MOST_READS, Room};
 use crate::clock::now_ns;
-use crate::metrics::Spread;
+use crate::postgres::bounds::Bounds;
+use crate::postgres::connect::{Door, Link, Trouble};
+use crate::postgres::probe::lane::Sort;
+use crate::postgres::probe::lanes::Lanes;
+use crate::postgres::probe::pace::Alarm;
+use crate::postgres::room::{MOST_COMMITS, MOST_READS, Room};
+use tracer_core::recording::probe::{Outcome, Plan};
 
 /// What is committed: a message in the log and nothing else, under a prefix by which
 /// those who decode the log may know it. It takes a transaction id, so that its commit
@@ -54,30 +54,6 @@ const ASKING: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(2);
 /// What is under way at the end has this long to be answered.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// What was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
-    /// Commits a second, and as many reads.
-    pub rate: Rate,
-}
-
-/// What came of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// What was asked for.
-    pub plan: Plan,
-    /// When the first commit was due, ns of `CLOCK_MONOTONIC`; `None` if none could be.
-    pub begun_ns: Option<u64>,
-    /// The most requests that could be under way at once.
-    pub most: Allowance,
-    /// Commits.
-    pub commits: Total,
-    /// Reads.
-    pub reads: Total,
-    /// What to know.
-    pub warnings: Vec<String>,
-}
 
 /// What the probe's tasks have in common.
 #[derive(Debug)]
@@ -148,7 +124,9 @@ impl Shared {
         let warning = lock(&self.warnings).first().cloned();
         let (commits, reads) = (lock(&self.commits), lock(&self.reads));
         match (commits.last(), reads.last()) {
-            (Some(commits), Some(reads)) => Some(report::line(commits, reads)),
+            (Some(commits), Some(reads)) => {
+                Some(tracer_core::report::latency_probe::line(commits, reads))
+            }
             _ => warning,
         }
     }

@@ -5,15 +5,14 @@
 //! <https://docs.kernel.org/scheduler/sched-stats.html>; `proc_pid_schedstat()` in
 //! <https://elixir.bootlin.com/linux/v6.12/source/fs/proc/base.c>.
 
-pub mod report;
-
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::fs;
 use std::time::Instant;
 
-use super::server::{self, Server};
+use crate::postgres::server::{self, Server};
 use crate::process::parent_of;
+use tracer_core::recording::processors::{Step, Track};
 
 /// Who belongs to a server is asked no more often: it takes a walk over `/proc`, ...
 const MEMBERS_EVERY_NS: u64 = 1_000_000_000;
@@ -27,34 +26,6 @@ const MOST_STEPS: usize = 20_000;
 pub(crate) struct Times {
     pub(crate) ran_ns: u64,
     pub(crate) waited_ns: u64,
-}
-
-/// What all processes of a server had in one interval, added up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Step {
-    /// Its start, ns of `CLOCK_MONOTONIC`.
-    pub from_ns: u64,
-    /// Its end.
-    pub at_ns: u64,
-    /// Ran.
-    pub ran_ns: u64,
-    /// Was ready to run, and had no processor.
-    pub waited_ns: u64,
-}
-
-/// One server.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Track {
-    /// Its first process.
-    pub pid: u32,
-    /// Where it listens.
-    pub port: Option<u16>,
-    /// Inode of its network namespace.
-    pub netns: Option<u32>,
-    /// What it has in common with its standbys and with no other server.
-    pub system_identifier: Option<u64>,
-    /// Its intervals, in order.
-    pub steps: Vec<Step>,
 }
 
 /// Follows the servers on this host.
@@ -141,7 +112,7 @@ impl Processors {
             if self.netns.is_none() || server.netns() == self.netns {
                 self.tracks
                     .entry(server.pid)
-                    .or_insert_with(|| Track::of(&server));
+                    .or_insert_with(|| track(&server));
             }
         }
         for (pid, parent) in parents() {
@@ -159,35 +130,14 @@ impl Processors {
     }
 }
 
-impl Track {
-    fn of(server: &Server) -> Self {
-        Self {
-            pid: server.pid,
-            port: server.port(),
-            netns: server.netns(),
-            system_identifier: server.system_identifier(),
-            steps: Vec::new(),
-        }
-    }
-
-    fn ran(&mut self, ns: u64) {
-        if let Some(step) = self.steps.last_mut() {
-            step.ran_ns += ns;
-        }
-    }
-
-    /// A process has waited. The kernel tells of it when the wait is over
-    /// (`sched_info_dequeue()` and `sched_info_arrive()`): what is longer than the
-    /// interval was in those before.
-    fn waited(&mut self, mut ns: u64) {
-        for step in self.steps.iter_mut().rev() {
-            if ns == 0 {
-                return;
-            }
-            let here = ns.min(step.at_ns.saturating_sub(step.from_ns));
-            step.waited_ns += here;
-            ns -= here;
-        }
+/// What is followed of a server, with nothing of it yet.
+fn track(server: &Server) -> Track {
+    Track {
+        pid: server.pid,
+        port: server.port(),
+        netns: server.netns(),
+        system_identifier: server.system_identifier(),
+        steps: Vec::new(),
     }
 }
 

@@ -12,11 +12,13 @@
 
 use std::str::FromStr;
 
-use super::connect::{Rows, Trouble};
-use super::raw;
-use super::room::Free;
-use super::sample::{Receiver, Replay, Role, Sample, Slot, Standby, Wait};
-use super::statements::{Source, Sums};
+use tracer_core::report::sample::{Receiver, Replay, Role, Sample, Slot, Standby, Wait};
+
+use crate::postgres::connect::{Rows, Trouble};
+use crate::postgres::raw;
+use crate::postgres::room::Free;
+use crate::postgres::statements::Source;
+use tracer_core::recording::database::Greeting;
 
 /// The oldest major version that has all that is asked for.
 pub const OLDEST: u32 = 13;
@@ -107,65 +109,32 @@ select pid, status, {sender}, sender_port, slot_name,
     )
 }
 
-/// What a server says of itself when we connect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Greeting {
-    /// Major version.
-    pub major: u32,
-    /// Version as the server writes it.
-    pub version: String,
-    /// Who we are there.
-    pub user: String,
-    /// Whether we may see everybody's statistics.
-    pub sees_all: bool,
-    /// The port that it listens on.
-    pub port: Option<u16>,
-    /// What it is.
-    pub role: Role,
-    /// What it has in common with its standbys and with no other server.
-    pub system_identifier: Option<u64>,
-}
-
-impl Greeting {
-    /// Reads the answer to [`greeting`].
-    ///
-    /// # Errors
-    /// If it is none, or of a version that is too old.
-    pub fn read(answers: &[Rows]) -> Result<Self, Trouble> {
-        let row = Row(answers
-            .first()
-            .and_then(|rows| rows.first())
-            .map_or(&[], Vec::as_slice));
-        let greeting = Self {
-            major: row.number::<u32>(0).ok_or_else(odd)? / 10_000,
-            version: row.text(1).ok_or_else(odd)?,
-            user: row.raw(2).ok_or_else(odd)?,
-            sees_all: row.is_true(3),
-            port: row.number(4),
-            role: role(row.is_true(5)),
-            // SQL has no unsigned integers.
-            system_identifier: row.number::<i64>(6).map(i64::cast_unsigned),
-        };
-        if greeting.major < OLDEST {
-            return Err(Trouble::lasting(format!(
-                "the server is PostgreSQL {}; its replication can be watched from {OLDEST} on",
-                greeting.version
-            )));
-        }
-        Ok(greeting)
+/// Reads the answer to [`greeting`].
+///
+/// # Errors
+/// If it is none, or of a version that is too old.
+pub fn greeted(answers: &[Rows]) -> Result<Greeting, Trouble> {
+    let row = Row(answers
+        .first()
+        .and_then(|rows| rows.first())
+        .map_or(&[], Vec::as_slice));
+    let greeting = Greeting {
+        major: row.number::<u32>(0).ok_or_else(odd)? / 10_000,
+        version: row.text(1).ok_or_else(odd)?,
+        user: row.raw(2).ok_or_else(odd)?,
+        sees_all: row.is_true(3),
+        port: row.number(4),
+        role: role(row.is_true(5)),
+        // SQL has no unsigned integers.
+        system_identifier: row.number::<i64>(6).map(i64::cast_unsigned),
+    };
+    if greeting.major < OLDEST {
+        return Err(Trouble::lasting(format!(
+            "the server is PostgreSQL {}; its replication can be watched from {OLDEST} on",
+            greeting.version
+        )));
     }
-
-    /// What is not seen for lack of rights, and the remedy.
-    #[must_use]
-    pub fn missing(&self) -> Option<String> {
-        (!self.sees_all).then(|| {
-            let user = super::text::name(&self.user);
-            format!(
-                "role {user} may not see other roles' statistics: lags, names and states of \
-                 standbys, waits and the receiver are missing; `GRANT pg_monitor TO {user}` helps"
-            )
-        })
-    }
+    Ok(greeting)
 }
 
 /// Reads the answer to [`look`].
@@ -204,7 +173,7 @@ pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, Trouble> {
         statement_sums: statements
             .first()
             .and_then(|rows| rows.first())
-            .and_then(|row| Sums::read(row)),
+            .and_then(|row| super::statements::sums(row)),
         statements: None,
         active: activity.as_ref().and_then(Activity::active),
         untracked: activity.as_ref().map(|activity| activity.untracked),

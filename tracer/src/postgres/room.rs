@@ -1,6 +1,8 @@
 //! How many connections a server has free, and how many of them the probe may take:
 //! somebody else needs them more, and most of all when commits hang.
 
+use tracer_core::recording::probe::Allowance;
+
 /// Of what would be free without us, one in so many.
 const SHARE: u32 = 8;
 /// So many stay free whatever the share.
@@ -46,15 +48,6 @@ pub enum Room {
         /// By what.
         by: Bound,
     },
-}
-
-/// How many connections the probe may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Allowance {
-    /// For commits.
-    pub commits: usize,
-    /// For reads.
-    pub reads: usize,
 }
 
 impl Free {

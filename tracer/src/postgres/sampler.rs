@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tracer_core::recording::database::Record;
+use tracer_core::render::status::Status;
+use tracer_core::report::sample::Sample;
+use tracer_core::report::statements::Sums;
 
-use super::bounds::Bounds;
-use super::connect::{Door, Link, Trouble};
-use super::query::{self, Greeting};
-use super::record::Record;
-use super::sample::Sample;
-use super::statements::{Source, Sums};
-use super::status::Status;
 use crate::clock::now_ns;
 use crate::descriptors::explained;
+use crate::postgres::bounds::Bounds;
+use crate::postgres::connect::{Door, Link, Trouble};
+use crate::postgres::query;
+use crate::postgres::statements::Source;
 
 /// The longest to wait for an answer: longer than the server's own bound on a
 /// statement.
@@ -95,11 +96,11 @@ impl<'a> Sampler<'a> {
     async fn greet(&mut self) -> Result<(Link, bool), Trouble> {
         let link = Link::open(self.door, ANSWER).await?;
         let answer = link.read(Bounds::default(), &query::greeting()).await?;
-        let greeting = Greeting::read(&answer)?;
+        let greeting = query::greeted(&answer)?;
         log::debug!(
             "connected to PostgreSQL {} as {}",
             greeting.version,
-            super::text::name(&greeting.user)
+            tracer_core::text::name(&greeting.user)
         );
         let sees_all = greeting.sees_all;
         self.record.greeted(greeting);
@@ -113,7 +114,8 @@ impl<'a> Sampler<'a> {
         let bounds = Bounds {
             uncounted: source.as_ref().is_ok_and(Source::keeps_us_out),
         };
-        self.record.counts_statements(source);
+        self.record
+            .counts_statements(source.map(|source| source.origin()));
         let mut ticks = interval(self.every);
         // A late look is one look, not several in a row.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

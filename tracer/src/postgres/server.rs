@@ -7,8 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use tracer_core::report::process::Program;
+
 use crate::process::{parent_of, printable};
-use crate::program::{self, Program};
+use crate::program;
 
 /// Larger than any build; the file is whatever calls itself so.
 const LARGEST_PROGRAM: u64 = 512 << 20;

@@ -1,248 +1,156 @@
-//! How many statements a server runs, and how long they take: sums over all that
-//! `pg_stat_statements` counts, without their texts.
-//!
-//! A statement writes if it writes a record of the log at every call: many reads write
-//! one now and then, as they tidy up a page that they pass. What is measured is its
-//! execution: its commit, and what that waits for, comes after and is not in it.
+//! The extension that counts statements, where a server has it.
 
-mod source;
+use tracer_core::report::statements::{Origin, Sums};
+use tracer_core::text::harmless;
 
-use serde::{Deserialize, Serialize};
+use crate::postgres::bounds::Bounds;
+use crate::postgres::connect::{Link, Trouble};
+use crate::postgres::query::Row;
+use crate::postgres::raw;
 
-pub use self::source::Source;
-use super::query::Row;
-use super::text::name;
+/// The longest that a schema's name is, in quotes.
+const LONGEST: usize = 80;
 
-/// Sums since the statistics began.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sums {
-    /// Statements that are told apart.
-    pub kinds: u64,
-    /// Calls, and their time in ms, of statements that write.
-    pub writes: (u64, f64),
-    /// Of all others.
-    pub reads: (u64, f64),
-    /// When the statistics began, and how often the least used were thrown out.
-    pub since: Option<(String, u64)>,
+/// Anything, to find out whether we may keep our own looks from being counted.
+const ANYTHING: &str = "select 1";
+
+/// Where to find the counts, on one connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The extension's schema, in quotes if it needs any.
+    pub schema: String,
+    /// Whether it tells when it began to count.
+    tells_resets: bool,
+    /// Whether all that our role runs is left out, as our own looks cannot be told from it.
+    pub without_us: bool,
 }
 
-/// Between two samples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Statements {
-    /// Statements that write to the log at every call.
-    pub writes: Pace,
-    /// All others, also `BEGIN` and `COMMIT`.
-    pub reads: Pace,
-}
-
-/// How often, and how long.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Pace {
-    /// How many ended.
-    pub calls: u64,
-    /// The same a second.
-    pub calls_per_s: f64,
-    /// How long one was executed, without its commit; `null` if there was none.
-    pub mean_ms: Option<f64>,
-}
-
-/// Over a run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Total {
-    /// How many ended.
-    pub calls: u64,
-    /// How long one was executed, without its commit; `null` if there was none.
-    pub mean_ms: Option<f64>,
-    #[serde(skip)]
-    ms: f64,
-}
-
-/// Statements over a run, on all connections.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Account {
-    /// The schema of the extension that counts them; `null` if nothing is known.
-    pub schema: Option<String>,
-    /// Why nothing is known, since the last connection.
-    pub reason: Option<String>,
-    /// Whether all that our own role runs is left out: a role that may not set
-    /// `pg_stat_statements.track` cannot keep its looks from being counted.
-    pub without_own_role: Option<bool>,
-    /// Samples that had both sorts.
-    pub samples: u64,
-    /// Statements that write to the log at every call.
-    pub writes: Option<Total>,
-    /// All others, also `BEGIN` and `COMMIT`.
-    pub reads: Option<Total>,
-}
-
-impl Account {
-    /// A connection was made.
-    pub fn begin(&mut self, source: Result<Source, String>) {
-        match source {
-            Ok(source) => {
-                self.schema = Some(source.schema);
-                self.without_own_role = Some(source.without_us);
-                self.reason = None;
-            }
-            Err(reason) => self.reason = Some(reason),
-        }
-    }
-
-    /// What a reader of the numbers must know, to be put behind them: where an
-    /// application's own role looks on, all that it does is missing.
-    #[must_use]
-    pub fn exception(&self, role: Option<&str>) -> String {
-        match self.without_own_role {
-            Some(true) => format!(", without role {}'s own", role.map_or("?".into(), name)),
-            Some(false) | None => String::new(),
-        }
-    }
-
-    /// Adds a sample.
-    pub fn add(&mut self, statements: &Statements) {
-        self.samples += 1;
-        let writes = self.writes.get_or_insert_default();
-        writes.add(&statements.writes);
-        let reads = self.reads.get_or_insert_default();
-        reads.add(&statements.reads);
-    }
-}
-
-impl Sums {
-    /// Reads the answer to [`Source::look`].
-    pub(super) fn read(row: &[Option<String>]) -> Option<Self> {
-        let row = Row(row);
-        Some(Self {
-            kinds: row.number(0)?,
-            writes: (row.number(1)?, row.number(2)?),
-            reads: (row.number(3)?, row.number(4)?),
-            since: row.text(5).zip(row.number(6)),
-        })
-    }
-
-    /// What came since then; `None` if the statistics are not a continuation of what
-    /// they were: then what had come before the reset is not known.
-    #[must_use]
-    pub fn since(&self, before: &Self, seconds: f64) -> Option<Statements> {
-        // Kinds also get fewer by a reset of one, which nothing else shows, and when
-        // others push them out.
-        if self.since != before.since || self.kinds < before.kinds || seconds <= 0.0 {
-            return None;
-        }
-        let pace = |now: (u64, f64), then: (u64, f64)| {
-            let calls = now.0.checked_sub(then.0)?;
-            let ms = now.1 - then.1;
-            // Neither runs backwards unless a statement was taken for the other sort.
-            (ms >= 0.0).then(|| Pace {
-                calls,
-                calls_per_s: calls as f64 / seconds,
-                mean_ms: mean(calls, ms),
-            })
+impl Source {
+    /// Finds it by trying it. What cannot be had is the reason: nothing else depends
+    /// on it.
+    pub async fn find(link: &Link) -> Result<Self, String> {
+        let text = |trouble: Trouble| trouble.text;
+        let answer = link.read(Bounds::default(), &find()).await.map_err(text)?;
+        let row = answer.first().and_then(|rows| rows.first());
+        let row = Row(row.map_or(&[], Vec::as_slice));
+        let schema = row.text(0).ok_or_else(|| {
+            "there is no extension pg_stat_statements in this database".to_owned()
+        })?;
+        let schema = raw::exact(&schema).ok_or_else(|| {
+            format!(
+                "the schema of the extension pg_stat_statements has a name that is not UTF-8 and cannot be asked for: {}",
+                harmless(&raw::read(&schema), LONGEST)
+            )
+        })?;
+        let uncounted = Bounds { uncounted: true };
+        let source = Self {
+            schema,
+            tells_resets: row.is_true(1),
+            without_us: !row.is_true(2) || link.read(uncounted, ANYTHING).await.is_err(),
         };
-        Some(Statements {
-            writes: pace(self.writes, before.writes)?,
-            reads: pace(self.reads, before.reads)?,
-        })
+        let bounds = Bounds {
+            uncounted: source.keeps_us_out(),
+        };
+        link.read(bounds, &source.look()).await.map_err(text)?;
+        Ok(source)
     }
-}
 
-impl Total {
-    fn add(&mut self, pace: &Pace) {
-        self.calls += pace.calls;
-        self.ms += pace.mean_ms.unwrap_or(0.0) * pace.calls as f64;
-        self.mean_ms = mean(self.calls, self.ms);
-    }
-}
-
-fn mean(calls: u64, ms: f64) -> Option<f64> {
-    (calls > 0).then(|| ms / calls as f64)
-}
-
-fn of_mean(mean_ms: Option<f64>) -> String {
-    mean_ms.map_or_else(String::new, |ms| format!(" of {ms:.1} ms"))
-}
-
-impl Pace {
-    /// In a few words.
+    /// What the record is told of it.
     #[must_use]
-    pub fn words(&self, what: &str) -> String {
-        format!("{:.0} {what}/s{}", self.calls_per_s, of_mean(self.mean_ms))
+    pub fn origin(&self) -> Origin {
+        Origin {
+            schema: self.schema.clone(),
+            without_own_role: self.without_us,
+        }
+    }
+
+    /// Whether our own looks are kept from being counted.
+    #[must_use]
+    pub fn keeps_us_out(&self) -> bool {
+        !self.without_us
+    }
+
+    /// Asked once an interval, in one round trip with all else.
+    #[must_use]
+    pub fn look(&self) -> String {
+        let schema = &self.schema;
+        let info = |column: &str| match self.tells_resets {
+            true => format!("(select {column} from {schema}.pg_stat_statements_info())"),
+            false => "null".to_owned(),
+        };
+        let (reset, thrown_out) = (info("extract(epoch from stats_reset)"), info("dealloc"));
+        // Of statements within statements the outer ones have the time already.
+        let outer = if self.tells_resets {
+            "toplevel"
+        } else {
+            "true"
+        };
+        let others = if self.without_us {
+            "userid is distinct from (select to_regrole(quote_ident(current_user))::oid)"
+        } else {
+            "true"
+        };
+        let sums = |wanted: &str| {
+            format!(
+                "coalesce(sum(calls) filter (where {wanted}), 0)::int8, \
+                 coalesce(sum(total_exec_time) filter (where {wanted}), 0)"
+            )
+        };
+        let (writes, reads) = (sums("wal_records >= calls"), sums("wal_records < calls"));
+        format!(
+            "select count(*), {writes}, {reads}, {reset}, {thrown_out}
+  from {schema}.pg_stat_statements(false) where {outer} and {others}"
+        )
     }
 }
 
-impl Total {
-    /// In a few words.
-    #[must_use]
-    pub fn words(&self, what: &str) -> String {
-        format!("{} {what}{}", self.calls, of_mean(self.mean_ms))
-    }
+/// Reads the answer to [`Source::look`].
+pub(super) fn sums(row: &[Option<String>]) -> Option<Sums> {
+    let row = Row(row);
+    Some(Sums {
+        kinds: row.number(0)?,
+        writes: (row.number(1)?, row.number(2)?),
+        reads: (row.number(3)?, row.number(4)?),
+        since: row.text(5).zip(row.number(6)),
+    })
+}
+
+/// Where the extension is, if it is anywhere, and whether it is new enough to tell of
+/// resets and of statements within statements (1.9, which comes with PostgreSQL 14).
+/// Where its library is not loaded, it has no settings, and setting one would make one.
+fn find() -> String {
+    format!(
+        "select {}, exists (select from pg_proc p
+  where p.pronamespace = n.oid and p.proname = 'pg_stat_statements_info'),
+  current_setting('pg_stat_statements.track', true) is not null
+  from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+  where e.extname = 'pg_stat_statements'",
+        raw::asked("quote_ident(n.nspname)")
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sums(kinds: u64, writes: (u64, f64), reads: (u64, f64)) -> Sums {
-        Sums {
-            kinds,
-            writes,
-            reads,
-            since: Some(("2026-01-01".into(), 0)),
-        }
-    }
-
     #[test]
-    fn rates_and_means_are_of_what_came_between() {
-        let before = sums(5, (100, 50.0), (1000, 10.0));
-        let after = sums(6, (120, 60.0), (1000, 10.0));
-        let found = after.since(&before, 2.0).unwrap();
-        let writes = Pace {
-            calls: 20,
-            calls_per_s: 10.0,
-            mean_ms: Some(0.5),
+    fn older_versions_are_asked_for_what_they_have() {
+        let mut source = Source {
+            schema: "\"My Schema\"".into(),
+            tells_resets: false,
+            without_us: false,
         };
-        assert_eq!(found.writes, writes);
-        assert_eq!((found.reads.calls, found.reads.mean_ms), (0, None));
-        assert_eq!(found.writes.words("writes"), "10 writes/s of 0.5 ms");
-        assert_eq!(found.reads.words("reads"), "0 reads/s");
-    }
-
-    #[test]
-    fn after_a_reset_nothing_is_known_of_the_time_before() {
-        let before = sums(5, (100, 50.0), (1000, 10.0));
-        // Also where as much has come since as there was.
-        let reset = Sums {
-            since: Some(("2026-01-02".into(), 0)),
-            ..sums(5, (200, 90.0), (2000, 20.0))
-        };
-        let pushed_out = Sums {
-            since: Some(("2026-01-01".into(), 1)),
-            ..sums(5, (200, 90.0), (2000, 20.0))
-        };
-        for after in [
-            reset,
-            pushed_out,
-            sums(4, (200, 90.0), (2000, 20.0)),
-            sums(5, (99, 60.0), (2000, 20.0)),
-            sums(5, (101, 49.0), (2000, 20.0)),
-            sums(5, (101, 51.0), (999, 20.0)),
+        assert!(!source.look().contains("info") && !source.look().contains("toplevel"));
+        source.tells_resets = true;
+        source.without_us = true;
+        let look = source.look();
+        for part in [
+            "\"My Schema\".pg_stat_statements(false)",
+            "\"My Schema\".pg_stat_statements_info()",
+            "where toplevel and userid is distinct from",
         ] {
-            assert_eq!(after.since(&before, 1.0), None, "{after:?}");
+            assert!(look.contains(part), "{look}");
         }
-        assert_eq!(before.since(&before, 0.0), None);
-    }
-
-    #[test]
-    fn a_run_is_the_sum_of_its_samples() {
-        let mut total = Total::default();
-        for (calls, mean_ms) in [(10, Some(1.0)), (0, None), (30, Some(2.0))] {
-            total.add(&Pace {
-                calls,
-                calls_per_s: 0.0,
-                mean_ms,
-            });
-        }
-        assert_eq!((total.calls, total.mean_ms), (40, Some(1.75)));
     }
 
     #[test]
@@ -253,11 +161,11 @@ mod tests {
                 .map(|one| (one != "-").then(|| one.to_owned()))
                 .collect()
         };
-        let read = Sums::read(&row("7|100|50.5|1000|1e-3|2026-01-01|0")).unwrap();
+        let read = sums(&row("7|100|50.5|1000|1e-3|2026-01-01|0")).unwrap();
         assert_eq!(read.writes, (100, 50.5));
         assert_eq!(read.since, Some(("2026-01-01".into(), 0)));
-        let old = Sums::read(&row("7|100|50.5|1000|1e-3|-|-")).unwrap();
+        let old = sums(&row("7|100|50.5|1000|1e-3|-|-")).unwrap();
         assert_eq!(old.since, None);
-        assert_eq!(Sums::read(&row("7|-|50.5|1000|0|-|-")), None);
+        assert_eq!(sums(&row("7|-|50.5|1000|0|-|-")), None);
     }
 }

@@ -16,12 +16,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::dsn::{self, Settings};
-use super::passfile;
-pub use error::TargetError;
-use place::SOCKET_FOLDERS;
-pub use place::{Place, Route, Secret};
-pub use tls::{SslMode, Tls};
+use crate::postgres::dsn::{self, Settings};
+use crate::postgres::passfile;
+use crate::postgres::target::place::SOCKET_FOLDERS;
+
+pub use crate::postgres::target::error::TargetError;
+pub use crate::postgres::target::place::{Place, Route, Secret};
+pub use crate::postgres::target::tls::{SslMode, Tls};
 
 /// Connecting takes at most this long, unless the DSN says otherwise.
 const CONNECTING: Duration = Duration::from_secs(5);

@@ -10,12 +10,11 @@ mod host;
 mod verifier;
 mod version1;
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -24,8 +23,8 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, Error, InconsistentKeys};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use self::verifier::Verifier;
-use super::target::Tls;
+use crate::postgres::target::Tls;
+use crate::postgres::tls::verifier::Verifier;
 
 /// Where distributions keep the authorities that they trust.
 const SYSTEM_ROOTS: [&str; 3] = [

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{oneshot, watch};
+use tracer_core::recording::database::Record;
+use tracer_core::recording::probe::Plan;
+use tracer_core::render::status::Status;
 
-use super::connect::{Door, Inside};
-use super::probe::{Plan, Probe, Probed, Shared};
-use super::record::Record;
-use super::sampler::Sampler;
-use super::status::Status;
-use super::target::Target;
 use crate::clock::now_ns;
+use crate::postgres::connect::{Door, Inside};
+use crate::postgres::probe::{Probe, Probed, Shared};
+use crate::postgres::sampler::Sampler;
+use crate::postgres::target::Target;
 
 /// How long the start waits for the first answer: whoever reads the first line, or
 /// waits for the file that says that everything is counted, has it then.
@@ -146,7 +147,7 @@ fn told_left(left: Inside, door: &Door) -> Option<String> {
              pg_terminate_backend ends them",
             door.target,
             LEAVING.as_secs(),
-            super::connect::APPLICATION,
+            crate::postgres::connect::APPLICATION,
         )
     })
 }

@@ -5,9 +5,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use aya::Ebpf;
 use aya::maps::HashMap;
 use aya::maps::lpm_trie::{Key, LpmTrie};
+use tracer_core::recording::programs::Effort;
 use tracer_ebpf::{Offsets, PidNamespace, Settings};
 
-use super::{Effort, ProbeError, map_error};
+use crate::probe::{ProbeError, map_error};
 use crate::{cli, loader};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
@@ -21,7 +22,7 @@ pub struct Options {
     pub settings: Settings,
     /// In whose numbers to tell of processes.
     pub pids: PidNamespace,
-    /// Prefixes of the peers to keep, see [`crate::config::prefix`].
+    /// Prefixes of the peers to keep, see [`tracer_core::address::prefix`].
     pub peers: Vec<([u8; 16], u32)>,
     /// Ports of either end to keep.
     pub ports: Vec<u16>,

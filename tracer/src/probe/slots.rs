@@ -9,7 +9,7 @@ use aya::maps::{Map, MapData};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use tracer_ebpf::{Flow, Tuple};
 
-use super::ProbeError;
+use crate::probe::ProbeError;
 
 /// Slots are handed out in order, but one that was handed out may not carry its
 /// tuple yet when a later one already does; this is far more than there are CPUs

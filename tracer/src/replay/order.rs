@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::Clock;
-use crate::decode::Decoded;
+use tracer_core::clock::Clock;
+use tracer_core::event::Decoded;
+
 use crate::events::Recorded;
 
 /// How far apart two events may be written that happened in the other order: of two

@@ -56,7 +56,8 @@ pub(super) fn text(mut source: Box<dyn BufRead>) -> anyhow::Result<Box<dyn BufRe
 mod tests {
     use std::io::Write as _;
 
-    use flate2::{Compression, write::GzEncoder};
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
 
     use super::*;
 

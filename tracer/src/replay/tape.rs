@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 
+use tracer_core::address::canonical;
+use tracer_core::assemble::{self, Measured, NamespaceCounts};
+use tracer_core::clock::Clock;
+use tracer_core::event::Decoded;
+use tracer_core::recording::bad_checksums;
+use tracer_core::recording::flow_table::Table;
+use tracer_core::recording::loss_recovery::Holes;
+use tracer_core::recording::programs::{Effort, Gaps, Unwritten};
+use tracer_core::report::capabilities::HookStatus;
+use tracer_core::report::{Host, Report};
 use tracer_ebpf::{EventKind, Flow, Kind, Totals, Tuple};
 
-use crate::clock::Clock;
-use crate::config::{Config, canonical};
-use crate::damage;
-use crate::decode::Decoded;
+use crate::config::Config;
 use crate::events::EventReader;
-use crate::flow::Table;
-use crate::holes::Holes;
-use crate::output::Unwritten;
-use crate::probe::{Effort, Gaps, HookStatus};
 use crate::process;
-use crate::report::{Host, Measured, NamespaceCounts, Report, assemble};
 
 const JIFFY_NS: u64 = EventReader::<&[u8]>::JIFFY_NS;
 const FIN: u16 = 1;
@@ -36,7 +38,7 @@ pub(super) struct Tape<'a> {
     flows: HashMap<Tuple, Flow>,
     changed: BTreeSet<Tuple>,
     table: Table,
-    damaged: damage::Series,
+    damaged: bad_checksums::Series,
     arrived_damaged: BTreeMap<IpAddr, u64>,
     holes: Holes,
     namespaces: BTreeMap<u32, Totals>,
@@ -57,7 +59,7 @@ impl<'a> Tape<'a> {
             flows: HashMap::new(),
             changed: BTreeSet::new(),
             table: Table::default(),
-            damaged: damage::Series::default(),
+            damaged: bad_checksums::Series::default(),
             arrived_damaged: BTreeMap::new(),
             holes: Holes::default(),
             namespaces: BTreeMap::new(),
@@ -145,6 +147,7 @@ impl<'a> Tape<'a> {
             .filter_map(|tuple| self.flows.get(tuple).copied())
             .collect();
         self.table.update(at_ns, &flows);
+        self.table.identify(process::of_owner);
         let damaged = self.arrived_damaged.values().sum();
         self.damaged.update(at_ns, damaged, &self.arrived_damaged);
     }
@@ -155,8 +158,8 @@ impl<'a> Tape<'a> {
         let end_ns = self.last_ns.max(self.start_ns.saturating_add(1));
         self.look(end_ns);
         let netns: Vec<u32> = self.namespaces.keys().copied().collect();
-        assemble(Measured {
-            config: self.config,
+        assemble::assemble(Measured {
+            asked: self.config.asked(),
             host: Host {
                 name: String::new(),
                 kernel: String::new(),
@@ -173,7 +176,7 @@ impl<'a> Tape<'a> {
             end_ns,
             hooks: self.seen.iter().copied().map(attached).collect(),
             retransmit_err: self.failed,
-            missing: &[],
+            missing: Vec::new(),
             table: &self.table,
             damaged: self.damaged.into_steps(),
             holes: self.holes,

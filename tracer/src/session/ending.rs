@@ -3,18 +3,20 @@
 use std::collections::HashSet;
 
 use anyhow::Context;
+use tracer_core::assemble::{self, Measured, NamespaceCounts};
+use tracer_core::recording::database::Record;
+use tracer_core::recording::programs::Unwritten;
+use tracer_core::report::fault::FaultReport;
+use tracer_core::report::{Host, Report};
 use tracer_ebpf::{Kind, Totals};
 
-use super::{Session, Surroundings};
 use crate::boundary::Namespace;
 use crate::config::Namespaces;
-use crate::inject::FaultReport;
 use crate::kernel::{pidns, sockets};
-use crate::output::Unwritten;
-use crate::postgres::{Record, commits, processors};
 use crate::probe::Probe;
 use crate::process;
-use crate::report::{Host, Measured, NamespaceCounts, Report, assemble};
+use crate::session::{Session, Surroundings};
+use tracer_core::report::MissingField;
 
 /// What was done and seen beside the trace.
 #[derive(Debug, Default)]
@@ -24,9 +26,9 @@ pub struct Beside {
     /// What was learnt of the database; `None` if nobody asked.
     pub postgres: Option<Record>,
     /// What was learnt of commits, likewise.
-    pub commits: Option<commits::Record>,
+    pub commits: Option<tracer_core::recording::commits::Record>,
     /// What servers on this host had of its processors, likewise; or why that is not known.
-    pub processors: Option<Result<Vec<processors::Track>, String>>,
+    pub processors: Option<Result<Vec<tracer_core::recording::processors::Track>, String>>,
     /// Events that `--events` did not get.
     pub unwritten_events: Unwritten,
     /// Lines of the live view that nobody took.
@@ -41,6 +43,7 @@ impl Session<'_> {
     pub fn finish(mut self, beside: Beside) -> anyhow::Result<Report> {
         let last = self.moment()?;
         self.table.update(last.at_ns, &last.flows);
+        self.table.identify(process::of_owner);
         let damaged = last
             .samples
             .iter()
@@ -85,7 +88,7 @@ impl Session<'_> {
         }
         self.add_untraced(&mut namespaces)?;
         let measured = Measured {
-            config: self.config,
+            asked: self.config.asked(),
             host: host(&self.surroundings, &self.namespaces),
             clock: self.surroundings.clock,
             jiffy_ns: self.surroundings.jiffy_ns,
@@ -93,7 +96,15 @@ impl Session<'_> {
             end_ns: last.at_ns,
             hooks: self.hooks,
             retransmit_err: shown,
-            missing: &self.resolved.missing,
+            missing: self
+                .resolved
+                .missing
+                .iter()
+                .map(|missing| MissingField {
+                    field: missing.field.into(),
+                    consequence: missing.consequence.into(),
+                })
+                .collect(),
             table: &self.table,
             damaged: self.damaged.into_steps(),
             holes: self.holes,
@@ -119,7 +130,7 @@ impl Session<'_> {
             attached: self.attached,
             ready: self.ready,
         };
-        Ok(assemble(measured))
+        Ok(assemble::assemble(measured))
     }
 
     /// With every namespace traced, those that were born meanwhile have totals

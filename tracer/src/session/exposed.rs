@@ -2,15 +2,15 @@
 
 use std::net::Ipv6Addr;
 
+use tracer_core::address::canonical;
+use tracer_core::by_kind::sum;
+use tracer_core::metrics::{Health, Metrics};
+use tracer_core::recording::roles::Known;
+use tracer_core::report::endpoint::endpoints;
 use tracer_ebpf::{Gap, Kind};
 
-use super::Session;
 use crate::clock::now_ns;
-use crate::config::canonical;
-use crate::metrics::{Health, Metrics};
-use crate::postgres::Known;
-use crate::probe::sum;
-use crate::report::endpoints;
+use crate::session::Session;
 
 impl Session<'_> {
     /// What the last look found, and what the kernel has counted by now.

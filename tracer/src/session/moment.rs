@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
+use tracer_core::recording::flow_table::Unseen;
 use tracer_ebpf::{Flow, Tuple};
 
-use super::Session;
 use crate::boundary::{Moved, Sample};
 use crate::clock::now_ns;
-use crate::flow::Unseen;
 use crate::kernel::sockets;
+use crate::session::Session;
 
 /// How often to look for a moment in which everything can be read.
 const LOOKS: usize = 10;

@@ -1,16 +1,17 @@
 //! Asking the sockets of the replication how the way to their peers is.
 
-use super::Session;
+use tracer_core::recording::roles;
+use tracer_core::recording::tcp_info::Reading;
+
 use crate::boundary::Namespace;
-use crate::kernel::sockets::Inquirer;
-use crate::path::Reading;
-use crate::postgres::role;
+use crate::kernel::sockets::{Inquirer, SocketInfo};
+use crate::session::Session;
 
 impl Session<'_> {
     /// Reads the sockets that send or receive a server's log: there are few of them.
     pub(super) fn read_paths(&mut self, at_ns: u64) {
         for entry in self.table.entries_mut() {
-            let replicates = entry.process.as_ref().is_some_and(role::replicates);
+            let replicates = entry.process.as_ref().is_some_and(roles::replicates);
             if !replicates || entry.flow.closed_ns != 0 {
                 continue;
             }
@@ -32,7 +33,7 @@ impl Session<'_> {
                 }
             };
             match inquirer.ask(&tuple) {
-                Ok(Some(socket)) => entry.path.add(Reading::new(at_ns, &socket)),
+                Ok(Some(socket)) => entry.path.add(reading(at_ns, &socket)),
                 Ok(None) => {}
                 // The count does not depend on it.
                 Err(error) => log::debug!("{error}"),
@@ -44,4 +45,22 @@ impl Session<'_> {
 fn converse(namespace: &Namespace) -> anyhow::Result<Inquirer> {
     let _inside = namespace.enter()?;
     Ok(Inquirer::open()?)
+}
+
+/// `TCP_CA_Recovery`; beyond is `TCP_CA_Loss`.
+const RECOVERY: u8 = 3;
+
+/// From what the kernel tells of a socket.
+fn reading(at_ns: u64, socket: &SocketInfo) -> Reading {
+    Reading {
+        at_ns,
+        // 0 before the first measurement.
+        srtt_us: socket.srtt_us.filter(|us| *us > 0),
+        min_rtt_us: socket.min_rtt_us,
+        unacked: socket.unacked,
+        recovering: socket.ca_state.map(|state| state >= RECOVERY),
+        segs_in: socket.segs_in,
+        dsack_dups: socket.dsack_dups,
+        rcv_ooopack: socket.rcv_ooopack,
+    }
 }

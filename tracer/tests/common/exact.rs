@@ -4,10 +4,8 @@ use std::collections::HashMap;
 
 use tracer::kernel::version::{self, KernelVersion};
 
-use crate::{
-    kernel::{Connection, Counters, Ends},
-    report::{Report, endpoint, number},
-};
+use crate::kernel::{Connection, Counters, Ends};
+use crate::report::{Report, endpoint, number};
 
 /// Each kind against the kernel's counter of it. What no program was shown
 /// cannot be told by kind, and nothing else may be missing; but timeouts of

@@ -1,20 +1,18 @@
 //! `tracer inject`, running.
 
-use std::{
-    fs::{self, File},
-    os::unix::fs::MetadataExt as _,
-    process::{Command, ExitStatus, Stdio},
-    time::Duration,
-};
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::{command::Running, netns::Netns, wait};
+use xtask::command::Running;
+use xtask::netns::Netns;
+use xtask::wait;
 
 use crate::program::PROGRAM;
 

@@ -1,10 +1,8 @@
 //! What the README and the pages beside it promise: links lead somewhere, and the commands
 //! that they show are understood.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
 use tracer::cli::Cli;

@@ -7,8 +7,8 @@ use crate::program::{data, printed, text, tracer};
 
 /// Reports, and what one looks for in them.
 const WHOLE: [(&str, &str); 7] = [
-    ("tests/data/db1.json", "primary"),
-    ("tests/data/db2.json", "standby"),
+    ("core/tests/data/db1.json", "primary"),
+    ("core/tests/data/db2.json", "standby"),
     ("../results/demo/run.json", "fault-without-database"),
     (
         "../results/partial-loss/steady/run.json",
@@ -19,7 +19,10 @@ const WHOLE: [(&str, &str); 7] = [
         "long-isolation-merged",
     ),
     ("../results/load/cpu/db1.json", "processor"),
-    ("tests/data/runs/quorum-of-all-one-slow-disk.json", "quorum"),
+    (
+        "core/tests/data/runs/quorum-of-all-one-slow-disk.json",
+        "quorum",
+    ),
 ];
 
 fn within(path: &str) -> PathBuf {

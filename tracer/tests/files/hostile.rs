@@ -1,10 +1,12 @@
 //! Text of others that would do something to a terminal: in names of files, options,
 //! variables, and in what stands in files. All of it is shown, and none of it acts.
 
-use std::{collections::BTreeMap, fs, process::Output};
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Output;
 
 use serde_json::Value;
-use tracer::postgres::text::does_harm;
+use tracer_core::text::does_harm;
 
 use crate::program::{PROGRAM, data, text, tracer};
 

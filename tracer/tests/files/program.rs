@@ -42,7 +42,7 @@ pub(crate) fn assert_refused(output: &Output, code: i32, words: &[&str]) {
 
 /// A file that tests read.
 pub(crate) fn data(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/tests/data");
     text(&folder.join(name))
 }
 

@@ -57,7 +57,7 @@ fn html_is_one_file() {
 
 #[test]
 fn a_run_without_a_database_is_told_as_well() {
-    let said = printed(&["report", &data("../../../results/demo/run.json")]);
+    let said = printed(&["report", &data("../../../../results/demo/run.json")]);
     assert!(said.contains("corrupt to 10.0.10.2"), "{said}");
     assert!(!said.contains("\nPostgreSQL\n"), "{said}");
 }

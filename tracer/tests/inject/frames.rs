@@ -1,27 +1,21 @@
 //! Packets of every shape, written byte by byte: exactly one bit of the right
 //! field changes, or nothing does.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{Error, Read as _},
-    net::{IpAddr, SocketAddr},
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-    time::Duration,
-};
+use std::fs::{File, OpenOptions};
+use std::io::{Error, Read as _};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use nix::{
-    errno::Errno,
-    net::if_::if_nametoindex,
-    sys::socket::{MsgFlags, recv},
-};
+use nix::errno::Errno;
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{MsgFlags, recv};
 use tracer::inject::Counts;
 use xtask::netns::Net;
 
-use super::{
-    helper::{counts, only, request, settle},
-    traffic::knock,
-};
+use super::helper::{counts, only, request, settle};
+use super::traffic::knock;
 
 const LIMIT: Duration = Duration::from_secs(5);
 const SOURCE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x77];

@@ -1,13 +1,16 @@
 //! What every test of the fault needs.
 
-use std::{net::IpAddr, process::ExitCode, time::Duration};
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tracer::inject::{
-    ActiveFault, Allow, Counts, EngineChoice, FaultReport, FaultRequest, Faults, GuardCommand,
-    guard_main,
+    ActiveFault, Allow, Counts, EngineChoice, FaultRequest, Faults, GuardCommand, guard_main,
 };
-use xtask::{netns::Host, wait};
+use tracer_core::report::fault::FaultReport;
+use xtask::netns::Host;
+use xtask::wait;
 
 /// This test program, run again to do one thing only. More than one thread, or
 /// the test runner would write into the same line as the guard.

@@ -1,18 +1,19 @@
 //! The interface of a fault is deleted, renamed, moved or replaced meanwhile.
 
-use std::{fs, process::Stdio};
+use std::fs;
+use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
-use tracer::inject::{FaultReport, Hook, Whereabouts};
+use tracer::inject::Hook;
+use tracer_core::report::fault::FaultReport;
+use tracer_core::report::whereabouts::Whereabouts;
 use xtask::netns::{Host, Net};
 
-use super::{
-    LIMIT,
-    fault::{Fault, is_there, tracer},
-    helper::{only, request, settle},
-    program::PROGRAM,
-};
+use super::LIMIT;
+use super::fault::{Fault, is_there, tracer};
+use super::helper::{only, request, settle};
+use super::program::PROGRAM;
 
 const HOOKS: [Hook; 2] = [Hook::Tcx, Hook::Clsact];
 const PEER: [&str; 2] = ["--peer", "10.0.10.3"];

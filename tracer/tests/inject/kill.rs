@@ -1,26 +1,19 @@
 //! The tool is killed while it holds a fault: nothing of it stays.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::{Child, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tracer::inject::Hook;
 use xtask::netns::{Host, Net};
 
-use tracer::inject::Hook;
-
-use super::{
-    fault,
-    helper::{again, request, settle},
-    surroundings::{links as links_of, surroundings},
-};
+use super::fault;
+use super::helper::{again, request, settle};
+use super::surroundings::{links as links_of, surroundings};
 
 const HOLDING: &str = "holding";
 const ROUNDS: u64 = 100;

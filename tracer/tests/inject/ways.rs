@@ -6,11 +6,9 @@ use anyhow::{Context as _, Result};
 use nix::net::if_::if_nametoindex;
 use xtask::netns::{Host, Net};
 
-use super::{
-    LIMIT,
-    fault::tracer,
-    helper::{counts, only, request, settle},
-};
+use super::LIMIT;
+use super::fault::tracer;
+use super::helper::{counts, only, request, settle};
 
 /// An address of the standby that has no interface of its own.
 const V4: &str = "10.9.0.3";

@@ -1,17 +1,12 @@
 //! Connection strings, read by tracer and by the libpq of this machine.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    ffi::{CStr, CString, c_char, c_int},
-    ptr,
-};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::{env, ptr};
 
-use tracer::postgres::{
-    Target, TargetError,
-    dsn::{self, DsnError},
-    target::Surroundings,
-};
+use tracer::postgres::dsn::{self, DsnError};
+use tracer::postgres::target::Surroundings;
+use tracer::postgres::{Target, TargetError};
 
 /// So many strings unless `TRACER_DSN_COUNT` says otherwise, beginning with this seed
 /// unless `TRACER_DSN_SEED` does.

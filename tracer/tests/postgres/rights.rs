@@ -1,15 +1,11 @@
 //! What is missing, where `--commits` may not: never what is held.
 
 use tracer::kernel::uprobes::{self, Answer};
-use xtask::{
-    netns::Net,
-    postgres::{Alone, Programs},
-};
+use xtask::netns::Net;
+use xtask::postgres::{Alone, Programs};
 
-use crate::{
-    commits::{ALL, INSERT, QUIET, check, pid},
-    watched::{Seen, Watched},
-};
+use crate::commits::{ALL, INSERT, QUIET, check, pid};
+use crate::watched::{Seen, Watched};
 
 /// Runs it as root that has no more than these.
 fn with(host: &xtask::netns::Host, capabilities: &str, alone: &Alone) -> Seen {

@@ -1,14 +1,13 @@
 //! One run, seen from both hosts.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    net::TcpStream,
-    path::Path,
-};
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
 
 use anyhow::Result;
-use tracer::{merge::Method, report::Report};
+use tracer_core::merge::clock::Method;
+use tracer_core::report::Report;
 use xtask::{wait, withheld};
 
 use crate::watched::{LIMIT, Lab, Seen, Watched};
@@ -144,7 +143,7 @@ fn both_sides_of_one_run_are_one() {
     check_shown(&shown, &db1);
     for seen in [&db1, &db2] {
         let report = Report::read(seen.json.as_bytes()).unwrap();
-        let again = tracer::sink::json::render(&report).unwrap();
+        let again = tracer_core::render::json::render(&report).unwrap();
         assert!(seen.json.as_bytes() == again, "read and written again");
     }
     // How the reports that unit tests read were made.
@@ -155,7 +154,7 @@ fn both_sides_of_one_run_are_one() {
         fs::copy(&events, folder.join("db2.jsonl")).unwrap();
     }
     let reports = [&db1, &db2].map(|seen| Report::read(seen.json.as_bytes()).unwrap());
-    let merged = tracer::merge::merge(reports, ["db1", "db2"]).unwrap();
+    let merged = tracer_core::merge::merge(reports, ["db1", "db2"]).unwrap();
     assert_eq!(merged.clock.method, Method::SameBoot);
     let replication = merged.connections.iter().find(|one| {
         let purpose = one.purpose.as_deref().unwrap_or_default();

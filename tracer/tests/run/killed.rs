@@ -88,7 +88,7 @@ fn a_link_that_somebody_planted_is_not_followed() {
         lchown(link, Some(STRANGER), Some(STRANGER)).unwrap();
     }
     let through = way.join("new");
-    let report = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/db1.json");
+    let report = concat!(env!("CARGO_MANIFEST_DIR"), "/core/tests/data/db1.json");
     for (arguments, path) in [
         (&["run", "--all", "--duration", "1s", "--json"][..], &link),
         (&["run", "--all", "--duration", "1s", "--json"], &through),

@@ -15,8 +15,8 @@ use super::timing::Timing;
 use super::tracer::{self, EVERYBODY, Tracer};
 use super::watch::Watch;
 use crate::load::phase::Phases;
-use crate::netns::Host;
-use crate::{netns, owner};
+use crate::netns::{self, Host};
+use crate::owner;
 
 /// Part of the names of all that belongs to a run.
 const TAG: &str = "run";

@@ -1,6 +1,9 @@
 //! What a fault has left of its interface.
 
-use crate::inject::{Interface, Whereabouts, offloads, request::State};
+use tracer_core::report::whereabouts::Whereabouts;
+
+use crate::inject::request::State;
+use crate::inject::{Interface, offloads};
 
 /// What of the interface is not as before.
 pub(super) fn differences(

@@ -1,31 +1,22 @@
 //! The guard's own side.
 
-use std::{
-    fs,
-    io::{self, Read as _, Write as _},
-    os::fd::AsFd as _,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use caps::Capability;
 use jiff::Timestamp;
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        prctl,
-        signal::{SigHandler, Signal, signal},
-    },
-    unistd::{geteuid, setsid},
-};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::{geteuid, setsid};
 
-use super::orders::{DONE, FAILED, Orders, READY};
-use crate::inject::{
-    Interface,
-    record::{Held, Record},
-    undo,
-};
+use crate::inject::guard::orders::{DONE, FAILED, Orders, READY};
+use crate::inject::record::{Held, Record};
+use crate::inject::{Interface, undo};
 use crate::preflight;
 
 /// Orders are longer than this only by mistake.

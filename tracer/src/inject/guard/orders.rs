@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::inject::{Note, origin::Origin, undo::Undo};
+use crate::inject::Note;
+use crate::inject::origin::Origin;
+use crate::inject::undo::Undo;
 
 /// The guard stands ready: the fault may begin.
 pub(super) const READY: &str = "ready";
@@ -28,7 +30,8 @@ pub(in crate::inject) struct Orders {
 mod tests {
     use super::*;
     use crate::inject::{Direction, Interface};
-    use crate::kernel::{netns::Identity, tc::Handle};
+    use crate::kernel::netns::Identity;
+    use crate::kernel::tc::Handle;
 
     #[test]
     fn one_line_each_way() {

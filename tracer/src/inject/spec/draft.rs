@@ -1,9 +1,13 @@
 //! A fault as it is typed, before it is complete.
 
-use std::{str::FromStr, time::Duration};
+use std::str::FromStr;
+use std::time::Duration;
 
-use super::{Delay, FaultKind, FaultSpec, SpecError};
-use crate::inject::{BitRate, Correlation, Percent, Share};
+use tracer_core::report::fault::FaultKind;
+use tracer_core::report::percent::Percent;
+
+use crate::inject::spec::{Delay, FaultSpec, SpecError};
+use crate::inject::{BitRate, Correlation, Share};
 use crate::kernel::tc::Distribution;
 use crate::time;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use thiserror::Error;
+use tracer_core::report::fault::FaultKind;
 
-use super::FaultKind;
 use crate::inject::BitRateError;
 use crate::kernel::tc::Distribution;
 

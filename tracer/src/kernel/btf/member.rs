@@ -1,7 +1,7 @@
 //! Members of structs, however deep they are nested.
 
-use super::reader::{Type, word};
-use super::{Btf, BtfError, kind};
+use crate::kernel::btf::reader::{Type, word};
+use crate::kernel::btf::{Btf, BtfError, kind};
 
 /// Anonymous structs in anonymous unions in …: real kernels have five levels.
 const MAX_DEPTH: u32 = 16;

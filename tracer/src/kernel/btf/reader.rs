@@ -1,7 +1,6 @@
 //! One walk over the types, and access to single types after it.
 
-use super::BtfError;
-use super::kind;
+use crate::kernel::btf::{BtfError, kind};
 
 /// One type in this many has its place remembered. A larger step costs steps at
 /// every look-up, a smaller one memory: 64 makes 10 KB of a 6.18 kernel.

@@ -1,4 +1,4 @@
-use super::*;
+use crate::kernel::btf::*;
 
 /// Writes BTF: types in order of their ids, names as they come.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::{Tcp, TcpExt};
+use tracer_core::kernel_counters::{Tcp, TcpExt};
 
 /// The files as the calling thread sees them. `thread-self` and not `self`: a
 /// thread that entered another namespace sees that one's counters.
@@ -57,19 +57,17 @@ impl CounterFile {
     }
 }
 
-impl TcpExt {
-    /// The `TcpExt:` counters of the calling thread's namespace now.
-    ///
-    /// # Errors
-    /// When the file cannot be opened or read.
-    pub fn read() -> Result<Self, CountersError> {
-        read(&open(NETSTAT)?, &mut vec![0; FIRST_BUFFER])
-            .map(Self::parse)
-            .map_err(|cause| CountersError {
-                path: NETSTAT,
-                cause,
-            })
-    }
+/// The `TcpExt:` counters of the calling thread's namespace now.
+///
+/// # Errors
+/// When the file cannot be opened or read.
+pub fn tcp_ext() -> Result<TcpExt, CountersError> {
+    read(&open(NETSTAT)?, &mut vec![0; FIRST_BUFFER])
+        .map(TcpExt::parse)
+        .map_err(|cause| CountersError {
+            path: NETSTAT,
+            cause,
+        })
 }
 
 fn open(path: &'static str) -> Result<File, CountersError> {
@@ -100,8 +98,8 @@ mod tests {
     #[test]
     fn this_machine_has_counters_and_they_only_grow() {
         let mut file = CounterFile::open().expect("counters");
-        let (first, first_ext) = (file.tcp().expect("tcp"), TcpExt::read().expect("ext"));
-        let (second, second_ext) = (file.tcp().expect("tcp"), TcpExt::read().expect("ext"));
+        let (first, first_ext) = (file.tcp().expect("tcp"), tcp_ext().expect("ext"));
+        let (second, second_ext) = (file.tcp().expect("tcp"), tcp_ext().expect("ext"));
         assert!(first.retrans_segs.is_some() && first_ext.timeouts.is_some());
         assert!(second.in_segs >= first.in_segs && second_ext.timeouts >= first_ext.timeouts);
     }

@@ -5,8 +5,8 @@ use std::io;
 use ipnet::IpNet;
 use netlink_packet_core::NLM_F_DUMP;
 
-use super::rule::net;
 use crate::kernel::attributes::{NETLINK_HEADER, attributes, word};
+use crate::kernel::fib::rule::net;
 use crate::kernel::rtnetlink::exchange_unknown;
 
 const RTM_GETROUTE: u16 = 26;

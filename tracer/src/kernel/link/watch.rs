@@ -2,7 +2,8 @@
 
 use std::io;
 
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
 
 use crate::kernel::attributes::{NETLINK_HEADER, attributes, word};
 
@@ -89,7 +90,7 @@ pub(crate) fn moved(message: &[u8]) -> Option<u32> {
     let kind = u16::from_ne_bytes(*message.get(4..)?.first_chunk()?);
     let header = message.get(NETLINK_HEADER..)?;
     let index = word(header.get(4..)?)?;
-    let mut told = attributes(header.get(super::LINK_HEADER..)?);
+    let mut told = attributes(header.get(crate::kernel::link::LINK_HEADER..)?);
     (kind == RTM_DELLINK && told.any(|it| it.kind() == IFLA_NEW_NETNSID)).then_some(index)
 }
 
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn only_what_names_another_namespace_has_moved() {
         let message = |kind: u16, attribute: &[u8]| {
-            let mut bytes = vec![0; NETLINK_HEADER + super::super::LINK_HEADER];
+            let mut bytes = vec![0; NETLINK_HEADER + crate::kernel::link::LINK_HEADER];
             bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
             bytes[NETLINK_HEADER + 4..][..4].copy_from_slice(&7_u32.to_ne_bytes());
             bytes.extend(attribute);

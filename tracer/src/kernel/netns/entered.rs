@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use nix::sched::{CloneFlags, setns};
 
-use super::{Netns, NetnsError};
+use crate::kernel::netns::{Netns, NetnsError};
 
 /// The calling thread is in another namespace; dropping this brings it back. It
 /// cannot be sent to another thread, which would be brought somewhere else.
@@ -54,9 +54,10 @@ mod tests {
 
     use nix::sched::unshare;
 
-    use super::super::{all, current_inode};
     use super::*;
-    use crate::kernel::{counters::CounterFile, sockets};
+    use crate::kernel::counters::CounterFile;
+    use crate::kernel::netns::{all, current_inode};
+    use crate::kernel::sockets;
 
     /// Lends a namespace that another thread made for itself.
     fn with_other_namespace(test: impl FnOnce(Netns)) {

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd as _;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use serde::{Deserialize, Serialize};
 
-use super::{Netns, NetnsError};
+use crate::kernel::netns::{Netns, NetnsError};
 
 /// An inode is given to another namespace soon after its own is gone; a cookie never
 /// is, until the host is booted again
@@ -92,8 +92,8 @@ fn boot_id() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::in_private;
     use super::*;
+    use crate::kernel::netns::in_private;
 
     #[test]
     fn what_is_not_known_says_nothing_and_what_is_decides() {

@@ -5,8 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::descriptors::is_exhausted;
-
-use super::{NAMED, Netns, NetnsError, inode_of};
+use crate::kernel::netns::{NAMED, Netns, NetnsError, inode_of};
 
 /// The network namespaces that can be found: the calling thread's first, then
 /// those that `ip netns` named, then those that some process is in. Each is there

@@ -4,7 +4,7 @@ use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 
-use super::NetnsError;
+use crate::kernel::netns::NetnsError;
 
 /// Calls the closure on a thread of its own, in a network namespace that is made
 /// for it, has nothing but its own `lo` (down), and goes with the thread.
@@ -28,8 +28,8 @@ pub fn in_private<T: Send>(inside: impl FnOnce() -> T + Send) -> Result<T, Netns
 
 #[cfg(test)]
 mod tests {
-    use super::super::current_inode;
     use super::*;
+    use crate::kernel::netns::current_inode;
 
     #[test]
     fn inside_is_another_namespace_with_nothing_but_lo() {

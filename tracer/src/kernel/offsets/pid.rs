@@ -4,8 +4,8 @@ use std::io;
 
 use tracer_ebpf::PidNamespace;
 
-use super::super::btf::{Btf, RunningBtf, TypeName};
-use super::task::damaged;
+use crate::kernel::btf::{Btf, RunningBtf, TypeName};
+use crate::kernel::offsets::task::damaged;
 
 const TASK: TypeName = TypeName::Struct("task_struct");
 const SIGNAL: TypeName = TypeName::Struct("signal_struct");

@@ -2,9 +2,9 @@
 
 use tracer_ebpf::Offsets;
 
-use super::field::{CONTROL_BLOCK, FIELDS, Field, NO_INODE, NO_TIMEOUT};
-use super::{Missing, OffsetsError};
 use crate::kernel::btf::{Btf, BtfError, Member, TypeName};
+use crate::kernel::offsets::field::{CONTROL_BLOCK, FIELDS, Field, NO_INODE, NO_TIMEOUT};
+use crate::kernel::offsets::{Missing, OffsetsError};
 
 /// Collects the offsets one after the other.
 pub(super) struct Resolver<'a> {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::btf::{Btf, BtfError, RunningBtf, TypeName};
+use crate::kernel::btf::{Btf, BtfError, RunningBtf, TypeName};
 
 /// Where `struct task_struct` keeps what leads to the parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

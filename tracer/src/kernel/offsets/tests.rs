@@ -3,7 +3,7 @@
 
 use tracer_ebpf::ABSENT;
 
-use super::*;
+use crate::kernel::offsets::*;
 
 struct Kernel {
     name: &'static str,

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 use tracer_ebpf::Tuple;
 
-use super::{BUFFER, SocketInfo, SocketsError, message, open};
+use crate::kernel::sockets::{BUFFER, SocketInfo, SocketsError, message, open};
 
 /// A conversation with one network namespace, which stays the one in which it was
 /// begun.
@@ -63,8 +63,8 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
-    use super::super::dump;
     use super::*;
+    use crate::kernel::sockets::dump;
 
     fn is_asked_by_its_ends(address: &str) {
         let listener = TcpListener::bind((address, 0)).unwrap();

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use tracer_ebpf::Tuple;
 
-use super::{SocketInfo, SocketsError};
+use crate::kernel::sockets::{SocketInfo, SocketsError};
 
 /// `SOCK_DIAG_BY_FAMILY`
 const BY_FAMILY: u16 = 20;

@@ -1,6 +1,7 @@
 //! How delays scatter around their mean.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use netlink_packet_core::{DefaultNla, NLA_F_NESTED};
 
-use super::{Distribution, Object, emitted};
+use crate::kernel::tc::{Distribution, Object, emitted};
 
 // `TCA_NETEM_…`.
 const CORR: u16 = 1;

@@ -1,7 +1,7 @@
 //! A queueing discipline or a filter, as the kernel tells of it.
 
-use super::Handle;
 use crate::kernel::attributes::{NETLINK_HEADER, attributes, text};
+use crate::kernel::tc::Handle;
 
 /// `struct tcmsg`.
 const TC_HEADER: usize = 20;
@@ -94,7 +94,8 @@ impl Object {
         if self.kind != "bpf" {
             return None;
         }
-        self.option(0, super::TCA_BPF_NAME).map(|name| text(&name))
+        self.option(0, crate::kernel::tc::TCA_BPF_NAME)
+            .map(|name| text(&name))
     }
 }
 

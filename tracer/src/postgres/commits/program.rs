@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use aya::Ebpf;
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
-use aya::programs::{UProbe, uprobe::UProbeScope};
+use aya::programs::UProbe;
+use aya::programs::uprobe::UProbeScope;
+use tracer_core::recording::programs::Effort;
 use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit};
 
-use super::SYMBOLS;
 use crate::kernel::{offsets, pidns, uprobes};
 use crate::loader::{self, with_causes};
-use crate::probe::{Effort, loader as info};
+use crate::postgres::commits::SYMBOLS;
+use crate::probe::loader as info;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/commit.o"));
 

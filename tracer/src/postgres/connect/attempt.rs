@@ -10,12 +10,12 @@ use tokio_postgres::NoTls;
 use tokio_postgres::config::{Config, SslMode as Negotiate, SslNegotiation};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 
-use super::super::target::{Place, Route, SslMode, Target};
-use super::super::tls;
-use super::door::{Door, Presence};
-use super::metered::{self, Below, Metered, Stage};
-use super::socket::{Found, Twin, unix};
-use super::{Link, Parts, Trouble, refusal};
+use crate::postgres::connect::door::{Door, Presence};
+use crate::postgres::connect::metered::{self, Below, Metered, Stage};
+use crate::postgres::connect::socket::{Found, Twin, unix};
+use crate::postgres::connect::{Link, Parts, Trouble, refusal};
+use crate::postgres::target::{Place, Route, SslMode, Target};
+use crate::postgres::tls;
 
 /// How a server was reached: to reach it in the same way once more.
 #[derive(Debug, Clone)]

@@ -7,10 +7,10 @@ use tokio::net::TcpStream;
 use tokio_postgres::config::SslMode as Negotiate;
 use tokio_postgres::tls::TlsConnect;
 
-use super::super::target::Target;
-use super::attempt::{Way, encryption};
-use super::key::Request;
-use super::socket::{Found, unix};
+use crate::postgres::connect::attempt::{Way, encryption};
+use crate::postgres::connect::key::Request;
+use crate::postgres::connect::socket::{Found, unix};
+use crate::postgres::target::Target;
 
 /// "May we speak TLS?" (<https://www.postgresql.org/docs/15/protocol-message-formats.html>)
 const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::super::room::{Free, Room};
-use super::super::target::Target;
-use super::socket::Twin;
+use crate::postgres::connect::socket::Twin;
+use crate::postgres::room::{Free, Room};
+use crate::postgres::target::Target;
 
 /// How long a server may take to close a connection of which it was told the end.
 const CLOSING: Duration = Duration::from_secs(10);

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::Parts;
-use super::cancel;
+use crate::postgres::connect::{Parts, cancel};
 
 /// What is under way has this long to be answered before it is cancelled.
 const GRACE: Duration = Duration::from_millis(250);

@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use super::super::text;
+use tracer_core::text;
 
 /// The longest message that is taken, bytes without its first: no row, and no error of a
 /// server's, comes near.

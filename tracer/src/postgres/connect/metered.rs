@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
-use super::frames::{Excess, Frames};
+use crate::postgres::connect::frames::{Excess, Frames};
 
 /// Read at a time, bytes.
 const CHUNK: usize = 8 << 10;

@@ -3,10 +3,10 @@
 use std::error::Error as _;
 
 use tokio_postgres::error::SqlState;
+use tracer_core::text;
 
-use super::super::target::Place;
-use super::super::text;
-use super::Trouble;
+use crate::postgres::connect::Trouble;
+use crate::postgres::target::Place;
 
 /// The longest that an error of a server's is shown.
 const LONGEST: usize = 300;

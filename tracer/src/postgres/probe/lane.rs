@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use super::Shared;
 use crate::clock::now_ns;
 use crate::postgres::connect::{Door, Link};
+use crate::postgres::probe::Shared;
 
 /// A request that takes longer has failed: longer than any recovery from loss.
 const ANSWER: Duration = Duration::from_secs(120);

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::lane::{Lane, Order, Sort};
-use super::{Shared, lock};
 use crate::clock::now_ns;
 use crate::postgres::connect::Door;
+use crate::postgres::probe::lane::{Lane, Order, Sort};
+use crate::postgres::probe::{Shared, lock};
 
 /// Connections to begin with, and how many are kept free while there may be more.
 const FIRST: usize = 4;

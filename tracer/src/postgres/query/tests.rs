@@ -1,7 +1,7 @@
 //! Answers as a server gives them.
 
-use super::super::room::Bound;
-use super::*;
+use crate::postgres::query::*;
+use crate::postgres::room::Bound;
 
 fn row(text: &str) -> Vec<Option<String>> {
     text.split('|')
@@ -134,13 +134,13 @@ fn an_answer_that_is_none_is_an_error() {
     assert!(read(&[], true).is_err());
     assert!(read(&vec![vec![]; 6], true).is_err());
     assert!(free(&[]).is_none() && free(&vec![vec![]; 6]).is_none());
-    assert!(Greeting::read(&[]).is_err());
+    assert!(greeted(&[]).is_err());
 }
 
 #[test]
 fn old_servers_and_weak_roles_are_told() {
     let greeting = |version: &str, sees_all: &str| {
-        Greeting::read(&[vec![row(&format!(
+        greeted(&[vec![row(&format!(
             "{version}|v|me too|{sees_all}|5432|f|7"
         ))]])
     };

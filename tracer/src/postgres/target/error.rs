@@ -1,6 +1,6 @@
 //! Connection strings that cannot be meant.
 
-use super::super::dsn::DsnError;
+use crate::postgres::dsn::DsnError;
 
 /// A DSN that cannot be meant, or not be honoured.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

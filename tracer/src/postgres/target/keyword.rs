@@ -1,7 +1,7 @@
 //! What a connection string may say, and what the environment adds to it.
 
-use super::super::dsn::Settings;
-use super::{Surroundings, TargetError, service};
+use crate::postgres::dsn::Settings;
+use crate::postgres::target::{Surroundings, TargetError, service};
 
 /// What is understood, with libpq's variable of the same meaning.
 const UNDERSTOOD: [(&str, &str); 20] = [

@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::super::dsn::Settings;
-use super::TargetError;
+use crate::postgres::dsn::Settings;
+use crate::postgres::target::TargetError;
 
 const DEFAULT_PORT: u16 = 5432;
 /// Where Debian's and Red Hat's servers listen, and where upstream's do.

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::super::dsn::Settings;
-use super::{Surroundings, TargetError};
+use crate::postgres::dsn::Settings;
+use crate::postgres::target::{Surroundings, TargetError};
 
 /// libpq's buffer: what of it a line fills, with its end, is too long. Bytes.
 const LONGEST_LINE: usize = 1023;

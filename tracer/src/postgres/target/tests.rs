@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 
-use super::*;
+use crate::postgres::target::*;
 
 fn resolve(text: &str, variables: &[(&str, &str)]) -> Result<Target, TargetError> {
     resolve_at(text, variables, Path::new("/nonexistent"))

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::super::dsn::Settings;
-use super::{Surroundings, TargetError};
+use crate::postgres::dsn::Settings;
+use crate::postgres::target::{Surroundings, TargetError};
 
 /// How much TLS, as libpq names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

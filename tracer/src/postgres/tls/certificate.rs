@@ -59,7 +59,7 @@ pub(super) mod tests {
         ("server", include_str!("examples/server.pem")),
     ];
 
-    pub(in super::super) fn example(name: &str) -> CertificateDer<'static> {
+    pub(in crate::postgres::tls) fn example(name: &str) -> CertificateDer<'static> {
         let (_, pem) = EXAMPLES.iter().find(|(one, _)| *one == name).unwrap();
         CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
     }

@@ -73,8 +73,9 @@ fn matches(name: &str, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::certificate::{read, tests::example};
     use super::*;
+    use crate::postgres::tls::certificate::read;
+    use crate::postgres::tls::certificate::tests::example;
 
     #[test]
     fn the_common_name_counts_where_no_other_name_of_the_hosts_sort_is() {

@@ -13,8 +13,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::{SYSTEM_ROOTS, TlsError, certificate, certificates, host, version1};
 use crate::postgres::target::{SslMode, Tls};
+use crate::postgres::tls::{SYSTEM_ROOTS, TlsError, certificate, certificates, host, version1};
 
 /// Checks as much of a server's certificate as `sslmode` asks for.
 #[derive(Debug)]

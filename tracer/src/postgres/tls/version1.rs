@@ -12,15 +12,16 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, Error, OtherError};
 use x509_cert::Certificate;
 use x509_cert::certificate::Version;
+use x509_cert::der::asn1::AnyRef;
 use x509_cert::der::oid::AssociatedOid;
 use x509_cert::der::oid::db::rfc5280::{ANY_EXTENDED_KEY_USAGE, ID_KP_SERVER_AUTH};
-use x509_cert::der::{Decode, Encode, asn1::AnyRef};
+use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints,
     SubjectKeyIdentifier,
 };
 
-use super::certificate;
+use crate::postgres::tls::certificate;
 
 /// Why one is not trusted.
 #[derive(Debug, thiserror::Error)]
@@ -164,8 +165,8 @@ mod tests {
 
     use rustls::crypto::ring;
 
-    use super::super::certificate::tests::example;
     use super::*;
+    use crate::postgres::tls::certificate::tests::example;
 
     /// 1 January 2027, s.
     const VALID: u64 = 1_798_761_600;

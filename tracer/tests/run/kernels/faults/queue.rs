@@ -1,22 +1,21 @@
 //! Faults by netem.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
-use tracer::inject::{Percent, interval};
-use xtask::{
-    netns::{Host, Net},
-    wait,
-};
+use tracer::inject::interval;
+use tracer_core::report::percent::Percent;
+use xtask::netns::{Host, Net};
+use xtask::wait;
 
 use super::{PACKETS, PEER_V4, PEER_V6, assert_as_asked, count, refusal};
-use crate::{
-    datagrams::{Arrival, Receiver},
-    fault::Fault,
-    kernels::{cell, netem::routed},
-    storm::{LIMIT, drain},
-    traffic::{Load, Sink, knock},
-};
+use crate::datagrams::{Arrival, Receiver};
+use crate::fault::Fault;
+use crate::kernels::cell;
+use crate::kernels::netem::routed;
+use crate::storm::{LIMIT, drain};
+use crate::traffic::{Load, Sink, knock};
 
 /// Sends so many datagrams of so many bytes through the fault. Returns the report
 /// and how they arrived: as many as `arrived` makes of the report.

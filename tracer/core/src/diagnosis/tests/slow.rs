@@ -1,0 +1,146 @@
+//! What single commits tell where no server was asked.
+
+use crate::diagnosis::tests::*;
+
+const SERVER: u32 = 17;
+
+/// One slow commit a second while something is the matter, of 900 ms: what it waited
+/// for the standby and for its own disk, and how much of the former is charged to a loss.
+fn run(wait_ms: u64, flush_ms: u64, charged_ms: Option<u64>) -> Run {
+    let mut run = Run::healthy();
+    let commits = (21..=40).map(|second| {
+        let whole = Span {
+            from_ns: second * S,
+            to_ns: second * S + 900 * MS,
+        };
+        SlowCommit {
+            server: SERVER,
+            whole,
+            flush_ns: flush_ms * MS,
+            wait: Span {
+                from_ns: whole.to_ns - wait_ms * MS,
+                ..whole
+            },
+            in_recovery_ns: charged_ms.map(|ms| ms * MS),
+        }
+    });
+    run.slow = Some(commits.collect());
+    run
+}
+
+fn first(run: &Run) -> (Cause, Confidence) {
+    let mut recorded = run.recorded();
+    recorded.postgres = None;
+    let found = found_in(&recorded);
+    assert_eq!(found.len(), 1, "{found:?}");
+    (found[0].cause, found[0].confidence)
+}
+
+#[test]
+fn what_is_slow_is_what_was_said_to_be() {
+    let mut run = Run::healthy();
+    run.commits = steps(|second| if bad(second) { 40 } else { 3 });
+    assert_eq!(run.causes(), []);
+    run.slow_ms = 20.0;
+    assert_eq!(run.causes(), [Cause::NotTheNetwork]);
+}
+
+#[test]
+fn what_is_charged_to_a_loss_is_the_network_s_and_nothing_else_is() {
+    let lossy = |charged_ms| {
+        let mut run = run(880, 10, charged_ms);
+        let series = run.role(Kind::Walsender);
+        series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+        run
+    };
+    let first_of = |charged_ms| first(&lossy(charged_ms));
+    let toward = Cause::LossTowardStandby;
+    assert_eq!(first_of(Some(800)), (toward, Confidence::High));
+    assert_eq!(first_of(Some(400)), (toward, Confidence::Medium));
+    // Something was lost, and commits waited for something else.
+    let other = (Cause::NotTheNetwork, Confidence::Medium);
+    assert_eq!(first_of(Some(50)), other);
+    let unknown = (Cause::NotDetermined, Confidence::Low);
+    assert_eq!(first_of(None), unknown);
+    // A loss that so little is seen of does not tell its direction, and is none of
+    // the standby's doing.
+    let mut run = run(880, 10, Some(800));
+    run.role(Kind::Walsender).push(resent(21, Why::Rto, 2));
+    assert_eq!(first(&run), unknown);
+}
+
+#[test]
+fn a_long_way_is_told_by_the_wait_of_each() {
+    let mut run = run(880, 10, Some(0));
+    run.path = (1..=RUN)
+        .map(|second| Reading {
+            at_ns: second * S,
+            srtt_us: Some(700_000),
+            ..Reading::default()
+        })
+        .collect();
+    assert_eq!(first(&run), (Cause::NetworkDelay, Confidence::Medium));
+    run.path.iter_mut().for_each(|one| one.srtt_us = Some(200));
+    assert_eq!(first(&run), (Cause::NotTheNetwork, Confidence::Medium));
+    // Where it is not seen what arrives damaged, that is not known.
+    let mut recorded = run.recorded();
+    (recorded.postgres, recorded.damaged) = (None, None);
+    assert_eq!(found_in(&recorded)[0].cause, Cause::NotDetermined);
+}
+
+#[test]
+fn of_several_standbys_it_is_not_known_which_one_is_waited_for() {
+    let mut run = run(880, 10, Some(800));
+    let series = run.role(Kind::Walsender);
+    series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+    let mut recorded = run.recorded();
+    recorded.postgres = None;
+    let mut other = recorded.flows[1].clone();
+    other.remote.set_ip("10.0.10.4".parse().unwrap());
+    (other.name, other.series) = ("10.0.10.4".to_owned(), &[]);
+    recorded.flows.push(other);
+    let found = found_in(&recorded);
+    let told = (found[0].cause, found[0].confidence);
+    assert_eq!(told, (Cause::LossTowardStandby, Confidence::Low));
+    assert!(found[0].text.contains("of the 2 standbys"), "{found:?}");
+}
+
+#[test]
+fn the_primary_s_own_disk_and_what_is_not_told_apart() {
+    let disk = (Cause::WalFlush, Confidence::High);
+    assert_eq!(first(&run(10, 880, Some(0))), disk);
+    let unknown = (Cause::NotDetermined, Confidence::Low);
+    assert_eq!(first(&run(10, 10, Some(0))), unknown);
+    let mut starved = run(10, 10, Some(0));
+    let steps = (1..=RUN).map(|second| processors::Step {
+        from_ns: (second - 1) * S,
+        at_ns: second * S,
+        ran_ns: 50 * MS,
+        waited_ns: 1_500 * MS,
+    });
+    starved.processors = vec![processors::Track {
+        pid: SERVER,
+        steps: steps.collect(),
+        ..processors::Track::default()
+    }];
+    let cpu = (Cause::CpuStarvation, Confidence::Medium);
+    assert_eq!(first(&starved), cpu);
+    starved.processors[0].pid += 1;
+    assert_eq!(first(&starved), unknown);
+}
+
+#[test]
+fn whom_a_server_shows_to_wait_comes_before_single_commits() {
+    let mut run = run(880, 10, Some(800));
+    // Their waits were over before the next sample.
+    assert_eq!(run.causes(), [Cause::NotDetermined]);
+    for sample in run.bad_samples() {
+        sample.waits = Some(vec![wait("IPC", "SyncRep", 5)]);
+        sample.standbys = vec![behind(standby(40.0))];
+        sample.standbys[0].write_lag_bytes = Some(0);
+    }
+    assert_eq!(run.causes(), [Cause::StandbyFlush]);
+    let mut run = Run::healthy();
+    run.slow = None;
+    assert_eq!(run.causes(), []);
+}

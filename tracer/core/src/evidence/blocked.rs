@@ -1,0 +1,168 @@
+//! Who waited for what, when: the samples of a primary as lengths of time.
+
+use crate::interval::Span;
+use crate::recording::Recorded;
+use crate::report::sample::{Role, Sample, Wait};
+
+/// Waits of one sort that are seen again and again for so long hold things up.
+const HELD_UP_NS: u64 = 1_000_000_000;
+/// But a busy primary shows other waits at each look, and those are as short as this.
+const SHORT_MS: f64 = 10.0;
+/// A sample speaks for no more than so many intervals before it.
+const INTERVALS: u64 = 3;
+
+/// What backends wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// A synchronous standby.
+    SyncRep,
+    /// The log's way to this server's disk.
+    Wal,
+    /// Another transaction.
+    Lock,
+}
+
+impl Sort {
+    /// All of them. Who waits for the first may keep others waiting for the next.
+    pub(crate) const ALL: [Self; 3] = [Self::SyncRep, Self::Wal, Self::Lock];
+
+    fn is(self, wait: &Wait) -> bool {
+        // From 17 on, some are written `WalSync`.
+        let event = |name: &str| wait.event.eq_ignore_ascii_case(name);
+        match self {
+            Self::SyncRep => event("SyncRep"),
+            Self::Wal => event("WALSync") || event("WALWrite"),
+            Self::Lock => wait.kind == "Lock",
+        }
+    }
+
+    /// How many waited for it; `None` if that was not visible.
+    pub(crate) fn waiters(self, sample: &Sample) -> Option<u32> {
+        let waits = sample.waits.as_ref()?.iter();
+        let of = waits.filter(|wait| self.is(wait));
+        // What answers need not be a server, and says any numbers.
+        Some(of.map(|wait| wait.backends).fold(0, u32::saturating_add))
+    }
+
+    /// Whether one of them may have waited for long.
+    fn lasts(self, sample: &Sample) -> bool {
+        let mut waits = sample.waits.iter().flatten();
+        waits.any(|wait| self.is(wait) && wait.longest_ms.is_none_or(|ms| ms >= SHORT_MS))
+    }
+}
+
+/// The time that a sample of a primary speaks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slice<'a> {
+    /// Its number in the series.
+    pub(crate) index: usize,
+    /// From the sample before.
+    pub(crate) span: Span,
+    /// What it showed.
+    pub(crate) sample: &'a Sample,
+    /// The sample before.
+    pub(crate) before: Option<&'a Sample>,
+}
+
+/// The samples of a primary within the run.
+pub(crate) fn slices<'a>(recorded: &'a Recorded<'_>) -> Vec<Slice<'a>> {
+    let samples = recorded.samples();
+    let window = recorded.window();
+    let every_ns = recorded.postgres.as_ref().map_or(0, |one| one.every_ns);
+    let mut slices = Vec::with_capacity(samples.len());
+    let mut before: Option<&Sample> = None;
+    for (index, sample) in samples.iter().enumerate() {
+        let earliest = sample.at_ns.saturating_sub(INTERVALS * every_ns);
+        let from_ns = before.map_or(sample.at_ns.saturating_sub(every_ns), |one| one.at_ns);
+        let near = before.filter(|one| one.at_ns >= earliest);
+        if sample.role == Role::Primary && window.has(sample.at_ns) {
+            slices.push(Slice {
+                index,
+                span: Span {
+                    from_ns: from_ns.max(earliest).max(window.from_ns),
+                    to_ns: sample.at_ns,
+                },
+                sample,
+                before: near.filter(|one| one.role == Role::Primary),
+            });
+        }
+        before = Some(sample);
+    }
+    slices
+}
+
+/// Whether the probe's commits were slow at that time; `None` without a probe.
+pub(crate) fn slow(recorded: &Recorded<'_>, span: Span) -> Option<bool> {
+    let steps = recorded.probe()?.commits;
+    let mut there = overlapping(steps, span, recorded.interval_ns).peekable();
+    there.peek()?;
+    Some(there.any(|step| recorded.is_slow(step)))
+}
+
+/// How long commits took at that time, typically, ms: the median of the probe's medians, or
+/// else of those that were slow. Where one is still waiting, they take longer than those that
+/// were answered.
+pub(crate) fn typical_ms(recorded: &Recorded<'_>, span: Span) -> Option<f64> {
+    let mut took: Vec<f64> = match recorded.probe() {
+        Some(probe) => overlapping(probe.commits, span, recorded.interval_ns)
+            .filter_map(|step| {
+                let both = step.latency.p50_ms.into_iter().chain(step.oldest_ms);
+                both.reduce(f64::max)
+            })
+            .collect(),
+        None => {
+            let slow = recorded.slow.iter().flatten();
+            let there = slow.filter(|one| one.whole.covered_ns(&[span]) > 0);
+            there.map(|one| one.whole.seconds() * 1e3).collect()
+        }
+    };
+    took.sort_unstable_by(f64::total_cmp);
+    took.get(took.len() / 2).copied()
+}
+
+fn overlapping(
+    steps: &[crate::recording::latency::Step],
+    span: Span,
+    interval_ns: u64,
+) -> impl Iterator<Item = &crate::recording::latency::Step> {
+    let first = steps.partition_point(|step| step.at_ns <= span.from_ns);
+    steps[first..]
+        .iter()
+        .take_while(move |step| step.at_ns.saturating_sub(interval_ns) < span.to_ns)
+}
+
+/// The slices in which waits of this sort held things up: seen again and again for
+/// at least a second, and not only short ones, or while the probe's commits were slow.
+pub(crate) fn held_up<'a>(
+    recorded: &Recorded<'_>,
+    slices: &[Slice<'a>],
+    sort: Sort,
+) -> Vec<Slice<'a>> {
+    let waits = |slice: &Slice<'_>| sort.waiters(slice.sample).unwrap_or(0) > 0;
+    let mut held = Vec::new();
+    let mut rest = slices;
+    while let Some(from) = rest.iter().position(waits) {
+        let run = &rest[from..];
+        let ends = |two: &[Slice<'_>]| !waits(&two[1]) || two[1].before.is_none();
+        let length = run.windows(2).position(ends).map_or(run.len(), |at| at + 1);
+        let (run, behind) = run.split_at(length);
+        let (first, last) = (run[0].span.to_ns, run[length - 1].span.to_ns);
+        let lasts = run.iter().any(|slice| sort.lasts(slice.sample));
+        let long = lasts && last - first >= HELD_UP_NS;
+        // A probe stands in line with everybody who waits for the log, and not with
+        // those who wait for somebody's lock.
+        held.extend(run.iter().filter(|slice| {
+            long || (sort != Sort::Lock && slow(recorded, slice.span) == Some(true))
+        }));
+        rest = behind;
+    }
+    held
+}
+
+/// Time that backends have waited in all of them together, s.
+pub(crate) fn waited_s<'a>(slices: impl Iterator<Item = &'a Slice<'a>>, sort: Sort) -> f64 {
+    let waited = |slice: &Slice<'_>| {
+        f64::from(sort.waiters(slice.sample).unwrap_or(0)) * slice.span.seconds()
+    };
+    slices.map(waited).sum()
+}

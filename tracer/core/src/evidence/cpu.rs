@@ -1,0 +1,97 @@
+//! When the server that was watched, or its standby where both are on this host, had no
+//! processor: its processes were ready to run, and others ran.
+
+use crate::interval::Span;
+use crate::recording::Recorded;
+use crate::recording::processors::{Step, Track};
+
+/// A commit that waits because nobody runs has somebody waiting to run nearly all the
+/// time.
+const LEAST_WAITING: f64 = 0.7;
+
+/// Looks that are close to each other are taken together: who waits for a processor has
+/// one now and then.
+const TOGETHER_NS: u64 = 1_000_000_000;
+
+/// A server that had none for some time.
+#[derive(Debug, Clone)]
+pub(crate) struct Starved<'a> {
+    /// Its number in the report.
+    pub(crate) index: usize,
+    /// Whose processes.
+    pub(crate) track: &'a Track,
+    /// Intervals in which it was so, in order.
+    steps: Vec<Step>,
+    /// The same as lengths of time.
+    spans: Vec<Span>,
+}
+
+impl Starved<'_> {
+    /// Whether it was so for most of that time.
+    pub(crate) fn is_at(&self, span: Span) -> bool {
+        2 * span.covered_ns(&self.spans) >= span.length_ns()
+    }
+
+    /// For how long its processes waited and ran within intervals that overlap, s.
+    pub(crate) fn waited_and_ran_s(&self, spans: &[Span]) -> (f64, f64) {
+        let overlaps = |step: &&Step| of(step).covered_ns(spans) > 0;
+        let inside = self.steps.iter().filter(overlaps);
+        let (waited, ran) = inside.fold((0, 0), |(waited, ran), step| {
+            (waited + step.waited_ns, ran + step.ran_ns)
+        });
+        (waited as f64 / 1e9, ran as f64 / 1e9)
+    }
+}
+
+fn of(step: &Step) -> Span {
+    Span {
+        from_ns: step.from_ns,
+        to_ns: step.at_ns,
+    }
+}
+
+/// Servers that had no processor at some time. Others that happen to run here are no
+/// concern of those who commit.
+pub(crate) fn starved<'a>(recorded: &'a Recorded<'_>) -> Vec<Starved<'a>> {
+    let watched = recorded
+        .postgres
+        .as_ref()
+        .and_then(|one| one.system_identifier);
+    let slow = recorded.slow.as_deref().unwrap_or_default();
+    let is_watched = |track: &Track| {
+        let asked = watched.is_some() && track.system_identifier == watched;
+        asked || slow.iter().any(|commit| commit.server == track.pid)
+    };
+    let without = |step: &&Step| {
+        let long_ns = of(step).length_ns();
+        step.waited_ns as f64 >= LEAST_WAITING * long_ns as f64 && step.waited_ns >= step.ran_ns
+    };
+    let tracks = recorded.processors.iter().enumerate();
+    let tracks = tracks.filter(|(_, track)| is_watched(track));
+    let found = tracks.map(|(index, track)| {
+        let steps = together(&track.steps);
+        let steps: Vec<Step> = steps.iter().filter(without).copied().collect();
+        Starved {
+            index,
+            track,
+            spans: steps.iter().map(of).collect(),
+            steps,
+        }
+    });
+    found.filter(|one| !one.steps.is_empty()).collect()
+}
+
+fn together(steps: &[Step]) -> Vec<Step> {
+    let mut found: Vec<Step> = Vec::new();
+    for step in steps {
+        match found.last_mut() {
+            Some(last) if of(last).length_ns() < TOGETHER_NS && last.at_ns == step.from_ns => {
+                last.at_ns = step.at_ns;
+                last.ran_ns += step.ran_ns;
+                last.waited_ns += step.waited_ns;
+            }
+            _ => found.push(*step),
+        }
+    }
+    found
+}

@@ -1,0 +1,124 @@
+//! When a flow was in loss recovery, by interval: from a retransmit to the next that
+//! belongs to the same loss.
+
+use tracer_ebpf::Kind;
+
+use crate::interval::Span;
+use crate::recording::loss_recovery::doubled_ns;
+use crate::recording::{Recorded, Track};
+
+/// Retransmits no further apart than this may belong to one loss.
+const NEAR_NS: u64 = 1_000_000_000;
+
+/// Losses that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Recovery {
+    /// From the first interval with a retransmit to the end of the last.
+    pub(crate) seen: Span,
+    /// How much longer it may have lasted: what was sent again was not answered yet.
+    pub(crate) until_ns: u64,
+}
+
+/// From intervals in which something was lost, by their ends, in order. A timeout
+/// doubles each time: of one loss, the next sign may be somewhat more than twice as
+/// far away as the one before.
+pub(crate) fn recoveries(ends_ns: impl Iterator<Item = u64>, interval_ns: u64) -> Vec<Recovery> {
+    let near_ns = NEAR_NS.max(2 * interval_ns);
+    let mut found: Vec<Recovery> = Vec::new();
+    for end_ns in ends_ns {
+        let from_ns = end_ns.saturating_sub(interval_ns);
+        if let Some(last) = found.last_mut()
+            && end_ns <= last.until_ns
+        {
+            let apart_ns = end_ns.saturating_sub(last.seen.to_ns);
+            last.seen.to_ns = last.seen.to_ns.max(end_ns);
+            last.until_ns = end_ns + near_ns.max(doubled_ns(apart_ns));
+        } else {
+            found.push(Recovery {
+                seen: Span {
+                    from_ns,
+                    to_ns: end_ns,
+                },
+                until_ns: end_ns + near_ns,
+            });
+        }
+    }
+    found
+}
+
+/// Kinds that tell of a loss: not what is sent into a closed window, and not what
+/// opens a connection.
+const LOSSES: [Kind; 5] = [
+    Kind::Tlp,
+    Kind::Rto,
+    Kind::Fast,
+    Kind::Rack,
+    Kind::SlowStart,
+];
+
+/// Segments of an interval that were sent again because of a loss.
+pub(crate) fn lost(step: &crate::recording::flow_table::Step) -> u64 {
+    let of = |kind: &Kind| step.segments[*kind as usize];
+    LOSSES.iter().map(of).sum()
+}
+
+/// Of some flows together.
+pub(crate) fn of_flows<'a>(
+    recorded: &Recorded<'_>,
+    flows: impl Iterator<Item = &'a Track<'a>>,
+) -> Vec<Recovery> {
+    let steps = flows.flat_map(|track| track.series);
+    let mut ends: Vec<u64> = steps
+        .filter(|step| lost(step) > 0)
+        .map(|step| step.at_ns)
+        .collect();
+    ends.sort_unstable();
+    ends.dedup();
+    recoveries(ends.into_iter(), recorded.interval_ns)
+}
+
+/// What was seen of them, apart from each other.
+pub(crate) fn seen(recoveries: &[Recovery]) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::with_capacity(recoveries.len());
+    for recovery in recoveries {
+        let mut span = recovery.seen;
+        if let Some(last) = spans.last() {
+            span.from_ns = span.from_ns.max(last.to_ns);
+        }
+        spans.push(span);
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn seen_ms(ends_ms: &[u64]) -> Vec<(u64, u64)> {
+        let found = recoveries(ends_ms.iter().map(|ms| ms * MS), 100 * MS);
+        let spans = seen(&found);
+        spans
+            .iter()
+            .map(|span| (span.from_ns / MS, span.to_ns / MS))
+            .collect()
+    }
+
+    #[test]
+    fn timeouts_that_double_are_one_loss() {
+        // 200 ms, doubled each time.
+        assert_eq!(
+            seen_ms(&[1_000, 1_200, 1_600, 2_400, 4_000, 7_200]),
+            [(900, 7_200)]
+        );
+    }
+
+    #[test]
+    fn what_is_far_apart_is_not_one_loss() {
+        assert_eq!(
+            seen_ms(&[1_000, 3_000, 9_000]),
+            [(900, 1_000), (2_900, 3_000), (8_900, 9_000)]
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! How long round trips of the replication took.
+
+use crate::evidence::blocked::typical_ms;
+use crate::interval::Span;
+use crate::recording::roles::Kind;
+use crate::recording::{Recorded, Track};
+
+/// What is shorter is no matter to a commit that people would call slow.
+const LEAST_MS: f64 = 5.0;
+/// A commit waits for one round trip at least; where it takes more than twice as long,
+/// most of it went elsewhere.
+const SHARE: f64 = 0.4;
+/// And of this share, hardly anything is left for a standby's disk.
+const MOST_SHARE: f64 = 0.6;
+/// Where it is not known how long commits took: how much longer than the best round trip
+/// of the run it has to be.
+const LONGER: f64 = 3.0;
+
+/// The longest smoothed round-trip time of a flow in a span, ms.
+pub(crate) fn within_ms(track: &Track<'_>, span: Span) -> Option<f64> {
+    let inside = track.path.iter().filter(|one| span.has(one.at_ns));
+    let us = inside.filter_map(|one| one.srtt_us).max()?;
+    Some(f64::from(us) / 1e3)
+}
+
+/// The least round-trip time that a flow was seen to have, ms.
+pub(crate) fn best_ms(track: &Track<'_>) -> Option<f64> {
+    let of = track.path.iter();
+    let us = of
+        .flat_map(|one| [one.min_rtt_us, one.srtt_us])
+        .flatten()
+        .min()?;
+    Some(f64::from(us) / 1e3)
+}
+
+/// The flow of the replication with the longest round trips at that time, and how long
+/// they took, ms; of flows that count, by their numbers.
+fn longest<'a>(
+    recorded: &'a Recorded<'_>,
+    span: Span,
+    counts: impl Fn(usize) -> bool,
+) -> Option<(usize, &'a Track<'a>, f64)> {
+    let flows = recorded.flows.iter().enumerate();
+    let replicate = flows.filter(|(index, track)| track.is_replication() && counts(*index));
+    replicate
+        .filter_map(|(index, track)| Some((index, track, within_ms(track, span)?)))
+        .max_by(|(.., a), (.., b)| a.total_cmp(b))
+}
+
+/// The flow of the replication whose round trips took so long at that time that they
+/// are a good part of what commits took, and how long, ms; of flows that count.
+pub(crate) fn long(
+    recorded: &Recorded<'_>,
+    span: Span,
+    counts: impl Fn(usize) -> bool,
+) -> Option<(usize, f64)> {
+    let (index, track, ms) = longest(recorded, span, counts)?;
+    let least = match typical_ms(recorded, span) {
+        Some(ms) => SHARE * ms,
+        None => LONGER * best_ms(track)?,
+    };
+    (ms >= LEAST_MS && ms >= least).then_some((index, ms))
+}
+
+/// Whether round trips of flows that count were most of what commits took at that time.
+pub(crate) fn dominates(
+    recorded: &Recorded<'_>,
+    span: Span,
+    counts: impl Fn(usize) -> bool,
+) -> bool {
+    let took_ms = longest(recorded, span, counts).map(|(.., ms)| ms);
+    let both = took_ms.zip(typical_ms(recorded, span));
+    both.is_some_and(|(way_ms, commit_ms)| way_ms >= LEAST_MS && way_ms >= MOST_SHARE * commit_ms)
+}
+
+/// A wait, and the time until somebody looked after it, if not within it.
+pub(crate) fn until_next_look(recorded: &Recorded<'_>, wait: Span) -> Span {
+    Span {
+        to_ns: wait.to_ns + recorded.interval_ns,
+        ..wait
+    }
+}
+
+/// The same for a single wait, of which they are a good part.
+pub(crate) fn long_beside(recorded: &Recorded<'_>, wait: Span) -> Option<(usize, f64)> {
+    let seen = until_next_look(recorded, wait);
+    let (index, _, ms) = longest(recorded, seen, |_| true)?;
+    (ms >= LEAST_MS && ms >= SHARE * wait.seconds() * 1e3).then_some((index, ms))
+}
+
+/// Whether replies of the standby arrived at that time while one before them was missing,
+/// where this is the primary's host: what comes behind a gap is nothing that the server
+/// could have read. Of flows that count.
+pub(crate) fn overtaken(
+    recorded: &Recorded<'_>,
+    span: Span,
+    counts: impl Fn(usize) -> bool,
+) -> bool {
+    let flows = recorded.flows.iter().enumerate();
+    let mut ours = flows.filter(|(index, track)| track.role == Kind::Walsender && counts(*index));
+    ours.any(|(_, track)| {
+        let mut pairs = track.path.windows(2);
+        pairs.any(|two| two[1].rcv_ooopack > two[0].rcv_ooopack && span.has(two[1].at_ns))
+    })
+}
+
+/// Whether anything of the log arrived at that time, where this is the standby's host and
+/// not the primary's; `None` where that is not seen. Of flows that count.
+pub(crate) fn arrives(
+    recorded: &Recorded<'_>,
+    span: Span,
+    counts: impl Fn(usize) -> bool,
+) -> Option<bool> {
+    let flows = || recorded.flows.iter().enumerate();
+    if flows().any(|(_, track)| track.role == Kind::Walsender) {
+        return None;
+    }
+    let ours = flows().filter(|(index, track)| track.role == Kind::Walreceiver && counts(*index));
+    let arrived = ours.filter_map(|(_, track)| {
+        let before = track.path.iter().rfind(|one| one.at_ns <= span.from_ns)?;
+        let after = track.path.iter().find(|one| one.at_ns >= span.to_ns)?;
+        Some(after.segs_in? > before.segs_in?)
+    });
+    arrived.reduce(|a, b| a || b)
+}

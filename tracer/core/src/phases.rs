@@ -1,0 +1,397 @@
+//! Phases of a run, and what each of them was like.
+
+mod change_point;
+use serde::{Deserialize, Serialize};
+use tracer_ebpf::Kind;
+
+use crate::by_kind::Kinds;
+use crate::evidence::blocked::{Sort, slices};
+use crate::evidence::links::{Link, Links, awaited};
+use crate::evidence::loss_episode;
+use crate::interval::Span;
+use crate::recording::latency::{Latencies, Quantiles, Step};
+use crate::recording::roles;
+use crate::recording::{Recorded, Track};
+
+/// More values than this are looked at together.
+const MOST_VALUES: usize = 1_500;
+/// And so are those of so long: in bad times some commits are fast, too.
+const TOGETHER_NS: u64 = 1_000_000_000;
+
+/// Where the borders come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// When something was broken on purpose.
+    Fault(Span),
+    /// What was asked for: lengths of the first and of the second phase, ns.
+    Asked(u64, u64),
+    /// The series.
+    #[default]
+    Series,
+}
+
+/// How a phase was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChosenBy {
+    /// By the time in which something was broken on purpose.
+    FaultWindow,
+    /// By `--phases`.
+    Request,
+    /// By a change in a series.
+    ChangePoint,
+    /// There was nothing to choose by.
+    Nothing,
+}
+
+/// The series in which a change was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// The slowest commit of each of the probe's intervals.
+    CommitLatency,
+    /// Backends that wait for a standby.
+    SyncRepWaiters,
+    /// Segments sent again, of all flows.
+    Retransmits,
+}
+
+/// Which part of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Name {
+    /// Before.
+    Baseline,
+    /// While it lasted.
+    Fault,
+    /// After.
+    Recovery,
+    /// All of it: nothing sets a part apart.
+    Whole,
+}
+
+/// A part of the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Phase {
+    /// Which.
+    pub name: Name,
+    /// From when to when.
+    pub span: Span,
+    /// How that is known.
+    pub chosen_by: ChosenBy,
+    /// In which series, if by one.
+    pub found_in: Option<Signal>,
+    /// What it was like.
+    pub figures: Figures,
+}
+
+/// What a phase was like; `null` is what was not measured in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// What replication flows sent again; `null` if none was seen.
+    pub replication: Option<Rates>,
+    /// What was sent again to clients, or by them; `null` likewise.
+    pub clients: Option<Rates>,
+    /// What all flows sent again.
+    pub selected: Rates,
+    /// Segments that arrived damaged from the peers that the filter keeps.
+    pub arrived_damaged: Option<u64>,
+    /// The probe's commits.
+    pub commits: Option<Requests>,
+    /// The probe's reads.
+    pub reads: Option<Requests>,
+    /// The most log, in bytes, that a standby had not flushed yet.
+    pub flush_lag_bytes_max: Option<i64>,
+    /// The oldest that a standby's last reply was.
+    pub reply_age_ms_max: Option<f64>,
+    /// The most backends that waited for a standby at once.
+    pub sync_rep_waiters_max: Option<u32>,
+    /// For the log's way to the disk (`WALSync`, `WALWrite`).
+    pub wal_waiters_max: Option<u32>,
+    /// For another transaction (`Lock`).
+    pub lock_waiters_max: Option<u32>,
+    /// Time in which samples showed somebody waiting for a standby.
+    pub sync_rep_s: Option<f64>,
+    /// How much of that time a replication flow was in loss recovery, by interval, as
+    /// seen from this host, per cent; `null` also if nobody waited.
+    pub sync_rep_in_recovery_percent: Option<f64>,
+}
+
+/// What some flows sent again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Segments.
+    pub segments: u64,
+    /// The same a second; `null` in a part of the run that is shorter than an
+    /// interval: it holds whatever interval happens to end in it.
+    pub per_s: Option<f64>,
+    /// A second, by kind; `null` likewise.
+    pub by_kind_per_s: Option<KindRates>,
+}
+
+/// Segments a second, by kind.
+pub type KindRates = Kinds<f64>;
+
+/// What became of the probe's requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Answered in the phase.
+    pub answered: u64,
+    /// The same a second; `null` in a part of the run that is shorter than an
+    /// interval.
+    pub answered_per_s: Option<f64>,
+    /// Failed.
+    pub failed: u64,
+    /// Due and not started.
+    pub not_started: u64,
+    /// Latency of those that were answered, to a hundredth: median.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// Largest.
+    pub max_ms: Option<f64>,
+}
+
+/// The phases of a run, in order; they cover it, and an interval belongs to the one
+/// in which it ends.
+#[must_use]
+pub fn phases(recorded: &Recorded<'_>, choice: Choice) -> Vec<Phase> {
+    let window = recorded.window();
+    let (inner, chosen_by, found_in) = match choice {
+        Choice::Fault(span) => (Some(span), ChosenBy::FaultWindow, None),
+        Choice::Asked(before_ns, lasts_ns) => {
+            let from_ns = window.from_ns.saturating_add(before_ns);
+            let to_ns = from_ns.saturating_add(lasts_ns);
+            (Some(Span { from_ns, to_ns }), ChosenBy::Request, None)
+        }
+        Choice::Series => match found(recorded) {
+            Some((span, signal)) => (Some(span), ChosenBy::ChangePoint, Some(signal)),
+            None => (None, ChosenBy::Nothing, None),
+        },
+    };
+    let parts = match inner {
+        None => vec![(Name::Whole, window)],
+        Some(inner) => {
+            let within = |at_ns: u64| at_ns.clamp(window.from_ns, window.to_ns);
+            let (from_ns, to_ns) = (within(inner.from_ns), within(inner.to_ns));
+            vec![
+                (
+                    Name::Baseline,
+                    Span {
+                        to_ns: from_ns,
+                        ..window
+                    },
+                ),
+                (Name::Fault, Span { from_ns, to_ns }),
+                (
+                    Name::Recovery,
+                    Span {
+                        from_ns: to_ns,
+                        ..window
+                    },
+                ),
+            ]
+        }
+    };
+    parts
+        .into_iter()
+        .filter(|(_, span)| span.length_ns() > 0)
+        .map(|(name, span)| Phase {
+            name,
+            span,
+            chosen_by,
+            found_in,
+            figures: figures(recorded, name, span),
+        })
+        .collect()
+}
+
+/// The time in which one of the series was higher than otherwise: what commits felt
+/// first, what was on the network last.
+fn found(recorded: &Recorded<'_>) -> Option<(Span, Signal)> {
+    let commits = recorded.probe().map_or(&[][..], |probe| probe.commits);
+    // Where none was answered and none was under way, nothing is known, and not that it
+    // was quick.
+    let latencies = commits.iter().filter_map(|step| {
+        let worst = step.latency.max_ms.into_iter().chain(step.oldest_ms);
+        Some((step.at_ns, worst.reduce(f64::max)?))
+    });
+    let waiters = recorded.samples().iter().filter_map(|sample| {
+        let waiters = Sort::SyncRep.waiters(sample)?;
+        Some((sample.at_ns, f64::from(waiters)))
+    });
+    let signals = [
+        (Signal::CommitLatency, latencies.collect()),
+        (Signal::SyncRepWaiters, waiters.collect()),
+        (Signal::Retransmits, resent(recorded)),
+    ];
+    let window = recorded.window();
+    signals.into_iter().find_map(|(signal, mut values)| {
+        values.retain(|(at_ns, _)| window.has(*at_ns));
+        Some((higher(&values, recorded.interval_ns, window)?, signal))
+    })
+}
+
+/// What all flows sent again because of a loss, at every interval of the run.
+fn resent(recorded: &Recorded<'_>) -> Vec<(u64, f64)> {
+    let window = recorded.window();
+    let width_ns = recorded
+        .interval_ns
+        .max(window.length_ns() / MOST_VALUES as u64)
+        .max(1);
+    let count = window.length_ns().div_ceil(width_ns);
+    let ends = (1..=count).map(|number| window.to_ns.min(window.from_ns + number * width_ns));
+    let mut values: Vec<(u64, f64)> = ends.map(|end_ns| (end_ns, 0.0)).collect();
+    for step in recorded.flows.iter().flat_map(|track| track.series) {
+        // What ends at a border belongs before it.
+        let index = step.at_ns.saturating_sub(window.from_ns + 1) / width_ns;
+        let value = usize::try_from(index)
+            .ok()
+            .and_then(|index| values.get_mut(index));
+        if let Some((_, value)) = value {
+            *value += loss_episode::lost(step) as f64;
+        }
+    }
+    values
+}
+
+/// The higher stretch of a series, as a part of the window.
+fn higher(values: &[(u64, f64)], interval_ns: u64, window: Span) -> Option<Span> {
+    let shortest = usize::try_from(TOGETHER_NS / interval_ns.max(1)).unwrap_or(usize::MAX);
+    let together = values.len().div_ceil(MOST_VALUES).max(shortest).max(1);
+    let groups: Vec<(u64, f64)> = values
+        .chunks(together)
+        .filter_map(|chunk| {
+            let highest = chunk.iter().map(|(_, value)| *value).fold(0.0, f64::max);
+            Some((chunk.last()?.0, highest))
+        })
+        .collect();
+    let levels: Vec<f64> = groups.iter().map(|(_, value)| *value).collect();
+    let (from, to) = change_point::higher_stretch(&levels)?;
+    let end_of = |count: usize| count.checked_sub(1).and_then(|last| groups.get(last));
+    Some(Span {
+        from_ns: end_of(from).map_or(window.from_ns, |(at_ns, _)| *at_ns),
+        to_ns: match to == groups.len() {
+            true => window.to_ns,
+            false => end_of(to).map_or(window.to_ns, |(at_ns, _)| *at_ns),
+        },
+    })
+}
+
+fn figures(recorded: &Recorded<'_>, name: Name, span: Span) -> Figures {
+    // All of a run was read at both of its ends, however short it is.
+    let is_measured = name == Name::Whole || span.length_ns() >= recorded.interval_ns;
+    let seconds = is_measured.then(|| span.seconds());
+    let some = |which: &dyn Fn(&Track<'_>) -> bool| {
+        let there = recorded.flows.iter().any(which);
+        there.then(|| rates(recorded, span, seconds, which))
+    };
+    let in_span = recorded.samples().iter().filter(|one| span.has(one.at_ns));
+    let samples: Vec<_> = in_span.collect();
+    let waiters = |sort: Sort| {
+        let counts = samples.iter().filter_map(|sample| sort.waiters(sample));
+        counts.max()
+    };
+    let standbys = || samples.iter().flat_map(|sample| &sample.standbys);
+    let steps = |steps: &[Step]| requests(steps, span, seconds);
+    let (sync_rep_s, in_recovery) = sync_rep(recorded, span);
+    Figures {
+        replication: some(&|track| track.is_replication()),
+        clients: some(&|track| track.role == roles::Kind::Client),
+        selected: rates(recorded, span, seconds, &|_| true),
+        arrived_damaged: recorded.damaged.map(|steps| {
+            let inside = steps.iter().filter(|step| span.has(step.at_ns));
+            inside.map(|step| step.segments).sum()
+        }),
+        commits: recorded.probe().and_then(|probe| steps(probe.commits)),
+        reads: recorded.probe().and_then(|probe| steps(probe.reads)),
+        flush_lag_bytes_max: standbys().filter_map(|one| one.flush_lag_bytes).max(),
+        reply_age_ms_max: standbys()
+            .filter_map(|one| one.reply_age_ms)
+            .reduce(f64::max),
+        sync_rep_waiters_max: waiters(Sort::SyncRep),
+        wal_waiters_max: waiters(Sort::Wal),
+        lock_waiters_max: waiters(Sort::Lock),
+        sync_rep_s,
+        sync_rep_in_recovery_percent: in_recovery,
+    }
+}
+
+fn rates(
+    recorded: &Recorded<'_>,
+    span: Span,
+    seconds: Option<f64>,
+    which: &dyn Fn(&Track<'_>) -> bool,
+) -> Rates {
+    let mut by_kind = [0u64; Kind::COUNT];
+    let flows = recorded.flows.iter().filter(|track| which(track));
+    for step in flows.flat_map(|track| track.series) {
+        if span.has(step.at_ns) {
+            for (sum, segments) in by_kind.iter_mut().zip(step.segments) {
+                *sum += segments;
+            }
+        }
+    }
+    let segments: u64 = by_kind.iter().sum();
+    Rates {
+        segments,
+        per_s: seconds.map(|seconds| segments as f64 / seconds),
+        by_kind_per_s: seconds
+            .map(|seconds| by_kind.map(|segments| segments as f64 / seconds).into()),
+    }
+}
+
+fn requests(steps: &[Step], span: Span, seconds: Option<f64>) -> Option<Requests> {
+    let first = steps.partition_point(|step| step.at_ns <= span.from_ns);
+    let last = steps.partition_point(|step| step.at_ns <= span.to_ns);
+    let steps = steps.get(first..last).filter(|steps| !steps.is_empty())?;
+    let sum = |of: fn(&Step) -> u64| steps.iter().map(of).sum::<u64>();
+    let Quantiles {
+        p50_ms,
+        p95_ms,
+        p99_ms,
+        max_ms,
+    } = Latencies::merged(steps.iter());
+    let answered = sum(|step| step.answered);
+    Some(Requests {
+        answered,
+        answered_per_s: seconds.map(|seconds| answered as f64 / seconds),
+        failed: sum(|step| step.failed),
+        not_started: sum(|step| step.not_started),
+        p50_ms,
+        p95_ms,
+        p99_ms,
+        max_ms,
+    })
+}
+
+/// Time with somebody waiting for a standby, and how much of it a replication flow
+/// was in recovery, per cent.
+fn sync_rep(recorded: &Recorded<'_>, span: Span) -> (Option<f64>, Option<f64>) {
+    let slices = slices(recorded);
+    let inside = slices.iter().filter(|slice| span.has(slice.span.to_ns));
+    let counted = inside.filter_map(|slice| Some((slice, Sort::SyncRep.waiters(slice.sample)?)));
+    let counted: Vec<_> = counted.collect();
+    if counted.is_empty() {
+        return (None, None);
+    }
+    let waiting = counted.iter().filter(|(_, waiters)| *waiters > 0);
+    let waiting: Vec<Span> = waiting.map(|(slice, _)| slice.span).collect();
+    let all_ns: u64 = waiting.iter().map(|span| span.length_ns()).sum();
+    let known = recorded.flows.iter().any(Track::is_replication);
+    let links = Links::new(recorded);
+    let flows = recorded.flows.iter().enumerate();
+    let awaited_on = |(index, track): &(usize, &Track<'_>)| {
+        track.is_replication()
+            && slices
+                .iter()
+                .any(|slice| links.of(*index, track, &awaited(slice.sample)) != Link::Others)
+    };
+    let flows = flows.filter(awaited_on).map(|(_, track)| track);
+    let spans = loss_episode::seen(&loss_episode::of_flows(recorded, flows));
+    let covered_ns: u64 = waiting.iter().map(|span| span.covered_ns(&spans)).sum();
+    let percent = (known && all_ns > 0).then(|| 100.0 * covered_ns as f64 / all_ns as f64);
+    (Some(all_ns as f64 / 1e9), percent)
+}

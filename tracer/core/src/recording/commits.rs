@@ -1,0 +1,184 @@
+//! What a run has learnt of commits.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use tracer_ebpf::{ServerCommits, SlowCommit};
+
+use crate::interval::Span;
+use crate::recording::Recoveries;
+use crate::recording::programs::Effort;
+
+/// The most slow commits that are kept one by one: of more, the slowest.
+const MOST_SLOW: usize = 10_000;
+
+/// Everything that was learnt.
+#[derive(Debug)]
+pub struct Record {
+    /// From when on a commit is slow.
+    pub slow: Duration,
+    /// When everything was attached, ns of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// When the last reading was taken, likewise.
+    pub end_ns: u64,
+    /// Why nothing was attached.
+    pub reason: Option<String>,
+    /// What was to be attached to.
+    pub binaries: Vec<Binary>,
+    /// Whose commits were counted.
+    pub servers: Vec<Server>,
+    /// Commits that were slow.
+    pub slowest: Slowest,
+    /// Commits that could not be counted.
+    pub given_up: u64,
+    /// Commits of servers outside of the PID namespace that tracer sees.
+    pub out_of_sight: u64,
+    /// What the kernel says of the programs' runs.
+    pub effort: Effort,
+}
+
+impl Record {
+    /// The server with that first process, if its commits were counted.
+    #[must_use]
+    pub fn server(&self, pid: u32) -> Option<&Server> {
+        self.servers.iter().find(|server| server.pid == pid)
+    }
+
+    /// When its replication was recovering from a loss; `None` if none of it was traced.
+    #[must_use]
+    pub fn recoveries_of<'a>(
+        &self,
+        server: u32,
+        recoveries: Option<&'a Recoveries>,
+    ) -> Option<&'a [Span]> {
+        let netns = self.server(server)?.place.netns?;
+        recoveries?.get(&netns).map(Vec::as_slice)
+    }
+}
+
+/// A program file that servers run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binary {
+    /// Device and inode; `None` if it may not be looked at.
+    pub identity: Option<(u64, u64)>,
+    /// Its path, as the server sees it.
+    pub path: String,
+    /// Why it is not watched; `None` if it is.
+    pub reason: Option<String>,
+}
+
+/// What is known of a server beside its commits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Its first process, if it was seen alive.
+    pub pid: Option<u32>,
+    /// Inode of its network namespace.
+    pub netns: Option<u32>,
+    /// Where it listens.
+    pub port: Option<u16>,
+    /// Its major version.
+    pub version: Option<String>,
+    /// Its program, as it sees it.
+    pub program: Option<String>,
+    /// Its data, likewise.
+    pub data: Option<String>,
+    /// Device and inode of its program.
+    pub identity: Option<(u64, u64)>,
+}
+
+/// One server.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Its first process.
+    pub pid: u32,
+    /// What else is known of it.
+    pub place: Place,
+    /// Its commits; `None` if it was watched and there were none.
+    pub sums: Option<ServerCommits>,
+    /// Since when its backends waited that did so at the end.
+    pub waiting: Vec<u64>,
+}
+
+/// A backend that waits for a standby.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its server's first process.
+    pub server: u32,
+    /// Since when, ns of `CLOCK_MONOTONIC`.
+    pub since_ns: u64,
+}
+
+/// The slowest commits.
+#[derive(Debug, Default)]
+pub struct Slowest {
+    // The least slow on top.
+    kept: BinaryHeap<Reverse<BySlowness>>,
+    dropped: u64,
+}
+
+impl Slowest {
+    /// Takes one in; if there is no room, the least slow goes.
+    pub fn add(&mut self, slow: SlowCommit) {
+        self.kept.push(Reverse(BySlowness(slow)));
+        if self.kept.len() > MOST_SLOW {
+            self.kept.pop();
+            self.dropped += 1;
+        }
+    }
+
+    /// Those of these servers, in the order in which they began.
+    #[must_use]
+    pub fn of(&self, is_one: impl Fn(u32) -> bool) -> Vec<SlowCommit> {
+        let kept = self.kept.iter().map(|Reverse(BySlowness(slow))| *slow);
+        let mut all: Vec<_> = kept.filter(|slow| is_one(slow.server)).collect();
+        all.sort_by_key(|slow| (slow.start_ns, slow.pid));
+        all
+    }
+
+    /// How many went.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct BySlowness(SlowCommit);
+
+impl Ord for BySlowness {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_ns.cmp(&other.0.total_ns)
+    }
+}
+
+impl PartialOrd for BySlowness {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_the_slowest_are_kept_in_their_order() {
+        let mut slowest = Slowest::default();
+        let count = MOST_SLOW as u64 + 100;
+        for number in 0..count {
+            slowest.add(SlowCommit {
+                start_ns: count - number,
+                total_ns: number,
+                server: (number % 2) as u32,
+                ..SlowCommit::default()
+            });
+        }
+        assert_eq!(slowest.dropped(), 100);
+        let all = slowest.of(|_| true);
+        assert_eq!(all.len(), MOST_SLOW);
+        assert!(all.is_sorted_by_key(|slow| slow.start_ns));
+        assert!(all.iter().all(|slow| slow.total_ns >= 100));
+        assert_eq!(slowest.of(|server| server == 1).len(), MOST_SLOW / 2);
+    }
+}

@@ -1,0 +1,313 @@
+//! The flow table: one entry a tuple, with its history by interval.
+
+use std::collections::HashMap;
+
+use tracer_ebpf::{Flow, Kind, Owner, Tuple};
+
+use crate::by_kind::sum;
+use crate::recording::tcp_info::Path;
+use crate::report::process::Process;
+
+/// What grew in one interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Step {
+    /// End of the interval, ns of `CLOCK_MONOTONIC`.
+    pub at_ns: u64,
+    /// Retransmitted segments by kind.
+    pub segments: [u64; Kind::COUNT],
+    /// Calls that sent something.
+    pub events: u64,
+    /// Retransmitted bytes.
+    pub bytes: u64,
+}
+
+/// Segments of a socket that the kernel counted and no hit showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unseen {
+    /// Which flow.
+    pub tuple: Tuple,
+    /// How many.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// One flow: the sum of its slots, and how it came about.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Counters and last readings.
+    pub flow: Flow,
+    /// The intervals in which something was retransmitted.
+    pub series: Vec<Step>,
+    /// The way to its peer, if it is one that is watched.
+    pub path: Path,
+    /// Whose socket it is, where that is known.
+    pub process: Option<Process>,
+}
+
+/// All flows that were seen.
+#[derive(Debug, Default)]
+pub struct Table {
+    entries: HashMap<Tuple, Entry>,
+    updated_ns: u64,
+}
+
+impl Table {
+    /// Takes in whose sockets they are, of those of which that is not known yet.
+    pub fn identify(&mut self, whose: impl Fn(&Owner) -> Option<Process>) {
+        for entry in self.entries.values_mut() {
+            if entry.process.is_none() {
+                entry.process = whose(&entry.flow.owner);
+            }
+        }
+    }
+
+    /// Takes in a look at the slots of the kernel's table.
+    pub fn update(&mut self, at_ns: u64, slots: &[Flow]) {
+        self.updated_ns = at_ns;
+        let mut sums: HashMap<Tuple, Flow> = HashMap::with_capacity(slots.len());
+        for slot in slots {
+            sums.entry(slot.tuple)
+                .and_modify(|sum| *sum = merge(sum, slot))
+                .or_insert(*slot);
+        }
+        for (tuple, now) in sums {
+            let entry = self
+                .entries
+                .entry(tuple)
+                .or_insert_with(|| Entry::new(tuple));
+            let step = step(at_ns, &entry.flow, &now);
+            if sum(&step.segments) > 0 || step.events > 0 {
+                entry.series.push(step);
+            }
+            entry.flow = now;
+        }
+    }
+
+    /// Adds what no hit showed; `failed` if that means that it never left.
+    pub fn add_unseen(&mut self, at_ns: u64, unseen: &Unseen, failed: bool) {
+        let entry = self
+            .entries
+            .entry(unseen.tuple)
+            .or_insert_with(|| Entry::new(unseen.tuple));
+        let other = Kind::Other as usize;
+        entry.flow.segments[other] += unseen.segments;
+        entry.flow.failed_segments += if failed { unseen.segments } else { 0 };
+        entry.flow.bytes += unseen.bytes;
+        let mut step = Step {
+            at_ns,
+            bytes: unseen.bytes,
+            ..Step::default()
+        };
+        step.segments[other] = unseen.segments;
+        entry.series.push(step);
+    }
+
+    /// Takes in a connection that exists, whether it retransmitted or not.
+    pub fn add_connection(&mut self, tuple: Tuple, inode: u64) -> &mut Entry {
+        let entry = self
+            .entries
+            .entry(tuple)
+            .or_insert_with(|| Entry::new(tuple));
+        if entry.flow.inode == 0 {
+            entry.flow.inode = inode;
+        }
+        entry
+    }
+
+    /// When it was last updated, ns of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub fn updated_ns(&self) -> u64 {
+        self.updated_ns
+    }
+
+    /// The entry of a tuple.
+    #[must_use]
+    pub fn get(&self, tuple: &Tuple) -> Option<&Entry> {
+        self.entries.get(tuple)
+    }
+
+    /// All entries, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// All entries, in no order, to be changed.
+    pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.values_mut()
+    }
+
+    /// All entries, most retransmitted segments first, then by tuple.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<&Entry> {
+        let mut entries: Vec<_> = self.entries.values().collect();
+        entries.sort_unstable_by(|a, b| {
+            sum(&b.flow.segments)
+                .cmp(&sum(&a.flow.segments))
+                .then_with(|| a.flow.tuple.cmp(&b.flow.tuple))
+        });
+        entries
+    }
+}
+
+impl Entry {
+    fn new(tuple: Tuple) -> Self {
+        Self {
+            flow: Flow {
+                tuple,
+                ..Flow::default()
+            },
+            series: Vec::new(),
+            path: Path::default(),
+            process: None,
+        }
+    }
+}
+
+/// Two slots of one tuple as one flow. Readings are those of the later hit.
+fn merge(a: &Flow, b: &Flow) -> Flow {
+    let (earlier, later) = if a.last_ns <= b.last_ns {
+        (a, b)
+    } else {
+        (b, a)
+    };
+    let mut segments = later.segments;
+    for (sum, more) in segments.iter_mut().zip(earlier.segments) {
+        *sum += more;
+    }
+    Flow {
+        segments,
+        events: a.events + b.events,
+        failed_events: a.failed_events + b.failed_events,
+        failed_segments: a.failed_segments + b.failed_segments,
+        bytes: a.bytes + b.bytes,
+        fin: a.fin + b.fin,
+        resets_sent: a.resets_sent + b.resets_sent,
+        resets_received: a.resets_received + b.resets_received,
+        first_ns: [a.first_ns, b.first_ns]
+            .into_iter()
+            .filter(|time| *time != 0)
+            .min()
+            .unwrap_or(0),
+        // A slot without a socket never closes and says nothing about it.
+        closed_ns: later.closed_ns.max(if later.inode == 0 {
+            earlier.closed_ns
+        } else {
+            0
+        }),
+        inode: if later.inode == 0 {
+            earlier.inode
+        } else {
+            later.inode
+        },
+        owner: if later.owner == Owner::default() {
+            earlier.owner
+        } else {
+            later.owner
+        },
+        rto_max: a.rto_max.max(b.rto_max),
+        backoff_max: a.backoff_max.max(b.backoff_max),
+        ..*later
+    }
+}
+
+fn step(at_ns: u64, before: &Flow, now: &Flow) -> Step {
+    let mut segments = [0; Kind::COUNT];
+    for (index, grown) in segments.iter_mut().enumerate() {
+        *grown = now.segments[index].saturating_sub(before.segments[index]);
+    }
+    Step {
+        at_ns,
+        segments,
+        events: now.events.saturating_sub(before.events),
+        bytes: now.bytes.saturating_sub(before.bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(port: u16, kind: Kind, segments: u64, last_ns: u64) -> Flow {
+        let mut flow = Flow {
+            tuple: Tuple {
+                local_port: port,
+                remote_port: 5432,
+                netns: 1,
+                ..Tuple::default()
+            },
+            events: segments,
+            bytes: segments * 100,
+            first_ns: last_ns / 2,
+            last_ns,
+            ..Flow::default()
+        };
+        flow.segments[kind as usize] = segments;
+        flow
+    }
+
+    #[test]
+    fn the_series_holds_what_grew_and_nothing_else() {
+        let mut table = Table::default();
+        table.update(10, &[slot(1, Kind::Rto, 3, 8)]);
+        table.update(20, &[slot(1, Kind::Rto, 3, 8)]);
+        table.update(30, &[slot(1, Kind::Rto, 5, 28)]);
+        let entry = table.sorted()[0];
+        assert_eq!(
+            entry
+                .series
+                .iter()
+                .map(|s| (s.at_ns, sum(&s.segments)))
+                .collect::<Vec<_>>(),
+            [(10, 3), (30, 2)]
+        );
+        assert_eq!(sum(&entry.flow.segments), 5);
+    }
+
+    #[test]
+    fn slots_of_one_tuple_are_one_flow() {
+        let mut table = Table::default();
+        let mut child = slot(1, Kind::Fast, 2, 90);
+        child.inode = 77;
+        child.rto_max = 60;
+        table.update(
+            100,
+            &[
+                slot(1, Kind::SynAck, 4, 50),
+                child,
+                slot(2, Kind::Rto, 1, 60),
+            ],
+        );
+        let sorted = table.sorted();
+        assert_eq!(sorted.len(), 2);
+        let flow = sorted[0].flow;
+        assert_eq!(
+            (flow.tuple.local_port, sum(&flow.segments), flow.events),
+            (1, 6, 6)
+        );
+        assert_eq!(
+            (flow.first_ns, flow.last_ns, flow.inode, flow.rto_max),
+            (25, 90, 77, 60)
+        );
+    }
+
+    #[test]
+    fn what_no_hit_showed_is_counted_as_other_and_failed() {
+        let mut table = Table::default();
+        let tuple = slot(1, Kind::Rto, 3, 8).tuple;
+        table.update(10, &[slot(1, Kind::Rto, 3, 8)]);
+        table.add_unseen(
+            20,
+            &Unseen {
+                tuple,
+                segments: 2,
+                bytes: 200,
+            },
+            true,
+        );
+        let entry = table.get(&tuple).unwrap();
+        assert_eq!(entry.flow.segments[Kind::Other as usize], 2);
+        assert_eq!((entry.flow.failed_segments, entry.flow.bytes), (2, 500));
+        assert_eq!(entry.series.len(), 2);
+    }
+}

@@ -1,0 +1,281 @@
+//! What a connection is for: replication and to whom, a client's, the cluster
+//! manager's. Pure: from what is known of its ends and of its process.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::recording::database::{Peer, Peers};
+use crate::report::process::{Process, Program};
+use crate::text;
+
+const POSTGRES: u16 = 5432;
+/// Patroni's REST interface.
+const PATRONI: u16 = 8008;
+/// etcd's ports for clients and for its own members.
+const ETCD: [u16; 2] = [2379, 2380];
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A server sends its log: this end is the primary's.
+    Walsender,
+    /// A standby receives the log: this end is the standby's.
+    Walreceiver,
+    /// A client of PostgreSQL, seen from either end.
+    Client,
+    /// Patroni.
+    Patroni,
+    /// etcd.
+    Etcd,
+    /// Another process of PostgreSQL.
+    PostgresOther,
+    /// Anything else, or not known.
+    #[default]
+    Other,
+}
+
+impl fmt::Display for Kind {
+    /// As the report's JSON names it.
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(to)
+    }
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Walsender,
+        Self::Walreceiver,
+        Self::Client,
+        Self::Patroni,
+        Self::Etcd,
+        Self::PostgresOther,
+        Self::Other,
+    ];
+
+    /// Whether a server's log is sent or received.
+    #[must_use]
+    pub fn is_replication(self) -> bool {
+        matches!(self, Self::Walsender | Self::Walreceiver)
+    }
+}
+
+/// How a role is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToldBy {
+    /// The server's own views (`--pg`).
+    Postgres,
+    /// The process at this end.
+    Process,
+    /// A port by which it usually goes: a guess.
+    Port,
+}
+
+/// What a connection is for, and how that is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowRole {
+    /// What it is for.
+    #[serde(rename = "role")]
+    pub kind: Kind,
+    /// Of replication: the standby's name, as the server knows it.
+    pub standby: Option<String>,
+    /// How that is known; `null` where nothing is.
+    #[serde(rename = "role_told_by")]
+    pub told_by: Option<ToldBy>,
+}
+
+/// What a server has told of its connections.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Far ends of its replication connections.
+    pub peers: Arc<Peers>,
+    /// Ports of servers, beside the usual one.
+    pub ports: Vec<u16>,
+}
+
+impl Known {
+    /// The role of a connection.
+    #[must_use]
+    pub fn role(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        process: Option<&Process>,
+    ) -> FlowRole {
+        let by_process = process.and_then(by_process);
+        if let Some((kind, peer)) = self.by_server(local, remote, process, by_process) {
+            return FlowRole {
+                kind,
+                standby: peer.sends.then(|| peer.name.clone()),
+                told_by: Some(ToldBy::Postgres),
+            };
+        }
+        let (kind, told_by) = match by_process {
+            Some(kind) => (kind, Some(ToldBy::Process)),
+            None => match self.by_port(local.port(), remote.port()) {
+                Some(kind) => (kind, Some(ToldBy::Port)),
+                None => (Kind::Other, None),
+            },
+        };
+        FlowRole {
+            kind,
+            standby: None,
+            told_by,
+        }
+    }
+
+    fn by_server(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        process: Option<&Process>,
+        by_process: Option<Kind>,
+    ) -> Option<(Kind, &Peer)> {
+        let end = |address: SocketAddr| (address.ip(), address.port());
+        // The server speaks of its processes as they know themselves: in a container, that
+        // is another number than ours, which may be somebody else's there.
+        let is_pid = |peer: &Peer| {
+            process.is_some_and(|process| {
+                process.program == Some(Program::Postgres) && process.own_pid == Some(peer.pid)
+            })
+        };
+        // A port that a client has come to use after a standby did.
+        let may_be = |kind| {
+            matches!(by_process, None | Some(Kind::PostgresOther)) || by_process == Some(kind)
+        };
+        if let Some(peer) = self.peers.get(&end(remote)) {
+            if peer.sends && (is_pid(peer) || may_be(Kind::Walsender)) {
+                return Some((Kind::Walsender, peer));
+            }
+            // Where the standby receives from, its clients may connect to as well.
+            if !peer.sends && (is_pid(peer) || by_process == Some(Kind::Walreceiver)) {
+                return Some((Kind::Walreceiver, peer));
+            }
+        }
+        self.peers
+            .get(&end(local))
+            .filter(|peer| peer.sends && may_be(Kind::Walreceiver))
+            .map(|peer| (Kind::Walreceiver, peer))
+    }
+
+    fn by_port(&self, local: u16, remote: u16) -> Option<Kind> {
+        let either = |port: u16| port == local || port == remote;
+        if either(POSTGRES) || self.ports.iter().any(|port| either(*port)) {
+            Some(Kind::Client)
+        } else if either(PATRONI) {
+            Some(Kind::Patroni)
+        } else if ETCD.into_iter().any(either) {
+            Some(Kind::Etcd)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether a process sends or receives a server's log.
+#[must_use]
+pub fn replicates(process: &Process) -> bool {
+    by_process(process).is_some_and(Kind::is_replication)
+}
+
+/// What a process is known for.
+fn by_process(process: &Process) -> Option<Kind> {
+    Some(match process.program? {
+        Program::Postgres => match &process.title {
+            Some(title) => by_title(title),
+            None => Kind::PostgresOther,
+        },
+        Program::Patroni => Kind::Patroni,
+        Program::Etcd => Kind::Etcd,
+        Program::PgReceivewal => Kind::Walreceiver,
+    })
+}
+
+/// What a PostgreSQL process says it is: `postgres: `, the cluster's name and
+/// another `: ` if it has one, then `walsender USER HOST(PORT) …`, `walreceiver …`,
+/// `USER DATABASE HOST(PORT) …` or what else it does.
+fn by_title(title: &str) -> Kind {
+    let title = title.strip_prefix("postgres: ").unwrap_or(title);
+    // A cluster's name may hold anything, such as `: `.
+    let behind_names = title.match_indices(": ").map(|(at, _)| &title[at + 2..]);
+    for text in std::iter::once(title).chain(behind_names) {
+        match text.split(' ').next() {
+            Some("walsender") => return Kind::Walsender,
+            Some("walreceiver") => return Kind::Walreceiver,
+            _ => {}
+        }
+    }
+    if title.split(' ').any(is_client) {
+        Kind::Client
+    } else {
+        Kind::PostgresOther
+    }
+}
+
+/// `10.0.10.3(53916)`, `[local]`.
+fn is_client(word: &str) -> bool {
+    let port = word
+        .strip_suffix(')')
+        .and_then(|word| word.rsplit_once('('));
+    word == "[local]" || port.is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+}
+
+impl FlowRole {
+    /// In a few words, such as `replication to db2`; `None` where nothing is known.
+    #[must_use]
+    pub fn words(&self, remote: IpAddr) -> Option<String> {
+        let words = match self.kind {
+            Kind::Walsender => {
+                let to = self.standby.as_deref().map(text::name);
+                format!(
+                    "replication to {}",
+                    to.unwrap_or_else(|| remote.to_string())
+                )
+            }
+            Kind::Walreceiver => format!("replication from {remote}"),
+            Kind::Client => "client of PostgreSQL".to_owned(),
+            Kind::Patroni => "Patroni".to_owned(),
+            Kind::Etcd => "etcd".to_owned(),
+            Kind::PostgresOther => "PostgreSQL".to_owned(),
+            Kind::Other => return None,
+        };
+        Some(match self.told_by {
+            Some(ToldBy::Port) => format!("{words}, by its port"),
+            _ => words,
+        })
+    }
+
+    /// The same of replication alone.
+    #[must_use]
+    pub fn replication(&self, remote: IpAddr) -> Option<String> {
+        match self.kind {
+            Kind::Walsender | Kind::Walreceiver => self.words(remote),
+            _ => None,
+        }
+    }
+
+    /// Role and process in a few words: what a process calls itself is left out
+    /// where the role says it better.
+    #[must_use]
+    pub fn with_process(&self, remote: IpAddr, process: Option<&Process>) -> String {
+        let own = || crate::render::table::process(process);
+        match (self.words(remote), self.kind, process) {
+            (Some(words), Kind::Walsender | Kind::Walreceiver, Some(process)) => {
+                format!("{words} [{}]", process.pid)
+            }
+            (Some(words), _, None) => words,
+            (Some(words), Kind::Client, Some(process)) if process.title.is_none() => {
+                format!("{words}: {}", own())
+            }
+            _ => own(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! What became of each standby over a run.
+
+pub mod label;
+pub mod tracker;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::recording::standby::label::Who;
+use crate::report::sample::Standby;
+
+pub use crate::recording::standby::tracker::Tracker;
+
+/// More connections of one standby than anybody reads of.
+const MOST_PIDS: usize = 256;
+
+/// One standby over a run: connections of one name from one address, of which no two
+/// were there in the same sample.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// `application_name`, or the address; `null` if we may not see either.
+    pub name: Option<String>,
+    /// The address that it came from; empty for a socket file, or if we may not see it.
+    pub addresses: BTreeSet<String>,
+    /// The port of its latest connection.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// Walsenders that served it, one a connection.
+    pub pids: BTreeSet<u32>,
+    /// States that were seen, such as `streaming`.
+    pub states: BTreeSet<String>,
+    /// Likewise, such as `sync`.
+    pub sync_states: BTreeSet<String>,
+    /// Samples that showed it.
+    pub samples: u64,
+    /// The largest lag in bytes, of what was sent.
+    pub sent_lag_bytes_max: Option<i64>,
+    /// Of what it has flushed.
+    pub flush_lag_bytes_max: Option<i64>,
+    /// Of what it has replayed.
+    pub replay_lag_bytes_max: Option<i64>,
+    /// Below zero, the standby has claimed log that its primary never wrote: from
+    /// then on commits may not wait for it.
+    pub flush_lag_bytes_min: Option<i64>,
+    /// The largest delay of a flush that was confirmed.
+    pub flush_lag_ms_max: Option<f64>,
+    /// The largest age of a reply.
+    pub reply_age_ms_max: Option<f64>,
+}
+
+/// All standbys over a run.
+#[derive(Debug, Default)]
+pub struct Standbys {
+    tracker: Tracker,
+    summaries: Vec<Summary>,
+}
+
+impl Standbys {
+    /// Adds what one sample shows of all of them.
+    pub fn add(&mut self, standbys: &[Standby]) {
+        for (standby, number) in standbys.iter().zip(self.tracker.find(standbys)) {
+            let Some(number) = number else {
+                continue;
+            };
+            if self.summaries.len() <= number {
+                self.summaries.resize_with(number + 1, Summary::default);
+            }
+            if let Some(summary) = self.summaries.get_mut(number) {
+                add(summary, standby);
+            }
+        }
+    }
+
+    /// What became of each.
+    #[must_use]
+    pub fn into_summaries(self) -> Vec<Summary> {
+        self.summaries
+    }
+}
+
+impl<'a> From<&'a Summary> for Who<'a> {
+    fn from(one: &'a Summary) -> Self {
+        Self {
+            name: one.name.as_deref(),
+            address: one.addresses.first().map(String::as_str),
+            port: one.port,
+            pid: one.pids.last().copied(),
+        }
+    }
+}
+
+/// What each of them is called.
+#[must_use]
+pub fn labels(summaries: &[Summary]) -> Vec<String> {
+    let all: Vec<_> = summaries.iter().map(Who::from).collect();
+    label::labels(&all)
+}
+
+fn add(summary: &mut Summary, standby: &Standby) {
+    summary.name = standby.name().map(str::to_owned);
+    summary.port = standby.client_port;
+    summary.samples += 1;
+    summary.addresses.extend(standby.client_addr.clone());
+    if summary.pids.len() < MOST_PIDS {
+        summary.pids.insert(standby.pid);
+    }
+    summary.states.extend(standby.state.clone());
+    summary.sync_states.extend(standby.sync_state.clone());
+    grow(&mut summary.sent_lag_bytes_max, standby.sent_lag_bytes);
+    grow(&mut summary.flush_lag_bytes_max, standby.flush_lag_bytes);
+    grow(&mut summary.replay_lag_bytes_max, standby.replay_lag_bytes);
+    grow(&mut summary.flush_lag_ms_max, standby.flush_lag_ms);
+    grow(&mut summary.reply_age_ms_max, standby.reply_age_ms);
+    if let Some(lag) = standby.flush_lag_bytes {
+        let least = summary.flush_lag_bytes_min.get_or_insert(lag);
+        *least = lag.min(*least);
+    }
+}
+
+fn grow<T: PartialOrd + Copy>(largest: &mut Option<T>, value: Option<T>) {
+    if let Some(value) = value
+        && largest.is_none_or(|largest| value > largest)
+    {
+        *largest = Some(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample::tests::standby;
+
+    #[test]
+    fn a_standby_is_summed_up_over_its_connections() {
+        let mut standbys = Standbys::default();
+        standbys.add(&[standby("db2", 17), standby("db3", 19)]);
+        standbys.add(&[Standby {
+            flush_lag_bytes: Some(-5),
+            reply_age_ms: None,
+            sync_state: Some("async".into()),
+            client_port: Some(40_400),
+            ..standby("db2", 18)
+        }]);
+        let summaries = standbys.into_summaries();
+        assert_eq!(summaries.len(), 2);
+        let db2 = &summaries[0];
+        assert_eq!(
+            (db2.samples, db2.pids.len(), db2.sync_states.len()),
+            (2, 2, 2)
+        );
+        assert_eq!(db2.port, Some(40_400));
+        assert_eq!(db2.flush_lag_bytes_max, Some(200));
+        assert_eq!(db2.flush_lag_bytes_min, Some(-5));
+        assert_eq!(db2.reply_age_ms_max, Some(50.0));
+        assert_eq!(labels(&summaries), ["db2", "db3"]);
+    }
+
+    #[test]
+    fn two_of_one_name_are_two_and_say_where_they_are() {
+        let mut standbys = Standbys::default();
+        let other = |flush| Standby {
+            client_addr: Some("10.0.10.4".into()),
+            flush_lag_bytes: Some(flush),
+            ..standby("walreceiver", 18)
+        };
+        for flush in [0, 4_000] {
+            standbys.add(&[standby("walreceiver", 17), other(flush)]);
+        }
+        let summaries = standbys.into_summaries();
+        let lags: Vec<_> = summaries
+            .iter()
+            .map(|one| one.flush_lag_bytes_max)
+            .collect();
+        assert_eq!(lags, [Some(200), Some(4_000)]);
+        assert_eq!(
+            labels(&summaries),
+            ["walreceiver (10.0.10.3)", "walreceiver (10.0.10.4)"]
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! The way to a peer, as a flow's own socket tells of it look by look: how long a round
+//! trip takes, and whether anything arrives. Retransmits tell of neither.
+
+/// The most readings that are kept: beyond, every second one goes and only every
+/// second one comes.
+const MOST: usize = 20_000;
+
+/// What the socket said at one look; `None` is what this kernel does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// When, ns of `CLOCK_MONOTONIC`.
+    pub at_ns: u64,
+    /// Smoothed round-trip time, µs; it stands still while nothing is acknowledged.
+    pub srtt_us: Option<u32>,
+    /// The least one of the last minutes, µs.
+    pub min_rtt_us: Option<u32>,
+    /// Segments under way.
+    pub unacked: Option<u32>,
+    /// Whether the kernel was mending a loss: what it sent again because of one was not
+    /// acknowledged yet.
+    pub recovering: Option<bool>,
+    /// Segments that have arrived so far: of no use but to see them grow.
+    pub segs_in: Option<u32>,
+    /// Segments so far that were sent again in vain: the peer had them, and what said so
+    /// had been lost.
+    pub dsack_dups: Option<u32>,
+    /// Segments so far that arrived while one before them was missing: it was lost on the
+    /// way here, or overtaken.
+    pub rcv_ooopack: Option<u32>,
+}
+
+/// Readings of one flow, in order.
+#[derive(Debug, Clone)]
+pub struct Path {
+    readings: Vec<Reading>,
+    stride: u64,
+    taken: u64,
+}
+
+impl Default for Path {
+    fn default() -> Self {
+        Self {
+            readings: Vec::new(),
+            stride: 1,
+            taken: 0,
+        }
+    }
+}
+
+impl Path {
+    /// Takes in a reading.
+    pub fn add(&mut self, reading: Reading) {
+        if self.taken.is_multiple_of(self.stride) {
+            self.readings.push(reading);
+        }
+        self.taken += 1;
+        if self.readings.len() > MOST {
+            let mut index = 0usize;
+            self.readings.retain(|_| {
+                index += 1;
+                !index.is_multiple_of(2)
+            });
+            self.stride *= 2;
+        }
+    }
+
+    /// Those that were kept.
+    #[must_use]
+    pub fn readings(&self) -> &[Reading] {
+        &self.readings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_run_keeps_fewer_of_them_and_at_even_distances() {
+        let mut path = Path::default();
+        for at_ns in 0..3 * MOST as u64 {
+            path.add(Reading {
+                at_ns,
+                ..Reading::default()
+            });
+        }
+        assert!(path.readings().len() <= MOST + 1);
+        let apart = |two: &[Reading]| two[1].at_ns - two[0].at_ns;
+        assert!(path.readings().windows(2).all(|two| apart(two) == 4));
+    }
+}

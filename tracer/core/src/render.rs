@@ -1,0 +1,16 @@
+//! The forms that a report takes: pure functions from report to bytes.
+
+pub mod account;
+pub mod chart;
+pub mod commits;
+pub mod database;
+pub mod document;
+pub mod html;
+pub mod json;
+pub mod markdown;
+pub mod openmetrics;
+pub mod plain;
+pub mod status;
+pub mod table;
+pub mod text;
+pub mod verdict;

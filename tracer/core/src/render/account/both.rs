@@ -1,0 +1,250 @@
+//! One run as a person reads it that was seen from both hosts.
+
+use crate::merge::clock::Method;
+use crate::merge::connection::{Connection, Side};
+use crate::merge::model::Merged;
+use crate::phases::ChosenBy;
+use crate::render::account::verdict::counted;
+use crate::render::account::{
+    View, charts, commits, database, faults, findings, list, method, phases, shades, timeline,
+};
+use crate::render::chart::Axis;
+use crate::render::document::{Block, Document, Section, Table};
+use crate::render::table::{kinds, milliseconds, number};
+use crate::render::verdict::confidence;
+
+/// How many connections are shown; the JSON has all.
+const MOST: usize = 20;
+
+/// The account of both sides.
+#[must_use]
+pub fn of_both(merged: &Merged) -> Document {
+    let labels = [0, 1].map(|at| format!("{}: ", merged.hosts[at].label));
+    let axis = axis(merged);
+    let views = [0, 1].map(|at| View {
+        report: &merged.reports[at],
+        axis: &axis,
+        shift_s: merged.hosts[at].starts_s,
+        label: &labels[at],
+    });
+    let mut clock = timeline::blocks(&views, &axis);
+    clock.extend(views.into_iter().flat_map(charts::blocks));
+    let mut sections = vec![
+        ("What was found".to_owned(), found(merged)),
+        (
+            "Connections, seen from both ends".to_owned(),
+            connections(merged),
+        ),
+        ("On one clock".to_owned(), clock),
+    ];
+    for view in views {
+        for (title, blocks) in [
+            ("Phases", phases::blocks(view)),
+            ("What was broken on purpose", faults::blocks(view)),
+            ("PostgreSQL", database::blocks(view)),
+            ("What commits waited for", commits::blocks(view)),
+        ] {
+            sections.push((format!("{}{title}", view.label), blocks));
+        }
+    }
+    sections.push(("Warnings".to_owned(), list(&merged.warnings)));
+    sections.push(("The two clocks".to_owned(), list(&clocks(merged))));
+    for view in views {
+        let title = format!("{}How it was measured", view.label);
+        sections.push((title, method::blocks(view.report)));
+    }
+    Document {
+        title: format!(
+            "tracer: {} and {}",
+            merged.hosts[0].label, merged.hosts[1].label
+        ),
+        verdict: verdict(merged),
+        lead: lead(merged),
+        sections: sections
+            .into_iter()
+            .filter_map(|(title, blocks)| Section::of(&title, blocks))
+            .collect(),
+    }
+}
+
+/// The first finding; or else who sent what again to whom.
+fn verdict(merged: &Merged) -> String {
+    match (merged.findings.first(), merged.connections.first()) {
+        (Some(first), _) => format!(
+            "{}: {} (confidence: {})",
+            first.host,
+            first.finding.text,
+            confidence(first.finding.confidence)
+        ),
+        (None, Some(most)) if most.segments > 0 => directions(merged, most),
+        _ => "Nothing was sent again on any connection that both hosts saw.".to_owned(),
+    }
+}
+
+/// What each end of a connection sent again.
+fn directions(merged: &Merged, connection: &Connection) -> String {
+    let purpose = connection.purpose.as_deref().unwrap_or("a connection");
+    let one = |from: usize, to: usize| {
+        let (sender, receiver) = (&merged.hosts[from], &merged.hosts[to]);
+        let damaged = match receiver.arrived_damaged {
+            Some(count) if count > 0 => {
+                format!(
+                    " ({} received {count} damaged segments in all)",
+                    receiver.label
+                )
+            }
+            _ => String::new(),
+        };
+        let segments = connection.sides[from].segments;
+        format!(
+            "{} sent {segments} segments again toward {}{damaged}",
+            sender.label, receiver.label
+        )
+    };
+    format!("Of {purpose}: {}, and {}.", one(0, 1), one(1, 0))
+}
+
+fn lead(merged: &Merged) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut connections = merged.connections.iter();
+    // What both sides of the replication show comes before everything else.
+    let told = connections.clone().find(|one| {
+        let purpose = one.purpose.as_deref().unwrap_or_default();
+        purpose.starts_with("replication")
+    });
+    if let Some(connection) = told.or_else(|| connections.next()) {
+        lines.push(directions(merged, connection));
+    }
+    let window = &merged.window;
+    lines.push(format!(
+        "{:.1} s from {} to {}, {} of it seen by both.",
+        window.united.duration_s,
+        window.united.start,
+        window.united.end,
+        window
+            .common
+            .as_ref()
+            .map_or("none".to_owned(), |common| format!(
+                "{:.1} s",
+                common.duration_s
+            ))
+    ));
+    lines.push(format!(
+        "Below: {}, {}.",
+        counted(merged.findings.len(), "finding"),
+        counted(merged.warnings.len(), "warning")
+    ));
+    lines
+}
+
+fn found(merged: &Merged) -> Vec<Block> {
+    if merged.findings.is_empty() {
+        return Vec::new();
+    }
+    let json = serde_json::to_value(merged).unwrap_or_default();
+    let told = merged.findings.iter().enumerate();
+    told.flat_map(|(index, one)| {
+        let mut finding = one.finding.clone();
+        finding.text = format!("{}: {}", one.host, finding.text);
+        findings::one(index + 1, &finding, &json)
+    })
+    .collect()
+}
+
+fn connections(merged: &Merged) -> Vec<Block> {
+    let mut table = Table::new(&[
+        "Purpose",
+        "From",
+        "To",
+        ">Sent again",
+        "By kind",
+        ">RTO max",
+        ">Back-off",
+        ">RTT",
+    ]);
+    for connection in merged.connections.iter().take(MOST) {
+        for (from, to) in [(0, 1), (1, 0)] {
+            let side = &connection.sides[from];
+            table.row([
+                connection.purpose.clone().unwrap_or_else(|| "-".to_owned()),
+                end(merged, from, side),
+                end(merged, to, &connection.sides[to]),
+                side.segments.to_string(),
+                kinds(&side.by_kind),
+                milliseconds(side.rto_max_ms),
+                number(side.backoff_max),
+                milliseconds(side.srtt_us.map(|us| f64::from(us) / 1e3)),
+            ]);
+        }
+    }
+    let mut blocks = Vec::new();
+    if !table.rows.is_empty() {
+        blocks.push(Block::Table(table));
+    }
+    let mut told = Vec::new();
+    let more = merged.connections.len().saturating_sub(MOST);
+    if more > 0 {
+        told.push(format!("And {more} more, all of them in the JSON."));
+    }
+    for (host, alone) in merged.hosts.iter().zip(&merged.one_sided) {
+        if alone.flows > 0 {
+            told.push(format!(
+                "{} saw {} flows that the other did not, with {} segments sent again.",
+                host.label, alone.flows, alone.segments
+            ));
+        }
+    }
+    blocks.extend(list(&told));
+    blocks
+}
+
+fn end(merged: &Merged, host: usize, side: &Side) -> String {
+    format!("{} ({})", merged.hosts[host].label, side.endpoint)
+}
+
+fn clocks(merged: &Merged) -> Vec<String> {
+    let clock = &merged.clock;
+    let [one, two] = [&merged.hosts[0].label, &merged.hosts[1].label];
+    let ms = |value: Option<f64>| value.map_or("?".to_owned(), |value| format!("{value:.2} ms"));
+    let mut lines = vec![match clock.method {
+        Method::SameBoot => "Both ran on one kernel: there is one clock.".to_owned(),
+        Method::ClosedConnections => format!(
+            "The clock of {two} is ahead of that of {one} by {}, give or take {}: by when both ends of {} connections closed. Charts are drawn so.",
+            ms(clock.offset_ms),
+            ms(clock.uncertainty_ms),
+            clock.connections
+        ),
+        Method::NotKnown => format!(
+            "By how much the clocks of {one} and {two} differ is not known; charts are drawn as if they did not."
+        ),
+    }];
+    if let Some(least) = clock.at_least_ms {
+        lines.push(format!(
+            "By the ages of replies, {two} is ahead by {least:.2} ms at least."
+        ));
+    }
+    if let Some(most) = clock.at_most_ms {
+        lines.push(format!(
+            "By the ages of replies, {two} is ahead by {most:.2} ms at most."
+        ));
+    }
+    lines
+}
+
+/// The united window, with the phases of the host that broke something, or else of
+/// one that has any.
+fn axis(merged: &Merged) -> Axis {
+    let by_fault = |at: &usize| {
+        let mut phases = merged.reports[*at].phases.iter();
+        phases.any(|phase| phase.chosen_by == ChosenBy::FaultWindow)
+    };
+    let several = |at: &usize| merged.reports[*at].phases.len() > 1;
+    let which = [0, 1].into_iter().find(by_fault);
+    let which = which.or_else(|| [0, 1].into_iter().find(several));
+    Axis {
+        length_s: merged.window.united.duration_s,
+        phases: which.map_or(Vec::new(), |at| {
+            shades(&merged.reports[at], merged.hosts[at].starts_s)
+        }),
+    }
+}

@@ -1,0 +1,123 @@
+//! What was found, and what it rests on.
+
+use serde_json::Value;
+
+use crate::render::document::{Block, Table};
+use crate::render::table::milliseconds;
+use crate::render::verdict::confidence;
+use crate::report::Report;
+use crate::report::finding::{Finding, Size};
+use crate::text::bytes;
+
+/// A value longer than this is not shown whole.
+const LONGEST: usize = 120;
+
+pub(crate) fn blocks(report: &Report) -> Vec<Block> {
+    if report.findings.is_empty() {
+        return Vec::new();
+    }
+    // Where evidence is looked up: in what the JSON holds.
+    let json = serde_json::to_value(report).unwrap_or_default();
+    let findings = report.findings.iter().enumerate();
+    findings
+        .flat_map(|(index, finding)| one(index + 1, finding, &json))
+        .collect()
+}
+
+/// A finding in three blocks: what, how much, and where to look.
+pub(crate) fn one(number: usize, finding: &Finding, json: &Value) -> [Block; 3] {
+    let mut facts = vec![
+        format!("confidence {}", confidence(finding.confidence)),
+        format!("cause {}", word(&finding.cause)),
+    ];
+    facts.extend(sizes(&finding.size));
+    let mut evidence = Table::new(&["Evidence, in the report", ">What is there"]);
+    for pointer in &finding.evidence {
+        let found = json.pointer(pointer);
+        evidence.row([pointer.clone(), found.map_or("nothing".to_owned(), shown)]);
+    }
+    [
+        Block::Heading(format!("{number}. {}", finding.text)),
+        Block::Text(facts.join("; ") + "."),
+        Block::Table(evidence),
+    ]
+}
+
+/// An enum's name as in the JSON.
+pub(crate) fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        _ => "?".to_owned(),
+    }
+}
+
+fn sizes(size: &Size) -> Vec<String> {
+    let seconds = |value: Option<f64>, what: &str| value.map(|s| format!("{what} {s:.1} s"));
+    let facts = [
+        seconds(size.duration_s, "seen for"),
+        seconds(size.waited_s, "backends waited together"),
+        size.waiters_max.map(|n| format!("at most {n} at once")),
+        size.explained_percent
+            .map(|share| format!("explains {share:.0} % of the waiting for a standby")),
+        size.segments.map(|n| format!("{n} segments")),
+        size.rto_doublings
+            .map(|n| format!("timeout doubled {n} times in a row")),
+        size.rto_max_ms
+            .map(|ms| format!("largest timeout {}", milliseconds(Some(ms)))),
+        seconds(size.silent_s, "no reply for"),
+        size.round_trip_ms
+            .map(|ms| format!("round trip up to {}", milliseconds(Some(ms)))),
+        seconds(size.starved_s, "without a processor"),
+        size.starved_percent
+            .map(|share| format!("{share:.0} % of the time in which commits were slow")),
+        size.commit_max_ms
+            .map(|ms| format!("slowest commit {}", milliseconds(Some(ms)))),
+        size.lag_bytes
+            .map(|lag| format!("not flushed {}", bytes(lag))),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
+/// A value of the report in a few words.
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) if text.is_empty() => "(empty)".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("{} entries", list.len()),
+        Value::Object(fields) => format!("{} fields", fields.len()),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() => format!("{}", (float * 1e3).round() / 1e3),
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
+    };
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_says_of_what() {
+        let of = |size: Size| sizes(&size).join("; ");
+        assert_eq!(
+            of(Size {
+                explained_percent: Some(98.4),
+                ..Size::default()
+            }),
+            "explains 98 % of the waiting for a standby"
+        );
+        assert_eq!(
+            of(Size {
+                starved_s: Some(33.6),
+                starved_percent: Some(90.0),
+                ..Size::default()
+            }),
+            "without a processor 33.6 s; 90 % of the time in which commits were slow"
+        );
+    }
+}

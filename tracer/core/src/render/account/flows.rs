@@ -1,0 +1,82 @@
+//! Who sent again, and of what kind.
+
+use tracer_ebpf::Kind;
+
+use crate::render::account::sum;
+use crate::render::account::verdict::why;
+use crate::render::document::{Block, Table};
+use crate::render::table::{kinds, milliseconds, number};
+use crate::report::{FlowReport, Report};
+
+/// How many flows are shown; the JSON has all.
+const MOST: usize = 20;
+
+pub(crate) fn blocks(report: &Report) -> Vec<Block> {
+    if report.flows.is_empty() {
+        return vec![Block::Text("No connection to the peers was seen.".into())];
+    }
+    let mut table = Table::new(&[
+        "Flow",
+        "Role, process",
+        ">Segments",
+        "By kind",
+        ">RTO max",
+        ">Back-off",
+        ">RTT",
+        ">Window",
+    ]);
+    for flow in report.flows.iter().take(MOST) {
+        table.row([
+            ends(flow),
+            flow.role
+                .with_process(flow.remote.address, flow.process.as_ref()),
+            flow.segments.to_string(),
+            kinds(&flow.by_kind),
+            milliseconds(flow.rto_max_ms),
+            number(flow.backoff_max),
+            milliseconds(flow.srtt_us.map(|us| f64::from(us) / 1e3)),
+            number(flow.cwnd),
+        ]);
+    }
+    let mut blocks = vec![Block::Table(table)];
+    let more = report.flows.len().saturating_sub(MOST);
+    if more > 0 {
+        let segments = sum(report.flows.iter().skip(MOST).map(|one| one.segments));
+        blocks.push(Block::Text(format!(
+            "And {more} more flows with {segments} segments, all of them in the JSON."
+        )));
+    }
+    blocks.extend(kinds_told(report));
+    blocks
+}
+
+/// The kinds that there are, in words.
+fn kinds_told(report: &Report) -> Option<Block> {
+    let mut sums = [0_u64; Kind::COUNT];
+    for (kind, count) in report.flows.iter().flat_map(|flow| flow.by_kind.each()) {
+        let place = &mut sums[kind as usize];
+        *place = sum([*place, count]);
+    }
+    let told: Vec<String> = Kind::ALL
+        .into_iter()
+        .filter(|kind| sums[*kind as usize] > 0)
+        .map(|kind| format!("{} {}: {}", sums[kind as usize], kind.name(), why(kind)))
+        .collect();
+    (!told.is_empty()).then_some(Block::List(told))
+}
+
+/// Both ends.
+pub(crate) fn ends(flow: &FlowReport) -> String {
+    match flow.netns {
+        Some(_) => format!("{} > {}", flow.local, flow.remote),
+        None => "what the flow table had no room for".to_owned(),
+    }
+}
+
+/// Both ends and what it is for.
+pub(crate) fn name(flow: &FlowReport) -> String {
+    match flow.role.words(flow.remote.address) {
+        Some(words) => format!("{} ({words})", ends(flow)),
+        None => ends(flow),
+    }
+}

@@ -1,0 +1,92 @@
+//! All of it in a sentence.
+
+use tracer_ebpf::Kind;
+
+use crate::render::account::flows;
+use crate::render::verdict::confidence;
+use crate::report::{ByKind, Report};
+
+/// The weightiest finding; or else who sent again, and why.
+pub(crate) fn sentence(report: &Report) -> String {
+    if let Some(first) = report.findings.first() {
+        return format!(
+            "{} (confidence: {})",
+            first.text,
+            confidence(first.confidence)
+        );
+    }
+    let total = report.selected.segments;
+    let Some(flow) = report.flows.first().filter(|_| total > 0) else {
+        return format!("Nothing was sent again to {}.", report.request.whom());
+    };
+    let (kind, most) = leading(&flow.by_kind);
+    format!(
+        "{} sent {} of {total} segments again, {most} of them {}.",
+        flows::name(flow),
+        flow.segments,
+        why(kind)
+    )
+}
+
+/// Where, when and what.
+pub(crate) fn lead(report: &Report) -> Vec<String> {
+    let host = &report.host;
+    let window = &report.window;
+    let place = match (host.name.as_str(), host.kernel.as_str()) {
+        ("", "") => "recorded events".to_owned(),
+        (name, kernel) => format!("{name}, Linux {kernel}"),
+    };
+    let mut lines = vec![format!(
+        "{place}; {:.1} s from {} to {}; {}",
+        window.duration_s,
+        second(&window.start),
+        second(&window.end),
+        report.request.whom()
+    )];
+    let others = report.findings.len().saturating_sub(1);
+    if others > 0 || !report.warnings.is_empty() {
+        lines.push(format!(
+            "Below: {}, {}.",
+            counted(others, "more finding"),
+            counted(report.warnings.len(), "warning")
+        ));
+    }
+    lines
+}
+
+/// So many of something.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+/// A time in UTC, to the second.
+fn second(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, _)) => format!("{} UTC", whole.replace('T', " ")),
+        None => time.to_owned(),
+    }
+}
+
+/// The most frequent kind.
+fn leading(by_kind: &ByKind) -> (Kind, u64) {
+    let counts = by_kind.each();
+    let first = counts.into_iter().max_by_key(|(_, count)| *count);
+    first.unwrap_or((Kind::Other, 0))
+}
+
+/// Why a segment of a kind is sent again.
+pub(crate) fn why(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Rto => "after a timeout: no answer came in time",
+        Kind::Tlp => "as tail loss probes, before the timeout",
+        Kind::Fast => "because acknowledgements showed a gap",
+        Kind::Rack => "because a later segment had arrived long before",
+        Kind::SlowStart => "in what follows a timeout",
+        Kind::Syn => "to open a connection",
+        Kind::SynAck => "to answer one that opens a connection",
+        Kind::Other => "for a reason that the kernel does not show",
+    }
+}

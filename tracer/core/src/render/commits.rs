@@ -1,0 +1,172 @@
+//! What people are told of commits: warnings, the summary, the live view.
+
+use tracer_ebpf::{Part, ServerCommits};
+
+use crate::recording::commits::Waiting;
+use crate::report::commits::{CommitsReport, ServerReport, share};
+use crate::report::histogram::Histogram;
+use crate::text::harmless;
+
+/// How many servers and slow commits a summary shows; the JSON has all.
+const MOST: usize = 8;
+
+/// What the reader must know.
+#[must_use]
+pub fn warnings(report: &CommitsReport) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(reason) = &report.reason {
+        warnings.push(format!("commits were not split: {reason}"));
+    }
+    let programs = report.programs.iter().filter(|_| report.attached);
+    for program in programs {
+        if let Some(reason) = &program.reason {
+            let path = harmless(&program.path, 80);
+            warnings.push(format!("commits of {path} were not split: {reason}"));
+        }
+    }
+    for (count, what) in [
+        (
+            report.not_counted,
+            "commits are in no count: more backends or servers than can be told apart, or a field of the kernel's that could not be read",
+        ),
+        (
+            report.out_of_sight,
+            "commits are in no count, because their servers run outside of the PID namespace that tracer sees: run it on the host, or in a container that shares the host's (docker run --pid=host, hostPID: true)",
+        ),
+        (
+            report.slow_lost,
+            "slow commits were not told one by one: they came faster than they could be taken; counts are complete",
+        ),
+        (
+            report.slow_dropped,
+            "slow commits were not told one by one, only the slowest; use a larger --slow-commit",
+        ),
+    ] {
+        if count > 0 {
+            warnings.push(format!("{count} {what}"));
+        }
+    }
+    warnings
+}
+
+/// The commits in a few lines, for the summary.
+#[must_use]
+pub fn summary(report: &CommitsReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for server in report.servers.iter().take(MOST) {
+        let port = server
+            .port
+            .map_or_else(|| "?".to_owned(), |p| p.to_string());
+        let name = format!("Commits of PostgreSQL, pid {}, port {port}", server.pid);
+        let ms = |value: Option<f64>| crate::render::table::milliseconds(value);
+        let mut line = match server.wait_share {
+            None => format!("{name}: none"),
+            Some(share) => format!(
+                "{name}: {}, p50 {}, p99 {}, max {}; of their time {:.0} % waiting for a standby, {:.0} % flushing",
+                server.commits,
+                ms(server.total.p50_ms),
+                ms(server.total.p99_ms),
+                ms(server.total.max_ms),
+                share * 100.0,
+                server.flush.sum_ms / server.total.sum_ms * 100.0,
+            ),
+        };
+        if server.waiting > 0 {
+            line += &format!(
+                "; {} wait for a standby still, the longest for {}",
+                server.waiting,
+                ms(server.waiting_longest_ms)
+            );
+        }
+        lines.push(line + ".");
+        lines.extend(charged(server));
+    }
+    let mut slowest: Vec<_> = report.slow.iter().collect();
+    slowest.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
+    for slow in slowest.iter().take(MOST / 2) {
+        lines.push(format!(
+            "  slow: {:.1} ms at {:.1} s, of these {:.1} waiting for a standby, {:.1} flushing, {:.1} for the rest; pid {}",
+            slow.total_ms, slow.offset_s, slow.wait_ms, slow.flush_ms, slow.rest_ms, slow.pid
+        ));
+    }
+    lines
+}
+
+/// How much of the waiting was the network's.
+fn charged(server: &ServerReport) -> Option<String> {
+    let in_recovery_ms = server.slow_wait_in_recovery_ms?;
+    (server.slow_wait_ms > 0.0).then(|| {
+        format!(
+            "  of the {} that its slow commits waited, {:.0} % while the replication recovered from a loss",
+            crate::render::table::milliseconds(Some(server.slow_wait_ms)),
+            in_recovery_ms / server.slow_wait_ms * 100.0
+        )
+    })
+}
+
+/// All servers at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    at_ns: u64,
+    total: Histogram,
+    wait: Histogram,
+    waiting: usize,
+    waiting_longest_ns: u64,
+}
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self::new(0, std::iter::empty(), &[])
+    }
+}
+
+impl Moment {
+    /// Adds them up.
+    pub fn new<'a>(
+        at_ns: u64,
+        servers: impl Iterator<Item = &'a ServerCommits>,
+        waiting: &[Waiting],
+    ) -> Self {
+        let none = (Histogram::empty(), Histogram::empty());
+        let (total, wait) = servers.fold(none, |(total, wait), sums| {
+            (
+                total.plus(&Histogram::of(sums, Part::Total)),
+                wait.plus(&Histogram::of(sums, Part::Wait)),
+            )
+        });
+        let since = waiting.iter().map(|one| one.since_ns).min();
+        Self {
+            at_ns,
+            total,
+            wait,
+            waiting: waiting.len(),
+            waiting_longest_ns: since.map_or(0, |since| at_ns.saturating_sub(since)),
+        }
+    }
+}
+
+/// What came since `earlier`, in a line.
+#[must_use]
+pub fn line(now: &Moment, earlier: &Moment) -> String {
+    let (total, wait) = (
+        now.total.since(&earlier.total),
+        now.wait.since(&earlier.wait),
+    );
+    let seconds = now.at_ns.saturating_sub(earlier.at_ns) as f64 / 1e9;
+    let mut line = format!("commits: {:.0}/s", total.count() as f64 / seconds.max(1e-3));
+    if let (Some(p99), Some(share)) = (total.quantile(0.99), share(&wait, &total)) {
+        line += &format!(
+            ", p99 {:.1} ms, {:.0} % of their time waiting for a standby",
+            p99 / 1e6,
+            share * 100.0
+        );
+    }
+    if now.waiting > 0 {
+        line += &format!(
+            "; {} waiting now, the longest for {:.1} s",
+            now.waiting,
+            now.waiting_longest_ns as f64 / 1e9
+        );
+    }
+    line
+}

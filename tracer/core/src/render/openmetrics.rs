@@ -1,0 +1,376 @@
+//! A moment of a run as OpenMetrics text.
+
+use std::fmt::Error;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, MetricEncoder, NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use crate::metrics::spread::Spread;
+use crate::metrics::{Database, GAPS, Metrics, Standby};
+
+/// The media type of what is rendered.
+pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics.
+///
+/// # Errors
+/// Never: writing to a string cannot fail.
+pub fn render(metrics: Metrics) -> Result<String, Error> {
+    let mut registry = Registry::with_prefix("tracer");
+    registry.register_collector(Box::new(Moment(metrics)));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct Moment(Metrics);
+
+/// Labels of one series.
+type Labels = Vec<(&'static str, String)>;
+
+impl Collector for Moment {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
+        let mut to = Family(&mut encoder);
+        to.traffic(&self.0)?;
+        if let Some(database) = &self.0.database {
+            to.database(database)?;
+        }
+        to.commits(&self.0)?;
+        to.health(&self.0)
+    }
+}
+
+struct Family<'a, 'b>(&'a mut DescriptorEncoder<'b>);
+
+impl Family<'_, '_> {
+    /// A counter, whose name gets `_total`.
+    fn counter<V: EncodeCounterValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels, V)>,
+    ) -> Result<(), Error> {
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in series {
+            labelled(&mut metric, &labels, |metric| {
+                metric.encode_counter::<NoLabelSet, _, f64>(&value, None)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels, f64)>,
+    ) -> Result<(), Error> {
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in series {
+            labelled(&mut metric, &labels, |metric| metric.encode_gauge(&value))?;
+        }
+        Ok(())
+    }
+
+    fn histogram<'s>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels, &'s Spread)>,
+    ) -> Result<(), Error> {
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (labels, spread) in series {
+            labelled(&mut metric, &labels, |metric| {
+                let (sum_s, count) = (spread.sum_s, spread.count());
+                metric.encode_histogram::<NoLabelSet>(sum_s, count, &spread.ranges, None)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn traffic(&mut self, metrics: &Metrics) -> Result<(), Error> {
+        self.counter(
+            "retransmitted_segments",
+            "Segments sent again to the watched peers",
+            metrics.sent.iter().map(|one| {
+                let labels = vec![
+                    ("kind", one.kind.to_owned()),
+                    ("role", one.role.clone()),
+                    ("peer", one.peer.clone()),
+                ];
+                (labels, one.segments)
+            }),
+        )?;
+        self.counter(
+            "all_retransmitted_segments",
+            "Segments sent again to every peer in the traced network namespaces",
+            metrics
+                .all
+                .iter()
+                .map(|(kind, segments)| (vec![("kind", (*kind).to_owned())], *segments)),
+        )?;
+        self.counter(
+            "kernel_retransmitted_segments",
+            "What the kernel's RetransSegs has grown by in the same namespaces",
+            metrics.kernel_segments.map(|value| (none(), value)),
+        )?;
+        self.gauge(
+            "unexplained_segments",
+            "The kernel's count less tracer's; not 0 for a moment while segments are sent again, and before Linux 6.17 while those that could not leave wait for their connection's next hit",
+            metrics.unexplained.map(|value| (none(), value as f64)),
+        )?;
+        self.counter(
+            "checksum_errors",
+            "Segments from the watched peers that arrived with a wrong checksum",
+            [(none(), metrics.damaged)],
+        )?;
+        self.counter(
+            "kernel_checksum_errors",
+            "What the kernel's InCsumErrors has grown by, from every peer",
+            metrics.kernel_damaged.map(|value| (none(), value)),
+        )?;
+        let resets = [
+            ("sent", metrics.resets_sent),
+            ("received", metrics.resets_received),
+        ];
+        self.counter(
+            "resets",
+            "Connections with the watched peers that were torn down",
+            resets.map(|(direction, count)| (vec![("direction", direction.to_owned())], count)),
+        )?;
+        self.gauge(
+            "fault_active",
+            "1 while tracer breaks the network on purpose",
+            metrics
+                .fault_active
+                .map(|active| (none(), f64::from(u8::from(active)))),
+        )
+    }
+
+    fn database(&mut self, database: &Database) -> Result<(), Error> {
+        let flag = |value: bool| f64::from(u8::from(value));
+        self.gauge(
+            "postgres_up",
+            "1 if the watched PostgreSQL server answered last time",
+            [(none(), flag(database.up))],
+        )?;
+        self.gauge(
+            "postgres_primary",
+            "1 if the server takes writes, 0 if it is a standby",
+            database.primary.map(|value| (none(), flag(value))),
+        )?;
+        self.gauge(
+            "sync_rep_waiters",
+            "Backends that wait for a synchronous standby",
+            database
+                .sync_rep_waiters
+                .map(|value| (none(), f64::from(value))),
+        )?;
+        self.gauge(
+            "sync_rep_longest_wait_seconds",
+            "For how long the oldest statement that waits for a synchronous standby has been under way; 0 if none waits",
+            database.sync_rep_longest_s.map(|value| (none(), value)),
+        )?;
+        let standbys = || database.standbys.iter();
+        self.gauge(
+            "standby_lag_bytes",
+            "Log that a standby has not got to yet, by what it has not done",
+            standbys().flat_map(|one| {
+                one.lags.iter().map(|(stage, lag)| {
+                    let stage = ("stage", (*stage).to_owned());
+                    (of_standby(one).chain([stage]).collect(), *lag as f64)
+                })
+            }),
+        )?;
+        self.gauge(
+            "standby_reply_age_seconds",
+            "Since the last reply of a standby was sent, by its own clock",
+            standbys().filter_map(|one| {
+                let age_s = one.reply_age_s?;
+                Some((of_standby(one).collect(), age_s))
+            }),
+        )?;
+        let probe = [
+            ("commit", &database.probe_commits),
+            ("read", &database.probe_reads),
+        ];
+        self.histogram(
+            "probe_latency_seconds",
+            "Latency of the probe's requests, from when they were due",
+            probe.into_iter().filter_map(|(sort, spread)| {
+                Some((vec![("request", sort.to_owned())], spread.as_ref()?))
+            }),
+        )?;
+        let undone = database.probe_undone.into_iter();
+        self.counter(
+            "probe_undone_commits",
+            "Commits of the probe that failed, or were due and could not be started",
+            undone.flat_map(|(failed, not_started)| {
+                [("failed", failed), ("not_started", not_started)]
+                    .map(|(why, count)| (vec![("why", why.to_owned())], count))
+            }),
+        )?;
+        self.gauge(
+            "probe_oldest_commit_seconds",
+            "How long the oldest of the probe's commits under way has been due",
+            database.probe_oldest_s.map(|value| (none(), value)),
+        )
+    }
+
+    fn commits(&mut self, metrics: &Metrics) -> Result<(), Error> {
+        self.histogram(
+            "commit_seconds",
+            "Commits of PostgreSQL servers on this host, by part: total, flush, wait, rest",
+            metrics.commits.iter().flat_map(|server| {
+                server.parts.iter().map(|(part, spread)| {
+                    let labels = vec![
+                        ("server_pid", server.pid.to_string()),
+                        ("part", (*part).to_owned()),
+                    ];
+                    (labels, spread)
+                })
+            }),
+        )
+    }
+
+    fn health(&mut self, metrics: &Metrics) -> Result<(), Error> {
+        let health = &metrics.health;
+        self.gauge(
+            "uptime_seconds",
+            "Since counting began",
+            [(none(), health.uptime_s)],
+        )?;
+        self.counter(
+            "cpu_seconds",
+            "Processor time that tracer itself has used",
+            [(none(), health.cpu_s)],
+        )?;
+        self.gauge(
+            "flows",
+            "Flows that are told apart",
+            [(none(), health.flows as f64)],
+        )?;
+        self.counter(
+            "lost_events",
+            "Events that were not written for lack of room; counts are complete",
+            [(none(), health.lost_events)],
+        )?;
+        self.counter(
+            "unwritten_events",
+            "Events that the file of --events did not get; counts are complete",
+            [(none(), health.unwritten_events)],
+        )?;
+        self.counter(
+            "gaps",
+            "What had to be given up, by what: then counts are not to be trusted",
+            GAPS.into_iter()
+                .zip(&health.gaps)
+                .map(|(what, count)| (vec![("what", what.to_owned())], *count)),
+        )?;
+        self.gauge(
+            "build_info",
+            "1, with the version as a label",
+            [(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1.0)],
+        )
+    }
+}
+
+/// With its labels, and without braces where it has none.
+fn labelled(
+    metric: &mut MetricEncoder<'_>,
+    labels: &Labels,
+    encode: impl FnOnce(&mut MetricEncoder<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if labels.is_empty() {
+        encode(metric)
+    } else {
+        encode(&mut metric.encode_family(labels)?)
+    }
+}
+
+/// What tells one standby apart.
+fn of_standby(one: &Standby) -> impl Iterator<Item = (&'static str, String)> {
+    let address = one.address.clone().map(|address| ("address", address));
+    [("standby", one.name.clone())]
+        .into_iter()
+        .chain(address)
+        .chain([("sync_state", one.sync_state.clone())])
+}
+
+fn none() -> Labels {
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Health;
+    use crate::metrics::tally::Sent;
+
+    #[test]
+    fn names_follow_the_convention_and_labels_are_escaped() {
+        let mut spread = Spread::new();
+        spread.add(700, 2);
+        let text = render(Metrics {
+            sent: vec![Sent {
+                kind: "rto",
+                role: "walsender".into(),
+                peer: "10.0.10.3".into(),
+                segments: 7,
+            }],
+            kernel_segments: Some(7),
+            unexplained: Some(0),
+            fault_active: Some(true),
+            database: Some(Database {
+                up: true,
+                sync_rep_longest_s: Some(0.02),
+                standbys: vec![Standby {
+                    name: "a\"b\n{}".into(),
+                    address: Some("10.0.10.3".into()),
+                    sync_state: "sync".into(),
+                    lags: vec![("flush", -5)],
+                    reply_age_s: Some(0.25),
+                }],
+                probe_commits: Some(spread),
+                ..Database::default()
+            }),
+            health: Health {
+                gaps: vec![0, 0, 0, 0, 0, 3],
+                unwritten_events: 2,
+                ..Health::default()
+            },
+            ..Metrics::default()
+        })
+        .unwrap();
+        for line in [
+            "tracer_retransmitted_segments_total{kind=\"rto\",role=\"walsender\",peer=\"10.0.10.3\"} 7",
+            "tracer_kernel_retransmitted_segments_total 7",
+            "tracer_unexplained_segments 0.0",
+            "tracer_gaps_total{what=\"flows_full\"} 0",
+            "tracer_gaps_total{what=\"commits_not_counted\"} 3",
+            "tracer_unwritten_events_total 2",
+            "tracer_fault_active 1.0",
+            "tracer_postgres_up 1.0",
+            "tracer_sync_rep_longest_wait_seconds 0.02",
+            "tracer_standby_lag_bytes{standby=\"a\\\"b\\n{}\",address=\"10.0.10.3\",sync_state=\"sync\",stage=\"flush\"} -5.0",
+            "tracer_probe_latency_seconds_bucket{le=\"0.001\",request=\"commit\"} 2",
+            "tracer_probe_latency_seconds_bucket{le=\"+Inf\",request=\"commit\"} 2",
+            "tracer_probe_latency_seconds_count{request=\"commit\"} 2",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,173 @@
+//! Flows as a table of text, for the live view and the summary.
+
+use crate::harmless;
+use crate::report::ByKind;
+use crate::report::process::Process;
+
+/// One line of the table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    /// Both ends.
+    pub flow: String,
+    /// Retransmitted segments.
+    pub segments: u64,
+    /// What was added in the last interval, where that is shown.
+    pub added: Option<u64>,
+    /// The kinds that there are.
+    pub kinds: String,
+    /// The largest retransmission timeout.
+    pub rto_max: String,
+    /// Round-trip time.
+    pub srtt: String,
+    /// Congestion window.
+    pub cwnd: String,
+    /// Whose socket it is.
+    pub process: String,
+}
+
+/// A table with a header, lines no longer than `width`.
+#[must_use]
+pub fn render(rows: &[Row], width: usize) -> Vec<String> {
+    let with_added = rows.iter().any(|row| row.added.is_some());
+    let flow = rows
+        .iter()
+        .map(|row| row.flow.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(4);
+    let kinds = rows
+        .iter()
+        .map(|row| row.kinds.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(5);
+    let mut lines = Vec::with_capacity(rows.len() + 1);
+    let added = |text: &str| {
+        if with_added {
+            format!("{text:>7} ")
+        } else {
+            String::new()
+        }
+    };
+    lines.push(format!(
+        "{:>8} {}{:<flow$}  {:<kinds$}  {:>10} {:>9} {:>5}  {}",
+        "SEGMENTS",
+        added("ADDED"),
+        "FLOW",
+        "KINDS",
+        "RTO max",
+        "SRTT",
+        "CWND",
+        "PROCESS"
+    ));
+    for row in rows {
+        let grown = match row.added {
+            Some(0) | None => added(""),
+            Some(count) => added(&format!("+{count}")),
+        };
+        lines.push(format!(
+            "{:>8} {grown}{:<flow$}  {:<kinds$}  {:>10} {:>9} {:>5}  {}",
+            row.segments, row.flow, row.kinds, row.rto_max, row.srtt, row.cwnd, row.process
+        ));
+    }
+    lines
+        .into_iter()
+        .map(|line| clip(line.trim_end(), width))
+        .collect()
+}
+
+/// The kinds that there are, most frequent first.
+#[must_use]
+pub fn kinds(by_kind: &ByKind) -> String {
+    let mut kinds = by_kind.each();
+    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let named = kinds.iter().filter(|(_, count)| *count > 0);
+    named
+        .map(|(kind, count)| format!("{} {count}", kind.name()))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// A process in a few words.
+#[must_use]
+pub fn process(process: Option<&Process>) -> String {
+    match process {
+        None => "-".to_owned(),
+        Some(Process {
+            pid, comm, title, ..
+        }) => match title {
+            Some(title) => format!("{title} [{pid}]"),
+            None => format!("{comm} [{pid}]"),
+        },
+    }
+}
+
+/// Milliseconds as people read them.
+#[must_use]
+pub fn milliseconds(ms: Option<f64>) -> String {
+    match ms {
+        None => "-".to_owned(),
+        Some(ms) if ms >= 10_000.0 => format!("{:.1} s", ms / 1000.0),
+        Some(ms) if ms >= 10.0 => format!("{ms:.0} ms"),
+        Some(ms) => format!("{ms:.2} ms"),
+    }
+}
+
+/// A number, or `-` where none was measured.
+#[must_use]
+pub fn number<T: ToString>(number: Option<T>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
+
+/// The first `width` characters, as they are shown.
+#[must_use]
+pub fn clip(line: &str, width: usize) -> String {
+    harmless::line(line).chars().take(width).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_no_line_is_too_long() {
+        let row = |flow: &str, segments| Row {
+            flow: flow.into(),
+            segments,
+            added: Some(segments),
+            kinds: "rto 1".into(),
+            rto_max: "208 ms".into(),
+            srtt: "0.81 ms".into(),
+            cwnd: "10".into(),
+            process: "postgres: walreceiver [17]".into(),
+        };
+        let lines = render(&[row("a > b", 1), row("longer > b", 12_345)], 200);
+        let at = |line: &str| line.find("postgres").or_else(|| line.find("PROCESS"));
+        assert_eq!(at(&lines[0]), at(&lines[1]));
+        assert_eq!(at(&lines[1]), at(&lines[2]));
+        assert!(
+            render(&[row("a > b", 1)], 40)
+                .iter()
+                .all(|line| line.chars().count() <= 40)
+        );
+    }
+
+    #[test]
+    fn kinds_are_named_by_frequency() {
+        let by_kind = ByKind {
+            rto: 2,
+            tlp: 7,
+            ..ByKind::default()
+        };
+        assert_eq!(kinds(&by_kind), "tlp 7, rto 2");
+        assert_eq!(kinds(&ByKind::default()), "");
+    }
+
+    #[test]
+    fn times_are_short() {
+        assert_eq!(milliseconds(Some(0.5)), "0.50 ms");
+        assert_eq!(milliseconds(Some(208.0)), "208 ms");
+        assert_eq!(milliseconds(Some(26_600.0)), "26.6 s");
+        assert_eq!(milliseconds(None), "-");
+    }
+}

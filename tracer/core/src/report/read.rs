@@ -1,0 +1,195 @@
+//! Reports as they were written, read again.
+
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::report::{Report, SCHEMA, possible};
+
+/// A file that is no report that this program understands.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Something else.
+    #[error("no report of tracer's: {0}")]
+    Foreign(String),
+    /// Of another version of the contract.
+    #[error("its schema is `{found}`, and this tracer reads `{ours}`")]
+    Version {
+        /// What it says.
+        found: String,
+        /// What can be read.
+        ours: &'static str,
+    },
+    /// It says what it is, and is not.
+    #[error("`{ours}` by its schema, but not by what it holds: {error}")]
+    Broken {
+        /// What it should be.
+        ours: &'static str,
+        /// Why it is not.
+        error: String,
+    },
+}
+
+/// What every file of ours begins with.
+#[derive(Debug, Deserialize)]
+struct Head {
+    schema: String,
+}
+
+/// The schema that a file says it has.
+///
+/// # Errors
+/// If it says none.
+pub fn schema(bytes: &[u8]) -> Result<String, ReadError> {
+    match serde_json::from_slice::<Head>(bytes) {
+        Ok(head) => Ok(head.schema),
+        Err(error) if error.is_data() => {
+            Err(ReadError::Foreign("it is JSON without a `schema`".into()))
+        }
+        Err(error) => Err(ReadError::Foreign(format!("it is not JSON: {error}"))),
+    }
+}
+
+/// Whether a schema is this one or a minor version of it, which may have more fields.
+fn is_readable(found: &str, ours: &str) -> bool {
+    let rest = found.strip_prefix(ours);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Whether two schemas are of one contract, be it in other versions.
+pub fn is_akin(found: &str, ours: &str) -> bool {
+    let contract = |schema: &str| schema.split_once('/').map(|(name, _)| name.to_owned());
+    contract(found).is_some_and(|found| Some(found) == contract(ours))
+}
+
+/// What a file of this schema holds. Fields that are not known are passed over.
+///
+/// # Errors
+/// If it is of another, or broken.
+pub fn read<T: DeserializeOwned>(bytes: &[u8], ours: &'static str) -> Result<T, ReadError> {
+    let found = schema(bytes)?;
+    if is_readable(&found, ours) {
+        let read = possible::check(bytes).and_then(|()| serde_json::from_slice(bytes));
+        return read.map_err(|error| ReadError::Broken {
+            ours,
+            error: error.to_string(),
+        });
+    }
+    Err(if is_akin(&found, ours) {
+        ReadError::Version { found, ours }
+    } else {
+        ReadError::Foreign(format!("its schema is `{found}`"))
+    })
+}
+
+impl Report {
+    /// A report as it was written.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
+        read(bytes, SCHEMA)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::render;
+
+    /// What two hosts wrote of one run: the primary's with everything that there is.
+    const WRITTEN: [&[u8]; 2] = [
+        include_bytes!("../../tests/data/db1.json"),
+        include_bytes!("../../tests/data/db2.json"),
+    ];
+
+    /// Whether all of `old` is in `new`, which may have fields of a later version.
+    fn holds(new: &Value, old: &Value) -> bool {
+        match (new, old) {
+            (Value::Object(new), Value::Object(old)) => old
+                .iter()
+                .all(|(name, old)| new.get(name).is_some_and(|new| holds(new, old))),
+            (Value::Array(new), Value::Array(old)) => {
+                new.len() == old.len() && new.iter().zip(old).all(|(new, old)| holds(new, old))
+            }
+            _ => new == old,
+        }
+    }
+
+    #[test]
+    fn what_is_read_and_written_again_is_the_same() {
+        for written in WRITTEN {
+            let report = Report::read(written).unwrap();
+            let again = render::json::render(&report).unwrap();
+            let value = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
+            assert!(holds(&value(&again), &value(written)));
+            let twice = render::json::render(&Report::read(&again).unwrap()).unwrap();
+            assert!(again == twice);
+        }
+    }
+
+    fn changed(change: impl FnOnce(&mut Value)) -> Result<Report, ReadError> {
+        let mut value = serde_json::from_slice(WRITTEN[0]).unwrap();
+        change(&mut value);
+        Report::read(&serde_json::to_vec(&value).unwrap())
+    }
+
+    #[test]
+    fn what_a_later_version_adds_is_passed_over() {
+        let report = changed(|value| {
+            value["schema"] = "tracer.report/1.7".into();
+            value["later"] = 1.into();
+            value["flows"][0]["later"] = "x".into();
+            value["postgres"]["series"][0]["later"] = Value::Null;
+        });
+        assert!(!report.unwrap().flows.is_empty());
+    }
+
+    #[test]
+    fn a_word_of_a_later_version_is_named() {
+        let report = changed(|value| value["findings"][0]["cause"] = "later_cause".into());
+        let error = report.unwrap_err().to_string();
+        assert!(error.contains("`later_cause`"), "{error}");
+    }
+
+    #[test]
+    fn what_nothing_can_have_measured_is_refused() {
+        for (pointer, number) in [
+            ("/window/duration_s", -1.0),
+            ("/flows/0/rto_ms", -200.0),
+            ("/postgres/series/0/took_ms", -0.5),
+            ("/findings/0/size/explained_percent", 180.0),
+        ] {
+            let told = changed(|value| *value.pointer_mut(pointer).unwrap() = number.into());
+            let told = told.unwrap_err().to_string();
+            assert!(told.contains(&format!("{pointer} is {number}")), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_report_is_told_in_a_line() {
+        let said = |bytes: &[u8]| Report::read(bytes).unwrap_err().to_string();
+        let schema = |schema: &str| said(format!("{{\"schema\": \"{schema}\"}}").as_bytes());
+        for (line, words) in [
+            (said(b""), "not JSON"),
+            (said(b"\xff\xfe"), "not JSON"),
+            (said(b"[1, 2]"), "without a `schema`"),
+            (said(b"{\"a\": 1}"), "without a `schema`"),
+            (schema("tracer.check/1"), "tracer.check/1"),
+            (schema("tracer.report/2"), "this tracer reads"),
+            (schema("tracer.report/10"), "this tracer reads"),
+            (schema("tracer.report/1"), "missing field"),
+        ] {
+            assert!(line.contains(words), "{line}");
+            assert!(!line.contains('\n'), "{line}");
+        }
+        let wrong = changed(|value| value["totals"]["segments"] = "many".into());
+        assert!(wrong.unwrap_err().to_string().contains("many"));
+    }
+}
