@@ -1,11 +1,50 @@
 //! What the waiting was for.
 //!
 //! Pure: from what was recorded. Findings are made of the whole run, and know
-//! neither of phases nor of what was broken on purpose: what the data do not show is
+//! neither of phases nor of what was injected on purpose: what the data do not show is
 //! not found.
+//!
+//! Here is only the engine. It gives every time in which commits waited for a standby to
+//! the first cause of the table that claims it, asks each cause what to say of what it
+//! kept, and puts the answers into order. What the causes are is in [`cause`], what they
+//! look at in [`crate::evidence`].
 
-mod judge;
+mod cause;
+mod network;
+mod own_waits;
+mod rank;
+mod standby_lag;
 #[cfg(test)]
 mod tests;
 
-pub use judge::findings;
+use crate::evidence::Evidence;
+use crate::evidence::waiting::Waiting;
+use crate::recording::Recorded;
+use crate::report::finding::Finding;
+use cause::{CAUSES, Cause};
+use rank::Ranked;
+
+/// What was found, the most important first.
+#[must_use]
+pub fn findings(recorded: &Recorded<'_>) -> Vec<Finding> {
+    let evidence = Evidence::new(recorded);
+    let mut found: Vec<Ranked> = Vec::new();
+    for (cause, kept) in CAUSES.iter().zip(attribute(&evidence)) {
+        if cause.is_asked(&evidence, &found) {
+            found.extend(cause.findings(&evidence, &kept));
+        }
+    }
+    rank::in_order(found)
+}
+
+/// The waits for a standby that each cause of the table keeps: the first that claims one.
+fn attribute<'a>(evidence: &Evidence<'a>) -> Vec<Waiting<'a>> {
+    let mut kept = vec![Vec::new(); CAUSES.len()];
+    for wait in &evidence.standby_waits {
+        let claims = |cause: &&dyn Cause| cause.claims(wait);
+        if let Some(cause) = CAUSES.iter().position(claims) {
+            kept[cause].push(wait.interval);
+        }
+    }
+    kept.into_iter().map(|one| evidence.waiting(one)).collect()
+}

@@ -4,8 +4,150 @@
 pub(crate) mod blocked;
 pub(crate) mod cpu;
 pub(crate) mod links;
+pub(crate) mod loss;
+mod loss_direction;
 pub(crate) mod loss_episode;
+pub(crate) mod partition;
 pub(crate) mod rtt;
 pub(crate) mod silence;
+pub(crate) mod standby_state;
+pub(crate) mod standby_wait;
+pub(crate) mod thresholds;
+pub(crate) mod waiting;
+
+use crate::interval::Span;
+use crate::recording::Recorded;
+use crate::report::sample::Sample;
+use blocked::{SampleInterval, WaitKind, blocked, sample_intervals, waited_s};
+use cpu::CpuStarvation;
+use links::Links;
+use loss::LossSignal;
+use standby_wait::{StandbyWait, standby_waits};
+use waiting::{Waiting, lasted};
 
 pub use links::hold_commits;
+
+/// All that is seen in a recording, computed once.
+#[derive(Debug)]
+pub(crate) struct Evidence<'a> {
+    /// What it was seen in.
+    pub(crate) recorded: &'a Recorded<'a>,
+    /// Every sample of a primary, whoever waited.
+    pub(crate) samples: Vec<SampleInterval<'a>>,
+    /// Whether any of them shows who waits for what.
+    pub(crate) sees_waits: bool,
+    /// Which connections are which standby's.
+    pub(crate) links: Links<'a>,
+    /// Servers on this host that had no processor at some time.
+    pub(crate) starved: Vec<CpuStarvation<'a>>,
+    /// Waits for the WAL's way to the disk or for a lock while a server had no processor:
+    /// they are waits for that.
+    pub(crate) behind_starved: BehindStarved,
+    /// Segments that were lost or had a bad checksum between primary and standby, with the
+    /// silences that they explain; most segments first.
+    pub(crate) losses: Vec<LossSignal>,
+    /// The sample intervals in which commits were blocked by a standby, and what each shows.
+    pub(crate) standby_waits: Vec<StandbyWait<'a>>,
+    /// Sample intervals blocked by this server's own disk, and by locks.
+    wal: Vec<SampleInterval<'a>>,
+    lock: Vec<SampleInterval<'a>>,
+}
+
+/// Waits that a server without a processor explains.
+#[derive(Debug, Default)]
+pub(crate) struct BehindStarved {
+    /// When.
+    pub(crate) spans: Vec<Span>,
+    /// For how long, all backends together, s.
+    pub(crate) waited_s: f64,
+}
+
+impl<'a> Evidence<'a> {
+    /// What a recording shows.
+    pub(crate) fn new(recorded: &'a Recorded<'a>) -> Self {
+        let samples = sample_intervals(recorded);
+        let starved = cpu::starved(recorded);
+        let links = Links::new(recorded);
+        let mut behind_starved = BehindStarved::default();
+        let mut own = |kind| {
+            let is_starved =
+                |one: &SampleInterval<'_>| starved.iter().any(|server| server.is_at(one.span));
+            let all = blocked(recorded, &samples, kind).into_iter();
+            let (behind, own): (Vec<_>, Vec<_>) = all.partition(is_starved);
+            behind_starved
+                .spans
+                .extend(behind.iter().map(|one| one.span));
+            behind_starved.waited_s += waited_s(behind.iter(), kind);
+            own
+        };
+        let (wal, lock) = (own(WaitKind::Wal), own(WaitKind::Lock));
+        let behind_standby = blocked(recorded, &samples, WaitKind::SyncRep);
+        let seen = |losses: &[LossSignal]| standby_waits(&links, &starved, &behind_standby, losses);
+        let mut losses = loss::signals(recorded);
+        let before = seen(&losses);
+        for loss in &mut losses {
+            loss.extend_over_silence(&links, &before);
+        }
+        Self {
+            sees_waits: samples.iter().any(|one| one.sample.waits.is_some()),
+            standby_waits: seen(&losses),
+            recorded,
+            samples,
+            links,
+            starved,
+            behind_starved,
+            losses,
+            wal,
+            lock,
+        }
+    }
+
+    /// The sample intervals that waits of this kind blocked.
+    pub(crate) fn blocked(&self, kind: WaitKind) -> Vec<SampleInterval<'a>> {
+        match kind {
+            WaitKind::SyncRep => self.standby_waits.iter().map(|one| one.interval).collect(),
+            WaitKind::Wal => self.wal.clone(),
+            WaitKind::Lock => self.lock.clone(),
+        }
+    }
+
+    /// What these are of all waiting for a standby: nothing, if that did not last.
+    pub(crate) fn waiting(&self, intervals: Vec<SampleInterval<'a>>) -> Waiting<'a> {
+        let all = self.blocked(WaitKind::SyncRep);
+        let all_s = waited_s(all.iter(), WaitKind::SyncRep);
+        Waiting::new(intervals, if lasted(&all) { all_s } else { 0.0 })
+    }
+
+    /// What was to be seen only in some of the waits for a standby.
+    pub(crate) fn waiting_where(&self, is: impl Fn(&StandbyWait<'a>) -> bool) -> Waiting<'a> {
+        let there = self.standby_waits.iter().filter(|one| is(one));
+        self.waiting(there.map(|one| one.interval).collect())
+    }
+
+    /// Losses that are not another's echo and fall into a good part of the waiting, with the
+    /// waits that they fall into: of two directions, both may be told.
+    pub(crate) fn significant_losses(&self) -> Vec<(&LossSignal, Waiting<'a>)> {
+        let losses = self.losses.iter();
+        let own = losses.filter(|one| !one.is_echo_among(&self.losses));
+        let waiting = own.map(|one| {
+            (
+                one,
+                self.waiting_where(|wait| one.covers(&self.links, &wait.interval)),
+            )
+        });
+        waiting.filter(|(_, waiting)| waiting.is_much()).collect()
+    }
+
+    /// Where the report shows the replication that was waited for at these times.
+    pub(crate) fn replication(&self, intervals: &[SampleInterval<'_>]) -> Vec<String> {
+        let serving = self.links.serving(intervals);
+        serving
+            .map(|flow| format!("/flows/{flow}/segments"))
+            .collect()
+    }
+
+    /// The samples that name standbys, whoever waited.
+    pub(crate) fn primary_samples(&self) -> impl Iterator<Item = &'a Sample> {
+        self.samples.iter().map(|one| one.sample)
+    }
+}

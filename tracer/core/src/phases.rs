@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use tracer_ebpf::Kind;
 
 use crate::by_kind::Kinds;
-use crate::evidence::blocked::{Sort, slices};
-use crate::evidence::links::{Link, Links, awaited};
+use crate::evidence::blocked::{WaitKind, sample_intervals};
+use crate::evidence::links::Links;
 use crate::evidence::loss_episode;
 use crate::interval::Span;
 use crate::recording::latency::{Latencies, Quantiles, Step};
@@ -219,7 +219,7 @@ fn found(recorded: &Recorded<'_>) -> Option<(Span, Signal)> {
         Some((step.at_ns, worst.reduce(f64::max)?))
     });
     let waiters = recorded.samples().iter().filter_map(|sample| {
-        let waiters = Sort::SyncRep.waiters(sample)?;
+        let waiters = WaitKind::SyncRep.waiters(sample)?;
         Some((sample.at_ns, f64::from(waiters)))
     });
     let signals = [
@@ -251,7 +251,7 @@ fn resent(recorded: &Recorded<'_>) -> Vec<(u64, f64)> {
             .ok()
             .and_then(|index| values.get_mut(index));
         if let Some((_, value)) = value {
-            *value += loss_episode::lost(step) as f64;
+            *value += loss_episode::loss_retransmits(step) as f64;
         }
     }
     values
@@ -290,8 +290,8 @@ fn figures(recorded: &Recorded<'_>, name: Name, span: Span) -> Figures {
     };
     let in_span = recorded.samples().iter().filter(|one| span.has(one.at_ns));
     let samples: Vec<_> = in_span.collect();
-    let waiters = |sort: Sort| {
-        let counts = samples.iter().filter_map(|sample| sort.waiters(sample));
+    let waiters = |kind: WaitKind| {
+        let counts = samples.iter().filter_map(|sample| kind.waiters(sample));
         counts.max()
     };
     let standbys = || samples.iter().flat_map(|sample| &sample.standbys);
@@ -311,9 +311,9 @@ fn figures(recorded: &Recorded<'_>, name: Name, span: Span) -> Figures {
         reply_age_ms_max: standbys()
             .filter_map(|one| one.reply_age_ms)
             .reduce(f64::max),
-        sync_rep_waiters_max: waiters(Sort::SyncRep),
-        wal_waiters_max: waiters(Sort::Wal),
-        lock_waiters_max: waiters(Sort::Lock),
+        sync_rep_waiters_max: waiters(WaitKind::SyncRep),
+        wal_waiters_max: waiters(WaitKind::Wal),
+        lock_waiters_max: waiters(WaitKind::Lock),
         sync_rep_s,
         sync_rep_in_recovery_percent: in_recovery,
     }
@@ -370,24 +370,21 @@ fn requests(steps: &[Step], span: Span, seconds: Option<f64>) -> Option<Requests
 /// Time with somebody waiting for a standby, and how much of it a replication flow
 /// was in recovery, per cent.
 fn sync_rep(recorded: &Recorded<'_>, span: Span) -> (Option<f64>, Option<f64>) {
-    let slices = slices(recorded);
-    let inside = slices.iter().filter(|slice| span.has(slice.span.to_ns));
-    let counted = inside.filter_map(|slice| Some((slice, Sort::SyncRep.waiters(slice.sample)?)));
+    let samples = sample_intervals(recorded);
+    let inside = samples.iter().filter(|one| span.has(one.span.to_ns));
+    let counted = inside.filter_map(|one| Some((one, WaitKind::SyncRep.waiters(one.sample)?)));
     let counted: Vec<_> = counted.collect();
     if counted.is_empty() {
         return (None, None);
     }
     let waiting = counted.iter().filter(|(_, waiters)| *waiters > 0);
-    let waiting: Vec<Span> = waiting.map(|(slice, _)| slice.span).collect();
+    let waiting: Vec<Span> = waiting.map(|(one, _)| one.span).collect();
     let all_ns: u64 = waiting.iter().map(|span| span.length_ns()).sum();
     let known = recorded.flows.iter().any(Track::is_replication);
     let links = Links::new(recorded);
     let flows = recorded.flows.iter().enumerate();
     let awaited_on = |(index, track): &(usize, &Track<'_>)| {
-        track.is_replication()
-            && slices
-                .iter()
-                .any(|slice| links.of(*index, track, &awaited(slice.sample)) != Link::Others)
+        track.is_replication() && samples.iter().any(|one| links.serves(*index, one.sample))
     };
     let flows = flows.filter(awaited_on).map(|(_, track)| track);
     let spans = loss_episode::seen(&loss_episode::of_flows(recorded, flows));

@@ -1,19 +1,13 @@
 //! Who waited for what, when: the samples of a primary as lengths of time.
 
+use crate::evidence::thresholds::{MAX_INTERVALS_PER_SAMPLE, MAX_SHORT_WAIT_MS, MIN_BLOCKED_NS};
 use crate::interval::Span;
 use crate::recording::Recorded;
 use crate::report::sample::{Role, Sample, Wait};
 
-/// Waits of one sort that are seen again and again for so long hold things up.
-const HELD_UP_NS: u64 = 1_000_000_000;
-/// But a busy primary shows other waits at each look, and those are as short as this.
-const SHORT_MS: f64 = 10.0;
-/// A sample speaks for no more than so many intervals before it.
-const INTERVALS: u64 = 3;
-
 /// What backends wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sort {
+pub(crate) enum WaitKind {
     /// A synchronous standby.
     SyncRep,
     /// The log's way to this server's disk.
@@ -22,7 +16,7 @@ pub(crate) enum Sort {
     Lock,
 }
 
-impl Sort {
+impl WaitKind {
     /// All of them. Who waits for the first may keep others waiting for the next.
     pub(crate) const ALL: [Self; 3] = [Self::SyncRep, Self::Wal, Self::Lock];
 
@@ -47,13 +41,13 @@ impl Sort {
     /// Whether one of them may have waited for long.
     fn lasts(self, sample: &Sample) -> bool {
         let mut waits = sample.waits.iter().flatten();
-        waits.any(|wait| self.is(wait) && wait.longest_ms.is_none_or(|ms| ms >= SHORT_MS))
+        waits.any(|wait| self.is(wait) && wait.longest_ms.is_none_or(|ms| ms >= MAX_SHORT_WAIT_MS))
     }
 }
 
 /// The time that a sample of a primary speaks for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Slice<'a> {
+pub(crate) struct SampleInterval<'a> {
     /// Its number in the series.
     pub(crate) index: usize,
     /// From the sample before.
@@ -65,18 +59,20 @@ pub(crate) struct Slice<'a> {
 }
 
 /// The samples of a primary within the run.
-pub(crate) fn slices<'a>(recorded: &'a Recorded<'_>) -> Vec<Slice<'a>> {
+pub(crate) fn sample_intervals<'a>(recorded: &'a Recorded<'_>) -> Vec<SampleInterval<'a>> {
     let samples = recorded.samples();
     let window = recorded.window();
     let every_ns = recorded.postgres.as_ref().map_or(0, |one| one.every_ns);
-    let mut slices = Vec::with_capacity(samples.len());
+    let mut intervals = Vec::with_capacity(samples.len());
     let mut before: Option<&Sample> = None;
     for (index, sample) in samples.iter().enumerate() {
-        let earliest = sample.at_ns.saturating_sub(INTERVALS * every_ns);
+        let earliest = sample
+            .at_ns
+            .saturating_sub(MAX_INTERVALS_PER_SAMPLE * every_ns);
         let from_ns = before.map_or(sample.at_ns.saturating_sub(every_ns), |one| one.at_ns);
         let near = before.filter(|one| one.at_ns >= earliest);
         if sample.role == Role::Primary && window.has(sample.at_ns) {
-            slices.push(Slice {
+            intervals.push(SampleInterval {
                 index,
                 span: Span {
                     from_ns: from_ns.max(earliest).max(window.from_ns),
@@ -88,7 +84,7 @@ pub(crate) fn slices<'a>(recorded: &'a Recorded<'_>) -> Vec<Slice<'a>> {
         }
         before = Some(sample);
     }
-    slices
+    intervals
 }
 
 /// Whether the probe's commits were slow at that time; `None` without a probe.
@@ -131,28 +127,28 @@ fn overlapping(
         .take_while(move |step| step.at_ns.saturating_sub(interval_ns) < span.to_ns)
 }
 
-/// The slices in which waits of this sort held things up: seen again and again for
+/// The sample intervals that waits of this kind blocked: seen again and again for
 /// at least a second, and not only short ones, or while the probe's commits were slow.
-pub(crate) fn held_up<'a>(
+pub(crate) fn blocked<'a>(
     recorded: &Recorded<'_>,
-    slices: &[Slice<'a>],
-    sort: Sort,
-) -> Vec<Slice<'a>> {
-    let waits = |slice: &Slice<'_>| sort.waiters(slice.sample).unwrap_or(0) > 0;
+    intervals: &[SampleInterval<'a>],
+    kind: WaitKind,
+) -> Vec<SampleInterval<'a>> {
+    let waits = |one: &SampleInterval<'_>| kind.waiters(one.sample).unwrap_or(0) > 0;
     let mut held = Vec::new();
-    let mut rest = slices;
+    let mut rest = intervals;
     while let Some(from) = rest.iter().position(waits) {
         let run = &rest[from..];
-        let ends = |two: &[Slice<'_>]| !waits(&two[1]) || two[1].before.is_none();
+        let ends = |two: &[SampleInterval<'_>]| !waits(&two[1]) || two[1].before.is_none();
         let length = run.windows(2).position(ends).map_or(run.len(), |at| at + 1);
         let (run, behind) = run.split_at(length);
         let (first, last) = (run[0].span.to_ns, run[length - 1].span.to_ns);
-        let lasts = run.iter().any(|slice| sort.lasts(slice.sample));
-        let long = lasts && last - first >= HELD_UP_NS;
+        let lasts = run.iter().any(|one| kind.lasts(one.sample));
+        let long = lasts && last - first >= MIN_BLOCKED_NS;
         // A probe stands in line with everybody who waits for the log, and not with
         // those who wait for somebody's lock.
-        held.extend(run.iter().filter(|slice| {
-            long || (sort != Sort::Lock && slow(recorded, slice.span) == Some(true))
+        held.extend(run.iter().filter(|one| {
+            long || (kind != WaitKind::Lock && slow(recorded, one.span) == Some(true))
         }));
         rest = behind;
     }
@@ -160,9 +156,26 @@ pub(crate) fn held_up<'a>(
 }
 
 /// Time that backends have waited in all of them together, s.
-pub(crate) fn waited_s<'a>(slices: impl Iterator<Item = &'a Slice<'a>>, sort: Sort) -> f64 {
-    let waited = |slice: &Slice<'_>| {
-        f64::from(sort.waiters(slice.sample).unwrap_or(0)) * slice.span.seconds()
+pub(crate) fn waited_s<'a>(
+    intervals: impl Iterator<Item = &'a SampleInterval<'a>>,
+    kind: WaitKind,
+) -> f64 {
+    let waited = |one: &SampleInterval<'_>| {
+        f64::from(kind.waiters(one.sample).unwrap_or(0)) * one.span.seconds()
     };
-    slices.map(waited).sum()
+    intervals.map(waited).sum()
+}
+
+/// How long they are in all, s.
+pub(crate) fn duration_s<'a>(intervals: impl Iterator<Item = &'a SampleInterval<'a>>) -> f64 {
+    intervals.map(|one| one.span.seconds()).sum()
+}
+
+/// The sample with the most waiters, by its number, and how many.
+pub(crate) fn most_waiters<'a>(
+    intervals: impl Iterator<Item = &'a SampleInterval<'a>>,
+    kind: WaitKind,
+) -> Option<(usize, u32)> {
+    let counted = intervals.filter_map(|one| Some((one.index, kind.waiters(one.sample)?)));
+    counted.max_by_key(|(_, waiters)| *waiters)
 }

@@ -1,21 +1,14 @@
 //! When the server that was watched, or its standby where both are on this host, had no
 //! processor: its processes were ready to run, and others ran.
 
+use crate::evidence::thresholds::{MIN_STARVED_SHARE, STARVATION_WINDOW_NS};
 use crate::interval::Span;
 use crate::recording::Recorded;
 use crate::recording::processors::{Step, Track};
 
-/// A commit that waits because nobody runs has somebody waiting to run nearly all the
-/// time.
-const LEAST_WAITING: f64 = 0.7;
-
-/// Looks that are close to each other are taken together: who waits for a processor has
-/// one now and then.
-const TOGETHER_NS: u64 = 1_000_000_000;
-
 /// A server that had none for some time.
 #[derive(Debug, Clone)]
-pub(crate) struct Starved<'a> {
+pub(crate) struct CpuStarvation<'a> {
     /// Its number in the report.
     pub(crate) index: usize,
     /// Whose processes.
@@ -26,7 +19,7 @@ pub(crate) struct Starved<'a> {
     spans: Vec<Span>,
 }
 
-impl Starved<'_> {
+impl CpuStarvation<'_> {
     /// Whether it was so for most of that time.
     pub(crate) fn is_at(&self, span: Span) -> bool {
         2 * span.covered_ns(&self.spans) >= span.length_ns()
@@ -52,7 +45,7 @@ fn of(step: &Step) -> Span {
 
 /// Servers that had no processor at some time. Others that happen to run here are no
 /// concern of those who commit.
-pub(crate) fn starved<'a>(recorded: &'a Recorded<'_>) -> Vec<Starved<'a>> {
+pub(crate) fn starved<'a>(recorded: &'a Recorded<'_>) -> Vec<CpuStarvation<'a>> {
     let watched = recorded
         .postgres
         .as_ref()
@@ -64,14 +57,14 @@ pub(crate) fn starved<'a>(recorded: &'a Recorded<'_>) -> Vec<Starved<'a>> {
     };
     let without = |step: &&Step| {
         let long_ns = of(step).length_ns();
-        step.waited_ns as f64 >= LEAST_WAITING * long_ns as f64 && step.waited_ns >= step.ran_ns
+        step.waited_ns as f64 >= MIN_STARVED_SHARE * long_ns as f64 && step.waited_ns >= step.ran_ns
     };
     let tracks = recorded.processors.iter().enumerate();
     let tracks = tracks.filter(|(_, track)| is_watched(track));
     let found = tracks.map(|(index, track)| {
         let steps = together(&track.steps);
         let steps: Vec<Step> = steps.iter().filter(without).copied().collect();
-        Starved {
+        CpuStarvation {
             index,
             track,
             spans: steps.iter().map(of).collect(),
@@ -85,7 +78,9 @@ fn together(steps: &[Step]) -> Vec<Step> {
     let mut found: Vec<Step> = Vec::new();
     for step in steps {
         match found.last_mut() {
-            Some(last) if of(last).length_ns() < TOGETHER_NS && last.at_ns == step.from_ns => {
+            Some(last)
+                if of(last).length_ns() < STARVATION_WINDOW_NS && last.at_ns == step.from_ns =>
+            {
                 last.at_ns = step.at_ns;
                 last.ran_ns += step.ran_ns;
                 last.waited_ns += step.waited_ns;

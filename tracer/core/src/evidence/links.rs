@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::awaited::{self, Level};
+use crate::evidence::blocked::SampleInterval;
 use crate::recording::roles::Kind;
 use crate::recording::{Recorded, Track};
 use crate::report::sample::{Sample, Standby};
@@ -35,15 +36,17 @@ enum Known {
 
 /// Every flow of a run.
 #[derive(Debug, Clone)]
-pub(crate) struct Links {
+pub(crate) struct Links<'a> {
+    /// Of this run.
+    pub(crate) recorded: &'a Recorded<'a>,
     known: Vec<Known>,
     /// Whether the primary never had but one standby.
     only_one: bool,
 }
 
-impl Links {
+impl<'a> Links<'a> {
     /// From what the samples of a primary name.
-    pub(crate) fn new(recorded: &Recorded<'_>) -> Self {
+    pub(crate) fn new(recorded: &'a Recorded<'a>) -> Self {
         let standbys = || recorded.samples().iter().flat_map(|one| &one.standbys);
         let connections: BTreeSet<SocketAddr> = standbys().filter_map(connection).collect();
         let addresses: BTreeSet<IpAddr> = standbys().filter_map(address).collect();
@@ -54,16 +57,38 @@ impl Links {
             _ => Known::Nothing,
         });
         Self {
+            recorded,
             known: known.collect(),
             only_one: names.len() <= 1,
         }
     }
 
-    /// Whether a flow, by its number, is the way of one of these.
-    pub(crate) fn of(&self, index: usize, track: &Track<'_>, standbys: &[&Standby]) -> Link {
-        if !track.is_replication() {
+    /// Whether a flow, by its number, is the path of a standby that holds commits in this
+    /// sample.
+    pub(crate) fn of_sample(&self, index: usize, sample: &Sample) -> Link {
+        self.of(index, &awaited(sample))
+    }
+
+    /// Whether it may be.
+    pub(crate) fn serves(&self, index: usize, sample: &Sample) -> bool {
+        self.of_sample(index, sample) != Link::Others
+    }
+
+    /// Flows that may be it in any of these intervals, by their numbers.
+    pub(crate) fn serving<'s>(
+        &'s self,
+        intervals: &'s [SampleInterval<'_>],
+    ) -> impl Iterator<Item = usize> + 's {
+        let flows = 0..self.recorded.flows.len();
+        flows.filter(|flow| intervals.iter().any(|one| self.serves(*flow, one.sample)))
+    }
+
+    /// Whether a flow, by its number, is the path of one of these.
+    pub(crate) fn of(&self, index: usize, standbys: &[&Standby]) -> Link {
+        let track = self.recorded.flows.get(index);
+        let Some(track) = track.filter(|track| track.is_replication()) else {
             return Link::Others;
-        }
+        };
         let end = end(track);
         let known = self.known.get(index).copied().unwrap_or(Known::Nothing);
         let is_theirs = |one: &&Standby| match known {
@@ -124,7 +149,7 @@ pub fn hold_commits(recorded: &Recorded<'_>) -> Vec<bool> {
     let flows = recorded.flows.iter().enumerate();
     let holds = flows.map(|(index, track)| {
         let samples = recorded.samples();
-        let holds = |sample| links.of(index, track, &awaited(sample)) != Link::Others;
+        let holds = |sample| links.serves(index, sample);
         track.is_replication() && (samples.is_empty() || samples.iter().any(holds))
     });
     holds.collect()

@@ -3,43 +3,41 @@
 
 use tracer_ebpf::Kind;
 
+use crate::evidence::thresholds::MAX_RETRANSMIT_DISTANCE_NS;
 use crate::interval::Span;
 use crate::recording::loss_recovery::doubled_ns;
 use crate::recording::{Recorded, Track};
 
-/// Retransmits no further apart than this may belong to one loss.
-const NEAR_NS: u64 = 1_000_000_000;
-
 /// Losses that follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Recovery {
+pub(crate) struct LossEpisode {
     /// From the first interval with a retransmit to the end of the last.
-    pub(crate) seen: Span,
+    pub(crate) observed: Span,
     /// How much longer it may have lasted: what was sent again was not answered yet.
-    pub(crate) until_ns: u64,
+    pub(crate) extends_to_ns: u64,
 }
 
 /// From intervals in which something was lost, by their ends, in order. A timeout
 /// doubles each time: of one loss, the next sign may be somewhat more than twice as
 /// far away as the one before.
-pub(crate) fn recoveries(ends_ns: impl Iterator<Item = u64>, interval_ns: u64) -> Vec<Recovery> {
-    let near_ns = NEAR_NS.max(2 * interval_ns);
-    let mut found: Vec<Recovery> = Vec::new();
+pub(crate) fn episodes(ends_ns: impl Iterator<Item = u64>, interval_ns: u64) -> Vec<LossEpisode> {
+    let near_ns = MAX_RETRANSMIT_DISTANCE_NS.max(2 * interval_ns);
+    let mut found: Vec<LossEpisode> = Vec::new();
     for end_ns in ends_ns {
         let from_ns = end_ns.saturating_sub(interval_ns);
         if let Some(last) = found.last_mut()
-            && end_ns <= last.until_ns
+            && end_ns <= last.extends_to_ns
         {
-            let apart_ns = end_ns.saturating_sub(last.seen.to_ns);
-            last.seen.to_ns = last.seen.to_ns.max(end_ns);
-            last.until_ns = end_ns + near_ns.max(doubled_ns(apart_ns));
+            let apart_ns = end_ns.saturating_sub(last.observed.to_ns);
+            last.observed.to_ns = last.observed.to_ns.max(end_ns);
+            last.extends_to_ns = end_ns + near_ns.max(doubled_ns(apart_ns));
         } else {
-            found.push(Recovery {
-                seen: Span {
+            found.push(LossEpisode {
+                observed: Span {
                     from_ns,
                     to_ns: end_ns,
                 },
-                until_ns: end_ns + near_ns,
+                extends_to_ns: end_ns + near_ns,
             });
         }
     }
@@ -57,7 +55,7 @@ const LOSSES: [Kind; 5] = [
 ];
 
 /// Segments of an interval that were sent again because of a loss.
-pub(crate) fn lost(step: &crate::recording::flow_table::Step) -> u64 {
+pub(crate) fn loss_retransmits(step: &crate::recording::flow_table::Step) -> u64 {
     let of = |kind: &Kind| step.segments[*kind as usize];
     LOSSES.iter().map(of).sum()
 }
@@ -66,22 +64,22 @@ pub(crate) fn lost(step: &crate::recording::flow_table::Step) -> u64 {
 pub(crate) fn of_flows<'a>(
     recorded: &Recorded<'_>,
     flows: impl Iterator<Item = &'a Track<'a>>,
-) -> Vec<Recovery> {
+) -> Vec<LossEpisode> {
     let steps = flows.flat_map(|track| track.series);
     let mut ends: Vec<u64> = steps
-        .filter(|step| lost(step) > 0)
+        .filter(|step| loss_retransmits(step) > 0)
         .map(|step| step.at_ns)
         .collect();
     ends.sort_unstable();
     ends.dedup();
-    recoveries(ends.into_iter(), recorded.interval_ns)
+    episodes(ends.into_iter(), recorded.interval_ns)
 }
 
 /// What was seen of them, apart from each other.
-pub(crate) fn seen(recoveries: &[Recovery]) -> Vec<Span> {
-    let mut spans: Vec<Span> = Vec::with_capacity(recoveries.len());
-    for recovery in recoveries {
-        let mut span = recovery.seen;
+pub(crate) fn seen(episodes: &[LossEpisode]) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::with_capacity(episodes.len());
+    for episode in episodes {
+        let mut span = episode.observed;
         if let Some(last) = spans.last() {
             span.from_ns = span.from_ns.max(last.to_ns);
         }
@@ -97,7 +95,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn seen_ms(ends_ms: &[u64]) -> Vec<(u64, u64)> {
-        let found = recoveries(ends_ms.iter().map(|ms| ms * MS), 100 * MS);
+        let found = episodes(ends_ms.iter().map(|ms| ms * MS), 100 * MS);
         let spans = seen(&found);
         spans
             .iter()

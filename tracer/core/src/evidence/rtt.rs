@@ -1,20 +1,10 @@
 //! How long round trips of the replication took.
 
 use crate::evidence::blocked::typical_ms;
+use crate::evidence::thresholds::{DOMINANT_RTT_SHARE, MIN_RTT_FACTOR, MIN_RTT_MS, MIN_RTT_SHARE};
 use crate::interval::Span;
 use crate::recording::roles::Kind;
 use crate::recording::{Recorded, Track};
-
-/// What is shorter is no matter to a commit that people would call slow.
-const LEAST_MS: f64 = 5.0;
-/// A commit waits for one round trip at least; where it takes more than twice as long,
-/// most of it went elsewhere.
-const SHARE: f64 = 0.4;
-/// And of this share, hardly anything is left for a standby's disk.
-const MOST_SHARE: f64 = 0.6;
-/// Where it is not known how long commits took: how much longer than the best round trip
-/// of the run it has to be.
-const LONGER: f64 = 3.0;
 
 /// The longest smoothed round-trip time of a flow in a span, ms.
 pub(crate) fn within_ms(track: &Track<'_>, span: Span) -> Option<f64> {
@@ -56,10 +46,10 @@ pub(crate) fn long(
 ) -> Option<(usize, f64)> {
     let (index, track, ms) = longest(recorded, span, counts)?;
     let least = match typical_ms(recorded, span) {
-        Some(ms) => SHARE * ms,
-        None => LONGER * best_ms(track)?,
+        Some(ms) => MIN_RTT_SHARE * ms,
+        None => MIN_RTT_FACTOR * best_ms(track)?,
     };
-    (ms >= LEAST_MS && ms >= least).then_some((index, ms))
+    (ms >= MIN_RTT_MS && ms >= least).then_some((index, ms))
 }
 
 /// Whether round trips of flows that count were most of what commits took at that time.
@@ -70,11 +60,13 @@ pub(crate) fn dominates(
 ) -> bool {
     let took_ms = longest(recorded, span, counts).map(|(.., ms)| ms);
     let both = took_ms.zip(typical_ms(recorded, span));
-    both.is_some_and(|(way_ms, commit_ms)| way_ms >= LEAST_MS && way_ms >= MOST_SHARE * commit_ms)
+    both.is_some_and(|(way_ms, commit_ms)| {
+        way_ms >= MIN_RTT_MS && way_ms >= DOMINANT_RTT_SHARE * commit_ms
+    })
 }
 
 /// A wait, and the time until somebody looked after it, if not within it.
-pub(crate) fn until_next_look(recorded: &Recorded<'_>, wait: Span) -> Span {
+pub(crate) fn until_next_reading(recorded: &Recorded<'_>, wait: Span) -> Span {
     Span {
         to_ns: wait.to_ns + recorded.interval_ns,
         ..wait
@@ -82,10 +74,10 @@ pub(crate) fn until_next_look(recorded: &Recorded<'_>, wait: Span) -> Span {
 }
 
 /// The same for a single wait, of which they are a good part.
-pub(crate) fn long_beside(recorded: &Recorded<'_>, wait: Span) -> Option<(usize, f64)> {
-    let seen = until_next_look(recorded, wait);
+pub(crate) fn long_during(recorded: &Recorded<'_>, wait: Span) -> Option<(usize, f64)> {
+    let seen = until_next_reading(recorded, wait);
     let (index, _, ms) = longest(recorded, seen, |_| true)?;
-    (ms >= LEAST_MS && ms >= SHARE * wait.seconds() * 1e3).then_some((index, ms))
+    (ms >= MIN_RTT_MS && ms >= MIN_RTT_SHARE * wait.seconds() * 1e3).then_some((index, ms))
 }
 
 /// Whether replies of the standby arrived at that time while one before them was missing,

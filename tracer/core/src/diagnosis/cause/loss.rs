@@ -1,0 +1,116 @@
+//! Segments are lost between primary and standby, in one direction or the other: told by
+//! what was retransmitted, by what arrived out of order, and by what did not arrive.
+
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::network::during_loss;
+use crate::diagnosis::rank::{Rank, Ranked};
+use crate::evidence::Evidence;
+use crate::evidence::partition::{partition, possible_partition_s};
+use crate::evidence::standby_wait::{StandbyWait, longest_unbroken_s};
+use crate::evidence::waiting::Waiting;
+use crate::recording::roles::Kind;
+use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::text;
+
+/// See the file.
+#[derive(Debug)]
+pub(super) struct Loss;
+
+impl Cause for Loss {
+    fn claims(&self, wait: &StandbyWait<'_>) -> bool {
+        wait.has_loss || wait.is_out_of_order || wait.received_nothing
+    }
+
+    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
+        let found = retransmitted(evidence).into_iter();
+        let out_of_order = evidence.waiting_where(|one| one.is_out_of_order);
+        let nothing = evidence.waiting_where(|one| one.received_nothing);
+        found
+            .chain(received_out_of_order(evidence, &out_of_order))
+            .chain(received_nothing(evidence, &nothing))
+            .collect()
+    }
+}
+
+/// Of each direction in which enough was retransmitted.
+fn retransmitted(evidence: &Evidence<'_>) -> Vec<Ranked> {
+    let recorded = evidence.recorded;
+    let mut found = Vec::new();
+    for (loss, waiting) in evidence.significant_losses() {
+        let intervals = &waiting.intervals;
+        if loss.is_bad_checksums() || partition(recorded, loss, intervals).is_some() {
+            continue;
+        }
+        // A path that was cut looks the same as long as little is retransmitted.
+        let silent_s = possible_partition_s(recorded, loss, intervals);
+        found.push(during_loss(evidence, loss, &waiting, silent_s));
+    }
+    found
+}
+
+/// The standby replied, and what arrived could not be read.
+fn received_out_of_order(evidence: &Evidence<'_>, waiting: &Waiting<'_>) -> Option<Ranked> {
+    let silent_s = longest_unbroken_s(waiting.intervals.iter().map(|one| one.span));
+    let size = Size {
+        silent_s: Some(silent_s),
+        ..waiting.size()
+    };
+    of_socket(
+        evidence,
+        waiting,
+        Kind::Walsender,
+        Word::LossOfReplies,
+        size,
+        |name| {
+            format!(
+                "Commits waited for the standby {name}, which replied: for up to {silent_s:.1} s what arrived of its replies could not be read, because something sent before it was missing: that was lost on the way here, or comes very late; {:.0} % of the waiting fell into that time.",
+                waiting.percent
+            )
+        },
+    )
+}
+
+/// The primary says that it sent, and nothing arrives here.
+fn received_nothing(evidence: &Evidence<'_>, waiting: &Waiting<'_>) -> Option<Ranked> {
+    let size = waiting.size();
+    of_socket(
+        evidence,
+        waiting,
+        Kind::Walreceiver,
+        Word::LossTowardStandby,
+        size,
+        |name| {
+            format!(
+                "Commits waited for the standby while nothing of what the primary says that it sent arrived here from {name}: it is lost on the way, or waits at the primary, on whose host that is seen; {:.0} % of the waiting fell into that time.",
+                waiting.percent
+            )
+        },
+    )
+}
+
+/// What rests on the readings of a socket of this role alone: it is never sure.
+fn of_socket(
+    evidence: &Evidence<'_>,
+    waiting: &Waiting<'_>,
+    role: Kind,
+    cause: Word,
+    size: Size,
+    text: impl FnOnce(&str) -> String,
+) -> Option<Ranked> {
+    if !waiting.is_worth_a_finding() {
+        return None;
+    }
+    let flows = &evidence.recorded.flows;
+    let mut serving = evidence.links.serving(&waiting.intervals);
+    let index = serving.find(|flow| flows.get(*flow).is_some_and(|track| track.role == role))?;
+    let finding = Finding {
+        text: text(&text::name(&flows.get(index)?.name)),
+        cause,
+        confidence: waiting.confidence().min(Confidence::Medium),
+        size,
+        evidence: std::iter::once(format!("/flows/{index}/path/series"))
+            .chain(waiting.evidence())
+            .collect(),
+    };
+    Some(Ranked::new(Rank::Waited(waiting.waited_s), finding))
+}

@@ -1,0 +1,58 @@
+//! Nothing at all comes through between primary and standby.
+
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::rank::{Rank, Ranked};
+use crate::evidence::Evidence;
+use crate::evidence::loss::LossSignal;
+use crate::evidence::partition::partition;
+use crate::evidence::thresholds::SURELY_UNANSWERED;
+use crate::evidence::waiting::Waiting;
+use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::text;
+
+/// See the file. It claims no waits: what is cut loses, and `Loss` keeps those.
+#[derive(Debug)]
+pub(super) struct Partition;
+
+impl Cause for Partition {
+    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
+        let losses = evidence.significant_losses().into_iter();
+        losses
+            .filter_map(|(loss, waiting)| of_loss(evidence, loss, &waiting))
+            .collect()
+    }
+}
+
+fn of_loss(evidence: &Evidence<'_>, loss: &LossSignal, waiting: &Waiting<'_>) -> Option<Ranked> {
+    let recorded = evidence.recorded;
+    let cut = partition(recorded, loss, &waiting.intervals)?;
+    let track = recorded.flows.get(cut.flow)?;
+    let unanswered = cut.longest.unanswered;
+    let silent_s = cut.longest.span.seconds();
+    let finding = Finding {
+        text: format!(
+            "Commits waited for the standby while nothing at all arrived from {} for {silent_s:.1} s, whatever was sent to it: {unanswered} segments were sent again in vain. The way to it is cut, or its host is down; {:.0} % of the waiting fell into that time.",
+            text::name(&track.name),
+            waiting.percent
+        ),
+        cause: Word::Partition,
+        confidence: match unanswered >= SURELY_UNANSWERED {
+            true => waiting.confidence(),
+            false => waiting.confidence().min(Confidence::Medium),
+        },
+        size: Size {
+            silent_s: Some(silent_s),
+            segments: Some(unanswered),
+            rto_doublings: track.backoff_max,
+            rto_max_ms: track.rto_max_ms,
+            ..waiting.size()
+        },
+        evidence: ["path/series", "segments", "by_kind", "series"]
+            .map(|field| format!("/flows/{}/{field}", cut.flow))
+            .into_iter()
+            .chain(waiting.evidence())
+            .collect(),
+    };
+    let rank = Rank::WaitedForSegments(waiting.waited_s, loss.segments);
+    Some(Ranked::new(rank, finding))
+}

@@ -1,0 +1,97 @@
+//! The commit probe's commits were slow, and no sample shows what they waited for.
+
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::rank::{Rank, Ranked};
+use crate::evidence::Evidence;
+use crate::evidence::loss_episode::loss_retransmits;
+use crate::evidence::thresholds::{MIN_DURATION_S, MIN_SAMPLES};
+use crate::evidence::waiting::Waiting;
+use crate::recording::latency::Step;
+use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+
+/// See the file.
+#[derive(Debug)]
+pub(super) struct SlowCommits;
+
+impl Cause for SlowCommits {
+    /// Only where nothing else is known.
+    fn is_asked(&self, _: &Evidence<'_>, found: &[Ranked]) -> bool {
+        found.is_empty()
+    }
+
+    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
+        let finding = finding(evidence);
+        finding
+            .map(|one| Ranked::new(Rank::Note, one))
+            .into_iter()
+            .collect()
+    }
+}
+
+fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
+    let recorded = evidence.recorded;
+    let probe = recorded.probe()?;
+    let inside = |step: &&Step| recorded.window().has(step.at_ns) && recorded.is_slow(step);
+    let slow: Vec<&Step> = probe.commits.iter().filter(inside).collect();
+    let duration_s = slow.len() as f64 * recorded.interval_ns as f64 / 1e9;
+    if slow.len() < MIN_SAMPLES || duration_s < MIN_DURATION_S {
+        return None;
+    }
+    let worst = |step: &Step| {
+        step.latency
+            .max_ms
+            .into_iter()
+            .chain(step.oldest_ms)
+            .fold(0.0, f64::max)
+    };
+    let commit_max_ms = slow.iter().map(|step| worst(step)).reduce(f64::max);
+    let reads_slow = probe.reads.iter().filter(inside).count();
+    let resent: u64 = recorded
+        .flows
+        .iter()
+        .flat_map(|track| track.series)
+        .map(loss_retransmits)
+        .sum();
+    let (cause, confidence, why) = if !evidence.sees_waits {
+        (
+            Word::NotDetermined,
+            Confidence::Low,
+            "who waited for what was not visible".to_owned(),
+        )
+    } else if resent > 0 {
+        (
+            Word::NotDetermined,
+            Confidence::Low,
+            format!(
+                "{resent} segments were sent again, but no sample shows anybody waiting for a standby meanwhile"
+            ),
+        )
+    } else if reads_slow >= MIN_SAMPLES {
+        (
+            Word::NotDetermined,
+            Confidence::Low,
+            "reads were slow as well, nothing was sent again, and no sample shows what was waited for".to_owned(),
+        )
+    } else {
+        (
+            Word::NotTheNetwork,
+            Confidence::Medium,
+            "reads over the same way were not, nobody was seen to wait for a standby, and nothing was sent again".to_owned(),
+        )
+    };
+    Some(Finding {
+        text: format!("Commits were slow in {} intervals: {why}.", slow.len()),
+        cause,
+        confidence,
+        size: Size {
+            duration_s: Some(duration_s),
+            commit_max_ms,
+            ..Size::default()
+        },
+        evidence: ["commits/series", "reads/series"]
+            .map(|field| format!("/postgres/probe/{field}"))
+            .into_iter()
+            .chain(["/selected/segments".to_owned()])
+            .collect(),
+    })
+}

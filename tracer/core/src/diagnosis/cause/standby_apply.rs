@@ -1,0 +1,30 @@
+//! The standby has WAL on its disk that it is slow to replay.
+
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::standby_lag::Lag;
+use crate::evidence::Evidence;
+use crate::evidence::standby_wait::StandbyWait;
+use crate::evidence::waiting::Waiting;
+use crate::report::finding::{Cause as Word, Finding};
+
+/// See the file.
+#[derive(Debug)]
+pub(super) struct StandbyApply;
+
+const LAG: Lag = Lag {
+    missing: |one| Some(one.replay_lag_bytes? - one.flush_lag_bytes?),
+    cause: Word::StandbyApply,
+    what: "had the log on its disk and was slow to apply it, as commits with synchronous_commit = remote_apply wait for",
+    left: "flushed and not applied",
+    fields: ["flush_lag_bytes", "replay_lag_bytes"],
+};
+
+impl Cause for StandbyApply {
+    fn claims(&self, wait: &StandbyWait<'_>) -> bool {
+        wait.has_to_apply
+    }
+
+    fn of_waits(&self, _: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
+        LAG.finding(kept)
+    }
+}

@@ -1,0 +1,30 @@
+//! The standby has WAL that it is slow to bring to its disk.
+
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::standby_lag::Lag;
+use crate::evidence::Evidence;
+use crate::evidence::standby_wait::StandbyWait;
+use crate::evidence::waiting::Waiting;
+use crate::report::finding::{Cause as Word, Finding};
+
+/// See the file.
+#[derive(Debug)]
+pub(super) struct StandbyFlush;
+
+const LAG: Lag = Lag {
+    missing: |one| Some(one.flush_lag_bytes? - one.write_lag_bytes?),
+    cause: Word::StandbyFlush,
+    what: "had received the log and was slow to bring it to its disk",
+    left: "written and not flushed",
+    fields: ["write_lag_bytes", "flush_lag_bytes"],
+};
+
+impl Cause for StandbyFlush {
+    fn claims(&self, wait: &StandbyWait<'_>) -> bool {
+        wait.has_to_flush
+    }
+
+    fn of_waits(&self, _: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
+        LAG.finding(kept)
+    }
+}

@@ -1,0 +1,111 @@
+//! The standby is connected and does not reply, and nothing shows that the network is why.
+
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::rank::{Rank, Ranked};
+use crate::evidence::Evidence;
+use crate::evidence::blocked::SampleInterval;
+use crate::evidence::links::awaited;
+use crate::evidence::loss_episode::loss_retransmits;
+use crate::evidence::rtt;
+use crate::evidence::standby_wait::{StandbyWait, longest_unbroken_s};
+use crate::evidence::thresholds::SURELY_SILENT_S;
+use crate::evidence::waiting::{Waiting, sample};
+use crate::recording::roles::Kind;
+use crate::recording::standby::label;
+use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+
+/// See the file.
+#[derive(Debug)]
+pub(super) struct StandbyNotReplying;
+
+impl Cause for StandbyNotReplying {
+    fn claims(&self, wait: &StandbyWait<'_>) -> bool {
+        wait.is_silent
+    }
+
+    /// A silence lasted by itself: it need not be in several samples.
+    fn findings(&self, evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Vec<Ranked> {
+        let finding = kept.is_much().then(|| silent(evidence, kept)).flatten();
+        let rank = Rank::Waited(kept.waited_s);
+        finding
+            .map(|one| Ranked::new(rank, one))
+            .into_iter()
+            .collect()
+    }
+}
+
+fn silent(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
+    let silent_s = longest_unbroken_s(kept.intervals.iter().map(|one| one.span));
+    let oldest = |one: &&SampleInterval<'_>| {
+        let ages = awaited(one.sample).into_iter();
+        ages.filter_map(|one| one.reply_age_ms).fold(0.0, f64::max)
+    };
+    let intervals = kept.intervals.iter();
+    let worst = intervals.max_by(|a, b| oldest(a).total_cmp(&oldest(b)))?;
+    let standby = awaited(worst.sample).into_iter().next()?;
+    let mut standbys = worst.sample.standbys.iter();
+    let place = standbys.position(|one| one == standby)?;
+    let surely = kept.confidence();
+    let (network, confidence) = match retransmitted(evidence, &kept.intervals) {
+        Some(0) if silent_s >= SURELY_SILENT_S => (
+            "nothing was sent again meanwhile, so that it is not the network".to_owned(),
+            surely,
+        ),
+        Some(0) => (
+            "nothing was sent again meanwhile from here".to_owned(),
+            surely.min(Confidence::Medium),
+        ),
+        Some(segments) => (
+            format!("what was sent again meanwhile ({segments}) is too little to explain it"),
+            surely.min(Confidence::Medium),
+        ),
+        None => (
+            "whether anything was lost on the way to it was not seen, so that the network is not excluded".to_owned(),
+            Confidence::Low,
+        ),
+    };
+    let mut shown = vec![
+        sample(worst.index, &format!("standbys/{place}/reply_age_ms")),
+        sample(worst.index, &format!("standbys/{place}/state")),
+    ];
+    shown.extend(kept.evidence());
+    shown.extend(evidence.replication(&kept.intervals));
+    Some(Finding {
+        text: format!(
+            "The standby {} is connected and did not reply for {silent_s:.1} s while commits waited for it; {network}.",
+            label::of(worst.sample, standby)
+        ),
+        cause: Word::StandbyNotReplying,
+        confidence,
+        size: Size {
+            silent_s: Some(silent_s),
+            ..kept.size()
+        },
+        evidence: shown,
+    })
+}
+
+/// Segments of the replication that were retransmitted at that time because of a loss;
+/// `None` if its flow was not traced.
+fn retransmitted(evidence: &Evidence<'_>, intervals: &[SampleInterval<'_>]) -> Option<u64> {
+    let recorded = evidence.recorded;
+    // What the primary retransmits is seen on its own host; here, whether it arrives.
+    let arrives = |one: &SampleInterval<'_>| {
+        let serves = |flow| evidence.links.serves(flow, one.sample);
+        rtt::arrives(recorded, one.span, serves) == Some(true)
+    };
+    let ours = || {
+        let serving = evidence.links.serving(intervals);
+        serving.filter_map(|flow| recorded.flows.get(flow))
+    };
+    let is_here = ours().any(|track| track.role == Kind::Walsender);
+    if !is_here && !intervals.iter().any(arrives) {
+        return None;
+    }
+    let steps = ours().flat_map(|track| track.series).filter(|step| {
+        let next = intervals.partition_point(|one| one.span.to_ns < step.at_ns);
+        let interval = intervals.get(next);
+        interval.is_some_and(|one| one.span.has(step.at_ns))
+    });
+    Some(steps.map(loss_retransmits).sum())
+}

@@ -1,0 +1,113 @@
+//! Commits that do not wait for a standby that is there: nothing is slow, and what is
+//! committed can be lost.
+
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::rank::{Rank, Ranked};
+use crate::evidence::Evidence;
+use crate::evidence::blocked::{SampleInterval, duration_s};
+use crate::evidence::thresholds::{FAR_AHEAD_BYTES, MIN_SAMPLES};
+use crate::evidence::waiting::{Waiting, sample};
+use crate::recording::standby::label;
+use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::text;
+
+/// The longest setting that is shown whole.
+const MAX_SETTING: usize = 64;
+
+/// See the file.
+#[derive(Debug)]
+pub(super) struct SyncWaitOff;
+
+impl Cause for SyncWaitOff {
+    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
+        let samples = &evidence.samples;
+        let found = [standby_names_empty(samples), impossible_lsn(samples)];
+        found.into_iter().flatten().collect()
+    }
+}
+
+fn names<'a>(interval: &SampleInterval<'a>) -> Option<&'a str> {
+    interval.sample.synchronous_standby_names.as_deref()
+}
+
+/// `synchronous_standby_names` is empty though a standby streams.
+fn standby_names_empty(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
+    let is_off = |one: &&SampleInterval<'_>| {
+        let mut standbys = one.sample.standbys.iter();
+        names(one) == Some("") && standbys.any(|one| one.state.as_deref() == Some("streaming"))
+    };
+    let off: Vec<_> = samples.iter().filter(is_off).copied().collect();
+    let first = off.first().filter(|_| off.len() >= MIN_SAMPLES)?;
+    let was_on = samples
+        .iter()
+        .filter(|one| one.index < first.index)
+        .rfind(|one| names(one).is_some_and(|names| !names.is_empty()));
+    let size = Size {
+        duration_s: Some(duration_s(off.iter())),
+        ..Size::default()
+    };
+    let mut evidence = vec![
+        sample(first.index, "synchronous_standby_names"),
+        sample(first.index, "standbys"),
+    ];
+    let Some(before) = was_on else {
+        let finding = Finding {
+            text: "No commit waits for a standby: synchronous_standby_names is empty, though a standby streams. That may be meant so.".to_owned(),
+            cause: Word::SyncWaitOff,
+            confidence: Confidence::Low,
+            size,
+            evidence,
+        };
+        return Some(Ranked::new(Rank::Note, finding));
+    };
+    evidence.push(sample(before.index, "synchronous_standby_names"));
+    let finding = Finding {
+        text: format!(
+            "Commits no longer wait for a standby: synchronous_standby_names was '{}' and was emptied during the run, while a standby streams.",
+            text::harmless(names(before).unwrap_or_default(), MAX_SETTING)
+        ),
+        cause: Word::SyncWaitOff,
+        confidence: Confidence::High,
+        size,
+        evidence,
+    };
+    Some(Ranked::new(Rank::DataAtRisk, finding))
+}
+
+/// A synchronous standby that claims to have WAL that was never written.
+fn impossible_lsn(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
+    let mut claims = Vec::new();
+    for interval in samples {
+        for (place, standby) in interval.sample.standbys.iter().enumerate() {
+            let is_sync = matches!(standby.sync_state.as_deref(), Some("sync" | "quorum"));
+            if let Some(lag) = standby.flush_lag_bytes.filter(|lag| *lag < FAR_AHEAD_BYTES)
+                && is_sync
+            {
+                claims.push((interval, place, lag));
+            }
+        }
+    }
+    let (worst, place, lag) = claims.iter().min_by_key(|(_, _, lag)| *lag)?;
+    if claims.len() < MIN_SAMPLES {
+        return None;
+    }
+    let standby = worst.sample.standbys.get(*place)?;
+    let finding = Finding {
+        text: format!(
+            "Commits need not wait for the standby {}: it says that it has flushed {} more than was ever written, and is called synchronous all the same.",
+            label::of(worst.sample, standby),
+            text::bytes(-lag)
+        ),
+        cause: Word::SyncWaitOff,
+        confidence: Confidence::High,
+        size: Size {
+            duration_s: Some(duration_s(claims.iter().map(|(interval, ..)| *interval))),
+            lag_bytes: Some(*lag),
+            ..Size::default()
+        },
+        evidence: ["flush_lag_bytes", "sync_state"]
+            .map(|field| sample(worst.index, &format!("standbys/{place}/{field}")))
+            .to_vec(),
+    };
+    Some(Ranked::new(Rank::DataAtRisk, finding))
+}

@@ -1,0 +1,205 @@
+//! What can be said where no sample shows who waits for what: what single commits waited
+//! for, or else only what was lost.
+
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::rank::{Rank, Ranked};
+use crate::evidence::Evidence;
+use crate::evidence::links::by_standby;
+use crate::evidence::loss::LossSignal;
+use crate::evidence::rtt;
+use crate::evidence::thresholds::{
+    MIN_DURATION_S, MIN_OUT_OF_ORDER_SHARE, MIN_PART_OF_COMMITS, MIN_RECOVERY_SHARE, MIN_SAMPLES,
+};
+use crate::evidence::waiting::{Waiting, by_share};
+use crate::interval::Span;
+use crate::recording::roles::Kind;
+use crate::recording::{Recorded, SlowCommit};
+use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::text;
+
+/// See the file.
+#[derive(Debug)]
+pub(super) struct Unsampled;
+
+impl Cause for Unsampled {
+    /// Waits that are over before the next sample are in none, either.
+    fn is_asked(&self, evidence: &Evidence<'_>, found: &[Ranked]) -> bool {
+        !evidence.sees_waits || found.is_empty()
+    }
+
+    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
+        let found = traced(evidence).or_else(|| lost(evidence));
+        found.into_iter().collect()
+    }
+}
+
+/// Where nobody can tell who waited: what was seen, and no more.
+fn lost(evidence: &Evidence<'_>) -> Option<Ranked> {
+    let loss = evidence.losses.first().filter(|_| !evidence.sees_waits)?;
+    let finding = Finding {
+        text: format!(
+            "{}; whether commits waited for it is not known: no PostgreSQL server showed who waits.",
+            loss.what()
+        ),
+        cause: loss.cause,
+        confidence: Confidence::Low,
+        size: loss.size(evidence.recorded),
+        evidence: loss.evidence(),
+    };
+    Some(Ranked::new(Rank::Note, finding))
+}
+
+/// What single commits waited for, where they were traced.
+fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
+    let slow = evidence.recorded.slow.as_deref()?;
+    let seconds = |of: fn(&SlowCommit) -> u64| slow.iter().map(of).sum::<u64>() as f64 / 1e9;
+    let total_s = seconds(|one| one.whole.length_ns());
+    if slow.len() < MIN_SAMPLES || total_s < MIN_DURATION_S {
+        return None;
+    }
+    let wait_s = seconds(|one| one.wait.length_ns());
+    let flush_s = seconds(|one| one.flush_ns);
+    let charged_s = slow
+        .iter()
+        .map(|one| one.in_recovery_ns)
+        .sum::<Option<u64>>()
+        .map(|ns| ns as f64 / 1e9);
+    let of = format!("{} slow commits took {total_s:.1} s in all", slow.len());
+    let (cause, confidence, why) = if starved(evidence, slow) {
+        (
+            Word::CpuStarvation,
+            Confidence::Medium,
+            "their server was ready to run for most of it and had no processor".to_owned(),
+        )
+    } else if wait_s >= MIN_PART_OF_COMMITS * total_s {
+        waited(evidence, slow, (wait_s, total_s), charged_s)
+    } else if flush_s >= MIN_PART_OF_COMMITS * total_s {
+        let why = format!("{flush_s:.1} s of it to bring the log to the primary's own disk");
+        (Word::WalFlush, by_share(flush_s / total_s), why)
+    } else {
+        let why = format!(
+            "{wait_s:.1} s of it waiting for a standby and {flush_s:.1} s to bring the log to the disk: what took the rest, {:.1} s, is not told apart",
+            total_s - wait_s - flush_s
+        );
+        (Word::NotDetermined, Confidence::Low, why)
+    };
+    let slowest = slow.iter().map(|one| one.whole.length_ns()).max()?;
+    // The signs that a verdict on the network rests on.
+    let loss = evidence.losses.iter().find(|one| one.cause == cause);
+    let of_loss = loss.map(|one| one.size(evidence.recorded));
+    Some(Ranked::new(
+        Rank::Waited(total_s),
+        Finding {
+            text: format!("{of}, {why}."),
+            cause,
+            confidence,
+            size: Size {
+                waited_s: Some(wait_s),
+                commit_max_ms: Some(slowest as f64 / 1e6),
+                explained_percent: match cause {
+                    Word::WalFlush => Some(100.0 * flush_s / total_s),
+                    _ => charged_s
+                        .filter(|_| loss.is_some())
+                        .map(|charged_s| 100.0 * charged_s / total_s),
+                },
+                ..of_loss.unwrap_or_default()
+            },
+            evidence: ["/commits/slow", "/commits/servers"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(loss.map(LossSignal::evidence).unwrap_or_default())
+                .collect(),
+        },
+    ))
+}
+
+/// They waited for a standby: why did it not answer?
+fn waited(
+    evidence: &Evidence<'_>,
+    slow: &[SlowCommit],
+    (wait_s, total_s): (f64, f64),
+    charged_s: Option<f64>,
+) -> (Word, Confidence, String) {
+    let waited = format!("{wait_s:.1} s of it waiting for a standby");
+    let Some(charged_s) = charged_s else {
+        let why = format!("{waited}, whose connection was not among those that were traced");
+        return (Word::NotDetermined, Confidence::Low, why);
+    };
+    let share = charged_s / wait_s;
+    if share >= MIN_RECOVERY_SHARE {
+        let recovering = format!(
+            "{waited}, and {:.0} % of that while the replication recovered from a loss",
+            100.0 * share
+        );
+        let Some(loss) = evidence.losses.first() else {
+            let why = recovering + ", of which too little is seen from here to say which way";
+            return (Word::NotDetermined, Confidence::Low, why);
+        };
+        let why = format!("{recovering}: {}", loss.what());
+        let confidence = loss.at_most(by_share(charged_s / total_s));
+        return match standbys(evidence.recorded) {
+            0 | 1 => (loss.cause, confidence, why),
+            several => {
+                let doubt = format!(
+                    "{why}; which of the {several} standbys commits wait for is not known without --pg"
+                );
+                (loss.cause, Confidence::Low, doubt)
+            }
+        };
+    }
+    let waits: Vec<Span> = slow.iter().map(|one| one.wait).collect();
+    let overtaken = waits.iter().filter(|wait| {
+        let seen = rtt::until_next_reading(evidence.recorded, **wait);
+        rtt::overtaken(evidence.recorded, seen, |_| true)
+    });
+    let overtaken_s: f64 = overtaken.map(|wait| wait.seconds()).sum();
+    if overtaken_s >= MIN_OUT_OF_ORDER_SHARE * wait_s {
+        let why = format!(
+            "{waited}, and during {:.0} % of that replies arrived out of order: one sent before them was missing, which was lost on the way here, or came late",
+            100.0 * overtaken_s / wait_s
+        );
+        let confidence = by_share(overtaken_s / total_s).min(Confidence::Medium);
+        return (Word::LossOfReplies, confidence, why);
+    }
+    let long = waits
+        .iter()
+        .filter_map(|wait| rtt::long_during(evidence.recorded, *wait))
+        .max_by(|(_, a), (_, b)| a.total_cmp(b));
+    if let Some((index, ms)) = long
+        && let Some(track) = evidence.recorded.flows.get(index)
+    {
+        let why = format!(
+            "{waited}, and a round trip to {} took up to {ms:.0} ms while little of it was lost",
+            text::name(&track.name)
+        );
+        return (Word::NetworkDelay, Confidence::Medium, why);
+    }
+    let little = format!(
+        "{waited}, {:.0} % of that while the replication recovered from a loss that is seen from here, and round trips were short",
+        100.0 * share
+    );
+    // What a standby sends again is seen on its own host: here, what arrives damaged is.
+    if evidence.recorded.damaged.is_some() {
+        let why = little + ": the standby itself was slow to answer";
+        let confidence = by_share(wait_s / total_s).min(Confidence::Medium);
+        return (Word::NotTheNetwork, confidence, why);
+    }
+    let why = little + "; whether its replies arrived damaged, this kernel does not show";
+    (Word::NotDetermined, Confidence::Low, why)
+}
+
+/// How many standbys are served from here.
+fn standbys(recorded: &Recorded<'_>) -> usize {
+    by_standby(recorded, Kind::Walsender).len()
+}
+
+/// Whether most of their time their server had no processor.
+fn starved(evidence: &Evidence<'_>, slow: &[SlowCommit]) -> bool {
+    let without = slow.iter().filter(|commit| {
+        let mut servers = evidence.starved.iter();
+        servers.any(|one| one.track.pid == commit.server && one.is_at(commit.whole))
+    });
+    let without: u64 = without.map(|one| one.whole.length_ns()).sum();
+    let all: u64 = slow.iter().map(|one| one.whole.length_ns()).sum();
+    without as f64 >= MIN_PART_OF_COMMITS * all as f64
+}

@@ -1,0 +1,65 @@
+//! What a standby says itself that it has not done yet.
+
+use crate::evidence::links::awaited;
+use crate::evidence::waiting::{Waiting, sample};
+use crate::recording::standby::label;
+use crate::report::finding::{Cause, Finding, Size};
+use crate::report::sample::Standby;
+use crate::text;
+
+/// What sets one kind of work apart from the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lag {
+    /// Bytes that it still has to do.
+    pub(super) missing: fn(&Standby) -> Option<i64>,
+    /// The report's word.
+    pub(super) cause: Cause,
+    /// What it was slow with.
+    pub(super) what: &'static str,
+    /// What those bytes are.
+    pub(super) left: &'static str,
+    /// Of the standby's fields, those that show it.
+    pub(super) fields: [&'static str; 2],
+}
+
+impl Lag {
+    /// Of the standby that had most to do.
+    pub(super) fn finding(&self, kept: &Waiting<'_>) -> Option<Finding> {
+        let most = |sample| {
+            let standbys = awaited(sample).into_iter();
+            standbys.filter_map(self.missing).max()
+        };
+        let (bytes, worst) = kept
+            .intervals
+            .iter()
+            .filter_map(|one| Some((most(one.sample)?, one)))
+            .max_by_key(|(bytes, _)| *bytes)?;
+        let standby = awaited(worst.sample)
+            .into_iter()
+            .find(|one| (self.missing)(one) == Some(bytes))?;
+        let mut standbys = worst.sample.standbys.iter();
+        let place = standbys.position(|one| one == standby)?;
+        Some(Finding {
+            text: format!(
+                "Commits waited for the standby {}, which {}: up to {} were {}; {:.0} % of the waiting fell into that time.",
+                label::of(worst.sample, standby),
+                self.what,
+                text::bytes(bytes),
+                self.left,
+                kept.percent
+            ),
+            cause: self.cause,
+            confidence: kept.confidence(),
+            size: Size {
+                lag_bytes: Some(bytes),
+                ..kept.size()
+            },
+            evidence: self
+                .fields
+                .map(|field| sample(worst.index, &format!("standbys/{place}/{field}")))
+                .into_iter()
+                .chain(kept.evidence())
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,313 @@
+//! Signs that the network between primary and standby loses or corrupts something:
+//! the only ones that a verdict on the network may rest on.
+
+use std::net::IpAddr;
+
+use tracer_ebpf::Kind as Why;
+
+use crate::evidence::blocked::SampleInterval;
+use crate::evidence::links::{Link, Links, awaited, by_standby, end};
+use crate::evidence::loss_direction::{Reversed, reversed, were_early};
+use crate::evidence::loss_episode::{LossEpisode, episodes, loss_retransmits, of_flows};
+use crate::evidence::silence::silences;
+use crate::evidence::standby_wait::StandbyWait;
+use crate::evidence::thresholds::{MAX_ECHO, MIN_LOST_SEGMENTS, MIN_UNANSWERED};
+use crate::interval::Span;
+use crate::recording::loss_recovery::doubled_ns;
+use crate::recording::roles::Kind;
+use crate::recording::{Recorded, Track};
+use crate::report::finding::{Cause, Confidence, Size};
+use crate::report::sample::Standby;
+use crate::text;
+
+/// Segments that were lost, or had a bad checksum, in one direction between a primary and
+/// one standby.
+#[derive(Debug)]
+pub(crate) struct LossSignal {
+    /// What it is a sign of.
+    pub(crate) cause: Cause,
+    /// How many were retransmitted, or had a bad checksum.
+    pub(crate) segments: u64,
+    /// The address of the standby that it is of.
+    standby: IpAddr,
+    /// The connections with it, by their numbers.
+    pub(crate) flows: Vec<usize>,
+    episodes: Vec<LossEpisode>,
+    /// When nothing at all arrived from the other side, whatever was retransmitted, or the
+    /// kernel itself said that it was not done with the loss: what comes in between is
+    /// the same trouble, however long it takes.
+    unanswered: Vec<Span>,
+    /// The flow that retransmitted most; `None` if they are segments with a bad checksum.
+    pub(crate) flow: Option<usize>,
+    /// Whether that flow's socket showed that the loss was in the other direction.
+    is_reversed: bool,
+    /// Whether only the replication can have been hit.
+    is_certain: bool,
+    what: String,
+}
+
+impl LossSignal {
+    /// Whether segments arrived with a bad checksum; they were lost otherwise.
+    pub(crate) fn is_bad_checksums(&self) -> bool {
+        self.flow.is_none()
+    }
+
+    /// Whether it was still going on at that time.
+    pub(crate) fn is_at(&self, span: Span) -> bool {
+        // They are in order.
+        let next = self
+            .episodes
+            .partition_point(|one| one.extends_to_ns <= span.from_ns);
+        let episode = self.episodes.get(next);
+        episode.is_some_and(|one| one.observed.from_ns < span.to_ns)
+            || span.covered_ns(&self.unanswered) > 0
+    }
+
+    /// Whether it was on the path of a standby that commits waited for at that time, and may
+    /// be why they did.
+    pub(crate) fn covers(&self, links: &Links<'_>, interval: &SampleInterval<'_>) -> bool {
+        self.is_at(interval.span)
+            && self.link(links, interval) != Link::Others
+            && self.is_missing_something(interval)
+    }
+
+    /// Whether this is the echo of a loss in the other direction: it has a few, too.
+    pub(crate) fn is_echo_among(&self, all: &[Self]) -> bool {
+        let same = all.iter().filter(|other| other.standby == self.standby);
+        let first = same.map(|other| other.segments).max().unwrap_or(0);
+        self.segments * MAX_ECHO < first
+    }
+
+    /// Whose path it was on, as seen by who was waited for at that time.
+    pub(crate) fn link(&self, links: &Links<'_>, interval: &SampleInterval<'_>) -> Link {
+        let of = self.flows.iter();
+        let of = of.map(|flow| links.of_sample(*flow, interval.sample));
+        of.max().unwrap_or(Link::Others)
+    }
+
+    /// Who has written all that was sent to it has lost none of it: it waits for its own
+    /// disk, or its replies are missing.
+    fn is_missing_something(&self, interval: &SampleInterval<'_>) -> bool {
+        let has_all = |one: &Standby| one.write_lag_bytes.is_some_and(|lag| lag <= 0);
+        match self.cause {
+            Cause::LossTowardStandby | Cause::DamageTowardStandby => {
+                let awaited = awaited(interval.sample);
+                awaited.is_empty() || !awaited.into_iter().all(has_all)
+            }
+            _ => true,
+        }
+    }
+
+    /// Takes in the silences that follow replies that were lost: what is lost again and
+    /// again is retransmitted by the standby alone, and each time after twice as long.
+    /// `waits` are what was to be seen without them.
+    pub(crate) fn extend_over_silence(&mut self, links: &Links<'_>, waits: &[StandbyWait<'_>]) {
+        if !matches!(self.cause, Cause::LossOfReplies | Cause::DamageOfReplies) {
+            return;
+        }
+        let mut extended = Vec::new();
+        let (mut lost_ns, mut silent_ns, mut last_ns) = (0, 0, None);
+        for wait in waits {
+            let span = wait.interval.span;
+            if last_ns != Some(span.from_ns) {
+                (lost_ns, silent_ns) = (0, 0);
+            }
+            if self.link(links, &wait.interval) == Link::Others {
+                last_ns = None;
+                continue;
+            }
+            last_ns = Some(span.to_ns);
+            let length_ns = span.length_ns();
+            if wait.is_out_of_order {
+                extended.push(span);
+                (lost_ns, silent_ns) = (lost_ns + length_ns, 0);
+            } else if self.is_at(span) {
+                (lost_ns, silent_ns) = (lost_ns + length_ns, 0);
+            } else if wait.is_without_reply && silent_ns + length_ns <= doubled_ns(lost_ns) {
+                silent_ns += length_ns;
+                extended.push(span);
+            } else {
+                (lost_ns, silent_ns) = (0, 0);
+            }
+        }
+        extended.append(&mut self.unanswered);
+        self.unanswered = Span::apart(extended);
+    }
+
+    /// No more than this, where others than the replication may have been hit.
+    pub(crate) fn at_most(&self, confidence: Confidence) -> Confidence {
+        if self.is_certain {
+            confidence
+        } else {
+            confidence.min(Confidence::Medium)
+        }
+    }
+
+    /// The sign, as a clause.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What of a finding's size it knows.
+    pub(crate) fn size(&self, recorded: &Recorded<'_>) -> Size {
+        let track = self.flow.and_then(|index| recorded.flows.get(index));
+        Size {
+            segments: Some(self.segments),
+            rto_doublings: track.and_then(|track| track.backoff_max),
+            rto_max_ms: track.and_then(|track| track.rto_max_ms),
+            ..Size::default()
+        }
+    }
+
+    /// Where the report shows it.
+    pub(crate) fn evidence(&self) -> Vec<String> {
+        match self.flow {
+            Some(index) => ["segments", "by_kind", "series", "rto_max_ms", "backoff_max"]
+                .into_iter()
+                .chain(self.is_reversed.then_some("path/series"))
+                .map(|field| format!("/flows/{index}/{field}"))
+                .collect(),
+            None => ["selected", "series"]
+                .map(|field| format!("/checksum_errors/{field}"))
+                .to_vec(),
+        }
+    }
+}
+
+/// All of them, most segments first.
+pub(crate) fn signals(recorded: &Recorded<'_>) -> Vec<LossSignal> {
+    let roles = [Kind::Walsender, Kind::Walreceiver];
+    let mut found: Vec<LossSignal> = roles
+        .into_iter()
+        .flat_map(|role| by_standby(recorded, role))
+        .filter_map(|flows| retransmits(recorded, flows))
+        .collect();
+    found.extend(bad_checksums(recorded));
+    found.retain(|one| one.segments >= MIN_LOST_SEGMENTS);
+    found.sort_by_key(|one| std::cmp::Reverse(one.segments));
+    found
+}
+
+fn segments(track: &Track<'_>) -> u64 {
+    track.series.iter().map(loss_retransmits).sum()
+}
+
+fn unanswered(track: &Track<'_>) -> Vec<Span> {
+    let silent = silences(track, MIN_UNANSWERED)
+        .into_iter()
+        .map(|silence| silence.span);
+    let looks = track.path.chunk_by(|a, b| a.recovering == b.recovering);
+    let recovering = looks.filter(|looks| looks[0].recovering == Some(true));
+    let recovering = recovering.map(|looks| Span {
+        from_ns: looks[0].at_ns,
+        to_ns: looks[looks.len() - 1].at_ns,
+    });
+    silent.chain(recovering).collect()
+}
+
+/// Of connections with one standby.
+fn retransmits(recorded: &Recorded<'_>, flows: Vec<usize>) -> Option<LossSignal> {
+    let tracks = || {
+        flows
+            .iter()
+            .filter_map(|one| Some((*one, recorded.flows.get(*one)?)))
+    };
+    let (flow, track) = tracks().max_by_key(|(_, track)| segments(track))?;
+    let role = track.role;
+    let steps = track.series.iter();
+    let timeouts: u64 = steps.map(|step| step.segments[Why::Rto as usize]).sum();
+    let count = segments(track);
+    let episodes = of_flows(recorded, tracks().map(|(_, track)| track));
+    if were_early(track, count, &episodes) {
+        return None;
+    }
+    let reversed = reversed(track, count, &episodes);
+    let name = text::name(&track.name);
+    let (cause, of) = match (role, reversed.is_some()) {
+        (Kind::Walsender, false) => (Cause::LossTowardStandby, "of the replication to"),
+        (Kind::Walsender, true) => (Cause::LossOfReplies, "of the replication to"),
+        (_, false) => (Cause::LossOfReplies, "of this standby's replies to"),
+        (_, true) => (Cause::LossTowardStandby, "of this standby's replies to"),
+    };
+    let which = reversed.as_ref().map_or_else(
+        || "they were lost, or now and then what acknowledges them".to_owned(),
+        Reversed::words,
+    );
+    let mut what = format!(
+        "{count} segments {of} {name} were sent again, {timeouts} of them after a timeout: {which}"
+    );
+    if let (Some(doublings @ 1..), Some(ms)) = (track.backoff_max, track.rto_max_ms) {
+        what += &format!(
+            "; the timeout doubled {doublings} times in a row, up to {:.1} s",
+            ms / 1e3
+        );
+    }
+    Some(LossSignal {
+        cause,
+        segments: count,
+        standby: end(track).ip(),
+        episodes,
+        // Of all: the one that sent most may have been opened after it was over.
+        unanswered: Span::apart(tracks().flat_map(|(_, track)| unanswered(track)).collect()),
+        flows,
+        flow: Some(flow),
+        is_reversed: reversed.is_some(),
+        is_certain: true,
+        what,
+    })
+}
+
+/// What arrives with a bad checksum was sent by the other end. Where both ends are seen, it
+/// is not known at which of them.
+fn bad_checksums(recorded: &Recorded<'_>) -> Vec<LossSignal> {
+    let of = |role| by_standby(recorded, role);
+    let (standbys, cause) = match (of(Kind::Walsender), of(Kind::Walreceiver)) {
+        (standbys, none) if none.is_empty() => (standbys, Cause::DamageOfReplies),
+        (none, standbys) if none.is_empty() => (standbys, Cause::DamageTowardStandby),
+        _ => return Vec::new(),
+    };
+    let signals = standbys.into_iter();
+    let signals = signals.filter_map(|flows| bad_checksums_from(recorded, flows, cause));
+    signals.collect()
+}
+
+/// From the other end of these connections.
+fn bad_checksums_from(
+    recorded: &Recorded<'_>,
+    flows: Vec<usize>,
+    cause: Cause,
+) -> Option<LossSignal> {
+    let track = recorded.flows.get(*flows.first()?)?;
+    let peer = track.remote.ip();
+    let steps: Vec<_> = recorded
+        .damaged?
+        .iter()
+        .filter(|step| step.may_be_from(peer))
+        .collect();
+    let seen: u64 = steps.iter().map(|step| step.from(peer)).sum();
+    // Some may have been another namespace's: the kernel does not always show whose
+    // a segment is that it refuses, but it counts it where it belongs.
+    let segments = recorded.refused.map_or(seen, |refused| seen.min(refused));
+    let is_certain = recorded.refused.is_some_and(|refused| refused >= seen)
+        && (steps.iter().all(|step| step.by_peer.is_some()) || recorded.peers == [peer]);
+    let name = text::name(&track.name);
+    let from = match cause {
+        Cause::DamageOfReplies => format!("the standby {name}"),
+        _ => format!("the primary {name}"),
+    };
+    let doubt = if is_certain { "" } else { " or other peers" };
+    Some(LossSignal {
+        cause,
+        segments,
+        standby: end(track).ip(),
+        flows,
+        unanswered: Vec::new(),
+        episodes: episodes(steps.iter().map(|step| step.at_ns), recorded.interval_ns),
+        flow: None,
+        is_reversed: false,
+        is_certain,
+        what: format!(
+            "{segments} segments from {from}{doubt} arrived with a wrong checksum and were refused"
+        ),
+    })
+}

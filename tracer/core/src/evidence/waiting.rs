@@ -1,0 +1,93 @@
+//! How much of all waiting for a standby some sample intervals are.
+
+use crate::evidence::blocked::{SampleInterval, WaitKind, duration_s, most_waiters, waited_s};
+use crate::evidence::thresholds::{
+    HIGH_SHARE, MEDIUM_SHARE, MIN_DURATION_S, MIN_SAMPLES, MIN_SHARE,
+};
+use crate::report::finding::{Confidence, Size};
+
+/// Some of the waiting.
+#[derive(Debug)]
+pub(crate) struct Waiting<'a> {
+    /// When it was.
+    pub(crate) intervals: Vec<SampleInterval<'a>>,
+    /// How long backends waited in them, all together, s.
+    pub(crate) waited_s: f64,
+    /// How much that is of all waiting for a standby, 0 to 1.
+    pub(crate) share: f64,
+    /// The same as people read it.
+    pub(crate) percent: f64,
+}
+
+impl<'a> Waiting<'a> {
+    /// Of so many seconds in all.
+    pub(super) fn new(intervals: Vec<SampleInterval<'a>>, all_s: f64) -> Self {
+        let waited_s = waited_s(intervals.iter(), WaitKind::SyncRep);
+        let of_all = |times: f64| match all_s > 0.0 {
+            true => times * waited_s / all_s,
+            false => 0.0,
+        };
+        Self {
+            intervals,
+            waited_s,
+            share: of_all(1.0),
+            percent: of_all(100.0),
+        }
+    }
+
+    /// Whether it is a good part of all.
+    pub(crate) fn is_much(&self) -> bool {
+        self.share >= MIN_SHARE
+    }
+
+    /// Whether it is, and lasted.
+    pub(crate) fn is_worth_a_finding(&self) -> bool {
+        self.is_much() && lasted(&self.intervals)
+    }
+
+    /// How sure a cause can be that explains this much.
+    pub(crate) fn confidence(&self) -> Confidence {
+        by_share(self.share)
+    }
+
+    /// What all findings on waits for a standby have in common.
+    pub(crate) fn size(&self) -> Size {
+        Size {
+            duration_s: Some(duration_s(self.intervals.iter())),
+            waited_s: Some(self.waited_s),
+            waiters_max: self.most().map(|(_, waiters)| waiters),
+            explained_percent: Some(self.percent),
+            ..Size::default()
+        }
+    }
+
+    /// Where the report shows the sample with the most waiters.
+    pub(crate) fn evidence(&self) -> Option<String> {
+        let (index, _) = self.most()?;
+        Some(sample(index, "sync_rep_waiters"))
+    }
+
+    /// That sample, and how many waited.
+    pub(crate) fn most(&self) -> Option<(usize, u32)> {
+        most_waiters(self.intervals.iter(), WaitKind::SyncRep)
+    }
+}
+
+/// Whether it lasted long enough to be worth a finding.
+pub(crate) fn lasted(intervals: &[SampleInterval<'_>]) -> bool {
+    intervals.len() >= MIN_SAMPLES && duration_s(intervals.iter()) >= MIN_DURATION_S
+}
+
+/// How sure a cause can be that explains such a share, 0 to 1.
+pub(crate) fn by_share(share: f64) -> Confidence {
+    match share {
+        share if share >= HIGH_SHARE => Confidence::High,
+        share if share >= MEDIUM_SHARE => Confidence::Medium,
+        _ => Confidence::Low,
+    }
+}
+
+/// Where the report shows a field of a sample.
+pub(crate) fn sample(index: usize, field: &str) -> String {
+    format!("/postgres/series/{index}/{field}")
+}
