@@ -16,7 +16,7 @@ use crate::inject::{AssignmentError, Parameters, Peer, PeerError, Plan, SpecErro
 use crate::postgres::{Target, TargetError};
 use crate::time;
 use tracer_core::address::canonical;
-use tracer_core::assemble::Asked;
+use tracer_core::recording::settings::Settings;
 use tracer_core::report::Request;
 
 pub use crate::config::fault::FaultConfig;
@@ -185,9 +185,9 @@ pub enum ConfigError {
 impl Config {
     /// What the report says of it, and depends on.
     #[must_use]
-    pub fn asked(&self) -> Asked {
+    pub fn settings(&self) -> Settings {
         let peers = &self.filter.peers;
-        Asked {
+        Settings {
             request: Request {
                 peers: peers.iter().map(ToString::to_string).collect(),
                 ports: self.filter.ports.clone(),

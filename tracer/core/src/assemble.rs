@@ -1,351 +1,227 @@
-//! From what was measured to the report: pure.
+//! From a recording to its report: pure.
 
-pub mod correlated;
-pub mod recovery;
-pub mod warnings;
-use std::time::Duration;
+mod correlated;
+mod recovery;
+mod warnings;
 
-use ipnet::IpNet;
+use tracer_ebpf::Gap;
 
-use tracer_ebpf::{Flow, Gap, Totals};
-
-use crate::assemble::correlated::correlated;
 use crate::by_kind::sum;
 use crate::clock::jiffies_to_ms;
-use crate::kernel_counters::KernelCounts;
-use crate::recording::bad_checksums::Damaged;
-use crate::recording::flow_table::{Entry, Table};
-use crate::recording::loss_recovery::Holes;
-use crate::recording::programs::{Effort, Gaps, Unwritten};
-use crate::recording::roles::{FlowRole, Known};
-use crate::recording::{commits as recorded_commits, database, processors};
-use crate::report::capabilities::HookStatus;
-use crate::report::commits;
+use crate::recording::flow_history::FlowHistory;
+use crate::recording::namespace::{NamespaceCounts, known_sum};
+use crate::recording::roles::FlowRole;
+use crate::recording::{Recording, Recoveries};
+use crate::report::commits::CommitsReport;
 use crate::report::endpoint::endpoints;
-use crate::report::fault::FaultReport;
 use crate::report::path::PathReport;
 use crate::report::processors::ProcessorsReport;
 use crate::report::recovery::RecoveryReport;
-use crate::report::request::Request;
 use crate::report::{
-    ByKind, Capabilities, ChecksumErrors, Clock, DamagedReport, Fault, FlowReport, GapsReport,
-    Host, KernelKinds, MissingField, NamespaceReport, Overhead, Report, Resets, SCHEMA, Selected,
-    States, StepReport, Tool, TotalsReport, Window, difference,
+    self, ByKind, Capabilities, ChecksumErrors, Clock, DamagedReport, Fault, FlowReport,
+    GapsReport, KernelKinds, NamespaceReport, Overhead, Report, Resets, SCHEMA, Selected, States,
+    StepReport, Tool, TotalsReport, Window, difference,
 };
-
-/// What was asked for, as far as the report depends on it.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    /// As the report says it.
-    pub request: Request,
-    /// The peers that the filter keeps; empty for all.
-    pub peers: Vec<IpNet>,
-    /// Between two samples.
-    pub interval: Duration,
-    /// From when on a commit is slow.
-    pub slow_commit: Duration,
-    /// How long the first two phases last, where the user knows.
-    pub phases: Option<(Duration, Duration)>,
-    /// Whether single events were taken.
-    pub events: bool,
-    /// Whether the run time of the programs was measured.
-    pub bpf_stats: bool,
-}
-
-/// Everything that a run leaves behind.
-#[derive(Debug)]
-pub struct Measured<'a> {
-    /// What was asked for.
-    pub asked: Asked,
-    /// Where it ran.
-    pub host: Host,
-    /// How moments are converted.
-    pub clock: crate::clock::Clock,
-    /// Length of a jiffy, ns.
-    pub jiffy_ns: u64,
-    /// When counting began, ns of `CLOCK_MONOTONIC`.
-    pub start_ns: u64,
-    /// When the last reading was taken, likewise.
-    pub end_ns: u64,
-    /// What became of the hooks.
-    pub hooks: Vec<HookStatus>,
-    /// Whether the kernel shows retransmits that failed to leave.
-    pub retransmit_err: bool,
-    /// Fields that this kernel does not have.
-    pub missing: Vec<MissingField>,
-    /// Every flow.
-    pub table: &'a Table,
-    /// What arrived damaged from the peers.
-    pub damaged: Vec<Damaged>,
-    /// From which losses there was a recovery, if events were taken.
-    pub holes: Holes,
-    /// Every traced namespace.
-    pub namespaces: Vec<NamespaceCounts>,
-    /// Whether all readings were taken in quiet moments.
-    pub quiet: bool,
-    /// Hits that the filter would keep, by namespaces that were not traced.
-    pub elsewhere: Vec<(u32, u64)>,
-    /// What the programs had to give up.
-    pub gaps: Gaps,
-    /// What the kernel says of their runs.
-    pub effort: Effort,
-    /// Records that could not be understood.
-    pub undecodable: u64,
-    /// Of which processes nothing is known, if there are such.
-    pub unseen_processes: Option<String>,
-    /// What was broken on purpose.
-    pub faults: Vec<FaultReport>,
-    /// What was learnt of the database.
-    pub postgres: Option<database::Record>,
-    /// What was learnt of commits.
-    pub commits: Option<recorded_commits::Record>,
-    /// What servers on this host had of its processors, or why that is not known.
-    pub processors: Option<Result<Vec<processors::Track>, String>>,
-    /// Events that `--events` did not get.
-    pub unwritten_events: Unwritten,
-    /// Lines of the live view that nobody took.
-    pub unwritten_lines: Unwritten,
-    /// What the tool itself cost.
-    pub cpu: Duration,
-    /// Its largest resident memory.
-    pub peak_memory_kib: u64,
-    /// From its start to the first attached program.
-    pub attached: Duration,
-    /// From its start to the moment from which everything is counted.
-    pub ready: Duration,
-}
-
-/// Both counts of one namespace.
-#[derive(Debug, Clone)]
-pub struct NamespaceCounts {
-    /// Inode.
-    pub netns: u32,
-    /// Its name.
-    pub name: Option<String>,
-    /// Ours, with what was found at the end.
-    pub totals: Totals,
-    /// The kernel's.
-    pub kernel: KernelCounts,
-}
 
 /// Makes the report.
 #[must_use]
-pub fn assemble(measured: Measured<'_>) -> Report {
-    let mut warnings = Vec::new();
-    // Whether the fault did what was asked comes before what was seen of it.
-    warnings.extend(crate::report::fault::told::warnings(&measured.faults));
-    let flows = flows(&measured);
-    let selected = Selected {
-        segments: flows.iter().map(|flow| flow.segments).sum(),
-        events: flows.iter().map(|flow| flow.events).sum(),
-        bytes: flows.iter().map(|flow| flow.bytes).sum(),
-    };
-    let recoveries = recovery::by_namespace(&measured, &flows);
-    let (phases, findings) = correlated(
-        &measured,
-        &flows,
-        recoveries.as_ref(),
-        measured
-            .hooks
-            .iter()
-            .any(|hook| hook.name == "tcp_bad_csum" && hook.attached),
-    );
-    let totals = totals(&measured);
-    let gaps = gaps(&measured);
-    warnings::add(&mut warnings, &measured, &totals, &gaps, &flows);
-    warnings.extend(
-        measured
-            .postgres
-            .iter()
-            .flat_map(|one| one.warnings.clone()),
-    );
-    let commits = measured.commits.as_ref().map(|record| {
-        let run = commits::Run {
-            clock: &measured.clock,
-            start_ns: measured.start_ns,
-            recoveries: recoveries.as_ref(),
-            stats: measured.asked.bpf_stats,
-        };
-        commits::assemble(record, &run)
-    });
-    let of_commits = commits.as_ref().map(crate::render::commits::warnings);
-    warnings.extend(of_commits.unwrap_or_default());
-    if let Some(Err(reason)) = &measured.processors {
-        warnings.push(reason.clone());
-    }
-    let all = sum_of(&measured.namespaces);
-    let attached = |name| {
-        measured
-            .hooks
-            .iter()
-            .any(|hook| hook.name == name && hook.attached)
-    };
-    let measured_by = |name, count| attached(name).then_some(count);
-    let window_s = (measured.end_ns - measured.start_ns) as f64 / 1e9;
+pub fn assemble(mut recording: Recording) -> Report {
+    recording.assign_roles();
+    let recoveries = recovery::by_namespace(&recording);
+    recording.slow_commits = correlated::slow_commits(&recording, recoveries.as_ref());
+    let (phases, findings) = correlated::correlated(&recording);
+    let flows = flows(&recording);
+    let (totals, gaps) = (totals(&recording), gaps(&recording));
+    let commits = commits(&recording, recoveries.as_ref());
+    let warnings = warnings::all(&recording, &totals, &gaps, &flows, commits.as_ref());
+    let (start_ns, end_ns, clock) = (recording.start_ns, recording.end_ns, recording.clock);
     Report {
         schema: SCHEMA.into(),
         tool: Tool::this(),
         clock: Clock {
-            monotonic_ns: measured.clock.monotonic_ns,
-            realtime: measured.clock.utc(measured.clock.monotonic_ns),
+            monotonic_ns: clock.monotonic_ns,
+            realtime: clock.utc(clock.monotonic_ns),
         },
         window: Window {
-            start: measured.clock.utc(measured.start_ns),
-            end: measured.clock.utc(measured.end_ns),
-            duration_s: window_s,
+            start: clock.utc(start_ns),
+            end: clock.utc(end_ns),
+            duration_s: recording.window().seconds(),
         },
-        request: measured.asked.request,
+        checksum_errors: checksum_errors(&recording),
+        resets: resets(&recording),
+        states: states(&recording),
+        namespaces: recording.namespaces.iter().map(namespace).collect(),
+        overhead: overhead(&recording),
+        selected: selected(&flows),
+        request: recording.settings.request,
         capabilities: Capabilities {
-            hooks: measured.hooks.clone(),
-            retransmit_err: measured.retransmit_err,
-            missing_fields: measured.missing,
+            hooks: recording.hooks,
+            retransmit_err: recording.retransmit_err,
+            missing_fields: recording.missing,
         },
-        checksum_errors: ChecksumErrors {
-            selected: measured_by("tcp_bad_csum", all.selected_bad_checksums),
-            kernel_in_csum_errors: known_sum(
-                measured.namespaces.iter().map(|n| n.kernel.in_csum_errors),
-            ),
-            series: measured
-                .damaged
-                .iter()
-                .map(|step| DamagedReport {
-                    time: measured.clock.utc(step.at_ns),
-                    offset_s: step.at_ns.saturating_sub(measured.start_ns) as f64 / 1e9,
-                    selected: step.segments,
-                    by_peer: step.by_peer.clone(),
-                })
-                .collect(),
-        },
-        resets: Resets {
-            sent: measured_by("tcp_send_reset", all.resets_sent),
-            received: measured_by("tcp_receive_reset", all.resets_received),
-            selected_sent: measured_by("tcp_send_reset", all.selected_resets_sent),
-            selected_received: measured_by("tcp_receive_reset", all.selected_resets_received),
-        },
-        states: States {
-            opened: all.opened,
-            closed: all.closed,
-            selected_opened: all.selected_opened,
-            selected_closed: all.selected_closed,
-        },
-        namespaces: measured
-            .namespaces
-            .iter()
-            .map(|namespace| NamespaceReport {
-                netns: namespace.netns,
-                name: namespace.name.clone(),
-                segments: sum(&namespace.totals.segments),
-                kernel_retrans_segs: namespace.kernel.retrans_segs,
-                difference: difference(namespace.kernel.retrans_segs, &namespace.totals),
-            })
-            .collect(),
-        overhead: Overhead {
-            program_runs: measured.asked.bpf_stats.then_some(measured.effort.runs),
-            program_ns_per_run: (measured.asked.bpf_stats && measured.effort.runs > 0)
-                .then(|| measured.effort.ns as f64 / measured.effort.runs as f64),
-            cpu_ms: measured.cpu.as_secs_f64() * 1e3,
-            peak_memory_kib: measured.peak_memory_kib,
-            attached_ms: Some(measured.attached.as_secs_f64() * 1e3),
-            ready_ms: Some(measured.ready.as_secs_f64() * 1e3),
-        },
-        postgres: measured.postgres.map(|record| {
-            let (start, end) = (measured.start_ns, measured.end_ns);
-            crate::report::postgres::assemble(record, &measured.clock, start, end)
-        }),
+        postgres: recording
+            .postgres
+            .map(|record| report::postgres::assemble(record, &clock, start_ns, end_ns)),
         commits,
-        processors: measured.processors.and_then(Result::ok).map(|tracks| {
-            let report = |track| ProcessorsReport::new(track, &measured.clock, measured.start_ns);
+        processors: recording.processors.and_then(Result::ok).map(|tracks| {
+            let report = |track| ProcessorsReport::new(track, &clock, start_ns);
             tracks.iter().map(report).collect()
         }),
-        host: measured.host,
+        host: recording.host,
         findings,
         phases,
-        faults: measured
+        faults: recording
             .faults
             .into_iter()
-            .map(|fault| Fault::new(fault, &measured.clock))
+            .map(|fault| Fault::new(fault, &clock))
             .collect(),
         totals,
-        selected,
         flows,
         gaps,
         warnings,
     }
 }
 
-fn flows(measured: &Measured<'_>) -> Vec<FlowReport> {
-    let known = measured
-        .postgres
-        .as_ref()
-        .map_or_else(Known::default, database::Record::known);
-    let mut flows: Vec<_> = measured
-        .table
-        .sorted()
-        .into_iter()
-        .map(|entry| flow(entry, measured, &known))
-        .collect();
-    flows.extend(overflow(measured));
-    flows
+fn commits(recording: &Recording, recoveries: Option<&Recoveries>) -> Option<CommitsReport> {
+    let record = recording.commits.as_ref()?;
+    let run = report::commits::Run {
+        clock: &recording.clock,
+        start_ns: recording.start_ns,
+        recoveries,
+        stats: recording.settings.bpf_stats,
+    };
+    Some(report::commits::assemble(record, &run))
 }
 
-fn flow(entry: &Entry, measured: &Measured<'_>, known: &Known) -> FlowReport {
-    let Flow { tuple, .. } = entry.flow;
-    let (local, remote) = endpoints(&tuple);
-    let flow = &entry.flow;
-    // Readings exist only if there was a hit on a socket; SYN-ACKs have none.
-    let read = flow.rto != 0 || flow.cwnd != 0;
-    let ms = |jiffies| jiffies_to_ms(jiffies, measured.jiffy_ns);
-    let time = |ns: u64| (ns != 0).then(|| measured.clock.utc(ns));
-    let process = entry.process.as_ref();
-    let role = known.role(local.socket(), remote.socket(), process);
+fn selected(flows: &[FlowReport]) -> Selected {
+    Selected {
+        segments: flows.iter().map(|flow| flow.segments).sum(),
+        events: flows.iter().map(|flow| flow.events).sum(),
+        bytes: flows.iter().map(|flow| flow.bytes).sum(),
+    }
+}
+
+fn checksum_errors(recording: &Recording) -> ChecksumErrors {
+    let series = recording.bad_checksums.iter().flatten();
+    let counted = recording.is_attached("tcp_bad_csum");
+    ChecksumErrors {
+        selected: counted.then_some(recording.totals().selected_bad_checksums),
+        kernel_in_csum_errors: recording.kernel_bad_checksums(),
+        series: series
+            .map(|step| DamagedReport {
+                time: recording.clock.utc(step.at_ns),
+                offset_s: step.at_ns.saturating_sub(recording.start_ns) as f64 / 1e9,
+                selected: step.segments,
+                by_peer: step.by_peer.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn resets(recording: &Recording) -> Resets {
+    let all = recording.totals();
+    let sent = recording.is_attached("tcp_send_reset");
+    let received = recording.is_attached("tcp_receive_reset");
+    Resets {
+        sent: sent.then_some(all.resets_sent),
+        received: received.then_some(all.resets_received),
+        selected_sent: sent.then_some(all.selected_resets_sent),
+        selected_received: received.then_some(all.selected_resets_received),
+    }
+}
+
+fn states(recording: &Recording) -> States {
+    let all = recording.totals();
+    States {
+        opened: all.opened,
+        closed: all.closed,
+        selected_opened: all.selected_opened,
+        selected_closed: all.selected_closed,
+    }
+}
+
+fn namespace(counts: &NamespaceCounts) -> NamespaceReport {
+    NamespaceReport {
+        netns: counts.netns,
+        name: counts.name.clone(),
+        segments: sum(&counts.totals.segments),
+        kernel_retrans_segs: counts.kernel.retrans_segs,
+        difference: difference(counts.kernel.retrans_segs, &counts.totals),
+    }
+}
+
+fn overhead(recording: &Recording) -> Overhead {
+    let (measured, effort) = (recording.settings.bpf_stats, &recording.effort);
+    Overhead {
+        program_runs: measured.then_some(effort.runs),
+        program_ns_per_run: (measured && effort.runs > 0)
+            .then(|| effort.ns as f64 / effort.runs as f64),
+        cpu_ms: recording.cpu.as_secs_f64() * 1e3,
+        peak_memory_kib: recording.peak_memory_kib,
+        attached_ms: Some(recording.attached.as_secs_f64() * 1e3),
+        ready_ms: Some(recording.ready.as_secs_f64() * 1e3),
+    }
+}
+
+fn flows(recording: &Recording) -> Vec<FlowReport> {
+    let flows = recording.flows.iter().map(|one| flow(one, recording));
+    flows.chain(overflow(recording)).collect()
+}
+
+fn flow(history: &FlowHistory, recording: &Recording) -> FlowReport {
+    let flow = &history.counters;
+    let (local, remote) = endpoints(&flow.tuple);
+    let read = history.has_readings();
+    let time = |ns: u64| (ns != 0).then(|| recording.clock.utc(ns));
+    let (clock, start_ns) = (&recording.clock, recording.start_ns);
     FlowReport {
         local,
         remote,
-        netns: Some(tuple.netns),
-        process: process.cloned(),
+        netns: Some(flow.tuple.netns),
+        process: history.process.clone(),
         segments: sum(&flow.segments),
         events: flow.events,
         bytes: flow.bytes,
-        failed_events: measured.retransmit_err.then_some(flow.failed_events),
+        failed_events: recording.retransmit_err.then_some(flow.failed_events),
         failed_segments: flow.failed_segments,
         by_kind: ByKind::from(flow.segments),
         fin: flow.fin,
         resets_sent: flow.resets_sent,
         resets_received: flow.resets_received,
         srtt_us: read.then_some(flow.srtt_us),
-        rto_ms: read.then(|| ms(flow.rto)),
-        rto_max_ms: read.then(|| ms(flow.rto_max)),
-        backoff_max: read.then_some(flow.backoff_max),
+        rto_ms: read.then(|| jiffies_to_ms(flow.rto, recording.jiffy_ns)),
+        rto_max_ms: history.rto_max_ms,
+        backoff_max: history.backoff_max,
         cwnd: read.then_some(flow.cwnd),
         first: time(flow.first_ns),
         last: time(flow.last_ns),
         closed: time(flow.closed_ns),
-        series: entry
+        series: history
             .series
             .iter()
             .map(|step| StepReport {
-                time: measured.clock.utc(step.at_ns),
-                offset_s: step.at_ns.saturating_sub(measured.start_ns) as f64 / 1e9,
+                time: clock.utc(step.at_ns),
+                offset_s: step.at_ns.saturating_sub(start_ns) as f64 / 1e9,
                 segments: sum(&step.segments),
                 events: step.events,
                 bytes: step.bytes,
                 by_kind: ByKind::from(step.segments),
             })
             .collect(),
-        path: PathReport::new(entry.path.readings(), &measured.clock, measured.start_ns),
-        recoveries: (role.kind.is_replication() && measured.asked.events).then(|| {
-            let holes = measured.holes.of_flow(&tuple).iter();
-            let report = |hole| RecoveryReport::new(hole, &measured.clock, measured.start_ns);
+        path: PathReport::new(&history.path, clock, start_ns),
+        recoveries: (history.is_replication() && recording.settings.events).then(|| {
+            let holes = recording.holes.of_flow(&flow.tuple).iter();
+            let report = |hole| RecoveryReport::new(hole, clock, start_ns);
             holes.map(report).collect()
         }),
-        role,
+        role: history.role.clone(),
     }
 }
 
 /// What the filter kept and the flow table had no room for, as one entry, so that
 /// the flows still add up.
-fn overflow(measured: &Measured<'_>) -> Option<FlowReport> {
-    let all = sum_of(&measured.namespaces);
+fn overflow(recording: &Recording) -> Option<FlowReport> {
+    let all = recording.totals();
     if sum(&all.overflow_segments) == 0 && all.overflow_events == 0 {
         return None;
     }
@@ -379,15 +255,15 @@ fn overflow(measured: &Measured<'_>) -> Option<FlowReport> {
     })
 }
 
-fn totals(measured: &Measured<'_>) -> TotalsReport {
-    let all = sum_of(&measured.namespaces);
+fn totals(recording: &Recording) -> TotalsReport {
+    let all = recording.totals();
     let kernel = known_sum(
-        measured
+        recording
             .namespaces
             .iter()
             .map(|namespace| namespace.kernel.retrans_segs),
     );
-    let kinds = measured
+    let kinds = recording
         .namespaces
         .iter()
         .map(|namespace| KernelKinds::from_counters(&namespace.kernel.tcp_ext))
@@ -396,7 +272,7 @@ fn totals(measured: &Measured<'_>) -> TotalsReport {
         segments: sum(&all.segments),
         events: all.events,
         bytes: all.bytes,
-        failed_events: measured.retransmit_err.then_some(all.failed_events),
+        failed_events: recording.retransmit_err.then_some(all.failed_events),
         failed_segments: sum(&all.failed_segments),
         by_kind: ByKind::from(all.segments),
         failed_by_kind: ByKind::from(all.failed_segments),
@@ -404,48 +280,20 @@ fn totals(measured: &Measured<'_>) -> TotalsReport {
         unseen_segments: all.unseen_segments,
         kernel_retrans_segs: kernel,
         difference: difference(kernel, &all),
-        quiet: measured.quiet,
-        lost_events: Some(measured.gaps.count(Gap::EventsLost)),
+        quiet: recording.quiet,
+        lost_events: Some(recording.gaps.count(Gap::EventsLost)),
         kernel: kinds.unwrap_or_default(),
     }
 }
 
-fn gaps(measured: &Measured<'_>) -> GapsReport {
+fn gaps(recording: &Recording) -> GapsReport {
     GapsReport {
-        flows_full: measured.gaps.count(Gap::FlowsFull),
-        sockets_full: measured.gaps.count(Gap::SocketsFull),
-        namespaces_full: measured.gaps.count(Gap::NamespacesFull),
-        reads_failed: measured.gaps.count(Gap::ReadFailed),
-        hits_missed: measured.effort.missed,
-        undecodable_events: measured.undecodable,
-        unwritten_events: measured.unwritten_events.lines,
-    }
-}
-
-pub(crate) fn sum_of(namespaces: &[NamespaceCounts]) -> Totals {
-    namespaces.iter().fold(Totals::default(), |sum, namespace| {
-        sum.plus(&namespace.totals)
-    })
-}
-
-/// The sum, if every part is known; of nothing, nothing is.
-pub(crate) fn known_sum(parts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
-    parts.reduce(|sum, one| Some(sum? + one?)).flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::known_sum;
-
-    #[test]
-    fn a_sum_is_known_if_all_of_it_is_and_there_is_any() {
-        for (parts, expected) in [
-            (&[][..], None),
-            (&[Some(1), None], None),
-            (&[None, Some(1)], None),
-            (&[Some(1), Some(2)], Some(3)),
-        ] {
-            assert_eq!(known_sum(parts.iter().copied()), expected, "{parts:?}");
-        }
+        flows_full: recording.gaps.count(Gap::FlowsFull),
+        sockets_full: recording.gaps.count(Gap::SocketsFull),
+        namespaces_full: recording.gaps.count(Gap::NamespacesFull),
+        reads_failed: recording.gaps.count(Gap::ReadFailed),
+        hits_missed: recording.effort.missed,
+        undecodable_events: recording.undecodable,
+        unwritten_events: recording.unwritten_events.lines,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 /// One moment on both clocks, by which all others are converted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Clock {
     /// `CLOCK_MONOTONIC`, ns.
     pub monotonic_ns: u64,

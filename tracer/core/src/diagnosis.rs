@@ -19,14 +19,14 @@ mod tests;
 
 use crate::evidence::Evidence;
 use crate::evidence::waiting::Waiting;
-use crate::recording::Recorded;
+use crate::recording::Recording;
 use crate::report::finding::Finding;
 use cause::{CAUSES, Cause};
 use rank::Ranked;
 
 /// What was found, the most important first.
 #[must_use]
-pub fn findings(recorded: &Recorded<'_>) -> Vec<Finding> {
+pub fn findings(recorded: &Recording) -> Vec<Finding> {
     let evidence = Evidence::new(recorded);
     let mut found: Vec<Ranked> = Vec::new();
     for (cause, kept) in CAUSES.iter().zip(attribute(&evidence)) {

@@ -16,7 +16,7 @@ pub(crate) mod thresholds;
 pub(crate) mod waiting;
 
 use crate::interval::Span;
-use crate::recording::Recorded;
+use crate::recording::Recording;
 use crate::report::sample::Sample;
 use blocked::{SampleInterval, WaitKind, blocked, sample_intervals, waited_s};
 use cpu::CpuStarvation;
@@ -31,7 +31,7 @@ pub use links::hold_commits;
 #[derive(Debug)]
 pub(crate) struct Evidence<'a> {
     /// What it was seen in.
-    pub(crate) recorded: &'a Recorded<'a>,
+    pub(crate) recorded: &'a Recording,
     /// Every sample of a primary, whoever waited.
     pub(crate) samples: Vec<SampleInterval<'a>>,
     /// Whether any of them shows who waits for what.
@@ -64,7 +64,7 @@ pub(crate) struct BehindStarved {
 
 impl<'a> Evidence<'a> {
     /// What a recording shows.
-    pub(crate) fn new(recorded: &'a Recorded<'a>) -> Self {
+    pub(crate) fn new(recorded: &'a Recording) -> Self {
         let samples = sample_intervals(recorded);
         let starved = cpu::starved(recorded);
         let links = Links::new(recorded);

@@ -9,9 +9,10 @@ use crate::evidence::blocked::{WaitKind, sample_intervals};
 use crate::evidence::links::Links;
 use crate::evidence::loss_episode;
 use crate::interval::Span;
+use crate::recording::Recording;
+use crate::recording::flow_history::FlowHistory;
 use crate::recording::latency::{Latencies, Quantiles, Step};
 use crate::recording::roles;
-use crate::recording::{Recorded, Track};
 
 /// More values than this are looked at together.
 const MOST_VALUES: usize = 1_500;
@@ -157,7 +158,7 @@ pub struct Requests {
 /// The phases of a run, in order; they cover it, and an interval belongs to the one
 /// in which it ends.
 #[must_use]
-pub fn phases(recorded: &Recorded<'_>, choice: Choice) -> Vec<Phase> {
+pub fn phases(recorded: &Recording, choice: Choice) -> Vec<Phase> {
     let window = recorded.window();
     let (inner, chosen_by, found_in) = match choice {
         Choice::Fault(span) => (Some(span), ChosenBy::FaultWindow, None),
@@ -210,7 +211,7 @@ pub fn phases(recorded: &Recorded<'_>, choice: Choice) -> Vec<Phase> {
 
 /// The time in which one of the series was higher than otherwise: what commits felt
 /// first, what was on the network last.
-fn found(recorded: &Recorded<'_>) -> Option<(Span, Signal)> {
+fn found(recorded: &Recording) -> Option<(Span, Signal)> {
     let commits = recorded.probe().map_or(&[][..], |probe| probe.commits);
     // Where none was answered and none was under way, nothing is known, and not that it
     // was quick.
@@ -230,21 +231,21 @@ fn found(recorded: &Recorded<'_>) -> Option<(Span, Signal)> {
     let window = recorded.window();
     signals.into_iter().find_map(|(signal, mut values)| {
         values.retain(|(at_ns, _)| window.has(*at_ns));
-        Some((higher(&values, recorded.interval_ns, window)?, signal))
+        Some((higher(&values, recorded.interval_ns(), window)?, signal))
     })
 }
 
 /// What all flows sent again because of a loss, at every interval of the run.
-fn resent(recorded: &Recorded<'_>) -> Vec<(u64, f64)> {
+fn resent(recorded: &Recording) -> Vec<(u64, f64)> {
     let window = recorded.window();
     let width_ns = recorded
-        .interval_ns
+        .interval_ns()
         .max(window.length_ns() / MOST_VALUES as u64)
         .max(1);
     let count = window.length_ns().div_ceil(width_ns);
     let ends = (1..=count).map(|number| window.to_ns.min(window.from_ns + number * width_ns));
     let mut values: Vec<(u64, f64)> = ends.map(|end_ns| (end_ns, 0.0)).collect();
-    for step in recorded.flows.iter().flat_map(|track| track.series) {
+    for step in recorded.flows.iter().flat_map(|track| &track.series) {
         // What ends at a border belongs before it.
         let index = step.at_ns.saturating_sub(window.from_ns + 1) / width_ns;
         let value = usize::try_from(index)
@@ -280,11 +281,11 @@ fn higher(values: &[(u64, f64)], interval_ns: u64, window: Span) -> Option<Span>
     })
 }
 
-fn figures(recorded: &Recorded<'_>, name: Name, span: Span) -> Figures {
+fn figures(recorded: &Recording, name: Name, span: Span) -> Figures {
     // All of a run was read at both of its ends, however short it is.
-    let is_measured = name == Name::Whole || span.length_ns() >= recorded.interval_ns;
+    let is_measured = name == Name::Whole || span.length_ns() >= recorded.interval_ns();
     let seconds = is_measured.then(|| span.seconds());
-    let some = |which: &dyn Fn(&Track<'_>) -> bool| {
+    let some = |which: &dyn Fn(&FlowHistory) -> bool| {
         let there = recorded.flows.iter().any(which);
         there.then(|| rates(recorded, span, seconds, which))
     };
@@ -299,9 +300,9 @@ fn figures(recorded: &Recorded<'_>, name: Name, span: Span) -> Figures {
     let (sync_rep_s, in_recovery) = sync_rep(recorded, span);
     Figures {
         replication: some(&|track| track.is_replication()),
-        clients: some(&|track| track.role == roles::Kind::Client),
+        clients: some(&|track| track.kind() == roles::Kind::Client),
         selected: rates(recorded, span, seconds, &|_| true),
-        arrived_damaged: recorded.damaged.map(|steps| {
+        arrived_damaged: recorded.bad_checksums.as_ref().map(|steps| {
             let inside = steps.iter().filter(|step| span.has(step.at_ns));
             inside.map(|step| step.segments).sum()
         }),
@@ -320,14 +321,14 @@ fn figures(recorded: &Recorded<'_>, name: Name, span: Span) -> Figures {
 }
 
 fn rates(
-    recorded: &Recorded<'_>,
+    recorded: &Recording,
     span: Span,
     seconds: Option<f64>,
-    which: &dyn Fn(&Track<'_>) -> bool,
+    which: &dyn Fn(&FlowHistory) -> bool,
 ) -> Rates {
     let mut by_kind = [0u64; Kind::COUNT];
     let flows = recorded.flows.iter().filter(|track| which(track));
-    for step in flows.flat_map(|track| track.series) {
+    for step in flows.flat_map(|track| &track.series) {
         if span.has(step.at_ns) {
             for (sum, segments) in by_kind.iter_mut().zip(step.segments) {
                 *sum += segments;
@@ -369,7 +370,7 @@ fn requests(steps: &[Step], span: Span, seconds: Option<f64>) -> Option<Requests
 
 /// Time with somebody waiting for a standby, and how much of it a replication flow
 /// was in recovery, per cent.
-fn sync_rep(recorded: &Recorded<'_>, span: Span) -> (Option<f64>, Option<f64>) {
+fn sync_rep(recorded: &Recording, span: Span) -> (Option<f64>, Option<f64>) {
     let samples = sample_intervals(recorded);
     let inside = samples.iter().filter(|one| span.has(one.span.to_ns));
     let counted = inside.filter_map(|one| Some((one, WaitKind::SyncRep.waiters(one.sample)?)));
@@ -380,10 +381,10 @@ fn sync_rep(recorded: &Recorded<'_>, span: Span) -> (Option<f64>, Option<f64>) {
     let waiting = counted.iter().filter(|(_, waiters)| *waiters > 0);
     let waiting: Vec<Span> = waiting.map(|(one, _)| one.span).collect();
     let all_ns: u64 = waiting.iter().map(|span| span.length_ns()).sum();
-    let known = recorded.flows.iter().any(Track::is_replication);
+    let known = recorded.flows.iter().any(FlowHistory::is_replication);
     let links = Links::new(recorded);
     let flows = recorded.flows.iter().enumerate();
-    let awaited_on = |(index, track): &(usize, &Track<'_>)| {
+    let awaited_on = |(index, track): &(usize, &FlowHistory)| {
         track.is_replication() && samples.iter().any(|one| links.serves(*index, one.sample))
     };
     let flows = flows.filter(awaited_on).map(|(_, track)| track);

@@ -1,110 +1,114 @@
-//! What a run leaves behind to be judged.
+//! What a run leaves behind to be judged and reported.
 
 pub mod bad_checksums;
 pub mod commits;
 pub mod database;
+pub mod flow_history;
 pub mod flow_table;
 pub mod latency;
 pub mod loss_recovery;
+pub mod namespace;
 pub mod outage;
 pub mod probe;
 pub mod processors;
 pub mod programs;
 pub mod roles;
+pub mod settings;
+pub mod slow_commit;
 pub mod standby;
 pub mod tcp_info;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
+use tracer_ebpf::Totals;
+
+use crate::clock::Clock;
 use crate::interval::Span;
+use crate::report::capabilities::HookStatus;
+use crate::report::fault::FaultReport;
 use crate::report::sample::Sample;
+use crate::report::{Host, MissingField};
 use bad_checksums::Damaged;
-use roles::Kind;
-use tcp_info::Reading;
+use flow_history::FlowHistory;
+use flow_table::Table;
+use loss_recovery::Holes;
+use namespace::{NamespaceCounts, known_sum};
+use programs::{Effort, Gaps, Unwritten};
+use roles::{Kind, Known};
+use settings::Settings;
+use slow_commit::SlowCommit;
 
-/// What a run has recorded. Moments are ns of `CLOCK_MONOTONIC`; the order of flows
-/// and samples is that of the report.
-#[derive(Debug, Clone)]
-pub struct Recorded<'a> {
+/// Everything that a run leaves behind: of a run, of a replay, or made up. Moments are ns
+/// of `CLOCK_MONOTONIC`.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// How it was to measure.
+    pub settings: Settings,
+    /// Where it ran.
+    pub host: Host,
+    /// How moments are converted.
+    pub clock: Clock,
+    /// Length of a jiffy, ns.
+    pub jiffy_ns: u64,
     /// When counting began.
     pub start_ns: u64,
     /// When the last reading was taken.
     pub end_ns: u64,
-    /// Time between two looks.
-    pub interval_ns: u64,
-    /// Every flow.
-    pub flows: Vec<Track<'a>>,
-    /// What arrived damaged; `None` where that is not seen.
-    pub damaged: Option<&'a [Damaged]>,
-    /// How many the kernel says arrived damaged in the traced namespaces, from every
-    /// peer; `None` if it does not say so of each.
-    pub refused: Option<u64>,
-    /// The peers that the filter keeps, if each is a single host.
-    pub peers: Vec<IpAddr>,
-    /// The servers on this host, and what they had of its processors.
-    pub processors: &'a [processors::Track],
-    /// What a commit takes that is slow, ms.
-    pub slow_ms: f64,
-    /// Commits that were slow, if commits were split.
-    pub slow: Option<Vec<SlowCommit>>,
-    /// The database, if it was watched.
-    pub postgres: Option<Database<'a>>,
-}
-
-/// What is known of a flow.
-#[derive(Debug, Clone)]
-pub struct Track<'a> {
-    /// What it is for.
-    pub role: Kind,
-    /// This host's end.
-    pub local: SocketAddr,
-    /// The other end.
-    pub remote: SocketAddr,
-    /// What to call the other end.
-    pub name: String,
-    /// What was retransmitted, by interval.
-    pub series: &'a [flow_table::Step],
-    /// What its socket told of the way, look by look.
-    pub path: &'a [Reading],
-    /// The largest retransmission timeout at a retransmit.
-    pub rto_max_ms: Option<f64>,
-    /// How often it had doubled in a row, at most.
-    pub backoff_max: Option<u32>,
+    /// What became of the hooks.
+    pub hooks: Vec<HookStatus>,
+    /// Whether the kernel shows retransmits that failed to leave.
+    pub retransmit_err: bool,
+    /// Fields that this kernel does not have.
+    pub missing: Vec<MissingField>,
+    /// Every flow, in the order of the report.
+    pub flows: Vec<FlowHistory>,
+    /// What arrived with a bad checksum; `None` where that is not seen.
+    pub bad_checksums: Option<Vec<Damaged>>,
+    /// From which losses there was a recovery, if events were taken.
+    pub holes: Holes,
+    /// Every traced namespace.
+    pub namespaces: Vec<NamespaceCounts>,
+    /// Whether all readings were taken in quiet moments.
+    pub quiet: bool,
+    /// Hits that the filter would keep, by namespaces that were not traced.
+    pub elsewhere: Vec<(u32, u64)>,
+    /// What the programs had to give up.
+    pub gaps: Gaps,
+    /// What the kernel says of their runs.
+    pub effort: Effort,
+    /// Records that could not be understood.
+    pub undecodable: u64,
+    /// Of which processes nothing is known, if there are such.
+    pub unseen_processes: Option<String>,
+    /// What was injected.
+    pub faults: Vec<FaultReport>,
+    /// What was learnt of the database.
+    pub postgres: Option<database::Record>,
+    /// What was learnt of commits.
+    pub commits: Option<commits::Record>,
+    /// Commits that were slow, if commits were split: filled in by
+    /// [`assemble`](crate::assemble::assemble) from `commits`.
+    pub slow_commits: Option<Vec<SlowCommit>>,
+    /// What servers on this host had of its processors, or why that is not known.
+    pub processors: Option<Result<Vec<processors::Track>, String>>,
+    /// Events that `--events` did not get.
+    pub unwritten_events: Unwritten,
+    /// Lines of the live view that nobody took.
+    pub unwritten_lines: Unwritten,
+    /// What the tool itself cost.
+    pub cpu: Duration,
+    /// Its largest resident memory.
+    pub peak_memory_kib: u64,
+    /// From its start to the first attached program.
+    pub attached: Duration,
+    /// From its start to the moment from which everything is counted.
+    pub ready: Duration,
 }
 
 /// By network namespace, when the replication of a primary there was recovering from a
 /// loss: in order, and apart from each other.
 pub type Recoveries = BTreeMap<u32, Vec<Span>>;
-
-/// A commit that was slow, and its parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SlowCommit {
-    /// Its server's first process.
-    pub server: u32,
-    /// From its start to its end.
-    pub whole: Span,
-    /// Of which it brought its log to the disk for, ns.
-    pub flush_ns: u64,
-    /// Of which it waited for a standby.
-    pub wait: Span,
-    /// Of which the replication was recovering from a loss for, ns; `None` if it was
-    /// not traced.
-    pub in_recovery_ns: Option<u64>,
-}
-
-/// What is known of the database.
-#[derive(Debug, Clone)]
-pub struct Database<'a> {
-    /// What it has in common with its standbys and with no other server.
-    pub system_identifier: Option<u64>,
-    /// The series.
-    pub samples: &'a [Sample],
-    /// Time between two of them: in a very long run, not every look is kept.
-    pub every_ns: u64,
-    /// The commit probe's intervals, if there was one.
-    pub probe: Option<Probed<'a>>,
-}
 
 /// What the commit probe measured.
 #[derive(Debug, Clone, Copy)]
@@ -115,16 +119,47 @@ pub struct Probed<'a> {
     pub reads: &'a [latency::Step],
 }
 
-impl Track<'_> {
-    /// TODODOC
+impl Recording {
+    /// The flows of a table, most retransmitted segments first.
     #[must_use]
-    pub fn is_replication(&self) -> bool {
-        self.role.is_replication()
+    pub fn flows_of(table: Table, jiffy_ns: u64) -> Vec<FlowHistory> {
+        let entries = table.into_sorted().into_iter();
+        entries
+            .map(|entry| FlowHistory::new(entry, jiffy_ns))
+            .collect()
     }
-}
 
-impl Recorded<'_> {
-    /// TODODOC
+    /// Finds out what each flow is for, by all that was learnt, and what to call its other
+    /// end: by the standby's name, unless one elsewhere has the same.
+    pub fn assign_roles(&mut self) {
+        let known = self.postgres.as_ref();
+        let known = known.map_or_else(Known::default, database::Record::known);
+        for flow in &mut self.flows {
+            flow.role = known.role(flow.local, flow.remote, flow.process.as_ref());
+        }
+        let named = |one: &FlowHistory| {
+            let name = one
+                .role
+                .standby
+                .clone()
+                .filter(|_| one.kind() == Kind::Walsender)?;
+            Some((name, one.remote.ip()))
+        };
+        let standbys: Vec<_> = self.flows.iter().filter_map(named).collect();
+        for flow in &mut self.flows {
+            let Some((name, address)) = named(flow) else {
+                continue;
+            };
+            if !standbys
+                .iter()
+                .any(|(other, at)| *other == name && *at != address)
+            {
+                flow.name = name;
+            }
+        }
+    }
+
+    /// From its start to its end.
     #[must_use]
     pub fn window(&self) -> Span {
         Span {
@@ -133,25 +168,84 @@ impl Recorded<'_> {
         }
     }
 
-    /// TODODOC
+    /// Between two samples, ns.
     #[must_use]
-    pub fn samples(&self) -> &[Sample] {
-        self.postgres.as_ref().map_or(&[], |one| one.samples)
+    pub fn interval_ns(&self) -> u64 {
+        u64::try_from(self.settings.interval.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// TODODOC
+    /// What a commit takes that is slow, ms.
+    #[must_use]
+    pub fn slow_ms(&self) -> f64 {
+        self.settings.slow_commit.as_secs_f64() * 1e3
+    }
+
+    /// Whether a tracepoint was attached.
+    #[must_use]
+    pub fn is_attached(&self, hook: &str) -> bool {
+        let mut hooks = self.hooks.iter();
+        hooks.any(|one| one.name == hook && one.attached)
+    }
+
+    /// Our counts of all namespaces together.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let namespaces = self.namespaces.iter();
+        namespaces.fold(Totals::default(), |sum, one| sum.plus(&one.totals))
+    }
+
+    /// How many segments the kernel says arrived with a bad checksum, from every peer;
+    /// `None` if it does not say so of each namespace.
+    #[must_use]
+    pub fn kernel_bad_checksums(&self) -> Option<u64> {
+        known_sum(self.namespaces.iter().map(|one| one.kernel.in_csum_errors))
+    }
+
+    /// The samples of the database that were kept, in order.
+    #[must_use]
+    pub fn samples(&self) -> &[Sample] {
+        self.postgres.as_ref().map_or(&[], |one| &one.samples)
+    }
+
+    /// Time between two of them, ns: in a very long run, not every sample is kept.
+    #[must_use]
+    pub fn sampled_every_ns(&self) -> u64 {
+        let stride = self.postgres.as_ref().map_or(0, |one| one.stride);
+        self.interval_ns().saturating_mul(stride)
+    }
+
+    /// What the database has in common with its standbys and with no other server.
+    #[must_use]
+    pub fn system_identifier(&self) -> Option<u64> {
+        let greeting = self.postgres.as_ref()?.greeting.as_ref()?;
+        greeting.system_identifier
+    }
+
+    /// What the commit probe measured, if there was one.
     #[must_use]
     pub fn probe(&self) -> Option<Probed<'_>> {
-        self.postgres.as_ref()?.probe
+        let outcome = self.postgres.as_ref()?.probe.as_ref()?;
+        outcome.begun_ns.is_some().then_some(Probed {
+            commits: &outcome.commits.steps,
+            reads: &outcome.reads.steps,
+        })
+    }
+
+    /// The servers on this host, and what they had of its processors.
+    #[must_use]
+    pub fn processors(&self) -> &[processors::Track] {
+        match &self.processors {
+            Some(Ok(tracks)) => tracks,
+            Some(Err(_)) | None => &[],
+        }
     }
 
     /// Whether an interval of the probe had a slow request.
-    /// TODODOC
     #[must_use]
     pub fn is_slow(&self, step: &latency::Step) -> bool {
         [step.latency.max_ms, step.oldest_ms]
             .into_iter()
             .flatten()
-            .any(|ms| ms >= self.slow_ms)
+            .any(|ms| ms >= self.slow_ms())
     }
 }

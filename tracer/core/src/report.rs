@@ -133,7 +133,7 @@ impl Tool {
 }
 
 /// Where it ran.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Host {
     /// Host name.
     pub name: String,

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 
 use tracer_core::address::canonical;
-use tracer_core::assemble::{self, Measured, NamespaceCounts};
+use tracer_core::assemble;
 use tracer_core::clock::Clock;
 use tracer_core::event::Decoded;
+use tracer_core::recording::Recording;
 use tracer_core::recording::bad_checksums;
 use tracer_core::recording::flow_table::Table;
 use tracer_core::recording::loss_recovery::Holes;
-use tracer_core::recording::programs::{Effort, Gaps, Unwritten};
+use tracer_core::recording::namespace::NamespaceCounts;
 use tracer_core::report::capabilities::HookStatus;
 use tracer_core::report::{Host, Report};
 use tracer_ebpf::{EventKind, Flow, Kind, Totals, Tuple};
@@ -158,54 +159,37 @@ impl<'a> Tape<'a> {
         let end_ns = self.last_ns.max(self.start_ns.saturating_add(1));
         self.look(end_ns);
         let netns: Vec<u32> = self.namespaces.keys().copied().collect();
-        assemble::assemble(Measured {
-            asked: self.config.asked(),
+        let hooks: Vec<_> = self.seen.iter().copied().map(attached).collect();
+        let sees_bad_checksums = hooks.iter().any(|hook| hook.name == "tcp_bad_csum");
+        let namespaces = self.namespaces.into_iter();
+        assemble::assemble(Recording {
+            settings: self.config.settings(),
             host: Host {
-                name: String::new(),
-                kernel: String::new(),
-                boot_id: None,
                 netns: match netns.as_slice() {
                     [one] => Some(*one),
                     _ => None,
                 },
-                tick_hz: None,
+                ..Host::default()
             },
             clock: self.clock,
             jiffy_ns: JIFFY_NS,
             start_ns: self.start_ns,
             end_ns,
-            hooks: self.seen.iter().copied().map(attached).collect(),
+            hooks,
             retransmit_err: self.failed,
-            missing: Vec::new(),
-            table: &self.table,
-            damaged: self.damaged.into_steps(),
+            flows: Recording::flows_of(self.table, JIFFY_NS),
+            bad_checksums: sees_bad_checksums.then(|| self.damaged.into_steps()),
             holes: self.holes,
-            namespaces: self
-                .namespaces
-                .into_iter()
+            namespaces: namespaces
                 .map(|(netns, totals)| NamespaceCounts {
                     netns,
-                    name: None,
                     totals,
-                    kernel: Default::default(),
+                    ..NamespaceCounts::default()
                 })
                 .collect(),
-            quiet: false,
-            elsewhere: Vec::new(),
-            gaps: Gaps::default(),
-            effort: Effort::default(),
-            undecodable: 0,
-            unwritten_events: Unwritten::default(),
-            unwritten_lines: Unwritten::default(),
-            unseen_processes: None,
-            faults: Vec::new(),
-            postgres: None,
-            commits: None,
-            processors: None,
             cpu: process::cpu(),
             peak_memory_kib: process::peak_memory_kib().unwrap_or(0),
-            attached: std::time::Duration::ZERO,
-            ready: std::time::Duration::ZERO,
+            ..Recording::default()
         })
     }
 }

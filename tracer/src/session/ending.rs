@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use anyhow::Context;
-use tracer_core::assemble::{self, Measured, NamespaceCounts};
+use tracer_core::assemble;
+use tracer_core::recording::Recording;
 use tracer_core::recording::database::Record;
+use tracer_core::recording::namespace::NamespaceCounts;
 use tracer_core::recording::programs::Unwritten;
 use tracer_core::report::fault::FaultReport;
 use tracer_core::report::{Host, Report};
@@ -87,8 +89,10 @@ impl Session<'_> {
             });
         }
         self.add_untraced(&mut namespaces)?;
-        let measured = Measured {
-            asked: self.config.asked(),
+        let mut hooks = self.hooks.iter();
+        let sees_bad_checksums = hooks.any(|one| one.name == "tcp_bad_csum" && one.attached);
+        let recording = Recording {
+            settings: self.config.settings(),
             host: host(&self.surroundings, &self.namespaces),
             clock: self.surroundings.clock,
             jiffy_ns: self.surroundings.jiffy_ns,
@@ -105,8 +109,8 @@ impl Session<'_> {
                     consequence: missing.consequence.into(),
                 })
                 .collect(),
-            table: &self.table,
-            damaged: self.damaged.into_steps(),
+            flows: Recording::flows_of(self.table, self.surroundings.jiffy_ns),
+            bad_checksums: sees_bad_checksums.then(|| self.damaged.into_steps()),
             holes: self.holes,
             namespaces,
             quiet: self.began_quietly && last.quiet,
@@ -121,6 +125,7 @@ impl Session<'_> {
             faults: beside.faults,
             postgres: beside.postgres,
             commits: beside.commits,
+            slow_commits: None,
             processors: beside.processors,
             unwritten_events: beside.unwritten_events,
             unwritten_lines: beside.unwritten_lines,
@@ -130,7 +135,7 @@ impl Session<'_> {
             attached: self.attached,
             ready: self.ready,
         };
-        Ok(assemble::assemble(measured))
+        Ok(assemble::assemble(recording))
     }
 
     /// With every namespace traced, those that were born meanwhile have totals

@@ -1,41 +1,27 @@
 //! Phases and findings: what the pure core is given, and how its answer is shown.
 
-use crate::assemble::{Measured, known_sum};
 use crate::diagnosis;
 use crate::interval::Span;
 use crate::phases::Choice;
-use crate::recording::probe::Outcome;
-use crate::recording::{Database, Probed, Recorded, Recoveries, SlowCommit, Track};
-use crate::report::FlowReport;
+use crate::recording::slow_commit::SlowCommit;
+use crate::recording::{Recording, Recoveries};
 use crate::report::PhaseReport;
 use crate::report::commits::wait_of;
 use crate::report::finding::Finding;
 
 /// Phases and findings of a run, whose flows have their roles by now.
-pub(crate) fn correlated(
-    measured: &Measured<'_>,
-    flows: &[FlowReport],
-    recoveries: Option<&Recoveries>,
-    sees_damage: bool,
-) -> (Vec<PhaseReport>, Vec<Finding>) {
-    let mut recorded = recorded(measured, flows, sees_damage);
-    recorded.slow = slow(measured, recoveries);
-    let phases = crate::phases::phases(&recorded, choice(measured))
+pub(super) fn correlated(recording: &Recording) -> (Vec<PhaseReport>, Vec<Finding>) {
+    let phases = crate::phases::phases(recording, choice(recording))
         .into_iter()
-        .map(|phase| PhaseReport::new(phase, &measured.clock, measured.start_ns))
+        .map(|phase| PhaseReport::new(phase, &recording.clock, recording.start_ns))
         .collect();
-    (phases, diagnosis::findings(&recorded))
+    (phases, diagnosis::findings(recording))
 }
 
-/// Of each flow, whether commits can have waited for what it carries.
-pub(crate) fn hold_commits(measured: &Measured<'_>, flows: &[FlowReport]) -> Vec<bool> {
-    crate::evidence::hold_commits(&recorded(measured, flows, false))
-}
-
-fn choice(measured: &Measured<'_>) -> Choice {
-    let asked = measured.asked.phases;
-    let from_ns = measured.faults.iter().map(|fault| fault.started_ns).min();
-    let to_ns = measured.faults.iter().map(|fault| fault.ended_ns).max();
+fn choice(recording: &Recording) -> Choice {
+    let asked = recording.settings.phases;
+    let from_ns = recording.faults.iter().map(|fault| fault.started_ns).min();
+    let to_ns = recording.faults.iter().map(|fault| fault.ended_ns).max();
     match (asked, from_ns, to_ns) {
         (Some((before, lasts)), ..) => Choice::Asked(ns(before), ns(lasts)),
         (None, Some(from_ns), Some(to_ns)) => Choice::Fault(Span { from_ns, to_ns }),
@@ -48,8 +34,11 @@ fn ns(duration: std::time::Duration) -> u64 {
 }
 
 /// Commits that were slow, and what of their waits is charged to losses.
-fn slow(measured: &Measured<'_>, recoveries: Option<&Recoveries>) -> Option<Vec<SlowCommit>> {
-    let record = measured.commits.as_ref()?;
+pub(super) fn slow_commits(
+    recording: &Recording,
+    recoveries: Option<&Recoveries>,
+) -> Option<Vec<SlowCommit>> {
+    let record = recording.commits.as_ref()?;
     let slow = record.slowest.of(|pid| record.server(pid).is_some());
     let told = slow.iter().map(|one| {
         let wait = wait_of(one);
@@ -69,119 +58,36 @@ fn slow(measured: &Measured<'_>, recoveries: Option<&Recoveries>) -> Option<Vec<
     Some(told.collect())
 }
 
-/// The standby's name, unless there is one elsewhere that has the same.
-fn own_name(flow: &FlowReport, flows: &[FlowReport]) -> Option<String> {
-    let sends = |one: &FlowReport| one.role.kind == crate::recording::roles::Kind::Walsender;
-    let name = flow.role.standby.as_ref().filter(|_| sends(flow))?;
-    let elsewhere = |other: &FlowReport| {
-        let same = other.role.standby.as_ref() == Some(name);
-        same && sends(other) && other.remote.address != flow.remote.address
-    };
-    (!flows.iter().any(elsewhere)).then(|| name.clone())
-}
-
-fn recorded<'a>(
-    measured: &'a Measured<'_>,
-    flows: &[FlowReport],
-    sees_damage: bool,
-) -> Recorded<'a> {
-    // What had no room in the table comes last, and has no series.
-    let tracks = measured
-        .table
-        .sorted()
-        .into_iter()
-        .zip(flows)
-        .map(|(entry, flow)| Track {
-            role: flow.role.kind,
-            local: flow.local.socket(),
-            remote: flow.remote.socket(),
-            name: own_name(flow, flows).unwrap_or_else(|| flow.remote.address.to_string()),
-            series: &entry.series,
-            path: entry.path.readings(),
-            rto_max_ms: flow.rto_max_ms,
-            backoff_max: flow.backoff_max,
-        })
-        .collect();
-    let peers = measured.asked.peers.iter();
-    let hosts: Option<Vec<_>> = peers
-        .map(|net| (net.prefix_len() == net.max_prefix_len()).then(|| net.addr()))
-        .collect();
-    let begun = |outcome: &&'a Outcome| outcome.begun_ns.is_some();
-    Recorded {
-        start_ns: measured.start_ns,
-        end_ns: measured.end_ns,
-        interval_ns: ns(measured.asked.interval),
-        flows: tracks,
-        damaged: sees_damage.then_some(&measured.damaged),
-        refused: known_sum(
-            measured
-                .namespaces
-                .iter()
-                .map(|namespace| namespace.kernel.in_csum_errors),
-        ),
-        peers: hosts.unwrap_or_default(),
-        slow_ms: measured.asked.slow_commit.as_secs_f64() * 1e3,
-        slow: None,
-        processors: match &measured.processors {
-            Some(Ok(tracks)) => tracks,
-            Some(Err(_)) | None => &[],
-        },
-        postgres: measured.postgres.as_ref().map(|record| Database {
-            system_identifier: record
-                .greeting
-                .as_ref()
-                .and_then(|greeting| greeting.system_identifier),
-            samples: &record.samples,
-            every_ns: ns(measured.asked.interval).saturating_mul(record.stride),
-            probe: record.probe.as_ref().filter(begun).map(|outcome| Probed {
-                commits: &outcome.commits.steps,
-                reads: &outcome.reads.steps,
-            }),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-    use std::time::Duration;
-
     use crate::recording::processors;
     use serde_json::Value;
+    use std::net::Ipv4Addr;
     use tracer_ebpf::{Flow, Kind, Tuple};
 
-    use crate::assemble::{Asked, Measured, assemble};
-    use crate::clock::Clock;
+    use crate::assemble::assemble;
+    use crate::recording::Recording;
     use crate::recording::database::Record;
     use crate::recording::flow_table::Table;
-    use crate::recording::loss_recovery::Holes;
-    use crate::recording::programs::{Effort, Gaps, Unwritten};
+    use crate::recording::settings::Settings;
+    use crate::report::Request;
     use crate::report::fault::{FaultKind, FaultReport};
     use crate::report::sample::tests::{sample, standby};
     use crate::report::sample::{Role, Sample, Standby, Wait};
-    use crate::report::{Host, Request};
 
     const S: u64 = 1_000_000_000;
+    const JIFFY_NS: u64 = 4_000_000;
     const RUN: u64 = 60;
 
-    fn asked() -> Asked {
-        Asked {
+    fn settings() -> Settings {
+        Settings {
             request: Request {
-                peers: Vec::new(),
-                ports: Vec::new(),
                 netns: "current".to_owned(),
                 interval_s: 1.0,
                 pg: Some("db1".to_owned()),
-                commit_probe: None,
-                commits: false,
-                duration_s: None,
+                ..Request::default()
             },
-            peers: Vec::new(),
-            interval: Duration::from_secs(1),
-            slow_commit: Duration::from_millis(100),
-            phases: None,
-            events: false,
-            bpf_stats: false,
+            ..Settings::default()
         }
     }
 
@@ -257,46 +163,16 @@ mod tests {
         faults: Vec<FaultReport>,
         processors: Option<Result<Vec<processors::Track>, String>>,
     ) -> Value {
-        let table = table();
-        let report = assemble(Measured {
-            commits: None,
-            processors,
-            asked: asked(),
-            host: Host {
-                name: String::new(),
-                kernel: String::new(),
-                boot_id: None,
-                netns: None,
-                tick_hz: Some(250.0),
-            },
-            clock: Clock {
-                monotonic_ns: 0,
-                realtime: jiff::Timestamp::UNIX_EPOCH,
-            },
-            jiffy_ns: 4_000_000,
-            start_ns: 0,
+        let report = assemble(Recording {
+            settings: settings(),
+            jiffy_ns: JIFFY_NS,
             end_ns: RUN * S,
-            hooks: Vec::new(),
-            retransmit_err: false,
-            missing: Vec::new(),
-            table: &table,
-            damaged: Vec::new(),
-            holes: Holes::default(),
-            namespaces: Vec::new(),
+            flows: Recording::flows_of(table(), JIFFY_NS),
             quiet: true,
-            elsewhere: Vec::new(),
-            gaps: Gaps::default(),
-            effort: Effort::default(),
-            undecodable: 0,
-            unwritten_events: Unwritten::default(),
-            unwritten_lines: Unwritten::default(),
-            unseen_processes: None,
             faults,
             postgres: Some(record()),
-            cpu: Duration::ZERO,
-            peak_memory_kib: 0,
-            attached: Duration::ZERO,
-            ready: Duration::ZERO,
+            processors,
+            ..Recording::default()
         });
         serde_json::to_value(report).unwrap()
     }

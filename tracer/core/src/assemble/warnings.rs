@@ -1,21 +1,45 @@
 //! What the reader of a report must know first.
 
-use crate::assemble::{Measured, sum_of};
+use crate::recording::Recording;
+use crate::report::commits::CommitsReport;
 use crate::report::request::whom;
 use crate::report::{FlowReport, GapsReport, TotalsReport};
 
+/// All of them: whether a fault did what was asked comes before what was seen of it.
+pub(super) fn all(
+    recording: &Recording,
+    totals: &TotalsReport,
+    gaps: &GapsReport,
+    flows: &[FlowReport],
+    commits: Option<&CommitsReport>,
+) -> Vec<String> {
+    let mut warnings = crate::report::fault::told::warnings(&recording.faults);
+    add(&mut warnings, recording, totals, gaps, flows);
+    let of_postgres = recording.postgres.iter();
+    warnings.extend(of_postgres.flat_map(|one| one.warnings.clone()));
+    warnings.extend(
+        commits
+            .map(crate::render::commits::warnings)
+            .unwrap_or_default(),
+    );
+    if let Some(Err(reason)) = &recording.processors {
+        warnings.push(reason.clone());
+    }
+    warnings
+}
+
 /// All that the measurements themselves give reason for.
-pub(crate) fn add(
+fn add(
     warnings: &mut Vec<String>,
-    measured: &Measured<'_>,
+    recording: &Recording,
     totals: &TotalsReport,
     gaps: &GapsReport,
     flows: &[FlowReport],
 ) {
     let mut warn = |text: String| warnings.push(text);
-    let opened = sum_of(&measured.namespaces).selected_opened;
-    if flows.is_empty() && opened == 0 && !measured.asked.peers.is_empty() {
-        warn(never_seen(measured));
+    let opened = recording.totals().selected_opened;
+    if flows.is_empty() && opened == 0 && !recording.settings.peers.is_empty() {
+        warn(never_seen(recording));
     }
     match (totals.difference, totals.quiet) {
         (Some(0), _) => {}
@@ -48,7 +72,7 @@ pub(crate) fn add(
             "events are missing: they came faster than they could be taken; counts are complete",
         ),
         (
-            measured.holes.dropped(),
+            recording.holes.dropped(),
             "events told of losses that were too many to be told apart: less of the commits' waiting is charged to them than was theirs",
         ),
         (
@@ -62,11 +86,11 @@ pub(crate) fn add(
     }
     for (unwritten, what) in [
         (
-            &measured.unwritten_events,
+            &recording.unwritten_events,
             "events could not be written to --events and are not in its file; counts are complete",
         ),
         (
-            &measured.unwritten_lines,
+            &recording.unwritten_lines,
             "lines of the live view could not be written; counts are complete",
         ),
     ] {
@@ -78,10 +102,10 @@ pub(crate) fn add(
             warn(format!("{} {what}: {cause}", unwritten.lines));
         }
     }
-    if let Some(unseen) = &measured.unseen_processes {
+    if let Some(unseen) = &recording.unseen_processes {
         warn(unseen.clone());
     }
-    for hook in measured.hooks.iter().filter(|hook| !hook.attached) {
+    for hook in recording.hooks.iter().filter(|hook| !hook.attached) {
         let reason = hook.reason.as_deref().unwrap_or("it was refused");
         warn(format!(
             "{}: tracepoint {}: {reason}",
@@ -92,9 +116,9 @@ pub(crate) fn add(
 }
 
 /// No connection to the peer: where it may be found instead.
-fn never_seen(measured: &Measured<'_>) -> String {
-    let elsewhere: u64 = measured.elsewhere.iter().map(|(_, hits)| hits).sum();
-    let hint = match measured.elsewhere.first() {
+fn never_seen(recording: &Recording) -> String {
+    let elsewhere: u64 = recording.elsewhere.iter().map(|(_, hits)| hits).sum();
+    let hint = match recording.elsewhere.first() {
         None => {
             "check the address and the port; what runs in containers is seen with `--netns all`"
                 .to_owned()
@@ -105,6 +129,6 @@ fn never_seen(measured: &Measured<'_>) -> String {
     };
     format!(
         "no connection to {} was seen: {hint}",
-        whom(&measured.asked.peers, &[])
+        whom(&recording.settings.peers, &[])
     )
 }

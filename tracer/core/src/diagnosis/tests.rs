@@ -281,7 +281,7 @@ fn a_very_long_run_of_which_not_every_look_is_kept() {
     run.samples
         .retain(|sample| (sample.at_ns / S).is_multiple_of(5));
     let mut recorded = run.recorded();
-    recorded.postgres.as_mut().unwrap().every_ns = 5 * S;
+    recorded.postgres.as_mut().unwrap().stride = 5;
     let found = found_in(&recorded);
     assert_eq!(found[0].cause, Cause::StandbyNotReplying);
 }

@@ -2,7 +2,7 @@
 
 use crate::evidence::thresholds::{MAX_INTERVALS_PER_SAMPLE, MAX_SHORT_WAIT_MS, MIN_BLOCKED_NS};
 use crate::interval::Span;
-use crate::recording::Recorded;
+use crate::recording::Recording;
 use crate::report::sample::{Role, Sample, Wait};
 
 /// What backends wait for.
@@ -59,10 +59,10 @@ pub(crate) struct SampleInterval<'a> {
 }
 
 /// The samples of a primary within the run.
-pub(crate) fn sample_intervals<'a>(recorded: &'a Recorded<'_>) -> Vec<SampleInterval<'a>> {
+pub(crate) fn sample_intervals<'a>(recorded: &'a Recording) -> Vec<SampleInterval<'a>> {
     let samples = recorded.samples();
     let window = recorded.window();
-    let every_ns = recorded.postgres.as_ref().map_or(0, |one| one.every_ns);
+    let every_ns = recorded.sampled_every_ns();
     let mut intervals = Vec::with_capacity(samples.len());
     let mut before: Option<&Sample> = None;
     for (index, sample) in samples.iter().enumerate() {
@@ -88,9 +88,9 @@ pub(crate) fn sample_intervals<'a>(recorded: &'a Recorded<'_>) -> Vec<SampleInte
 }
 
 /// Whether the probe's commits were slow at that time; `None` without a probe.
-pub(crate) fn slow(recorded: &Recorded<'_>, span: Span) -> Option<bool> {
+pub(crate) fn slow(recorded: &Recording, span: Span) -> Option<bool> {
     let steps = recorded.probe()?.commits;
-    let mut there = overlapping(steps, span, recorded.interval_ns).peekable();
+    let mut there = overlapping(steps, span, recorded.interval_ns()).peekable();
     there.peek()?;
     Some(there.any(|step| recorded.is_slow(step)))
 }
@@ -98,16 +98,16 @@ pub(crate) fn slow(recorded: &Recorded<'_>, span: Span) -> Option<bool> {
 /// How long commits took at that time, typically, ms: the median of the probe's medians, or
 /// else of those that were slow. Where one is still waiting, they take longer than those that
 /// were answered.
-pub(crate) fn typical_ms(recorded: &Recorded<'_>, span: Span) -> Option<f64> {
+pub(crate) fn typical_ms(recorded: &Recording, span: Span) -> Option<f64> {
     let mut took: Vec<f64> = match recorded.probe() {
-        Some(probe) => overlapping(probe.commits, span, recorded.interval_ns)
+        Some(probe) => overlapping(probe.commits, span, recorded.interval_ns())
             .filter_map(|step| {
                 let both = step.latency.p50_ms.into_iter().chain(step.oldest_ms);
                 both.reduce(f64::max)
             })
             .collect(),
         None => {
-            let slow = recorded.slow.iter().flatten();
+            let slow = recorded.slow_commits.iter().flatten();
             let there = slow.filter(|one| one.whole.covered_ns(&[span]) > 0);
             there.map(|one| one.whole.seconds() * 1e3).collect()
         }
@@ -130,7 +130,7 @@ fn overlapping(
 /// The sample intervals that waits of this kind blocked: seen again and again for
 /// at least a second, and not only short ones, or while the probe's commits were slow.
 pub(crate) fn blocked<'a>(
-    recorded: &Recorded<'_>,
+    recorded: &Recording,
     intervals: &[SampleInterval<'a>],
     kind: WaitKind,
 ) -> Vec<SampleInterval<'a>> {

@@ -3,7 +3,7 @@
 
 use crate::evidence::thresholds::{MIN_STARVED_SHARE, STARVATION_WINDOW_NS};
 use crate::interval::Span;
-use crate::recording::Recorded;
+use crate::recording::Recording;
 use crate::recording::processors::{Step, Track};
 
 /// A server that had none for some time.
@@ -45,12 +45,9 @@ fn of(step: &Step) -> Span {
 
 /// Servers that had no processor at some time. Others that happen to run here are no
 /// concern of those who commit.
-pub(crate) fn starved<'a>(recorded: &'a Recorded<'_>) -> Vec<CpuStarvation<'a>> {
-    let watched = recorded
-        .postgres
-        .as_ref()
-        .and_then(|one| one.system_identifier);
-    let slow = recorded.slow.as_deref().unwrap_or_default();
+pub(crate) fn starved<'a>(recorded: &'a Recording) -> Vec<CpuStarvation<'a>> {
+    let watched = recorded.system_identifier();
+    let slow = recorded.slow_commits.as_deref().unwrap_or_default();
     let is_watched = |track: &Track| {
         let asked = watched.is_some() && track.system_identifier == watched;
         asked || slow.iter().any(|commit| commit.server == track.pid)
@@ -59,7 +56,7 @@ pub(crate) fn starved<'a>(recorded: &'a Recorded<'_>) -> Vec<CpuStarvation<'a>> 
         let long_ns = of(step).length_ns();
         step.waited_ns as f64 >= MIN_STARVED_SHARE * long_ns as f64 && step.waited_ns >= step.ran_ns
     };
-    let tracks = recorded.processors.iter().enumerate();
+    let tracks = recorded.processors().iter().enumerate();
     let tracks = tracks.filter(|(_, track)| is_watched(track));
     let found = tracks.map(|(index, track)| {
         let steps = together(&track.steps);

@@ -6,8 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::awaited::{self, Level};
 use crate::evidence::blocked::SampleInterval;
+use crate::recording::Recording;
+use crate::recording::flow_history::FlowHistory;
 use crate::recording::roles::Kind;
-use crate::recording::{Recorded, Track};
 use crate::report::sample::{Sample, Standby};
 
 /// What is known of a flow and some standbys.
@@ -38,7 +39,7 @@ enum Known {
 #[derive(Debug, Clone)]
 pub(crate) struct Links<'a> {
     /// Of this run.
-    pub(crate) recorded: &'a Recorded<'a>,
+    pub(crate) recorded: &'a Recording,
     known: Vec<Known>,
     /// Whether the primary never had but one standby.
     only_one: bool,
@@ -46,7 +47,7 @@ pub(crate) struct Links<'a> {
 
 impl<'a> Links<'a> {
     /// From what the samples of a primary name.
-    pub(crate) fn new(recorded: &'a Recorded<'a>) -> Self {
+    pub(crate) fn new(recorded: &'a Recording) -> Self {
         let standbys = || recorded.samples().iter().flat_map(|one| &one.standbys);
         let connections: BTreeSet<SocketAddr> = standbys().filter_map(connection).collect();
         let addresses: BTreeSet<IpAddr> = standbys().filter_map(address).collect();
@@ -144,7 +145,7 @@ pub(crate) fn awaited(sample: &Sample) -> Vec<&Standby> {
 /// Of each flow, whether it was the way of a standby that held commits at any sample, or may
 /// have been: what is lost on any other one keeps no commit waiting.
 #[must_use]
-pub fn hold_commits(recorded: &Recorded<'_>) -> Vec<bool> {
+pub fn hold_commits(recorded: &Recording) -> Vec<bool> {
     let links = Links::new(recorded);
     let flows = recorded.flows.iter().enumerate();
     let holds = flows.map(|(index, track)| {
@@ -157,10 +158,10 @@ pub fn hold_commits(recorded: &Recorded<'_>) -> Vec<bool> {
 
 /// Connections of this role by the standby that they are of, one after the other as it
 /// connected again.
-pub(crate) fn by_standby(recorded: &Recorded<'_>, role: Kind) -> Vec<Vec<usize>> {
+pub(crate) fn by_standby(recorded: &Recording, role: Kind) -> Vec<Vec<usize>> {
     let flows = || {
         let flows = recorded.flows.iter().enumerate();
-        flows.filter(|(_, track)| track.role == role)
+        flows.filter(|(_, track)| track.kind() == role)
     };
     let names = |address: IpAddr| -> BTreeSet<&str> {
         let there = flows().filter(|(_, track)| end(track).ip() == address);
@@ -180,14 +181,14 @@ pub(crate) fn by_standby(recorded: &Recorded<'_>, role: Kind) -> Vec<Vec<usize>>
 }
 
 /// What the other end calls itself; an address is no name.
-fn named<'a>(track: &'a Track<'_>) -> Option<&'a str> {
+fn named(track: &FlowHistory) -> Option<&str> {
     let name = track.name.as_str();
     name.parse::<IpAddr>().is_err().then_some(name)
 }
 
 /// The standby's end of a flow of the replication.
-pub(crate) fn end(track: &Track<'_>) -> SocketAddr {
-    match track.role {
+pub(crate) fn end(track: &FlowHistory) -> SocketAddr {
+    match track.kind() {
         Kind::Walreceiver => track.local,
         _ => track.remote,
     }

@@ -13,9 +13,10 @@ use crate::evidence::silence::silences;
 use crate::evidence::standby_wait::StandbyWait;
 use crate::evidence::thresholds::{MAX_ECHO, MIN_LOST_SEGMENTS, MIN_UNANSWERED};
 use crate::interval::Span;
+use crate::recording::Recording;
+use crate::recording::flow_history::FlowHistory;
 use crate::recording::loss_recovery::doubled_ns;
 use crate::recording::roles::Kind;
-use crate::recording::{Recorded, Track};
 use crate::report::finding::{Cause, Confidence, Size};
 use crate::report::sample::Standby;
 use crate::text;
@@ -149,7 +150,7 @@ impl LossSignal {
     }
 
     /// What of a finding's size it knows.
-    pub(crate) fn size(&self, recorded: &Recorded<'_>) -> Size {
+    pub(crate) fn size(&self, recorded: &Recording) -> Size {
         let track = self.flow.and_then(|index| recorded.flows.get(index));
         Size {
             segments: Some(self.segments),
@@ -175,7 +176,7 @@ impl LossSignal {
 }
 
 /// All of them, most segments first.
-pub(crate) fn signals(recorded: &Recorded<'_>) -> Vec<LossSignal> {
+pub(crate) fn signals(recorded: &Recording) -> Vec<LossSignal> {
     let roles = [Kind::Walsender, Kind::Walreceiver];
     let mut found: Vec<LossSignal> = roles
         .into_iter()
@@ -188,11 +189,11 @@ pub(crate) fn signals(recorded: &Recorded<'_>) -> Vec<LossSignal> {
     found
 }
 
-fn segments(track: &Track<'_>) -> u64 {
+fn segments(track: &FlowHistory) -> u64 {
     track.series.iter().map(loss_retransmits).sum()
 }
 
-fn unanswered(track: &Track<'_>) -> Vec<Span> {
+fn unanswered(track: &FlowHistory) -> Vec<Span> {
     let silent = silences(track, MIN_UNANSWERED)
         .into_iter()
         .map(|silence| silence.span);
@@ -206,14 +207,14 @@ fn unanswered(track: &Track<'_>) -> Vec<Span> {
 }
 
 /// Of connections with one standby.
-fn retransmits(recorded: &Recorded<'_>, flows: Vec<usize>) -> Option<LossSignal> {
+fn retransmits(recorded: &Recording, flows: Vec<usize>) -> Option<LossSignal> {
     let tracks = || {
         flows
             .iter()
             .filter_map(|one| Some((*one, recorded.flows.get(*one)?)))
     };
     let (flow, track) = tracks().max_by_key(|(_, track)| segments(track))?;
-    let role = track.role;
+    let role = track.kind();
     let steps = track.series.iter();
     let timeouts: u64 = steps.map(|step| step.segments[Why::Rto as usize]).sum();
     let count = segments(track);
@@ -259,7 +260,7 @@ fn retransmits(recorded: &Recorded<'_>, flows: Vec<usize>) -> Option<LossSignal>
 
 /// What arrives with a bad checksum was sent by the other end. Where both ends are seen, it
 /// is not known at which of them.
-fn bad_checksums(recorded: &Recorded<'_>) -> Vec<LossSignal> {
+fn bad_checksums(recorded: &Recording) -> Vec<LossSignal> {
     let of = |role| by_standby(recorded, role);
     let (standbys, cause) = match (of(Kind::Walsender), of(Kind::Walreceiver)) {
         (standbys, none) if none.is_empty() => (standbys, Cause::DamageOfReplies),
@@ -272,24 +273,25 @@ fn bad_checksums(recorded: &Recorded<'_>) -> Vec<LossSignal> {
 }
 
 /// From the other end of these connections.
-fn bad_checksums_from(
-    recorded: &Recorded<'_>,
-    flows: Vec<usize>,
-    cause: Cause,
-) -> Option<LossSignal> {
+fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> Option<LossSignal> {
     let track = recorded.flows.get(*flows.first()?)?;
     let peer = track.remote.ip();
     let steps: Vec<_> = recorded
-        .damaged?
+        .bad_checksums
+        .as_ref()?
         .iter()
         .filter(|step| step.may_be_from(peer))
         .collect();
     let seen: u64 = steps.iter().map(|step| step.from(peer)).sum();
     // Some may have been another namespace's: the kernel does not always show whose
     // a segment is that it refuses, but it counts it where it belongs.
-    let segments = recorded.refused.map_or(seen, |refused| seen.min(refused));
-    let is_certain = recorded.refused.is_some_and(|refused| refused >= seen)
-        && (steps.iter().all(|step| step.by_peer.is_some()) || recorded.peers == [peer]);
+    let segments = recorded
+        .kernel_bad_checksums()
+        .map_or(seen, |refused| seen.min(refused));
+    let is_certain = recorded
+        .kernel_bad_checksums()
+        .is_some_and(|refused| refused >= seen)
+        && (steps.iter().all(|step| step.by_peer.is_some()) || recorded.settings.hosts() == [peer]);
     let name = text::name(&track.name);
     let from = match cause {
         Cause::DamageOfReplies => format!("the standby {name}"),
@@ -302,7 +304,7 @@ fn bad_checksums_from(
         standby: end(track).ip(),
         flows,
         unanswered: Vec::new(),
-        episodes: episodes(steps.iter().map(|step| step.at_ns), recorded.interval_ns),
+        episodes: episodes(steps.iter().map(|step| step.at_ns), recorded.interval_ns()),
         flow: None,
         is_reversed: false,
         is_certain,

@@ -10,7 +10,7 @@ use crate::evidence::thresholds::{
     MIN_RTT_GROWTH_MS, NEARLY_ALL,
 };
 use crate::interval::Span;
-use crate::recording::Track;
+use crate::recording::flow_history::FlowHistory;
 
 /// What tells that it was not what was sent again that was lost, but what came from the
 /// other side.
@@ -37,7 +37,7 @@ impl Reversed {
 
 /// Nothing does where it is what was sent again that was lost.
 pub(crate) fn reversed(
-    track: &Track<'_>,
+    track: &FlowHistory,
     segments: u64,
     episodes: &[LossEpisode],
 ) -> Option<Reversed> {
@@ -57,17 +57,17 @@ pub(crate) fn reversed(
 }
 
 /// Whether the kernel only asked whether what it had sent was lost.
-fn only_probes(track: &Track<'_>) -> bool {
+fn only_probes(track: &FlowHistory) -> bool {
     of_kind(track, Why::Tlp) == track.series.iter().map(loss_retransmits).sum::<u64>()
 }
 
-fn of_kind(track: &Track<'_>, kind: Why) -> u64 {
+fn of_kind(track: &FlowHistory, kind: Why) -> u64 {
     let steps = track.series.iter();
     steps.map(|step| step.segments[kind as usize]).sum()
 }
 
 /// How many of what was sent again the peer had already, as it said itself.
-fn spurious(track: &Track<'_>) -> u64 {
+fn spurious(track: &FlowHistory) -> u64 {
     let mut told = track.path.iter().filter_map(|one| one.dsack_dups);
     let first = told.next().unwrap_or(0);
     u64::from(told.next_back().unwrap_or(first).saturating_sub(first))
@@ -75,7 +75,7 @@ fn spurious(track: &Track<'_>) -> u64 {
 
 /// At how many looks of these times something had arrived while what was sent before it
 /// was missing. One that is lost may be missed by many, so that these do not count.
-fn out_of_order(track: &Track<'_>, episodes: &[LossEpisode]) -> usize {
+fn out_of_order(track: &FlowHistory, episodes: &[LossEpisode]) -> usize {
     let pairs = track.path.windows(2);
     let grown = pairs.filter(|two| two[1].rcv_ooopack > two[0].rcv_ooopack);
     let within = |at_ns| {
@@ -89,7 +89,7 @@ fn out_of_order(track: &Track<'_>, episodes: &[LossEpisode]) -> usize {
 /// ever before, and came; or what was sent later had overtaken it, so that acknowledgements
 /// showed a gap
 /// ([RFC 8985, section 6.2](https://www.rfc-editor.org/rfc/rfc8985#section-6.2)).
-pub(crate) fn were_early(track: &Track<'_>, segments: u64, episodes: &[LossEpisode]) -> bool {
+pub(crate) fn were_early(track: &FlowHistory, segments: u64, episodes: &[LossEpisode]) -> bool {
     let gaps_shown: u64 = [Why::Fast, Why::Rack]
         .into_iter()
         .map(|kind| of_kind(track, kind))

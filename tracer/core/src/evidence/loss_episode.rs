@@ -5,8 +5,9 @@ use tracer_ebpf::Kind;
 
 use crate::evidence::thresholds::MAX_RETRANSMIT_DISTANCE_NS;
 use crate::interval::Span;
+use crate::recording::Recording;
+use crate::recording::flow_history::FlowHistory;
 use crate::recording::loss_recovery::doubled_ns;
-use crate::recording::{Recorded, Track};
 
 /// Losses that follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,17 +63,17 @@ pub(crate) fn loss_retransmits(step: &crate::recording::flow_table::Step) -> u64
 
 /// Of some flows together.
 pub(crate) fn of_flows<'a>(
-    recorded: &Recorded<'_>,
-    flows: impl Iterator<Item = &'a Track<'a>>,
+    recorded: &Recording,
+    flows: impl Iterator<Item = &'a FlowHistory>,
 ) -> Vec<LossEpisode> {
-    let steps = flows.flat_map(|track| track.series);
+    let steps = flows.flat_map(|track| &track.series);
     let mut ends: Vec<u64> = steps
         .filter(|step| loss_retransmits(step) > 0)
         .map(|step| step.at_ns)
         .collect();
     ends.sort_unstable();
     ends.dedup();
-    episodes(ends.into_iter(), recorded.interval_ns)
+    episodes(ends.into_iter(), recorded.interval_ns())
 }
 
 /// What was seen of them, apart from each other.

@@ -7,7 +7,7 @@ use crate::evidence::thresholds::{
     FEW_UNANSWERED, MIN_PARTITION_SHARE, MIN_POSSIBLE_PARTITION_SHARE, MIN_UNANSWERED,
 };
 use crate::interval::Span;
-use crate::recording::Recorded;
+use crate::recording::Recording;
 
 /// The connection on which nothing arrived.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ pub(crate) struct Partition {
 
 /// Whether nothing came through for nearly all of these times.
 pub(crate) fn partition(
-    recorded: &Recorded<'_>,
+    recorded: &Recording,
     loss: &LossSignal,
     intervals: &[SampleInterval<'_>],
 ) -> Option<Partition> {
@@ -33,7 +33,7 @@ pub(crate) fn partition(
 /// For how long nothing arrived, s, where that was for most of these times, and too little
 /// was retransmitted to tell a path that is cut from one that loses.
 pub(crate) fn possible_partition_s(
-    recorded: &Recorded<'_>,
+    recorded: &Recording,
     loss: &LossSignal,
     intervals: &[SampleInterval<'_>],
 ) -> Option<f64> {
@@ -44,7 +44,7 @@ pub(crate) fn possible_partition_s(
 
 /// The flow on which most was retransmitted without an answer.
 fn silent(
-    recorded: &Recorded<'_>,
+    recorded: &Recording,
     loss: &LossSignal,
     intervals: &[SampleInterval<'_>],
     min_unanswered: u64,
@@ -60,7 +60,7 @@ fn silent(
     let longest = *silences.iter().max_by_key(|one| one.span.length_ns())?;
     // What arrives with a bad checksum arrives.
     let peer = recorded.flows.get(flow)?.remote.ip();
-    let mut damaged = recorded.damaged.into_iter().flatten();
+    let mut damaged = recorded.bad_checksums.iter().flatten();
     if damaged.any(|step| longest.span.has(step.at_ns) && step.is_from(peer)) {
         return None;
     }

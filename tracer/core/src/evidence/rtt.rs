@@ -3,18 +3,19 @@
 use crate::evidence::blocked::typical_ms;
 use crate::evidence::thresholds::{DOMINANT_RTT_SHARE, MIN_RTT_FACTOR, MIN_RTT_MS, MIN_RTT_SHARE};
 use crate::interval::Span;
+use crate::recording::Recording;
+use crate::recording::flow_history::FlowHistory;
 use crate::recording::roles::Kind;
-use crate::recording::{Recorded, Track};
 
 /// The longest smoothed round-trip time of a flow in a span, ms.
-pub(crate) fn within_ms(track: &Track<'_>, span: Span) -> Option<f64> {
+pub(crate) fn within_ms(track: &FlowHistory, span: Span) -> Option<f64> {
     let inside = track.path.iter().filter(|one| span.has(one.at_ns));
     let us = inside.filter_map(|one| one.srtt_us).max()?;
     Some(f64::from(us) / 1e3)
 }
 
 /// The least round-trip time that a flow was seen to have, ms.
-pub(crate) fn best_ms(track: &Track<'_>) -> Option<f64> {
+pub(crate) fn best_ms(track: &FlowHistory) -> Option<f64> {
     let of = track.path.iter();
     let us = of
         .flat_map(|one| [one.min_rtt_us, one.srtt_us])
@@ -25,11 +26,11 @@ pub(crate) fn best_ms(track: &Track<'_>) -> Option<f64> {
 
 /// The flow of the replication with the longest round trips at that time, and how long
 /// they took, ms; of flows that count, by their numbers.
-fn longest<'a>(
-    recorded: &'a Recorded<'_>,
+fn longest(
+    recorded: &Recording,
     span: Span,
     counts: impl Fn(usize) -> bool,
-) -> Option<(usize, &'a Track<'a>, f64)> {
+) -> Option<(usize, &FlowHistory, f64)> {
     let flows = recorded.flows.iter().enumerate();
     let replicate = flows.filter(|(index, track)| track.is_replication() && counts(*index));
     replicate
@@ -40,7 +41,7 @@ fn longest<'a>(
 /// The flow of the replication whose round trips took so long at that time that they
 /// are a good part of what commits took, and how long, ms; of flows that count.
 pub(crate) fn long(
-    recorded: &Recorded<'_>,
+    recorded: &Recording,
     span: Span,
     counts: impl Fn(usize) -> bool,
 ) -> Option<(usize, f64)> {
@@ -53,11 +54,7 @@ pub(crate) fn long(
 }
 
 /// Whether round trips of flows that count were most of what commits took at that time.
-pub(crate) fn dominates(
-    recorded: &Recorded<'_>,
-    span: Span,
-    counts: impl Fn(usize) -> bool,
-) -> bool {
+pub(crate) fn dominates(recorded: &Recording, span: Span, counts: impl Fn(usize) -> bool) -> bool {
     let took_ms = longest(recorded, span, counts).map(|(.., ms)| ms);
     let both = took_ms.zip(typical_ms(recorded, span));
     both.is_some_and(|(way_ms, commit_ms)| {
@@ -66,15 +63,15 @@ pub(crate) fn dominates(
 }
 
 /// A wait, and the time until somebody looked after it, if not within it.
-pub(crate) fn until_next_reading(recorded: &Recorded<'_>, wait: Span) -> Span {
+pub(crate) fn until_next_reading(recorded: &Recording, wait: Span) -> Span {
     Span {
-        to_ns: wait.to_ns + recorded.interval_ns,
+        to_ns: wait.to_ns + recorded.interval_ns(),
         ..wait
     }
 }
 
 /// The same for a single wait, of which they are a good part.
-pub(crate) fn long_during(recorded: &Recorded<'_>, wait: Span) -> Option<(usize, f64)> {
+pub(crate) fn long_during(recorded: &Recording, wait: Span) -> Option<(usize, f64)> {
     let seen = until_next_reading(recorded, wait);
     let (index, _, ms) = longest(recorded, seen, |_| true)?;
     (ms >= MIN_RTT_MS && ms >= MIN_RTT_SHARE * wait.seconds() * 1e3).then_some((index, ms))
@@ -83,13 +80,9 @@ pub(crate) fn long_during(recorded: &Recorded<'_>, wait: Span) -> Option<(usize,
 /// Whether replies of the standby arrived at that time while one before them was missing,
 /// where this is the primary's host: what comes behind a gap is nothing that the server
 /// could have read. Of flows that count.
-pub(crate) fn overtaken(
-    recorded: &Recorded<'_>,
-    span: Span,
-    counts: impl Fn(usize) -> bool,
-) -> bool {
+pub(crate) fn overtaken(recorded: &Recording, span: Span, counts: impl Fn(usize) -> bool) -> bool {
     let flows = recorded.flows.iter().enumerate();
-    let mut ours = flows.filter(|(index, track)| track.role == Kind::Walsender && counts(*index));
+    let mut ours = flows.filter(|(index, track)| track.kind() == Kind::Walsender && counts(*index));
     ours.any(|(_, track)| {
         let mut pairs = track.path.windows(2);
         pairs.any(|two| two[1].rcv_ooopack > two[0].rcv_ooopack && span.has(two[1].at_ns))
@@ -99,15 +92,15 @@ pub(crate) fn overtaken(
 /// Whether anything of the log arrived at that time, where this is the standby's host and
 /// not the primary's; `None` where that is not seen. Of flows that count.
 pub(crate) fn arrives(
-    recorded: &Recorded<'_>,
+    recorded: &Recording,
     span: Span,
     counts: impl Fn(usize) -> bool,
 ) -> Option<bool> {
     let flows = || recorded.flows.iter().enumerate();
-    if flows().any(|(_, track)| track.role == Kind::Walsender) {
+    if flows().any(|(_, track)| track.kind() == Kind::Walsender) {
         return None;
     }
-    let ours = flows().filter(|(index, track)| track.role == Kind::Walreceiver && counts(*index));
+    let ours = flows().filter(|(index, track)| track.kind() == Kind::Walreceiver && counts(*index));
     let arrived = ours.filter_map(|(_, track)| {
         let before = track.path.iter().rfind(|one| one.at_ns <= span.from_ns)?;
         let after = track.path.iter().find(|one| one.at_ns >= span.to_ns)?;

@@ -3,7 +3,7 @@
 
 use crate::evidence::loss_episode::loss_retransmits;
 use crate::interval::Span;
-use crate::recording::Track;
+use crate::recording::flow_history::FlowHistory;
 use crate::recording::tcp_info::Reading;
 
 /// A time in which nothing arrived.
@@ -16,7 +16,7 @@ pub(crate) struct Silence {
 }
 
 /// Those of one flow in which at least so many were retransmitted, in order.
-pub(crate) fn silences(track: &Track<'_>, min_unanswered: u64) -> Vec<Silence> {
+pub(crate) fn silences(track: &FlowHistory, min_unanswered: u64) -> Vec<Silence> {
     let same = |a: &Reading, b: &Reading| a.segs_in.is_some() && a.segs_in == b.segs_in;
     let runs = track.path.chunk_by(same);
     let silences = runs.filter_map(|run| {

@@ -1,5 +1,6 @@
 //! The flow table: one entry a tuple, with its history by interval.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use tracer_ebpf::{Flow, Kind, Owner, Tuple};
@@ -141,16 +142,27 @@ impl Table {
     #[must_use]
     pub fn sorted(&self) -> Vec<&Entry> {
         let mut entries: Vec<_> = self.entries.values().collect();
-        entries.sort_unstable_by(|a, b| {
-            sum(&b.flow.segments)
-                .cmp(&sum(&a.flow.segments))
-                .then_with(|| a.flow.tuple.cmp(&b.flow.tuple))
-        });
+        entries.sort_unstable_by(|a, b| a.compare(b));
+        entries
+    }
+
+    /// The same for good.
+    #[must_use]
+    pub fn into_sorted(self) -> Vec<Entry> {
+        let mut entries: Vec<_> = self.entries.into_values().collect();
+        entries.sort_unstable_by(Entry::compare);
         entries
     }
 }
 
 impl Entry {
+    /// Most retransmitted segments first, then by tuple.
+    fn compare(&self, other: &Self) -> Ordering {
+        sum(&other.flow.segments)
+            .cmp(&sum(&self.flow.segments))
+            .then_with(|| self.flow.tuple.cmp(&other.flow.tuple))
+    }
+
     fn new(tuple: Tuple) -> Self {
         Self {
             flow: Flow {

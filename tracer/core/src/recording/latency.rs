@@ -77,7 +77,7 @@ pub struct Tally {
 }
 
 /// The whole run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Total {
     /// Requests that were answered.
     pub answered: u64,

@@ -64,6 +64,12 @@ impl Path {
         }
     }
 
+    /// Those that were kept, for good.
+    #[must_use]
+    pub fn into_readings(self) -> Vec<Reading> {
+        self.readings
+    }
+
     /// Those that were kept.
     #[must_use]
     pub fn readings(&self) -> &[Reading] {

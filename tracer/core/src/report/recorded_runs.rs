@@ -1,160 +1,157 @@
 //! Runs that were recorded on real servers, diagnosed again from what their reports hold.
 
-use crate::recording::processors;
+use std::time::Duration;
 
 use crate::by_kind::Kinds;
 use crate::diagnosis::findings;
 use crate::interval::Span;
+use crate::kernel_counters::KernelCounts;
 use crate::recording::bad_checksums::Damaged;
+use crate::recording::database::{Greeting, Record};
+use crate::recording::flow_history::FlowHistory;
 use crate::recording::flow_table::Step;
+use crate::recording::namespace::NamespaceCounts;
 use crate::recording::roles::Kind;
+use crate::recording::settings::Settings;
+use crate::recording::slow_commit::SlowCommit;
 use crate::recording::tcp_info::Reading;
-use crate::recording::{Database, Recorded, SlowCommit, Track};
-use crate::report::Report;
+use crate::recording::{Recording, processors};
+use crate::report::commits::SlowReport;
 use crate::report::finding::{Cause, Confidence};
-use crate::report::sample::Sample;
+use crate::report::postgres::PostgresReport;
+use crate::report::processors::ProcessorsReport;
+use crate::report::sample::{Role, Sample};
+use crate::report::{FlowReport, Report};
 
 fn ns(seconds: f64) -> u64 {
     (seconds * 1e9).round() as u64
 }
 
 /// What a report holds of what its findings rest on; moments are ns from its start.
-struct Again {
-    report: Report,
-    series: Vec<Vec<Step>>,
-    paths: Vec<Vec<Reading>>,
-    samples: Vec<Sample>,
-    damaged: Vec<Damaged>,
-    processors: Vec<processors::Track>,
+fn recording(report: &Report) -> Recording {
+    let commits = report.commits.as_ref();
+    let slow_ms = commits.map_or(100.0, |commits| commits.slow_ms);
+    Recording {
+        settings: Settings {
+            interval: Duration::from_secs_f64(report.request.interval_s),
+            slow_commit: Duration::from_secs_f64(slow_ms / 1e3),
+            ..Settings::default()
+        },
+        end_ns: ns(report.window.duration_s),
+        flows: report.flows.iter().map(flow).collect(),
+        bad_checksums: Some(bad_checksums(report)),
+        namespaces: vec![NamespaceCounts {
+            kernel: KernelCounts {
+                in_csum_errors: report.checksum_errors.kernel_in_csum_errors,
+                ..KernelCounts::default()
+            },
+            ..NamespaceCounts::default()
+        }],
+        processors: report.processors.as_deref().map(|all| Ok(processors(all))),
+        slow_commits: commits.map(|commits| commits.slow.iter().map(slow_commit).collect()),
+        postgres: report.postgres.as_ref().map(database),
+        ..Recording::default()
+    }
 }
 
-impl Again {
-    fn read(bytes: &[u8]) -> Self {
-        let report = Report::read(bytes).expect("a report");
-        let segments = |kinds: &Kinds<u64>| kinds.each().map(|(_, segments)| segments);
-        let series = report.flows.iter().map(|flow| {
-            let steps = flow.series.iter().map(|step| Step {
-                at_ns: ns(step.offset_s),
-                segments: segments(&step.by_kind),
-                events: step.events,
-                bytes: step.bytes,
-            });
-            steps.collect()
-        });
-        let paths = report.flows.iter().map(|flow| {
-            let told = flow.path.iter().flat_map(|path| &path.series);
-            let readings = told.map(|one| Reading {
-                at_ns: ns(one.offset_s),
-                srtt_us: one.srtt_us,
-                min_rtt_us: one.min_rtt_us,
-                unacked: one.unacked,
-                recovering: one.recovering,
-                segs_in: one.segs_in,
-                dsack_dups: one.dsack_dups,
-                rcv_ooopack: one.rcv_ooopack,
-            });
-            readings.collect()
-        });
-        let postgres = report.postgres.iter().flat_map(|one| &one.series);
-        let samples = postgres.map(|one| Sample {
-            at_ns: ns(one.offset_s),
-            ..one.sample.clone()
-        });
-        let damaged = report.checksum_errors.series.iter().map(|one| Damaged {
-            at_ns: ns(one.offset_s),
-            segments: one.selected,
-            by_peer: one.by_peer.clone(),
-        });
-        let processors = report
-            .processors
-            .iter()
-            .flatten()
-            .map(|one| processors::Track {
-                pid: one.pid,
-                port: one.port,
-                netns: one.netns,
-                system_identifier: one
-                    .system_identifier
-                    .as_ref()
-                    .and_then(|id| id.parse().ok()),
-                steps: one
-                    .series
-                    .iter()
-                    .map(|step| processors::Step {
-                        from_ns: ns(step.offset_s).saturating_sub(ns(step.duration_s)),
-                        at_ns: ns(step.offset_s),
-                        ran_ns: ns(step.ran_ms / 1e3),
-                        waited_ns: ns(step.waited_ms / 1e3),
-                    })
-                    .collect(),
-            });
-        Self {
-            series: series.collect(),
-            paths: paths.collect(),
-            samples: samples.collect(),
-            damaged: damaged.collect(),
-            processors: processors.collect(),
-            report,
-        }
+fn flow(report: &FlowReport) -> FlowHistory {
+    let segments = |kinds: &Kinds<u64>| kinds.each().map(|(_, segments)| segments);
+    let series = report.series.iter().map(|step| Step {
+        at_ns: ns(step.offset_s),
+        segments: segments(&step.by_kind),
+        events: step.events,
+        bytes: step.bytes,
+    });
+    let readings = report.path.iter().flat_map(|path| &path.series);
+    let path = readings.map(|one| Reading {
+        at_ns: ns(one.offset_s),
+        srtt_us: one.srtt_us,
+        min_rtt_us: one.min_rtt_us,
+        unacked: one.unacked,
+        recovering: one.recovering,
+        segs_in: one.segs_in,
+        dsack_dups: one.dsack_dups,
+        rcv_ooopack: one.rcv_ooopack,
+    });
+    let standby = report.role.standby.clone();
+    let name = standby.filter(|_| report.role.kind == Kind::Walsender);
+    FlowHistory {
+        role: report.role.clone(),
+        name: name.unwrap_or_else(|| report.remote.address.to_string()),
+        series: series.collect(),
+        path: path.collect(),
+        rto_max_ms: report.rto_max_ms,
+        backoff_max: report.backoff_max,
+        ..FlowHistory::between(report.local.socket(), report.remote.socket())
     }
+}
 
-    fn recorded(&self) -> Recorded<'_> {
-        let flows = self.report.flows.iter().enumerate();
-        let flows = flows.map(|(index, flow)| Track {
-            role: flow.role.kind,
-            local: flow.local.socket(),
-            remote: flow.remote.socket(),
-            name: flow
-                .role
-                .standby
-                .clone()
-                .filter(|_| flow.role.kind == Kind::Walsender)
-                .unwrap_or_else(|| flow.remote.address.to_string()),
-            series: &self.series[index],
-            path: &self.paths[index],
-            rto_max_ms: flow.rto_max_ms,
-            backoff_max: flow.backoff_max,
-        });
-        let commits = self.report.commits.as_ref();
-        let slow = commits.map(|commits| {
-            let slow = commits.slow.iter().map(|one| {
-                let from_ns = ns(one.offset_s);
-                let to_ns = from_ns + ns(one.total_ms / 1e3);
-                SlowCommit {
-                    server: one.server_pid,
-                    whole: Span { from_ns, to_ns },
-                    flush_ns: ns(one.flush_ms / 1e3),
-                    wait: Span {
-                        from_ns: to_ns - ns(one.wait_ms / 1e3),
-                        to_ns,
-                    },
-                    in_recovery_ns: one.wait_in_recovery_ms.map(|ms| ns(ms / 1e3)),
-                }
-            });
-            slow.collect()
-        });
-        Recorded {
-            start_ns: 0,
-            end_ns: ns(self.report.window.duration_s),
-            interval_ns: ns(self.report.request.interval_s),
-            flows: flows.collect(),
-            damaged: Some(&self.damaged),
-            refused: self.report.checksum_errors.kernel_in_csum_errors,
-            peers: Vec::new(),
-            processors: &self.processors,
-            slow_ms: commits.map_or(100.0, |commits| commits.slow_ms),
-            slow,
-            postgres: self.report.postgres.as_ref().map(|one| Database {
-                system_identifier: one
-                    .system_identifier
-                    .as_ref()
-                    .and_then(|id| id.parse().ok()),
-                samples: &self.samples,
-                every_ns: ns(self.report.request.interval_s),
-                probe: None,
-            }),
-        }
+fn bad_checksums(report: &Report) -> Vec<Damaged> {
+    let series = report.checksum_errors.series.iter();
+    let steps = series.map(|one| Damaged {
+        at_ns: ns(one.offset_s),
+        segments: one.selected,
+        by_peer: one.by_peer.clone(),
+    });
+    steps.collect()
+}
+
+fn identifier(text: Option<&String>) -> Option<u64> {
+    text.and_then(|id| id.parse().ok())
+}
+
+fn processors(reports: &[ProcessorsReport]) -> Vec<processors::Track> {
+    let tracks = reports.iter().map(|one| processors::Track {
+        pid: one.pid,
+        port: one.port,
+        netns: one.netns,
+        system_identifier: identifier(one.system_identifier.as_ref()),
+        steps: one
+            .series
+            .iter()
+            .map(|step| processors::Step {
+                from_ns: ns(step.offset_s).saturating_sub(ns(step.duration_s)),
+                at_ns: ns(step.offset_s),
+                ran_ns: ns(step.ran_ms / 1e3),
+                waited_ns: ns(step.waited_ms / 1e3),
+            })
+            .collect(),
+    });
+    tracks.collect()
+}
+
+fn slow_commit(one: &SlowReport) -> SlowCommit {
+    let from_ns = ns(one.offset_s);
+    let to_ns = from_ns + ns(one.total_ms / 1e3);
+    SlowCommit {
+        server: one.server_pid,
+        whole: Span { from_ns, to_ns },
+        flush_ns: ns(one.flush_ms / 1e3),
+        wait: Span {
+            from_ns: to_ns - ns(one.wait_ms / 1e3),
+            to_ns,
+        },
+        in_recovery_ns: one.wait_in_recovery_ms.map(|ms| ns(ms / 1e3)),
     }
+}
+
+fn database(report: &PostgresReport) -> Record {
+    let mut record = Record::new(report.target.clone(), Vec::new(), 0);
+    record.greeting = Some(Greeting {
+        major: 0,
+        version: String::new(),
+        user: String::new(),
+        sees_all: true,
+        port: None,
+        role: Role::Primary,
+        system_identifier: identifier(report.system_identifier.as_ref()),
+    });
+    let samples = report.series.iter().map(|one| Sample {
+        at_ns: ns(one.offset_s),
+        ..one.sample.clone()
+    });
+    record.samples = samples.collect();
+    record
 }
 
 /// Each was recorded on the primary of a real cluster, in which something was the matter
@@ -199,8 +196,8 @@ fn what_was_the_matter_is_found() {
             (Cause::LossTowardStandby, Confidence::Medium),
         ),
     ] {
-        let again = Again::read(bytes);
-        let found = findings(&again.recorded());
+        let report = Report::read(bytes).expect("a report");
+        let found = findings(&recording(&report));
         let first = found.first().map(|one| (one.cause, one.confidence));
         assert_eq!(first, Some(expected), "{name}: {found:#?}");
     }

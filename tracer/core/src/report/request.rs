@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What was asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Request {
     /// Peers, as prefixes; empty for all.
     pub peers: Vec<String>,

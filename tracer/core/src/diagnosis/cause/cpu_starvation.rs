@@ -96,7 +96,7 @@ fn slow_spans(evidence: &Evidence<'_>) -> Vec<Span> {
         .filter(|step| recorded.window().has(step.at_ns) && recorded.is_slow(step));
     inside
         .map(|step| Span {
-            from_ns: step.at_ns.saturating_sub(recorded.interval_ns),
+            from_ns: step.at_ns.saturating_sub(recorded.interval_ns()),
             to_ns: step.at_ns,
         })
         .collect()

@@ -102,7 +102,7 @@ fn of_socket(
     }
     let flows = &evidence.recorded.flows;
     let mut serving = evidence.links.serving(&waiting.intervals);
-    let index = serving.find(|flow| flows.get(*flow).is_some_and(|track| track.role == role))?;
+    let index = serving.find(|flow| flows.get(*flow).is_some_and(|track| track.kind() == role))?;
     let finding = Finding {
         text: text(&text::name(&flows.get(index)?.name)),
         cause,

@@ -33,7 +33,7 @@ fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
     let probe = recorded.probe()?;
     let inside = |step: &&Step| recorded.window().has(step.at_ns) && recorded.is_slow(step);
     let slow: Vec<&Step> = probe.commits.iter().filter(inside).collect();
-    let duration_s = slow.len() as f64 * recorded.interval_ns as f64 / 1e9;
+    let duration_s = slow.len() as f64 * recorded.interval_ns() as f64 / 1e9;
     if slow.len() < MIN_SAMPLES || duration_s < MIN_DURATION_S {
         return None;
     }
@@ -49,7 +49,7 @@ fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
     let resent: u64 = recorded
         .flows
         .iter()
-        .flat_map(|track| track.series)
+        .flat_map(|track| &track.series)
         .map(loss_retransmits)
         .sum();
     let (cause, confidence, why) = if !evidence.sees_waits {

@@ -98,11 +98,11 @@ fn retransmitted(evidence: &Evidence<'_>, intervals: &[SampleInterval<'_>]) -> O
         let serving = evidence.links.serving(intervals);
         serving.filter_map(|flow| recorded.flows.get(flow))
     };
-    let is_here = ours().any(|track| track.role == Kind::Walsender);
+    let is_here = ours().any(|track| track.kind() == Kind::Walsender);
     if !is_here && !intervals.iter().any(arrives) {
         return None;
     }
-    let steps = ours().flat_map(|track| track.series).filter(|step| {
+    let steps = ours().flat_map(|track| &track.series).filter(|step| {
         let next = intervals.partition_point(|one| one.span.to_ns < step.at_ns);
         let interval = intervals.get(next);
         interval.is_some_and(|one| one.span.has(step.at_ns))

@@ -12,8 +12,9 @@ use crate::evidence::thresholds::{
 };
 use crate::evidence::waiting::{Waiting, by_share};
 use crate::interval::Span;
+use crate::recording::Recording;
 use crate::recording::roles::Kind;
-use crate::recording::{Recorded, SlowCommit};
+use crate::recording::slow_commit::SlowCommit;
 use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
 use crate::text;
 
@@ -51,7 +52,7 @@ fn lost(evidence: &Evidence<'_>) -> Option<Ranked> {
 
 /// What single commits waited for, where they were traced.
 fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
-    let slow = evidence.recorded.slow.as_deref()?;
+    let slow = evidence.recorded.slow_commits.as_deref()?;
     let seconds = |of: fn(&SlowCommit) -> u64| slow.iter().map(of).sum::<u64>() as f64 / 1e9;
     let total_s = seconds(|one| one.whole.length_ns());
     if slow.len() < MIN_SAMPLES || total_s < MIN_DURATION_S {
@@ -179,7 +180,7 @@ fn waited(
         100.0 * share
     );
     // What a standby sends again is seen on its own host: here, what arrives damaged is.
-    if evidence.recorded.damaged.is_some() {
+    if evidence.recorded.bad_checksums.is_some() {
         let why = little + ": the standby itself was slow to answer";
         let confidence = by_share(wait_s / total_s).min(Confidence::Medium);
         return (Word::NotTheNetwork, confidence, why);
@@ -189,7 +190,7 @@ fn waited(
 }
 
 /// How many standbys are served from here.
-fn standbys(recorded: &Recorded<'_>) -> usize {
+fn standbys(recorded: &Recording) -> usize {
     by_standby(recorded, Kind::Walsender).len()
 }
 

@@ -114,7 +114,7 @@ fn a_part_shorter_than_an_interval_has_no_rates() {
     assert_eq!(found[1].figures.selected.segments, 57);
     assert!(found[1].figures.selected.per_s.is_some());
     // All of a run was read at its ends.
-    recorded.end_ns = recorded.start_ns + recorded.interval_ns / 2;
+    recorded.end_ns = recorded.start_ns + recorded.interval_ns() / 2;
     recorded.postgres = None;
     let whole = phases(&recorded, Choice::Series);
     assert!(whole[0].figures.selected.per_s.is_some());

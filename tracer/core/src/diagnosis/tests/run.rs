@@ -3,18 +3,28 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread;
+use std::time::Duration;
 
+use ipnet::IpNet;
 use tracer_ebpf::Kind as Why;
 
 use crate::diagnosis::findings;
 pub(super) use crate::interval::Span;
+use crate::kernel_counters::KernelCounts;
 pub(super) use crate::phases::*;
 pub(super) use crate::recording::bad_checksums::Damaged;
+use crate::recording::database::{Greeting, Record};
+use crate::recording::flow_history::FlowHistory;
 use crate::recording::flow_table::Step;
-use crate::recording::latency::Tally;
+use crate::recording::latency::{Tally, Total};
+use crate::recording::namespace::NamespaceCounts;
+use crate::recording::probe::{Allowance, Outcome, Plan};
+use crate::recording::roles::FlowRole;
 pub(super) use crate::recording::roles::Kind;
+use crate::recording::settings::Settings;
+pub(super) use crate::recording::slow_commit::SlowCommit;
 pub(super) use crate::recording::tcp_info::Reading;
-pub(super) use crate::recording::{Database, Probed, Recorded, SlowCommit, Track, processors};
+pub(super) use crate::recording::{Recording, processors};
 pub(super) use crate::report::finding::{Cause, Confidence, Finding};
 pub(super) use crate::report::sample::Sample;
 use crate::report::sample::{Role, Standby, Wait};
@@ -41,6 +51,17 @@ pub(super) struct Run {
     pub processors: Vec<processors::Track>,
     pub slow_ms: f64,
     pub slow: Option<Vec<SlowCommit>>,
+}
+
+fn named(flow: FlowHistory, kind: Kind) -> FlowHistory {
+    FlowHistory {
+        name: "db2".into(),
+        role: FlowRole {
+            kind,
+            ..FlowRole::default()
+        },
+        ..flow
+    }
 }
 
 /// The standby's end of its connection, or the primary's.
@@ -143,7 +164,7 @@ pub(super) fn resent(second: u64, kind: Why, segments: u64) -> Step {
 }
 
 /// What is found in this run; its snapshot is what was found before.
-pub(super) fn found_in(recorded: &Recorded<'_>) -> Vec<Finding> {
+pub(super) fn found_in(recorded: &Recording) -> Vec<Finding> {
     thread_local! {
         static ASKED: Cell<u32> = const { Cell::new(0) };
     }
@@ -240,42 +261,73 @@ impl Run {
         self
     }
 
-    pub(super) fn recorded(&self) -> Recorded<'_> {
-        Recorded {
-            start_ns: 0,
+    pub(super) fn recorded(&self) -> Recording {
+        let flows = self.flows.iter().enumerate();
+        let flows = flows.map(|(index, (role, series))| {
+            let is_receiver = *role == Kind::Walreceiver;
+            let flow = FlowHistory {
+                series: series.clone(),
+                path: if index == 1 {
+                    self.path.clone()
+                } else {
+                    Vec::new()
+                },
+                rto_max_ms: (!series.is_empty()).then_some(3_300.0),
+                backoff_max: (!series.is_empty()).then_some(4),
+                ..FlowHistory::between(end(is_receiver), end(!is_receiver))
+            };
+            named(flow, *role)
+        });
+        Recording {
+            settings: Settings {
+                peers: self.peers.iter().map(|one| IpNet::from(*one)).collect(),
+                slow_commit: Duration::from_secs_f64(self.slow_ms / 1e3),
+                ..Settings::default()
+            },
             end_ns: RUN * S,
-            interval_ns: S,
-            flows: self
-                .flows
-                .iter()
-                .enumerate()
-                .map(|(index, (role, series))| Track {
-                    role: *role,
-                    local: end(*role == Kind::Walreceiver),
-                    remote: end(*role != Kind::Walreceiver),
-                    name: "db2".into(),
-                    series,
-                    path: if index == 1 { &self.path } else { &[] },
-                    rto_max_ms: (!series.is_empty()).then_some(3_300.0),
-                    backoff_max: (!series.is_empty()).then_some(4),
-                })
-                .collect(),
-            damaged: Some(&self.damaged),
-            refused: self.refused,
-            peers: self.peers.clone(),
-            processors: &self.processors,
-            slow_ms: self.slow_ms,
-            slow: self.slow.clone(),
-            postgres: Some(Database {
-                system_identifier: Some(SYSTEM),
-                samples: &self.samples,
-                every_ns: S,
-                probe: Some(Probed {
-                    commits: &self.commits,
-                    reads: &self.reads,
-                }),
-            }),
+            flows: flows.collect(),
+            bad_checksums: Some(self.damaged.clone()),
+            namespaces: vec![NamespaceCounts {
+                kernel: KernelCounts {
+                    in_csum_errors: self.refused,
+                    ..KernelCounts::default()
+                },
+                ..NamespaceCounts::default()
+            }],
+            processors: Some(Ok(self.processors.clone())),
+            slow_commits: self.slow.clone(),
+            postgres: Some(self.postgres()),
+            ..Recording::default()
         }
+    }
+
+    fn postgres(&self) -> Record {
+        let mut record = Record::new(String::new(), Vec::new(), 0);
+        record.greeting = Some(Greeting {
+            major: 15,
+            version: "15".into(),
+            user: "tracer".into(),
+            sees_all: true,
+            port: None,
+            role: Role::Primary,
+            system_identifier: Some(SYSTEM),
+        });
+        record.samples = self.samples.clone();
+        let total = |steps: &[_]| Total {
+            steps: steps.to_vec(),
+            ..Total::default()
+        };
+        record.probe = Some(Outcome {
+            begun_ns: Some(0),
+            commits: total(&self.commits),
+            reads: total(&self.reads),
+            plan: Plan {
+                rate: "10".parse().unwrap(),
+            },
+            most: Allowance::default(),
+            warnings: Vec::new(),
+        });
+        record
     }
 
     pub(super) fn first(&self) -> Finding {

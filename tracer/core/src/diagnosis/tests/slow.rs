@@ -84,7 +84,7 @@ fn a_long_way_is_told_by_the_wait_of_each() {
     assert_eq!(first(&run), (Cause::NotTheNetwork, Confidence::Medium));
     // Where it is not seen what arrives damaged, that is not known.
     let mut recorded = run.recorded();
-    (recorded.postgres, recorded.damaged) = (None, None);
+    (recorded.postgres, recorded.bad_checksums) = (None, None);
     assert_eq!(found_in(&recorded)[0].cause, Cause::NotDetermined);
 }
 
@@ -97,7 +97,8 @@ fn of_several_standbys_it_is_not_known_which_one_is_waited_for() {
     recorded.postgres = None;
     let mut other = recorded.flows[1].clone();
     other.remote.set_ip("10.0.10.4".parse().unwrap());
-    (other.name, other.series) = ("10.0.10.4".to_owned(), &[]);
+    other.name = "10.0.10.4".to_owned();
+    other.series.clear();
     recorded.flows.push(other);
     let found = found_in(&recorded);
     let told = (found[0].cause, found[0].confidence);

@@ -1,0 +1,100 @@
+//! What a run leaves of one flow.
+
+use std::net::SocketAddr;
+
+use tracer_ebpf::Flow;
+
+use crate::clock::jiffies_to_ms;
+use crate::recording::flow_table::{Entry, Step};
+use crate::recording::roles::{FlowRole, Kind};
+use crate::recording::tcp_info::Reading;
+use crate::report::endpoint::endpoints;
+use crate::report::process::Process;
+
+/// One flow.
+#[derive(Debug, Clone)]
+pub struct FlowHistory {
+    /// This host's end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// What it is for.
+    pub role: FlowRole,
+    /// What to call the other end.
+    pub name: String,
+    /// Whose socket it is, where that is known.
+    pub process: Option<Process>,
+    /// Counters and last readings, as the kernel programs left them.
+    pub counters: Flow,
+    /// The intervals in which something was retransmitted.
+    pub series: Vec<Step>,
+    /// What its socket said of the path, in order.
+    pub path: Vec<Reading>,
+    /// The largest retransmission timeout at a retransmit, ms.
+    pub rto_max_ms: Option<f64>,
+    /// How often it had doubled in a row, at most.
+    pub backoff_max: Option<u32>,
+}
+
+impl FlowHistory {
+    /// One of which nothing is known but its ends.
+    #[must_use]
+    pub fn between(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self {
+            local,
+            remote,
+            role: FlowRole::default(),
+            name: remote.ip().to_string(),
+            process: None,
+            counters: Flow::default(),
+            series: Vec::new(),
+            path: Vec::new(),
+            rto_max_ms: None,
+            backoff_max: None,
+        }
+    }
+
+    /// Of an entry of the flow table, with jiffies of that length; its role is not known
+    /// yet.
+    pub(super) fn new(entry: Entry, jiffy_ns: u64) -> Self {
+        let Entry {
+            flow,
+            series,
+            path,
+            process,
+        } = entry;
+        let (local, remote) = endpoints(&flow.tuple);
+        let read = has_readings(&flow);
+        Self {
+            process,
+            series,
+            path: path.into_readings(),
+            rto_max_ms: read.then(|| jiffies_to_ms(flow.rto_max, jiffy_ns)),
+            backoff_max: read.then_some(flow.backoff_max),
+            counters: flow,
+            ..Self::between(local.socket(), remote.socket())
+        }
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.role.kind
+    }
+
+    /// Whether a server's WAL is sent or received on it.
+    #[must_use]
+    pub fn is_replication(&self) -> bool {
+        self.kind().is_replication()
+    }
+
+    /// Whether its socket was read: there has to be a hit on it, and SYN-ACKs have none.
+    #[must_use]
+    pub fn has_readings(&self) -> bool {
+        has_readings(&self.counters)
+    }
+}
+
+fn has_readings(flow: &Flow) -> bool {
+    flow.rto != 0 || flow.cwnd != 0
+}

@@ -1,0 +1,19 @@
+//! A commit that was slow.
+
+use crate::interval::Span;
+
+/// A commit that was slow, and its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlowCommit {
+    /// Its server's first process.
+    pub server: u32,
+    /// From its start to its end.
+    pub whole: Span,
+    /// Of which it brought its WAL to the disk for, ns.
+    pub flush_ns: u64,
+    /// Of which it waited for a standby.
+    pub wait: Span,
+    /// Of which the replication was recovering from a loss for, ns; `None` if it was
+    /// not traced.
+    pub in_recovery_ns: Option<u64>,
+}
