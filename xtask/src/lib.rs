@@ -25,6 +25,7 @@ pub mod netns;
 mod nextest;
 pub mod owner;
 pub mod packages;
+pub mod picture;
 pub mod postgres;
 pub mod provenance;
 pub mod quantile;

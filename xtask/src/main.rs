@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{bench, btf, demo, fuzz, interrupt, kernels, lab, setup, soak, test, torture, vm};
+use xtask::{
+    bench, btf, demo, fuzz, interrupt, kernels, lab, picture, setup, soak, test, torture, vm,
+};
 
 /// Everything around tracer: set-up, demo, tests, benchmark.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ enum Task {
     Soak(soak::Arguments),
     /// Run the tool while signals, limits, disks and networks do their worst to it
     Torture(torture::Arguments),
+    /// Make the README's pictures, of a real report and of a real run
+    Picture(picture::Arguments),
     /// Cut a kernel's BTF down to what the tests of the offsets need
     Btf {
         /// A kernel image, an ELF file or raw BTF
@@ -75,6 +79,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),
         Task::Torture(arguments) => torture::run(&arguments),
+        Task::Picture(arguments) => picture::run(&arguments),
         Task::Btf { input, output } => btf::run(&input, &output),
         Task::Vm(arguments) => return vm::run(&arguments).map(ExitCode::from),
     };

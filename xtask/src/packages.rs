@@ -10,7 +10,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use self::need::{ALERT_NEEDS, CLUSTER_NEEDS, FUZZ_NEEDS, GUEST_NEEDS, NEEDS, Need, TEST_NEEDS};
+use self::need::{
+    ALERT_NEEDS, CLUSTER_NEEDS, FUZZ_NEEDS, GUEST_NEEDS, NEEDS, Need, PICTURE_NEEDS, TEST_NEEDS,
+};
 use self::temporary::Temporary;
 use crate::command;
 
@@ -112,6 +114,14 @@ pub fn ensure_for_alerts() -> Result<()> {
 /// As [`ensure`].
 pub fn ensure_for_fuzzing() -> Result<()> {
     complete(&FUZZ_NEEDS, "once", install)
+}
+
+/// Finds or installs what takes pictures; says so only when something is missing.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_pictures() -> Result<()> {
+    complete(&PICTURE_NEEDS, "once; large", install)
 }
 
 /// Finds or installs what only tests need; says so only when something is missing. No

@@ -213,6 +213,20 @@ pub(super) const FUZZ_NEEDS: [Need; 1] = [Need {
     why: "compiles libFuzzer",
 }];
 
+/// For the README's pictures only.
+pub(super) const PICTURE_NEEDS: [Need; 2] = [
+    Need {
+        thing: Program("chromium"),
+        packages: &["chromium", "fonts-dejavu-core"],
+        why: "takes the pictures",
+    },
+    Need {
+        thing: Program("tmux"),
+        packages: &["tmux"],
+        why: "is the terminal of the live view",
+    },
+];
+
 /// For tests only.
 pub(super) const TEST_NEEDS: [Need; 1] = [Need {
     thing: Program("pgbouncer"),
