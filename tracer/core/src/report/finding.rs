@@ -40,6 +40,28 @@ pub enum Cause {
     NotDetermined,
 }
 
+impl Cause {
+    /// All of them; `NotDetermined` stays the last.
+    pub const ALL: [Self; Self::NotDetermined as usize + 1] = [
+        Self::LossTowardStandby,
+        Self::DamageTowardStandby,
+        Self::LossOfReplies,
+        Self::DamageOfReplies,
+        Self::Partition,
+        Self::NetworkDelay,
+        Self::StandbyNotReplying,
+        Self::StandbyFlush,
+        Self::StandbyApply,
+        Self::StandbyGone,
+        Self::WalFlush,
+        Self::CpuStarvation,
+        Self::LockWaits,
+        Self::SyncWaitOff,
+        Self::NotTheNetwork,
+        Self::NotDetermined,
+    ];
+}
+
 /// How sure that is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
