@@ -1,4 +1,4 @@
-//! Text of a server's, for a terminal.
+//! Text that people read: names of a server's made harmless, counts in words.
 
 #![cfg_attr(
     not(test),
@@ -6,7 +6,7 @@
 )]
 
 /// PostgreSQL's own bound on names; what is longer is no name of its.
-const LONGEST: usize = 63;
+const MAX_NAME: usize = 63;
 
 /// What moves a terminal's cursor, cannot be seen, or reverses the direction of writing.
 #[must_use]
@@ -58,9 +58,9 @@ pub fn harmless(text: &str, longest: usize) -> String {
 pub fn name(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     if !text.is_empty() && text.chars().all(plain) {
-        return harmless(text, LONGEST);
+        return harmless(text, MAX_NAME);
     }
-    format!("\"{}\"", harmless(text, LONGEST).replace('"', "\\\""))
+    format!("\"{}\"", harmless(text, MAX_NAME).replace('"', "\\\""))
 }
 
 /// Bytes as people read them.
@@ -76,6 +76,22 @@ pub fn bytes(count: i64) -> String {
     }
 }
 
+/// So many segments, in words.
+#[must_use]
+pub fn segments(count: u64) -> String {
+    match count {
+        1 => "1 segment".to_owned(),
+        some => format!("{some} segments"),
+    }
+}
+
+/// Something was done with so many of them: the beginning of the sentence.
+#[must_use]
+pub fn segments_were(count: u64) -> String {
+    let were = if count == 1 { "was" } else { "were" };
+    format!("{} {were}", segments(count))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,7 +105,7 @@ mod tests {
         assert_eq!(name("a\u{202e}b"), "\"a\\u{202e}b\"");
         assert_eq!(name("\u{9b}31m"), "\"\\u{9b}31m\"");
         let long = name(&"x".repeat(10_000));
-        assert_eq!(long.chars().count(), LONGEST + 1);
+        assert_eq!(long.chars().count(), MAX_NAME + 1);
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn two_reports_are_one_file_that_can_be_shown() {
         assert!(said.contains(words), "{words}: {said}");
     }
     let html = printed(&["report", &both, "--format", "html"]);
-    for title in ["db1: How long commits", "db2: Sent again"] {
+    for title in ["db1: How long commits", "db2: Retransmitted"] {
         assert!(html.contains(title), "{title}");
     }
 }

@@ -50,7 +50,7 @@ fn the_application_gets_the_connections_that_it_needs() {
     let mut tool = Watched::start(host, DSN, &["--commit-probe", "20"]);
     tool.await_line(&["probe: 2 commits"]);
     hang(server);
-    tool.await_line(&["1 commits under way", "commits not started"]);
+    tool.await_line(&["1 commits in flight", "commits not started"]);
     // One looks, one commits, one reads.
     assert_eq!(value(server, OURS), "3");
     let more = application(host, server, 14);
@@ -69,7 +69,7 @@ fn the_application_gets_the_connections_that_it_needs() {
     tool.await_line(&["commits not started"]);
     drop((more, last));
     // There is room again, and a commit waits.
-    tool.await_line(&["1 commits under way"]);
+    tool.await_line(&["1 commits in flight"]);
     let seen = tool.finish();
     assert_eq!(footprint::of(server), before);
     drop(few);
@@ -126,7 +126,7 @@ fn no_backend_is_left_however_many_commits_hang() {
         let mut tool = Watched::start(lab.primary(), dsn, &["--commit-probe", "100"]);
         tool.await_line(&["probe: ", " commits, p50 "]);
         let frozen = Frozen::new(lab.receiver()).unwrap();
-        tool.await_line(&["32 waiting for a standby", "32 commits under way"]);
+        tool.await_line(&["32 waiting for a standby", "32 commits in flight"]);
         let seen = tool.finish();
         // At once, while the standby still does not reply.
         assert_eq!(footprint::of(lab.pair.primary()), before);

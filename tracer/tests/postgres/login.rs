@@ -162,7 +162,7 @@ fn tls_is_what_sslmode_says() {
     let mut tool = Watched::start(lab.primary(), &dsn_right, &["--commit-probe", "20"]);
     tool.await_line(&["streaming sync", "probe: ", " commits, p50 "]);
     let frozen = Frozen::new(lab.receiver()).unwrap();
-    tool.await_line(&["commits under way"]);
+    tool.await_line(&["commits in flight"]);
     tool.finish();
     let left = "select count(*) from pg_stat_activity where application_name = 'tracer'";
     assert_eq!(lab.psql(left), "0");

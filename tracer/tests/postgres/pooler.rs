@@ -210,7 +210,7 @@ fn a_commit_that_hangs_gives_its_connection_back_at_the_end() {
     tool.await_line(&["probe: ", " commits, p50 "]);
     let frozen = Frozen::new(lab.receiver()).unwrap();
     // The application's second connection stays its own.
-    tool.await_line(&[" 1 waiting for a standby", "1 commits under way"]);
+    tool.await_line(&[" 1 waiting for a standby", "1 commits in flight"]);
     inside(&lab, || {
         let mut sql = pooler.connect().unwrap();
         assert_eq!(sql.value("select 1").unwrap().as_deref(), Some("1"));

@@ -82,7 +82,7 @@ fn a_stall_is_measured_in_full_beside_reads_that_go_on() {
     // All that may wait do, and what comes then finds no connection.
     tool.await_line(&[
         "32 waiting for a standby",
-        "32 commits under way",
+        "32 commits in flight",
         "commits not started",
     ]);
     tool.await_line(&["32 waiting for a standby", " reads, p50 "]);

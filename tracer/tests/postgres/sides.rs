@@ -41,7 +41,7 @@ fn both(lab: &Lab, events: &Path) -> (Seen, Seen, String) {
         &["--events", events.to_str().unwrap()],
     ];
     let mut db2 = Watched::start(lab.standby(), &two, &fault.concat());
-    db1.await_line(&["commits under way, since"]);
+    db1.await_line(&["commits in flight, since"]);
     db2.await_line(&["is over: "]);
     db1.await_line(&[" 0 waiting for a standby"]);
     let shown = settled(lab).unwrap();

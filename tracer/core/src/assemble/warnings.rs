@@ -64,7 +64,7 @@ fn add(
         ),
         (
             gaps.namespaces_full,
-            "retransmits were in more network namespaces than can be told apart, and in no total",
+            "retransmits were in more network namespaces than there is room for, and in no total",
         ),
         (gaps.reads_failed, "kernel fields could not be read"),
         (
@@ -73,7 +73,7 @@ fn add(
         ),
         (
             recording.holes.dropped(),
-            "events told of losses that were too many to be told apart: less of the commits' waiting is charged to them than was theirs",
+            "events were of losses beyond the number that is remembered: less of the commits' waiting is charged to losses than was due to them",
         ),
         (
             gaps.undecodable_events,

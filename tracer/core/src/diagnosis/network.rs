@@ -18,7 +18,7 @@ pub(super) fn during_loss(
 ) -> Ranked {
     let doubt = silent_s.map_or_else(String::new, |silent_s| {
         format!(
-            ". Nothing at all arrived from there for {silent_s:.1} s: the way may have been cut"
+            ". Nothing at all arrived from there for {silent_s:.1} s: the path may have been cut"
         )
     });
     let mut intervals = waiting.intervals.iter();
@@ -27,9 +27,11 @@ pub(super) fn during_loss(
     let of_loss = loss.size(evidence.recorded);
     let finding = Finding {
         text: format!(
-            "Commits waited for the standby while the network failed it: {}; {:.0} % of the waiting fell into that time{doubt}.",
-            loss.what(),
-            waiting.percent
+            "Commits waited for {} because {}: {}, {}{doubt}.",
+            loss.standby(),
+            loss.because(),
+            loss.detail(),
+            waiting.during()
         ),
         cause: loss.cause,
         confidence: match (is_theirs, silent_s) {

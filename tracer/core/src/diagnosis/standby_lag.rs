@@ -41,12 +41,12 @@ impl Lag {
         let place = standbys.position(|one| one == standby)?;
         Some(Finding {
             text: format!(
-                "Commits waited for the standby {}, which {}: up to {} were {}; {:.0} % of the waiting fell into that time.",
+                "Commits waited for standby {}, which was slow to {}: up to {} were {}, {}.",
                 label::of(worst.sample, standby),
                 self.what,
                 text::bytes(bytes),
                 self.left,
-                kept.percent
+                kept.during()
             ),
             cause: self.cause,
             confidence: kept.confidence(),

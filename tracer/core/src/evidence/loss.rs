@@ -1,13 +1,14 @@
 //! Signs that the network between primary and standby loses or corrupts something:
 //! the only ones that a verdict on the network may rest on.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use tracer_ebpf::Kind as Why;
 
 use crate::evidence::blocked::SampleInterval;
 use crate::evidence::links::{Link, Links, awaited, by_standby, end};
-use crate::evidence::loss_direction::{Reversed, reversed, were_early};
+use crate::evidence::loss_direction::{reversed, were_early};
 use crate::evidence::loss_episode::{LossEpisode, episodes, loss_retransmits, of_flows};
 use crate::evidence::silence::silences;
 use crate::evidence::standby_wait::StandbyWait;
@@ -44,7 +45,54 @@ pub(crate) struct LossSignal {
     is_reversed: bool,
     /// Whether only the replication can have been hit.
     is_certain: bool,
+    /// The other end.
+    peer: Peer,
     what: String,
+    detail: String,
+}
+
+/// The other end of a replication's connection, as people read it.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    name: String,
+    is_standby: bool,
+}
+
+impl Peer {
+    /// Of this flow.
+    pub(crate) fn of(flow: &FlowHistory) -> Self {
+        Self {
+            name: text::name(&flow.name),
+            is_standby: flow.kind() != Kind::Walreceiver,
+        }
+    }
+
+    /// How to call it where the standby has just been named.
+    pub(crate) fn pronoun(&self) -> String {
+        match self.is_standby {
+            true => "it".to_owned(),
+            false => self.to_string(),
+        }
+    }
+
+    /// The standby of the two, as seen from here.
+    pub(crate) fn standby(&self) -> String {
+        match self.is_standby {
+            true => self.to_string(),
+            false => "this standby".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let role = if self.is_standby {
+            "standby"
+        } else {
+            "primary"
+        };
+        write!(to, "{role} {}", self.name)
+    }
 }
 
 impl LossSignal {
@@ -144,9 +192,38 @@ impl LossSignal {
         }
     }
 
+    /// Of which standby it is, as people read it.
+    pub(crate) fn standby(&self) -> String {
+        self.peer.standby()
+    }
+
+    /// What became of the segments, as a clause.
+    pub(crate) fn because(&self) -> String {
+        let toward_standby = matches!(
+            self.cause,
+            Cause::LossTowardStandby | Cause::DamageTowardStandby
+        );
+        let segments = match (toward_standby, self.peer.is_standby) {
+            (true, true) => "segments to it".to_owned(),
+            (true, false) => format!("segments from {}", self.peer),
+            (false, true) => "its replies".to_owned(),
+            (false, false) => format!("its replies to {}", self.peer),
+        };
+        match self.is_bad_checksums() {
+            true => format!("{segments} were corrupted on the way"),
+            false if self.is_reversed => format!("{segments} were lost"),
+            false => format!("{segments}, or now and then their acknowledgements, were lost"),
+        }
+    }
+
     /// The sign, as a clause.
     pub(crate) fn what(&self) -> &str {
         &self.what
+    }
+
+    /// The sign, as a clause after [`because`](Self::because).
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// What of a finding's size it knows.
@@ -223,26 +300,31 @@ fn retransmits(recorded: &Recording, flows: Vec<usize>) -> Option<LossSignal> {
         return None;
     }
     let reversed = reversed(track, count, &episodes);
-    let name = text::name(&track.name);
-    let (cause, of) = match (role, reversed.is_some()) {
-        (Kind::Walsender, false) => (Cause::LossTowardStandby, "of the replication to"),
-        (Kind::Walsender, true) => (Cause::LossOfReplies, "of the replication to"),
-        (_, false) => (Cause::LossOfReplies, "of this standby's replies to"),
-        (_, true) => (Cause::LossTowardStandby, "of this standby's replies to"),
+    let peer = Peer::of(track);
+    let cause = match (role, reversed.is_some()) {
+        (Kind::Walsender, false) | (Kind::Walreceiver, true) => Cause::LossTowardStandby,
+        _ => Cause::LossOfReplies,
     };
-    let which = reversed.as_ref().map_or_else(
-        || "they were lost, or now and then what acknowledges them".to_owned(),
-        Reversed::words,
-    );
-    let mut what = format!(
-        "{count} segments {of} {name} were sent again, {timeouts} of them after a timeout: {which}"
-    );
-    if let (Some(doublings @ 1..), Some(ms)) = (track.backoff_max, track.rto_max_ms) {
-        what += &format!(
-            "; the timeout doubled {doublings} times in a row, up to {:.1} s",
+    let mut became = match timeouts {
+        0 => "retransmitted, none of them after a timeout".to_owned(),
+        some => format!("retransmitted, {some} of them after a timeout"),
+    };
+    if let (1.., Some(doublings @ 1..), Some(ms)) = (timeouts, track.backoff_max, track.rto_max_ms)
+    {
+        became += &format!(
+            " (which doubled {doublings} times in a row, up to {:.1} s)",
             ms / 1e3
         );
     }
+    if let Some(reversed) = &reversed {
+        became += &format!(", {}", reversed.words());
+    }
+    let segments = text::segments(count);
+    let short = match reversed {
+        None => count.to_string(),
+        Some(_) => format!("{segments} to {}", peer.pronoun()),
+    };
+    let were = if count == 1 { "was" } else { "were" };
     Some(LossSignal {
         cause,
         segments: count,
@@ -254,7 +336,9 @@ fn retransmits(recorded: &Recording, flows: Vec<usize>) -> Option<LossSignal> {
         flow: Some(flow),
         is_reversed: reversed.is_some(),
         is_certain: true,
-        what,
+        what: format!("{segments} to {peer} {were} {became}"),
+        detail: format!("{short} {were} {became}"),
+        peer,
     })
 }
 
@@ -292,12 +376,10 @@ fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> 
         .kernel_bad_checksums()
         .is_some_and(|refused| refused >= seen)
         && (steps.iter().all(|step| step.by_peer.is_some()) || recorded.settings.hosts() == [peer]);
-    let name = text::name(&track.name);
-    let from = match cause {
-        Cause::DamageOfReplies => format!("the standby {name}"),
-        _ => format!("the primary {name}"),
-    };
+    let from = Peer::of(track);
     let doubt = if is_certain { "" } else { " or other peers" };
+    let discarded = "arrived with a bad checksum and were discarded";
+    let count = text::segments(segments);
     Some(LossSignal {
         cause,
         segments,
@@ -308,8 +390,11 @@ fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> 
         flow: None,
         is_reversed: false,
         is_certain,
-        what: format!(
-            "{segments} segments from {from}{doubt} arrived with a wrong checksum and were refused"
-        ),
+        what: format!("{count} from {from}{doubt} {discarded}"),
+        detail: match is_certain {
+            true => format!("{count} {discarded}"),
+            false => format!("{count} from {}{doubt} {discarded}", from.pronoun()),
+        },
+        peer: from,
     })
 }

@@ -22,15 +22,15 @@ pub(crate) enum Reversed {
 }
 
 impl Reversed {
-    /// What it says of what was sent again.
+    /// What shows it, as a clause on the peer.
     pub(crate) fn words(&self) -> String {
         match self {
-            Self::Dsack(spurious) => format!(
-                "of at least {spurious} of these it said that it had them already: what acknowledges them was lost"
-            ),
-            Self::OutOfOrder(looks) => format!(
-                "and at {looks} looks what came from there had gaps: that was lost, and what acknowledges these with it"
-            ),
+            Self::Dsack(spurious) => {
+                format!("though at least {spurious} of them had arrived there already (D-SACK)")
+            }
+            Self::OutOfOrder(readings) => {
+                format!("while segments from there arrived out of order in {readings} samples")
+            }
         }
     }
 }

@@ -50,6 +50,18 @@ impl<'a> Waiting<'a> {
         by_share(self.share)
     }
 
+    /// How much of the waiting it was, as a clause.
+    pub(crate) fn during(&self) -> String {
+        let duration_s = duration_s(self.intervals.iter());
+        match self.percent.round() >= 100.0 {
+            true => format!("during all of the wait ({duration_s:.1} s)"),
+            false => format!(
+                "during {:.0} % of the wait ({duration_s:.1} s)",
+                self.percent
+            ),
+        }
+    }
+
     /// What all findings on waits for a standby have in common.
     pub(crate) fn size(&self) -> Size {
         Size {

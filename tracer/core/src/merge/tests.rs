@@ -264,5 +264,5 @@ fn what_is_merged_is_read_again_and_shown() {
     let again = Merged::read(&bytes).unwrap();
     assert!(render::json::render(&again).unwrap() == bytes);
     let html = render::html::render(&render::account::of_both(&again));
-    assert!(html.contains("db2 sent"), "{html}");
+    assert!(html.contains("db2 retransmitted"), "{html}");
 }

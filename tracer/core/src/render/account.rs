@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn of_slow_commits_that_did_not_wait_no_share_is_told() {
         let mut report = report();
-        let sentence = "slow commits told below";
+        let sentence = "slow commits listed below";
         assert!(told(&report).contains(sentence));
         for server in &mut report.commits.as_mut().unwrap().servers {
             server.slow_wait_ms = -0.0;

@@ -27,7 +27,7 @@ pub fn warnings(report: &CommitsReport) -> Vec<String> {
     for (count, what) in [
         (
             report.not_counted,
-            "commits are in no count: more backends or servers than can be told apart, or a field of the kernel's that could not be read",
+            "commits are in no count: more backends or servers than there is room for, or a field of the kernel's that could not be read",
         ),
         (
             report.out_of_sight,
@@ -35,11 +35,11 @@ pub fn warnings(report: &CommitsReport) -> Vec<String> {
         ),
         (
             report.slow_lost,
-            "slow commits were not told one by one: they came faster than they could be taken; counts are complete",
+            "slow commits are not listed one by one: they came faster than they could be taken; counts are complete",
         ),
         (
             report.slow_dropped,
-            "slow commits were not told one by one, only the slowest; use a larger --slow-commit",
+            "slow commits are not listed one by one, only the slowest; use a larger --slow-commit",
         ),
     ] {
         if count > 0 {

@@ -103,7 +103,7 @@ impl Family<'_, '_> {
     fn traffic(&mut self, metrics: &Metrics) -> Result<(), Error> {
         self.counter(
             "retransmitted_segments",
-            "Segments sent again to the watched peers",
+            "Segments retransmitted to the watched peers",
             metrics.sent.iter().map(|one| {
                 let labels = vec![
                     ("kind", one.kind.to_owned()),
@@ -115,7 +115,7 @@ impl Family<'_, '_> {
         )?;
         self.counter(
             "all_retransmitted_segments",
-            "Segments sent again to every peer in the traced network namespaces",
+            "Segments retransmitted to every peer in the traced network namespaces",
             metrics
                 .all
                 .iter()
@@ -128,12 +128,12 @@ impl Family<'_, '_> {
         )?;
         self.gauge(
             "unexplained_segments",
-            "The kernel's count less tracer's; not 0 for a moment while segments are sent again, and before Linux 6.17 while those that could not leave wait for their connection's next hit",
+            "The kernel's count less tracer's; not 0 for a moment while segments are retransmitted, and before Linux 6.17 while those that could not leave wait for their connection's next hit",
             metrics.unexplained.map(|value| (none(), value as f64)),
         )?;
         self.counter(
             "checksum_errors",
-            "Segments from the watched peers that arrived with a wrong checksum",
+            "Segments from the watched peers that arrived with a bad checksum",
             [(none(), metrics.damaged)],
         )?;
         self.counter(
@@ -180,7 +180,7 @@ impl Family<'_, '_> {
         )?;
         self.gauge(
             "sync_rep_longest_wait_seconds",
-            "For how long the oldest statement that waits for a synchronous standby has been under way; 0 if none waits",
+            "For how long the oldest statement that waits for a synchronous standby has been running; 0 if none waits",
             database.sync_rep_longest_s.map(|value| (none(), value)),
         )?;
         let standbys = || database.standbys.iter();
@@ -224,7 +224,7 @@ impl Family<'_, '_> {
         )?;
         self.gauge(
             "probe_oldest_commit_seconds",
-            "How long the oldest of the probe's commits under way has been due",
+            "How long the oldest of the probe's commits in flight has been due",
             database.probe_oldest_s.map(|value| (none(), value)),
         )
     }
@@ -259,7 +259,7 @@ impl Family<'_, '_> {
         )?;
         self.gauge(
             "flows",
-            "Flows that are told apart",
+            "Flows in the flow table",
             [(none(), health.flows as f64)],
         )?;
         self.counter(

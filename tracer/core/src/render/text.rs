@@ -57,7 +57,7 @@ pub fn render(report: &Report, width: usize) -> String {
     if report.checksum_errors.kernel_in_csum_errors.unwrap_or(0) > 0 {
         let _ = writeln!(
             text,
-            "Arrived damaged: {} segments with a wrong checksum, {} of them from the peers above.",
+            "Bad checksums: {} segments arrived with one and were discarded, {} of them from the peers above.",
             table::number(report.checksum_errors.kernel_in_csum_errors),
             table::number(report.checksum_errors.selected)
         );

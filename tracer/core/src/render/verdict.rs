@@ -47,9 +47,9 @@ fn phase(phase: &PhaseReport) -> String {
     let mut line = format!("{name}, {:.1} s: ", phase.duration_s);
     let selected = figures.selected;
     line += &match selected.per_s {
-        Some(per_s) => format!("{per_s:.1} segments a second sent again"),
+        Some(per_s) => format!("{per_s:.1} segments a second retransmitted"),
         None => format!(
-            "{} segments sent again; shorter than an interval, so no rates",
+            "{} segments retransmitted; shorter than an interval, so no rates",
             selected.segments
         ),
     };

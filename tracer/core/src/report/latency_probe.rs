@@ -159,7 +159,7 @@ pub fn line(commits: &Step, reads: &Step) -> String {
         && oldest >= LONG_MS
     {
         line += &format!(
-            "; {outstanding} commits under way, since {}",
+            "; {outstanding} commits in flight, since {}",
             milliseconds(Some(oldest))
         );
     }
@@ -187,7 +187,7 @@ pub fn summary(probe: &ProbeReport) -> [String; 2] {
             max_ms,
         } = requests.latency;
         format!(
-            "  {what}: {} answered, {} failed, {} not started, {} under way at the end; p50 {}, p95 {}, p99 {}, max {}",
+            "  {what}: {} answered, {} failed, {} not started, {} in flight at the end; p50 {}, p95 {}, p99 {}, max {}",
             requests.answered,
             requests.failed,
             requests.not_started,
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(
             line(&stalled, &step()),
             "  probe: 0 commits, p50 -, max -; 10 reads, p50 2.00 ms, max 9.00 ms; \
-             3 commits under way, since 1500 ms; 7 commits not started"
+             3 commits in flight, since 1500 ms; 7 commits not started"
         );
     }
 }

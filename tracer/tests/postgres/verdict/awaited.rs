@@ -16,7 +16,7 @@ use super::network::{DAMAGE, LOSS};
 use super::{PROBE_LINE, await_trouble, end, inject, probe, verdict};
 use crate::watched::{LIMIT, Lab, OTHER, Seen};
 
-const HELD_UP: [&str; 1] = ["commits under way, since"];
+const HELD_UP: [&str; 1] = ["commits in flight, since"];
 /// How long a slow disk takes for one flush.
 const SLOW: Duration = Duration::from_millis(700);
 
@@ -160,7 +160,7 @@ fn of_a_quorum_of_all_the_one_with_the_slow_disk_is_accused() {
     drop(slow);
     let (cause, text) = told("ANY 2, slow disk of the second", &seen);
     assert_eq!(cause, "standby_flush", "{text}");
-    assert!(text.contains("the standby other"), "{text}");
+    assert!(text.contains("standby other"), "{text}");
 }
 
 /// The disk of the one that is needed is slow, and what the other one is sent is lost.
@@ -180,7 +180,7 @@ fn slow_disk_beside_losses(tag: &str, names: &str, states: &str) {
         &seen,
     );
     assert_eq!(cause, "standby_flush", "{text}");
-    assert!(text.contains("the standby standby"), "{text}");
+    assert!(text.contains("standby standby"), "{text}");
 }
 
 #[test]

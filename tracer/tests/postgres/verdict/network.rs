@@ -83,7 +83,7 @@ fn broken(
     let mut tool = begin(lab, watcher);
     await_lines(&mut tool, &["probe: 2 commits"], CALM);
     let fault = inject(sender, fault, peer);
-    await_trouble(&mut tool, &["commits under way, since"]);
+    await_trouble(&mut tool, &["commits in flight, since"]);
     if cause == "loss_of_replies" {
         tool.await_resent(ENOUGH);
     }

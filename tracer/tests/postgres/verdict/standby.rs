@@ -24,7 +24,7 @@ fn a_stalled_receiver_is_not_taken_for_the_network() {
     let lab = Lab::start("pgvstall");
     let mut tool = begin(&lab, lab.primary());
     let frozen = Frozen::new(receiver(&lab)).unwrap();
-    await_trouble(&mut tool, &["commits under way, since"]);
+    await_trouble(&mut tool, &["commits in flight, since"]);
     drop(frozen);
     tool.await_line(&[" 0 waiting for a standby", "primary"]);
     let seen = tool.finish();
@@ -43,7 +43,7 @@ fn a_standby_that_is_gone_is_missed() {
     let mut lab = Lab::start("pgvgone");
     let mut tool = begin(&lab, lab.primary());
     lab.pair.standby_mut().stop();
-    await_trouble(&mut tool, &["commits under way, since"]);
+    await_trouble(&mut tool, &["commits in flight, since"]);
     let seen = tool.finish();
     let found = seen.at("/findings");
     assert_eq!(
@@ -91,7 +91,7 @@ fn a_standby_that_applies_nothing_has_the_log_on_its_disk() {
     let mut tool = begin(&lab, lab.primary());
     let sql = "select pid from pg_stat_activity where backend_type = 'startup'";
     let frozen = Frozen::new(process(&lab, sql)).unwrap();
-    await_trouble(&mut tool, &["commits under way, since"]);
+    await_trouble(&mut tool, &["commits in flight, since"]);
     let seen = tool.finish();
     drop(frozen);
     let found = seen.at("/findings");

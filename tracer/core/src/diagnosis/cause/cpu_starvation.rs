@@ -47,7 +47,7 @@ fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ranked> {
     let share = length_ns(&spans) as f64 / length_ns(&slow) as f64;
     let finding = Finding {
         text: format!(
-            "{} had no processor: over {duration_s:.1} s in which commits were slow, its processes ran for {ran_s:.1} s and were ready to run without running for {starved_s:.1} s, all of them together.",
+            "{} had no CPU: over {duration_s:.1} s in which commits were slow, its processes ran for {ran_s:.1} s and waited for a CPU for {starved_s:.1} s, all of them together.",
             name(server)
         ),
         cause: Word::CpuStarvation,

@@ -63,8 +63,8 @@ fn received_out_of_order(evidence: &Evidence<'_>, waiting: &Waiting<'_>) -> Opti
         size,
         |name| {
             format!(
-                "Commits waited for the standby {name}, which replied: for up to {silent_s:.1} s what arrived of its replies could not be read, because something sent before it was missing: that was lost on the way here, or comes very late; {:.0} % of the waiting fell into that time.",
-                waiting.percent
+                "Commits waited for standby {name}, whose replies arrived out of order for up to {silent_s:.1} s: a segment before them was lost on the way here, or was very late, and the server could not read them, {}.",
+                waiting.during()
             )
         },
     )
@@ -81,8 +81,8 @@ fn received_nothing(evidence: &Evidence<'_>, waiting: &Waiting<'_>) -> Option<Ra
         size,
         |name| {
             format!(
-                "Commits waited for the standby while nothing of what the primary says that it sent arrived here from {name}: it is lost on the way, or waits at the primary, on whose host that is seen; {:.0} % of the waiting fell into that time.",
-                waiting.percent
+                "Commits waited for this standby, where nothing arrived of the WAL that primary {name} says it has sent, {}: it was lost on the way, or is held back on the primary's host, where that can be seen.",
+                waiting.during()
             )
         },
     )

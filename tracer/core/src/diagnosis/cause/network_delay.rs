@@ -26,14 +26,12 @@ impl Cause for NetworkDelay {
         let (index, ms) = long.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
         let track = recorded.flows.get(index)?;
         let best = rtt::best_ms(track);
-        let before = best.map_or_else(String::new, |ms| {
-            format!(" (the best of this run took {ms:.1} ms)")
-        });
+        let best = best.map_or_else(String::new, |ms| format!(" (the shortest {ms:.1} ms)"));
         Some(Finding {
             text: format!(
-                "Commits waited for the standby because the way to {} is long: a round trip took up to {ms:.0} ms{before}, and little or nothing was lost; {:.0} % of the waiting fell into that time.",
+                "Commits waited for the standby because round trips to {} are long: up to {ms:.0} ms{best}, with little or nothing lost, {}.",
                 text::name(&track.name),
-                kept.percent
+                kept.during()
             ),
             cause: Word::NetworkDelay,
             // Without a probe it is not known how much of a commit that is.

@@ -3,7 +3,7 @@
 use crate::diagnosis::cause::Cause;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
-use crate::evidence::loss::LossSignal;
+use crate::evidence::loss::{LossSignal, Peer};
 use crate::evidence::partition::partition;
 use crate::evidence::thresholds::SURELY_UNANSWERED;
 use crate::evidence::waiting::Waiting;
@@ -27,13 +27,16 @@ fn of_loss(evidence: &Evidence<'_>, loss: &LossSignal, waiting: &Waiting<'_>) ->
     let recorded = evidence.recorded;
     let cut = partition(recorded, loss, &waiting.intervals)?;
     let track = recorded.flows.get(cut.flow)?;
+    let peer = Peer::of(track);
     let unanswered = cut.longest.unanswered;
     let silent_s = cut.longest.span.seconds();
     let finding = Finding {
         text: format!(
-            "Commits waited for the standby while nothing at all arrived from {} for {silent_s:.1} s, whatever was sent to it: {unanswered} segments were sent again in vain. The way to it is cut, or its host is down; {:.0} % of the waiting fell into that time.",
-            text::name(&track.name),
-            waiting.percent
+            "Commits waited for {} because nothing came through from {} for {silent_s:.1} s: {} retransmitted to it without an answer, {}. The path is cut, or its host is down.",
+            peer.standby(),
+            peer.pronoun(),
+            text::segments_were(unanswered),
+            waiting.during()
         ),
         cause: Word::Partition,
         confidence: match unanswered >= SURELY_UNANSWERED {

@@ -8,6 +8,7 @@ use crate::evidence::thresholds::{MIN_DURATION_S, MIN_SAMPLES};
 use crate::evidence::waiting::Waiting;
 use crate::recording::latency::Step;
 use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::text;
 
 /// See the file.
 #[derive(Debug)]
@@ -63,20 +64,21 @@ fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
             Word::NotDetermined,
             Confidence::Low,
             format!(
-                "{resent} segments were sent again, but no sample shows anybody waiting for a standby meanwhile"
+                "{} retransmitted, but no sample shows a backend waiting for a standby meanwhile",
+                text::segments_were(resent)
             ),
         )
     } else if reads_slow >= MIN_SAMPLES {
         (
             Word::NotDetermined,
             Confidence::Low,
-            "reads were slow as well, nothing was sent again, and no sample shows what was waited for".to_owned(),
+            "reads were slow as well, nothing was retransmitted, and no sample shows what was waited for".to_owned(),
         )
     } else {
         (
             Word::NotTheNetwork,
             Confidence::Medium,
-            "reads over the same way were not, nobody was seen to wait for a standby, and nothing was sent again".to_owned(),
+            "reads over the same path were not, no backend was seen waiting for a standby, and nothing was retransmitted".to_owned(),
         )
     };
     Some(Finding {

@@ -14,8 +14,8 @@ pub(super) struct StandbyApply;
 const LAG: Lag = Lag {
     missing: |one| Some(one.replay_lag_bytes? - one.flush_lag_bytes?),
     cause: Word::StandbyApply,
-    what: "had the log on its disk and was slow to apply it, as commits with synchronous_commit = remote_apply wait for",
-    left: "flushed and not applied",
+    what: "replay WAL, as synchronous_commit = remote_apply waits for",
+    left: "flushed and not replayed",
     fields: ["flush_lag_bytes", "replay_lag_bytes"],
 };
 

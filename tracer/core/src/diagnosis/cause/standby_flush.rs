@@ -14,7 +14,7 @@ pub(super) struct StandbyFlush;
 const LAG: Lag = Lag {
     missing: |one| Some(one.flush_lag_bytes? - one.write_lag_bytes?),
     cause: Word::StandbyFlush,
-    what: "had received the log and was slow to bring it to its disk",
+    what: "flush WAL to its disk",
     left: "written and not flushed",
     fields: ["write_lag_bytes", "flush_lag_bytes"],
 };

@@ -13,6 +13,7 @@ use crate::evidence::waiting::{Waiting, sample};
 use crate::recording::roles::Kind;
 use crate::recording::standby::label;
 use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::text;
 
 /// See the file.
 #[derive(Debug)]
@@ -48,19 +49,22 @@ fn silent(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
     let surely = kept.confidence();
     let (network, confidence) = match retransmitted(evidence, &kept.intervals) {
         Some(0) if silent_s >= SURELY_SILENT_S => (
-            "nothing was sent again meanwhile, so that it is not the network".to_owned(),
+            "nothing was retransmitted meanwhile, so it is not the network".to_owned(),
             surely,
         ),
         Some(0) => (
-            "nothing was sent again meanwhile from here".to_owned(),
+            "nothing was retransmitted from here meanwhile".to_owned(),
             surely.min(Confidence::Medium),
         ),
         Some(segments) => (
-            format!("what was sent again meanwhile ({segments}) is too little to explain it"),
+            format!(
+                "{} retransmitted meanwhile, too few to explain it",
+                text::segments_were(segments)
+            ),
             surely.min(Confidence::Medium),
         ),
         None => (
-            "whether anything was lost on the way to it was not seen, so that the network is not excluded".to_owned(),
+            "whether anything was lost on the way to it was not seen, so the network is not excluded".to_owned(),
             Confidence::Low,
         ),
     };
@@ -72,8 +76,9 @@ fn silent(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
     shown.extend(evidence.replication(&kept.intervals));
     Some(Finding {
         text: format!(
-            "The standby {} is connected and did not reply for {silent_s:.1} s while commits waited for it; {network}.",
-            label::of(worst.sample, standby)
+            "Commits waited for standby {}, which is connected and did not reply for {silent_s:.1} s, {}; {network}.",
+            label::of(worst.sample, standby),
+            kept.during()
         ),
         cause: Word::StandbyNotReplying,
         confidence,

@@ -52,7 +52,7 @@ fn standby_names_empty(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
     ];
     let Some(before) = was_on else {
         let finding = Finding {
-            text: "No commit waits for a standby: synchronous_standby_names is empty, though a standby streams. That may be meant so.".to_owned(),
+            text: "No commit waits for a standby: synchronous_standby_names is empty, though a standby streams. That may be intended.".to_owned(),
             cause: Word::SyncWaitOff,
             confidence: Confidence::Low,
             size,
@@ -94,7 +94,7 @@ fn impossible_lsn(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
     let standby = worst.sample.standbys.get(*place)?;
     let finding = Finding {
         text: format!(
-            "Commits need not wait for the standby {}: it says that it has flushed {} more than was ever written, and is called synchronous all the same.",
+            "Commits need not wait for standby {}: it says that it has flushed {} more than was ever written, and is called synchronous all the same.",
             label::of(worst.sample, standby),
             text::bytes(-lag)
         ),

@@ -22,12 +22,12 @@ impl Cause for Undetermined {
             return Vec::new();
         }
         let why = if evidence.links.serving(&kept.intervals).next().is_some() {
-            "it replied, nothing was sent again meanwhile, round trips were short, and no sample shows it behind with what it had received"
+            "it replied, nothing was retransmitted meanwhile, round trips were short, and no sample shows it behind with what it had received"
         } else {
             "it replied, but its connection was not among those that were traced"
         };
         let finding = Finding {
-            text: format!("Commits waited for the standby, and the data do not tell why: {why}."),
+            text: format!("Commits waited for the standby, and the data do not show why: {why}."),
             cause: Word::NotDetermined,
             confidence: Confidence::Low,
             size: kept.size(),

@@ -70,16 +70,16 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
         (
             Word::CpuStarvation,
             Confidence::Medium,
-            "their server was ready to run for most of it and had no processor".to_owned(),
+            "for most of it their server waited for a CPU".to_owned(),
         )
     } else if wait_s >= MIN_PART_OF_COMMITS * total_s {
         waited(evidence, slow, (wait_s, total_s), charged_s)
     } else if flush_s >= MIN_PART_OF_COMMITS * total_s {
-        let why = format!("{flush_s:.1} s of it to bring the log to the primary's own disk");
+        let why = format!("{flush_s:.1} s of it to flush WAL to the primary's own disk");
         (Word::WalFlush, by_share(flush_s / total_s), why)
     } else {
         let why = format!(
-            "{wait_s:.1} s of it waiting for a standby and {flush_s:.1} s to bring the log to the disk: what took the rest, {:.1} s, is not told apart",
+            "{wait_s:.1} s of it waiting for a standby and {flush_s:.1} s to flush WAL: what took the other {:.1} s is not known",
             total_s - wait_s - flush_s
         );
         (Word::NotDetermined, Confidence::Low, why)
@@ -156,7 +156,7 @@ fn waited(
     let overtaken_s: f64 = overtaken.map(|wait| wait.seconds()).sum();
     if overtaken_s >= MIN_OUT_OF_ORDER_SHARE * wait_s {
         let why = format!(
-            "{waited}, and during {:.0} % of that replies arrived out of order: one sent before them was missing, which was lost on the way here, or came late",
+            "{waited}, and during {:.0} % of that replies arrived out of order: a segment before them was lost on the way here, or was late",
             100.0 * overtaken_s / wait_s
         );
         let confidence = by_share(overtaken_s / total_s).min(Confidence::Medium);
@@ -185,7 +185,8 @@ fn waited(
         let confidence = by_share(wait_s / total_s).min(Confidence::Medium);
         return (Word::NotTheNetwork, confidence, why);
     }
-    let why = little + "; whether its replies arrived damaged, this kernel does not show";
+    let why =
+        little + "; whether its replies arrived with a bad checksum, this kernel does not show";
     (Word::NotDetermined, Confidence::Low, why)
 }
 

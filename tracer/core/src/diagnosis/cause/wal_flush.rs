@@ -14,7 +14,7 @@ pub(super) struct WalFlush;
 
 impl Cause for WalFlush {
     fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
-        let what = "for the primary's own log to reach its disk (WALSync, WALWrite)";
+        let what = "for WAL to reach the primary's own disk (WALSync, WALWrite)";
         own_waits(evidence, WaitKind::Wal, Word::WalFlush, what)
             .into_iter()
             .collect()

@@ -249,7 +249,11 @@ fn gaps_in_what_arrives_tell_that_it_is_this_way_that_loses() {
         assert_eq!(first(&run), (lost, Confidence::High));
         run.path = gaps(3);
         assert_eq!(first(&run), (turned, Confidence::High));
-        assert!(run.first().text.contains("at 5 looks"), "{:?}", run.first());
+        assert!(
+            run.first().text.contains("in 5 samples"),
+            "{:?}",
+            run.first()
+        );
         // As many were sent again, and more.
         run.role(role)
             .extend((41..=45).map(|second| resent(second, Why::Tlp, 2)));

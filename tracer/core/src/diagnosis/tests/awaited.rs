@@ -187,7 +187,7 @@ fn what_is_lost_on_the_way_of_one_that_is_not_needed_is_no_cause() {
     two.to_db3 = lossy();
     let first = two.first();
     assert_eq!(first.cause, Cause::LossTowardStandby);
-    assert!(first.text.contains("to db3"), "{}", first.text);
+    assert!(first.text.contains("standby db3"), "{}", first.text);
     assert_eq!(first.evidence[0], "/flows/2/segments");
 }
 

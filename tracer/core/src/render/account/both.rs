@@ -67,7 +67,7 @@ pub fn of_both(merged: &Merged) -> Document {
     }
 }
 
-/// The first finding; or else who sent what again to whom.
+/// The first finding; or else who retransmitted what to whom.
 fn verdict(merged: &Merged) -> String {
     match (merged.findings.first(), merged.connections.first()) {
         (Some(first), _) => format!(
@@ -77,11 +77,11 @@ fn verdict(merged: &Merged) -> String {
             confidence(first.finding.confidence)
         ),
         (None, Some(most)) if most.segments > 0 => directions(merged, most),
-        _ => "Nothing was sent again on any connection that both hosts saw.".to_owned(),
+        _ => "Nothing was retransmitted on any connection that both hosts saw.".to_owned(),
     }
 }
 
-/// What each end of a connection sent again.
+/// What each end of a connection retransmitted.
 fn directions(merged: &Merged, connection: &Connection) -> String {
     let purpose = connection.purpose.as_deref().unwrap_or("a connection");
     let one = |from: usize, to: usize| {
@@ -89,7 +89,7 @@ fn directions(merged: &Merged, connection: &Connection) -> String {
         let damaged = match receiver.arrived_damaged {
             Some(count) if count > 0 => {
                 format!(
-                    " ({} received {count} damaged segments in all)",
+                    " ({} received {count} segments with a bad checksum in all)",
                     receiver.label
                 )
             }
@@ -97,7 +97,7 @@ fn directions(merged: &Merged, connection: &Connection) -> String {
         };
         let segments = connection.sides[from].segments;
         format!(
-            "{} sent {segments} segments again toward {}{damaged}",
+            "{} retransmitted {segments} segments to {}{damaged}",
             sender.label, receiver.label
         )
     };
@@ -156,7 +156,7 @@ fn connections(merged: &Merged) -> Vec<Block> {
         "Purpose",
         "From",
         "To",
-        ">Sent again",
+        ">Retransmitted",
         "By kind",
         ">RTO max",
         ">Back-off",
@@ -189,7 +189,7 @@ fn connections(merged: &Merged) -> Vec<Block> {
     for (host, alone) in merged.hosts.iter().zip(&merged.one_sided) {
         if alone.flows > 0 {
             told.push(format!(
-                "{} saw {} flows that the other did not, with {} segments sent again.",
+                "{} saw {} flows that the other did not, with {} segments retransmitted.",
                 host.label, alone.flows, alone.segments
             ));
         }

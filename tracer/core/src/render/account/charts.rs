@@ -118,7 +118,7 @@ impl View<'_> {
             })
         });
         self.chart(
-            &format!("Sent again: {name}"),
+            &format!("Retransmitted: {name}"),
             &format!("segments every {}, by kind", seconds(width_s)),
             Unit::Count,
             Plot::Bars {
@@ -135,13 +135,13 @@ impl View<'_> {
             .iter()
             .map(|step| (step.offset_s, step.selected as f64));
         let bars = Bars {
-            name: "wrong checksum".to_owned(),
+            name: "bad checksum".to_owned(),
             tint: 3,
             values: self.sums(values),
         };
         (!steps.is_empty()).then(|| {
             self.chart(
-                "Arrived damaged from the peers",
+                "Arrived with a bad checksum from the peers",
                 &format!("segments every {}", seconds(width_s)),
                 Unit::Count,
                 Plot::Bars {
@@ -198,7 +198,7 @@ impl View<'_> {
                 step.latency.p50_ms
             }),
             line(
-                "oldest commit under way, from 0.1 s on",
+                "oldest commit in flight, from 0.1 s on",
                 UNDER_WAY,
                 Stroke::Dashed,
                 commits,
@@ -382,7 +382,7 @@ impl View<'_> {
         };
         self.lines(
             "Backends that waited for a standby",
-            "one look an interval",
+            "one sample an interval",
             Unit::Count,
             false,
             vec![line],

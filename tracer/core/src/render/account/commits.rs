@@ -65,14 +65,14 @@ fn one(server: &ServerReport) -> Vec<Block> {
         ]);
     };
     row("total", &server.total);
-    row("flush of its log", &server.flush);
+    row("flush of its WAL", &server.flush);
     row("wait for a standby", &server.wait);
     row("rest", &server.rest);
     let mut blocks = vec![Block::Heading(heading), Block::Table(table)];
     let waited = server.slow_wait_in_recovery_ms;
     if let Some(ms) = waited.filter(|_| server.slow_wait_ms > 0.0) {
         blocks.push(Block::Text(format!(
-            "Of {} that its slow commits told below waited for a standby, {} fell into a recovery from a loss on the replication.",
+            "Of {} that its slow commits listed below waited for a standby, {} fell into a recovery from a loss on the replication.",
             milliseconds(Some(server.slow_wait_ms)),
             milliseconds(Some(ms))
         )));

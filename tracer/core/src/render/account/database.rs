@@ -70,7 +70,7 @@ fn probe(postgres: &PostgresReport) -> Vec<Block> {
         ">Answered",
         ">Failed",
         ">Not started",
-        ">Under way at the end",
+        ">In flight at the end",
         ">p50",
         ">p95",
         ">p99",

@@ -16,7 +16,7 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
     }
     let damaged = &report.checksum_errors;
     points.push(format!(
-        "Arrived with a wrong checksum: {} segments by the kernel's count, {} of them from the peers. Resets: {} sent, {} received. Connections: {} opened, {} closed.",
+        "Arrived with a bad checksum: {} segments by the kernel's count, {} of them from the peers. Resets: {} sent, {} received. Connections: {} opened, {} closed.",
         number(damaged.kernel_in_csum_errors),
         number(damaged.selected),
         number(report.resets.sent),

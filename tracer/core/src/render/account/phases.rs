@@ -33,10 +33,10 @@ type Figure = (&'static str, fn(&PhaseReport) -> Option<String>);
 
 const FIGURES: [Figure; 25] = [
     ("length", |one| Some(format!("{:.1} s", one.duration_s))),
-    ("sent again, segments", |one| {
+    ("retransmitted, segments", |one| {
         Some(one.figures.selected.segments.to_string())
     }),
-    ("sent again, a second", |one| {
+    ("retransmitted, a second", |one| {
         rate(Some(&one.figures.selected))
     }),
     ("replication, a second", |one| {
@@ -45,7 +45,7 @@ const FIGURES: [Figure; 25] = [
     ("clients, a second", |one| {
         rate(one.figures.clients.as_ref())
     }),
-    ("arrived damaged, segments", |one| {
+    ("bad checksums, segments", |one| {
         one.figures.arrived_damaged.map(|n| n.to_string())
     }),
     ("commits answered, a second", |one| {
@@ -92,7 +92,7 @@ const FIGURES: [Figure; 25] = [
     ("waiting for a standby, at most", |one| {
         one.figures.sync_rep_waiters_max.map(|n| n.to_string())
     }),
-    ("waiting for the log's disk, at most", |one| {
+    ("waiting for WAL to reach the disk, at most", |one| {
         one.figures.wal_waiters_max.map(|n| n.to_string())
     }),
     ("waiting for locks, at most", |one| {

@@ -17,7 +17,7 @@ pub(crate) fn sentence(report: &Report) -> String {
     }
     let total = report.selected.segments;
     let Some(flow) = report.flows.first().filter(|_| total > 0) else {
-        return format!("Nothing was sent again to {}.", report.request.whom());
+        return format!("Nothing was retransmitted to {}.", report.request.whom());
     };
     let (kind, most) = leading(&flow.by_kind);
     format!(

@@ -46,7 +46,7 @@ impl FaultReport {
         });
         let kind = self.kind.name();
         let means = if self.may_be_repaired() {
-            "from then on damaged checksums were repaired before they left, so how many arrived damaged is not known; the receiver counts them (TcpInCsumErrors in `nstat -az`)".to_owned()
+            "from then on corrupted checksums were repaired before they left, so how many arrived corrupted is not known; the receiver counts them (TcpInCsumErrors in `nstat -az`)".to_owned()
         } else {
             format!(
                 "from then on a packet may hold several segments, and {kind} hits all of it or none"
@@ -115,7 +115,7 @@ impl FaultReport {
             .delivered_percent
             .map_or(String::new(), |share| format!(" ({share:.1} %)"));
         let what = match self.kind {
-            FaultKind::Corrupt => "damaged",
+            FaultKind::Corrupt => "corrupted",
             FaultKind::Loss | FaultKind::Partition => "lost",
             FaultKind::Delay => "delayed",
             FaultKind::Duplicate => "duplicated",
@@ -134,7 +134,7 @@ impl FaultReport {
         let on_again = match (&self.offloads_on_again[..], self.may_be_repaired()) {
             ([], _) => String::new(),
             (names, true) => format!(
-                "{} switched on again by somebody meanwhile, HOW MANY ARRIVED DAMAGED IS NOT KNOWN; ",
+                "{} switched on again by somebody meanwhile, HOW MANY ARRIVED CORRUPTED IS NOT KNOWN; ",
                 names.join(", ")
             ),
             (names, false) => {
