@@ -1,6 +1,11 @@
 //! From a recording to its report: pure.
 
+mod commits;
 mod correlated;
+mod latency_probe;
+mod path;
+mod postgres;
+mod processors;
 mod recovery;
 mod warnings;
 
@@ -10,17 +15,14 @@ use crate::by_kind::sum;
 use crate::clock::jiffies_to_ms;
 use crate::recording::flow_history::FlowHistory;
 use crate::recording::namespace::{NamespaceCounts, known_sum};
-use crate::recording::roles::FlowRole;
 use crate::recording::{Recording, Recoveries};
 use crate::report::commits::CommitsReport;
 use crate::report::endpoint::endpoints;
-use crate::report::path::PathReport;
-use crate::report::processors::ProcessorsReport;
-use crate::report::recovery::RecoveryReport;
+use crate::report::role::FlowRole;
 use crate::report::{
-    self, ByKind, Capabilities, ChecksumErrors, Clock, DamagedReport, Fault, FlowReport,
-    GapsReport, KernelKinds, NamespaceReport, Overhead, Report, Resets, SCHEMA, Selected, States,
-    StepReport, Tool, TotalsReport, Window, difference,
+    ByKind, Capabilities, ChecksumErrors, Clock, DamagedReport, Fault, FlowReport, GapsReport,
+    KernelKinds, NamespaceReport, Overhead, Report, Resets, SCHEMA, Selected, States, StepReport,
+    Tool, TotalsReport, Window, difference,
 };
 
 /// Makes the report.
@@ -61,10 +63,10 @@ pub fn assemble(mut recording: Recording) -> Report {
         },
         postgres: recording
             .postgres
-            .map(|record| report::postgres::assemble(record, &clock, start_ns, end_ns)),
+            .map(|record| postgres::postgres(record, &clock, start_ns, end_ns)),
         commits,
         processors: recording.processors.and_then(Result::ok).map(|tracks| {
-            let report = |track| ProcessorsReport::new(track, &clock, start_ns);
+            let report = |track| processors::processors(track, &clock, start_ns);
             tracks.iter().map(report).collect()
         }),
         host: recording.host,
@@ -84,13 +86,13 @@ pub fn assemble(mut recording: Recording) -> Report {
 
 fn commits(recording: &Recording, recoveries: Option<&Recoveries>) -> Option<CommitsReport> {
     let record = recording.commits.as_ref()?;
-    let run = report::commits::Run {
+    let run = commits::Run {
         clock: &recording.clock,
         start_ns: recording.start_ns,
         recoveries,
         stats: recording.settings.bpf_stats,
     };
-    Some(report::commits::assemble(record, &run))
+    Some(commits::commits(record, &run))
 }
 
 fn selected(flows: &[FlowReport]) -> Selected {
@@ -208,10 +210,10 @@ fn flow(history: &FlowHistory, recording: &Recording) -> FlowReport {
                 by_kind: ByKind::from(step.segments),
             })
             .collect(),
-        path: PathReport::new(&history.path, clock, start_ns),
+        path: path::path(&history.path, clock, start_ns),
         recoveries: (history.is_replication() && recording.settings.events).then(|| {
             let holes = recording.holes.of_flow(&flow.tuple).iter();
-            let report = |hole| RecoveryReport::new(hole, clock, start_ns);
+            let report = |hole| recovery::recovery(hole, clock, start_ns);
             holes.map(report).collect()
         }),
         role: history.role.clone(),

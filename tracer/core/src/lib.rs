@@ -20,4 +20,5 @@ pub mod phases;
 pub mod recording;
 pub mod render;
 pub mod report;
+pub mod spread;
 pub mod text;

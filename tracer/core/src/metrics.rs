@@ -1,11 +1,10 @@
 //! What a run shows to Prometheus: plain numbers of one moment, and counters that never
 //! go back.
 
-pub mod spread;
 pub mod tally;
 
-pub use crate::metrics::spread::Spread;
 pub use crate::metrics::tally::{Sent, Tally};
+use crate::spread::Spread;
 
 /// Standbys beyond these have no numbers of their own.
 pub const MOST_STANDBYS: usize = 32;

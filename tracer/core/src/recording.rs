@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::interval::Span;
 use crate::report::capabilities::HookStatus;
 use crate::report::fault::FaultReport;
+use crate::report::role::Kind;
 use crate::report::sample::Sample;
 use crate::report::{Host, MissingField};
 use bad_checksums::Damaged;
@@ -35,7 +36,7 @@ use flow_table::Table;
 use loss_recovery::Holes;
 use namespace::{NamespaceCounts, known_sum};
 use programs::{Effort, Gaps, Unwritten};
-use roles::{Kind, Known};
+use roles::Known;
 use settings::Settings;
 use slow_commit::SlowCommit;
 

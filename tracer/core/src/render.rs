@@ -7,6 +7,7 @@ pub mod database;
 pub mod document;
 pub mod html;
 pub mod json;
+pub mod latency_probe;
 pub mod markdown;
 pub mod openmetrics;
 pub mod plain;

@@ -19,11 +19,11 @@ pub mod postgres;
 pub mod process;
 pub mod processors;
 pub mod read;
-#[cfg(test)]
-mod recorded_runs;
 pub mod recovery;
 pub mod request;
+pub mod role;
 pub mod sample;
+pub mod standby;
 pub mod statements;
 pub mod whereabouts;
 
@@ -36,7 +36,6 @@ use tracer_ebpf::Totals;
 
 use crate::by_kind::{Kinds, sum};
 use crate::kernel_counters::TcpExt;
-use crate::recording::roles::FlowRole;
 use crate::report::capabilities::HookStatus;
 use crate::report::commits::CommitsReport;
 use crate::report::fault::FaultReport;
@@ -44,6 +43,7 @@ use crate::report::finding::Finding;
 use crate::report::postgres::PostgresReport;
 use crate::report::process::Process;
 use crate::report::processors::ProcessorsReport;
+use crate::report::role::FlowRole;
 
 pub use crate::report::endpoint::{Endpoint, endpoints};
 pub use crate::report::path::PathReport;

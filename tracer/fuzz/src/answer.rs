@@ -2,10 +2,10 @@
 
 use tracer::postgres::connect::Rows;
 use tracer::postgres::query;
-use tracer_core::clock::Clock;
+use tracer_core::assemble::assemble;
+use tracer_core::recording::Recording;
 use tracer_core::recording::database::Record;
 use tracer_core::render::{database, json};
-use tracer_core::report::postgres as report;
 
 use crate::shown;
 
@@ -20,7 +20,8 @@ const SECOND: u64 = 1_000_000_000;
 
 /// The bytes are a greeting and then looks, of seven answers each.
 ///
-/// Whatever a server says, it is a report that can be written, and lines that do no harm.
+/// Whatever a server says, it is diagnosed, a report that can be written, and lines that do
+/// no harm.
 pub fn target(data: &[u8]) {
     let answers: Vec<Rows> = data.split(|byte| *byte == ANSWER).map(rows).collect();
     let Some((greeting, looks)) = answers.split_first() else {
@@ -45,14 +46,15 @@ pub fn target(data: &[u8]) {
         }
     }
     record.close();
-    let clock = Clock {
-        monotonic_ns: 0,
-        realtime: jiff::Timestamp::UNIX_EPOCH,
-    };
-    let report = report::assemble(record, &clock, 0, 10 * SECOND);
-    database::lines(&report)
-        .iter()
-        .for_each(|line| shown::line(line));
+    let report = assemble(Recording {
+        end_ns: 10 * SECOND,
+        postgres: Some(record),
+        ..Recording::default()
+    });
+    let postgres = report.postgres.iter();
+    let lines = postgres.flat_map(database::lines);
+    let texts = report.findings.iter().map(|one| one.text.clone());
+    lines.chain(texts).for_each(|line| shown::line(&line));
     json::render(&report).expect("a report has a form in JSON");
 }
 

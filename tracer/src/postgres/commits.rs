@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use caps::Capability::CAP_SYS_PTRACE;
 use tracer_core::metrics;
-use tracer_core::metrics::spread::Spread;
 use tracer_core::recording::commits::{Binary, Place, Server, Slowest, Waiting};
+use tracer_core::spread::Spread;
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
 use crate::clock::now_ns;

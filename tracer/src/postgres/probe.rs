@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tracer_core::metrics::spread::Spread;
 use tracer_core::recording::latency::Tally;
 use tracer_core::recording::probe::Allowance;
+use tracer_core::spread::Spread;
 
 use crate::clock::now_ns;
 use crate::postgres::bounds::Bounds;
@@ -125,7 +125,7 @@ impl Shared {
         let (commits, reads) = (lock(&self.commits), lock(&self.reads));
         match (commits.last(), reads.last()) {
             (Some(commits), Some(reads)) => {
-                Some(tracer_core::report::latency_probe::line(commits, reads))
+                Some(tracer_core::render::latency_probe::line(commits, reads))
             }
             _ => warning,
         }

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use tracer_core::metrics::spread::Spread;
 use tracer_core::metrics::tally::Sent;
 use tracer_core::metrics::{Commits, Database, GAPS, Health, Metrics, STAGES, Standby};
-use tracer_core::recording::roles;
 use tracer_core::render::openmetrics;
+use tracer_core::report::role;
+use tracer_core::spread::Spread;
 
 /// Labels whose values are a host's, or Prometheus's own.
 const ANYTHING: [&str; 6] = ["instance", "job", "peer", "standby", "address", "le"];
@@ -74,13 +74,13 @@ fn all() -> Metrics {
         lags: STAGES.map(|stage| (stage, 0)).into(),
         reply_age_s: Some(0.0),
     };
-    let sent = |(role, kind): (roles::Kind, tracer_ebpf::Kind)| Sent {
+    let sent = |(role, kind): (role::Kind, tracer_ebpf::Kind)| Sent {
         kind: kind.name(),
         role: role.to_string(),
         peer: "10.0.10.3".to_owned(),
         segments: 1,
     };
-    let roles = roles::Kind::ALL.into_iter();
+    let roles = role::Kind::ALL.into_iter();
     Metrics {
         sent: roles
             .flat_map(|role| tracer_ebpf::Kind::ALL.map(|kind| sent((role, kind))))

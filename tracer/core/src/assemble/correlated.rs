@@ -1,21 +1,35 @@
 //! Phases and findings: what the pure core is given, and how its answer is shown.
 
+use crate::assemble::commits::wait_of;
+use crate::clock::Clock;
 use crate::diagnosis;
 use crate::interval::Span;
-use crate::phases::Choice;
+use crate::phases::{Choice, Phase};
 use crate::recording::slow_commit::SlowCommit;
 use crate::recording::{Recording, Recoveries};
 use crate::report::PhaseReport;
-use crate::report::commits::wait_of;
 use crate::report::finding::Finding;
 
 /// Phases and findings of a run, whose flows have their roles by now.
 pub(super) fn correlated(recording: &Recording) -> (Vec<PhaseReport>, Vec<Finding>) {
     let phases = crate::phases::phases(recording, choice(recording))
         .into_iter()
-        .map(|phase| PhaseReport::new(phase, &recording.clock, recording.start_ns))
+        .map(|one| phase(one, &recording.clock, recording.start_ns))
         .collect();
     (phases, diagnosis::findings(recording))
+}
+
+fn phase(phase: Phase, clock: &Clock, start_ns: u64) -> PhaseReport {
+    PhaseReport {
+        name: phase.name,
+        start: clock.utc(phase.span.from_ns),
+        end: clock.utc(phase.span.to_ns),
+        offset_s: phase.span.from_ns.saturating_sub(start_ns) as f64 / 1e9,
+        duration_s: phase.span.seconds(),
+        chosen_by: phase.chosen_by,
+        found_in: phase.found_in,
+        figures: phase.figures,
+    }
 }
 
 fn choice(recording: &Recording) -> Choice {

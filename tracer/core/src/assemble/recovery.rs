@@ -1,10 +1,12 @@
 //! When the replication was recovering from losses.
 
+use crate::clock::Clock;
 use crate::evidence::hold_commits;
 use crate::interval::Span;
-use crate::recording::roles::Kind;
+use crate::recording::loss_recovery::Hole;
 use crate::recording::{Recording, Recoveries};
-use crate::report::recovery::span;
+use crate::report::recovery::RecoveryReport;
+use crate::report::role::Kind;
 
 /// By network namespace, when the replication of a primary there was recovering from a
 /// loss: something was retransmitted to a standby and not acknowledged, or had arrived from
@@ -22,10 +24,20 @@ pub(super) fn by_namespace(recording: &Recording) -> Option<Recoveries> {
         let sent = recording.holes.of_flow(tuple).iter();
         let damaged = recording.holes.of_peer(&tuple.remote).iter();
         let spans = found.entry(tuple.netns).or_default();
-        spans.extend(sent.chain(damaged).map(span));
+        spans.extend(sent.chain(damaged).map(Hole::span));
     }
     for spans in found.values_mut() {
         *spans = Span::apart(std::mem::take(spans));
     }
     Some(found)
+}
+
+/// One recovery, by the clock and from the start of the run.
+pub(super) fn recovery(hole: &Hole, clock: &Clock, start_ns: u64) -> RecoveryReport {
+    RecoveryReport {
+        start: clock.utc(hole.from_ns),
+        offset_s: (hole.from_ns as f64 - start_ns as f64) / 1e9,
+        duration_s: hole.span().seconds(),
+        segments: hole.segments,
+    }
 }

@@ -3,6 +3,7 @@
 mod apart;
 mod awaited;
 mod phases;
+mod recorded_runs;
 mod run;
 mod slow;
 

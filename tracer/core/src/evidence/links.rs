@@ -8,7 +8,7 @@ use crate::awaited::{self, Level};
 use crate::evidence::blocked::SampleInterval;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
-use crate::recording::roles::Kind;
+use crate::report::role::Kind;
 use crate::report::sample::{Sample, Standby};
 
 /// What is known of a flow and some standbys.

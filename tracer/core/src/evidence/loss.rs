@@ -17,8 +17,8 @@ use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
 use crate::recording::loss_recovery::doubled_ns;
-use crate::recording::roles::Kind;
 use crate::report::finding::{Cause, Confidence, Size};
+use crate::report::role::Kind;
 use crate::report::sample::Standby;
 use crate::text;
 

@@ -5,7 +5,7 @@ use crate::evidence::thresholds::{DOMINANT_RTT_SHARE, MIN_RTT_FACTOR, MIN_RTT_MS
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
-use crate::recording::roles::Kind;
+use crate::report::role::Kind;
 
 /// The longest smoothed round-trip time of a flow in a span, ms.
 pub(crate) fn within_ms(track: &FlowHistory, span: Span) -> Option<f64> {

@@ -104,7 +104,7 @@ fn connection(ends: [(usize, &FlowReport); 2]) -> Connection {
     // What a server or a process has told before what a port lets guess.
     let guessed = |flow: &FlowReport| {
         let told_by = flow.role.told_by;
-        matches!(told_by, None | Some(crate::recording::roles::ToldBy::Port))
+        matches!(told_by, None | Some(crate::report::role::ToldBy::Port))
     };
     let better = match guessed(flow) && !guessed(other) {
         true => other,

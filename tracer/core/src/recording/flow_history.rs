@@ -6,10 +6,10 @@ use tracer_ebpf::Flow;
 
 use crate::clock::jiffies_to_ms;
 use crate::recording::flow_table::{Entry, Step};
-use crate::recording::roles::{FlowRole, Kind};
 use crate::recording::tcp_info::Reading;
 use crate::report::endpoint::endpoints;
 use crate::report::process::Process;
+use crate::report::role::{FlowRole, Kind};
 
 /// One flow.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hdrhistogram::Histogram;
 
-use crate::metrics::spread::Spread;
+use crate::spread::Spread;
 
 /// Latencies are told apart to a thousandth, from a microsecond on; what takes
 /// longer than this counts as this.

@@ -15,6 +15,7 @@ use std::hash::Hash;
 use tracer_ebpf::{EventKind, Kind, Tuple};
 
 use crate::event::Decoded;
+use crate::interval::Span;
 
 /// The most holes that are remembered of a flow, and the most flows: some 50 MB at worst.
 const MOST_HOLES: usize = 5_000;
@@ -38,6 +39,17 @@ pub struct Hole {
     pub segments: u64,
     seq: u32,
     next_ns: u64,
+}
+
+impl Hole {
+    /// From when to when it lasted.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        Span {
+            from_ns: self.from_ns,
+            to_ns: self.to_ns,
+        }
+    }
 }
 
 /// All of them.

@@ -3,57 +3,20 @@
 pub mod label;
 pub mod tracker;
 
-use std::collections::BTreeSet;
-
-use serde::{Deserialize, Serialize};
-
 use crate::recording::standby::label::Who;
 use crate::report::sample::Standby;
+use crate::report::standby::StandbyReport;
 
 pub use crate::recording::standby::tracker::Tracker;
 
 /// More connections of one standby than anybody reads of.
 const MOST_PIDS: usize = 256;
 
-/// One standby over a run: connections of one name from one address, of which no two
-/// were there in the same sample.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    /// `application_name`, or the address; `null` if we may not see either.
-    pub name: Option<String>,
-    /// The address that it came from; empty for a socket file, or if we may not see it.
-    pub addresses: BTreeSet<String>,
-    /// The port of its latest connection.
-    #[serde(default)]
-    pub port: Option<u16>,
-    /// Walsenders that served it, one a connection.
-    pub pids: BTreeSet<u32>,
-    /// States that were seen, such as `streaming`.
-    pub states: BTreeSet<String>,
-    /// Likewise, such as `sync`.
-    pub sync_states: BTreeSet<String>,
-    /// Samples that showed it.
-    pub samples: u64,
-    /// The largest lag in bytes, of what was sent.
-    pub sent_lag_bytes_max: Option<i64>,
-    /// Of what it has flushed.
-    pub flush_lag_bytes_max: Option<i64>,
-    /// Of what it has replayed.
-    pub replay_lag_bytes_max: Option<i64>,
-    /// Below zero, the standby has claimed log that its primary never wrote: from
-    /// then on commits may not wait for it.
-    pub flush_lag_bytes_min: Option<i64>,
-    /// The largest delay of a flush that was confirmed.
-    pub flush_lag_ms_max: Option<f64>,
-    /// The largest age of a reply.
-    pub reply_age_ms_max: Option<f64>,
-}
-
 /// All standbys over a run.
 #[derive(Debug, Default)]
 pub struct Standbys {
     tracker: Tracker,
-    summaries: Vec<Summary>,
+    summaries: Vec<StandbyReport>,
 }
 
 impl Standbys {
@@ -64,7 +27,8 @@ impl Standbys {
                 continue;
             };
             if self.summaries.len() <= number {
-                self.summaries.resize_with(number + 1, Summary::default);
+                self.summaries
+                    .resize_with(number + 1, StandbyReport::default);
             }
             if let Some(summary) = self.summaries.get_mut(number) {
                 add(summary, standby);
@@ -74,13 +38,13 @@ impl Standbys {
 
     /// What became of each.
     #[must_use]
-    pub fn into_summaries(self) -> Vec<Summary> {
+    pub fn into_summaries(self) -> Vec<StandbyReport> {
         self.summaries
     }
 }
 
-impl<'a> From<&'a Summary> for Who<'a> {
-    fn from(one: &'a Summary) -> Self {
+impl<'a> From<&'a StandbyReport> for Who<'a> {
+    fn from(one: &'a StandbyReport) -> Self {
         Self {
             name: one.name.as_deref(),
             address: one.addresses.first().map(String::as_str),
@@ -92,12 +56,12 @@ impl<'a> From<&'a Summary> for Who<'a> {
 
 /// What each of them is called.
 #[must_use]
-pub fn labels(summaries: &[Summary]) -> Vec<String> {
+pub fn labels(summaries: &[StandbyReport]) -> Vec<String> {
     let all: Vec<_> = summaries.iter().map(Who::from).collect();
     label::labels(&all)
 }
 
-fn add(summary: &mut Summary, standby: &Standby) {
+fn add(summary: &mut StandbyReport, standby: &Standby) {
     summary.name = standby.name().map(str::to_owned);
     summary.port = standby.client_port;
     summary.samples += 1;

@@ -12,11 +12,11 @@ mod phases;
 mod timeline;
 mod verdict;
 
-use crate::phases::Name;
 use crate::render::chart::{Axis, Shade};
 use crate::render::document::{Block, Document, Section};
 use crate::render::verdict::phase_name;
 use crate::report::Report;
+use crate::report::phase::Name;
 use crate::report::phase::PhaseReport;
 
 pub use crate::render::account::both::of_both;

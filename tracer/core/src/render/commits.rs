@@ -3,7 +3,7 @@
 use tracer_ebpf::{Part, ServerCommits};
 
 use crate::recording::commits::Waiting;
-use crate::report::commits::{CommitsReport, ServerReport, share};
+use crate::report::commits::{CommitsReport, ServerReport};
 use crate::report::histogram::Histogram;
 use crate::text::harmless;
 
@@ -154,7 +154,7 @@ pub fn line(now: &Moment, earlier: &Moment) -> String {
     );
     let seconds = now.at_ns.saturating_sub(earlier.at_ns) as f64 / 1e9;
     let mut line = format!("commits: {:.0}/s", total.count() as f64 / seconds.max(1e-3));
-    if let (Some(p99), Some(share)) = (total.quantile(0.99), share(&wait, &total)) {
+    if let (Some(p99), Some(share)) = (total.quantile(0.99), wait.share_of(&total)) {
         line += &format!(
             ", p99 {:.1} ms, {:.0} % of their time waiting for a standby",
             p99 / 1e6,

@@ -1,8 +1,8 @@
 //! The database in a few lines, for the summary.
 
-use crate::recording::standby::{self, Summary};
 use crate::report::postgres::PostgresReport;
 use crate::report::sample::Role;
+use crate::report::standby::StandbyReport;
 use crate::report::statements::Account;
 use crate::text::{bytes, harmless};
 
@@ -16,7 +16,7 @@ pub fn lines(report: &PostgresReport) -> Vec<String> {
     let standbys = report
         .standbys
         .iter()
-        .zip(standby::labels(&report.standbys));
+        .zip(crate::recording::standby::labels(&report.standbys));
     lines.extend(standbys.take(MOST).map(|(one, label)| standby(one, &label)));
     let more = report.standbys.len().saturating_sub(MOST);
     if more > 0 {
@@ -31,7 +31,7 @@ pub fn lines(report: &PostgresReport) -> Vec<String> {
         report
             .probe
             .iter()
-            .flat_map(crate::report::latency_probe::summary),
+            .flat_map(crate::render::latency_probe::summary),
     );
     let shown = report.gaps.iter().take(MOST);
     lines.extend(shown.map(|gap| {
@@ -91,7 +91,7 @@ fn statements(account: &Account, user: Option<&str>) -> Option<String> {
     ))
 }
 
-fn standby(standby: &Summary, label: &str) -> String {
+fn standby(standby: &StandbyReport, label: &str) -> String {
     let list = |words: &std::collections::BTreeSet<String>| {
         let words: Vec<_> = words.iter().map(|word| harmless(word, 16)).collect();
         words.join("/")

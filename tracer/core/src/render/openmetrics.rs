@@ -10,8 +10,8 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::metrics::spread::Spread;
 use crate::metrics::{Database, GAPS, Metrics, Standby};
+use crate::spread::Spread;
 
 /// The media type of what is rendered.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

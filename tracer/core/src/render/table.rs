@@ -2,7 +2,6 @@
 
 use crate::harmless;
 use crate::report::ByKind;
-use crate::report::process::Process;
 
 /// One line of the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,20 +85,6 @@ pub fn kinds(by_kind: &ByKind) -> String {
         .map(|(kind, count)| format!("{} {count}", kind.name()))
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-/// A process in a few words.
-#[must_use]
-pub fn process(process: Option<&Process>) -> String {
-    match process {
-        None => "-".to_owned(),
-        Some(Process {
-            pid, comm, title, ..
-        }) => match title {
-            Some(title) => format!("{title} [{pid}]"),
-            None => format!("{comm} [{pid}]"),
-        },
-    }
 }
 
 /// Milliseconds as people read them.

@@ -1,8 +1,8 @@
 //! Findings and phases for a terminal.
 
-use crate::phases::Name;
 use crate::render::table::milliseconds;
 use crate::report::finding::{Confidence, Finding};
+use crate::report::phase::Name;
 use crate::report::phase::PhaseReport;
 
 /// One line a finding, the weightiest first.

@@ -70,6 +70,12 @@ impl Histogram {
         self
     }
 
+    /// Its share in all of it; `None` of nothing.
+    #[must_use]
+    pub(crate) fn share_of(&self, total: &Self) -> Option<f64> {
+        (total.sum_ns() > 0).then(|| self.sum_ns() as f64 / total.sum_ns() as f64)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {

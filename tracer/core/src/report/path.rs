@@ -2,9 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Clock;
-use crate::recording::tcp_info::Reading;
-
 /// The way of a flow of the replication, as its socket told of it at every look.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PathReport {
@@ -39,30 +36,4 @@ pub struct ReadingReport {
     /// Segments since then that arrived while one before them was missing: it was lost
     /// on the way here, or overtaken.
     pub rcv_ooopack: Option<u32>,
-}
-
-impl PathReport {
-    /// By the clock and from the start of the run; `None` where nothing was told.
-    #[must_use]
-    pub fn new(readings: &[Reading], clock: &Clock, start_ns: u64) -> Option<Self> {
-        let srtt = || readings.iter().filter_map(|one| one.srtt_us);
-        (!readings.is_empty()).then(|| Self {
-            srtt_us_min: srtt().min(),
-            srtt_us_max: srtt().max(),
-            series: readings
-                .iter()
-                .map(|one| ReadingReport {
-                    time: clock.utc(one.at_ns),
-                    offset_s: one.at_ns.saturating_sub(start_ns) as f64 / 1e9,
-                    srtt_us: one.srtt_us,
-                    min_rtt_us: one.min_rtt_us,
-                    unacked: one.unacked,
-                    recovering: one.recovering,
-                    segs_in: one.segs_in,
-                    dsack_dups: one.dsack_dups,
-                    rcv_ooopack: one.rcv_ooopack,
-                })
-                .collect(),
-        })
-    }
 }

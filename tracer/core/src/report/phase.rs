@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Clock;
-use crate::phases::{ChosenBy, Figures, Name, Phase, Signal};
+use crate::by_kind::Kinds;
 
 /// A part of the run, and what it was like.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,19 +26,111 @@ pub struct PhaseReport {
     pub figures: Figures,
 }
 
-impl PhaseReport {
-    /// With the times of this clock.
-    #[must_use]
-    pub fn new(phase: Phase, clock: &Clock, start_ns: u64) -> Self {
-        Self {
-            name: phase.name,
-            start: clock.utc(phase.span.from_ns),
-            end: clock.utc(phase.span.to_ns),
-            offset_s: phase.span.from_ns.saturating_sub(start_ns) as f64 / 1e9,
-            duration_s: phase.span.seconds(),
-            chosen_by: phase.chosen_by,
-            found_in: phase.found_in,
-            figures: phase.figures,
-        }
-    }
+/// How a phase was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChosenBy {
+    /// By the time in which something was broken on purpose.
+    FaultWindow,
+    /// By `--phases`.
+    Request,
+    /// By a change in a series.
+    ChangePoint,
+    /// There was nothing to choose by.
+    Nothing,
+}
+
+/// The series in which a change was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// The slowest commit of each of the probe's intervals.
+    CommitLatency,
+    /// Backends that wait for a standby.
+    SyncRepWaiters,
+    /// Segments sent again, of all flows.
+    Retransmits,
+}
+
+/// Which part of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Name {
+    /// Before.
+    Baseline,
+    /// While it lasted.
+    Fault,
+    /// After.
+    Recovery,
+    /// All of it: nothing sets a part apart.
+    Whole,
+}
+
+/// What a phase was like; `null` is what was not measured in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// What replication flows sent again; `null` if none was seen.
+    pub replication: Option<Rates>,
+    /// What was sent again to clients, or by them; `null` likewise.
+    pub clients: Option<Rates>,
+    /// What all flows sent again.
+    pub selected: Rates,
+    /// Segments that arrived damaged from the peers that the filter keeps.
+    pub arrived_damaged: Option<u64>,
+    /// The probe's commits.
+    pub commits: Option<Requests>,
+    /// The probe's reads.
+    pub reads: Option<Requests>,
+    /// The most log, in bytes, that a standby had not flushed yet.
+    pub flush_lag_bytes_max: Option<i64>,
+    /// The oldest that a standby's last reply was.
+    pub reply_age_ms_max: Option<f64>,
+    /// The most backends that waited for a standby at once.
+    pub sync_rep_waiters_max: Option<u32>,
+    /// For the log's way to the disk (`WALSync`, `WALWrite`).
+    pub wal_waiters_max: Option<u32>,
+    /// For another transaction (`Lock`).
+    pub lock_waiters_max: Option<u32>,
+    /// Time in which samples showed somebody waiting for a standby.
+    pub sync_rep_s: Option<f64>,
+    /// How much of that time a replication flow was in loss recovery, by interval, as
+    /// seen from this host, per cent; `null` also if nobody waited.
+    pub sync_rep_in_recovery_percent: Option<f64>,
+}
+
+/// What some flows sent again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Segments.
+    pub segments: u64,
+    /// The same a second; `null` in a part of the run that is shorter than an
+    /// interval: it holds whatever interval happens to end in it.
+    pub per_s: Option<f64>,
+    /// A second, by kind; `null` likewise.
+    pub by_kind_per_s: Option<KindRates>,
+}
+
+/// Segments a second, by kind.
+pub type KindRates = Kinds<f64>;
+
+/// What became of the probe's requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Answered in the phase.
+    pub answered: u64,
+    /// The same a second; `null` in a part of the run that is shorter than an
+    /// interval.
+    pub answered_per_s: Option<f64>,
+    /// Failed.
+    pub failed: u64,
+    /// Due and not started.
+    pub not_started: u64,
+    /// Latency of those that were answered, to a hundredth: median.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// Largest.
+    pub max_ms: Option<f64>,
 }

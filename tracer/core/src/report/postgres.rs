@@ -2,11 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Clock;
-use crate::recording::database::Record;
-use crate::recording::standby;
 use crate::report::latency_probe::ProbeReport;
 use crate::report::sample::{Role, Sample};
+use crate::report::standby::StandbyReport;
 use crate::report::statements::Account;
 
 /// The database over a run.
@@ -25,7 +23,7 @@ pub struct PostgresReport {
     /// What the server was, from when on.
     pub roles: Vec<RoleReport>,
     /// Each standby over the whole run.
-    pub standbys: Vec<standby::Summary>,
+    pub standbys: Vec<StandbyReport>,
     /// The most backends that were seen to wait for a standby at once.
     pub sync_rep_waiters_max: Option<u32>,
     /// Statements by `pg_stat_statements`; `null` if the server never answered.
@@ -84,60 +82,4 @@ pub struct GapReport {
     pub reason: String,
     /// Attempts that failed.
     pub failures: u64,
-}
-
-/// Makes it, by the clock and the window of the run.
-#[must_use]
-pub fn assemble(record: Record, clock: &Clock, start_ns: u64, end_ns: u64) -> PostgresReport {
-    let offset = |at_ns: u64| (at_ns as f64 - start_ns as f64) / 1e9;
-    let greeting = record.greeting.as_ref();
-    PostgresReport {
-        server_version: greeting.map(|greeting| greeting.version.clone()),
-        system_identifier: greeting
-            .and_then(|greeting| greeting.system_identifier)
-            .map(|id| id.to_string()),
-        user: greeting.map(|greeting| greeting.user.clone()),
-        sees_all: greeting.map(|greeting| greeting.sees_all),
-        target: record.target,
-        roles: record
-            .turns
-            .iter()
-            .map(|turn| RoleReport {
-                time: clock.utc(turn.at_ns),
-                offset_s: offset(turn.at_ns),
-                role: turn.role,
-                timeline: turn.timeline,
-            })
-            .collect(),
-        standbys: record.standbys.into_summaries(),
-        sync_rep_waiters_max: record.most_waiting,
-        statements: record.statements,
-        samples: record.taken,
-        series_stride: record.stride,
-        series: record
-            .samples
-            .into_iter()
-            .map(|sample| SampleReport {
-                time: clock.utc(sample.at_ns),
-                offset_s: offset(sample.at_ns),
-                sample,
-            })
-            .collect(),
-        gaps: record
-            .gaps
-            .into_iter()
-            .map(|gap| GapReport {
-                start: clock.utc(gap.start_ns),
-                end: gap.end_ns.map(|end| clock.utc(end)),
-                offset_s: offset(gap.start_ns),
-                duration_s: gap.end_ns.unwrap_or(end_ns).saturating_sub(gap.start_ns) as f64 / 1e9,
-                reason: gap.reason,
-                failures: gap.failures,
-            })
-            .collect(),
-        more_gaps: record.more_gaps,
-        probe: record
-            .probe
-            .map(|outcome| crate::report::latency_probe::assemble(outcome, clock, start_ns)),
-    }
 }

@@ -55,3 +55,17 @@ impl Program {
         }
     }
 }
+
+/// A process in a few words.
+#[must_use]
+pub fn words(process: Option<&Process>) -> String {
+    match process {
+        None => "-".to_owned(),
+        Some(Process {
+            pid, comm, title, ..
+        }) => match title {
+            Some(title) => format!("{title} [{pid}]"),
+            None => format!("{comm} [{pid}]"),
+        },
+    }
+}

@@ -2,9 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Clock;
-use crate::recording::processors::{Step, Track};
-
 /// One server on this host, and what all its processes together had.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProcessorsReport {
@@ -38,31 +35,4 @@ pub struct StepReport {
     pub ran_ms: f64,
     /// Was ready to run for, and had no processor.
     pub waited_ms: f64,
-}
-
-impl ProcessorsReport {
-    /// By the clock and from the start of the run.
-    #[must_use]
-    pub fn new(track: &Track, clock: &Clock, start_ns: u64) -> Self {
-        let sum_s = |of: fn(&Step) -> u64| track.steps.iter().map(of).sum::<u64>() as f64 / 1e9;
-        Self {
-            pid: track.pid,
-            port: track.port,
-            netns: track.netns,
-            system_identifier: track.system_identifier.map(|id| id.to_string()),
-            ran_s: sum_s(|step| step.ran_ns),
-            waited_s: sum_s(|step| step.waited_ns),
-            series: track
-                .steps
-                .iter()
-                .map(|step| StepReport {
-                    time: clock.utc(step.at_ns),
-                    offset_s: step.at_ns.saturating_sub(start_ns) as f64 / 1e9,
-                    duration_s: step.at_ns.saturating_sub(step.from_ns) as f64 / 1e9,
-                    ran_ms: step.ran_ns as f64 / 1e6,
-                    waited_ms: step.waited_ns as f64 / 1e6,
-                })
-                .collect(),
-        }
-    }
 }

@@ -2,10 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Clock;
-use crate::interval::Span;
-use crate::recording::loss_recovery::Hole;
-
 /// One hole in what the peer has: from when what was sent again first was missing to the
 /// acknowledgement that closed it, both as far as its timers tell.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,26 +14,4 @@ pub struct RecoveryReport {
     pub duration_s: f64,
     /// Segments that were sent again.
     pub segments: u64,
-}
-
-impl RecoveryReport {
-    /// By the clock and from the start of the run.
-    #[must_use]
-    pub fn new(hole: &Hole, clock: &Clock, start_ns: u64) -> Self {
-        Self {
-            start: clock.utc(hole.from_ns),
-            offset_s: (hole.from_ns as f64 - start_ns as f64) / 1e9,
-            duration_s: span(hole).seconds(),
-            segments: hole.segments,
-        }
-    }
-}
-
-/// From when to when it lasted.
-#[must_use]
-pub fn span(hole: &Hole) -> Span {
-    Span {
-        from_ns: hole.from_ns,
-        to_ns: hole.to_ns,
-    }
 }

@@ -17,11 +17,11 @@ use tracer_core::recording::flow_table::Step;
 use tracer_core::recording::latency::{Tally, Total};
 use tracer_core::recording::namespace::NamespaceCounts;
 use tracer_core::recording::probe::{Allowance, Outcome, Plan};
-use tracer_core::recording::roles::{FlowRole, Kind};
 use tracer_core::recording::settings::Settings;
 use tracer_core::recording::tcp_info::Reading;
 use tracer_core::recording::{Recording, processors};
 use tracer_core::report::finding::{Cause, Confidence};
+use tracer_core::report::role::{FlowRole, Kind};
 use tracer_core::report::sample::{Role, Sample, Standby, Wait};
 
 const S: u64 = 1_000_000_000;

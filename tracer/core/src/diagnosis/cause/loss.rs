@@ -8,8 +8,8 @@ use crate::evidence::Evidence;
 use crate::evidence::partition::{partition, possible_partition_s};
 use crate::evidence::standby_wait::{StandbyWait, longest_unbroken_s};
 use crate::evidence::waiting::Waiting;
-use crate::recording::roles::Kind;
 use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::report::role::Kind;
 use crate::text;
 
 /// See the file.

@@ -10,9 +10,9 @@ use crate::evidence::rtt;
 use crate::evidence::standby_wait::{StandbyWait, longest_unbroken_s};
 use crate::evidence::thresholds::SURELY_SILENT_S;
 use crate::evidence::waiting::{Waiting, sample};
-use crate::recording::roles::Kind;
 use crate::recording::standby::label;
 use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::report::role::Kind;
 use crate::text;
 
 /// See the file.

@@ -13,9 +13,9 @@ use crate::evidence::thresholds::{
 use crate::evidence::waiting::{Waiting, by_share};
 use crate::interval::Span;
 use crate::recording::Recording;
-use crate::recording::roles::Kind;
 use crate::recording::slow_commit::SlowCommit;
 use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::report::role::Kind;
 use crate::text;
 
 /// See the file.

@@ -19,13 +19,14 @@ use crate::recording::flow_table::Step;
 use crate::recording::latency::{Tally, Total};
 use crate::recording::namespace::NamespaceCounts;
 use crate::recording::probe::{Allowance, Outcome, Plan};
-use crate::recording::roles::FlowRole;
-pub(super) use crate::recording::roles::Kind;
 use crate::recording::settings::Settings;
 pub(super) use crate::recording::slow_commit::SlowCommit;
 pub(super) use crate::recording::tcp_info::Reading;
 pub(super) use crate::recording::{Recording, processors};
 pub(super) use crate::report::finding::{Cause, Confidence, Finding};
+pub(super) use crate::report::phase::*;
+use crate::report::role::FlowRole;
+pub(super) use crate::report::role::Kind;
 pub(super) use crate::report::sample::Sample;
 use crate::report::sample::{Role, Standby, Wait};
 

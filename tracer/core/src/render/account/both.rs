@@ -3,7 +3,6 @@
 use crate::merge::clock::Method;
 use crate::merge::connection::{Connection, Side};
 use crate::merge::model::Merged;
-use crate::phases::ChosenBy;
 use crate::render::account::verdict::counted;
 use crate::render::account::{
     View, charts, commits, database, faults, findings, list, method, phases, shades, timeline,
@@ -12,6 +11,7 @@ use crate::render::chart::Axis;
 use crate::render::document::{Block, Document, Section, Table};
 use crate::render::table::{kinds, milliseconds, number};
 use crate::render::verdict::confidence;
+use crate::report::phase::ChosenBy;
 
 /// How many connections are shown; the JSON has all.
 const MOST: usize = 20;

@@ -1,12 +1,12 @@
 //! Phases side by side.
 
-use crate::phases::{ChosenBy, Rates, Requests};
 use crate::render::account::View;
 use crate::render::account::findings::word;
 use crate::render::document::{Block, Column, Table};
 use crate::render::table::{milliseconds, number};
 use crate::render::verdict::phase_name;
 use crate::report::phase::PhaseReport;
+use crate::report::phase::{ChosenBy, Rates, Requests};
 use crate::text::bytes;
 
 pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {

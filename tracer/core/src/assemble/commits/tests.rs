@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use crate::assemble::commits::{Run, commits};
 use crate::clock::Clock;
 use crate::interval::Span;
 use crate::recording::Recoveries;
 use crate::recording::commits::{Binary, Place, Record, Server, Slowest, Waiting};
 use crate::recording::programs::Effort;
-use crate::render::commits;
+use crate::render;
 use crate::render::commits::Moment;
-use crate::report::commits as report;
 use crate::report::commits::CommitsReport;
 use tracer_ebpf::{BUCKETS, Part, ServerCommits, SlowCommit, bucket};
 
@@ -70,7 +70,7 @@ fn server(pid: u32, sums: Option<ServerCommits>) -> Server {
 }
 
 fn assemble(record: &Record, recoveries: Option<&Recoveries>, stats: bool) -> CommitsReport {
-    let run = report::Run {
+    let run = Run {
         clock: &Clock {
             monotonic_ns: 0,
             realtime: jiff::Timestamp::UNIX_EPOCH,
@@ -79,7 +79,7 @@ fn assemble(record: &Record, recoveries: Option<&Recoveries>, stats: bool) -> Co
         recoveries,
         stats,
     };
-    report::assemble(record, &run)
+    commits(record, &run)
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn parts_of_a_server_and_its_slow_commits() {
     let elsewhere = assemble(&record, Some(&Recoveries::new()), false);
     assert_eq!(elsewhere.slow[0].wait_in_recovery_ms, None);
     assert_eq!(elsewhere.servers[0].slow_wait_in_recovery_ms, None);
-    let text = commits::summary(&report).join("\n");
+    let text = render::commits::summary(&report).join("\n");
     for words in [
         "98 % waiting",
         "2 wait for a standby still",
@@ -142,7 +142,7 @@ fn parts_of_a_server_and_its_slow_commits() {
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
-    assert!(commits::warnings(&report).is_empty());
+    assert!(render::commits::warnings(&report).is_empty());
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn what_could_not_be_watched_is_a_warning() {
         reason: Some("it exports nothing".to_owned()),
     });
     record.given_up = 3;
-    let warnings = commits::warnings(&assemble(&record, None, true));
+    let warnings = render::commits::warnings(&assemble(&record, None, true));
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("exports nothing") && !warnings[0].contains('\u{1b}'));
     assert!(warnings[1].starts_with("3 commits are in no count"));
@@ -181,7 +181,7 @@ fn what_could_not_be_watched_is_a_warning() {
     record.reason = Some("no server".to_owned());
     let report = assemble(&record, None, true);
     assert_eq!((report.attached, report.start.is_none()), (false, true));
-    assert!(commits::warnings(&report)[0].contains("no server"));
+    assert!(render::commits::warnings(&report)[0].contains("no server"));
 }
 
 #[test]
@@ -190,13 +190,13 @@ fn the_line_tells_of_what_came_since() {
     let after = sums(&[[MS, 500 * MS, 0], [MS, 3 * MS, 0], [MS, 3 * MS, 0]]);
     let earlier = Moment::new(1_000 * MS, [&before].into_iter(), &[]);
     let quiet = Moment::new(2_000 * MS, [&before].into_iter(), &[]);
-    assert_eq!(commits::line(&quiet, &earlier), "commits: 0/s");
+    assert_eq!(render::commits::line(&quiet, &earlier), "commits: 0/s");
     let waiting = [Waiting {
         server: 7,
         since_ns: 1_500 * MS,
     }];
     let now = Moment::new(3_000 * MS, [&after].into_iter(), &waiting);
-    let line = commits::line(&now, &earlier);
+    let line = render::commits::line(&now, &earlier);
     assert!(line.starts_with("commits: 1/s, p99 4."), "{line}");
     assert!(
         line.ends_with(

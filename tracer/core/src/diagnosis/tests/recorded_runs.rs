@@ -11,7 +11,6 @@ use crate::recording::database::{Greeting, Record};
 use crate::recording::flow_history::FlowHistory;
 use crate::recording::flow_table::Step;
 use crate::recording::namespace::NamespaceCounts;
-use crate::recording::roles::Kind;
 use crate::recording::settings::Settings;
 use crate::recording::slow_commit::SlowCommit;
 use crate::recording::tcp_info::Reading;
@@ -20,6 +19,7 @@ use crate::report::commits::SlowReport;
 use crate::report::finding::{Cause, Confidence};
 use crate::report::postgres::PostgresReport;
 use crate::report::processors::ProcessorsReport;
+use crate::report::role::Kind;
 use crate::report::sample::{Role, Sample};
 use crate::report::{FlowReport, Report};
 
@@ -160,38 +160,38 @@ fn database(report: &PostgresReport) -> Record {
 fn what_was_the_matter_is_found() {
     for (bytes, name, expected) in [
         (
-            include_bytes!("../../tests/data/runs/standby-flush-beside-lossy-async.json")
+            include_bytes!("../../../tests/data/runs/standby-flush-beside-lossy-async.json")
                 .as_slice(),
             "db2's disk is slow, and what goes to the asynchronous db3 gets lost",
             (Cause::StandbyFlush, Confidence::High),
         ),
         (
-            include_bytes!("../../tests/data/runs/quorum-of-all-one-slow-disk.json"),
+            include_bytes!("../../../tests/data/runs/quorum-of-all-one-slow-disk.json"),
             "ANY 2 (db2, db3): db3's disk is slow",
             (Cause::StandbyFlush, Confidence::High),
         ),
         (
-            include_bytes!("../../tests/data/runs/misspelt-standby.json"),
+            include_bytes!("../../../tests/data/runs/misspelt-standby.json"),
             "synchronous_standby_names names nobody",
             (Cause::StandbyGone, Confidence::High),
         ),
         (
-            include_bytes!("../../tests/data/runs/standby-apply-beside-low-loss.json"),
+            include_bytes!("../../../tests/data/runs/standby-apply-beside-low-loss.json"),
             "remote_apply: the standby applies slowly, and 0.5 % gets lost on the way to it",
             (Cause::StandbyApply, Confidence::High),
         ),
         (
-            include_bytes!("../../tests/data/runs/jitter-that-reorders.json"),
+            include_bytes!("../../../tests/data/runs/jitter-that-reorders.json"),
             "packets overtake each other on a way that is 36 to 170 ms long, and none gets lost",
             (Cause::NetworkDelay, Confidence::Medium),
         ),
         (
-            include_bytes!("../../tests/data/runs/loss-of-replies.json"),
+            include_bytes!("../../../tests/data/runs/loss-of-replies.json"),
             "every fifth segment from the standby gets lost",
             (Cause::LossOfReplies, Confidence::Medium),
         ),
         (
-            include_bytes!("../../tests/data/runs/partition-of-both-ways.json"),
+            include_bytes!("../../../tests/data/runs/partition-of-both-ways.json"),
             "nothing passes for 7.3 s, either way: too little is sent again to tell it from a loss",
             (Cause::LossTowardStandby, Confidence::Medium),
         ),

@@ -1,0 +1,131 @@
+//! What the report says of commits, from what was learnt of them.
+
+use tracer_ebpf::{Part, ServerCommits, SlowCommit};
+
+use crate::clock::Clock;
+use crate::interval::Span;
+use crate::recording::Recoveries;
+use crate::recording::commits::{Binary, Record, Server};
+use crate::report::commits::{CommitsReport, ProgramReport, ServerReport, SlowReport};
+use crate::report::histogram::Histogram;
+
+/// What is known of the run beside its commits.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    /// Its clock.
+    pub(super) clock: &'a Clock,
+    /// When its window began, ns of `CLOCK_MONOTONIC`.
+    pub(super) start_ns: u64,
+    /// When the replication was recovering from a loss; `None` if nobody looked.
+    pub(super) recoveries: Option<&'a Recoveries>,
+    /// Whether run times were measured.
+    pub(super) stats: bool,
+}
+
+/// Makes it.
+pub(super) fn commits(record: &Record, run: &Run<'_>) -> CommitsReport {
+    let attached = record.reason.is_none();
+    let of_one = |pid| record.server(pid).is_some();
+    let sums = record.servers.iter().filter_map(|server| server.sums);
+    let slow: Vec<SlowReport> = record
+        .slowest
+        .of(of_one)
+        .iter()
+        .map(|one| slow(one, record, run))
+        .collect();
+    CommitsReport {
+        start: attached.then(|| run.clock.utc(record.start_ns)),
+        attached,
+        reason: record.reason.clone(),
+        slow_ms: record.slow.as_secs_f64() * 1e3,
+        programs: record.binaries.iter().map(program).collect(),
+        servers: record
+            .servers
+            .iter()
+            .map(|one| {
+                let traced = record.recoveries_of(one.pid, run.recoveries).is_some();
+                server(one, record.end_ns, &slow, traced)
+            })
+            .collect(),
+        slow,
+        slow_dropped: record.slowest.dropped(),
+        slow_lost: sums.map(|sums| sums.slow_lost).sum(),
+        not_counted: record.given_up,
+        out_of_sight: record.out_of_sight,
+        program_runs: run.stats.then_some(record.effort.runs),
+        program_ns_per_run: (run.stats && record.effort.runs > 0)
+            .then(|| record.effort.ns as f64 / record.effort.runs as f64),
+    }
+}
+
+fn program(binary: &Binary) -> ProgramReport {
+    ProgramReport {
+        path: binary.path.clone(),
+        attached: binary.reason.is_none(),
+        reason: binary.reason.clone(),
+    }
+}
+
+fn server(server: &Server, end_ns: u64, slow: &[SlowReport], traced: bool) -> ServerReport {
+    let own = || slow.iter().filter(|one| one.server_pid == server.pid);
+    let part = |part| {
+        let of = |sums: &ServerCommits| Histogram::of(sums, part);
+        server.sums.as_ref().map_or(Histogram::empty(), of)
+    };
+    let (total, wait) = (part(Part::Total), part(Part::Wait));
+    let longest = server.waiting.iter().min();
+    ServerReport {
+        pid: server.pid,
+        port: server.place.port,
+        netns: server.place.netns,
+        version: server.place.version.clone(),
+        program: server.place.program.clone(),
+        data: server.place.data.clone(),
+        commits: server.sums.map_or(0, |sums| sums.commits),
+        slow: server.sums.map_or(0, |sums| sums.slow),
+        total: total.quantiles(),
+        flush: part(Part::Flush).quantiles(),
+        wait: wait.quantiles(),
+        rest: part(Part::Rest).quantiles(),
+        wait_share: wait.share_of(&total),
+        slow_wait_ms: together(own().map(|one| one.wait_ms)),
+        slow_wait_in_recovery_ms: traced
+            .then(|| together(own().filter_map(|one| one.wait_in_recovery_ms))),
+        waiting: server.waiting.len() as u64,
+        waiting_longest_ms: longest.map(|since| end_ns.saturating_sub(*since) as f64 / 1e6),
+    }
+}
+
+/// A sum. That of nothing would be -0.0.
+fn together(parts: impl Iterator<Item = f64>) -> f64 {
+    parts.fold(0.0, |sum, one| sum + one)
+}
+
+/// When it waited for the standby: that is the last of it.
+pub(super) fn wait_of(slow: &SlowCommit) -> Span {
+    let to_ns = slow.start_ns + slow.total_ns;
+    Span {
+        from_ns: to_ns.saturating_sub(slow.wait_ns),
+        to_ns,
+    }
+}
+
+fn slow(slow: &SlowCommit, record: &Record, run: &Run<'_>) -> SlowReport {
+    let ms = |ns: u64| ns as f64 / 1e6;
+    let spans = record.recoveries_of(slow.server, run.recoveries);
+    SlowReport {
+        start: run.clock.utc(slow.start_ns),
+        offset_s: (slow.start_ns as f64 - run.start_ns as f64) / 1e9,
+        pid: slow.pid,
+        server_pid: slow.server,
+        total_ms: ms(slow.total_ns),
+        flush_ms: ms(slow.flush_ns),
+        wait_ms: ms(slow.wait_ns),
+        rest_ms: ms(slow.rest_ns),
+        wait_in_recovery_ms: spans.map(|spans| ms(wait_of(slow).covered_ns(spans))),
+        lsn: format!("{:X}/{:X}", slow.lsn >> 32, slow.lsn & 0xffff_ffff),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! What the report says of the commit probe, from what came of it.
+
+use crate::clock::Clock;
+use crate::recording::latency::{Quantiles, Total};
+use crate::recording::probe::Outcome;
+use crate::report::latency_probe::{Latency, ProbeReport, Requests, StepReport};
+
+/// Makes it.
+pub(super) fn latency_probe(outcome: Outcome, clock: &Clock, start_ns: u64) -> ProbeReport {
+    ProbeReport {
+        rate: outcome.plan.rate.get(),
+        table: None,
+        removed: None,
+        begun: outcome.begun_ns.map(|at_ns| clock.utc(at_ns)),
+        commits: requests(outcome.commits, outcome.most.commits, clock, start_ns),
+        reads: requests(outcome.reads, outcome.most.reads, clock, start_ns),
+    }
+}
+
+fn requests(total: Total, most: usize, clock: &Clock, start_ns: u64) -> Requests {
+    Requests {
+        most_outstanding: most,
+        answered: total.answered,
+        failed: total.failed,
+        not_started: total.not_started,
+        outstanding: total.outstanding,
+        oldest_outstanding_ms: total.oldest_ms,
+        started_late_ms_max: total.started_late_ms_max,
+        latency: total.latency.into(),
+        failures: total.reasons,
+        series: total
+            .steps
+            .into_iter()
+            .map(|step| StepReport {
+                time: clock.utc(step.at_ns),
+                offset_s: (step.at_ns as f64 - start_ns as f64) / 1e9,
+                answered: step.answered,
+                failed: step.failed,
+                not_started: step.not_started,
+                outstanding: step.outstanding,
+                oldest_outstanding_ms: step.oldest_ms,
+                latency: step.latency.into(),
+            })
+            .collect(),
+    }
+}
+
+impl From<Quantiles> for Latency {
+    fn from(from: Quantiles) -> Self {
+        Self {
+            p50_ms: from.p50_ms,
+            p95_ms: from.p95_ms,
+            p99_ms: from.p99_ms,
+            max_ms: from.max_ms,
+        }
+    }
+}

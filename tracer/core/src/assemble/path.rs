@@ -1,0 +1,28 @@
+//! What the report says of a path, from the readings of a socket.
+
+use crate::clock::Clock;
+use crate::recording::tcp_info::Reading;
+use crate::report::path::{PathReport, ReadingReport};
+
+/// By the clock and from the start of the run; `None` where nothing was told.
+pub(super) fn path(readings: &[Reading], clock: &Clock, start_ns: u64) -> Option<PathReport> {
+    let srtt = || readings.iter().filter_map(|one| one.srtt_us);
+    (!readings.is_empty()).then(|| PathReport {
+        srtt_us_min: srtt().min(),
+        srtt_us_max: srtt().max(),
+        series: readings
+            .iter()
+            .map(|one| ReadingReport {
+                time: clock.utc(one.at_ns),
+                offset_s: one.at_ns.saturating_sub(start_ns) as f64 / 1e9,
+                srtt_us: one.srtt_us,
+                min_rtt_us: one.min_rtt_us,
+                unacked: one.unacked,
+                recovering: one.recovering,
+                segs_in: one.segs_in,
+                dsack_dups: one.dsack_dups,
+                rcv_ooopack: one.rcv_ooopack,
+            })
+            .collect(),
+    })
+}
