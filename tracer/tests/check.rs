@@ -14,9 +14,9 @@ use aya::programs::loaded_programs;
 use caps::Capability;
 use serde_json::Value;
 use tracer::preflight;
-use xtask::netns::{Host, Net, Netns};
-use xtask::postgres::Pair;
-use xtask::wait;
+use xtask::testbed::netns::{Host, Net, Netns};
+use xtask::testbed::postgres::Pair;
+use xtask::testbed::wait;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer");
 const LIMIT: Duration = Duration::from_secs(30);

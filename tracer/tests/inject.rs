@@ -32,7 +32,7 @@ use anyhow::{Context as _, Result};
 use tracer::inject::{Allow, InjectError, Refusal, interval};
 use tracer_core::report::fault::FaultReport;
 use tracer_core::report::percent::Percent;
-use xtask::netns::{Host, Net};
+use xtask::testbed::netns::{Host, Net};
 
 use helper::{counts, offloads, only, request, settle};
 use traffic::{Load, Sink, knock};

@@ -1,41 +1,11 @@
-//! Everything that surrounds the tool: its set-up, the one-machine lab that
-//! tests and experiments run in, the demo, the test run and the benchmark.
+//! Everything that surrounds the tool, in four wings: what a developer runs
+//! ([`task`]), what the tests of `tracer` build their networks and servers with
+//! ([`testbed`]), what has to be on this machine for both ([`provision`]), and the
+//! cluster of the experiments ([`lab`]).
 //!
-//! A library so that the tests of `tracer` build their networks and servers
-//! with the same code as the demo does.
+//! A library so that tests and demo run on the same code.
 
-mod apt;
-pub mod bench;
-pub mod btf;
-mod cache;
-pub mod command;
-pub mod demo;
-mod deny;
-mod draft;
-mod figure;
-pub mod fuzz;
-pub mod home;
-pub mod http;
-pub mod interrupt;
-pub mod kernels;
 pub mod lab;
-pub mod load;
-mod lock;
-pub mod netns;
-mod nextest;
-pub mod owner;
-pub mod packages;
-pub mod picture;
-pub mod postgres;
-pub mod provenance;
-pub mod quantile;
-pub mod repo;
-pub mod setup;
-pub mod soak;
-pub mod test;
-mod tool;
-pub mod toolchain;
-pub mod torture;
-pub mod vm;
-pub mod wait;
-pub mod withheld;
+pub mod provision;
+pub mod task;
+pub mod testbed;

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{
-    bench, btf, demo, fuzz, interrupt, kernels, lab, picture, setup, soak, test, torture, vm,
-};
+use xtask::task::{bench, btf, demo, fuzz, kernels, lab, picture, setup, soak, test, torture, vm};
+use xtask::testbed::interrupt;
 
 /// Everything around tracer: set-up, demo, tests, benchmark.
 #[derive(Debug, Parser)]

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Result, ensure};
 use xtask::lab::experiment::{self, Arguments};
 use xtask::lab::timing::Timing;
-use xtask::repo;
+use xtask::provision::repo;
 
 /// Within a process, one cluster at a time.
 static ONE: Mutex<()> = Mutex::new(());

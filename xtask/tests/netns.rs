@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
-use xtask::netns::{Host, Net, Netns, Queue};
-use xtask::wait;
+use xtask::testbed::netns::{Host, Net, Netns, Queue};
+use xtask::testbed::wait;
 
 const LIMIT: Duration = Duration::from_secs(10);
 

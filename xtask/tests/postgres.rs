@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use xtask::load::{Load, Pace, Plan, READ, WRITE};
-use xtask::netns::Net;
-use xtask::postgres::Pair;
+use xtask::testbed::load::{Load, Pace, Plan, READ, WRITE};
+use xtask::testbed::netns::Net;
+use xtask::testbed::postgres::Pair;
 
 #[test]
 fn a_pair_replicates_and_its_commits_wait() {
@@ -15,7 +15,7 @@ fn a_pair_replicates_and_its_commits_wait() {
     let home = pair.primary().socket_dir().parent().unwrap().to_path_buf();
     assert!(home.exists());
     // A commit waits until the standby has it on disk, not until it shows it.
-    let copied = xtask::wait::until(
+    let copied = xtask::testbed::wait::until(
         Duration::from_secs(10),
         "the standby to show the row",
         || pair.standby().value("select note from lab"),
@@ -34,7 +34,7 @@ fn a_pair_replicates_and_its_commits_wait() {
     let writes = Load::start(client, server, plan(WRITE)).unwrap();
     let reads = Load::start(client, server, plan(READ)).unwrap();
     let written = "select 1 from lab where note = 'load' having count(*) >= 25";
-    xtask::wait::until(Duration::from_secs(10), "25 writes", || {
+    xtask::testbed::wait::until(Duration::from_secs(10), "25 writes", || {
         pair.primary().value(written)
     })
     .unwrap();
@@ -47,7 +47,7 @@ fn a_pair_replicates_and_its_commits_wait() {
     // A server that goes away fails its requests, one by one, at their rate.
     let writes = Load::start(client, server, plan(WRITE)).unwrap();
     pair.primary_mut().crash();
-    xtask::wait::until(Duration::from_secs(10), "failures", || {
+    xtask::testbed::wait::until(Duration::from_secs(10), "failures", || {
         Ok((writes.failed() >= 5).then_some(()))
     })
     .unwrap();

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use xtask::{repo, soak};
+use xtask::provision::repo;
+
+use xtask::task::soak;
 
 #[test]
 fn nothing_grows_in_a_minute() {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use xtask::repo;
-use xtask::torture::{self, Extent};
+use xtask::provision::repo;
+use xtask::task::torture::{self, Extent};
 
 /// No round begins after this.
 const TIME: Duration = Duration::from_secs(40);

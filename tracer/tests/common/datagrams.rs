@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
-use xtask::{netns::Host, wait};
+use xtask::testbed::{netns::Host, wait};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// So many go at once, or a queue on the way would overflow.

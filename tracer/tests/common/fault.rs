@@ -10,9 +10,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::command::Running;
-use xtask::netns::Netns;
-use xtask::wait;
+use xtask::testbed::command::Running;
+use xtask::testbed::netns::Netns;
+use xtask::testbed::wait;
 
 use crate::program::PROGRAM;
 

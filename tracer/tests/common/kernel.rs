@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use xtask::netns::Netns;
+use xtask::testbed::netns::Netns;
 
 /// Counters of a namespace that belong to retransmits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use nix::{
     sys::{signal::Signal, stat::Mode},
 };
 use tempfile::TempDir;
-use xtask::{command::Running, netns::Netns, wait};
+use xtask::testbed::{command::Running, netns::Netns, wait};
 
 use crate::{program::PROGRAM, report::Report};
 

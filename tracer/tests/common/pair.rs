@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use xtask::netns::Host;
+use xtask::testbed::netns::Host;
 
 const LIMIT: Duration = Duration::from_secs(30);
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::Result;
-use xtask::{
+use xtask::testbed::{
     netns::{Host, Queue},
     wait,
 };

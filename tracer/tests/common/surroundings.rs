@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use aya::programs::{SchedClassifier, TcAttachType};
-use xtask::netns::Host;
+use xtask::testbed::netns::Host;
 
 /// As `ethtool` and `tc` show it, byte for byte, with the programs on links.
 pub(crate) fn surroundings(host: &Host) -> Result<String> {

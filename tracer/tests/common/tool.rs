@@ -13,7 +13,7 @@ use nix::{
     unistd::Pid,
 };
 use tempfile::TempDir;
-use xtask::{
+use xtask::testbed::{
     command::{Running, only_child},
     netns::Netns,
     wait,

@@ -19,7 +19,7 @@ use nix::{
     poll::{PollFd, PollFlags, poll},
     sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
 };
-use xtask::netns::Host;
+use xtask::testbed::netns::Host;
 
 const CHUNK: usize = 16 * 1024;
 /// A prime, so that a shift by any usual size is seen.

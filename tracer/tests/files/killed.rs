@@ -16,7 +16,7 @@ use nix::{
     },
     unistd::{Pid, mkfifo},
 };
-use xtask::wait;
+use xtask::testbed::wait;
 
 use crate::program::{PROGRAM, data, text};
 

@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 
 use anyhow::Result;
 use serde_json::Value;
-use xtask::netns::{Host, Net};
+use xtask::testbed::netns::{Host, Net};
 
 use super::{
     fault::{self, Fault, tracer},

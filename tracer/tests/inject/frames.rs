@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{MsgFlags, recv};
 use tracer::inject::Counts;
-use xtask::netns::Net;
+use xtask::testbed::netns::Net;
 
 use super::helper::{counts, only, request, settle};
 use super::traffic::knock;

@@ -9,8 +9,8 @@ use tracer::inject::{
     ActiveFault, Allow, Counts, EngineChoice, FaultRequest, Faults, GuardCommand, guard_main,
 };
 use tracer_core::report::fault::FaultReport;
-use xtask::netns::Host;
-use xtask::wait;
+use xtask::testbed::netns::Host;
+use xtask::testbed::wait;
 
 /// This test program, run again to do one thing only. More than one thread, or
 /// the test runner would write into the same line as the guard.

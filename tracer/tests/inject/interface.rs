@@ -8,7 +8,7 @@ use serde_json::Value;
 use tracer::inject::Hook;
 use tracer_core::report::fault::FaultReport;
 use tracer_core::report::whereabouts::Whereabouts;
-use xtask::netns::{Host, Net};
+use xtask::testbed::netns::{Host, Net};
 
 use super::LIMIT;
 use super::fault::{Fault, is_there, tracer};
@@ -144,7 +144,8 @@ fn an_interface_that_is_moved_is_followed() {
         let (host, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
         let before = features(host, "ens160");
         let elsewhere =
-            xtask::netns::Netns::new(&format!("imow{}{taken}", hook.name()), "new").unwrap();
+            xtask::testbed::netns::Netns::new(&format!("imow{}{taken}", hook.name()), "new")
+                .unwrap();
         if taken {
             let lines = format!("link add taken index {} type bridge\n", index(host));
             elsewhere.ip(&lines).unwrap();

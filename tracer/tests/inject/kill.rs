@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tracer::inject::Hook;
-use xtask::netns::{Host, Net};
+use xtask::testbed::netns::{Host, Net};
 
 use super::fault;
 use super::helper::{again, request, settle};

@@ -14,7 +14,7 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
-use xtask::{
+use xtask::testbed::{
     command::Running,
     netns::{Host, Net},
 };
@@ -180,7 +180,7 @@ fn clean_follows_an_interface_to_its_new_name() {
 fn clean_follows_an_interface_to_another_namespace() {
     let net = Net::pair("lmove", "ens160").unwrap();
     let host = net.host("primary").unwrap();
-    let elsewhere = xtask::netns::Netns::new("lmoved", "new").unwrap();
+    let elsewhere = xtask::testbed::netns::Netns::new("lmoved", "new").unwrap();
     let apart = Apart::new(host).unwrap();
     let before = features(host, "ens160");
     apart.leave_behind().unwrap();

@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 
 use anyhow::{Context as _, Result};
 use nix::net::if_::if_nametoindex;
-use xtask::netns::{Host, Net};
+use xtask::testbed::netns::{Host, Net};
 
 use super::LIMIT;
 use super::fault::tracer;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use xtask::command;
+use xtask::testbed::command;
 
 use crate::login::{in_by, openssl, refused_by_tls, role};
 use crate::watched::Lab;

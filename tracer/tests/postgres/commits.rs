@@ -4,7 +4,7 @@ use std::{process::Command, thread};
 
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
-use xtask::{
+use xtask::testbed::{
     netns::{Host, Net},
     postgres::{Alone, Connection, Server},
 };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use xtask::{
+use xtask::testbed::{
     netns::{Host, Net},
     postgres::{Alone, Connection, Frozen, Server},
     wait,

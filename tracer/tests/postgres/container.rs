@@ -4,7 +4,7 @@
 use std::fs;
 
 use nix::unistd::Pid;
-use xtask::postgres::{Programs, Server};
+use xtask::testbed::postgres::{Programs, Server};
 
 use crate::{commits, roles, server, watched::Lab};
 

@@ -1,6 +1,6 @@
 //! What there is in a server: the same before a run and after it.
 
-use xtask::postgres::Server;
+use xtask::testbed::postgres::Server;
 
 /// Everything of which a visitor could leave some.
 const ALL: &str = "select jsonb_pretty(jsonb_build_object(

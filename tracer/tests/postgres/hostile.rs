@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
-use xtask::{
+use xtask::testbed::{
     command::{self, Running},
     wait,
 };

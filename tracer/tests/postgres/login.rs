@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use xtask::{command, postgres::Frozen};
+use xtask::testbed::{command, postgres::Frozen};
 
 use crate::watched::{Lab, Watched};
 

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::{command::Running, postgres::Programs, wait};
+use xtask::testbed::{command::Running, postgres::Programs, wait};
 
 use crate::{
     commits, roles,

@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, fs, net::SocketAddr, path::Path, process::Command};
 
 use serde_json::Value;
-use xtask::command::{self, Running};
-use xtask::netns::Host;
-use xtask::postgres::Programs;
-use xtask::{http, wait};
+use xtask::provision::http;
+use xtask::testbed::command::{self, Running};
+use xtask::testbed::netns::Host;
+use xtask::testbed::postgres::Programs;
+use xtask::testbed::wait;
 
 use crate::watched::{LIMIT, Lab, PROGRAM, Watched};
 

@@ -8,7 +8,7 @@ use std::{
 
 use nix::unistd::Pid;
 use serde_json::Value;
-use xtask::{
+use xtask::testbed::{
     command::{Running, only_child},
     netns::Net,
     postgres::{Alone, Programs},

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use xtask::{
+use xtask::testbed::{
     postgres::{Connection, Frozen, POOLER_PORT, Pooler},
     wait,
 };

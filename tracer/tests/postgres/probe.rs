@@ -3,7 +3,7 @@
 use std::{process::Command, time::Instant};
 
 use serde_json::Value;
-use xtask::postgres::Frozen;
+use xtask::testbed::postgres::Frozen;
 
 use crate::{
     commits, footprint,

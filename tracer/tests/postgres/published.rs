@@ -1,6 +1,6 @@
 //! A primary whose every table is published: subscribers get what is the application's.
 
-use xtask::{
+use xtask::testbed::{
     netns::Net,
     postgres::{Alone, Server},
     wait,

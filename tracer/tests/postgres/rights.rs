@@ -1,14 +1,14 @@
 //! What is missing, where `--commits` may not: never what is held.
 
 use tracer::kernel::uprobes::{self, Answer};
-use xtask::netns::Net;
-use xtask::postgres::{Alone, Programs};
+use xtask::testbed::netns::Net;
+use xtask::testbed::postgres::{Alone, Programs};
 
 use crate::commits::{ALL, INSERT, QUIET, check, pid};
 use crate::watched::{Seen, Watched};
 
 /// Runs it as root that has no more than these.
-fn with(host: &xtask::netns::Host, capabilities: &str, alone: &Alone) -> Seen {
+fn with(host: &xtask::testbed::netns::Host, capabilities: &str, alone: &Alone) -> Seen {
     // Before 5.11 maps are locked memory, of which only this one allows enough.
     let bounding = format!("-all,+bpf,+perfmon,+dac_override,+sys_resource{capabilities}");
     let way = [

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use serde_json::Value;
-use xtask::{command::Running, postgres::STANDBY, wait};
+use xtask::testbed::{command::Running, postgres::STANDBY, wait};
 
 use crate::watched::{LIMIT, Lab, Seen, Watched};
 

@@ -3,7 +3,7 @@
 use std::thread;
 
 use serde_json::Value;
-use xtask::postgres::{Frozen, STANDBY};
+use xtask::testbed::postgres::{Frozen, STANDBY};
 
 use crate::watched::{Lab, Watched};
 

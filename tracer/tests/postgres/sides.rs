@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Result;
 use tracer_core::merge::clock::Method;
 use tracer_core::report::Report;
-use xtask::{wait, withheld};
+use xtask::testbed::{wait, withheld};
 
 use crate::watched::{LIMIT, Lab, Seen, Watched};
 
@@ -20,7 +20,7 @@ const LISTEN: &str = "127.0.0.1:9187";
 
 /// Replies of the standby are damaged on its own host; the primary splits commits.
 fn both(lab: &Lab, events: &Path) -> (Seen, Seen, String) {
-    let server = |pair: &xtask::postgres::Server| {
+    let server = |pair: &xtask::testbed::postgres::Server| {
         format!("host={} user=postgres", pair.socket_dir().display())
     };
     let one = server(lab.pair.primary());

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use xtask::wait;
+use xtask::testbed::wait;
 
 use crate::watched::{LIMIT, Lab, Seen, Watched};
 

@@ -3,7 +3,9 @@
 
 use std::{net::SocketAddr, thread};
 
-use xtask::{http, postgres::Frozen};
+use xtask::provision::http;
+
+use xtask::testbed::postgres::Frozen;
 
 use crate::watched::{LIMIT, Lab, Watched};
 

@@ -15,7 +15,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use xtask::{
+use xtask::testbed::{
     command::Running,
     netns::{Host, Net},
 };

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use xtask::{command::Running, netns::Host, wait};
+use xtask::testbed::{command::Running, netns::Host, wait};
 
 use crate::watched::{LIMIT, Lab, PROGRAM, Seen, Watched};
 

@@ -1,7 +1,7 @@
 //! What has to be the same whatever the server's version: each is a real one, this
 //! machine's or fetched from the release of Debian that has it.
 
-use xtask::postgres::Programs;
+use xtask::testbed::postgres::Programs;
 
 use crate::{commits, probe, roles, server, statements, watched::Lab};
 

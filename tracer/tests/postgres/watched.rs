@@ -13,7 +13,7 @@ use nix::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::{
+use xtask::testbed::{
     command::{Running, only_child},
     netns::{Host, HostSpec, Net},
     postgres::{Pair, Programs, Server},

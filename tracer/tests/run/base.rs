@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use xtask::{netns::Net, withheld};
+use xtask::testbed::{netns::Net, withheld};
 
 use crate::{
     kernel::{self, Counters},

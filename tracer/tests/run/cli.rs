@@ -11,7 +11,7 @@ use std::{
 use anyhow::Result;
 use aya::programs::loaded_programs;
 use nix::sys::signal::Signal;
-use xtask::{
+use xtask::testbed::{
     command::Running,
     netns::{Net, Netns},
     wait,

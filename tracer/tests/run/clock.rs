@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use xtask::netns::Net;
+use xtask::testbed::netns::Net;
 
 use crate::{
     kernel::Counters,

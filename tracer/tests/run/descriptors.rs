@@ -3,7 +3,7 @@
 use std::{fs, os::unix::process::CommandExt as _, process::Output};
 
 use nix::sys::resource::{Resource, setrlimit};
-use xtask::netns::Netns;
+use xtask::testbed::netns::Netns;
 
 use crate::{program::PROGRAM, tool::Tool};
 

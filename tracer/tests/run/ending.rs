@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
-use xtask::{netns::Net, wait};
+use xtask::testbed::{netns::Net, wait};
 
 use crate::{
     fault,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use xtask::netns::Net;
+use xtask::testbed::netns::Net;
 
 use crate::{
     program::PROGRAM,

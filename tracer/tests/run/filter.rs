@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use xtask::{netns::Net, wait};
+use xtask::testbed::{netns::Net, wait};
 
 use crate::{
     kernel,

@@ -1,7 +1,7 @@
 //! The interface of a run's fault goes, or is called something else, in the midst of it.
 
 use anyhow::Result;
-use xtask::{
+use xtask::testbed::{
     netns::{Host, Net},
     wait,
 };

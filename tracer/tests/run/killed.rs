@@ -12,7 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use xtask::{netns::Net, wait};
+use xtask::testbed::{netns::Net, wait};
 
 use crate::program::PROGRAM;
 

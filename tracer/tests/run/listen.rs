@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
-use xtask::{
+use xtask::testbed::{
     netns::{Host, Net, Netns},
     wait,
 };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use xtask::{
+use xtask::testbed::{
     command::Running,
     netns::{Host, Net},
     wait,

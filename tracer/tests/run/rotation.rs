@@ -5,7 +5,7 @@ use std::{fs, io::Write as _, path::Path, process::Command, time::Duration};
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use xtask::{
+use xtask::testbed::{
     netns::{Host, Net, Netns},
     wait,
 };
@@ -124,7 +124,7 @@ fn a_hangup_that_was_ignored_stays_ignored() {
         .arg("--json")
         .arg(&json)
         .stdout(fs::File::create(&stdout).unwrap());
-    let running = xtask::command::Running::new(command.spawn().unwrap(), "tracer");
+    let running = xtask::testbed::command::Running::new(command.spawn().unwrap(), "tracer");
     wait::until(LIMIT, "tracer to count", || {
         Ok(ready.exists().then_some(()))
     })

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use nix::{fcntl::OFlag, sys::signal::Signal};
-use xtask::{
+use xtask::testbed::{
     netns::{Host, Net, Netns},
     wait,
 };
@@ -199,7 +199,7 @@ fn a_disk_that_is_full_for_a_while_leaves_whole_lines() {
     let listener = pair::listen(to, to.v4.into()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().to_str().unwrap();
-    xtask::command::output(
+    xtask::testbed::command::output(
         std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=16k", "tmpfs", place]),
     )
     .unwrap();
@@ -240,7 +240,7 @@ struct Unmount(String);
 impl Drop for Unmount {
     fn drop(&mut self) {
         let mut command = std::process::Command::new("umount");
-        let _ = xtask::command::output(command.args(["-l", &self.0]));
+        let _ = xtask::testbed::command::output(command.args(["-l", &self.0]));
     }
 }
 
@@ -337,7 +337,7 @@ fn a_report_on_standard_output_that_nobody_takes_can_be_ended() {
     let mut command = netns.command(crate::program::PROGRAM);
     command.args(["run", "--all", "--quiet", "--json", "-", "--ready-file"]);
     command.arg(&ready).stdout(full).stderr(Stdio::null());
-    let running = xtask::command::Running::new(command.spawn().unwrap(), "tracer");
+    let running = xtask::testbed::command::Running::new(command.spawn().unwrap(), "tracer");
     wait::until(LIMIT, "tracer to count", || {
         Ok(ready.exists().then_some(()))
     })
@@ -347,7 +347,7 @@ fn a_report_on_standard_output_that_nobody_takes_can_be_ended() {
     wait::until(LIMIT, "the end", || Ok((!ready.exists()).then_some(()))).unwrap();
     wait::until(LIMIT, "a signal to end it", || {
         nix::sys::signal::kill(running.pid(), Signal::SIGTERM)?;
-        let state = xtask::command::state(running.pid());
+        let state = xtask::testbed::command::state(running.pid());
         Ok(matches!(state, None | Some('Z')).then_some(()))
     })
     .unwrap();
@@ -381,7 +381,7 @@ fn a_fault_is_undone_though_its_terminal_was_stopped() {
         .stdin(Stdio::null())
         .stdout(terminal.try_clone().unwrap())
         .stderr(terminal);
-    let running = xtask::command::Running::new(command.spawn().unwrap(), "tracer");
+    let running = xtask::testbed::command::Running::new(command.spawn().unwrap(), "tracer");
     wait::until(LIMIT, "the fault", || Ok(ready.exists().then_some(()))).unwrap();
     // By itself, and with its report.
     wait::until(LIMIT, "the report", || Ok(json.exists().then_some(()))).unwrap();

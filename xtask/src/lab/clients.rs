@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::cluster::{CLIENT, Cluster};
-use crate::load::record::Record;
-use crate::load::{Load, Pace, Plan, READ, WRITE};
-use crate::wait;
+use crate::testbed::load::record::Record;
+use crate::testbed::load::{Load, Pace, Plan, READ, WRITE};
+use crate::testbed::wait;
 
 /// How long the last requests have for their answers.
 const GRACE: Duration = Duration::from_secs(30);

@@ -17,10 +17,10 @@ use super::daemon::Daemon;
 use super::disk::Disk;
 use super::haproxy;
 use super::timing::Timing;
-use crate::home::{self, Home};
-use crate::netns::{Host, HostSpec, Net};
-use crate::postgres::{self, Connection};
-use crate::wait;
+use crate::testbed::netns::{Host, HostSpec, Net};
+use crate::testbed::postgres::{self, Connection};
+use crate::testbed::scratch_dir::{self, ScratchDir};
+use crate::testbed::wait;
 
 /// As on the hosts of the cluster that this one stands for.
 const INTERFACE: &str = "ens160";
@@ -63,7 +63,7 @@ pub struct Cluster {
     daemons: BTreeMap<&'static str, Daemon>,
     net: Net,
     disk: Option<Disk>,
-    home: Home,
+    scratch: ScratchDir,
     timing: Timing,
     logs: PathBuf,
     watchers: Vec<Pid>,
@@ -84,12 +84,12 @@ impl Cluster {
             interface: INTERFACE,
         });
         let net = Net::star(tag, &hosts).context("cannot make the lab's network")?;
-        home::remove_orphans();
+        scratch_dir::remove_orphans();
         fs::create_dir_all(logs).with_context(|| format!("cannot make {}", logs.display()))?;
         let mut cluster = Self {
             daemons: BTreeMap::new(),
             net,
-            home: Home::new(tag)?,
+            scratch: ScratchDir::new(tag)?,
             timing: timing.clone(),
             logs: logs.to_owned(),
             disk: None,
@@ -113,7 +113,7 @@ impl Cluster {
     /// The folder of a database's socket file: `host` in a connection string.
     #[must_use]
     pub fn socket_dir(&self, database: &str) -> PathBuf {
-        self.home.path().join(database)
+        self.scratch.path().join(database)
     }
 
     /// The folder that a database's data are in.

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::command::{self, Running};
-use crate::wait;
+use crate::testbed::command::{self, Running};
+use crate::testbed::wait;
 
 const LOG_LINES_SHOWN: usize = 20;
 

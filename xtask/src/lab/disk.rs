@@ -9,7 +9,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use nix::unistd::User;
 
-use crate::{command, home, packages};
+use crate::provision::packages;
+use crate::testbed::{command, scratch_dir};
 
 /// Room for a database, its copy of the log, and some.
 const BYTES: u64 = 2 << 30;
@@ -48,7 +49,7 @@ impl Disk {
     pub fn stall(&self) -> Result<Stalled> {
         // Before it is true: whatever happens from here on, it is let go again.
         let stalled = Stalled(self.mount.clone());
-        home::freeze(&self.mount)?;
+        scratch_dir::freeze(&self.mount)?;
         Ok(stalled)
     }
 
@@ -60,7 +61,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        if let Err(error) = home::unmount(&self.mount) {
+        if let Err(error) = scratch_dir::unmount(&self.mount) {
             eprintln!("warning: {error:#}");
         }
     }
@@ -77,7 +78,7 @@ impl Drop for Stalled {
 }
 
 fn thaw(mount: &Path) {
-    if let Err(error) = home::thaw(mount) {
+    if let Err(error) = scratch_dir::thaw(mount) {
         eprintln!("warning: {} may still stand: {error:#}", mount.display());
     }
 }
@@ -87,8 +88,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::home::Home;
-    use crate::{netns, wait};
+    use crate::testbed::scratch_dir::ScratchDir;
+    use crate::testbed::{netns, wait};
 
     /// Whether it stands still: who writes there then waits.
     fn stands(mount: &Path) -> bool {
@@ -102,11 +103,11 @@ mod tests {
     #[test]
     fn a_disk_stands_still_as_long_as_it_is_made_to() {
         netns::require_root().unwrap();
-        let home = Home::new("disk-test").unwrap();
-        let mount = home.path().join("mount");
-        let disk = Disk::make(&home.path().join("image"), &mount, "root").unwrap();
-        home::thaw(&mount).expect("who does not stand still goes on");
-        assert!(home::thaw(&home.path().join("nowhere")).is_err());
+        let scratch = ScratchDir::new("disk-test").unwrap();
+        let mount = scratch.path().join("mount");
+        let disk = Disk::make(&scratch.path().join("image"), &mount, "root").unwrap();
+        scratch_dir::thaw(&mount).expect("who does not stand still goes on");
+        assert!(scratch_dir::thaw(&scratch.path().join("nowhere")).is_err());
         let stalled = disk.stall().unwrap();
         assert!(stands(&mount));
         drop(stalled);

@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::netns::Host;
-use crate::{http, packages};
-
-/// The system user that Debian's package makes.
-pub(crate) const USER: &str = "etcd";
+use crate::provision::http;
+use crate::provision::packages::{self, ETCD_USER};
+use crate::testbed::netns::Host;
 
 /// Where a member talks to clients.
 pub(super) const PORT: u16 = 2379;
@@ -32,7 +30,7 @@ pub(super) fn command(member: Member, all: &[Member], data: &Path) -> Result<Com
         .iter()
         .map(|(name, host)| format!("{name}={}", url(host.v4, PEER_PORT)))
         .collect();
-    let mut etcd = host.netns.command_as(USER, packages::program("etcd")?);
+    let mut etcd = host.netns.command_as(ETCD_USER, packages::program("etcd")?);
     etcd.args(["--name", name])
         .arg("--data-dir")
         .arg(data)

@@ -15,16 +15,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::check::Checks;
 use super::clients::Profile;
+use super::context::{Lengths, RunContext};
 use super::outcome::{Outcome, number, text};
-use super::perform::{Inject, Script, perform};
 use super::result::{self, Made};
-use super::stage::{Lengths, Stage};
+use super::runner::{self, Inject, Script};
 use super::timing::Timing;
-use crate::draft::{self, Draft};
-use crate::figure::UNKNOWN;
-use crate::{provenance, repo};
+use super::verify::Checks;
+use crate::lab::format::UNKNOWN;
+use crate::lab::provenance;
+use crate::lab::staging::{self, Staging};
+use crate::provision::repo;
 
 /// One way of doing an experiment.
 pub(super) struct Variant {
@@ -40,8 +41,8 @@ pub(super) struct Variant {
     pub(super) watch: &'static [&'static str],
     /// Whether db1 needs a disk that can be stalled.
     pub(super) own_disk: bool,
-    pub(super) act: fn(&mut Stage) -> Result<()>,
-    pub(super) judge: fn(&mut Outcome, &mut Checks, &Path) -> Result<()>,
+    pub(super) act: fn(&mut RunContext) -> Result<()>,
+    pub(super) verify: fn(&mut Outcome, &mut Checks, &Path) -> Result<()>,
 }
 
 impl Variant {
@@ -163,8 +164,8 @@ fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<(
     let commit = provenance::commit();
     let lengths = lengths(variant, arguments);
     // What is not finished, or not as it had to be, is no result.
-    let draft = Draft::make(&format!("{}/{}", variant.experiment, variant.name))?;
-    let folder = draft.path();
+    let staging = Staging::make(&format!("{}/{}", variant.experiment, variant.name))?;
+    let folder = staging.path();
     let script = Script {
         lengths,
         profile: (variant.profile)(),
@@ -176,10 +177,10 @@ fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<(
         program,
         act: variant.act,
     };
-    let mut outcome = perform(&script)?;
+    let mut outcome = runner::run(&script)?;
     let mut checks = Checks::default();
     in_any_case(&outcome, &mut checks);
-    (variant.judge)(&mut outcome, &mut checks, folder)?;
+    (variant.verify)(&mut outcome, &mut checks, folder)?;
 
     let made = Made {
         variant,
@@ -202,7 +203,7 @@ fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<(
             .join(variant.experiment)
             .join(variant.name),
     };
-    draft::publish(&files, &output)?;
+    staging::publish(&files, &output)?;
     for check in &checks.0 {
         println!("yes        {}", check.words());
     }

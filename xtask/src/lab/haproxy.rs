@@ -9,11 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::patroni;
-use crate::netns::Host;
-use crate::{http, packages, postgres};
-
-/// The system user that Debian's package makes.
-pub(crate) const USER: &str = "haproxy";
+use crate::provision::http;
+use crate::provision::packages::{self, HAPROXY_USER};
+use crate::testbed::netns::Host;
+use crate::testbed::postgres;
 
 /// Behind this port is the primary.
 pub const PRIMARY: u16 = 5000;
@@ -27,7 +26,9 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// The command that runs it with the configuration in the file.
 pub(super) fn command(host: &Host, file: &Path) -> Result<Command> {
-    let mut haproxy = host.netns.command_as(USER, packages::program("haproxy")?);
+    let mut haproxy = host
+        .netns
+        .command_as(HAPROXY_USER, packages::program("haproxy")?);
     haproxy.arg("-db").arg("-f").arg(file);
     Ok(haproxy)
 }

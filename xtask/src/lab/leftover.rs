@@ -3,16 +3,16 @@
 
 use anyhow::{Context, Result};
 
-use crate::{home, netns};
+use crate::testbed::{netns, scratch_dir};
 
 /// Removes it. Returns names.
-pub(super) fn remove() -> Result<Vec<String>> {
+pub(crate) fn remove() -> Result<Vec<String>> {
     let mut removed = netns::remove_orphans().context("cannot clear away an earlier run")?;
     removed.extend(
-        home::orphans()
+        scratch_dir::orphans()
             .iter()
             .map(|path| path.display().to_string()),
     );
-    home::remove_orphans();
+    scratch_dir::remove_orphans();
     Ok(removed)
 }

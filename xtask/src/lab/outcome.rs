@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::cluster::DATABASES;
-use super::stage::Note;
+use super::context::Note;
 use super::timing::Timing;
 use super::watch::Change;
-use crate::figure::UNKNOWN;
-use crate::load::phase::{Phase, Phases};
-use crate::load::record::{Figures, Gap, Record};
+use crate::lab::format::UNKNOWN;
+use crate::testbed::load::phase::{Phase, Phases};
+use crate::testbed::load::record::{Figures, Gap, Record};
 
 /// Of one variant of one experiment.
 #[derive(Debug)]

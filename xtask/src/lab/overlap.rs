@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::outcome::{list, measured, number, text, time};
-use crate::figure::{self, UNKNOWN};
-use crate::quantile::quantile;
+use crate::lab::format::{self, UNKNOWN};
+use crate::testbed::quantile::quantile;
 
 /// A slow commit's wait for the standby.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +67,7 @@ fn resent(lines: &str) -> Vec<SystemTime> {
     let events = lines.lines().filter_map(|line| {
         let event: Value = serde_json::from_str(line).ok()?;
         let reply = text(&event, "/event") == "retransmit"
-            && number(&event, "/remote/port") == u64::from(crate::postgres::PORT);
+            && number(&event, "/remote/port") == u64::from(crate::testbed::postgres::PORT);
         reply.then(|| time(&event, "/time")).flatten()
     });
     events.collect()
@@ -119,7 +119,7 @@ impl Overlap {
     pub(super) fn words(&self) -> Vec<String> {
         let percent = |share: Option<f64>| {
             share.map_or(UNKNOWN.to_owned(), |share| {
-                figure::percent(&(100.0 * share))
+                format::percent(&(100.0 * share))
             })
         };
         vec![

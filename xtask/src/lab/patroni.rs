@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::etcd;
 use super::timing::Timing;
-use crate::netns::Host;
-use crate::{http, packages, postgres};
+use crate::provision::{http, packages};
+use crate::testbed::netns::Host;
+use crate::testbed::postgres;
 
 /// Where it tells about its server.
 pub(super) const PORT: u16 = 8008;

@@ -11,16 +11,16 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::check::Checks;
 use super::cluster::DATABASES;
+use super::context::Lengths;
 use super::experiment::Variant;
 use super::outcome::{Outcome, number, text};
-use super::stage::Lengths;
 use super::timing::Timing;
+use super::verify::Checks;
 use super::watch;
-use crate::command;
-use crate::load::phase::rfc3339;
-use crate::load::record::{self, Keep};
+use crate::testbed::command;
+use crate::testbed::load::phase::rfc3339;
+use crate::testbed::load::record::{self, Keep};
 
 /// Requests that are told of one by one.
 const SLOW: Duration = Duration::from_millis(100);
@@ -104,6 +104,6 @@ fn save(folder: &Path, name: &str, text: &str) -> Result<()> {
 }
 
 fn notes(outcome: &Outcome) -> Value {
-    let note = |note: &super::stage::Note| json!({"time": rfc3339(note.at), "what": note.text});
+    let note = |note: &super::context::Note| json!({"time": rfc3339(note.at), "what": note.text});
     outcome.notes.iter().map(note).collect()
 }

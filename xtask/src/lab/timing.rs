@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::netns::Host;
+use crate::testbed::netns::Host;
 
 /// Patroni's own lower limits.
 const LEAST_TTL: u32 = 20;

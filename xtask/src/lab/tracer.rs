@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::daemon::in_a_session;
-use crate::command::{self, Running};
-use crate::{repo, wait};
+use crate::provision::repo;
+use crate::testbed::command::{self, Running};
+use crate::testbed::wait;
 
 /// Everybody in the lab.
 pub(super) const EVERYBODY: &str = "10.0.10.0/24";

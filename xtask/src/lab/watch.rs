@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, DATABASES};
 use super::patroni::{self, Member};
-use crate::load::phase::rfc3339;
-use crate::postgres::{self, Connection};
+use crate::testbed::load::phase::rfc3339;
+use crate::testbed::postgres::{self, Connection};
 
 /// Between two looks: well below the time that a change of roles takes.
 const LOOK: Duration = Duration::from_millis(100);

@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 
 use nix::unistd::Pid;
 use serde_json::Value;
-use xtask::{
+use xtask::testbed::{
     command::Running,
     postgres::{Frozen, Server},
     wait,

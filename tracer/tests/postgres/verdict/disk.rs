@@ -7,7 +7,7 @@ use std::{
 };
 
 use nix::unistd::Pid;
-use xtask::{command::Running, wait};
+use xtask::testbed::{command::Running, wait};
 
 use crate::watched::LIMIT;
 

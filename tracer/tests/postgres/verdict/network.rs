@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use xtask::netns::Host;
+use xtask::testbed::netns::Host;
 
 use super::{CALM, PROBE_LINE, await_lines, await_trouble, begin, end, inject, verdict};
 use crate::watched::Lab;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use nix::unistd::Pid;
-use xtask::{command::Running, wait};
+use xtask::testbed::{command::Running, wait};
 
 use super::disk::{Slow, processes};
 use super::{PROBE_LINE, await_trouble, begin, verdict};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use xtask::postgres::Frozen;
+use xtask::testbed::postgres::Frozen;
 
 use super::disk::Slow;
 use super::{PROBE_LINE, await_lines, await_trouble, begin, verdict};

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use tempfile::TempDir;
-use xtask::{command::Running, netns::Host, wait};
+use xtask::testbed::{command::Running, netns::Host, wait};
 
 use super::{
     amount::segments,

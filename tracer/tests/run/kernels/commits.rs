@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use xtask::{
+use xtask::testbed::{
     netns::Net,
     postgres::{Alone, Connection, Pair, Programs},
 };

@@ -27,7 +27,7 @@ fn assert_as_asked(fault: &Value) {
 }
 
 /// Whether the tool can make this fault here; if it cannot, it says why.
-pub(super) fn refusal(host: &xtask::netns::Host, fault: &[&str]) -> Option<String> {
+pub(super) fn refusal(host: &xtask::testbed::netns::Host, fault: &[&str]) -> Option<String> {
     let mut command = host.netns.command(PROGRAM);
     command.arg("inject").args(fault);
     command.args(["--peer", PEER_V4, "--duration", "100ms", "--quiet"]);

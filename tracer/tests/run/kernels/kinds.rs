@@ -3,7 +3,7 @@
 use std::{io::Write as _, net::TcpStream, thread};
 
 use anyhow::Result;
-use xtask::{
+use xtask::testbed::{
     netns::{Host, Net, Queue},
     wait, withheld,
 };

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::Result;
-use xtask::{
+use xtask::testbed::{
     netns::{Host, HostSpec, Net},
     wait,
 };

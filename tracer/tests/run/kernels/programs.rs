@@ -1,6 +1,6 @@
 //! The programs load and attach, and find the fields that they read.
 
-use xtask::netns::Net;
+use xtask::testbed::netns::Net;
 
 use super::cell;
 use crate::tool::Tool;

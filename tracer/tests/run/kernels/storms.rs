@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
-use xtask::netns::{Host, Net, Queue};
+use xtask::testbed::netns::{Host, Net, Queue};
 
 use super::{amount::segments, cell};
 use crate::{

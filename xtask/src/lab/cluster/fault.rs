@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
 use super::{Cluster, STEP};
-use crate::wait;
+use crate::testbed::wait;
 
 impl Cluster {
     /// From now on, this process is no part of the host that it is on: it watches what

@@ -10,13 +10,14 @@ use super::{BALANCER, Cluster, DATABASES, ETCD, HAPROXY, STEP};
 use crate::lab::daemon::Daemon;
 use crate::lab::disk::Disk;
 use crate::lab::{etcd, haproxy, patroni};
-use crate::{packages, postgres};
+use crate::provision::packages;
+use crate::testbed::postgres;
 
 impl Cluster {
     pub(super) fn start_all(&mut self, own_disk: bool) -> Result<()> {
         let [first, second] = DATABASES;
         for (member, _) in ETCD {
-            self.home.folder(member, etcd::USER)?;
+            self.scratch.folder(member, packages::ETCD_USER)?;
             self.start_etcd(member)?;
         }
         for (member, host) in ETCD {
@@ -25,10 +26,10 @@ impl Cluster {
             })?;
         }
         for database in DATABASES {
-            self.home.folder(database, postgres::USER)?;
+            self.scratch.folder(database, postgres::USER)?;
         }
         if own_disk {
-            let image = self.home.path().join("disk.img");
+            let image = self.scratch.path().join("disk.img");
             self.disk = Some(Disk::make(&image, &self.data(first), postgres::USER)?);
         }
         // One after the other: whoever comes first is the primary.
@@ -56,7 +57,7 @@ impl Cluster {
             .collect::<Result<Vec<_>>>()?;
         let own = members.iter().find(|(name, _)| *name == member);
         let own = *own.with_context(|| format!("there is no etcd {member}"))?;
-        let command = etcd::command(own, &members, &self.home.path().join(member))?;
+        let command = etcd::command(own, &members, &self.scratch.path().join(member))?;
         self.launch(member, &command)
     }
 
@@ -99,7 +100,7 @@ impl Cluster {
     }
 
     fn configure(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let path = self.home.path().join(name);
+        let path = self.scratch.path().join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }

@@ -12,17 +12,18 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::Variant;
-use crate::home::Home;
-use crate::lab::check::Checks;
 use crate::lab::clients::Profile;
 use crate::lab::cluster::{CLIENT, Cluster};
+use crate::lab::context::RunContext;
 use crate::lab::daemon::Daemon;
 use crate::lab::outcome::{Outcome, blames_a_cut, causes, list, seconds, text, time};
-use crate::lab::stage::Stage;
 use crate::lab::tracer::EVERYBODY;
-use crate::load::phase::rfc3339;
-use crate::packages::{self, PROMETHEUS_USER};
-use crate::{http, interrupt, repo, wait};
+use crate::lab::verify::Checks;
+use crate::provision::packages::{self, PROMETHEUS_USER};
+use crate::provision::{http, repo};
+use crate::testbed::load::phase::rfc3339;
+use crate::testbed::scratch_dir::ScratchDir;
+use crate::testbed::{interrupt, wait};
 
 /// Where tracer shows db1, and where Prometheus shows its alerts: on the client's host.
 const SHOWN: &str = "10.0.10.2:9187";
@@ -52,28 +53,28 @@ pub(super) const VARIANTS: [Variant; 1] = [Variant {
     watch: &["--commit-probe", "5", "--listen", SHOWN],
     own_disk: false,
     act,
-    judge,
+    verify,
 }];
 
-fn act(stage: &mut Stage) -> Result<()> {
-    let home = Home::new("prometheus")?;
-    let mut prometheus = start(&stage.cluster, &home, &stage.folder)?;
+fn act(run: &mut RunContext) -> Result<()> {
+    let scratch = ScratchDir::new("prometheus")?;
+    let mut prometheus = start(&run.cluster, &scratch, &run.folder)?;
     prometheus.until(STARTING, "Prometheus to see tracer", || {
-        let up = ask(&stage.cluster, "/api/v1/query?query=up")?;
+        let up = ask(&run.cluster, "/api/v1/query?query=up")?;
         let seen = list(&up, "/data/result")
             .iter()
             .any(|one| text(one, "/value/1") == "1");
         Ok(seen.then_some(()))
     })?;
     prometheus.until(STARTING, "Prometheus to have the rules", || {
-        let rules = ask(&stage.cluster, "/api/v1/rules")?;
+        let rules = ask(&run.cluster, "/api/v1/rules")?;
         Ok(has_rule(&rules, ALERT).then_some(()))
     })?;
-    stage.note("normal operation; Prometheus scrapes tracer once a second");
+    run.note("normal operation; Prometheus scrapes tracer once a second");
     let mut alerts = Alerts::default();
     let mut answers = 0;
-    while stage.begun.elapsed() < stage.lengths.baseline {
-        answers += u32::from(alerts.look(&stage.cluster)?);
+    while run.begun.elapsed() < run.lengths.baseline {
+        answers += u32::from(alerts.look(&run.cluster)?);
         sleep(LOOK);
     }
     ensure!(answers > 0, "Prometheus said nothing of alerts");
@@ -82,32 +83,32 @@ fn act(stage: &mut Stage) -> Result<()> {
         "alerts without a fault: {:?}",
         alerts.0.keys()
     );
-    let cut = stage.inject("db2", "partition", EVERYBODY)?;
-    stage.fault_begins("db2 is cut off from everybody");
+    let cut = run.inject("db2", "partition", EVERYBODY)?;
+    run.fault_begins("db2 is cut off from everybody");
     let begun = Instant::now();
-    while begun.elapsed() < stage.lengths.fault {
-        alerts.look(&stage.cluster)?;
+    while begun.elapsed() < run.lengths.fault {
+        alerts.look(&run.cluster)?;
         sleep(LOOK);
     }
     let report = cut.finish()?;
-    stage.fault_ends("db2 is not cut off any more");
+    run.fault_ends("db2 is not cut off any more");
     wait::until(RESOLVED, "the alerts to be over", || {
-        alerts.look(&stage.cluster)?;
+        alerts.look(&run.cluster)?;
         Ok(alerts.over().then_some(()))
     })?;
-    stage.note("no alert is raised any more");
-    stage.extra.insert("alerts".to_owned(), alerts.json());
-    stage.extra.insert("cut".to_owned(), report);
-    stage.recover()
+    run.note("no alert is raised any more");
+    run.extra.insert("alerts".to_owned(), alerts.json());
+    run.extra.insert("cut".to_owned(), report);
+    run.recover()
 }
 
 /// Prometheus on the client's host, with the rules of this repository.
-fn start(cluster: &Cluster, home: &Home, logs: &Path) -> Result<Daemon> {
-    let data = home.folder("data", PROMETHEUS_USER)?;
-    let rules = home.path().join("alerts.yml");
+fn start(cluster: &Cluster, scratch: &ScratchDir, logs: &Path) -> Result<Daemon> {
+    let data = scratch.folder("data", PROMETHEUS_USER)?;
+    let rules = scratch.path().join("alerts.yml");
     fs::copy(repo::root().join("deploy/alerts.yml"), &rules)
         .context("cannot read the alert rules")?;
-    let file = home.path().join("prometheus.yml");
+    let file = scratch.path().join("prometheus.yml");
     let text = format!(
         "global:
   scrape_interval: 1s
@@ -201,7 +202,7 @@ impl Alerts {
     }
 }
 
-fn judge(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     let alerts = outcome.extra.get("alerts").cloned().unwrap_or_default();
     let alerts = alerts.as_array().cloned().unwrap_or_default();
     let fault = outcome.phase("fault");

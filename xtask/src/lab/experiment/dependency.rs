@@ -7,13 +7,13 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Variant;
-use crate::figure;
-use crate::lab::check::Checks;
 use crate::lab::clients::Profile;
+use crate::lab::context::RunContext;
+use crate::lab::format;
 use crate::lab::outcome::{Outcome, seconds};
-use crate::lab::stage::Stage;
+use crate::lab::verify::Checks;
 use crate::lab::watch;
-use crate::load::record::milliseconds;
+use crate::testbed::load::record::milliseconds;
 
 pub(super) const VARIANTS: [Variant; 2] = [
     Variant {
@@ -26,7 +26,7 @@ pub(super) const VARIANTS: [Variant; 2] = [
         watch: &[],
         own_disk: false,
         act: act_one,
-        judge: judge_one,
+        verify: verify_one,
     },
     Variant {
         experiment: "dependency",
@@ -39,34 +39,34 @@ pub(super) const VARIANTS: [Variant; 2] = [
         watch: &[],
         own_disk: false,
         act: act_quorum,
-        judge: judge_quorum,
+        verify: verify_quorum,
     },
 ];
 
-fn act_one(stage: &mut Stage) -> Result<()> {
-    act(stage, &["etcd1"])
+fn act_one(run: &mut RunContext) -> Result<()> {
+    act(run, &["etcd1"])
 }
 
-fn act_quorum(stage: &mut Stage) -> Result<()> {
-    act(stage, &["etcd1", "etcd2"])
+fn act_quorum(run: &mut RunContext) -> Result<()> {
+    act(run, &["etcd1", "etcd2"])
 }
 
-fn act(stage: &mut Stage, members: &[&'static str]) -> Result<()> {
-    stage.note("normal operation");
-    stage.baseline()?;
-    stage.fault_begins(format!("killed: {}", members.join(" and ")));
+fn act(run: &mut RunContext, members: &[&'static str]) -> Result<()> {
+    run.note("normal operation");
+    run.baseline()?;
+    run.fault_begins(format!("killed: {}", members.join(" and ")));
     for member in members {
-        stage.cluster.kill(member)?;
+        run.cluster.kill(member)?;
     }
-    stage.hold()?;
-    stage.fault_ends("they are started again");
+    run.hold()?;
+    run.fault_ends("they are started again");
     for member in members {
-        stage.cluster.start_etcd(member)?;
+        run.cluster.start_etcd(member)?;
     }
-    stage.recover()
+    run.recover()
 }
 
-fn judge_one(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify_one(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     let reigns = ["db1", "db2"].map(|node| watch::reigns(&outcome.roles, node).len());
     checks.that(
         "the primary stayed the primary",
@@ -92,7 +92,7 @@ fn judge_one(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()>
     Ok(())
 }
 
-fn judge_quorum(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify_quorum(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     let fault = outcome.phase("fault");
     let first = watch::reigns(&outcome.roles, "db1");
     let demoted = first.first().and_then(|(_, to)| *to);
@@ -106,7 +106,7 @@ fn judge_quorum(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<
         "within the time that its lock was good for",
         outcome.since_fault(demoted),
         Some(Duration::from_secs(most.into())),
-        figure::time,
+        format::time,
     );
     let again = watch::next_reign(&outcome.roles, fault.start);
     checks.that(

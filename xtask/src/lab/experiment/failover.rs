@@ -7,13 +7,13 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Variant;
-use crate::figure::{self, UNKNOWN};
-use crate::lab::check::Checks;
 use crate::lab::clients::Profile;
+use crate::lab::context::RunContext;
+use crate::lab::format::{self, UNKNOWN};
 use crate::lab::outcome::{Outcome, number, seconds};
-use crate::lab::stage::Stage;
+use crate::lab::verify::Checks;
 use crate::lab::watch;
-use crate::load::record::milliseconds;
+use crate::testbed::load::record::milliseconds;
 
 pub(super) const VARIANTS: [Variant; 2] = [
     Variant {
@@ -27,7 +27,7 @@ pub(super) const VARIANTS: [Variant; 2] = [
         watch: &[],
         own_disk: false,
         act: act_orderly,
-        judge: judge_orderly,
+        verify: verify_orderly,
     },
     Variant {
         experiment: "failover",
@@ -40,48 +40,48 @@ pub(super) const VARIANTS: [Variant; 2] = [
         watch: &[],
         own_disk: false,
         act: act_hard,
-        judge: judge_hard,
+        verify: verify_hard,
     },
 ];
 
-fn act_orderly(stage: &mut Stage) -> Result<()> {
-    stage.note("normal operation");
-    stage.baseline()?;
-    stage.fault_begins("db1 is told to shut down");
-    stage.cluster.shut_down("db1")?;
-    stage.note("nothing runs on db1 any more");
-    come_back(stage)
+fn act_orderly(run: &mut RunContext) -> Result<()> {
+    run.note("normal operation");
+    run.baseline()?;
+    run.fault_begins("db1 is told to shut down");
+    run.cluster.shut_down("db1")?;
+    run.note("nothing runs on db1 any more");
+    come_back(run)
 }
 
-fn act_hard(stage: &mut Stage) -> Result<()> {
-    stage.note("normal operation");
-    stage.baseline()?;
-    stage.fault_begins("db1 loses its cable, and its power");
-    stage.cluster.cut_power("db1")?;
-    come_back(stage)
+fn act_hard(run: &mut RunContext) -> Result<()> {
+    run.note("normal operation");
+    run.baseline()?;
+    run.fault_begins("db1 loses its cable, and its power");
+    run.cluster.cut_power("db1")?;
+    come_back(run)
 }
 
-fn come_back(stage: &mut Stage) -> Result<()> {
-    stage.hold()?;
-    stage.fault_ends("db1 is started again");
-    stage.cluster.power_on("db1")?;
-    stage.recover()
+fn come_back(run: &mut RunContext) -> Result<()> {
+    run.hold()?;
+    run.fault_ends("db1 is started again");
+    run.cluster.power_on("db1")?;
+    run.recover()
 }
 
-fn judge_orderly(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
-    let promotion = judge(outcome, checks);
+fn verify_orderly(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    let promotion = verify(outcome, checks);
     let lock = Duration::from_secs((outcome.timing.ttl - outcome.timing.loop_wait).into());
     checks.less(
         "nobody waited for the leader's lock to run out",
         promotion,
         Some(lock),
-        figure::time,
+        format::time,
     );
     Ok(())
 }
 
-fn judge_hard(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
-    let promotion = judge(outcome, checks);
+fn verify_hard(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    let promotion = verify(outcome, checks);
     // Renewed up to a round before the fault; noticed up to a round after its end.
     let least = outcome
         .timing
@@ -92,19 +92,19 @@ fn judge_hard(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()
         "the leader's lock had to run out first",
         Some(Duration::from_secs(least.into())),
         promotion,
-        figure::time,
+        format::time,
     );
     checks.less(
         "and not much more than that",
         promotion,
         Some(Duration::from_secs(most.into())),
-        figure::time,
+        format::time,
     );
     Ok(())
 }
 
 /// What holds for both; returns how long the promotion took.
-fn judge(outcome: &mut Outcome, checks: &mut Checks) -> Option<Duration> {
+fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Option<Duration> {
     let started = outcome.started();
     let promoted = watch::promoted(&outcome.roles, "db2", started);
     let promotion = outcome.since_fault(promoted);

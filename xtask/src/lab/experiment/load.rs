@@ -11,14 +11,14 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use super::Variant;
-use crate::command::{self, Running};
-use crate::figure;
-use crate::lab::check::Checks;
 use crate::lab::clients::Profile;
+use crate::lab::context::{RunContext, pause};
+use crate::lab::format;
 use crate::lab::outcome::{Outcome, blames_the_network, causes, list, measured, number, text};
-use crate::lab::stage::{Stage, pause};
-use crate::netns::Netns;
-use crate::packages;
+use crate::lab::verify::Checks;
+use crate::provision::packages;
+use crate::testbed::command::{self, Running};
+use crate::testbed::netns::Netns;
 
 /// How many programs want the processor of db1 beside its database.
 const HOGS: usize = 40;
@@ -43,7 +43,7 @@ pub(super) const VARIANTS: [Variant; 2] = [
         watch: WATCH,
         own_disk: false,
         act: act_cpu,
-        judge: judge_cpu,
+        verify: verify_cpu,
     },
     Variant {
         experiment: "load",
@@ -56,25 +56,25 @@ pub(super) const VARIANTS: [Variant; 2] = [
         watch: WATCH,
         own_disk: true,
         act: act_disk,
-        judge: judge_disk,
+        verify: verify_disk,
     },
 ];
 
-fn act_cpu(stage: &mut Stage) -> Result<()> {
+fn act_cpu(run: &mut RunContext) -> Result<()> {
     // From the baseline on, so that only the hogs are new in the fault.
-    pin(&stage.cluster.host("db1")?.netns)?;
-    stage.note("normal operation, db1 with one processor");
-    stage.baseline()?;
-    let hogs = hogs(&stage.cluster.host("db1")?.netns)?;
-    stage.fault_begins(format!("{HOGS} programs want db1's processor"));
-    stage.hold()?;
+    pin(&run.cluster.host("db1")?.netns)?;
+    run.note("normal operation, db1 with one processor");
+    run.baseline()?;
+    let hogs = hogs(&run.cluster.host("db1")?.netns)?;
+    run.fault_begins(format!("{HOGS} programs want db1's processor"));
+    run.hold()?;
     // All are told before any is waited for: one after the other, they took seconds.
     for hog in &hogs {
         let _ = hog.interrupt();
     }
     drop(hogs);
-    stage.fault_ends("they are gone");
-    stage.recover()
+    run.fault_ends("they are gone");
+    run.recover()
 }
 
 /// Gives all that runs on a host the first processor, and what it will start, too.
@@ -121,30 +121,30 @@ fn hogs(host: &Netns) -> Result<Vec<Running>> {
     Ok(hogs)
 }
 
-fn act_disk(stage: &mut Stage) -> Result<()> {
-    stage.note("normal operation");
-    stage.baseline()?;
-    stage.fault_begins(format!(
+fn act_disk(run: &mut RunContext) -> Result<()> {
+    run.note("normal operation");
+    run.baseline()?;
+    run.fault_begins(format!(
         "db1's disk stands still for {:.1} s, goes on for {:.1} s, and so on",
         STALLED.as_secs_f64(),
         GOING.as_secs_f64()
     ));
     let begun = Instant::now();
     let mut times = 0;
-    while begun.elapsed() < stage.lengths.fault {
-        let stalled = stage.cluster.disk()?.stall()?;
+    while begun.elapsed() < run.lengths.fault {
+        let stalled = run.cluster.disk()?.stall()?;
         pause(STALLED)?;
         drop(stalled);
         times += 1;
         pause(GOING)?;
     }
-    stage.fault_ends("the disk works again");
-    stage.extra.insert("stalls".to_owned(), json!(times));
-    stage.recover()
+    run.fault_ends("the disk works again");
+    run.extra.insert("stalls".to_owned(), json!(times));
+    run.recover()
 }
 
-fn judge_cpu(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
-    judge(outcome, checks);
+fn verify_cpu(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    verify(outcome, checks);
     names(outcome, checks, "cpu_starvation");
     tell(outcome);
     Ok(())
@@ -159,14 +159,14 @@ fn names(outcome: &Outcome, checks: &mut Checks, cause: &str) {
     );
 }
 
-fn judge_disk(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
-    judge(outcome, checks);
+fn verify_disk(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    verify(outcome, checks);
     let [flush, ..] = parts(outcome);
     checks.less(
         "most of the slow commits' time was the flush to db1's own disk",
         Some(50.0),
         Some(flush),
-        figure::percent,
+        format::percent,
     );
     names(outcome, checks, "wal_flush");
     tell(outcome);
@@ -192,7 +192,7 @@ fn tell(outcome: &mut Outcome) {
     outcome.tell("slow_commits", value, vec![words]);
 }
 
-fn judge(outcome: &mut Outcome, checks: &mut Checks) {
+fn verify(outcome: &mut Outcome, checks: &mut Checks) {
     let of = |phase| outcome.figures(outcome.writes(), phase);
     let [before, during, after] =
         ["baseline", "fault", "recovery"].map(|phase| of(phase).sent.mean);
@@ -200,7 +200,7 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks) {
         "writes took longer on average in the fault",
         before,
         during,
-        figure::time,
+        format::time,
     );
     let middle = before
         .zip(during)
@@ -209,7 +209,7 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks) {
         "and after it what they took was nearer to that before it than to that in it",
         after,
         middle,
-        figure::time,
+        format::time,
     );
     for name in ["db1", "db2"] {
         let found = causes(outcome.report(name));

@@ -8,18 +8,18 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::Variant;
-use crate::figure::{self, mebibytes};
-use crate::interrupt;
-use crate::lab::check::Checks;
 use crate::lab::clients::{Profile, plan};
 use crate::lab::cluster::Cluster;
+use crate::lab::context::RunContext;
+use crate::lab::format::{self, mebibytes};
 use crate::lab::outcome::{
     Outcome, blames_a_cut, causes, list, measured, number, resent, seconds, text, time,
 };
-use crate::lab::stage::Stage;
 use crate::lab::tracer::EVERYBODY;
-use crate::load::Pace;
-use crate::load::record::milliseconds;
+use crate::lab::verify::Checks;
+use crate::testbed::interrupt;
+use crate::testbed::load::Pace;
+use crate::testbed::load::record::milliseconds;
 
 /// 32 KiB of what does not compress well: minutes of it are much to catch up with, and
 /// less than the log that a primary keeps in any case.
@@ -46,26 +46,25 @@ pub(super) const VARIANTS: [Variant; 1] = [Variant {
     watch: &[],
     own_disk: false,
     act,
-    judge,
+    verify,
 }];
 
-fn act(stage: &mut Stage) -> Result<()> {
-    stage.note("normal operation");
-    stage.baseline()?;
-    let cut = stage.inject("db2", "partition", EVERYBODY)?;
-    stage.fault_begins("db2 is cut off from everybody");
-    stage.hold()?;
-    let behind = position(&stage.cluster)?;
+fn act(run: &mut RunContext) -> Result<()> {
+    run.note("normal operation");
+    run.baseline()?;
+    let cut = run.inject("db2", "partition", EVERYBODY)?;
+    run.fault_begins("db2 is cut off from everybody");
+    run.hold()?;
+    let behind = position(&run.cluster)?;
     let report = cut.finish()?;
-    stage.fault_ends("db2 is not cut off any more");
-    let caught_up = catch_up(&stage.cluster)?;
-    stage.note("db2 has caught up");
-    stage.extra.insert("cut".to_owned(), report);
-    stage
-        .extra
+    run.fault_ends("db2 is not cut off any more");
+    let caught_up = catch_up(&run.cluster)?;
+    run.note("db2 has caught up");
+    run.extra.insert("cut".to_owned(), report);
+    run.extra
         .insert("end_of_log_at_the_cuts_end".to_owned(), json!(behind));
-    stage.extra.insert("catching_up".to_owned(), caught_up);
-    stage.recover()
+    run.extra.insert("catching_up".to_owned(), caught_up);
+    run.recover()
 }
 
 /// Where the primary's log ends, in bytes.
@@ -110,7 +109,7 @@ fn catch_up(cluster: &Cluster) -> Result<Value> {
     }
 }
 
-fn judge(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     let (db1, db2) = (outcome.report("db1"), outcome.report("db2"));
     let fault = outcome.phase("fault");
     let gap = outcome.gap(outcome.writes());
@@ -159,7 +158,7 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
         format!(
             "{}, caught up after {}",
             mebibytes(number(&lacked, "/lacked_bytes") as f64),
-            figure::milliseconds(measured(&lacked, "/took_ms").unwrap_or_default())
+            format::milliseconds(measured(&lacked, "/took_ms").unwrap_or_default())
         ),
     );
 

@@ -6,13 +6,13 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::Variant;
-use crate::figure::{self, UNKNOWN};
-use crate::lab::check::Checks;
 use crate::lab::clients::Profile;
+use crate::lab::context::{RunContext, pause};
+use crate::lab::format::{self, UNKNOWN};
 use crate::lab::outcome::{Outcome, causes, flows, list, measured, number, resent, text};
 use crate::lab::overlap;
-use crate::lab::perform::Inject;
-use crate::lab::stage::{Stage, pause};
+use crate::lab::runner::Inject;
+use crate::lab::verify::Checks;
 
 const QUESTION: &str = "Half of the standby's segments to the primary arrive damaged: what do \
                         commits wait for, and whose segments are sent again?";
@@ -33,7 +33,7 @@ pub(super) const VARIANTS: [Variant; 2] = [
         watch: &[],
         own_disk: false,
         act,
-        judge,
+        verify,
     },
     Variant {
         experiment: "partial-loss",
@@ -45,20 +45,20 @@ pub(super) const VARIANTS: [Variant; 2] = [
         watch: &[],
         own_disk: false,
         act,
-        judge,
+        verify,
     },
 ];
 
 /// tracer makes the fault itself: there is nothing to do but to wait.
-fn act(stage: &mut Stage) -> Result<()> {
-    stage.note("normal operation");
-    stage.baseline()?;
-    stage.note("tracer on db2 damages half of the segments to db1");
-    pause(stage.lengths.fault)?;
-    stage.recover()
+fn act(run: &mut RunContext) -> Result<()> {
+    run.note("normal operation");
+    run.baseline()?;
+    run.note("tracer on db2 damages half of the segments to db1");
+    pause(run.lengths.fault)?;
+    run.recover()
 }
 
-fn judge(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()> {
+fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()> {
     let overlap = overlap::of(outcome.report("db1"), &folder.join("events.jsonl"))?;
     let (db1, db2) = (outcome.report("db1"), outcome.report("db2"));
 
@@ -84,7 +84,7 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()
         "writes took longer on average in the fault",
         before.sent.mean,
         during.sent.mean,
-        figure::time,
+        format::time,
     );
     checks.less(
         "fewer writes a second were answered",
@@ -102,7 +102,7 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()
         "reads, which wait for nobody, took less than writes on average",
         reads.sent.mean,
         during.sent.mean,
-        figure::time,
+        format::time,
     );
 
     let (replies, log) = (resent(db2, "walreceiver"), resent(db1, "walsender"));
@@ -135,7 +135,7 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()
         "most of the slow commits' time was the wait for the standby",
         Some(50.0),
         overlap.wait_share.map(|share| 100.0 * share),
-        figure::percent,
+        format::percent,
     );
     checks.less(
         "most slow commits waited while a reply was sent again",
@@ -160,7 +160,7 @@ fn judge(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()
     words.push(format!(
         "the standby sent {replies} segments again and the primary {log}; the standby's timeout doubled up to {} times in a row, to {}",
         doubled.unwrap_or_default(),
-        longest.map_or(UNKNOWN.to_owned(), figure::milliseconds),
+        longest.map_or(UNKNOWN.to_owned(), format::milliseconds),
     ));
     outcome.tell("overlap", overlap.json(), words);
     Ok(())

@@ -8,17 +8,17 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Variant;
-use crate::figure;
-use crate::lab::check::Checks;
 use crate::lab::clients::{Profile, plan};
 use crate::lab::cluster::{Cluster, DATABASES};
+use crate::lab::context::RunContext;
+use crate::lab::format;
 use crate::lab::outcome::{Outcome, number, seconds, text};
-use crate::lab::stage::Stage;
 use crate::lab::tracer::EVERYBODY;
+use crate::lab::verify::Checks;
 use crate::lab::watch;
-use crate::load::phase::{Phase, rfc3339};
-use crate::load::{Load, NUMBER, Pace, Request};
-use crate::postgres::{PORT, Row};
+use crate::testbed::load::phase::{Phase, rfc3339};
+use crate::testbed::load::{Load, NUMBER, Pace, Request};
+use crate::testbed::postgres::{PORT, Row};
 
 /// For the last of the writes on a node itself.
 const GRACE: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ pub(super) const VARIANTS: [Variant; 2] = [
         watch: &[],
         own_disk: false,
         act: act_primary,
-        judge: judge_primary,
+        verify: verify_primary,
     },
     Variant {
         experiment: "split-brain",
@@ -48,49 +48,49 @@ pub(super) const VARIANTS: [Variant; 2] = [
         watch: &[],
         own_disk: false,
         act: act_both,
-        judge: judge_both,
+        verify: verify_both,
     },
 ];
 
-fn act_primary(stage: &mut Stage) -> Result<()> {
-    act(stage, &DATABASES[..1])
+fn act_primary(run: &mut RunContext) -> Result<()> {
+    act(run, &DATABASES[..1])
 }
 
-fn act_both(stage: &mut Stage) -> Result<()> {
-    act(stage, &DATABASES)
+fn act_both(run: &mut RunContext) -> Result<()> {
+    act(run, &DATABASES)
 }
 
-fn act(stage: &mut Stage, cut_off: &[&'static str]) -> Result<()> {
-    stage.note("normal operation; on each node, somebody writes to its own database, too");
+fn act(run: &mut RunContext, cut_off: &[&'static str]) -> Result<()> {
+    run.note("normal operation; on each node, somebody writes to its own database, too");
     let writers = DATABASES
         .iter()
-        .map(|node| writer(&stage.cluster, node))
+        .map(|node| writer(&run.cluster, node))
         .collect::<Result<Vec<_>>>()?;
-    stage.baseline()?;
+    run.baseline()?;
     // Before the first cut: what a cut brings about lies in the fault.
-    stage.fault_begins(format!(
+    run.fault_begins(format!(
         "to be cut off from everybody: {}",
         cut_off.join(" and ")
     ));
     let mut faults = Vec::new();
     for node in cut_off {
-        faults.push((*node, stage.inject(node, "partition", EVERYBODY)?));
+        faults.push((*node, run.inject(node, "partition", EVERYBODY)?));
     }
-    stage.note("they are cut off");
-    stage.hold()?;
-    stage.fault_ends("nobody is cut off any more");
+    run.note("they are cut off");
+    run.hold()?;
+    run.fault_ends("nobody is cut off any more");
     let mut cuts = Vec::new();
     for (node, fault) in faults {
         let report = fault.finish()?;
         cuts.push(json!({"node": node, "report": report}));
     }
-    stage.recover()?;
+    run.recover()?;
     let mut sides = Vec::new();
     for (node, load) in DATABASES.iter().zip(writers) {
-        sides.push(side(&stage.cluster, node, &load.stop(GRACE))?);
+        sides.push(side(&run.cluster, node, &load.stop(GRACE))?);
     }
-    stage.extra.insert("sides".to_owned(), json!(sides));
-    stage.extra.insert("cuts".to_owned(), json!(cuts));
+    run.extra.insert("sides".to_owned(), json!(sides));
+    run.extra.insert("cuts".to_owned(), json!(cuts));
     Ok(())
 }
 
@@ -166,8 +166,8 @@ fn seconds_of(answers: &[SystemTime]) -> Vec<Option<String>> {
     seconds.into_iter().map(time).collect()
 }
 
-fn judge_primary(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
-    judge(outcome, checks);
+fn verify_primary(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    verify(outcome, checks);
     let promoted = watch::promoted(&outcome.roles, "db2", outcome.started());
     let promotion = outcome.since_fault(promoted);
     checks.that(
@@ -180,7 +180,7 @@ fn judge_primary(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result
         "db1 had given up before that",
         demotion,
         promotion,
-        figure::time,
+        format::time,
     );
     let words = vec![format!(
         "db1 gave up {} after it was cut off, db2 was promoted after {}",
@@ -195,8 +195,8 @@ fn judge_primary(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result
     Ok(())
 }
 
-fn judge_both(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
-    judge(outcome, checks);
+fn verify_both(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+    verify(outcome, checks);
     let fault = outcome.phase("fault");
     let demotion = end_of_reign(outcome, "db1");
     checks.that(
@@ -250,7 +250,7 @@ fn end_of_reign(outcome: &Outcome, node: &str) -> Option<SystemTime> {
         .find(|to| *to >= outcome.started())
 }
 
-fn judge(outcome: &mut Outcome, checks: &mut Checks) {
+fn verify(outcome: &mut Outcome, checks: &mut Checks) {
     let both = watch::two_primaries(&outcome.roles, outcome.phase("recovery").end);
     checks.that(
         "never did both databases take writes at the same time",

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::Made;
 use crate::lab::cluster::DATABASES;
+use crate::lab::context::Lengths;
 use crate::lab::outcome::Outcome;
-use crate::lab::stage::Lengths;
-use crate::provenance;
+use crate::lab::provenance;
 
 /// Packages whose versions decide what the cluster does.
 const PACKAGES: [&str; 3] = ["patroni", "etcd-server", "haproxy"];

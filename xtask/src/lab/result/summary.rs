@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::figure::UNKNOWN;
-use crate::lab::check::Checks;
 use crate::lab::cluster::DATABASES;
 use crate::lab::experiment::Variant;
+use crate::lab::format::UNKNOWN;
 use crate::lab::outcome::{Outcome, flows, list, measured, number, text};
-use crate::load::record::{Record, milliseconds};
+use crate::lab::verify::Checks;
+use crate::testbed::load::record::{Record, milliseconds};
 
 /// Of each host, the flows that sent the most again: each question to etcd and each
 /// check of health is a flow.
@@ -238,12 +238,12 @@ mod tests {
 
     use super::super::reduced;
     use super::*;
-    use crate::lab::check::Check;
     use crate::lab::clients::Profile;
-    use crate::lab::stage::Note;
+    use crate::lab::context::Note;
     use crate::lab::timing::Timing;
-    use crate::load::Request;
-    use crate::load::phase::Phases;
+    use crate::lab::verify::Check;
+    use crate::testbed::load::Request;
+    use crate::testbed::load::phase::Phases;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)

@@ -11,7 +11,7 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
-use xtask::{
+use xtask::testbed::{
     netns::{Host, Net},
     quantile::median,
     wait,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde_json::Value;
-use xtask::netns::{Host, Net};
+use xtask::testbed::netns::{Host, Net};
 
 use super::{PACKETS, PEER_V4, PEER_V6, assert_as_asked, count};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     storm::{LIMIT, drain},
     traffic::{Load, Sink},
 };
-use xtask::wait;
+use xtask::testbed::wait;
 
 const LOSS: &str = "loss by bpf";
 const PARTITION: &str = "partition by bpf";

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tracer::inject::interval;
 use tracer_core::report::percent::Percent;
-use xtask::netns::{Host, Net};
-use xtask::wait;
+use xtask::testbed::netns::{Host, Net};
+use xtask::testbed::wait;
 
 use super::{PACKETS, PEER_V4, PEER_V6, assert_as_asked, count, refusal};
 use crate::datagrams::{Arrival, Receiver};

@@ -1,0 +1,135 @@
+//! What an experiment acts on: the cluster, the time, and the notes of what was done.
+
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value};
+
+use super::cluster::Cluster;
+use super::tracer::Tracer;
+use crate::testbed::interrupt;
+
+/// How long each part of a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lengths {
+    pub(super) baseline: Duration,
+    pub(super) fault: Duration,
+    pub(super) recovery: Duration,
+}
+
+/// Something that was done.
+#[derive(Debug, Clone)]
+pub(super) struct Note {
+    pub(super) at: SystemTime,
+    pub(super) text: String,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub(super) struct RunContext {
+    pub(super) cluster: Cluster,
+    pub(super) lengths: Lengths,
+    /// Where this run's files go.
+    pub(super) folder: PathBuf,
+    /// The program under test.
+    pub(super) program: PathBuf,
+    pub(super) notes: Vec<Note>,
+    /// What this experiment has measured beside what all do.
+    pub(super) extra: Map<String, Value>,
+    /// When counting began.
+    pub(super) begun: Instant,
+    started: Option<SystemTime>,
+    ended: Option<SystemTime>,
+}
+
+impl RunContext {
+    pub(super) fn new(cluster: Cluster, lengths: Lengths, folder: &Path, program: &Path) -> Self {
+        Self {
+            cluster,
+            lengths,
+            folder: folder.to_owned(),
+            program: program.to_owned(),
+            notes: Vec::new(),
+            extra: Map::new(),
+            begun: Instant::now(),
+            started: None,
+            ended: None,
+        }
+    }
+
+    /// Something that is done now.
+    pub(super) fn note(&mut self, text: impl Into<String>) {
+        let note = Note {
+            at: SystemTime::now(),
+            text: text.into(),
+        };
+        println!("           {}", note.text);
+        self.notes.push(note);
+    }
+
+    /// Lets normal operation go on for as long as is planned.
+    pub(super) fn baseline(&self) -> Result<()> {
+        pause_until(self.begun + self.lengths.baseline)
+    }
+
+    /// From now on, something is broken.
+    pub(super) fn fault_begins(&mut self, text: impl Into<String>) {
+        self.note(text);
+        self.started = self.notes.last().map(|note| note.at);
+    }
+
+    /// Until the fault has lasted as long as is planned.
+    pub(super) fn hold(&self) -> Result<()> {
+        let begun = self.started.context("no fault has begun")?;
+        let lasted = begun.elapsed().unwrap_or_default();
+        pause(self.lengths.fault.saturating_sub(lasted))
+    }
+
+    /// From now on, nothing is broken any more.
+    pub(super) fn fault_ends(&mut self, text: impl Into<String>) {
+        self.note(text);
+        self.ended = self.notes.last().map(|note| note.at);
+    }
+
+    /// Waits until the cluster is whole again, and then as long as is planned.
+    pub(super) fn recover(&mut self) -> Result<()> {
+        self.cluster.wait_healthy()?;
+        self.note("the cluster is whole again: a standby streams and commits wait for it");
+        pause(self.lengths.recovery)
+    }
+
+    /// When the fault began and ended.
+    pub(super) fn fault(&self) -> Option<(SystemTime, SystemTime)> {
+        Some((self.started?, self.ended?))
+    }
+
+    /// Breaks the network of a host with tracer.
+    pub(super) fn inject(&self, host: &str, fault: &str, peer: &str) -> Result<Tracer> {
+        Tracer::inject(
+            &self.program,
+            &self.cluster,
+            host,
+            fault,
+            peer,
+            &self.folder,
+        )
+    }
+}
+
+/// Sleeps, unless the user asks to stop.
+pub(super) fn pause(length: Duration) -> Result<()> {
+    pause_until(Instant::now() + length)
+}
+
+fn pause_until(moment: Instant) -> Result<()> {
+    loop {
+        interrupt::check()?;
+        let left = moment.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        sleep(left.min(Duration::from_millis(100)));
+    }
+}

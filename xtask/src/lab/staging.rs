@@ -1,0 +1,78 @@
+//! What a run writes while it is not known whether that becomes a result.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::fcntl::Flock;
+
+use crate::provision::repo;
+use crate::testbed::lock;
+
+/// A folder that belongs to one run as long as the value lives, and is kept after it.
+pub(crate) struct Staging {
+    folder: PathBuf,
+    _alone: Flock<File>,
+}
+
+impl Staging {
+    /// An empty one of this name; a run that has it is waited for.
+    pub(crate) fn make(name: &str) -> Result<Self> {
+        Self::make_in(&folder(), name, lock::OTHERS)
+    }
+
+    fn make_in(place: &Path, name: &str, limit: Duration) -> Result<Self> {
+        let folder = place.join(name);
+        // Beside it: what is in it is removed.
+        let lock = place.join(format!("{name}.lock"));
+        let around = folder.parent().unwrap_or(place);
+        fs::create_dir_all(around).with_context(|| format!("cannot make {}", around.display()))?;
+        let alone = lock::take(&lock, &folder.display().to_string(), limit)?;
+        // Not there: nothing to remove.
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self {
+            folder,
+            _alone: alone,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// Where they all are.
+pub(crate) fn folder() -> PathBuf {
+    repo::target_dir().join("lab")
+}
+
+/// Puts files in the place of those of an earlier run.
+pub(crate) fn publish(files: &Path, output: &Path) -> Result<()> {
+    fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
+    for entry in fs::read_dir(files)? {
+        let entry = entry?;
+        let to = output.join(entry.file_name());
+        fs::copy(entry.path(), &to).with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_empties_the_folder_of_a_run_under_way() {
+        let place = tempfile::tempdir().unwrap();
+        let make = || Staging::make_in(place.path(), "failover/hard", Duration::ZERO);
+        let first = make().unwrap();
+        let file = first.path().join("db1.json");
+        fs::write(&file, "").unwrap();
+        assert!(make().is_err() && file.exists());
+        drop(first);
+        make().unwrap();
+        assert!(!file.exists());
+    }
+}

@@ -1,0 +1,324 @@
+//! System packages: what is missing, and how this system gets it.
+
+mod need;
+mod service;
+mod temporary;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use self::need::{
+    ALERT_NEEDS, CLUSTER_NEEDS, FUZZ_NEEDS, GUEST_NEEDS, NEEDS, Need, PICTURE_NEEDS, TEST_NEEDS,
+};
+use self::temporary::Temporary;
+use crate::testbed::command;
+
+/// The oldest PostgreSQL that the lab's settings are written for.
+const OLDEST_POSTGRES: u32 = 13;
+
+/// Debian keeps every major version of PostgreSQL in a folder of its own here.
+const POSTGRES_FOLDERS: &str = "/usr/lib/postgresql";
+
+/// The folder of another version's programs, for a lab that is to run that one.
+const OTHER_POSTGRES: &str = "TRACER_POSTGRES_BIN";
+
+/// Read by `pg_createcluster` when a server package is configured.
+const CLUSTER_DEFAULTS: &str = "/etc/postgresql-common/createcluster.d";
+
+/// Who they run as: Debian's packages make these users.
+pub(crate) const ETCD_USER: &str = "etcd";
+pub(crate) const HAPROXY_USER: &str = "haproxy";
+pub(crate) const PROMETHEUS_USER: &str = "prometheus";
+
+/// The service of that package: only its programs are wanted.
+const ALERT_SERVICES: [&str; 1] = ["prometheus"];
+
+/// The service of the package that only tests need.
+const TEST_SERVICES: [&str; 1] = ["pgbouncer"];
+
+/// Services that these packages bring; the lab runs the programs itself.
+const CLUSTER_SERVICES: [&str; 3] = ["etcd", "haproxy", "patroni"];
+
+/// Finds or installs the packages of the lab; one line each on standard output.
+///
+/// # Errors
+/// When something is missing that cannot be installed here; the error says
+/// what to install.
+pub fn ensure() -> Result<()> {
+    if nix::unistd::geteuid().is_root() {
+        service::remove_orphan()?;
+        temporary::remove_orphan(&no_cluster())?;
+    }
+    let mut missing: Vec<&str> = Vec::new();
+    for need in NEEDS {
+        match need.thing.found() {
+            Some(found) => println!("found      {found} ({})", need.why),
+            None => missing.extend(need.packages),
+        }
+    }
+    let wants_postgres = match postgres_bin() {
+        Ok(folder) => {
+            println!("found      {} (the lab's database)", folder.display());
+            false
+        }
+        Err(_) => true,
+    };
+    if wants_postgres {
+        // The metapackages know this release's major version; pgbench and the
+        // extensions come with the server package or with contrib.
+        missing.extend(["postgresql", "postgresql-contrib"]);
+    }
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let _quiet = wants_postgres.then(NoCluster::set).transpose()?;
+    install(&missing)
+}
+
+/// Finds or installs what guests with other kernels need; says so only when
+/// something is missing.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_guests() -> Result<()> {
+    complete(&GUEST_NEEDS, "once; large", install)
+}
+
+/// Finds or installs what the cluster of the lab needs; says so only when something
+/// is missing. No service is started or enabled by that.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_cluster() -> Result<()> {
+    complete(&CLUSTER_NEEDS, "once", |missing| {
+        service::install_without(&CLUSTER_SERVICES, missing)
+    })
+}
+
+/// Finds or installs what tests the alert rules; says so only when something is
+/// missing. No service is started or enabled by that.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_alerts() -> Result<()> {
+    complete(&ALERT_NEEDS, "once", |missing| {
+        service::install_without(&ALERT_SERVICES, missing)
+    })
+}
+
+/// Finds or installs what fuzzing needs; says so only when something is missing.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_fuzzing() -> Result<()> {
+    complete(&FUZZ_NEEDS, "once", install)
+}
+
+/// Finds or installs what takes pictures; says so only when something is missing.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_pictures() -> Result<()> {
+    complete(&PICTURE_NEEDS, "once; large", install)
+}
+
+/// Finds or installs what only tests need; says so only when something is missing. No
+/// service is started or enabled by that.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_tests() -> Result<()> {
+    complete(&TEST_NEEDS, "once", |missing| {
+        service::install_without(&TEST_SERVICES, missing)
+    })
+}
+
+/// Installs what is missing of these, and says so only then.
+fn complete(needs: &[Need], how: &str, install: impl FnOnce(&[&str]) -> Result<()>) -> Result<()> {
+    let missing = need::missing(needs);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing {} ({how})", missing.join(" "));
+    install(&missing)
+}
+
+/// Where a program is.
+///
+/// # Errors
+/// When it is not here.
+pub fn program(name: &str) -> Result<PathBuf> {
+    command::find(name).with_context(|| {
+        format!("there is no {name} here: `cargo xtask lab` or `cargo xtask test` installs it")
+    })
+}
+
+/// Installs packages with apt; prints one line for each.
+///
+/// # Errors
+/// Without apt or without root; the error says what to install by hand.
+pub fn install(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if command::find("apt-get").is_none() {
+        bail!(
+            "missing on this system: {list} (names of Debian's packages; this system has no \
+             apt-get). Install what carries these names here, then run this again"
+        );
+    }
+    if !nix::unistd::geteuid().is_root() {
+        bail!(
+            "missing: {list}. Installing needs root: run \
+             `sudo apt-get install --no-install-recommends {list}`, then this again"
+        );
+    }
+    apt(&["update"])?;
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(packages);
+    apt(&arguments)?;
+    for package in packages {
+        println!("installed  package {package}");
+    }
+    Ok(())
+}
+
+/// Whether apt can get the package; false without apt.
+#[must_use]
+pub fn is_available(package: &str) -> bool {
+    let Ok(policy) = command::output(Command::new("apt-cache").args(["policy", package])) else {
+        return false;
+    };
+    has_candidate(&policy)
+}
+
+/// Refreshes apt's lists, which a fresh container comes without.
+///
+/// # Errors
+/// When apt fails.
+pub fn refresh() -> Result<()> {
+    apt(&["update"])
+}
+
+fn has_candidate(policy: &str) -> bool {
+    policy
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Candidate:"))
+        .any(|version| version.trim() != "(none)")
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["--quiet", "--option", "DPkg::Lock::Timeout=300"])
+        .args(arguments);
+    command::output(&mut apt).map(|_| ())
+}
+
+/// The folder with the server programs of the newest PostgreSQL here.
+///
+/// # Errors
+/// When none is recent enough and complete.
+pub fn postgres_bin() -> Result<PathBuf> {
+    if let Some(bin) = std::env::var_os(OTHER_POSTGRES).map(PathBuf::from) {
+        ensure!(
+            is_server(&bin),
+            "{OTHER_POSTGRES}: there is no PostgreSQL server in {}",
+            bin.display()
+        );
+        return Ok(bin);
+    }
+    let folders = fs::read_dir(POSTGRES_FOLDERS)
+        .with_context(|| format!("no PostgreSQL server: cannot read {POSTGRES_FOLDERS}"))?;
+    folders
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let major: u32 = path.file_name()?.to_str()?.parse().ok()?;
+            Some((major, path.join("bin")))
+        })
+        .filter(|(major, bin)| *major >= OLDEST_POSTGRES && is_server(bin))
+        .max()
+        .map(|(_, bin)| bin)
+        .with_context(|| {
+            format!("no PostgreSQL server of version {OLDEST_POSTGRES} or later under {POSTGRES_FOLDERS}: run `cargo xtask setup`")
+        })
+}
+
+/// The folder with this machine's programs of that major version.
+pub(crate) fn postgres_bin_of(major: u32) -> Option<PathBuf> {
+    let bin = Path::new(POSTGRES_FOLDERS)
+        .join(major.to_string())
+        .join("bin");
+    is_server(&bin).then_some(bin)
+}
+
+fn is_server(bin: &Path) -> bool {
+    ["postgres", "initdb", "pg_basebackup", "pgbench"]
+        .iter()
+        .all(|program| bin.join(program).exists())
+}
+
+/// While this lives, a PostgreSQL server package that gets installed neither
+/// makes a database cluster of its own nor starts one. Nothing stays behind.
+struct NoCluster {
+    file: Option<Temporary>,
+    made_folders: Vec<PathBuf>,
+}
+
+fn no_cluster() -> PathBuf {
+    Path::new(CLUSTER_DEFAULTS).join("tracer-setup.conf")
+}
+
+impl NoCluster {
+    fn set() -> Result<Self> {
+        let folder = Path::new(CLUSTER_DEFAULTS);
+        let made_folders = folder
+            .ancestors()
+            .take_while(|ancestor| !ancestor.exists())
+            .map(Path::to_path_buf)
+            .collect();
+        let mut guard = Self {
+            file: None,
+            made_folders,
+        };
+        // Not root, or another system: `install` says so in better words.
+        if nix::unistd::geteuid().is_root() && command::find("apt-get").is_some() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+            let text = format!(
+                "# {}: while packages are set up\ncreate_main_cluster = false\n",
+                temporary::mark()
+            );
+            guard.file = Some(Temporary::write(&no_cluster(), &text)?);
+        }
+        Ok(guard)
+    }
+}
+
+impl Drop for NoCluster {
+    fn drop(&mut self) {
+        self.file = None;
+        for folder in &self.made_folders {
+            // Fails, as it should, where the package has put files of its own.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_is_a_version() {
+        assert!(has_candidate(
+            "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0\n"
+        ));
+        assert!(!has_candidate(
+            "x:\n  Installed: (none)\n  Candidate: (none)\n"
+        ));
+        assert!(!has_candidate(""));
+    }
+}

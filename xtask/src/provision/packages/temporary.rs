@@ -1,0 +1,82 @@
+//! Files in the system's folders that are there while packages are set up. Each says whose
+//! it is: what a run that was killed has left can then be told from what others made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::testbed::resource_name;
+
+/// The name that this process signs with.
+pub(super) fn mark() -> String {
+    resource_name::name("setup", "file")
+}
+
+/// Removed when dropped.
+pub(super) struct Temporary(PathBuf);
+
+impl Temporary {
+    /// Writes it. The text has to hold the mark, as a word before a colon.
+    pub(super) fn write(path: &Path, text: &str) -> Result<Self> {
+        // Before it is there: half of it is removed, too.
+        let file = Self(path.to_owned());
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(file)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Removes the file if one of us wrote it who has died. What it says beside its mark does
+/// not matter: others may say the same.
+pub(super) fn remove_orphan(path: &Path) -> Result<()> {
+    // Not there, or no text: not ours.
+    let text = fs::read_to_string(path).unwrap_or_default();
+    if !text
+        .split([' ', ':', '\n'])
+        .any(|word| word.starts_with("tracer-setup-") && resource_name::is_orphan(word))
+    {
+        return Ok(());
+    }
+    fs::remove_file(path).with_context(|| {
+        format!(
+            "cannot remove {}, left by a run that was killed",
+            path.display()
+        )
+    })?;
+    println!(
+        "removed    {}, left by a run that was killed",
+        path.display()
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_dead_have_signed_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let kept = |text: &str| {
+            fs::write(&path, text).unwrap();
+            remove_orphan(&path).unwrap();
+            path.exists()
+        };
+        assert!(kept("#!/bin/sh\nexit 101\n"));
+        assert!(kept(&format!("# {}: now\n", mark())));
+        // Above the largest process id that Linux gives (2^22).
+        assert!(!kept("# tracer-setup-4194305-file: now\nexit 101\n"));
+        remove_orphan(&path).unwrap();
+        let temporary = Temporary::write(&path, "text").unwrap();
+        assert!(path.exists());
+        drop(temporary);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,336 @@
+//! `cargo xtask bench`: how soon tracer counts, how much memory it takes, and
+//! what a retransmit costs; `cargo xtask bench commits`: what watching commits costs.
+
+mod commits;
+mod storm;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::provision::repo;
+use crate::task::setup;
+use crate::testbed::command::{self, Running};
+use crate::testbed::netns::Net;
+use crate::testbed::quantile::median;
+use crate::testbed::{interrupt, netns, wait};
+
+/// How soon after its start tracer's first program has to be attached: the blink
+/// that a person does not wait for.
+const ATTACHED_BAR: Duration = Duration::from_millis(60);
+
+/// How much memory it may take on a database's host.
+const MEMORY_BAR_KIB: u64 = 16 * 1024;
+
+const STARTING: Duration = Duration::from_secs(10);
+const ENDING: Duration = Duration::from_secs(10);
+
+/// Between two looks for the ready file: a hundredth of what is measured.
+const LOOK: Duration = Duration::from_micros(200);
+
+/// What can be chosen about the benchmark.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Measure this instead
+    #[arg(value_enum)]
+    what: Option<What>,
+
+    /// Rounds of pgbench: without tracer, with empty programs, with tracer
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=300))]
+    rounds: u32,
+
+    /// How long each of the three is measured in a round
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3))]
+    seconds: u32,
+
+    /// pgbench's clients
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=50))]
+    clients: u32,
+
+    /// How often to run tracer (after one run that does not count)
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+
+    /// How often to run it through a storm of retransmits
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    storms: u32,
+}
+
+/// What else can be measured.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum What {
+    /// What watching commits costs pgbench
+    Commits,
+}
+
+/// One run of tracer.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// From its start to the first attached program.
+    attached: Duration,
+    /// From its start to the moment from which everything is counted.
+    ready: Duration,
+    peak_kib: u64,
+    cost: Cost,
+}
+
+/// What a run says of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Cost {
+    /// Calls that retransmitted something.
+    events: u64,
+    /// Runs of the kernel programs.
+    runs: u64,
+    /// Mean time of one, ns.
+    ns_per_run: u64,
+    /// tracer's own processor time, µs.
+    cpu_us: u64,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When tracer cannot run, or a median misses its bar.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    netns::require_root()?;
+    if let Some(What::Commits) = arguments.what {
+        return commits::run(arguments.rounds, arguments.seconds, arguments.clients);
+    }
+    setup::run()?;
+    let tracer = repo::build_release()?;
+    let net = Net::pair("bench", "ens160")?;
+    let host = net.host("primary")?;
+    let folder = tempfile::tempdir().context("cannot make a folder for the runs")?;
+    let once = |storm| measure(&tracer, host.netns.name(), folder.path(), storm);
+    // The first one reads the program from disk.
+    once(None)?;
+    let runs = (0..arguments.runs)
+        .map(|_| once(None))
+        .collect::<Result<Vec<_>>>()?;
+    storm::prepare(&net)?;
+    let storms = (0..arguments.storms)
+        .map(|_| once(Some(&net)))
+        .collect::<Result<Vec<_>>>()?;
+    costs(&runs, &storms);
+    verdict(&runs)
+}
+
+/// Runs tracer, and through a storm if there is a network for one.
+fn measure(tracer: &Path, netns: &str, folder: &Path, storm: Option<&Net>) -> Result<Run> {
+    let ready_file = folder.join("ready");
+    let report = folder.join("run.json");
+    let mut run = Command::new(tracer);
+    run.args(["run", "--all", "--quiet", "--netns", netns])
+        .arg("--json")
+        .arg(&report)
+        .arg("--ready-file")
+        .arg(&ready_file)
+        .stdin(Stdio::null());
+    if storm.is_some() {
+        // Costs some time at the start, too.
+        run.arg("--bpf-stats");
+    }
+    let line = command::line(&run);
+    let begun = Instant::now();
+    let child = run
+        .spawn()
+        .with_context(|| format!("cannot run `{line}`"))?;
+    let mut tracer = Running::new(child, "tracer");
+    let ready = wait_for(&ready_file, begun, &mut tracer).with_context(|| format!("`{line}`"))?;
+    if let Some(net) = storm {
+        storm::run(net)?;
+    }
+    let peak_kib = stop(&mut tracer).with_context(|| format!("`{line}`"))?;
+    ensure!(!ready_file.exists(), "tracer left its ready file behind");
+    let report = serde_json::from_str(&fs::read_to_string(&report)?)?;
+    let cost = cost(&report).context("tracer's report does not say what it cost")?;
+    let counting = from_attached_to_ready(&report)
+        .context("tracer's report does not say when it was attached")?;
+    Ok(Run {
+        attached: ready.saturating_sub(counting),
+        ready,
+        peak_kib,
+        cost,
+    })
+}
+
+fn cost(report: &Value) -> Option<Cost> {
+    let overhead = report.get("overhead")?;
+    // Null where they were not measured.
+    let runs = overhead.get("program_runs")?.as_u64();
+    let ns_per_run = overhead.get("program_ns_per_run")?.as_f64();
+    Some(Cost {
+        events: report.pointer("/totals/events")?.as_u64()?,
+        runs: runs.unwrap_or_default(),
+        // Both are far below 2^52, and the casts saturate.
+        ns_per_run: ns_per_run.unwrap_or_default() as u64,
+        cpu_us: (overhead.get("cpu_ms")?.as_f64()? * 1e3) as u64,
+    })
+}
+
+/// What tracer itself says: it knows when its first program was attached, and this
+/// program knows when it was started.
+fn from_attached_to_ready(report: &Value) -> Option<Duration> {
+    let ms = |name| report.get("overhead")?.get(name)?.as_f64();
+    Duration::try_from_secs_f64((ms("ready_ms")? - ms("attached_ms")?) / 1e3).ok()
+}
+
+fn wait_for(ready_file: &Path, begun: Instant, tracer: &mut Running) -> Result<Duration> {
+    loop {
+        if ready_file.exists() {
+            return Ok(begun.elapsed());
+        }
+        interrupt::check()?;
+        if let Some(status) = tracer.ended()? {
+            bail!("ended ({status}) before it was ready");
+        }
+        ensure!(begun.elapsed() < STARTING, "was not ready in time");
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Ends tracer as Ctrl-C does and returns its peak of memory.
+///
+/// Read from `/proc` until the end: the figure that `wait4` hands out begins
+/// with what this program itself had at the moment of the fork.
+fn stop(tracer: &mut Running) -> Result<u64> {
+    let pid = tracer.pid();
+    let mut peak_kib = peak(pid).context("the kernel does not tell tracer's peak of memory")?;
+    tracer.interrupt()?;
+    let status = wait::until(ENDING, "tracer to end", || {
+        peak_kib = peak(pid).unwrap_or(peak_kib);
+        tracer.ended()
+    })?;
+    ensure!(status.success(), "failed ({status})");
+    Ok(peak_kib)
+}
+
+fn peak(pid: Pid) -> Option<u64> {
+    parse_peak(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
+fn parse_peak(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+fn costs(quiet: &[Run], storms: &[Run]) {
+    let all = |runs: &[Run], figure: fn(&Cost) -> u64| -> Vec<u64> {
+        runs.iter().map(|run| figure(&run.cost)).collect()
+    };
+    let row = |name: &str, values: &[u64], scale: f64, digits: usize| {
+        let median = median(values).unwrap_or_default() as f64 / scale;
+        let max = values.iter().max().copied().unwrap_or_default() as f64 / scale;
+        println!("{name:<36}{median:>9.digits$}{max:>9.digits$}");
+    };
+    println!(
+        "\n{:<36}   median      max",
+        format!("{} storms of retransmits", storms.len())
+    );
+    row(
+        "retransmit events",
+        &all(storms, |cost| cost.events),
+        1.0,
+        0,
+    );
+    row(
+        "runs of the kernel programs",
+        &all(storms, |cost| cost.runs),
+        1.0,
+        0,
+    );
+    row(
+        "kernel program, ns a run",
+        &all(storms, |cost| cost.ns_per_run),
+        1.0,
+        0,
+    );
+    row(
+        "tracer's processor time, ms",
+        &all(storms, |cost| cost.cpu_us),
+        1e3,
+        1,
+    );
+    row(
+        "  the same without a storm",
+        &all(quiet, |cost| cost.cpu_us),
+        1e3,
+        1,
+    );
+}
+
+fn verdict(runs: &[Run]) -> Result<()> {
+    let attached: Vec<Duration> = runs.iter().map(|run| run.attached).collect();
+    let ready: Vec<Duration> = runs.iter().map(|run| run.ready).collect();
+    let peak: Vec<u64> = runs.iter().map(|run| run.peak_kib).collect();
+    let (Some(attached_median), Some(peak_median)) = (median(&attached), median(&peak)) else {
+        bail!("nothing was measured");
+    };
+    let peak_max = peak.iter().max().copied().unwrap_or_default();
+    println!(
+        "\n{:<36}   median      max      bar",
+        format!("{} quiet runs", runs.len())
+    );
+    let row = |name: &str, values: &[Duration], bar: &str| {
+        let ms = |value: Option<Duration>| value.unwrap_or_default().as_secs_f64() * 1e3;
+        let (median, max) = (ms(median(values)), ms(values.iter().max().copied()));
+        println!("{name:<36} {median:>8.1} {max:>8.1} {bar:>8}");
+    };
+    let bar = ATTACHED_BAR.as_millis().to_string();
+    row("first program attached after, ms", &attached, &bar);
+    row("everything counted from, ms", &ready, "");
+    println!(
+        "peak memory, KiB                     {peak_median:>8} {peak_max:>8} {MEMORY_BAR_KIB:>8}"
+    );
+    ensure!(
+        attached_median <= ATTACHED_BAR && peak_median <= MEMORY_BAR_KIB,
+        "a median misses its bar"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_a_line_of_the_status() {
+        let status = "VmPeak:\t  9000 kB\nVmHWM:\t  5124 kB\nVmRSS:\t  5000 kB\n";
+        assert_eq!(parse_peak(status), Some(5124));
+        assert_eq!(parse_peak("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn the_report_tells_the_cost() {
+        let report = serde_json::json!({
+            "totals": {"events": 3},
+            "overhead": {"program_runs": 4, "program_ns_per_run": 812.5, "cpu_ms": 1.5}
+        });
+        let cost = cost(&report).unwrap();
+        assert_eq!((cost.events, cost.runs), (3, 4));
+        assert_eq!((cost.ns_per_run, cost.cpu_us), (812, 1500));
+        assert_eq!(super::cost(&serde_json::json!({})), None);
+    }
+
+    #[test]
+    fn the_median_decides() {
+        let run = |attached, peak_kib| Run {
+            attached: Duration::from_millis(attached),
+            ready: Duration::from_millis(attached + 30),
+            peak_kib,
+            cost: Cost::default(),
+        };
+        assert!(verdict(&[run(40, 9000), run(40, 9000), run(900, 90_000)]).is_ok());
+        assert!(verdict(&[run(61, 9000)]).is_err());
+        assert!(verdict(&[run(40, 17_000)]).is_err());
+        assert!(verdict(&[]).is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! Retransmits by the thousand: connections through a queue that is too small.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::testbed::netns::{Host, Net, Queue};
+
+/// Drops much of what several connections send at once.
+const QUEUE: Queue = Queue {
+    rate_bps: 200_000_000,
+    burst_bytes: 20_000,
+    limit_bytes: 20_000,
+};
+
+const CONNECTIONS: usize = 8;
+
+/// What each connection sends: some two seconds of the queue's rate in all.
+const BYTES: usize = 6_000_000;
+
+/// How long a connection may stand still: far longer than its timeouts.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Puts the queue on the way from the primary to the standby.
+pub(super) fn prepare(net: &Net) -> Result<()> {
+    // Segments one by one: the queue would refuse larger packets as a whole.
+    net.host("primary")?
+        .offloads(&["tso", "gso", "gro"], false)?;
+    net.shape_toward("standby", &QUEUE)
+}
+
+/// Sends until everything has arrived.
+pub(super) fn run(net: &Net) -> Result<()> {
+    let (from, to) = (net.host("primary")?, net.host("standby")?);
+    let listener = to
+        .netns
+        .enter(|| Ok(TcpListener::bind(SocketAddr::new(to.v4.into(), 0))?))?;
+    let target = listener.local_addr()?;
+    thread::scope(|scope| {
+        let mut transfers = Vec::with_capacity(CONNECTIONS);
+        for _ in 0..CONNECTIONS {
+            let sender = connect(from, target)?;
+            let (receiver, _) = listener.accept().context("no connection came")?;
+            receiver.set_read_timeout(Some(LIMIT))?;
+            transfers.push(scope.spawn(move || send(sender)));
+            transfers.push(scope.spawn(move || receive(receiver)));
+        }
+        for transfer in transfers {
+            match transfer.join() {
+                Ok(outcome) => outcome?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(())
+    })
+}
+
+fn connect(from: &Host, target: SocketAddr) -> Result<TcpStream> {
+    let stream = from
+        .netns
+        .enter(|| Ok(TcpStream::connect_timeout(&target, LIMIT)?))
+        .with_context(|| format!("cannot connect to {target}"))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    Ok(stream)
+}
+
+fn send(mut stream: TcpStream) -> Result<()> {
+    stream
+        .write_all(&vec![7; BYTES])
+        .context("a transfer stands still")
+}
+
+fn receive(mut stream: TcpStream) -> Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    while stream
+        .read(&mut buffer)
+        .context("a transfer stands still")?
+        > 0
+    {}
+    Ok(())
+}

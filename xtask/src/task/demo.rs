@@ -1,0 +1,214 @@
+//! `cargo xtask demo`: the tool's main job on one machine, start to end.
+//!
+//! A primary and its synchronous standby in two namespaces, a client in a
+//! third; the standby's replies are damaged for a while, and tracer shows
+//! whose segments had to be sent again and what that did to commits.
+
+mod how;
+mod summary;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::Value;
+
+use crate::lab::provenance;
+use crate::lab::staging::{self, Staging};
+use crate::provision::repo;
+use crate::task::setup;
+use crate::testbed::command::{self, Running};
+use crate::testbed::load::phase::Phases;
+use crate::testbed::load::record::{self, Keep, Record};
+use crate::testbed::load::{Load, Pace, Plan, READ, WRITE};
+use crate::testbed::netns::{Host, HostSpec, Net};
+use crate::testbed::postgres::Pair;
+use crate::testbed::{interrupt, netns, wait};
+
+/// As on the hosts of the cluster that the lab stands for.
+const INTERFACE: &str = "ens160";
+
+const WRITES_PER_SECOND: f64 = 10.0;
+const READS_PER_SECOND: f64 = 5.0;
+
+/// As many clients as were measured on the cluster that the lab stands for.
+const CONNECTIONS: u32 = 4;
+
+/// How long the last requests have for their answers: longer than the
+/// timeouts that a flow may have doubled its way up to by the fault's end.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What can be chosen about the demo.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Folder for run.json, load.json and how.md [default: results/demo of this repository]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+
+    /// How many of the standby's packets to damage
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=100))]
+    percent: u8,
+
+    /// Seconds of normal operation before the fault
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    before: u64,
+
+    /// Seconds that the fault lasts
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    fault: u64,
+
+    /// Seconds to watch after the fault: flows may still wait out a timeout that
+    /// doubled in it
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    recovery: u64,
+}
+
+/// Runs the demo and prints what a person wants to know.
+///
+/// # Errors
+/// When any step fails; what was built is taken down first.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    netns::require_root()?;
+    setup::run()?;
+    let tracer = repo::build_release()?;
+    let output = match &arguments.output {
+        Some(folder) => folder.clone(),
+        None => repo::root().join("results/demo"),
+    };
+    // A bad path fails at once.
+    fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
+    // Before the run: what is changed meanwhile did not run.
+    let commit = provenance::commit();
+    // What is not as it had to be is no result.
+    let staging = Staging::make("demo")?;
+    let files = staging.path();
+
+    let begun = Instant::now();
+    let net = lab()?;
+    let (primary, standby) = (net.host("primary")?, net.host("standby")?);
+    let pair = Pair::start(primary, standby).context("cannot start PostgreSQL")?;
+    println!(
+        "lab        primary {} and synchronous standby {} are up after {:.1} s;\n           \
+         without the standby's reply, a commit was seen to wait",
+        primary.v4,
+        standby.v4,
+        begun.elapsed().as_secs_f64()
+    );
+
+    let client = net.host("client")?;
+    let since = SystemTime::now();
+    let start = |plan| Load::start(&client.netns, pair.primary().address(), plan);
+    let (write, read) = (plan(WRITE, WRITES_PER_SECOND), plan(READ, READS_PER_SECOND));
+    let (writes, reads) = (start(write.clone())?, start(read.clone())?);
+    wait_for_writes(&pair)?;
+
+    let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")?;
+    let run = tracer_run(&tracer, arguments, files, primary, standby);
+    let report = trace(run, arguments, files)?;
+    let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")? - checksum_errors;
+    let until = SystemTime::now();
+    println!("\nwaiting for the last answers to the clients …");
+    let (writes, reads) = (writes.stop(GRACE), reads.stop(GRACE));
+    pair.prove_commits_wait()
+        .context("after the fault, commits no longer wait for the standby")?;
+
+    let phases = Phases::from_report(&report, since, until)?;
+    let records = [
+        Record::new("writes", write, writes),
+        Record::new("reads", read, reads),
+    ];
+    let path = files.join("load.json");
+    let text = serde_json::to_string(&record::json(&records, &phases, Keep::All))?;
+    fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    how::write(files, arguments, &report, &commit)?;
+
+    print!(
+        "{}",
+        summary::render(&report, &records, &phases, checksum_errors)
+    );
+    summary::verify(&report, checksum_errors)
+        .with_context(|| format!("see {}", files.display()))?;
+    staging::publish(files, &output)?;
+    println!(
+        "\nwritten    run.json (all that tracer saw), load.json (every request) and how.md in {}",
+        repo::shorten(&output.display().to_string())
+    );
+    Ok(())
+}
+
+fn lab() -> Result<Net> {
+    let host = |role, number| HostSpec {
+        role,
+        number,
+        interface: INTERFACE,
+    };
+    let hosts = [host("primary", 2), host("standby", 3), host("client", 10)];
+    Net::star("demo", &hosts).context("cannot make the lab's network")
+}
+
+fn plan(sql: &str, rate: f64) -> Plan {
+    Plan {
+        sql: sql.to_owned(),
+        pace: Pace::Open { rate },
+        connections: CONNECTIONS,
+    }
+}
+
+/// The first requests fill caches: they are no part of a baseline.
+fn wait_for_writes(pair: &Pair) -> Result<()> {
+    let mut sql = pair.primary().connect()?;
+    let enough = "select 1 from lab where note = 'load' having count(*) >= 5";
+    wait::until(Duration::from_secs(10), "the load to get going", || {
+        sql.value(enough)
+    })
+    .map(drop)
+}
+
+/// tracer on the standby's side.
+fn tracer_run(
+    tracer: &Path,
+    arguments: &Arguments,
+    output: &Path,
+    primary: &Host,
+    standby: &Host,
+) -> Command {
+    let mut run = Command::new(tracer);
+    run.args(["run", "--peer", &primary.v4.to_string()])
+        .args(["--netns", standby.netns.name()])
+        .args(["--interface", &standby.interface])
+        .args(["--inject", &format!("corrupt={}%", arguments.percent)])
+        .args(["--after", &format!("{}s", arguments.before)])
+        .args(["--for", &format!("{}s", arguments.fault)])
+        .args(["--duration", &format!("{}s", arguments.seconds())])
+        .arg("--json")
+        .arg(output.join("run.json"));
+    run
+}
+
+/// Runs tracer with its view on this terminal, and returns its report.
+fn trace(mut run: Command, arguments: &Arguments, output: &Path) -> Result<Value> {
+    let path = output.join("run.json");
+    let line = repo::shorten(&command::line(&run));
+    println!("\n$ {line}");
+    let child = run
+        .spawn()
+        .with_context(|| format!("cannot run `{line}`"))?;
+    let limit = Duration::from_secs(arguments.seconds() + 30);
+    let status = Running::new(child, "tracer").wait(Some(limit))?;
+    // On Ctrl-C tracer, too, ends well: but not with the run that was meant.
+    interrupt::check()?;
+    anyhow::ensure!(status.success(), "`{line}` failed ({status})");
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("tracer left no report at {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
+}
+
+impl Arguments {
+    /// How long tracer runs.
+    fn seconds(&self) -> u64 {
+        self.before + self.fault + self.recovery
+    }
+}

@@ -1,0 +1,66 @@
+//! `how.md`: how a result came about, written by the run itself.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::{Arguments, CONNECTIONS, READS_PER_SECOND, WRITES_PER_SECOND};
+use crate::lab::provenance;
+
+/// Writes it beside the result.
+pub(super) fn write(
+    folder: &Path,
+    arguments: &Arguments,
+    report: &Value,
+    commit: &str,
+) -> Result<()> {
+    let path = folder.join("how.md");
+    let text = render(arguments, report, commit);
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn render(arguments: &Arguments, report: &Value, commit: &str) -> String {
+    let Arguments {
+        percent,
+        before,
+        fault,
+        recovery,
+        ..
+    } = arguments;
+    let command = format!(
+        "cargo xtask demo --percent {percent} --before {before} --fault {fault} --recovery {recovery}"
+    );
+    format!(
+        "{head}
+`run.json` is tracer's report, `load.json` every request of the clients. Three
+network namespaces on one machine: a primary (10.0.10.2), its synchronous
+standby (10.0.10.3), and the clients (10.0.10.10) with {WRITES_PER_SECOND} writes and {READS_PER_SECOND} reads a
+second over {CONNECTIONS} connections each. tracer ran on the standby's side, where the
+fault was.
+",
+        head = provenance::head(&command, commit, report, ""),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn it_can_be_done_again() {
+        let arguments = Arguments {
+            output: None,
+            percent: 50,
+            before: 10,
+            fault: 30,
+            recovery: 5,
+        };
+        let text = render(&arguments, &json!({}), "abc");
+        assert!(text.contains("--percent 50 --before 10 --fault 30 --recovery 5\n"));
+        assert!(text.contains("with 10 writes and 5 reads a\nsecond over 4 connections"));
+    }
+}

@@ -1,0 +1,55 @@
+//! What the project stands on: licences, sources and bans of its dependencies by
+//! `deny.toml`, and what is known against them where the database of that can be had.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::provision::repo;
+use crate::provision::tool::Tool;
+use crate::testbed::command;
+
+const DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+};
+
+/// Finds it, or builds it.
+///
+/// # Errors
+/// When it cannot be built here; the error says what to install.
+pub(crate) fn ensure() -> Result<PathBuf> {
+    DENY.ensure("judges dependencies").context(
+        "dependencies are judged by cargo-deny: put it on PATH, as \
+         https://embarkstudios.github.io/cargo-deny/ says",
+    )
+}
+
+/// Judges what is in the lock file.
+///
+/// # Errors
+/// When something in it is not allowed, or has a known fault.
+pub(crate) fn check() -> Result<()> {
+    let deny = ensure()?;
+    let check = |what: &[&str]| {
+        let mut deny = deny_in_repo(&deny);
+        deny.args(["--log-level", "error", "check", "--hide-inclusion-graph"]);
+        command::show(deny.args(what))
+    };
+    check(&["licenses", "bans", "sources"])?;
+    // It is a repository of its own: without a way to it there is nothing to ask.
+    match command::output(deny_in_repo(&deny).args(["fetch", "db"])) {
+        Ok(_) => check(&["--disable-fetch", "advisories"]),
+        Err(error) => {
+            println!("advisories not asked: {error:#}");
+            Ok(())
+        }
+    }
+}
+
+fn deny_in_repo(deny: &Path) -> Command {
+    let mut command = Command::new(deny);
+    command.current_dir(repo::root());
+    command
+}

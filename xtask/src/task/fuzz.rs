@@ -1,0 +1,149 @@
+//! `cargo xtask fuzz`: input that makes one of tracer's parsers panic, looked for by
+//! libFuzzer, which is led by what code an input reaches.
+//!
+//! The compiler is the one that builds everything else: what `cargo fuzz` needs a nightly
+//! one for are sanitizers, and there is little here that they could find.
+
+mod build;
+mod round;
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use self::build::{Depth, Programs};
+use self::round::{Round, Span};
+use crate::provision::repo;
+use crate::testbed::interrupt;
+
+/// How long `cargo xtask test` looks, in all, s of one processor's time.
+const BRIEF_S: u64 = 60;
+/// How long one target is fuzzed unless something else is asked, minutes.
+const MINUTES: u64 = 1;
+
+/// What can be chosen.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Targets, such as dsn [default: every one]
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+
+    /// How often each target is run, whatever time that takes
+    #[arg(long, value_name = "N")]
+    runs: Option<u64>,
+
+    /// For how long each target is fuzzed [default: 1]
+    #[arg(long, value_name = "N", conflicts_with = "runs",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    minutes: Option<u64>,
+
+    /// Targets at a time
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    jobs: usize,
+
+    /// Take over into tracer/fuzz/corpus what reaches more than the inputs there, and drop those
+    /// that reach nothing of their own
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Fuzzes the targets, one line each, and says what was found.
+///
+/// # Errors
+/// When a target cannot be built, or an input made one fail.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let span = match (arguments.runs, arguments.minutes) {
+        (Some(runs), _) => Span::Runs(runs),
+        (None, minutes) => Span::Seconds(minutes.unwrap_or(MINUTES).saturating_mul(60)),
+    };
+    let targets = chosen(&arguments.targets)?;
+    let programs = Programs::build(&targets, Depth::Whole)?;
+    let failures = fuzz(&programs, &targets, span, arguments.jobs)?;
+    if arguments.keep {
+        for target in &targets {
+            let (before, after) = Round::new(&programs, target)?.keep()?;
+            println!("{target:<12} {before} inputs, {after} kept");
+        }
+    }
+    told(&failures)
+}
+
+/// Fuzzes every target for a moment.
+///
+/// # Errors
+/// As [`run`].
+pub fn brief() -> Result<()> {
+    let targets = all()?;
+    let programs = Programs::build(&targets, Depth::Own)?;
+    let each = (BRIEF_S / targets.len().max(1) as u64).max(1);
+    told(&fuzz(&programs, &targets, Span::Seconds(each), 1)?)
+}
+
+fn told(failures: &[String]) -> Result<()> {
+    if failures.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", failures.join("\n"))
+}
+
+/// Every target: each has a program of its own.
+fn all() -> Result<Vec<String>> {
+    let folder = repo::root().join("tracer/fuzz/targets");
+    let entries =
+        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut targets = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(|name| name.to_str());
+        targets.extend(name.map(str::to_owned));
+    }
+    targets.sort_unstable();
+    Ok(targets)
+}
+
+fn chosen(names: &[String]) -> Result<Vec<String>> {
+    let all = all()?;
+    if names.is_empty() {
+        return Ok(all);
+    }
+    match names.iter().find(|name| !all.contains(name)) {
+        Some(unknown) => bail!("there is no target {unknown}; there are {}", all.join(", ")),
+        None => Ok(names.to_vec()),
+    }
+}
+
+/// So many at a time; returns what was found.
+fn fuzz(programs: &Programs, targets: &[String], span: Span, jobs: usize) -> Result<Vec<String>> {
+    let waiting: Mutex<VecDeque<&String>> = Mutex::new(targets.iter().collect());
+    let next = || waiting.lock().ok()?.pop_front();
+    let work = || -> Result<Vec<String>> {
+        let mut failures = Vec::new();
+        while let Some(target) = next() {
+            interrupt::check()?;
+            failures.extend(Round::new(programs, target)?.fuzz(span)?);
+        }
+        Ok(failures)
+    };
+    let outcomes: Vec<Result<Vec<String>>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.clamp(1, targets.len().max(1)))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let ended = workers.into_iter().map(|worker| {
+            let ended = worker.join();
+            ended.unwrap_or_else(|_| bail!("a thread of the fuzzing panicked"))
+        });
+        ended.collect()
+    });
+    let failures: Vec<Vec<String>> = outcomes.into_iter().collect::<Result<_>>()?;
+    Ok(failures.concat())
+}
+
+/// Where inputs are kept that were found on this machine, and what they reached.
+fn folder() -> PathBuf {
+    repo::target_dir().join("fuzzing")
+}

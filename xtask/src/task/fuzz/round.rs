@@ -1,0 +1,249 @@
+//! One target's turn.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::build::Programs;
+use super::folder;
+use crate::provision::repo;
+use crate::testbed::command::{self, Running};
+
+/// The longest for one input, s: a parser that takes that long is a find.
+const TIMEOUT_S: u64 = 10;
+/// The most memory of a target's process, and of one allocation, MiB: what is read is
+/// smaller by far.
+const MEMORY_MIB: u64 = 1024;
+const ALLOCATION_MIB: u64 = 256;
+/// How much longer than it was told a target may take to end, s.
+const GRACE_S: u64 = 120;
+/// How much of a log is shown of a target that failed, lines.
+const SHOWN: usize = 40;
+
+/// For how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Span {
+    /// So many executions.
+    Runs(u64),
+    /// Seconds.
+    Seconds(u64),
+}
+
+/// A target with its folders.
+#[derive(Debug)]
+pub(super) struct Round<'a> {
+    target: &'a str,
+    program: PathBuf,
+    /// Those in the repository.
+    corpus: PathBuf,
+    /// Those that were found here, from run to run.
+    found: PathBuf,
+    log: PathBuf,
+    artifacts: PathBuf,
+}
+
+impl<'a> Round<'a> {
+    /// Makes the folders.
+    pub(super) fn new(programs: &Programs, target: &'a str) -> Result<Self> {
+        let round = Self {
+            target,
+            program: programs.of(target),
+            corpus: repo::root().join("tracer/fuzz/corpus").join(target),
+            found: folder().join("found").join(target),
+            log: folder().join(format!("{target}.log")),
+            artifacts: folder().join("failed").join(target),
+        };
+        for folder in [&round.corpus, &round.found, &round.artifacts] {
+            make(folder)?;
+        }
+        Ok(round)
+    }
+
+    fn command(&self) -> Result<Command> {
+        let log = File::create(&self.log)
+            .with_context(|| format!("cannot write {}", self.log.display()))?;
+        let mut command = Command::new(&self.program);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .arg(format!("-timeout={TIMEOUT_S}"))
+            .arg(format!("-rss_limit_mb={MEMORY_MIB}"))
+            .arg(format!("-malloc_limit_mb={ALLOCATION_MIB}"))
+            .arg(format!("-artifact_prefix={}/", self.artifacts.display()));
+        Ok(command)
+    }
+
+    /// Fuzzes it and prints a line; returns what was found, if anything.
+    pub(super) fn fuzz(&self, span: Span) -> Result<Option<String>> {
+        let mut command = self.command()?;
+        let limit = match span {
+            Span::Runs(runs) => {
+                command.arg(format!("-runs={runs}"));
+                None
+            }
+            Span::Seconds(seconds) => {
+                command.arg(format!("-max_total_time={seconds}"));
+                Some(Duration::from_secs(seconds.saturating_add(GRACE_S)))
+            }
+        };
+        command.arg("-print_final_stats=1");
+        let words = repo::root().join("tracer/fuzz/words").join(self.target);
+        if words.exists() {
+            command.arg(format!("-dict={}", words.display()));
+        }
+        command.arg(&self.found).arg(&self.corpus);
+        let name = command::line(&command);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot run `{name}`"))?;
+        let status = Running::new(child, &name).wait(limit)?;
+        let log = self.read_log()?;
+        println!("{:<12} {}", self.target, Told::of(&log));
+        if status.success() {
+            return Ok(None);
+        }
+        Ok(Some(self.failure(&log)))
+    }
+
+    fn failure(&self, log: &str) -> String {
+        let lines: Vec<&str> = log.lines().collect();
+        let end = lines.iter().skip(lines.len().saturating_sub(SHOWN));
+        let end: Vec<&str> = end.copied().collect();
+        let (target, folder) = (self.target, self.artifacts.display());
+        format!(
+            "{}\n{target} failed, see {}; the input is in {folder}. Put it into \
+             tracer/fuzz/corpus/{target}/, and `cargo test --package fuzz` shows it",
+            end.join("\n"),
+            self.log.display()
+        )
+    }
+
+    fn read_log(&self) -> Result<String> {
+        let bytes =
+            fs::read(&self.log).with_context(|| format!("cannot read {}", self.log.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Makes the repository's corpus anew: as few and as short inputs as reach the same as
+    /// all of them and all that were found. Returns how many there were and are.
+    pub(super) fn keep(&self) -> Result<(usize, usize)> {
+        let fresh = tempfile::tempdir_in(folder())?;
+        let mut command = self.command()?;
+        command.arg("-set_cover_merge=1").arg(fresh.path());
+        command.arg(&self.corpus).arg(&self.found);
+        let name = command::line(&command);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot run `{name}`"))?;
+        let status = Running::new(child, &name).wait(None)?;
+        if !status.success() {
+            bail!("{}", self.failure(&self.read_log()?));
+        }
+        let before = files(&self.corpus)?;
+        let after = files(fresh.path())?;
+        // What has a name of its own was put there by somebody, for a reason.
+        let is_found = |path: &Path| path.file_name().is_some_and(|name| name.len() == 40);
+        for path in before.iter().filter(|path| is_found(path)) {
+            fs::remove_file(path)?;
+        }
+        for path in &after {
+            if let Some(name) = path.file_name() {
+                fs::copy(path, self.corpus.join(name))?;
+            }
+        }
+        Ok((before.len(), files(&self.corpus)?.len()))
+    }
+}
+
+fn make(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let paths = entries.map(|entry| Ok(entry?.path()));
+    paths.collect()
+}
+
+/// What libFuzzer's log says at its end.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    runs: Option<u64>,
+    per_s: Option<u64>,
+    covered: Option<u64>,
+    features: Option<u64>,
+    peak_mib: Option<u64>,
+}
+
+impl Told {
+    fn of(log: &str) -> Self {
+        let statistic = |name: &str| {
+            let line = log.lines().rev().find_map(|line| {
+                let rest = line.strip_prefix("stat::")?.strip_prefix(name)?;
+                rest.strip_prefix(':')
+            })?;
+            line.trim().parse().ok()
+        };
+        // `#123	DONE   cov: 4 ft: 5 corp: 6/7b …`
+        let reached = |name: &str| {
+            let line = log.lines().rev().find(|line| line.contains(" cov: "))?;
+            let mut words = line.split_whitespace();
+            words.find(|word| *word == name)?;
+            words.next()?.parse().ok()
+        };
+        Self {
+            runs: statistic("number_of_executed_units"),
+            per_s: statistic("average_exec_per_sec"),
+            covered: reached("cov:"),
+            features: reached("ft:"),
+            peak_mib: statistic("peak_rss_mb"),
+        }
+    }
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let number = |number: Option<u64>| number.map_or("?".to_owned(), |it| it.to_string());
+        write!(
+            f,
+            "{:>9} runs, {:>7} a second, {:>6} edges, {:>6} features, {:>4} MiB",
+            number(self.runs),
+            number(self.per_s),
+            number(self.covered),
+            number(self.features),
+            number(self.peak_mib)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_libfuzzer_says_at_its_end_is_told() {
+        let log = "INFO: seed corpus: files: 7\n\
+                   #8\tINITED cov: 10 ft: 12 corp: 5/99b exec/s: 0 rss: 40Mb\n\
+                   #500\tDONE   cov: 75 ft: 130 corp: 9/120b lim: 4096 exec/s: 250 rss: 41Mb\n\
+                   Done 500 runs in 2 second(s)\n\
+                   stat::number_of_executed_units: 500\n\
+                   stat::average_exec_per_sec:     250\n\
+                   stat::new_units_added:          4\n\
+                   stat::slowest_unit_time_sec:    0\n\
+                   stat::peak_rss_mb:              41\n";
+        let told = Told {
+            runs: Some(500),
+            per_s: Some(250),
+            covered: Some(75),
+            features: Some(130),
+            peak_mib: Some(41),
+        };
+        assert_eq!(Told::of(log), told);
+        assert_eq!(Told::of("no such program"), Told::default());
+    }
+}

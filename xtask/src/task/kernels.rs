@@ -1,0 +1,180 @@
+//! `cargo xtask kernels`: the tests that depend on the kernel, under every
+//! kernel of the matrix and under this machine's own.
+//!
+//! It runs the tests of `tracer` whose names begin with `kernels::` and knows
+//! none of them: what they say of themselves becomes the table.
+
+mod cell;
+mod page;
+mod suite;
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use self::page::{Page, Row};
+use self::suite::{Machine, Run, Suite};
+use crate::provision::repo;
+use crate::task::vm::{self, Kernel};
+use crate::testbed::{interrupt, netns};
+
+/// What can be chosen about the matrix.
+#[derive(Debug, Default, Args)]
+pub struct Arguments {
+    /// Kernels, such as 5.10 [default: every one, and this machine's own]
+    #[arg(value_name = "KERNEL")]
+    kernels: Vec<Kernel>,
+
+    /// Write the table to docs/kernels.md instead of comparing it with that
+    #[arg(long, conflicts_with = "kernels")]
+    write: bool,
+}
+
+/// What one kernel made of the tests.
+struct Visit {
+    row: Row,
+    seconds: f64,
+    log: PathBuf,
+    /// Why it is no success.
+    failure: Option<String>,
+}
+
+/// Runs the tests everywhere, prints the table, and compares it with the one in
+/// the documentation or writes it there.
+///
+/// # Errors
+/// When a test failed anywhere, when a kernel could not be booted, and when one
+/// can less, or more, than the documentation says.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    netns::require_root()?;
+    vm::prepare()?;
+    let suite = Suite::build()?;
+    let folder = suite::folder();
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+
+    let visits = visit_all(&suite, machines(&arguments.kernels));
+    interrupt::check()?;
+    let visits = visits?;
+    let mut failed = Vec::new();
+    for visit in &visits {
+        if let Some(failure) = &visit.failure {
+            failed.push(format!(
+                "{}: {failure}\n  all of it: {}",
+                visit.row.kernel,
+                visit.log.display()
+            ));
+        }
+    }
+    let page = Page::new(visits.into_iter().map(|visit| visit.row).collect());
+    println!("\n{}", page.verdicts());
+    let now = folder.join("kernels.md");
+    fs::write(&now, page.render()).with_context(|| format!("cannot write {}", now.display()))?;
+    if !failed.is_empty() {
+        bail!("the tests failed\n{}", failed.join("\n"));
+    }
+    let path = repo::root().join("docs/kernels.md");
+    if arguments.write {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        return fs::write(&path, page.render())
+            .with_context(|| format!("cannot write {}", path.display()));
+    }
+    let written = fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}: make it with --write", path.display()))?;
+    let changes = page.changes(&written);
+    if !changes.is_empty() {
+        bail!(
+            "docs/kernels.md says otherwise; if that is meant, run `cargo xtask kernels --write`:\n{}",
+            changes.join("\n")
+        );
+    }
+    Ok(())
+}
+
+fn machines(chosen: &[Kernel]) -> VecDeque<Machine> {
+    if chosen.is_empty() {
+        let guests = vm::MATRIX.into_iter().map(Machine::Guest);
+        [Machine::Own].into_iter().chain(guests).collect()
+    } else {
+        chosen.iter().copied().map(Machine::Guest).collect()
+    }
+}
+
+/// As many at a time as there are processors: a guest has one, and its tests run
+/// several at a time, so that it uses it.
+fn visit_all(suite: &Suite, machines: VecDeque<Machine>) -> Result<Vec<Visit>> {
+    let workers = thread::available_parallelism()?.get().min(machines.len());
+    let places = machines.iter().copied().collect::<Vec<_>>();
+    let queue = Mutex::new(machines);
+    let mut visits = thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers)
+            .map(|_| scope.spawn(|| work(suite, &queue)))
+            .collect();
+        let mut visits = Vec::new();
+        for worker in workers {
+            match worker.join() {
+                Ok(done) => visits.extend(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        visits
+    });
+    visits.sort_by_key(|(machine, _)| places.iter().position(|place| place == machine));
+    visits.into_iter().map(|(_, visit)| visit).collect()
+}
+
+fn work(suite: &Suite, queue: &Mutex<VecDeque<Machine>>) -> Vec<(Machine, Result<Visit>)> {
+    let mut done = Vec::new();
+    loop {
+        // A worker that panicked took nothing with it that is needed here.
+        let next = queue
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .pop_front();
+        let Some(machine) = next.filter(|_| interrupt::caught().is_none()) else {
+            return done;
+        };
+        let visit = visit(suite, machine);
+        if let Ok(visit) = &visit {
+            println!(
+                "{:<24} {:<7} {:>6.1} s",
+                visit.row.kernel,
+                if visit.failure.is_none() {
+                    "ok"
+                } else {
+                    "FAILED"
+                },
+                visit.seconds
+            );
+        }
+        done.push((machine, visit));
+    }
+}
+
+fn visit(suite: &Suite, machine: Machine) -> Result<Visit> {
+    let begun = Instant::now();
+    let log = suite::log(machine)?;
+    // A guest that broke down is that kernel's failure: the others go on.
+    let run = suite
+        .run(machine, &log)
+        .unwrap_or_else(|error| Run::broken(&error));
+    Ok(Visit {
+        row: Row {
+            kernel: machine.name()?,
+            release: run.release,
+            compared: machine != Machine::Own,
+            cells: run.cells,
+        },
+        seconds: begun.elapsed().as_secs_f64(),
+        log,
+        failure: run.failure,
+    })
+}

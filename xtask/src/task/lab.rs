@@ -1,0 +1,106 @@
+//! `cargo xtask lab`: starts, shows and ends the cluster, and runs the experiments.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use clap::{Args, Subcommand};
+
+use crate::lab::timing::Timing;
+use crate::lab::{experiment, leftover, supervisor};
+use crate::provision::{packages, repo};
+use crate::testbed::{interrupt, netns};
+
+/// What can be chosen about the lab.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Start the cluster and leave it running
+    Up(Timing),
+    /// Take the cluster down, and whatever crashed runs have left
+    Down,
+    /// Tell who is what in the cluster that runs
+    Status,
+    /// Damage half of the standby's segments to the primary
+    PartialLoss(experiment::Arguments),
+    /// Switch the primary off, in good order and like a power cut
+    Failover(experiment::Arguments),
+    /// Keep the primary's processor busy, and stall its disk
+    Load(experiment::Arguments),
+    /// Cut databases off: can two of them take writes?
+    SplitBrain(experiment::Arguments),
+    /// Cut the standby off for long, and watch it catch up
+    LongIsolation(experiment::Arguments),
+    /// Let etcd lose a member, and its quorum
+    Dependency(experiment::Arguments),
+    /// Cut the standby off while Prometheus scrapes tracer: do the alerts fire?
+    Alerts(experiment::Arguments),
+    /// Run all experiments, one after the other
+    All(experiment::ForAll),
+    /// Own the cluster until told to end
+    #[command(hide = true, name = supervisor::COMMAND)]
+    Supervise(Timing),
+}
+
+/// Does it.
+///
+/// # Errors
+/// When a step fails; what was built for an experiment is taken down first.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    match &arguments.task {
+        Task::Up(timing) => {
+            prepare()?;
+            supervisor::up(timing)
+        }
+        Task::Down => supervisor::down(),
+        Task::Status => supervisor::status(),
+        Task::Supervise(timing) => supervisor::supervise(timing),
+        Task::Failover(arguments) => experiment("failover", arguments),
+        Task::Load(arguments) => experiment("load", arguments),
+        Task::SplitBrain(arguments) => experiment("split-brain", arguments),
+        Task::LongIsolation(arguments) => experiment("long-isolation", arguments),
+        Task::Dependency(arguments) => experiment("dependency", arguments),
+        Task::Alerts(arguments) => experiment("alerts", arguments),
+        Task::All(arguments) => all(arguments),
+        Task::PartialLoss(arguments) => experiment("partial-loss", arguments),
+    }
+}
+
+fn experiment(name: &str, arguments: &experiment::Arguments) -> Result<()> {
+    prepare()?;
+    leftover::remove()?;
+    experiment::run(name, arguments, &repo::build_release()?)
+}
+
+/// Goes on after an experiment that failed: its neighbours stand for themselves.
+fn all(arguments: &experiment::ForAll) -> Result<()> {
+    prepare()?;
+    leftover::remove()?;
+    let begun = Instant::now();
+    let program = repo::build_release()?;
+    let mut failed = Vec::new();
+    for name in experiment::names() {
+        if let Err(error) = experiment::run(name, &arguments.of(name), &program) {
+            interrupt::check()?;
+            eprintln!("error: {error:#}");
+            failed.push(name);
+        }
+    }
+    println!(
+        "\nall        after {:.1} minutes",
+        begun.elapsed().as_secs_f64() / 60.0
+    );
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+fn prepare() -> Result<()> {
+    netns::require_root()?;
+    packages::ensure()?;
+    packages::ensure_for_cluster()?;
+    packages::ensure_for_alerts()
+}

@@ -1,0 +1,311 @@
+//! `cargo xtask soak`: one long run of tracer beside servers that restart, connections
+//! that come and go, and retransmits without end. Its memory and its descriptors stay as
+//! they are, and its count is the kernel's.
+
+mod traffic;
+mod usage;
+mod verdict;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
+
+use crate::provision::{http, repo};
+use crate::task::setup;
+use crate::testbed::command::{self, Running};
+use crate::testbed::netns::{Host, Net};
+use crate::testbed::postgres::Pair;
+use crate::testbed::{interrupt, netns, wait, withheld};
+use traffic::Traffic;
+use usage::Usage;
+use verdict::Reading;
+
+/// In the primary's network namespace, where nobody else is.
+const LISTEN: &str = "127.0.0.1:9187";
+
+/// Fewer than there are connections in a minute, so that memory for flows is used up
+/// before it is looked at, and what is beyond is counted together for the rest.
+const MAX_FLOWS: &str = "64";
+
+/// How often the metrics are asked for.
+const SCRAPE: Duration = Duration::from_secs(1);
+
+/// How long an answer, a file, or the end may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How often a long soak does what is rare: a server restarts, the events' file is
+/// moved away.
+const RARE: Duration = Duration::from_secs(300);
+
+/// Of so many segments one may be missing where a vendor's kernel withholds hits.
+const WITHHELD: u64 = 1_000;
+
+/// What can be chosen about the soak.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// How long tracer runs
+    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = hours)]
+    hours: f64,
+}
+
+/// A minute at least, a month at most.
+fn hours(text: &str) -> Result<f64, String> {
+    let hours = text.parse::<f64>().ok();
+    let hours = hours.filter(|hours| (1.0 / 60.0..=24.0 * 31.0).contains(hours));
+    hours.ok_or_else(|| format!("`{text}`: from 0.017 (a minute) to 744 (a month)"))
+}
+
+/// Soaks, and prints what tracer used at each tenth.
+///
+/// # Errors
+/// When tracer ends early or badly, its memory or its descriptors grow, its count is not
+/// the kernel's, or something could not be set up.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    netns::require_root()?;
+    setup::run()?;
+    let built = repo::build_release()?;
+    soak(&built, Duration::from_secs_f64(arguments.hours * 3600.0))
+}
+
+/// Soaks this program for so long.
+///
+/// # Errors
+/// As [`run`].
+pub fn soak(built: &Path, long: Duration) -> Result<()> {
+    let folder = tempfile::tempdir().context("cannot make a folder for the soak")?;
+    // What is built meanwhile does not change what runs.
+    let program = folder.path().join("tracer");
+    fs::copy(built, &program).with_context(|| format!("cannot copy {}", built.display()))?;
+    let net = Net::pair("soak", "ens160")?;
+    let (primary, standby) = (net.host("primary")?, net.host("standby")?);
+    let mut pair = Pair::start(primary, standby).context("cannot start PostgreSQL")?;
+    traffic::narrow(&net)?;
+
+    let plan = Plan::of(long);
+    let files = Files::within(folder.path());
+    let mut tracer = start(&program, primary, &pair, &plan, &files)?;
+    let traffic = Traffic::start(primary, standby)?;
+    let before = primary.netns.counter("Tcp", "RetransSegs")?;
+    let watched = watch(&mut tracer, &mut pair, (primary, standby), &plan, &files);
+    let transfers = traffic.stop();
+    let readings = watched?;
+    let transfers = transfers?;
+    tracer.interrupt()?;
+    let status = tracer.wait(Some(LIMIT))?;
+    ensure!(status.success(), "tracer ended with {status}");
+    ensure!(!files.ready.exists(), "tracer left its ready file behind");
+    let grown = primary.netns.counter("Tcp", "RetransSegs")? - before;
+
+    let text = fs::read_to_string(&files.report).context("tracer left no report")?;
+    let report = serde_json::from_str(&text).context("the report is no JSON")?;
+    println!("{}", verdict::table(&readings));
+    println!("connections made and closed: {transfers}");
+    let good = counted(&report, grown).and_then(|()| verdict::check(&readings, plan.settled));
+    if good.is_err() {
+        let kept = repo::target_dir().join("soak.json");
+        fs::copy(&files.report, &kept)?;
+        println!("the report is kept: {}", kept.display());
+    }
+    good
+}
+
+/// When what is done, by how long it all lasts.
+#[derive(Debug)]
+struct Plan {
+    long: Duration,
+    /// From when on memory has to be flat.
+    settled: Duration,
+    /// tracer's own interval.
+    interval: Duration,
+    /// Between two looks at what tracer uses.
+    look: Duration,
+    rare: Duration,
+}
+
+impl Plan {
+    fn of(long: Duration) -> Self {
+        Self {
+            long,
+            settled: Duration::from_secs(600).min(long / 3),
+            // A report keeps every interval, as it should: some hundreds in all.
+            interval: (long / 720).clamp(Duration::from_millis(200), Duration::from_secs(10)),
+            look: (long / 240).clamp(Duration::from_millis(250), Duration::from_secs(15)),
+            rare: RARE.min(long / 4),
+        }
+    }
+}
+
+/// What tracer writes.
+#[derive(Debug)]
+struct Files {
+    ready: PathBuf,
+    report: PathBuf,
+    events: PathBuf,
+}
+
+impl Files {
+    fn within(folder: &Path) -> Self {
+        Self {
+            ready: folder.join("ready"),
+            report: folder.join("run.json"),
+            events: folder.join("events.jsonl"),
+        }
+    }
+}
+
+/// tracer with all that it can watch, once everything is counted.
+fn start(
+    program: &Path,
+    primary: &Host,
+    pair: &Pair,
+    plan: &Plan,
+    files: &Files,
+) -> Result<Running> {
+    let mut run = primary.netns.command(program);
+    let dsn = format!(
+        "host={} user=postgres",
+        pair.primary().socket_dir().display()
+    );
+    run.args(["run", "--all", "--quiet", "--pg", &dsn, "--commits"])
+        .args(["--commit-probe", "1", "--listen", LISTEN])
+        .args(["--interval", &format!("{}ms", plan.interval.as_millis())])
+        .args(["--max-flows", MAX_FLOWS])
+        .arg("--json")
+        .arg(&files.report)
+        .arg("--events")
+        .arg(&files.events)
+        .arg("--ready-file")
+        .arg(&files.ready)
+        .stdin(Stdio::null());
+    let mut tracer = spawn(run)?;
+    wait::until(LIMIT, "tracer to count", || {
+        still_runs(&mut tracer)?;
+        Ok(files.ready.exists().then_some(()))
+    })?;
+    Ok(tracer)
+}
+
+fn spawn(mut command: Command) -> Result<Running> {
+    let line = command::line(&command);
+    let child = command.spawn();
+    let child = child.with_context(|| format!("cannot run `{line}`"))?;
+    Ok(Running::new(child, "tracer"))
+}
+
+fn still_runs(tracer: &mut Running) -> Result<()> {
+    match tracer.ended()? {
+        None => Ok(()),
+        Some(status) => anyhow::bail!("tracer ended early ({status})"),
+    }
+}
+
+/// Does what is due, each in its time, until all of it is over.
+fn watch(
+    tracer: &mut Running,
+    pair: &mut Pair,
+    (primary, standby): (&Host, &Host),
+    plan: &Plan,
+    files: &Files,
+) -> Result<Vec<Reading>> {
+    let begun = Instant::now();
+    let mut due = [SCRAPE, plan.look, plan.rare];
+    let mut readings = Vec::new();
+    let (mut scrapes, mut restarts) = (0_u64, 0_u64);
+    loop {
+        interrupt::check()?;
+        still_runs(tracer)?;
+        let now = begun.elapsed();
+        if now >= plan.long {
+            println!("scrapes {scrapes}, servers restarted {restarts}");
+            return Ok(readings);
+        }
+        if now >= due[0] {
+            due[0] = now + SCRAPE;
+            scrape(primary)?;
+            scrapes += 1;
+        }
+        if now >= due[1] {
+            due[1] = now + plan.look;
+            let usage = Usage::of(tracer.pid())?;
+            readings.push(Reading { at: now, usage });
+        }
+        if now >= due[2] {
+            due[2] = now + plan.rare;
+            match restarts % 2 {
+                0 => pair.standby_mut().restart(standby),
+                _ => pair.primary_mut().restart(primary),
+            }?;
+            restarts += 1;
+            rotate(tracer, &files.events)?;
+        }
+        let next = due.into_iter().min().unwrap_or(SCRAPE);
+        sleep(next.saturating_sub(begun.elapsed()).min(SCRAPE));
+    }
+}
+
+/// As Prometheus does.
+fn scrape(host: &Host) -> Result<()> {
+    let server: SocketAddr = LISTEN.parse()?;
+    let answer = host
+        .netns
+        .enter(|| http::get(server, "/metrics", LIMIT))
+        .context("the metrics cannot be had")?;
+    ensure!(
+        answer.status == 200 && answer.body.ends_with("# EOF\n"),
+        "half of the metrics: {} {}",
+        answer.status,
+        answer.body
+    );
+    Ok(())
+}
+
+/// As logrotate does: moved away, and a new one is there after SIGHUP.
+fn rotate(tracer: &Running, events: &Path) -> Result<()> {
+    let old = events.with_extension("old");
+    fs::rename(events, &old).context("cannot move the events away")?;
+    kill(tracer.pid(), Signal::SIGHUP)?;
+    wait::until(LIMIT, "a new file of events", || {
+        Ok(events.exists().then_some(()))
+    })?;
+    Ok(fs::remove_file(old)?)
+}
+
+/// That the report counts what the kernel does, and lost nothing.
+fn counted(report: &Value, grown: u64) -> Result<()> {
+    let number = |pointer: &str| {
+        let value = report.pointer(pointer).and_then(Value::as_i64);
+        value.with_context(|| format!("the report does not say {pointer}"))
+    };
+    let told = number("/totals/kernel_retrans_segs")?;
+    let (segments, difference) = (number("/totals/segments")?, number("/totals/difference")?);
+    let unwritten = number("/gaps/unwritten_events")?;
+    println!(
+        "retransmitted: {segments} segments counted, {told} by the kernel ({grown} after the \
+         start), difference {difference}; events not written: {unwritten}"
+    );
+    // What it was not shown of a connection that has closed is nowhere else.
+    let withheld = withheld::hits(0)?;
+    let allowed = match withheld {
+        0 => 0,
+        few => few.max(told.cast_unsigned() / WITHHELD),
+    };
+    ensure!(
+        (0..=allowed.cast_signed()).contains(&difference),
+        "the count is not the kernel's"
+    );
+    ensure!(unwritten == 0, "events were lost");
+    ensure!(grown > 0, "nothing was retransmitted");
+    ensure!(
+        told.cast_unsigned() >= grown,
+        "the kernel's own count is not the namespace's"
+    );
+    Ok(())
+}

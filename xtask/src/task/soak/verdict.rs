@@ -1,0 +1,158 @@
+//! Whether what was used stayed as it was.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::usage::Usage;
+use crate::testbed::quantile::median;
+
+/// By how much memory may be larger at the end: what a report's intervals and the losses of
+/// single flows take, of which so many are kept, and the allocator's own unrest. Whatever is
+/// lost with each connection, scrape or restart is more in two hours.
+const GROWTH_KIB: u64 = 2048;
+
+/// By how many descriptors and threads there may be more: the probe has more connections
+/// for a while after commits have hung.
+const MORE_DESCRIPTORS: u64 = 8;
+const MORE_THREADS: u64 = 1;
+
+/// A moment of the soak.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// From the start.
+    pub(super) at: Duration,
+    pub(super) usage: Usage,
+}
+
+/// Which share of the time in which memory has to be flat is compared at either end.
+const SHARE: u32 = 4;
+
+/// Compares the first and the last quarter of the time after `settled`, by medians.
+///
+/// # Errors
+/// When there is too little to compare, or something has grown.
+pub(super) fn check(readings: &[Reading], settled: Duration) -> Result<()> {
+    let end = readings.last().context("nothing was looked at")?.at;
+    let part = end.saturating_sub(settled) / SHARE;
+    let within = |from: Duration, to: Duration, what: fn(&Usage) -> u64| {
+        let there = readings.iter().filter(|one| (from..=to).contains(&one.at));
+        median(&there.map(|one| what(&one.usage)).collect::<Vec<_>>())
+    };
+    let compare = |what: fn(&Usage) -> u64| {
+        let first = within(settled, settled + part, what);
+        let last = within(end.saturating_sub(part), end, what);
+        first.zip(last).context("too short to compare anything")
+    };
+    let memory = compare(|usage| usage.resident_kib)?;
+    let descriptors = compare(|usage| usage.descriptors)?;
+    let threads = compare(|usage| usage.threads)?;
+    println!(
+        "medians of the first and the last quarter after {:.1} min: {} and {} KiB, {} and {} \
+         descriptors, {} and {} threads",
+        settled.as_secs_f64() / 60.0,
+        memory.0,
+        memory.1,
+        descriptors.0,
+        descriptors.1,
+        threads.0,
+        threads.1,
+    );
+    ensure!(
+        memory.1 <= memory.0 + GROWTH_KIB,
+        "memory has grown by {} KiB",
+        memory.1 - memory.0
+    );
+    ensure!(
+        descriptors.1 <= descriptors.0 + MORE_DESCRIPTORS,
+        "there are more descriptors than before"
+    );
+    ensure!(
+        threads.1 <= threads.0 + MORE_THREADS,
+        "there are more threads than before"
+    );
+    Ok(())
+}
+
+/// About twenty of the readings, the last one among them.
+pub(super) fn table(readings: &[Reading]) -> String {
+    let mut text = format!(
+        "{:>9}  {:>9}  {:>11}  {:>7}\n",
+        "minute", "KiB", "descriptors", "threads"
+    );
+    let step = (readings.len() / 20).max(1);
+    for reading in readings.iter().rev().step_by(step).rev() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{:>9.1}  {:>9}  {:>11}  {:>7}",
+            reading.at.as_secs_f64() / 60.0,
+            reading.usage.resident_kib,
+            reading.usage.descriptors,
+            reading.usage.threads
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reading a second for a hundred seconds.
+    fn readings(usage: impl Fn(u64) -> Usage) -> Vec<Reading> {
+        let reading = |second| Reading {
+            at: Duration::from_secs(second),
+            usage: usage(second),
+        };
+        (1..=100).map(reading).collect()
+    }
+
+    const FLAT: Usage = Usage {
+        resident_kib: 10_000,
+        descriptors: 50,
+        threads: 3,
+    };
+    const SETTLED: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn what_is_flat_passes_also_with_peaks_and_a_rise_before() {
+        let flat = readings(|second| Usage {
+            resident_kib: match second {
+                0..20 => 1_000 * second,
+                90 => 40_000,
+                _ => 20_000,
+            },
+            descriptors: if second % 10 == 0 { 80 } else { 50 },
+            ..FLAT
+        });
+        check(&flat, SETTLED).unwrap();
+        assert_eq!(table(&flat).lines().count(), 21);
+    }
+
+    #[test]
+    fn what_grows_is_told() {
+        let memory = readings(|second| Usage {
+            resident_kib: 10_000 + 40 * second,
+            ..FLAT
+        });
+        let descriptors = readings(|second| Usage {
+            descriptors: 50 + second / 5,
+            ..FLAT
+        });
+        let threads = readings(|second| Usage {
+            threads: 3 + second / 25,
+            ..FLAT
+        });
+        for (grows, word) in [
+            (memory, "memory"),
+            (descriptors, "descriptors"),
+            (threads, "threads"),
+        ] {
+            let told = check(&grows, SETTLED).unwrap_err().to_string();
+            assert!(told.contains(word), "{told}");
+        }
+        check(&[], SETTLED).unwrap_err();
+    }
+}

@@ -1,0 +1,402 @@
+//! A round under way: the tool runs, and the blows fall.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::blow::{Output, Rival, Target, What};
+use super::expected::{Ended, Sent};
+use super::files;
+use super::plan::Plan;
+use super::process::Program;
+use super::stage::Stage;
+use super::storm::Storm;
+use super::tool::{Second, Tool};
+use crate::testbed::interrupt;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(4);
+/// Between two looks at the kernel's counter.
+const SAMPLE: Duration = Duration::from_millis(25);
+/// Between two signals of one blow.
+const AGAIN: Duration = Duration::from_millis(10);
+/// By so much the tool may end later than it was to, when nobody stands in its way.
+const LATE: Duration = Duration::from_secs(40);
+/// After so long, a tool whose reader takes nothing is told to give him up.
+const NUDGE: Duration = Duration::from_secs(8);
+const NUDGES: u32 = 5;
+/// What the second tool does lasts so long.
+const SECOND: &str = "0.4";
+
+/// Something that is to be done.
+#[derive(Debug, Clone)]
+enum Step {
+    Blow(What),
+    /// What was stopped goes on.
+    Continue(Vec<Pid>),
+    Up,
+}
+
+/// What is seen of it meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// What was done, when, and what came of it.
+    pub(super) log: Vec<String>,
+    pub(super) sent: Vec<Sent>,
+    pub(super) nudged: bool,
+    pub(super) was_ready: bool,
+    pub(super) guard_killed: bool,
+    /// By how much the kernel's counter grew at least while the tool counted.
+    pub(super) least: u64,
+    /// A report that was there was removed with its folder.
+    pub(super) report_taken: bool,
+    /// It did not end in time.
+    pub(super) endless: bool,
+}
+
+/// The round, with whom it is about.
+pub(super) struct Course<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) stage: &'a Stage,
+    pub(super) tracer: &'a Path,
+    pub(super) program: Program,
+    pub(super) tool: Tool,
+    pub(super) storm: Option<Storm>,
+    pub(super) others: Vec<(Rival, Second)>,
+    begun: Instant,
+    steps: VecDeque<(Instant, Step)>,
+    /// The kernel's counter when the tool had begun to count.
+    base: Option<u64>,
+    /// Nothing has happened yet that may end the tool.
+    untouched: bool,
+    pub(super) seen: Seen,
+}
+
+impl<'a> Course<'a> {
+    /// Starts the tool.
+    pub(super) fn begin(
+        plan: &'a Plan,
+        stage: &'a Stage,
+        tracer: &'a Path,
+        program: Program,
+        storm: Storm,
+    ) -> Result<Self> {
+        let begun = Instant::now();
+        let tool = Tool::start(plan, stage, tracer)?;
+        let blows = plan.blows.iter().filter(|blow| !blow.what.is_lasting());
+        let steps = blows.map(|blow| {
+            let at = begun + Duration::from_millis(blow.at_ms);
+            (at, Step::Blow(blow.what))
+        });
+        Ok(Self {
+            plan,
+            stage,
+            tracer,
+            program,
+            tool,
+            storm: Some(storm),
+            others: Vec::new(),
+            begun,
+            steps: steps.collect(),
+            base: None,
+            untouched: true,
+            seen: Seen::default(),
+        })
+    }
+
+    /// Until the tool has ended, and everything has happened to it.
+    pub(super) fn run(&mut self) -> Result<()> {
+        let due = self.begun + Duration::from_millis(self.plan.lasts_ms);
+        let mut sampled = self.begun;
+        let mut nudges = 0;
+        loop {
+            interrupt::check()?;
+            self.tool.listen();
+            self.note_ready();
+            let now = Instant::now();
+            if now - sampled >= SAMPLE {
+                sampled = now;
+                self.sample(due);
+            }
+            self.rule_the_storm(due);
+            while self
+                .steps
+                .front()
+                .is_some_and(|(at, _)| *at <= Instant::now())
+            {
+                if let Some((_, step)) = self.steps.pop_front() {
+                    self.take(step)?;
+                }
+            }
+            if self.tool.is_over() && self.steps.is_empty() {
+                break;
+            }
+            let late = Instant::now().saturating_duration_since(due);
+            if late > LATE {
+                self.seen.endless = !self.tool.is_over();
+                break;
+            }
+            let stalls = self.plan.has(|what| matches!(what, What::Stalls(_)));
+            if stalls && nudges < NUDGES && late > NUDGE + Duration::from_secs(nudges.into()) {
+                nudges += 1;
+                self.seen.nudged = true;
+                self.log("its reader is given up: SIGTERM");
+                self.tool.signal(Signal::SIGTERM);
+            }
+            let next = self.steps.front().map(|(at, _)| *at);
+            let left = next.map(|at| at.saturating_duration_since(Instant::now()));
+            thread::sleep(left.unwrap_or(LOOK).min(LOOK));
+        }
+        self.tool.listen();
+        Ok(())
+    }
+
+    fn log(&mut self, what: &str) {
+        let ms = self.begun.elapsed().as_millis();
+        self.seen.log.push(format!("{ms:>6} ms  {what}"));
+    }
+
+    fn is_ready(&self) -> bool {
+        let path = self.stage.path(Output::Ready);
+        self.stage.outside(&path).exists()
+    }
+
+    fn note_ready(&mut self) {
+        if !self.seen.was_ready && self.is_ready() {
+            self.seen.was_ready = true;
+            self.base = self.counter();
+            self.log("it is ready");
+        }
+    }
+
+    /// The kernel's own counter, as long as the namespace has its name.
+    pub(super) fn counter(&self) -> Option<u64> {
+        let host = self.stage.host().ok()?;
+        host.netns.counter("Tcp", "RetransSegs").ok()
+    }
+
+    fn sample(&mut self, due: Instant) {
+        if let Some(base) = self.base.filter(|_| self.untouched)
+            && let Some(now) = self.counter()
+            && Instant::now() < due
+        {
+            self.seen.least = now.saturating_sub(base);
+        }
+    }
+
+    /// In a calm round, only while it surely counts.
+    fn rule_the_storm(&self, due: Instant) {
+        let Some(storm) = &self.storm else {
+            return;
+        };
+        let half = self.begun + (due - self.begun) / 2;
+        storm.send(match self.plan.calm {
+            true => self.seen.was_ready && Instant::now() < half,
+            false => true,
+        });
+    }
+
+    fn take(&mut self, step: Step) -> Result<()> {
+        // What was sent again before it is in the count.
+        if self.untouched {
+            self.sample(self.begun + Duration::from_millis(self.plan.lasts_ms));
+        }
+        self.untouched = false;
+        match step {
+            Step::Blow(what) => self.strike(what)?,
+            Step::Continue(pids) => {
+                for pid in pids {
+                    self.send(Signal::SIGCONT, pid);
+                }
+            }
+            Step::Up => self.ip("link set ens160 up\n"),
+        }
+        Ok(())
+    }
+
+    fn later(&mut self, ms: u64, step: Step) {
+        let at = Instant::now() + Duration::from_millis(ms);
+        let place = self.steps.partition_point(|(other, _)| *other <= at);
+        self.steps.insert(place, (at, step));
+    }
+
+    fn strike(&mut self, what: What) -> Result<()> {
+        self.log(&what.kind());
+        match what {
+            What::Signal { signal, to, twice } => {
+                for time in 0..=u8::from(twice) {
+                    if time > 0 {
+                        thread::sleep(AGAIN);
+                    }
+                    for pid in self.aims(to)? {
+                        self.send(signal, pid);
+                    }
+                }
+            }
+            What::Stopped { whom, for_ms } => {
+                let pids = self.aims(whom)?;
+                for pid in &pids {
+                    self.send(Signal::SIGSTOP, *pid);
+                }
+                self.later(for_ms, Step::Continue(pids));
+            }
+            What::Hangup => {
+                let at_work = self.is_ready();
+                self.tool.hang_up();
+                self.seen.sent.push(Sent {
+                    signal: Signal::SIGHUP,
+                    at_work: at_work && self.is_ready(),
+                });
+            }
+            What::Leaves(stream) => self.tool.leave(stream),
+            What::Stalls(stream) => self.tool.stall(stream),
+            What::FolderGone(output) => {
+                self.seen.report_taken |= files::remove(&self.stage.folder(), output);
+            }
+            What::Deleted => self.ip("link delete ens160\n"),
+            What::Renamed => {
+                self.ip("link set ens160 down\nlink set ens160 name lan0\nlink set lan0 up\n");
+            }
+            What::Moved => {
+                let line = format!("link set ens160 netns {}\n", self.stage.elsewhere.name());
+                self.ip(&line);
+            }
+            What::Down { for_ms } => {
+                self.ip("link set ens160 down\n");
+                self.later(for_ms, Step::Up);
+            }
+            What::NetnsDeleted => self.delete()?,
+            What::Beside(rival) => self.beside(rival)?,
+            What::Full { .. }
+            | What::ReadOnly(_)
+            | What::Clock { .. }
+            | What::Descriptors(_)
+            | What::Memory { .. }
+            | What::AddressSpace { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Who is meant, of those who are there.
+    fn aims(&mut self, target: Target) -> Result<Vec<Pid>> {
+        let beside = self.others.last().map(|(_, second)| second.pid());
+        let guard = match target {
+            Target::Tool => None,
+            _ => self.tool.guard(self.program, beside)?,
+        };
+        let guard = guard.map(|guard| guard.pid);
+        if guard.is_none() && target != Target::Tool {
+            self.log("there is no guard");
+        }
+        let tool = (!self.tool.is_over()).then(|| self.tool.pid());
+        let both = match target {
+            Target::Tool => [tool, None],
+            Target::Guard => [guard, None],
+            Target::Both { tool_first: true } => [tool, guard],
+            Target::Both { tool_first: false } => [guard, tool],
+        };
+        Ok(both.into_iter().flatten().collect())
+    }
+
+    fn send(&mut self, signal: Signal, pid: Pid) {
+        if pid == self.tool.pid() {
+            let at_work = self.is_ready();
+            self.tool.signal(signal);
+            if !matches!(signal, Signal::SIGSTOP | Signal::SIGCONT) {
+                let at_work = at_work && self.is_ready();
+                self.seen.sent.push(Sent { signal, at_work });
+            }
+            return;
+        }
+        // Its id may be another's by now.
+        if self.program.is_run_by(pid) {
+            let _ = kill(pid, signal);
+            self.seen.guard_killed |= signal == Signal::SIGKILL;
+        }
+    }
+
+    fn ip(&mut self, lines: &str) {
+        let done = self.stage.host().and_then(|host| host.netns.ip(lines));
+        if let Err(error) = done {
+            let error = format!("{error:#}").replace('\n', " ");
+            self.log(&format!("missed: {error}"));
+        }
+    }
+
+    /// Sockets keep a namespace alive as processes do.
+    fn delete(&mut self) -> Result<()> {
+        self.storm = None;
+        let name = self.stage.host()?.netns.name().to_owned();
+        let mut ip = crate::testbed::command::named("ip");
+        if let Err(error) = crate::testbed::command::output(ip.args(["netns", "delete", &name])) {
+            self.log(&format!("missed: {error:#}"));
+        }
+        Ok(())
+    }
+
+    fn beside(&mut self, rival: Rival) -> Result<()> {
+        let command = match rival {
+            Rival::Clean => self.stage.clean(self.tracer)?,
+            Rival::Fault | Rival::Run => {
+                let peer = self.stage.net.host("standby")?.v4.to_string();
+                let words = self.stage.way(true)?;
+                let mut command = Command::new(&words[0]);
+                command.args(&words[1..]).arg(self.tracer);
+                command.args(match rival {
+                    Rival::Fault => &["inject", "loss=1%", "--allow-ssh-peer"][..],
+                    _ => &["run"],
+                });
+                command.args(["--peer", &peer, "--duration", SECOND, "--json"]);
+                command.arg(self.stage.second());
+                command
+            }
+        };
+        let said = self.stage.folder().join(match rival {
+            Rival::Clean => "clean.txt",
+            _ => "second.txt",
+        });
+        self.others.push((rival, Second::start(command, &said)?));
+        Ok(())
+    }
+
+    /// What was wrong with how the second tools ended, which are waited for.
+    pub(super) fn others_ended(&mut self) -> Result<Vec<String>> {
+        let mut told = Vec::new();
+        for (rival, second) in &mut self.others {
+            let ended =
+                crate::testbed::wait::until(LATE, "the second tool to end", || second.ended());
+            let ended = match ended {
+                Ok(ended) => ended,
+                Err(error) => {
+                    interrupt::check()?;
+                    told.push(format!("{error:#}"));
+                    continue;
+                }
+            };
+            let said = fs::read_to_string(&second.said).unwrap_or_default();
+            let moved = self
+                .plan
+                .has(|what| what.family() == super::blow::Family::Interface);
+            let good = match ended {
+                Ended::Exit(0) => true,
+                Ended::Exit(1) => moved || *rival == Rival::Fault,
+                Ended::Exit(2) => moved,
+                Ended::Exit(_) => moved && *rival == Rival::Clean,
+                Ended::Killed(_) => false,
+            };
+            if !good || said.contains("panicked") {
+                told.push(format!(
+                    "the second tool ({rival:?}) ended with {ended}: {said}"
+                ));
+            }
+        }
+        Ok(told)
+    }
+}

@@ -1,0 +1,257 @@
+//! What the tool has written: whole, or not at all.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::blow::Output;
+use super::expected::Report;
+use super::plan::Plan;
+use super::stage::{OLD, Stage};
+use crate::testbed::command;
+
+/// In so long a time, whoever waits for an answer sends again.
+const LONG: SignedDuration = SignedDuration::from_secs(1);
+/// How often a folder is emptied that fills again.
+const TRIES: u32 = 10;
+/// The machine's clock may be set right meanwhile.
+const SLACK: SignedDuration = SignedDuration::from_secs(2);
+
+/// What stands where the report belongs, and what it says if it is the tool's.
+pub(super) fn report(stage: &Stage) -> (Report, Option<Value>) {
+    let path = stage.outside(&stage.path(Output::Json));
+    let Ok(bytes) = fs::read(&path) else {
+        return (Report::Absent, None);
+    };
+    if bytes == OLD.as_bytes() {
+        return (Report::Old, None);
+    }
+    match whole(&bytes) {
+        Ok(report) => (Report::New, Some(report)),
+        Err(why) => (Report::Half(why), None),
+    }
+}
+
+fn whole(bytes: &[u8]) -> Result<Value, String> {
+    let json: Value = serde_json::from_slice(bytes)
+        .map_err(|error| format!("{} bytes that are no JSON: {error}", bytes.len()))?;
+    match json["schema"].as_str() {
+        Some("tracer.report/1" | "tracer.inject/1") => Ok(json),
+        schema => Err(format!("a schema {schema:?}")),
+    }
+}
+
+/// Removes the folder of an output with all that is in it; says whether the tool's whole
+/// report was among that.
+pub(super) fn remove(folder: &Path, output: Output) -> bool {
+    let folder = folder.join(output.folder());
+    let mut taken = false;
+    // The tool may just be making a file in it.
+    for _ in 0..TRIES {
+        for name in names(&folder) {
+            let path = folder.join(name);
+            taken |= fs::read(&path).is_ok_and(|bytes| whole(&bytes).is_ok());
+            let _ = fs::remove_file(path);
+        }
+        if fs::remove_dir(&folder).is_ok() {
+            break;
+        }
+    }
+    taken && output == Output::Json
+}
+
+/// What is wrong with what the tool left in the folders, a line each.
+pub(super) fn faults(plan: &Plan, stage: &Stage, tracer: &Path, torn: bool) -> Vec<String> {
+    let mut told = Vec::new();
+    for output in Output::ALL {
+        let folder = stage.folder().join(output.folder());
+        for name in names(&folder) {
+            if name != output.name() {
+                told.push(format!("{name} is left in the folder of {output}"));
+            }
+        }
+    }
+    for name in names(&stage.folder().join("second")) {
+        if name != "second.json" {
+            told.push(format!("{name} is left in the folder of the second tool"));
+        }
+    }
+    if let Ok(bytes) = fs::read(stage.outside(&stage.second()))
+        && let Err(why) = whole(&bytes)
+    {
+        told.push(format!("the second tool's report is {why}"));
+    }
+    told.extend(events(&stage.outside(&stage.path(Output::Events)), torn).err());
+    let path = stage.outside(&stage.path(Output::Json));
+    if plan.scene.counts() && report(stage).0 == Report::New {
+        told.extend(unreadable(tracer, &path));
+    }
+    told
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect()
+}
+
+/// Each line is one event; only a tool that was killed leaves a part of one, at the end.
+fn events(path: &Path, torn: bool) -> Result<(), String> {
+    let Ok(bytes) = fs::read(path) else {
+        return Ok(());
+    };
+    let mut lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+    match lines.pop() {
+        None | Some([]) => {}
+        Some(_) if torn => {}
+        Some(rest) => {
+            let rest = String::from_utf8_lossy(rest);
+            return Err(format!("--events ends with a part of a line: {rest}"));
+        }
+    }
+    for line in lines {
+        if let Err(error) = serde_json::from_slice::<Value>(line) {
+            let line = String::from_utf8_lossy(line);
+            return Err(format!("a line of --events is no JSON: {error}: {line}"));
+        }
+    }
+    Ok(())
+}
+
+/// What is dated before the round or after it, a line each.
+pub(super) fn misdated(stage: &Stage, report: Option<&Value>, begun: Timestamp) -> Vec<String> {
+    let path = stage.outside(&stage.path(Output::Events));
+    let events = fs::read_to_string(path).unwrap_or_default();
+    let events = events
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut dates: Vec<(&str, Value)> = events
+        .map(|event| ("an event", event["time"].clone()))
+        .collect();
+    let faults = report.and_then(|report| report["faults"].as_array());
+    for fault in faults.into_iter().flatten() {
+        dates.push(("a fault's start", fault["started"].clone()));
+        dates.push(("a fault's end", fault["ended"].clone()));
+    }
+    wrong(&dates, begun - SLACK, Timestamp::now() + SLACK)
+}
+
+fn wrong(dates: &[(&str, Value)], begun: Timestamp, over: Timestamp) -> Vec<String> {
+    let mut told = Vec::new();
+    for (what, date) in dates {
+        let moment = date
+            .as_str()
+            .and_then(|date| date.parse::<Timestamp>().ok());
+        if !moment.is_some_and(|moment| (begun..=over).contains(&moment)) {
+            told.push(format!("{what} is dated {date}, not in {begun} to {over}"));
+        }
+    }
+    // One says it all.
+    told.truncate(3);
+    told
+}
+
+/// What is wrong with how many packets the report says were hit, a line each; `surely` is
+/// whether packets were sent all the time.
+pub(super) fn misses(report: Option<&Value>, surely: bool) -> Vec<String> {
+    let faults = report.and_then(|report| report["faults"].as_array());
+    let all: Vec<&Value> = faults.into_iter().flatten().collect();
+    let number = |fault: &Value, name: &str| fault[name].as_u64().unwrap_or_default();
+    let mut told = Vec::new();
+    for fault in &all {
+        let chance = |at: usize| fault["expected_hits"][at].as_u64();
+        let hit = number(fault, "hit");
+        if let (Some(least), Some(most)) = (chance(0), chance(1))
+            && !(least..=most).contains(&hit)
+        {
+            told.push(format!("{hit} packets were hit, and not {least} to {most}"));
+        }
+    }
+    let date = |fault: &Value, name: &str| fault[name].as_str()?.parse::<Timestamp>().ok();
+    let long = |fault: &&Value| {
+        let lasted = date(fault, "started").zip(date(fault, "ended"));
+        lasted.is_some_and(|(started, ended)| ended.duration_since(started) >= LONG)
+    };
+    // Where it is one of both ways, one of them may have had nothing to hit.
+    if surely && all.iter().any(long) && all.iter().all(|fault| number(fault, "seen") == 0) {
+        told.push("packets were sent, and its fault has seen none".to_owned());
+    }
+    told
+}
+
+/// Why `tracer report` cannot make a page of it.
+fn unreadable(tracer: &Path, report: &Path) -> Option<String> {
+    let mut command = Command::new(tracer);
+    command.arg("report").arg(report);
+    command.args(["--format", "html"]).stdin(Stdio::null());
+    match command::output(&mut command) {
+        Ok(page) if page.trim_end().ends_with("</html>") => None,
+        Ok(page) => Some(format!(
+            "`tracer report` makes half a page of {} bytes",
+            page.len()
+        )),
+        Err(error) => Some(format!("`tracer report` cannot read the report: {error:#}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_report_is_none() {
+        assert!(whole(b"{\"schema\":\"tracer.report/1\"}").is_ok());
+        assert!(whole(b"{\"schema\":\"tracer.report/1\"").is_err());
+        assert!(whole(b"").is_err());
+        assert!(whole(b"{}").is_err());
+    }
+
+    #[test]
+    fn what_is_dated_outside_of_the_round_is_wrong() {
+        let [begun, over] = ["2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z"]
+            .map(|text| text.parse::<Timestamp>().unwrap());
+        let of = |date: &str| wrong(&[("it", Value::from(date))], begun, over).len();
+        assert_eq!(of("2026-01-01T00:00:03.000001Z"), 0);
+        assert_eq!(of("2025-12-31T23:59:59Z"), 1);
+        assert_eq!(of("2026-01-01T00:00:06Z"), 1);
+        assert_eq!(of("soon"), 1);
+        assert_eq!(wrong(&[("it", Value::Null)], begun, over).len(), 1);
+    }
+
+    #[test]
+    fn a_fault_hits_what_is_sent_as_chance_allows() {
+        let of = |seen: u64, hit: u64, seconds: u32, surely| {
+            let report = serde_json::json!({"faults": [{
+                "seen": seen, "hit": hit, "expected_hits": [2, 9],
+                "started": "2026-01-01T00:00:00Z",
+                "ended": format!("2026-01-01T00:00:{seconds:02}Z"),
+            }]});
+            misses(Some(&report), surely).len()
+        };
+        assert_eq!(of(10, 5, 2, true), 0);
+        assert_eq!(of(10, 1, 2, true), 1);
+        assert_eq!(of(0, 2, 2, true), 1);
+        assert_eq!(of(0, 2, 0, true), 0);
+        assert_eq!(of(0, 2, 2, false), 0);
+        assert_eq!(misses(None, true).len(), 0);
+    }
+
+    #[test]
+    fn a_torn_line_is_excused_at_the_end_of_who_was_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events");
+        assert!(events(&path, false).is_ok(), "there need be none");
+        fs::write(&path, "{\"a\":1}\n{\"b\"").unwrap();
+        assert!(events(&path, true).is_ok());
+        assert!(events(&path, false).is_err());
+        fs::write(&path, "{\"a\":1}\n{\"b\"\n{}\n").unwrap();
+        assert!(events(&path, true).is_err());
+        fs::write(&path, "{\"a\":1}\n{}\n").unwrap();
+        assert!(events(&path, false).is_ok());
+    }
+}

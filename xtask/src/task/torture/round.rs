@@ -1,0 +1,253 @@
+//! One round, from the making of its network to what is left of it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
+
+use super::blow::{Family, Output, What};
+use super::course::Course;
+use super::expected::{self, Count, Ended, Facts, Report};
+use super::files;
+use super::plan::Plan;
+use super::process::Program;
+use super::programs::Loaded;
+use super::stage::{RECORDS, Stage};
+use super::state::{Excused, State};
+use super::storm::Storm;
+use crate::testbed::scratch_dir::ScratchDir;
+use crate::testbed::{command, wait};
+
+/// How long a guard may take to undo and end, and the kernel to free what was used.
+const SETTLING: Duration = Duration::from_secs(15);
+
+/// The same, where nobody may be left who undoes anything.
+const LEFT: Duration = Duration::from_secs(1);
+
+/// What all rounds have in common.
+pub(super) struct Workshop<'a> {
+    /// The copy that is tortured.
+    pub(super) tracer: &'a Path,
+    pub(super) program: Program,
+    pub(super) scratch: &'a ScratchDir,
+    /// Names of the programs that it loads.
+    pub(super) names: &'a BTreeSet<String>,
+    /// Where what a broken round leaves is kept.
+    pub(super) kept: PathBuf,
+}
+
+/// What came of a round.
+#[derive(Debug, Clone)]
+pub(super) struct Outcome {
+    pub(super) ended: Ended,
+    pub(super) report: Report,
+    /// `tracer clean` had to undo something.
+    pub(super) cleaned: bool,
+    /// Segments that were sent again, where they were compared.
+    pub(super) compared: Option<u64>,
+    /// What is not as promised, a line each.
+    pub(super) broken: Vec<String>,
+}
+
+/// Plays it.
+///
+/// # Errors
+/// When it could not be played, or on an interrupt.
+pub(super) fn play(plan: &Plan, shop: &Workshop) -> Result<Outcome> {
+    let stage = Stage::set(plan, shop.scratch).context("cannot set the stage")?;
+    let storm = Storm::connect(&stage.net)?;
+    let before = State::read(&stage.namespaces())?;
+    let loaded = Loaded::read();
+    let begun = Timestamp::now();
+    let mut course = Course::begin(plan, &stage, shop.tracer, shop.program, storm)?;
+    let base = course.counter();
+    let run = course.run();
+    // Whatever was stopped has to go on, or nothing ends.
+    for process in shop.program.processes()? {
+        let _ = kill(process.pid, Signal::SIGCONT);
+    }
+    run?;
+    let mut broken = Vec::new();
+    if course.seen.endless {
+        broken.push("it does not end".to_owned());
+        course.tool.signal(Signal::SIGKILL);
+    }
+    let ended = course.tool.ended()?;
+    let grown = base
+        .zip(course.counter())
+        .map(|(base, now)| now.saturating_sub(base));
+    broken.extend(course.others_ended()?);
+
+    let look = Look {
+        plan,
+        shop,
+        stage: &stage,
+        before: &before,
+        loaded: &loaded,
+    };
+    let may_leave = expected::may_leave_fault(plan, course.seen.guard_killed, ended);
+    // What nobody is left to undo stays, however long it is waited for.
+    let mut left = look.wait(if may_leave { LEFT } else { SETTLING })?;
+    let mut cleaned = false;
+    if may_leave && !left.is_empty() {
+        cleaned = true;
+        let done = stage
+            .clean(shop.tracer)
+            .and_then(|mut clean| command::output(&mut clean));
+        match done {
+            Ok(_) => left = look.wait(SETTLING)?,
+            Err(error) => left.push(format!("{error:#}")),
+        }
+    }
+    broken.append(&mut left);
+
+    let (report, json) = files::report(&stage);
+    let count = json.as_ref().and_then(|json| {
+        let most = grown.unwrap_or(u64::MAX);
+        count(json, course.seen.least, most)
+    });
+    let (stdout, stderr) = course.tool.said();
+    let torn = matches!(ended, Ended::Killed(_));
+    broken.extend(files::faults(plan, &stage, shop.tracer, torn));
+    broken.extend(files::misdated(&stage, json.as_ref(), begun));
+    let surely = !plan.calm && !plan.has(|what| what.family() == Family::Interface);
+    broken.extend(files::misses(json.as_ref(), surely));
+    let facts = Facts {
+        ended,
+        sent: course.seen.sent.clone(),
+        nudged: course.seen.nudged,
+        was_ready: course.seen.was_ready,
+        is_ready: stage.outside(&stage.path(Output::Ready)).exists(),
+        report: report.clone(),
+        report_taken: course.seen.report_taken,
+        count,
+        // On a terminal, both are one.
+        stderr: format!("{stdout}{stderr}"),
+    };
+    broken.extend(expected::broken(plan, &facts));
+    if !broken.is_empty() {
+        let after = State::read(&stage.namespaces());
+        let texts = [
+            ("broken", broken.join("\n")),
+            ("plan", plan.to_string()),
+            ("command", course.tool.line.clone()),
+            ("log", course.seen.log.join("\n")),
+            ("stdout", stdout),
+            ("stderr", stderr),
+            ("facts", format!("{facts:#?}")),
+            ("before", format!("{before:#?}")),
+            ("after", format!("{after:#?}")),
+        ];
+        keep(&shop.kept, &stage, &texts)?;
+        // Nothing of it is to disturb what comes next.
+        for process in shop.program.processes()? {
+            let _ = kill(process.pid, Signal::SIGKILL);
+        }
+    }
+    Ok(Outcome {
+        ended,
+        report,
+        cleaned,
+        compared: count.map(|count| count.kernel),
+        broken,
+    })
+}
+
+/// What the report says of what was sent again.
+fn count(json: &Value, least: u64, most: u64) -> Option<Count> {
+    let totals = &json["totals"];
+    Some(Count {
+        segments: totals["segments"].as_u64()?,
+        kernel: totals["kernel_retrans_segs"].as_u64()?,
+        least,
+        most,
+    })
+}
+
+/// What is compared with what was.
+struct Look<'a> {
+    plan: &'a Plan,
+    shop: &'a Workshop<'a>,
+    stage: &'a Stage,
+    before: &'a State,
+    loaded: &'a Loaded,
+}
+
+impl Look<'_> {
+    /// What is left when it had so much time to go since the last process has, a line each.
+    fn wait(&self, limit: Duration) -> Result<Vec<String>> {
+        let mut left = Vec::new();
+        let ended = wait::until(SETTLING, "every process to end", || {
+            Ok(self.shop.program.processes()?.is_empty().then_some(()))
+        });
+        if ended.is_err() {
+            crate::testbed::interrupt::check()?;
+        }
+        let gone = wait::until(limit, "everything to be as before", || {
+            left = self.left()?;
+            Ok(left.is_empty().then_some(()))
+        });
+        if gone.is_err() {
+            crate::testbed::interrupt::check()?;
+            // Or it could not be looked at.
+            if left.is_empty() {
+                gone?;
+            }
+        }
+        Ok(left)
+    }
+
+    fn left(&self) -> Result<Vec<String>> {
+        let processes = self.shop.program.processes()?;
+        let mut left: Vec<String> = processes
+            .iter()
+            .map(|process| format!("process {} ({}) is there", process.pid, process.name))
+            .collect();
+        let folder = self.stage.outside(Path::new(RECORDS));
+        let entries = fs::read_dir(&folder).context("no folder of records")?;
+        for entry in entries.filter_map(Result::ok) {
+            let name = entry.file_name();
+            left.push(format!("{RECORDS}/{} is there", name.to_string_lossy()));
+        }
+        // It costs most, and what has not ended may have everything left to undo.
+        if left.is_empty() {
+            let excused = Excused {
+                missing: self
+                    .plan
+                    .has(|what| matches!(what, What::Deleted | What::NetnsDeleted)),
+                addresses: self.plan.has(|what| what.family() == Family::Interface),
+            };
+            match State::read(&self.stage.namespaces()) {
+                Ok(now) => left.extend(self.before.differences(&now, excused)),
+                // An interface that goes just now cannot be looked at.
+                Err(error) => left.push(format!("{error:#}")),
+            }
+            left.extend(self.loaded.left_since(self.shop.names));
+        }
+        Ok(left)
+    }
+}
+
+/// Keeps everything by which it can be understood.
+fn keep(to: &Path, stage: &Stage, texts: &[(&str, String)]) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for (name, text) in texts {
+        fs::write(to.join(name).with_extension("txt"), text)?;
+    }
+    for (name, from) in [
+        ("outputs", stage.folder()),
+        ("records", stage.outside(Path::new(RECORDS))),
+    ] {
+        let mut cp = command::named("cp");
+        cp.arg("-r").arg(&from).arg(to.join(name));
+        if let Err(error) = command::output(&mut cp) {
+            eprintln!("warning: {error:#}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! The tool that is tortured, under way.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::abilities::clock_options;
+use super::blow::{Output, Stream, What};
+use super::expected::Ended;
+use super::memory::Group;
+use super::outlet::Outlet;
+use super::plan::{Plan, Scene};
+use super::process::{Process, Program};
+use super::stage::Stage;
+use crate::testbed::{command, wait};
+
+/// How long a process that was killed may take to be gone.
+const ENDING: Duration = Duration::from_secs(20);
+
+/// A tool, and whoever listens to it. Killed when dropped.
+#[derive(Debug)]
+pub(super) struct Tool {
+    child: Child,
+    /// As one would type it.
+    pub(super) line: String,
+    /// Standard output, or the terminal.
+    stdout: Outlet,
+    stderr: Option<Outlet>,
+    /// Removed when it is gone.
+    _memory: Option<Group>,
+}
+
+impl Tool {
+    /// Starts what the plan says.
+    pub(super) fn start(plan: &Plan, stage: &Stage, tracer: &Path) -> Result<Self> {
+        let memory = memory(plan)?;
+        let mut words = Vec::new();
+        if let Some(group) = &memory {
+            let join = format!("echo $$ >{} && exec \"$@\"", group.members().display());
+            words.extend(["sh".to_owned(), "-c".to_owned(), join, "sh".to_owned()]);
+        }
+        words.extend(stage.way(!plan.by_name)?);
+        words.extend(limits(plan));
+        if plan.terminal {
+            words.extend(["setsid", "--ctty"].map(str::to_owned));
+        }
+        words.push(tracer.display().to_string());
+        words.extend(arguments(plan, stage)?);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        // Making one takes more memory than there may be.
+        command.env("RUST_BACKTRACE", "0");
+        let line = command::line(&command);
+        let (stdout, out) = match plan.terminal {
+            true => Outlet::terminal()?,
+            false => Outlet::pipe()?,
+        };
+        let (stderr, err): (_, OwnedFd) = match plan.terminal {
+            true => (None, out.try_clone()?),
+            false => {
+                let (stderr, err) = Outlet::pipe()?;
+                (Some(stderr), err)
+            }
+        };
+        match plan.terminal {
+            true => command.stdin(out.try_clone()?),
+            // Ctrl-C is for us, and `setsid` would have to fork.
+            false => command.stdin(Stdio::null()).process_group(0),
+        };
+        let child = command.stdout(out).stderr(err).spawn();
+        Ok(Self {
+            child: child.with_context(|| format!("cannot run `{line}`"))?,
+            line,
+            stdout,
+            stderr,
+            _memory: memory,
+        })
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// Whether it has ended. Nobody has asked how: its id stays its own.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(command::state(self.pid()), None | Some('Z' | 'X'))
+    }
+
+    /// How it ended; to be asked when it has.
+    pub(super) fn ended(&mut self) -> Result<Ended> {
+        let status = wait::until_uninterrupted(ENDING, "the end of tracer", || {
+            Ok(self.child.try_wait()?)
+        })?;
+        Ok(match (status.code(), status.signal()) {
+            (Some(code), _) => Ended::Exit(code),
+            (None, signal) => Ended::Killed(signal.unwrap_or_default()),
+        })
+    }
+
+    /// The process that undoes its fault, if there is one.
+    pub(super) fn guard(&self, program: Program, beside: Option<Pid>) -> Result<Option<Process>> {
+        let all = program.processes()?;
+        let own = |process: &Process| {
+            process.pid != self.pid()
+                && Some(process.pid) != beside
+                && (process.parent == self.pid()
+                    || (process.is_guard() && Some(process.parent) != beside))
+        };
+        Ok(all.into_iter().find(own))
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        // One that has ended hears nothing.
+        let _ = kill(self.pid(), signal);
+    }
+
+    pub(super) fn listen(&mut self) {
+        self.stdout.listen();
+        if let Some(stderr) = &mut self.stderr {
+            stderr.listen();
+        }
+    }
+
+    fn outlet(&mut self, stream: Stream) -> &mut Outlet {
+        match (stream, &mut self.stderr) {
+            (Stream::Stderr, Some(stderr)) => stderr,
+            _ => &mut self.stdout,
+        }
+    }
+
+    pub(super) fn leave(&mut self, stream: Stream) {
+        self.outlet(stream).leave();
+    }
+
+    pub(super) fn stall(&mut self, stream: Stream) {
+        self.outlet(stream).stall();
+    }
+
+    pub(super) fn hang_up(&mut self) {
+        self.stdout.leave();
+    }
+
+    /// Everything that it said: on standard output, and on standard error.
+    pub(super) fn said(&self) -> (String, String) {
+        let stderr = self.stderr.as_ref().map(Outlet::said);
+        (self.stdout.said(), stderr.unwrap_or_default())
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn memory(plan: &Plan) -> Result<Option<Group>> {
+    let mib = plan.blows.iter().find_map(|blow| match blow.what {
+        What::Memory { mib } => Some(mib),
+        _ => None,
+    });
+    mib.map(Group::new).transpose()
+}
+
+/// What it starts by way of.
+fn limits(plan: &Plan) -> Vec<String> {
+    let mut words = Vec::new();
+    for blow in &plan.blows {
+        match blow.what {
+            What::Descriptors(limit) => {
+                words.extend(["prlimit".to_owned(), format!("--nofile={limit}:{limit}")]);
+            }
+            What::AddressSpace { mib } => {
+                let bytes = mib << 20;
+                words.extend(["prlimit".to_owned(), format!("--as={bytes}:{bytes}")]);
+            }
+            What::Clock { seconds } => {
+                words.push("unshare".to_owned());
+                words.extend(clock_options(seconds));
+                words.push("--".to_owned());
+            }
+            _ => {}
+        }
+    }
+    words
+}
+
+fn arguments(plan: &Plan, stage: &Stage) -> Result<Vec<String>> {
+    let host = stage.host()?;
+    let peer = stage.net.host("standby")?.v4.to_string();
+    let lasts = seconds(plan.lasts_ms);
+    let path = |output| stage.path(output).display().to_string();
+    let mut words = match plan.scene {
+        Scene::Inject(fault) => vec!["inject".to_owned(), fault.typed().to_owned()],
+        Scene::Count | Scene::Fault { .. } => {
+            let mut words = ["run", "--interval", "0.1", "--listen"]
+                .map(str::to_owned)
+                .to_vec();
+            // From outside, the machine's own loopback would be listened at.
+            let port = if plan.by_name { 0 } else { 9187 };
+            words.push(format!("127.0.0.1:{port}"));
+            words.extend(["--events".to_owned(), path(Output::Events)]);
+            words
+        }
+    };
+    if let Scene::Fault { fault, after_ms } = plan.scene {
+        words.extend(["--inject", fault.typed(), "--after"].map(str::to_owned));
+        words.push(seconds(after_ms));
+    }
+    if plan.scene.has_fault() {
+        words.push("--allow-ssh-peer".to_owned());
+    }
+    words.extend(["--peer".to_owned(), peer, "--duration".to_owned(), lasts]);
+    words.extend(["--json".to_owned(), path(Output::Json)]);
+    words.extend(["--ready-file".to_owned(), path(Output::Ready)]);
+    if plan.by_name {
+        words.extend(["--netns".to_owned(), host.netns.name().to_owned()]);
+    }
+    Ok(words)
+}
+
+/// As it is typed.
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}", ms / 1000, ms % 1000)
+}
+
+/// A second tool beside the first, and where it puts what it says.
+#[derive(Debug)]
+pub(super) struct Second {
+    child: Child,
+    pub(super) said: std::path::PathBuf,
+}
+
+impl Second {
+    pub(super) fn start(mut command: Command, said: &Path) -> Result<Self> {
+        let file = fs::File::create(said)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot run `{}`", command::line(&command)))?;
+        Ok(Self {
+            child,
+            said: said.to_owned(),
+        })
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// How it ended; [`None`] while it is under way.
+    pub(super) fn ended(&mut self) -> Result<Option<Ended>> {
+        let status = self.child.try_wait().context("cannot wait for it")?;
+        Ok(status.map(|status| match (status.code(), status.signal()) {
+            (Some(code), _) => Ended::Exit(code),
+            (None, signal) => Ended::Killed(signal.unwrap_or_default()),
+        }))
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,14 @@
+//! What tests, demo and experiments run on: hosts in network namespaces, servers,
+//! load, and the ways to run programs and to wait for them.
+
+pub mod command;
+pub mod interrupt;
+pub mod load;
+pub(crate) mod lock;
+pub mod netns;
+pub mod postgres;
+pub mod quantile;
+pub mod resource_name;
+pub mod scratch_dir;
+pub mod wait;
+pub mod withheld;

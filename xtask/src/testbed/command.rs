@@ -1,0 +1,333 @@
+//! Running other programs: their failure is an error that names them.
+
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::testbed::{interrupt, wait};
+
+/// How long a program may take to end after it was told to.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// How long one may take whose output is waited for: some of them download, or compile.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// How long a program that may have heard of an interrupt has to itself.
+const HEARD: Duration = Duration::from_secs(3);
+
+/// The command as one would type it, for messages and to be pasted.
+#[must_use]
+pub fn line(command: &Command) -> String {
+    let words = [command.get_program()].into_iter();
+    let words: Vec<String> = words.chain(command.get_args()).map(word).collect();
+    words.join(" ")
+}
+
+/// One word of it: in quotes only if it needs them.
+fn word(text: &OsStr) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(byte);
+    if !text.is_empty() && text.as_bytes().iter().all(plain) {
+        return text.to_string_lossy().into_owned();
+    }
+    String::from_utf8_lossy(&quote(text)).into_owned()
+}
+
+/// The text as one word of a POSIX shell.
+#[must_use]
+pub fn quote(text: &OsStr) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    for byte in text.as_bytes() {
+        match byte {
+            // Nothing is special between single quotes but their own end.
+            b'\'' => quoted.extend(br"'\''"),
+            byte => quoted.push(*byte),
+        }
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+/// The one process that this one has started.
+///
+/// # Errors
+/// When it has started none, or several.
+pub fn only_child(parent: Pid) -> Result<Pid> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let children = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let child = children.trim().parse();
+    child.map(Pid::from_raw).map_err(|_| {
+        anyhow!(
+            "process {parent} was to have one child, and has `{}`",
+            children.trim()
+        )
+    })
+}
+
+/// A command of this program, also where it stands in a folder that `PATH` lacks.
+#[must_use]
+pub fn named(program: &str) -> Command {
+    Command::new(find(program).unwrap_or_else(|| program.into()))
+}
+
+/// Runs the command, keeps what it prints and returns its standard output.
+///
+/// # Errors
+/// When it cannot be started or does not succeed; the error holds what it
+/// wrote to standard error.
+pub fn output(command: &mut Command) -> Result<String> {
+    let text = line(command);
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run `{text}`"))?;
+    let output = finish(child, &text, LONGEST)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{text}` failed ({}): {}", output.status, said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Like [`output`], with `input` on the command's standard input.
+///
+/// # Errors
+/// As [`output`].
+pub fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
+    let text = line(command);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run `{text}`"))?;
+    let written = match child.stdin.take() {
+        Some(mut stdin) => stdin.write_all(input.as_bytes()),
+        None => Ok(()),
+    };
+    let output = finish(child, &text, LONGEST)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "`{text}` failed ({}): {}; its input was:\n{input}",
+            output.status,
+            said.trim()
+        );
+    }
+    written.with_context(|| format!("cannot write to `{text}`"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Waits for the end of a child and all that it prints. One that does not end in time is
+/// killed; one that survives even that, as who waits for a device does, is left alone.
+fn finish(child: Child, text: &str, limit: Duration) -> Result<Output> {
+    let pid = Pid::from_raw(child.id().cast_signed());
+    let (ended, end) = mpsc::channel();
+    // A thread can be left behind that waits in vain.
+    thread::spawn(move || ended.send(child.wait_with_output()));
+    if let Ok(output) = end.recv_timeout(limit) {
+        return output.with_context(|| format!("cannot wait for `{text}`"));
+    }
+    // Nobody has waited for it yet: the id is still its own.
+    let _ = kill(pid, Signal::SIGKILL);
+    let survived = match end.recv_timeout(ENDING) {
+        Ok(_) => "and was killed",
+        Err(_) => "and survives SIGKILL",
+    };
+    bail!(
+        "`{text}` did not end within {} s {survived}",
+        limit.as_secs_f64()
+    );
+}
+
+/// Runs the command with its output on this terminal, until it ends or this
+/// program is interrupted.
+///
+/// # Errors
+/// When it cannot be started or does not succeed, or on an interrupt.
+pub fn show(command: &mut Command) -> Result<()> {
+    let text = line(command);
+    let child = command
+        .spawn()
+        .with_context(|| format!("cannot run `{text}`"))?;
+    let status = Running::new(child, &text).wait(None)?;
+    if !status.success() {
+        bail!("`{text}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// The state of a process, as one letter of `/proc/PID/stat`; `None` when there is no
+/// such process.
+#[must_use]
+pub fn state(pid: impl Display) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind its name, which is in parentheses and may hold any.
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Where a program is on `PATH`, or in the system's folders that a user's
+/// `PATH` often lacks.
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|candidate| is_executable(candidate))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+}
+
+/// A child process that does not outlive this value: dropping it ends the
+/// process, first politely, then not.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    name: String,
+}
+
+impl Running {
+    /// Takes charge of a child; `name` is for messages.
+    #[must_use]
+    pub fn new(child: Child, name: &str) -> Self {
+        Self {
+            child,
+            name: name.to_owned(),
+        }
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// How it ended, or `None` while it runs.
+    ///
+    /// # Errors
+    /// When the kernel cannot say.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child
+            .try_wait()
+            .with_context(|| format!("cannot wait for {}", self.name))
+    }
+
+    /// Sends what Ctrl-C sends.
+    ///
+    /// # Errors
+    /// When the process is not ours or has been waited for.
+    pub fn interrupt(&self) -> Result<()> {
+        kill(self.pid(), Signal::SIGINT).with_context(|| format!("cannot interrupt {}", self.name))
+    }
+
+    /// Waits for the end. An interrupt of this program, or the limit, ends the
+    /// child first and is an error then.
+    ///
+    /// # Errors
+    /// On an interrupt, or when the limit passes.
+    pub fn wait(mut self, limit: Option<Duration>) -> Result<ExitStatus> {
+        // A build may honestly take long: without a limit, the user's Ctrl-C
+        // is the deadline.
+        let limit = limit.unwrap_or(Duration::from_secs(24 * 3600));
+        let what = format!("the end of {}", self.name);
+        let waited = wait::until(limit, &what, || self.ended());
+        if waited.is_err() {
+            // Ctrl-C reaches everything on the terminal: the child may already
+            // be tidying up, and a second signal might make it stop doing so.
+            if interrupt::caught().is_some() {
+                let _ = wait::until_uninterrupted(HEARD, &what, || self.ended());
+            }
+            self.end();
+        }
+        waited
+    }
+
+    /// Ends the process if it still runs: SIGINT, and SIGKILL if it does not
+    /// obey in time. Says how it ended; and warns of one that survives that, as
+    /// who waits for a device does.
+    pub fn end(&mut self) -> Option<ExitStatus> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Some(status);
+        }
+        let _ = kill(self.pid(), Signal::SIGINT);
+        let ended = wait::until_uninterrupted(ENDING, &self.name, || Ok(self.child.try_wait()?));
+        ended.ok().or_else(|| {
+            let _ = self.child.kill();
+            let killed =
+                wait::until_uninterrupted(ENDING, &self.name, || Ok(self.child.try_wait()?));
+            killed
+                .inspect_err(|_| {
+                    eprintln!(
+                        "warning: {} (process {}) survives SIGKILL and is left behind",
+                        self.name,
+                        self.pid()
+                    );
+                })
+                .ok()
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_end_is_not_waited_for() {
+        let mut sleep = Command::new("sleep");
+        sleep.arg("60").stdout(Stdio::piped());
+        let child = sleep.spawn().unwrap();
+        let error = finish(child, "sleep 60", Duration::from_millis(20)).unwrap_err();
+        assert!(error.to_string().ends_with("and was killed"), "{error}");
+        assert_eq!(
+            output(Command::new("sh").args(["-c", "echo it; exit 0"])).unwrap(),
+            "it\n"
+        );
+    }
+
+    #[test]
+    fn what_is_shown_can_be_typed() {
+        let mut run = Command::new("tracer");
+        run.args([
+            "run",
+            "--netns=a",
+            "--pg",
+            "host=/x user=y",
+            "",
+            "it's",
+            "50%",
+        ]);
+        assert_eq!(
+            line(&run),
+            r"tracer run --netns=a --pg 'host=/x user=y' '' 'it'\''s' 50%"
+        );
+    }
+
+    #[test]
+    fn a_program_is_found_or_called_by_its_name() {
+        assert!(Path::new(named("sh").get_program()).is_absolute());
+        // Where it is not, the error says so by its name.
+        assert_eq!(named("no-such-program").get_program(), "no-such-program");
+    }
+}
