@@ -5,6 +5,9 @@
 //! asserted at compile time: both sides are compiled by different compilers.
 //! Integers are in the machine's byte order, ports included; addresses are in
 //! network order and always 16 bytes, IPv4 as `::ffff:a.b.c.d`.
+//!
+//! The programs themselves are three objects, a folder each: `retransmit/`, `fault/`
+//! and `commit/`; `shared/` has what is part of more than one.
 #![no_std]
 
 mod commit;

@@ -25,9 +25,11 @@
     reason = "the attribute wraps the program in an undocumented public function"
 )]
 
-mod account;
+mod counting;
 mod maps;
-#[path = "../task.rs"]
+#[path = "../shared/object.rs"]
+mod object;
+#[path = "../shared/task.rs"]
 mod task;
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
@@ -136,18 +138,8 @@ pub fn wait_ends(_context: RetProbeContext) {
     if let Some(backend) = committing()
         && backend.wait_from_ns != 0
     {
-        account::count(backend, now_ns());
+        counting::count(backend, now_ns());
         backend.start_ns = 0;
         backend.wait_from_ns = 0;
     }
-}
-
-/// The kernel reserves the helpers that the programs call for GPL-compatible code.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
 }

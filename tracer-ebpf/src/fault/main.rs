@@ -23,9 +23,11 @@
     reason = "the attribute wraps the program in an undocumented public function"
 )]
 
-mod chance;
 mod maps;
+#[path = "../shared/object.rs"]
+mod object;
 mod packet;
+mod random;
 
 use aya_ebpf::{
     bindings::{BPF_CSUM_LEVEL_RESET, TC_ACT_OK, TC_ACT_SHOT, TC_ACT_STOLEN, TC_ACT_UNSPEC},
@@ -34,9 +36,9 @@ use aya_ebpf::{
     maps::lpm_trie::Key,
     programs::TcContext,
 };
-use chance::Chance;
 use maps::{FAULT_COUNTERS, FAULT_PEERS};
 use packet::{Ip, Transport};
+use random::Chance;
 use tracer_ebpf::{FaultCounters, Way};
 
 /// Offset of the checksum in a TCP header.
@@ -230,13 +232,4 @@ fn unmark(context: &TcContext) {
     // Fails, harmlessly, for packets without the mark.
     // SAFETY: the context is valid for the whole run of the program.
     unsafe { bpf_csum_level(context.skb.skb, u64::from(BPF_CSUM_LEVEL_RESET)) };
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
 }

@@ -9,7 +9,7 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use tracer_ebpf::{Event, EventKind, Kind, Owner, Socket, Tuple, Verdict};
 
-use crate::account::{self, Hit};
+use crate::counting::{self, Hit};
 use crate::filter;
 use crate::kernel::{Address, offset};
 use crate::maps::{self, BASELINES, FLOWS, OFFSETS, OWNERS};
@@ -105,7 +105,7 @@ fn count(tuple: &Tuple, selected: bool, old: u8, new: u8) {
     if !opened && !closed {
         return;
     }
-    let Some(totals) = account::totals(tuple.netns) else {
+    let Some(totals) = counting::totals(tuple.netns) else {
         return;
     };
     // SAFETY: a live map value.
@@ -159,17 +159,17 @@ fn account_for_rest(sk: Address, remembered: *mut Socket, now: Retransmitted) {
         return;
     }
     let bytes = now.bytes.saturating_sub(memory.bytes);
-    let Some(totals) = account::totals(memory.tuple.netns) else {
+    let Some(totals) = counting::totals(memory.tuple.netns) else {
         return;
     };
     // Where the tracepoint shows failures, this was a hit that was withheld.
     let failed = !retransmit_shows_failures();
     let mut flow = None;
     if memory.verdict == Verdict::Selected as u32 {
-        flow = account::flow_of(sk, remembered);
+        flow = counting::flow_of(sk, remembered);
         if flow.is_none() {
             let kind = Kind::Other as u32;
-            account::count_overflow(
+            counting::count_overflow(
                 totals,
                 Hit {
                     kind,
@@ -180,7 +180,7 @@ fn account_for_rest(sk: Address, remembered: *mut Socket, now: Retransmitted) {
             );
         }
     }
-    account::count_unseen(totals, flow, segments, bytes, failed);
+    counting::count_unseen(totals, flow, segments, bytes, failed);
 }
 
 #[inline(always)]

@@ -7,7 +7,7 @@ use tracer_ebpf::PidNamespace;
 /// How deep below that namespace a process is looked for, its own included: a container
 /// in a container in a container. The kernel nests up to 32, but every further step is a
 /// path more through the whole program, on which the verifier of 5.10 spends minutes.
-const MOST_STEPS: u32 = 4;
+const MAX_STEPS: u32 = 4;
 /// `sizeof(struct upid)`, which userspace has checked.
 const UPID: u32 = 16;
 
@@ -65,7 +65,7 @@ fn in_namespace(task: u64) -> Result<u32, Missing> {
     // From its own outward: most often the first is the one.
     let mut found = 0;
     let mut step = 0;
-    while step < MOST_STEPS && found == 0 && step <= level {
+    while step < MAX_STEPS && found == 0 && step <= level {
         let [number, namespace] = read::<[u64; 2]>(pid, numbers + (level - step) * UPID)?;
         if read::<u32>(namespace, ns_inum)? == wanted {
             found = number as u32;

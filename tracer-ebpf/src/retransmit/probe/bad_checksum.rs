@@ -10,7 +10,7 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use tracer_ebpf::{Event, EventKind, Verdict};
 
-use crate::account;
+use crate::counting;
 use crate::filter;
 use crate::maps;
 use crate::packet;
@@ -43,7 +43,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     }
     // Before the sum, which is then never the larger of the two.
     count_peer(&tuple.remote);
-    let totals = account::totals(filter::namespace(&tuple))?;
+    let totals = counting::totals(filter::namespace(&tuple))?;
     // SAFETY: a live map value.
     maps::add(unsafe { &raw mut (*totals).selected_bad_checksums }, 1);
     if maps::wants_losses() {

@@ -12,7 +12,7 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use tracer_ebpf::{Event, EventKind, Tuple, Verdict};
 
-use crate::account;
+use crate::counting;
 use crate::filter;
 use crate::kernel::{Address, field};
 use crate::maps;
@@ -60,7 +60,7 @@ fn count(tuple: &Tuple, sent: bool) -> Option<()> {
         Verdict::TotalsOnly => false,
         Verdict::Elsewhere | Verdict::Ignored => return None,
     };
-    let totals = account::totals(filter::namespace(tuple))?;
+    let totals = counting::totals(filter::namespace(tuple))?;
     // SAFETY: live map values.
     unsafe {
         let totals = &mut *totals;
@@ -83,7 +83,7 @@ fn count(tuple: &Tuple, sent: bool) -> Option<()> {
             },
             1,
         );
-        if let Some(flow) = account::flow_of_tuple(tuple) {
+        if let Some(flow) = counting::flow_of_tuple(tuple) {
             maps::add(
                 if sent {
                     &raw mut (*flow).resets_sent

@@ -12,7 +12,7 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use tracer_ebpf::{Event, EventKind, Kind, Verdict};
 
-use crate::account::{self, Hit};
+use crate::counting::{self, Hit};
 use crate::filter;
 use crate::kernel::{Address, field};
 use crate::maps;
@@ -35,7 +35,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
         return None;
     }
     let tuple = socket::tuple(request)?;
-    let totals = account::totals(tuple.netns)?;
+    let totals = counting::totals(tuple.netns)?;
     let hit = Hit {
         kind: Kind::SynAck as u32,
         segments: 1,
@@ -46,10 +46,10 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     let now = unsafe { bpf_ktime_get_ns() };
     match filter::verdict(&tuple) {
         Verdict::Selected => {
-            account::count_total(totals, hit);
-            match account::flow_of_tuple(&tuple) {
-                Some(flow) => account::count_flow(flow, hit, false, now),
-                None => account::count_overflow(totals, hit),
+            counting::count_total(totals, hit);
+            match counting::flow_of_tuple(&tuple) {
+                Some(flow) => counting::count_flow(flow, hit, false, now),
+                None => counting::count_overflow(totals, hit),
             }
             if maps::wants_events() {
                 maps::emit(&Event {
@@ -63,7 +63,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
                 });
             }
         }
-        Verdict::TotalsOnly => account::count_total(totals, hit),
+        Verdict::TotalsOnly => counting::count_total(totals, hit),
         // SAFETY: a live map value.
         Verdict::Elsewhere => maps::add(unsafe { &raw mut (*totals).elsewhere }, 1),
         Verdict::Ignored => {}

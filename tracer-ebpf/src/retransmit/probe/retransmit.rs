@@ -16,7 +16,7 @@ use aya_ebpf::programs::RawTracePointContext;
 use aya_log_ebpf::debug;
 use tracer_ebpf::{Event, EventKind, Flow, Kind, Socket, Verdict};
 
-use crate::account::{self, Hit};
+use crate::counting::{self, Hit};
 use crate::kernel::{Address, field, field_or_zero, offset};
 use crate::maps::{self, OFFSETS};
 use crate::socket;
@@ -72,7 +72,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
         return None;
     }
 
-    let totals = account::totals(memory.tuple.netns)?;
+    let totals = counting::totals(memory.tuple.netns)?;
     if memory.verdict >= Verdict::Ignored as u32 {
         if memory.verdict == Verdict::Elsewhere as u32 {
             // SAFETY: a live map value.
@@ -104,18 +104,18 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
         bytes: bytes - surplus_bytes,
         failed: err != 0,
     };
-    account::count_total(totals, hit);
+    counting::count_total(totals, hit);
     let mut flow = None;
     if memory.verdict == Verdict::Selected as u32 {
-        flow = account::flow_of(sk, remembered);
+        flow = counting::flow_of(sk, remembered);
         match flow {
             Some(flow) => {
                 // SAFETY: the helper has no preconditions.
                 let time = unsafe { bpf_ktime_get_ns() };
-                account::count_flow(flow, hit, view.tcp_flags & TCP_FIN != 0, time);
+                counting::count_flow(flow, hit, view.tcp_flags & TCP_FIN != 0, time);
                 view.keep(flow);
             }
-            None => account::count_overflow(totals, hit),
+            None => counting::count_overflow(totals, hit),
         }
         if maps::wants_losses() {
             emit(sk, skb, memory, &view, hit, err);
@@ -133,9 +133,9 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
                 bytes: surplus_bytes,
                 failed: true,
             };
-            account::count_overflow(totals, unseen);
+            counting::count_overflow(totals, unseen);
         }
-        account::count_unseen(totals, flow, surplus, surplus_bytes, !knows_err);
+        counting::count_unseen(totals, flow, surplus, surplus_bytes, !knows_err);
     }
     Some(())
 }
@@ -155,13 +155,13 @@ fn without_memory(sk: Address, skb: Address, err: i32, own: u64) -> Option<()> {
         bytes: if err == 0 { view.length(skb) } else { 0 },
         failed: err != 0,
     };
-    let totals = account::totals(tuple.netns)?;
+    let totals = counting::totals(tuple.netns)?;
     match crate::filter::verdict(&tuple) {
         Verdict::Selected => {
-            account::count_total(totals, hit);
-            account::count_overflow(totals, hit);
+            counting::count_total(totals, hit);
+            counting::count_overflow(totals, hit);
         }
-        Verdict::TotalsOnly => account::count_total(totals, hit),
+        Verdict::TotalsOnly => counting::count_total(totals, hit),
         Verdict::Elsewhere | Verdict::Ignored => {}
     }
     Some(())

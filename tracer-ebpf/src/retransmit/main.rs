@@ -7,10 +7,12 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
-mod account;
+mod counting;
 mod filter;
 mod kernel;
 mod maps;
+#[path = "../shared/object.rs"]
+mod object;
 mod packet;
 mod probe {
     pub mod bad_checksum;
@@ -20,14 +22,5 @@ mod probe {
     pub mod synack;
 }
 mod socket;
+#[path = "../shared/task.rs"]
 mod task;
-
-/// The kernel reserves the helpers that the programs call for GPL-compatible code.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
