@@ -22,7 +22,9 @@
 #![allow(
     missing_docs,
     unreachable_pub,
-    reason = "the attribute wraps the program in an undocumented public function"
+    clippy::needless_pass_by_value,
+    reason = "the attribute wraps the program in an undocumented public function, which \
+              hands it its context"
 )]
 
 mod counting;

@@ -48,7 +48,6 @@ macro_rules! setting {
         unsafe { (&raw const $crate::maps::COMMIT_SETTINGS.$field).read_volatile() }
     };
 }
-pub(crate) use setting;
 
 pub(crate) fn settings() -> CommitSettings {
     CommitSettings {

@@ -191,6 +191,10 @@ fn take_slot() -> u32 {
     };
     // SAFETY: a live map value; volatile, because other CPUs change it.
     let mut slot = unsafe { core::ptr::read_volatile(next) };
+    #[allow(
+        clippy::explicit_counter_loop,
+        reason = "the verifier has to see how often it runs at most"
+    )]
     for _ in 0..SLOT_TRIES {
         if slot >= filter::max_flows() {
             break;

@@ -17,7 +17,6 @@ pub mod tcp_state {
     pub const ESTABLISHED: u8 = 1;
     pub const SYN_SENT: u8 = 2;
     pub const SYN_RECV: u8 = 3;
-    pub const TIME_WAIT: u8 = 6;
     pub const CLOSE: u8 = 7;
     pub const LISTEN: u8 = 10;
     pub const NEW_SYN_RECV: u8 = 12;
@@ -204,7 +203,7 @@ pub fn insert(sk: Address, tuple: &Tuple, accounted: Retransmitted) -> Option<*m
         verdict: filter::verdict(tuple) as u32,
         last_kind: 0,
     };
-    if SOCKETS.insert(sk, &socket, u64::from(BPF_NOEXIST)).is_err() {
+    if SOCKETS.insert(sk, socket, u64::from(BPF_NOEXIST)).is_err() {
         count_gap(Gap::SocketsFull);
         return None;
     }
