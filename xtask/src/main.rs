@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::task::{bench, btf, demo, fuzz, kernels, lab, picture, setup, soak, test, torture, vm};
+use xtask::task::{
+    bench, btf, check, demo, fuzz, kernels, lab, picture, setup, soak, test, torture, vm,
+};
 use xtask::testbed::interrupt;
 
 /// Everything around tracer: set-up, demo, tests, benchmark.
@@ -22,7 +24,9 @@ enum Task {
     Setup,
     /// Damage a standby's replies in a lab of namespaces, and show what tracer sees
     Demo(demo::Arguments),
-    /// Check format and lints, then run every test
+    /// Check format and lints, and run the tests that need neither root nor a package
+    Check,
+    /// Check format, lints and dependencies, and run every test
     Test(test::Arguments),
     /// A cluster with Patroni on this machine, and the experiments with it
     Lab(lab::Arguments),
@@ -71,6 +75,7 @@ fn run(task: Task) -> Result<ExitCode> {
     let done = match task {
         Task::Setup => setup::run(),
         Task::Demo(arguments) => demo::run(&arguments),
+        Task::Check => check::run(),
         Task::Test(arguments) => test::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),

@@ -55,10 +55,12 @@ pub fn build_debug() -> Result<PathBuf> {
 }
 
 fn build(options: &[&str]) -> Result<()> {
+    command::show(cargo().args(["build", "--package", "tracer"]).args(options))
+}
+
+/// Cargo, for this workspace.
+pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new("cargo");
+    cargo.current_dir(root());
     cargo
-        .current_dir(root())
-        .args(["build", "--package", "tracer"])
-        .args(options);
-    command::show(&mut cargo)
 }

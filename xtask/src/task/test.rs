@@ -1,15 +1,13 @@
 //! `cargo xtask test`: format, lints, dependencies, and every test.
-//!
-//! Clippy does not see the kernel programs: it has no `core` for their target.
 
 use std::process::Command;
-use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 
 use crate::provision::{nextest, packages, repo};
-use crate::task::{deny, fuzz, kernels, setup};
+use crate::task::steps::Steps;
+use crate::task::{deny, fuzz, kernels, lint, setup};
 use crate::testbed::{command, postgres};
 
 /// What can be chosen about the test run.
@@ -25,24 +23,8 @@ pub struct Arguments {
 /// # Errors
 /// When any step failed.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let mut failed = Vec::new();
-    let mut times = Vec::new();
-    let mut step = |name: &'static str, work: &dyn Fn() -> Result<()>| -> Result<()> {
-        println!("\n== {name}");
-        let begun = Instant::now();
-        let outcome = work();
-        let seconds = begun.elapsed().as_secs_f64();
-        let verdict = if outcome.is_ok() { "ok" } else { "FAILED" };
-        times.push(format!("{name:<8} {verdict:<6} {seconds:>6.1} s"));
-        if let Err(error) = outcome {
-            // After Ctrl-C there is nothing to go on with.
-            crate::testbed::interrupt::check()?;
-            eprintln!("error: {error:#}");
-            failed.push(name);
-        }
-        Ok(())
-    };
-    step("setup", &|| {
+    let mut steps = Steps::default();
+    steps.make("setup", || {
         setup::run()?;
         packages::ensure_for_cluster()?;
         packages::ensure_for_alerts()?;
@@ -51,37 +33,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         nextest::ensure()?;
         deny::ensure().map(drop)
     })?;
-    step("format", &|| cargo(&["fmt", "--all", "--check"]))?;
-    step("lints", &|| {
-        cargo(&[
-            "clippy",
-            "--workspace",
-            "--exclude",
-            "tracer-ebpf",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ])
-    })?;
-    step("deny", &deny::check)?;
-    if arguments.filters.is_empty() {
-        step("servers", &|| {
+    steps.make("format", lint::format)?;
+    steps.make("lints", lint::check)?;
+    steps.make("deny", deny::check)?;
+    let whole = arguments.filters.is_empty();
+    if whole {
+        steps.make("servers", || {
             postgres::fetch();
             Ok(())
         })?;
     }
-    step("tests", &|| tests(&arguments.filters))?;
-    if arguments.filters.is_empty() {
-        step("fuzzing", &fuzz::brief)?;
-        step("kernels", &|| kernels::run(&kernels::Arguments::default()))?;
+    steps.make("tests", || tests(&arguments.filters))?;
+    if whole {
+        steps.make("fuzzing", fuzz::brief)?;
+        steps.make("kernels", || kernels::run(&kernels::Arguments::default()))?;
     }
-
-    println!("\n{}", times.join("\n"));
-    if failed.is_empty() {
-        return Ok(());
-    }
-    bail!("failed: {}", failed.join(", "))
+    steps.finish()
 }
 
 /// Without filters, what depends on the kernel is left to the step that runs it
@@ -106,10 +73,5 @@ fn tests(filters: &[String]) -> Result<()> {
     nextest.args(run).args(rest).args(filters);
     command::show(nextest.current_dir(repo::root()))?;
     // nextest leaves these out.
-    cargo(&["test", "--quiet", "--doc"])
-}
-
-fn cargo(arguments: &[&str]) -> Result<()> {
-    let mut cargo = Command::new("cargo");
-    command::show(cargo.current_dir(repo::root()).args(arguments))
+    command::show(repo::cargo().args(["test", "--quiet", "--doc"]))
 }
