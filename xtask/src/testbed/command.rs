@@ -21,7 +21,7 @@ use crate::testbed::{interrupt, wait};
 const ENDING: Duration = Duration::from_secs(10);
 
 /// How long one may take whose output is waited for: some of them download, or compile.
-const LONGEST: Duration = Duration::from_secs(3600);
+const MAX_RUN: Duration = Duration::from_secs(3600);
 
 /// How long a program that may have heard of an interrupt has to itself.
 const HEARD: Duration = Duration::from_secs(3);
@@ -93,7 +93,7 @@ pub fn output(command: &mut Command) -> Result<String> {
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot run `{text}`"))?;
-    let output = finish(child, &text, LONGEST)?;
+    let output = finish(child, &text, MAX_RUN)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("`{text}` failed ({}): {}", output.status, said.trim());
@@ -117,7 +117,7 @@ pub fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
         Some(mut stdin) => stdin.write_all(input.as_bytes()),
         None => Ok(()),
     };
-    let output = finish(child, &text, LONGEST)?;
+    let output = finish(child, &text, MAX_RUN)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!(

@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(5);
 const PAUSE: u32 = 3;
 
 /// The longest pause: nobody shall wait that much longer than needed.
-const LONGEST: Duration = Duration::from_millis(250);
+const MAX_PAUSE: Duration = Duration::from_millis(250);
 
 /// Asks `condition` until it yields a value.
 ///
@@ -55,7 +55,7 @@ fn look<T>(
         if let Some(value) = condition()? {
             return Ok(value);
         }
-        let pause = (begun.elapsed() * PAUSE).clamp(LOOK, LONGEST);
+        let pause = (begun.elapsed() * PAUSE).clamp(LOOK, MAX_PAUSE);
         go_on()?;
         if Instant::now() >= deadline {
             bail!("waited {:.1} s in vain for {what}", limit.as_secs_f64());

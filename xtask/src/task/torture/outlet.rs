@@ -11,7 +11,7 @@ use nix::pty::openpty;
 use nix::unistd::pipe2;
 
 /// Of what was said, so much is kept, bytes.
-const MOST: usize = 1 << 18;
+const MAX_SAID: usize = 1 << 18;
 /// The smallest pipe there is, bytes: it is soon full.
 const SMALL: i32 = 4096;
 
@@ -59,7 +59,7 @@ impl Outlet {
         let mut buffer = [0; 4096];
         // At the end, or with nothing there, it is an error or nothing at all.
         while let Ok(length @ 1..) = reader.read(&mut buffer) {
-            let room = MOST.saturating_sub(self.said.len());
+            let room = MAX_SAID.saturating_sub(self.said.len());
             self.said.extend_from_slice(&buffer[..length.min(room)]);
         }
     }
