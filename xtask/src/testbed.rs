@@ -2,6 +2,7 @@
 //! load, and the ways to run programs and to wait for them.
 
 pub mod command;
+pub(crate) mod injection;
 pub mod interrupt;
 pub mod load;
 pub(crate) mod lock;
@@ -9,6 +10,8 @@ pub mod netns;
 pub mod postgres;
 pub mod quantile;
 pub mod resource_name;
+#[cfg(test)]
+pub(crate) mod sample_report;
 pub mod scratch_dir;
 pub mod wait;
 pub mod withheld;

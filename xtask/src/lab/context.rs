@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::cluster::Cluster;
@@ -67,6 +68,13 @@ impl RunContext {
         };
         println!("           {}", note.text);
         self.notes.push(note);
+    }
+
+    /// Something that was measured, for the result.
+    pub(super) fn measured(&mut self, name: &str, value: impl Serialize) -> Result<()> {
+        let value = serde_json::to_value(value).with_context(|| format!("cannot write {name}"))?;
+        self.extra.insert(name.to_owned(), value);
+        Ok(())
     }
 
     /// Lets normal operation go on for as long as is planned.

@@ -17,7 +17,7 @@ use clap::Args;
 
 use super::clients::Profile;
 use super::context::{Lengths, RunContext};
-use super::outcome::{Outcome, number, text};
+use super::outcome::Outcome;
 use super::result::{self, Made};
 use super::runner::{self, Inject, Script};
 use super::timing::Timing;
@@ -229,20 +229,25 @@ fn lengths(variant: &Variant, arguments: &Arguments) -> Lengths {
 fn in_any_case(outcome: &Outcome, checks: &mut Checks) {
     for name in super::cluster::DATABASES {
         let report = outcome.report(name);
-        let difference = report.pointer("/totals/difference");
+        let totals = &report.totals;
         checks.that(
             &format!("on {name}, tracer's count is the kernel's"),
-            difference.and_then(serde_json::Value::as_i64) == Some(0),
+            totals.difference == Some(0),
             format!(
                 "{} segments, difference {}",
-                number(report, "/totals/segments"),
-                difference.map_or(UNKNOWN.to_owned(), ToString::to_string)
+                totals.segments,
+                totals
+                    .difference
+                    .map_or(UNKNOWN.to_owned(), |it| it.to_string())
             ),
         );
+        let commits = report.commits.as_ref();
         checks.that(
             &format!("on {name}, commits were watched"),
-            report.pointer("/commits/attached") == Some(&serde_json::Value::Bool(true)),
-            text(report, "/commits/reason"),
+            commits.is_some_and(|commits| commits.attached),
+            commits
+                .and_then(|commits| commits.reason.clone())
+                .unwrap_or_default(),
         );
     }
 }

@@ -1,9 +1,17 @@
 //! All that a run has shown.
 
+use std::cmp::Reverse;
 use std::time::{Duration, SystemTime};
 
+use anyhow::{Context, Result};
 use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tracer_core::report::finding::{Cause, Finding};
+use tracer_core::report::{FlowReport, Report};
+
+pub(super) use tracer_core::recording::roles::Kind as FlowKind;
 
 use super::cluster::DATABASES;
 use super::context::Note;
@@ -22,7 +30,7 @@ pub(super) struct Outcome {
     pub(super) roles: Vec<Change>,
     pub(super) notes: Vec<Note>,
     /// tracer's, of both databases' hosts.
-    pub(super) reports: [Value; 2],
+    pub(super) reports: [Report; 2],
     /// How much `InCsumErrors` of each of these hosts grew.
     pub(super) checksum_errors: [u64; 2],
     pub(super) extra: Map<String, Value>,
@@ -83,8 +91,17 @@ impl Outcome {
         self.words.extend(words);
     }
 
+    /// What the experiment itself has noted under this name.
+    ///
+    /// # Errors
+    /// When there is nothing of that kind.
+    pub(super) fn noted<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        let value = self.extra.get(name).cloned().unwrap_or_default();
+        serde_json::from_value(value).with_context(|| format!("the experiment has noted no {name}"))
+    }
+
     /// tracer's report of the host of a database.
-    pub(super) fn report(&self, database: &str) -> &Value {
+    pub(super) fn report(&self, database: &str) -> &Report {
         let [first, second] = &self.reports;
         if database == DATABASES[0] {
             first
@@ -103,65 +120,80 @@ impl Outcome {
     }
 }
 
-/// The flows of a report in which something was sent again, the worst first.
-pub(super) fn flows(report: &Value) -> Vec<&Value> {
-    let mut flows: Vec<&Value> = list(report, "/flows")
-        .iter()
-        .filter(|flow| number(flow, "/segments") > 0)
-        .collect();
-    flows.sort_by_key(|flow| std::cmp::Reverse(number(flow, "/segments")));
+/// The flows of a report that retransmitted, the worst first.
+pub(super) fn flows(report: &Report) -> Vec<&FlowReport> {
+    let flows = report.flows.iter();
+    let mut flows: Vec<_> = flows.filter(|flow| flow.segments > 0).collect();
+    flows.sort_by_key(|flow| Reverse(flow.segments));
     flows
 }
 
-/// The segments that flows of this role sent again.
-pub(super) fn resent(report: &Value, role: &str) -> u64 {
-    list(report, "/flows")
-        .iter()
-        .filter(|flow| text(flow, "/role") == role)
-        .map(|flow| number(flow, "/segments"))
-        .sum()
+/// The segments that flows of this kind retransmitted.
+pub(super) fn retransmitted(report: &Report, kind: FlowKind) -> u64 {
+    let flows = report.flows.iter();
+    let flows = flows.filter(|flow| flow.role.kind == kind);
+    flows.map(|flow| flow.segments).sum()
 }
 
 /// The causes that tracer found, the weightiest first.
-pub(super) fn causes(report: &Value) -> Vec<String> {
-    list(report, "/findings")
-        .iter()
-        .map(|finding| text(finding, "/cause").to_owned())
-        .collect()
+pub(super) fn causes(report: &Report) -> Vec<Cause> {
+    let findings = report.findings.iter();
+    findings.map(|finding| finding.cause).collect()
+}
+
+/// The same, as they are called in the report.
+pub(super) fn cause_names(report: &Report) -> String {
+    let names: Vec<String> = causes(report).iter().map(name).collect();
+    names.join(", ")
 }
 
 /// Whether a cause blames the network.
-pub(super) fn blames_the_network(cause: &str) -> bool {
-    ["loss", "damage", "partition", "network_delay"]
-        .iter()
-        .any(|word| cause.starts_with(word))
+pub(super) fn blames_the_network(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::LossTowardStandby
+            | Cause::LossOfReplies
+            | Cause::DamageTowardStandby
+            | Cause::DamageOfReplies
+            | Cause::Partition
+            | Cause::NetworkDelay
+    )
 }
 
-/// What cutting a standby off is, as seen from the primary.
-const CUT: [&str; 3] = ["partition", "loss_toward_standby", "loss_of_replies"];
-
 /// Whether the first cause of slowness in a report is that the standby is cut off.
-pub(super) fn blames_a_cut(report: &Value) -> bool {
-    let first = list(report, "/findings")
-        .iter()
-        // That commits do not wait any more says what may be lost, not what was slow; it
-        // stands before all of that.
-        .find(|finding| text(finding, "/cause") != "sync_wait_off");
-    first.is_some_and(|finding| match text(finding, "/cause") {
-        "standby_gone" => shows_no_walsender(report, finding),
-        cause => CUT.contains(&cause),
+pub(super) fn blames_a_cut(report: &Report) -> bool {
+    let mut findings = report.findings.iter();
+    // That commits do not wait any more says what may be lost, not what was slow; it
+    // stands before all of that.
+    let first = findings.find(|finding| finding.cause != Cause::SyncWaitOff);
+    first.is_some_and(|finding| match finding.cause {
+        Cause::StandbyGone => shows_no_walsender(report, finding),
+        // As seen from the primary.
+        Cause::Partition | Cause::LossTowardStandby | Cause::LossOfReplies => true,
+        _ => false,
     })
 }
 
 /// Whether the server had no walsender any more in the sample that a finding points to:
 /// a standby that is cut off is gone only then.
-fn shows_no_walsender(report: &Value, finding: &Value) -> bool {
-    list(finding, "/evidence")
-        .iter()
-        .filter_map(Value::as_str)
-        .filter(|pointer| pointer.ends_with("/standbys"))
-        .filter_map(|pointer| report.pointer(pointer)?.as_array())
-        .any(Vec::is_empty)
+fn shows_no_walsender(report: &Report, finding: &Finding) -> bool {
+    let series = report.postgres.as_ref().map(|postgres| &postgres.series);
+    let pointers = finding.evidence.iter();
+    pointers
+        .filter_map(|pointer| {
+            let index = pointer.strip_prefix("/postgres/series/")?;
+            let index: usize = index.strip_suffix("/standbys")?.parse().ok()?;
+            series?.get(index)
+        })
+        .any(|entry| entry.sample.standbys.is_empty())
+}
+
+/// A word of the report, as it is written there.
+pub(super) fn name(word: impl Serialize) -> String {
+    match serde_json::to_value(word) {
+        Ok(Value::String(name)) => name,
+        _ => UNKNOWN.to_owned(),
+    }
 }
 
 /// Seconds as a person reads them.
@@ -171,74 +203,68 @@ pub(super) fn seconds(length: Option<Duration>) -> String {
     })
 }
 
-/// A list in a report; empty if there is none.
-pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    let list = value.pointer(pointer).and_then(Value::as_array);
-    list.map(Vec::as_slice).unwrap_or_default()
-}
-
-/// A count in a report; 0 if there is none.
-pub(super) fn number(value: &Value, pointer: &str) -> u64 {
-    let number = value.pointer(pointer).and_then(Value::as_u64);
-    number.unwrap_or_default()
-}
-
-/// A measurement in a report.
-pub(super) fn measured(value: &Value, pointer: &str) -> Option<f64> {
-    value.pointer(pointer).and_then(Value::as_f64)
-}
-
-/// A word in a report; empty if there is none.
-pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    let text = value.pointer(pointer).and_then(Value::as_str);
-    text.unwrap_or_default()
-}
-
-/// A time in a report.
-pub(super) fn time(value: &Value, pointer: &str) -> Option<SystemTime> {
-    let time: Timestamp = text(value, pointer).parse().ok()?;
+/// A time as reports have it.
+pub(super) fn time(text: &str) -> Option<SystemTime> {
+    let time: Timestamp = text.parse().ok()?;
     Some(time.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use tracer_core::report::sample::Standby;
 
     use super::*;
+    use crate::testbed::sample_report;
 
-    fn found(causes: &[&str]) -> Value {
-        let finding = |cause: &&str| {
-            json!({"cause": cause, "evidence": [
-                "/postgres/series/0/sync_rep_waiters", "/postgres/series/0/standbys"
-            ]})
+    fn found(causes: &[Cause]) -> Report {
+        let mut report = sample_report::full();
+        let like = report.findings[0].clone();
+        let finding = |cause: &Cause| Finding {
+            cause: *cause,
+            evidence: vec![
+                "/postgres/series/0/sync_rep_waiters".to_owned(),
+                "/postgres/series/0/standbys".to_owned(),
+            ],
+            ..like.clone()
         };
-        json!({"findings": causes.iter().map(finding).collect::<Vec<_>>()})
+        report.findings = causes.iter().map(finding).collect();
+        report
     }
 
     #[test]
     fn the_first_cause_decides_what_is_blamed() {
-        assert!(blames_a_cut(&found(&["partition", "standby_not_replying"])));
-        assert!(!blames_a_cut(&found(&[
-            "standby_not_replying",
-            "partition"
-        ])));
-        assert!(!blames_a_cut(&found(&["not_the_network"])));
-        assert!(!blames_a_cut(&found(&[])));
+        for (causes, a_cut) in [
+            (&[Cause::Partition, Cause::StandbyNotReplying][..], true),
+            (&[Cause::StandbyNotReplying, Cause::Partition], false),
+            (&[Cause::NotTheNetwork], false),
+            (&[], false),
+        ] {
+            assert_eq!(blames_a_cut(&found(causes)), a_cut, "{causes:?}");
+        }
     }
 
     #[test]
     fn what_may_be_lost_is_no_cause_of_slowness() {
-        assert!(blames_a_cut(&found(&["sync_wait_off", "loss_of_replies"])));
-        assert!(!blames_a_cut(&found(&["sync_wait_off"])));
+        let causes = [Cause::SyncWaitOff, Cause::LossOfReplies];
+        assert!(blames_a_cut(&found(&causes)));
+        assert!(!blames_a_cut(&found(&causes[..1])));
+        assert_eq!(
+            cause_names(&found(&causes)),
+            "sync_wait_off, loss_of_replies"
+        );
     }
 
     #[test]
     fn a_standby_is_gone_when_its_walsender_is() {
-        let mut report = found(&["standby_gone"]);
+        let mut report = found(&[Cause::StandbyGone]);
+        let mut with = |standbys| {
+            let postgres = report.postgres.as_mut().unwrap();
+            postgres.series[0].sample.standbys = standbys;
+            blames_a_cut(&report)
+        };
+        assert!(!with(vec![Standby::default()]));
+        assert!(with(Vec::new()));
+        report.postgres = None;
         assert!(!blames_a_cut(&report));
-        report["postgres"] = json!({"series": [{"standbys": [{"state": "startup"}]}]});
-        assert!(!blames_a_cut(&report));
-        report["postgres"] = json!({"series": [{"standbys": []}]});
-        assert!(blames_a_cut(&report));
     }
 }

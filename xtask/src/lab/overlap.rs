@@ -5,10 +5,14 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
+use tracer_core::report::Report;
 
-use super::outcome::{list, measured, number, text, time};
+use super::outcome::time;
 use crate::lab::format::{self, UNKNOWN};
+use crate::testbed::postgres::PORT;
 use crate::testbed::quantile::quantile;
 
 /// A slow commit's wait for the standby.
@@ -36,23 +40,21 @@ pub(super) struct Overlap {
 
 /// Puts the slow commits that the primary's host saw beside the times at which the
 /// standby's host sent a reply again.
-pub(super) fn of(primary: &Value, events: &Path) -> Result<Overlap> {
+pub(super) fn of(primary: &Report, events: &Path) -> Result<Overlap> {
     let text =
         fs::read_to_string(events).with_context(|| format!("cannot read {}", events.display()))?;
-    Ok(overlap(&waits(primary), &resent(&text)))
+    Ok(overlap(&waits(primary), &retransmitted(&text)))
 }
 
-fn waits(primary: &Value) -> Vec<Wait> {
-    list(primary, "/commits/slow")
-        .iter()
+fn waits(primary: &Report) -> Vec<Wait> {
+    let commits = primary.commits.iter();
+    commits
+        .flat_map(|commits| &commits.slow)
         .filter_map(|slow| {
-            let part = |name: &str| {
-                let ms = measured(slow, &format!("/{name}_ms"))?;
-                Some(Duration::from_secs_f64(ms.max(0.0) / 1000.0))
-            };
-            let (total, wait) = (part("total")?, part("wait")?);
+            let length = |ms: f64| Duration::from_secs_f64(ms.max(0.0) / 1000.0);
+            let (total, wait) = (length(slow.total_ms), length(slow.wait_ms));
             // The wait is the last of a commit's parts.
-            let to = time(slow, "/start")? + total;
+            let to = time(&slow.start)? + total;
             Some(Wait {
                 from: to - wait,
                 to,
@@ -62,18 +64,31 @@ fn waits(primary: &Value) -> Vec<Wait> {
         .collect()
 }
 
-/// When the standby sent a segment of its replies again.
-fn resent(lines: &str) -> Vec<SystemTime> {
-    let events = lines.lines().filter_map(|line| {
-        let event: Value = serde_json::from_str(line).ok()?;
-        let reply = text(&event, "/event") == "retransmit"
-            && number(&event, "/remote/port") == u64::from(crate::testbed::postgres::PORT);
-        reply.then(|| time(&event, "/time")).flatten()
-    });
-    events.collect()
+/// A line of tracer's events, of which only this is of interest.
+#[derive(Deserialize)]
+struct Line {
+    event: String,
+    time: Timestamp,
+    remote: Remote,
 }
 
-fn overlap(waits: &[Wait], resent: &[SystemTime]) -> Overlap {
+#[derive(Deserialize)]
+struct Remote {
+    port: u16,
+}
+
+/// When the standby retransmitted a segment of its replies.
+fn retransmitted(lines: &str) -> Vec<SystemTime> {
+    let events = lines
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    events
+        .filter(|line| line.event == "retransmit" && line.remote.port == PORT)
+        .map(|line| line.time.into())
+        .collect()
+}
+
+fn overlap(waits: &[Wait], retransmitted: &[SystemTime]) -> Overlap {
     let share = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
     let length = |wait: &Wait| {
         let length = wait.to.duration_since(wait.from);
@@ -82,7 +97,7 @@ fn overlap(waits: &[Wait], resent: &[SystemTime]) -> Overlap {
     let explained: Vec<u32> = waits
         .iter()
         .filter_map(|wait| {
-            let inside = resent
+            let inside = retransmitted
                 .iter()
                 .filter(|at| wait.from <= **at && **at <= wait.to);
             let last = inside.max()?;
@@ -140,6 +155,7 @@ impl Overlap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testbed::sample_report;
 
     #[test]
     fn a_wait_is_explained_up_to_the_last_segment_in_it() {
@@ -160,9 +176,11 @@ mod tests {
 
     #[test]
     fn parts_and_events_are_read_from_what_tracer_writes() {
-        let report = json!({"commits": {"slow": [
-            {"start": "1970-01-01T00:00:01Z", "total_ms": 400.0, "wait_ms": 300.0}
-        ]}});
+        let mut report = sample_report::full();
+        let slow = &mut report.commits.as_mut().unwrap().slow;
+        slow.truncate(1);
+        slow[0].start = "1970-01-01T00:00:01Z".to_owned();
+        (slow[0].total_ms, slow[0].wait_ms) = (400.0, 300.0);
         let [wait] = waits(&report)[..] else {
             panic!("one commit")
         };
@@ -172,6 +190,6 @@ mod tests {
 {"event":"retransmit","time":"1970-01-01T00:00:02Z","remote":{"port":2379}}
 {"event":"state","time":"1970-01-01T00:00:02Z","remote":{"port":5432}}
 "#;
-        assert_eq!(resent(lines).len(), 1);
+        assert_eq!(retransmitted(lines).len(), 1);
     }
 }

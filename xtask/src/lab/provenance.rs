@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use tracer_core::report::Report;
 
 use crate::lab::format::UNKNOWN;
 use crate::provision::{packages, repo};
@@ -11,11 +11,7 @@ use crate::testbed::command;
 /// How every `how.md` begins: the command that does it again, and on what it was done,
 /// by tracer's report. `more` are rows of that table.
 #[must_use]
-pub fn head(command: &str, commit: &str, report: &Value, more: &str) -> String {
-    let field = |pointer: &str| {
-        let text = report.pointer(pointer).and_then(Value::as_str);
-        text.unwrap_or(UNKNOWN)
-    };
+pub fn head(command: &str, commit: &str, report: &Report, more: &str) -> String {
     format!(
         "# How this result was made
 
@@ -33,10 +29,10 @@ Written by the run itself.
 | kernel | {kernel} |
 | PostgreSQL | {postgres} |
 {more}",
-        start = field("/window/start"),
-        end = field("/window/end"),
-        version = field("/tool/version"),
-        kernel = field("/host/kernel"),
+        start = report.window.start,
+        end = report.window.end,
+        version = report.tool.version,
+        kernel = report.host.kernel,
         postgres = postgres(),
     )
 }
@@ -82,19 +78,20 @@ pub fn package(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::testbed::sample_report;
 
     #[test]
-    fn it_says_what_is_known_and_nothing_else() {
-        let report = json!({"host": {"kernel": "6.18.1"}});
+    fn it_says_what_ran_on_what() {
+        let mut report = sample_report::empty();
+        report.host.kernel = "6.18.1".to_owned();
+        report.tool.version = "1.2.3".into();
         let text = head("cargo xtask demo", "abc", &report, "| more | 1 |\n");
         for line in [
             "cargo xtask demo",
             "| commit | abc |",
             "| kernel | 6.18.1 |",
-            "| tracer | – |",
+            "| tracer | 1.2.3 |",
             "| more | 1 |",
         ] {
             assert!(text.lines().any(|it| it == line), "{line}\nnot in\n{text}");

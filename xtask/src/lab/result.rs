@@ -9,12 +9,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 use serde_json::{Value, json};
+use tracer_core::merge::model::Merged;
+use tracer_core::report::Report;
 
 use super::cluster::DATABASES;
 use super::context::Lengths;
 use super::experiment::Variant;
-use super::outcome::{Outcome, number, text};
+use super::outcome::{FlowKind, Outcome};
 use super::timing::Timing;
 use super::verify::Checks;
 use super::watch;
@@ -75,26 +78,26 @@ pub(super) fn present(folder: &Path, program: &Path) -> Result<()> {
         command::output(report.arg("--output").arg(folder.join(name)))?;
     }
     // Half the size without its indentation.
-    let text = fs::read_to_string(&run).context("tracer has merged nothing")?;
-    let value: Value = serde_json::from_str(&text).context("what it merged is no JSON")?;
-    save_json(folder, "run.json", &value)
+    let bytes = fs::read(&run).context("tracer has merged nothing")?;
+    let merged = Merged::read(&bytes).context("what it merged cannot be read")?;
+    save_json(folder, "run.json", &merged)
 }
 
-/// The report without flows that sent nothing again, of the replication and of clients
+/// The report without flows that retransmitted nothing, of the replication and of clients
 /// apart: checks of health and questions to etcd make hundreds of them.
-fn reduced(report: &Value) -> Value {
+fn reduced(report: &Report) -> Report {
     let mut report = report.clone();
-    if let Some(flows) = report.get_mut("flows").and_then(Value::as_array_mut) {
-        flows.retain(|flow| {
-            let counts = ["/segments", "/events", "/failed_segments", "/failed_events"];
-            ["walsender", "walreceiver", "client"].contains(&text(flow, "/role"))
-                || counts.iter().any(|count| number(flow, count) > 0)
-        });
-    }
+    report.flows.retain(|flow| {
+        let kind = flow.role.kind;
+        let retransmitted = flow.segments + flow.events + flow.failed_segments;
+        kind.is_replication()
+            || kind == FlowKind::Client
+            || retransmitted + flow.failed_events.unwrap_or_default() > 0
+    });
     report
 }
 
-fn save_json(folder: &Path, name: &str, value: &Value) -> Result<()> {
+fn save_json(folder: &Path, name: &str, value: &impl Serialize) -> Result<()> {
     save(folder, name, &(serde_json::to_string(value)? + "\n"))
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use tracer_core::report::Report;
 
 use super::clients::{Clients, Profile};
 use super::cluster::{Cluster, DATABASES};
@@ -167,11 +167,9 @@ fn injecting(inject: Inject, baseline: Duration, fault: Duration, folder: &Path)
     words.map(str::to_owned).to_vec()
 }
 
-fn injected(report: &Value) -> Option<(SystemTime, SystemTime)> {
-    Some((
-        time(report, "/faults/0/started")?,
-        time(report, "/faults/0/ended")?,
-    ))
+fn injected(report: &Report) -> Option<(SystemTime, SystemTime)> {
+    let fault = report.faults.first()?;
+    Some((time(&fault.started)?, time(&fault.ended)?))
 }
 
 fn checksum_errors(cluster: &Cluster) -> Result<[u64; 2]> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Pid;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::cluster::Cluster;
@@ -19,7 +21,7 @@ use crate::testbed::wait;
 pub(super) const EVERYBODY: &str = "10.0.10.0/24";
 
 /// Longer than any experiment: what is stopped before ends well, too.
-const LONGEST: &str = "3600s";
+const MAX_DURATION: &str = "3600s";
 
 /// Until it counts, or has made its fault.
 const STARTING: Duration = Duration::from_secs(30);
@@ -59,7 +61,7 @@ impl Tracer {
         );
         run.args(["run", "--netns", netns.name()])
             // By the socket file: what is asked does not go over the network.
-            .args(["--pg", &dsn, "--commits", "--duration", LONGEST])
+            .args(["--pg", &dsn, "--commits", "--duration", MAX_DURATION])
             .args(more);
         Self::start(run, database, folder)
     }
@@ -77,7 +79,7 @@ impl Tracer {
         inject
             .args(["inject", fault, "--peer", peer])
             .args(["--netns", cluster.host(host)?.netns.name()])
-            .args(["--duration", LONGEST]);
+            .args(["--duration", MAX_DURATION]);
         Self::start(inject, &format!("fault-{host}"), folder)
     }
 
@@ -130,8 +132,8 @@ impl Tracer {
         fs::read_to_string(&self.said).unwrap_or_default()
     }
 
-    /// Ends it as Ctrl-C does, and returns its report.
-    pub(super) fn finish(self) -> Result<Value> {
+    /// Ends it as Ctrl-C does, and returns what it wrote.
+    pub(super) fn finish<T: DeserializeOwned>(self) -> Result<T> {
         let Self {
             running,
             line,
@@ -148,21 +150,24 @@ impl Tracer {
         );
         let text = fs::read_to_string(&report)
             .with_context(|| format!("tracer left no report at {}", report.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} is no JSON", report.display()))
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} is not what tracer writes", report.display()))
     }
+}
+
+/// What `tracer inject --status` knows, of which only this is of interest.
+#[derive(Debug, Deserialize)]
+struct Status {
+    faults: Vec<Value>,
 }
 
 /// Fails when tracer knows of a fault in namespaces of this name, though all have
 /// ended.
 pub(super) fn no_fault_left(program: &Path, namespaces: &str) -> Result<()> {
     let text = command::output(Command::new(program).args(["inject", "--status", "--json", "-"]))?;
-    let value: Value = serde_json::from_str(&text).context("tracer's status is no JSON")?;
-    let known = value.get("faults").and_then(Value::as_array);
-    let left: Vec<&Value> = known
-        .into_iter()
-        .flatten()
-        .filter(|fault| fault.to_string().contains(namespaces))
-        .collect();
+    let status: Status = serde_json::from_str(&text).context("tracer's status is not one")?;
+    let mut left = status.faults;
+    left.retain(|fault| fault.to_string().contains(namespaces));
     ensure!(left.is_empty(), "a fault was left behind: {left:?}");
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use nix::unistd::Pid;
-use serde_json::Value;
+use tracer_core::report::Report;
 
 use crate::provision::repo;
 use crate::task::setup;
@@ -148,8 +148,8 @@ fn measure(tracer: &Path, netns: &str, folder: &Path, storm: Option<&Net>) -> Re
     }
     let peak_kib = stop(&mut tracer).with_context(|| format!("`{line}`"))?;
     ensure!(!ready_file.exists(), "tracer left its ready file behind");
-    let report = serde_json::from_str(&fs::read_to_string(&report)?)?;
-    let cost = cost(&report).context("tracer's report does not say what it cost")?;
+    let report = Report::read(&fs::read(&report)?)?;
+    let cost = cost(&report);
     let counting = from_attached_to_ready(&report)
         .context("tracer's report does not say when it was attached")?;
     Ok(Run {
@@ -160,25 +160,23 @@ fn measure(tracer: &Path, netns: &str, folder: &Path, storm: Option<&Net>) -> Re
     })
 }
 
-fn cost(report: &Value) -> Option<Cost> {
-    let overhead = report.get("overhead")?;
-    // Null where they were not measured.
-    let runs = overhead.get("program_runs")?.as_u64();
-    let ns_per_run = overhead.get("program_ns_per_run")?.as_f64();
-    Some(Cost {
-        events: report.pointer("/totals/events")?.as_u64()?,
-        runs: runs.unwrap_or_default(),
+fn cost(report: &Report) -> Cost {
+    let overhead = &report.overhead;
+    Cost {
+        events: report.totals.events,
+        runs: overhead.program_runs.unwrap_or_default(),
         // Both are far below 2^52, and the casts saturate.
-        ns_per_run: ns_per_run.unwrap_or_default() as u64,
-        cpu_us: (overhead.get("cpu_ms")?.as_f64()? * 1e3) as u64,
-    })
+        ns_per_run: overhead.program_ns_per_run.unwrap_or_default() as u64,
+        cpu_us: (overhead.cpu_ms * 1e3) as u64,
+    }
 }
 
 /// What tracer itself says: it knows when its first program was attached, and this
 /// program knows when it was started.
-fn from_attached_to_ready(report: &Value) -> Option<Duration> {
-    let ms = |name| report.get("overhead")?.get(name)?.as_f64();
-    Duration::try_from_secs_f64((ms("ready_ms")? - ms("attached_ms")?) / 1e3).ok()
+fn from_attached_to_ready(report: &Report) -> Option<Duration> {
+    let overhead = &report.overhead;
+    let ms = overhead.ready_ms? - overhead.attached_ms?;
+    Duration::try_from_secs_f64(ms / 1e3).ok()
 }
 
 fn wait_for(ready_file: &Path, begun: Instant, tracer: &mut Running) -> Result<Duration> {
@@ -300,6 +298,7 @@ fn verdict(runs: &[Run]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testbed::sample_report;
 
     #[test]
     fn the_peak_is_a_line_of_the_status() {
@@ -310,14 +309,19 @@ mod tests {
 
     #[test]
     fn the_report_tells_the_cost() {
-        let report = serde_json::json!({
-            "totals": {"events": 3},
-            "overhead": {"program_runs": 4, "program_ns_per_run": 812.5, "cpu_ms": 1.5}
-        });
-        let cost = cost(&report).unwrap();
+        let mut report = sample_report::empty();
+        report.totals.events = 3;
+        report.overhead.program_runs = Some(4);
+        report.overhead.program_ns_per_run = Some(812.5);
+        report.overhead.cpu_ms = 1.5;
+        let cost = cost(&report);
         assert_eq!((cost.events, cost.runs), (3, 4));
         assert_eq!((cost.ns_per_run, cost.cpu_us), (812, 1500));
-        assert_eq!(super::cost(&serde_json::json!({})), None);
+        assert_eq!(from_attached_to_ready(&report), None);
+        report.overhead.attached_ms = Some(40.0);
+        report.overhead.ready_ms = Some(65.5);
+        let took = from_attached_to_ready(&report);
+        assert_eq!(took, Some(Duration::from_micros(25_500)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use serde_json::Value;
+use tracer_core::report::Report;
 
 use crate::lab::provenance;
 use crate::lab::staging::{self, Staging};
@@ -189,7 +189,7 @@ fn tracer_run(
 }
 
 /// Runs tracer with its view on this terminal, and returns its report.
-fn trace(mut run: Command, arguments: &Arguments, output: &Path) -> Result<Value> {
+fn trace(mut run: Command, arguments: &Arguments, output: &Path) -> Result<Report> {
     let path = output.join("run.json");
     let line = repo::shorten(&command::line(&run));
     println!("\n$ {line}");
@@ -201,9 +201,9 @@ fn trace(mut run: Command, arguments: &Arguments, output: &Path) -> Result<Value
     // On Ctrl-C tracer, too, ends well: but not with the run that was meant.
     interrupt::check()?;
     anyhow::ensure!(status.success(), "`{line}` failed ({status})");
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("tracer left no report at {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
+    let bytes =
+        fs::read(&path).with_context(|| format!("tracer left no report at {}", path.display()))?;
+    Report::read(&bytes).with_context(|| format!("{} is no report", path.display()))
 }
 
 impl Arguments {

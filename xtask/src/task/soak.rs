@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
-use serde_json::Value;
+use tracer_core::report::Report;
 
 use crate::provision::{http, repo};
 use crate::task::setup;
@@ -104,8 +104,8 @@ pub fn soak(built: &Path, long: Duration) -> Result<()> {
     ensure!(!files.ready.exists(), "tracer left its ready file behind");
     let grown = primary.netns.counter("Tcp", "RetransSegs")? - before;
 
-    let text = fs::read_to_string(&files.report).context("tracer left no report")?;
-    let report = serde_json::from_str(&text).context("the report is no JSON")?;
+    let bytes = fs::read(&files.report).context("tracer left no report")?;
+    let report = Report::read(&bytes).context("the report cannot be read")?;
     println!("{}", verdict::table(&readings));
     println!("connections made and closed: {transfers}");
     let good = counted(&report, grown).and_then(|()| verdict::check(&readings, plan.settled));
@@ -279,23 +279,25 @@ fn rotate(tracer: &Running, events: &Path) -> Result<()> {
 }
 
 /// That the report counts what the kernel does, and lost nothing.
-fn counted(report: &Value, grown: u64) -> Result<()> {
-    let number = |pointer: &str| {
-        let value = report.pointer(pointer).and_then(Value::as_i64);
-        value.with_context(|| format!("the report does not say {pointer}"))
-    };
-    let told = number("/totals/kernel_retrans_segs")?;
-    let (segments, difference) = (number("/totals/segments")?, number("/totals/difference")?);
-    let unwritten = number("/gaps/unwritten_events")?;
+fn counted(report: &Report, grown: u64) -> Result<()> {
+    let totals = &report.totals;
+    let kernel = totals
+        .kernel_retrans_segs
+        .context("the report does not say what the kernel counted")?;
+    let difference = totals
+        .difference
+        .context("the report does not say how its count differs from the kernel's")?;
+    let unwritten = report.gaps.unwritten_events;
     println!(
-        "retransmitted: {segments} segments counted, {told} by the kernel ({grown} after the \
-         start), difference {difference}; events not written: {unwritten}"
+        "retransmitted: {} segments counted, {kernel} by the kernel ({grown} after the \
+         start), difference {difference}; events not written: {unwritten}",
+        totals.segments
     );
     // What it was not shown of a connection that has closed is nowhere else.
     let withheld = withheld::hits(0)?;
     let allowed = match withheld {
         0 => 0,
-        few => few.max(told.cast_unsigned() / WITHHELD),
+        few => few.max(kernel / WITHHELD),
     };
     ensure!(
         (0..=allowed.cast_signed()).contains(&difference),
@@ -304,7 +306,7 @@ fn counted(report: &Value, grown: u64) -> Result<()> {
     ensure!(unwritten == 0, "events were lost");
     ensure!(grown > 0, "nothing was retransmitted");
     ensure!(
-        told.cast_unsigned() >= grown,
+        kernel >= grown,
         "the kernel's own count is not the namespace's"
     );
     Ok(())

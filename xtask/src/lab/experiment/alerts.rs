@@ -9,18 +9,20 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Variant;
 use crate::lab::clients::Profile;
 use crate::lab::cluster::{CLIENT, Cluster};
 use crate::lab::context::RunContext;
 use crate::lab::daemon::Daemon;
-use crate::lab::outcome::{Outcome, blames_a_cut, causes, list, seconds, text, time};
+use crate::lab::outcome::{Outcome, blames_a_cut, cause_names, seconds, time};
 use crate::lab::tracer::EVERYBODY;
 use crate::lab::verify::Checks;
 use crate::provision::packages::{self, PROMETHEUS_USER};
 use crate::provision::{http, repo};
+use crate::testbed::injection::Injection;
 use crate::testbed::load::phase::rfc3339;
 use crate::testbed::scratch_dir::ScratchDir;
 use crate::testbed::{interrupt, wait};
@@ -90,15 +92,15 @@ fn act(run: &mut RunContext) -> Result<()> {
         alerts.look(&run.cluster)?;
         sleep(LOOK);
     }
-    let report = cut.finish()?;
+    let report: Injection = cut.finish()?;
     run.fault_ends("db2 is not cut off any more");
     wait::until(RESOLVED, "the alerts to be over", || {
         alerts.look(&run.cluster)?;
         Ok(alerts.over().then_some(()))
     })?;
     run.note("no alert is raised any more");
-    run.extra.insert("alerts".to_owned(), alerts.json());
-    run.extra.insert("cut".to_owned(), report);
+    run.measured("alerts", alerts.written())?;
+    run.measured("cut", report)?;
     run.recover()
 }
 
@@ -190,40 +192,69 @@ impl Alerts {
         self.0.values().all(|(_, over)| over.is_some())
     }
 
-    fn json(&self) -> Value {
-        let alert = |(name, (raised, over)): (&String, &(SystemTime, Option<SystemTime>))| {
-            json!({
-                "alert": name,
-                "raised": rfc3339(*raised),
-                "over": over.and_then(rfc3339),
-            })
+    fn written(&self) -> Vec<Alert> {
+        let alert = |(name, (raised, over)): (&String, &(SystemTime, Option<SystemTime>))| Alert {
+            alert: name.clone(),
+            raised: rfc3339(*raised),
+            over: over.and_then(rfc3339),
         };
         self.0.iter().map(alert).collect()
     }
 }
 
+/// An alert, as it is written: when it was raised, and when that was over.
+#[derive(Debug, Serialize, Deserialize)]
+struct Alert {
+    alert: String,
+    raised: Option<String>,
+    over: Option<String>,
+}
+
+impl Alert {
+    fn raised(&self) -> Option<SystemTime> {
+        time(self.raised.as_deref()?)
+    }
+
+    fn over(&self) -> Option<SystemTime> {
+        time(self.over.as_deref()?)
+    }
+}
+
+/// A list in what Prometheus says; empty if there is none.
+fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    let list = value.pointer(pointer).and_then(Value::as_array);
+    list.map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A word in it; empty if there is none.
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    text.unwrap_or_default()
+}
+
 fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
-    let alerts = outcome.extra.get("alerts").cloned().unwrap_or_default();
-    let alerts = alerts.as_array().cloned().unwrap_or_default();
+    let alerts: Vec<Alert> = outcome.noted("alerts")?;
     let fault = outcome.phase("fault");
     let mut words = Vec::new();
     for alert in &alerts {
-        let over = time(alert, "/over").and_then(|at| at.duration_since(fault.end).ok());
+        let over = alert
+            .over()
+            .and_then(|at| at.duration_since(fault.end).ok());
         words.push(format!(
             "`{}` was raised {} after the beginning of the cut, and over {} after its end",
-            text(alert, "/alert"),
-            seconds(outcome.since_fault(time(alert, "/raised"))),
+            alert.alert,
+            seconds(outcome.since_fault(alert.raised())),
             seconds(over),
         ));
     }
-    let stalled = alerts.iter().find(|alert| text(alert, "/alert") == ALERT);
-    let raised = stalled.and_then(|alert| time(alert, "/raised"));
+    let stalled = alerts.iter().find(|alert| alert.alert == ALERT);
+    let raised = stalled.and_then(Alert::raised);
     checks.that(
         &format!("`{ALERT}` was raised while db2 was cut off"),
         raised.is_some_and(|at| fault.contains(at)),
         seconds(outcome.since_fault(raised)),
     );
-    let over = stalled.and_then(|alert| time(alert, "/over"));
+    let over = stalled.and_then(Alert::over);
     checks.that(
         "and was over after that",
         over.is_some_and(|at| at > fault.end),
@@ -232,7 +263,7 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     checks.that(
         "tracer on db1 blames the cut before all else",
         blames_a_cut(outcome.report("db1")),
-        causes(outcome.report("db1")).join(", "),
+        cause_names(outcome.report("db1")),
     );
     outcome.words.extend(words);
     Ok(())
@@ -240,6 +271,8 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -10,7 +10,7 @@ use super::Variant;
 use crate::lab::clients::Profile;
 use crate::lab::context::RunContext;
 use crate::lab::format::{self, UNKNOWN};
-use crate::lab::outcome::{Outcome, number, seconds};
+use crate::lab::outcome::{Outcome, seconds};
 use crate::lab::verify::Checks;
 use crate::lab::watch;
 use crate::testbed::load::record::milliseconds;
@@ -179,8 +179,8 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Option<Duration> {
     let resets = ["db1", "db2"].map(|name| {
         let report = outcome.report(name);
         (
-            number(report, "/resets/sent"),
-            number(report, "/resets/received"),
+            report.resets.sent.unwrap_or_default(),
+            report.resets.received.unwrap_or_default(),
         )
     });
     let words = vec![

@@ -9,12 +9,14 @@ use anyhow::{Context, Result};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use serde_json::json;
+use tracer_core::report::commits::SlowReport;
+use tracer_core::report::finding::Cause;
 
 use super::Variant;
 use crate::lab::clients::Profile;
 use crate::lab::context::{RunContext, pause};
 use crate::lab::format;
-use crate::lab::outcome::{Outcome, blames_the_network, causes, list, measured, number, text};
+use crate::lab::outcome::{Outcome, blames_the_network, cause_names, causes, name};
 use crate::lab::verify::Checks;
 use crate::provision::packages;
 use crate::testbed::command::{self, Running};
@@ -139,23 +141,23 @@ fn act_disk(run: &mut RunContext) -> Result<()> {
         pause(GOING)?;
     }
     run.fault_ends("the disk works again");
-    run.extra.insert("stalls".to_owned(), json!(times));
+    run.measured("stalls", times)?;
     run.recover()
 }
 
 fn verify_cpu(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     verify(outcome, checks);
-    names(outcome, checks, "cpu_starvation");
+    names(outcome, checks, Cause::CpuStarvation);
     tell(outcome);
     Ok(())
 }
 
-fn names(outcome: &Outcome, checks: &mut Checks, cause: &str) {
-    let found = causes(outcome.report("db1"));
+fn names(outcome: &Outcome, checks: &mut Checks, cause: Cause) {
+    let report = outcome.report("db1");
     checks.that(
-        &format!("tracer on db1 names the cause, `{cause}`"),
-        found.first().is_some_and(|first| first == cause),
-        found.join(", "),
+        &format!("tracer on db1 names the cause, `{}`", name(cause)),
+        causes(report).first() == Some(&cause),
+        cause_names(report),
     );
 }
 
@@ -168,7 +170,7 @@ fn verify_disk(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<(
         Some(flush),
         format::percent,
     );
-    names(outcome, checks, "wal_flush");
+    names(outcome, checks, Cause::WalFlush);
     tell(outcome);
     Ok(())
 }
@@ -176,7 +178,7 @@ fn verify_disk(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<(
 /// Where the time of slow commits went.
 fn tell(outcome: &mut Outcome) {
     let [flush, wait, rest] = parts(outcome);
-    let slow = list(outcome.report("db1"), "/commits/slow").len();
+    let slow = slow(outcome).len();
     let words = match slow {
         0 => "no commit on db1 took 20 ms or more".to_owned(),
         _ => format!(
@@ -212,17 +214,17 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks) {
         format::time,
     );
     for name in ["db1", "db2"] {
-        let found = causes(outcome.report(name));
+        let report = outcome.report(name);
         checks.that(
             &format!("tracer on {name} does not blame the network"),
-            !found.iter().any(|cause| blames_the_network(cause)),
-            found.join(", "),
+            !causes(report).into_iter().any(blames_the_network),
+            cause_names(report),
         );
-        // What was sent again for want of a timely answer was not lost.
-        let timeouts: u64 = list(outcome.report(name), "/flows")
-            .iter()
-            .filter(|flow| text(flow, "/role").starts_with("wal"))
-            .map(|flow| number(flow, "/by_kind/rto"))
+        // What was retransmitted for want of a timely answer was not lost.
+        let flows = report.flows.iter();
+        let timeouts: u64 = flows
+            .filter(|flow| flow.role.kind.is_replication())
+            .map(|flow| flow.by_kind.rto)
             .sum();
         checks.that(
             &format!("on {name}, no timeout of the replication"),
@@ -234,13 +236,20 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks) {
 
 /// Of the slow commits on db1, the shares of their time, in percent.
 fn parts(outcome: &Outcome) -> [f64; 3] {
-    let slow = list(outcome.report("db1"), "/commits/slow");
-    let sum = |part: &str| -> f64 {
-        slow.iter()
-            .filter_map(|commit| measured(commit, &format!("/{part}_ms")))
-            .sum()
-    };
+    let slow = slow(outcome);
+    let sum = |part: fn(&SlowReport) -> f64| -> f64 { slow.iter().map(part).sum() };
     // Without any, each share is 0.
-    let whole = sum("total").max(1.0);
-    ["flush", "wait", "rest"].map(|part| (100.0 * sum(part) / whole).max(0.0))
+    let whole = sum(|commit| commit.total_ms).max(1.0);
+    let parts: [fn(&SlowReport) -> f64; 3] = [
+        |commit| commit.flush_ms,
+        |commit| commit.wait_ms,
+        |commit| commit.rest_ms,
+    ];
+    parts.map(|part| (100.0 * sum(part) / whole).max(0.0))
+}
+
+/// The slow commits on db1.
+fn slow(outcome: &Outcome) -> &[SlowReport] {
+    let commits = outcome.report("db1").commits.as_ref();
+    commits.map_or(&[], |commits| &commits.slow)
 }

@@ -5,7 +5,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tracer_core::report::Report;
 
 use super::Variant;
 use crate::lab::clients::{Profile, plan};
@@ -13,10 +15,11 @@ use crate::lab::cluster::Cluster;
 use crate::lab::context::RunContext;
 use crate::lab::format::{self, mebibytes};
 use crate::lab::outcome::{
-    Outcome, blames_a_cut, causes, list, measured, number, resent, seconds, text, time,
+    FlowKind, Outcome, blames_a_cut, cause_names, retransmitted, seconds, time,
 };
 use crate::lab::tracer::EVERYBODY;
 use crate::lab::verify::Checks;
+use crate::testbed::injection::Injection;
 use crate::testbed::interrupt;
 use crate::testbed::load::Pace;
 use crate::testbed::load::record::milliseconds;
@@ -56,14 +59,13 @@ fn act(run: &mut RunContext) -> Result<()> {
     run.fault_begins("db2 is cut off from everybody");
     run.hold()?;
     let behind = position(&run.cluster)?;
-    let report = cut.finish()?;
+    let report: Injection = cut.finish()?;
     run.fault_ends("db2 is not cut off any more");
     let caught_up = catch_up(&run.cluster)?;
     run.note("db2 has caught up");
-    run.extra.insert("cut".to_owned(), report);
-    run.extra
-        .insert("end_of_log_at_the_cuts_end".to_owned(), json!(behind));
-    run.extra.insert("catching_up".to_owned(), caught_up);
+    run.measured("cut", report)?;
+    run.measured("end_of_log_at_the_cuts_end", behind)?;
+    run.measured("catching_up", caught_up)?;
     run.recover()
 }
 
@@ -74,9 +76,20 @@ fn position(cluster: &Cluster) -> Result<u64> {
     Ok(position.context("the primary has no log")?.parse()?)
 }
 
+/// What the standby lacked when it returned, and how long it took to catch up.
+#[derive(Debug, Serialize, Deserialize)]
+struct CatchUp {
+    returned_after_ms: f64,
+    lacked_bytes: u64,
+    caught_up_after_ms: f64,
+    took_ms: f64,
+    /// `null` where it took no time that could be measured.
+    bytes_per_s: Option<f64>,
+}
+
 /// Looks at the standby from the primary until nothing is missing, and returns what was
 /// seen: what it lacked at first, and how long that took from its return.
-fn catch_up(cluster: &Cluster) -> Result<Value> {
+fn catch_up(cluster: &Cluster) -> Result<CatchUp> {
     let begun = Instant::now();
     let mut sql = cluster.sql("db1")?;
     let look = "select (pg_current_wal_lsn() - flush_lsn)::bigint \
@@ -94,13 +107,13 @@ fn catch_up(cluster: &Cluster) -> Result<Value> {
             // As close as a load that goes on lets it come.
             (Some((returned, bytes)), Some(left)) if left < 1 << 20 => {
                 let took = asked.saturating_sub(returned);
-                return Ok(json!({
-                    "returned_after_ms": milliseconds(returned),
-                    "lacked_bytes": bytes,
-                    "caught_up_after_ms": milliseconds(asked),
-                    "took_ms": milliseconds(took),
-                    "bytes_per_s": (took > LOOK).then(|| bytes as f64 / took.as_secs_f64()),
-                }));
+                return Ok(CatchUp {
+                    returned_after_ms: milliseconds(returned),
+                    lacked_bytes: bytes,
+                    caught_up_after_ms: milliseconds(asked),
+                    took_ms: milliseconds(took),
+                    bytes_per_s: (took > LOOK).then(|| bytes as f64 / took.as_secs_f64()),
+                });
             }
             _ => {}
         }
@@ -145,20 +158,16 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     checks.that(
         "of what made commits slow, tracer on db1 blames the cut before all else",
         blames_a_cut(db1),
-        causes(db1).join(", "),
+        cause_names(db1),
     );
-    let lacked = outcome
-        .extra
-        .get("catching_up")
-        .cloned()
-        .unwrap_or_default();
+    let caught_up: CatchUp = outcome.noted("catching_up")?;
+    let lacked = mebibytes(caught_up.lacked_bytes as f64);
     checks.that(
         "it lacked log when it returned, and caught up",
-        number(&lacked, "/lacked_bytes") > 0,
+        caught_up.lacked_bytes > 0,
         format!(
-            "{}, caught up after {}",
-            mebibytes(number(&lacked, "/lacked_bytes") as f64),
-            format::milliseconds(measured(&lacked, "/took_ms").unwrap_or_default())
+            "{lacked}, caught up after {}",
+            format::milliseconds(caught_up.took_ms)
         ),
     );
 
@@ -168,7 +177,6 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
         .iter()
         .find(|(at, bytes)| fault.contains(*at) && bytes.is_none())
         .map(|(at, _)| *at);
-    let rate = measured(&lacked, "/bytes_per_s");
     let words = vec![
         format!(
             "writes stood still for {}: until Patroni had noticed that db2 was gone and no longer made commits wait for it",
@@ -187,20 +195,19 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
             _ => "no slot was seen".to_owned(),
         },
         format!(
-            "db2 was back {:.1} s after the cut's end, lacked {}, and caught up in {:.1} s{}",
-            measured(&lacked, "/returned_after_ms").unwrap_or_default() / 1000.0,
-            mebibytes(number(&lacked, "/lacked_bytes") as f64),
-            measured(&lacked, "/took_ms").unwrap_or_default() / 1000.0,
-            rate.map_or(String::new(), |rate| format!(
+            "db2 was back {:.1} s after the cut's end, lacked {lacked}, and caught up in {:.1} s{}",
+            caught_up.returned_after_ms / 1000.0,
+            caught_up.took_ms / 1000.0,
+            caught_up.bytes_per_s.map_or(String::new(), |rate| format!(
                 ", {} a second",
                 mebibytes(rate)
             )),
         ),
         format!(
-            "sent again: db1's replication {}, db2's {}; connections' first segments from db2 {}",
-            resent(db1, "walsender"),
-            resent(db2, "walreceiver"),
-            number(db2, "/totals/by_kind/syn"),
+            "retransmitted: db1's replication {}, db2's {}; connections' first segments from db2 {}",
+            retransmitted(db1, FlowKind::Walsender),
+            retransmitted(db2, FlowKind::Walreceiver),
+            db2.totals.by_kind.syn,
         ),
     ];
     let value = json!({"slot_retained_bytes_max": most, "dropped_after_ms": outcome.since_fault(dropped).map(milliseconds)});
@@ -209,16 +216,15 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
 }
 
 /// What the primary kept for the standby's slot, by time; `None` where it had none.
-fn slots(report: &Value) -> Vec<(SystemTime, Option<u64>)> {
-    list(report, "/postgres/series")
-        .iter()
-        .filter_map(|sample| {
-            let slot = list(sample, "/slots")
-                .iter()
-                .find(|slot| text(slot, "/name") == "db2");
+fn slots(report: &Report) -> Vec<(SystemTime, Option<i64>)> {
+    let postgres = report.postgres.iter();
+    postgres
+        .flat_map(|postgres| &postgres.series)
+        .filter_map(|entry| {
+            let slot = entry.sample.slots.iter().find(|slot| slot.name == "db2");
             Some((
-                time(sample, "/time")?,
-                slot.map(|slot| number(slot, "/retained_bytes")),
+                time(&entry.time)?,
+                slot.map(|slot| slot.retained_bytes.unwrap_or_default()),
             ))
         })
         .collect()

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::Result;
-use serde_json::Value;
+use anyhow::{Context, Result};
+use tracer_core::report::finding::Cause;
 
 use super::Variant;
 use crate::lab::clients::Profile;
 use crate::lab::context::{RunContext, pause};
 use crate::lab::format::{self, UNKNOWN};
-use crate::lab::outcome::{Outcome, causes, flows, list, measured, number, resent, text};
+use crate::lab::outcome::{FlowKind, Outcome, cause_names, causes, flows, name, retransmitted};
 use crate::lab::overlap;
 use crate::lab::runner::Inject;
 use crate::lab::verify::Checks;
@@ -62,7 +62,8 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
     let overlap = overlap::of(outcome.report("db1"), &folder.join("events.jsonl"))?;
     let (db1, db2) = (outcome.report("db1"), outcome.report("db2"));
 
-    let hit = number(db2, "/faults/0/hit");
+    let made = db2.faults.first().context("tracer made no fault")?;
+    let hit = made.fault.hit.unwrap_or_default();
     let [refused, _] = outcome.checksum_errors;
     checks.that(
         "every segment that was damaged arrived and was refused",
@@ -71,8 +72,8 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
     );
     checks.that(
         "the fault was removed",
-        db2.pointer("/faults/0/removed") == Some(&Value::Bool(true)),
-        text(db2, "/faults/0/left_behind"),
+        made.fault.removed,
+        made.fault.left_behind.clone().unwrap_or_default(),
     );
 
     let of = |record, phase| outcome.figures(record, phase);
@@ -105,7 +106,10 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
         format::time,
     );
 
-    let (replies, log) = (resent(db2, "walreceiver"), resent(db1, "walsender"));
+    let (replies, log) = (
+        retransmitted(db2, FlowKind::Walreceiver),
+        retransmitted(db1, FlowKind::Walsender),
+    );
     checks.less(
         "it is the standby that sent again, not the primary",
         Some(log),
@@ -114,7 +118,7 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
     );
     let doubled = flows(db2)
         .iter()
-        .map(|flow| number(flow, "/backoff_max"))
+        .map(|flow| flow.backoff_max.unwrap_or_default())
         .max();
     checks.less(
         "its retransmission timeout doubled",
@@ -122,13 +126,16 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
         doubled,
         |it| format!("{it} times"),
     );
-    let expected = [("db1", "damage_of_replies"), ("db2", "loss_of_replies")];
+    let expected = [
+        ("db1", Cause::DamageOfReplies),
+        ("db2", Cause::LossOfReplies),
+    ];
     for (host, cause) in expected {
-        let found = causes(outcome.report(host));
+        let report = outcome.report(host);
         checks.that(
-            &format!("tracer on {host} names the cause, `{cause}`"),
-            found.first().is_some_and(|first| first == cause),
-            found.join(", "),
+            &format!("tracer on {host} names the cause, `{}`", name(cause)),
+            causes(report).first() == Some(&cause),
+            cause_names(report),
         );
     }
     checks.less(
@@ -143,10 +150,13 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
         Some(overlap.overlapped),
         |it| format!("{it} commits"),
     );
-    let samples = list(db1, "/postgres/series");
-    let streaming = samples.iter().filter(|sample| {
-        text(sample, "/standbys/0/state") == "streaming"
-            && text(sample, "/standbys/0/sync_state") == "sync"
+    let postgres = db1.postgres.as_ref();
+    let samples = postgres.map_or(&[][..], |postgres| &postgres.series);
+    let streaming = samples.iter().filter(|entry| {
+        entry.sample.standbys.first().is_some_and(|standby| {
+            standby.state.as_deref() == Some("streaming")
+                && standby.sync_state.as_deref() == Some("sync")
+        })
     });
     let streaming = streaming.count();
     checks.that(
@@ -155,7 +165,7 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
         format!("in {streaming} of {} samples", samples.len()),
     );
 
-    let longest = measured(db2, "/flows/0/rto_max_ms");
+    let longest = db2.flows.first().and_then(|flow| flow.rto_max_ms);
     let mut words = overlap.words();
     words.push(format!(
         "the standby sent {replies} segments again and the primary {log}; the standby's timeout doubled up to {} times in a row, to {}",

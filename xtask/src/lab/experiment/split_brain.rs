@@ -5,17 +5,20 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Variant;
 use crate::lab::clients::{Profile, plan};
 use crate::lab::cluster::{Cluster, DATABASES};
 use crate::lab::context::RunContext;
 use crate::lab::format;
-use crate::lab::outcome::{Outcome, number, seconds, text};
+use crate::lab::outcome::{Outcome, seconds};
 use crate::lab::tracer::EVERYBODY;
 use crate::lab::verify::Checks;
 use crate::lab::watch;
+use crate::testbed::injection::Injection;
 use crate::testbed::load::phase::{Phase, rfc3339};
 use crate::testbed::load::{Load, NUMBER, Pace, Request};
 use crate::testbed::postgres::{PORT, Row};
@@ -81,17 +84,39 @@ fn act(run: &mut RunContext, cut_off: &[&'static str]) -> Result<()> {
     run.fault_ends("nobody is cut off any more");
     let mut cuts = Vec::new();
     for (node, fault) in faults {
-        let report = fault.finish()?;
-        cuts.push(json!({"node": node, "report": report}));
+        cuts.push(Cut {
+            node: node.to_owned(),
+            report: fault.finish()?,
+        });
     }
     run.recover()?;
     let mut sides = Vec::new();
     for (node, load) in DATABASES.iter().zip(writers) {
         sides.push(side(&run.cluster, node, &load.stop(GRACE))?);
     }
-    run.extra.insert("sides".to_owned(), json!(sides));
-    run.extra.insert("cuts".to_owned(), json!(cuts));
-    Ok(())
+    run.measured("sides", sides)?;
+    run.measured("cuts", cuts)
+}
+
+/// What cut a node off.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cut {
+    node: String,
+    report: Injection,
+}
+
+/// What became of the writes on one node. Sums and the interesting moments, not every
+/// request.
+#[derive(Debug, Serialize, Deserialize)]
+struct Side {
+    node: String,
+    asked: usize,
+    acknowledged: usize,
+    found_in_the_end: usize,
+    /// One by one: as many may have been kept that were not acknowledged.
+    acknowledged_and_lost: Vec<u32>,
+    /// In which each second counts, for the stretches in which it took writes.
+    acknowledged_at: Vec<Timestamp>,
 }
 
 /// Somebody on the node who writes to its database, whoever else can reach it.
@@ -107,9 +132,8 @@ fn mark(node: &str) -> String {
     format!("on {node}: ")
 }
 
-/// What became of the writes on one node. Sums and the interesting moments, not every
-/// request.
-fn side(cluster: &Cluster, node: &str, requests: &[Request]) -> Result<Value> {
+/// Looks at what became of them.
+fn side(cluster: &Cluster, node: &str, requests: &[Request]) -> Result<Side> {
     let primary = cluster.primary()?;
     let mark = mark(node);
     let notes = format!("select note from lab where starts_with(note, '{mark}')");
@@ -122,16 +146,14 @@ fn side(cluster: &Cluster, node: &str, requests: &[Request]) -> Result<Value> {
         .iter()
         .map(|request| request.due + request.latency)
         .collect();
-    Ok(json!({
-        "node": node,
-        "asked": requests.len(),
-        "acknowledged": answers.len(),
-        "found_in_the_end": found.len(),
-        // One by one: as many may have been kept that were not acknowledged.
-        "acknowledged_and_lost": lost(&acknowledged, &found),
-        // In which each second counts, for the stretches in which it took writes.
-        "acknowledged_at": seconds_of(&answers),
-    }))
+    Ok(Side {
+        node: node.to_owned(),
+        asked: requests.len(),
+        acknowledged: answers.len(),
+        found_in_the_end: found.len(),
+        acknowledged_and_lost: lost(&acknowledged, &found),
+        acknowledged_at: seconds_of(&answers),
+    })
 }
 
 /// The numbers behind the mark.
@@ -155,19 +177,19 @@ fn lost(acknowledged: &[&Request], found: &BTreeSet<u32>) -> Vec<u32> {
 }
 
 /// The seconds in which there were answers.
-fn seconds_of(answers: &[SystemTime]) -> Vec<Option<String>> {
-    let mut seconds: Vec<u64> = answers
-        .iter()
-        .filter_map(|at| Some(at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()))
-        .collect();
+fn seconds_of(answers: &[SystemTime]) -> Vec<Timestamp> {
+    let second = |at: &SystemTime| {
+        let at = Timestamp::try_from(*at).ok()?;
+        Timestamp::from_second(at.as_second()).ok()
+    };
+    let mut seconds: Vec<Timestamp> = answers.iter().filter_map(second).collect();
     seconds.sort_unstable();
     seconds.dedup();
-    let time = |second: u64| rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
-    seconds.into_iter().map(time).collect()
+    seconds
 }
 
 fn verify_primary(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
-    verify(outcome, checks);
+    verify(outcome, checks)?;
     let promoted = watch::promoted(&outcome.roles, "db2", outcome.started());
     let promotion = outcome.since_fault(promoted);
     checks.that(
@@ -196,7 +218,7 @@ fn verify_primary(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Resul
 }
 
 fn verify_both(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
-    verify(outcome, checks);
+    verify(outcome, checks)?;
     let fault = outcome.phase("fault");
     let demotion = end_of_reign(outcome, "db1");
     checks.that(
@@ -250,33 +272,30 @@ fn end_of_reign(outcome: &Outcome, node: &str) -> Option<SystemTime> {
         .find(|to| *to >= outcome.started())
 }
 
-fn verify(outcome: &mut Outcome, checks: &mut Checks) {
+fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     let both = watch::two_primaries(&outcome.roles, outcome.phase("recovery").end);
     checks.that(
         "never did both databases take writes at the same time",
         both.is_zero(),
         seconds(Some(both)),
     );
-    let sides = outcome.extra.get("sides").cloned().unwrap_or_default();
-    let sides = sides.as_array().cloned().unwrap_or_default();
+    let sides: Vec<Side> = outcome.noted("sides")?;
     let mut words = Vec::new();
     for side in &sides {
-        let (node, acknowledged) = (text(side, "/node"), number(side, "/acknowledged"));
-        let kept = number(side, "/found_in_the_end");
-        let lost = side
-            .pointer("/acknowledged_and_lost")
-            .and_then(Value::as_array);
+        let (node, acknowledged) = (&side.node, side.acknowledged);
+        let kept = side.found_in_the_end;
+        let lost = &side.acknowledged_and_lost;
         checks.that(
             &format!("every write that {node} acknowledged to its own is there in the end"),
-            lost.is_some_and(Vec::is_empty),
-            match lost.map_or(&[][..], Vec::as_slice) {
+            lost.is_empty(),
+            match lost.as_slice() {
                 [] => format!("{acknowledged} acknowledged, all of them among {kept} found"),
                 lost => format!("{} of {acknowledged} lost: {lost:?}", lost.len()),
             },
         );
         words.push(format!(
             "{node} was asked for {} writes by its own, acknowledged {acknowledged}, and {kept} are there in the end",
-            number(side, "/asked")
+            side.asked
         ));
     }
     // A second that both have may be the one in which they took turns, before the cut.
@@ -292,38 +311,25 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks) {
             format!("db1 in {} seconds, db2 in {}", one.len(), other.len()),
         );
     }
-    for cut in outcome
-        .extra
-        .get("cuts")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    let cuts: Vec<Cut> = outcome.noted("cuts")?;
+    for Cut { node, report } in &cuts {
+        let fault = report.faults.first().map(|made| &made.fault);
+        let hit = fault.and_then(|fault| fault.hit).unwrap_or_default();
         checks.that(
-            &format!(
-                "the cut of {} hit packets, and was removed",
-                text(cut, "/node")
-            ),
-            number(cut, "/report/faults/0/hit") > 0
-                && cut.pointer("/report/faults/0/removed") == Some(&Value::Bool(true)),
-            format!("{} packets", number(cut, "/report/faults/0/hit")),
+            &format!("the cut of {node} hit packets, and was removed"),
+            hit > 0 && fault.is_some_and(|fault| fault.removed),
+            format!("{hit} packets"),
         );
     }
     outcome.words.extend(words);
+    Ok(())
 }
 
-fn acknowledged_in_fault(outcome: &Outcome, side: &Value) -> Vec<String> {
+fn acknowledged_in_fault(outcome: &Outcome, side: &Side) -> Vec<Timestamp> {
     let fault = outcome.phase("fault");
-    let seconds = side.get("acknowledged_at").and_then(Value::as_array);
+    let seconds = side.acknowledged_at.iter().copied();
     seconds
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .filter(|second| {
-            let at: Option<jiff::Timestamp> = second.parse().ok();
-            at.is_some_and(|at| fault.contains(at.into()))
-        })
-        .map(str::to_owned)
+        .filter(|second| fault.contains((*second).into()))
         .collect()
 }
 

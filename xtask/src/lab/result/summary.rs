@@ -1,14 +1,16 @@
 //! `result.md`: what was seen, for a person.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde_json::Value;
+use tracer_core::phases::Figures;
+use tracer_core::report::ByKind;
 
 use crate::lab::cluster::DATABASES;
 use crate::lab::experiment::Variant;
 use crate::lab::format::UNKNOWN;
-use crate::lab::outcome::{Outcome, flows, list, measured, number, text};
+use crate::lab::outcome::{Outcome, flows, name};
 use crate::lab::verify::Checks;
 use crate::testbed::load::record::{Record, milliseconds};
 
@@ -129,17 +131,17 @@ fn resenders(outcome: &Outcome) -> String {
             let _ = writeln!(
                 text,
                 "| {name} | {} → {} | {} | {} | {} | {} |",
-                end(flow, "local"),
-                end(flow, "remote"),
-                self::text(flow, "/role"),
-                number(flow, "/segments"),
-                kinds(flow),
-                measured(flow, "/rto_max_ms")
+                flow.local,
+                flow.remote,
+                flow.role.kind,
+                flow.segments,
+                kinds(&flow.by_kind),
+                flow.rto_max_ms
                     .map_or(UNKNOWN.to_owned(), |it| format!("{it:.0} ms")),
             );
         }
         if !rest.is_empty() {
-            let segments: u64 = rest.iter().map(|flow| number(flow, "/segments")).sum();
+            let segments: u64 = rest.iter().map(|flow| flow.segments).sum();
             let _ = writeln!(text, "| {name} | {} more | | {segments} | | |", rest.len());
         }
     }
@@ -153,59 +155,49 @@ fn resenders(outcome: &Outcome) -> String {
 fn replication(outcome: &Outcome) -> String {
     let mut text = "| seen on | phase | seconds | sent again | by kind, a second | arrived damaged | seconds with commits waiting | of these in loss recovery |\n|---|---|--:|--:|---|--:|--:|--:|\n".to_owned();
     for (name, report) in DATABASES.iter().zip(&outcome.reports) {
-        for phase in list(report, "/phases") {
-            let figure = |pointer: &str, digits: usize| {
-                measured(phase, pointer).map_or(UNKNOWN.to_owned(), |it| format!("{it:.digits$}"))
-            };
+        for phase in &report.phases {
+            let figures = &phase.figures;
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
                 "| {name} | {} | {} | {} | {} | {} | {} | {} |",
-                self::text(phase, "/name"),
-                figure("/duration_s", 0),
-                figure("/replication/segments", 0),
-                rates(phase),
-                figure("/arrived_damaged", 0),
-                figure("/sync_rep_s", 1),
-                match measured(phase, "/sync_rep_in_recovery_percent") {
-                    Some(percent) => format!("{percent:.0} %"),
-                    None => UNKNOWN.to_owned(),
-                },
+                self::name(phase.name),
+                format_args!("{:.0}", phase.duration_s),
+                known(figures.replication, |it| it.segments.to_string()),
+                rates(figures),
+                known(figures.arrived_damaged, |it| it.to_string()),
+                known(figures.sync_rep_s, |it| format!("{it:.1}")),
+                known(figures.sync_rep_in_recovery_percent, |it| format!(
+                    "{it:.0} %"
+                )),
             );
         }
     }
     text
 }
 
-fn rates(phase: &Value) -> String {
-    let rates = phase.pointer("/replication/by_kind_per_s");
-    let rates = rates.and_then(Value::as_object).into_iter().flatten();
+/// What was measured, in words.
+fn known<T>(measured: Option<T>, words: impl Fn(T) -> String) -> String {
+    measured.map_or(UNKNOWN.to_owned(), words)
+}
+
+fn rates(figures: &Figures) -> String {
+    let rates = figures.replication.and_then(|rates| rates.by_kind_per_s);
+    let rates = rates.map(|rates| rates.each()).into_iter().flatten();
     let words: Vec<String> = rates
-        .filter_map(|(kind, rate)| Some((kind, rate.as_f64().filter(|rate| *rate > 0.0)?)))
-        .map(|(kind, rate)| format!("{rate:.2} {kind}"))
+        .filter(|(_, rate)| *rate > 0.0)
+        .map(|(kind, rate)| format!("{rate:.2} {}", kind.name()))
         .collect();
     words.join(", ")
 }
 
-fn end(flow: &Value, side: &str) -> String {
-    format!(
-        "{}:{}",
-        text(flow, &format!("/{side}/address")),
-        number(flow, &format!("/{side}/port"))
-    )
-}
-
-fn kinds(flow: &Value) -> String {
-    let kinds = flow.pointer("/by_kind").and_then(Value::as_object);
-    let mut kinds: Vec<(u64, &String)> = kinds
-        .into_iter()
-        .flatten()
-        .filter_map(|(kind, count)| Some((count.as_u64().filter(|count| *count > 0)?, kind)))
-        .collect();
-    kinds.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+fn kinds(by_kind: &ByKind) -> String {
+    let mut kinds: Vec<_> = by_kind.each().into_iter().collect();
+    kinds.retain(|(_, count)| *count > 0);
+    kinds.sort_by_key(|(_, count)| Reverse(*count));
     let words: Vec<String> = kinds
         .iter()
-        .map(|(count, kind)| format!("{count} {kind}"))
+        .map(|(kind, count)| format!("{count} {}", kind.name()))
         .collect();
     words.join(", ")
 }
@@ -213,14 +205,14 @@ fn kinds(flow: &Value) -> String {
 fn findings(outcome: &Outcome) -> String {
     let mut text = String::new();
     for (name, report) in DATABASES.iter().zip(&outcome.reports) {
-        for finding in list(report, "/findings") {
+        for finding in &report.findings {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
                 "- on {name}, `{}` ({}): {}",
-                self::text(finding, "/cause"),
-                self::text(finding, "/confidence"),
-                self::text(finding, "/text"),
+                self::name(finding.cause),
+                self::name(finding.confidence),
+                finding.text,
             );
         }
     }
@@ -234,16 +226,19 @@ fn findings(outcome: &Outcome) -> String {
 mod tests {
     use std::time::SystemTime;
 
-    use serde_json::json;
+    use tracer_core::recording::roles::FlowRole;
+    use tracer_core::report::{Endpoint, FlowReport, Report};
 
     use super::super::reduced;
     use super::*;
     use crate::lab::clients::Profile;
     use crate::lab::context::Note;
+    use crate::lab::outcome::FlowKind;
     use crate::lab::timing::Timing;
     use crate::lab::verify::Check;
     use crate::testbed::load::Request;
     use crate::testbed::load::phase::Phases;
+    use crate::testbed::sample_report;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
@@ -263,14 +258,35 @@ mod tests {
             request(11, 1, Some("gone")),
             request(15, 500, None),
         ];
-        let flow = |segments| {
-            json!({
-                "local": {"address": "10.0.10.3", "port": 41000},
-                "remote": {"address": "10.0.10.2", "port": 5432},
-                "role": if segments > 0 { "walreceiver" } else { "patroni" },
-                "segments": segments, "rto_max_ms": 408.0,
-                "by_kind": {"rto": segments, "tlp": 0},
-            })
+        let like = sample_report::full().flows.remove(0);
+        let end = |host, port| Endpoint {
+            address: [10, 0, 10, host].into(),
+            port,
+        };
+        let flow = |segments| FlowReport {
+            local: end(3, 41_000),
+            remote: end(2, 5432),
+            role: FlowRole {
+                kind: match segments {
+                    0 => FlowKind::Patroni,
+                    _ => FlowKind::Walreceiver,
+                },
+                ..FlowRole::default()
+            },
+            segments,
+            events: 0,
+            failed_events: None,
+            failed_segments: 0,
+            rto_max_ms: Some(408.0),
+            by_kind: ByKind {
+                rto: segments,
+                ..ByKind::default()
+            },
+            ..like.clone()
+        };
+        let report = |flows| Report {
+            flows,
+            ..sample_report::empty()
         };
         Outcome {
             phases: Phases::around(at(0), at(10), at(20), at(30)),
@@ -283,7 +299,7 @@ mod tests {
                 at: at(12),
                 text: "something was done".to_owned(),
             }],
-            reports: [json!({}), json!({"flows": [flow(3), flow(0)]})],
+            reports: [report(Vec::new()), report(vec![flow(3), flow(0)])],
             checksum_errors: [0, 0],
             extra: serde_json::Map::new(),
             words: Vec::new(),
@@ -318,7 +334,7 @@ mod tests {
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.contains("10.0.10.3:41000 → 10.0.10.2:5432 | walreceiver | 3 | 3 rto"));
         let kept = reduced(outcome().report("db2"));
-        assert_eq!(list(&kept, "/flows").len(), 1);
+        assert_eq!(kept.flows.len(), 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
-use serde_json::Value;
+use tracer_core::report::Report;
 
 use super::{ENDING, STARTING, wait_for};
 use crate::provision::{packages, repo};
@@ -46,7 +46,7 @@ const BEGUN: &str = "select pg_snapshot_xmax(pg_current_snapshot())";
 const SETTLING: Duration = Duration::from_millis(100);
 
 /// pgbench is ended when all is measured, or by itself when this went wrong.
-const LONGEST: &str = "3600";
+const MAX_SECONDS: &str = "3600";
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]
@@ -209,7 +209,7 @@ impl Bench<'_> {
     fn load(&self, server: &Server, script: Script) -> Result<Running> {
         let mut pgbench = pgbench(server)?;
         pgbench
-            .args(["--no-vacuum", "--time", LONGEST, "--jobs", "2"])
+            .args(["--no-vacuum", "--time", MAX_SECONDS, "--jobs", "2"])
             .args(["--client", &self.clients.to_string()]);
         if let Script::Insert = script {
             pgbench.arg("--file").arg(self.path("insert.sql"));
@@ -317,12 +317,12 @@ impl Bench<'_> {
         let tracer = self.watch(&["--bpf-stats"])?;
         thread::sleep(self.phase);
         end(tracer, Signal::SIGINT)?;
-        let report: Value = serde_json::from_str(&fs::read_to_string(self.path("run.json"))?)?;
-        let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64);
+        let report = Report::read(&fs::read(self.path("run.json"))?)?;
         let told = || {
-            let runs = number("/commits/program_runs")?;
-            let each_ns = number("/commits/program_ns_per_run")?;
-            let commits = number("/commits/servers/0/commits")?;
+            let commits = report.commits.as_ref()?;
+            let runs = commits.program_runs? as f64;
+            let each_ns = commits.program_ns_per_run?;
+            let commits = commits.servers.first()?.commits as f64;
             let us = each_ns * runs / commits / 1e3;
             Some(format!(
                 "tracer's programs: {:.1} runs a transaction, {each_ns:.0} ns a run, {us:.2} µs a transaction",

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use tracer_core::report::Report;
 
 use super::{Arguments, CONNECTIONS, READS_PER_SECOND, WRITES_PER_SECOND};
 use crate::lab::provenance;
@@ -13,7 +13,7 @@ use crate::lab::provenance;
 pub(super) fn write(
     folder: &Path,
     arguments: &Arguments,
-    report: &Value,
+    report: &Report,
     commit: &str,
 ) -> Result<()> {
     let path = folder.join("how.md");
@@ -21,7 +21,7 @@ pub(super) fn write(
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn render(arguments: &Arguments, report: &Value, commit: &str) -> String {
+fn render(arguments: &Arguments, report: &Report, commit: &str) -> String {
     let Arguments {
         percent,
         before,
@@ -46,9 +46,8 @@ fault was.
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::testbed::sample_report;
 
     #[test]
     fn it_can_be_done_again() {
@@ -59,7 +58,7 @@ mod tests {
             fault: 30,
             recovery: 5,
         };
-        let text = render(&arguments, &json!({}), "abc");
+        let text = render(&arguments, &sample_report::empty(), "abc");
         assert!(text.contains("--percent 50 --before 10 --fault 30 --recovery 5\n"));
         assert!(text.contains("with 10 writes and 5 reads a\nsecond over 4 connections"));
     }

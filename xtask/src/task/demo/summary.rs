@@ -1,36 +1,35 @@
 //! The demo's outcome, as a person reads it.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use serde_json::Value;
+use tracer_core::report::percent::Percent;
+use tracer_core::report::{Fault, FlowReport, Report};
+use tracer_ebpf::Kind as RetransmitKind;
 
 use crate::lab::format::{self, UNKNOWN};
 use crate::testbed::load::phase::Phases;
 use crate::testbed::load::record::{Figures, Record};
 
-/// Kinds of retransmits by their field in the report, in words.
-const KINDS: [(&str, &str); 8] = [
-    ("rto", "retransmission timeout: no answer in time"),
-    (
-        "tlp",
-        "tail loss probe: sent before the timeout, to learn sooner",
-    ),
-    ("fast", "fast retransmit: acknowledgements showed a gap"),
-    (
-        "rack",
-        "RACK's timer: a later segment had arrived long before",
-    ),
-    ("slow_start", "what followed a timeout"),
-    ("syn", "a connection's first segment"),
-    ("synack", "the answer to it"),
-    ("other", "the kernel counted it without showing why"),
-];
+/// A kind of retransmit in words.
+fn words(kind: RetransmitKind) -> &'static str {
+    match kind {
+        RetransmitKind::Rto => "retransmission timeout: no answer in time",
+        RetransmitKind::Tlp => "tail loss probe: sent before the timeout, to learn sooner",
+        RetransmitKind::Fast => "fast retransmit: acknowledgements showed a gap",
+        RetransmitKind::Rack => "RACK's timer: a later segment had arrived long before",
+        RetransmitKind::SlowStart => "what followed a timeout",
+        RetransmitKind::Syn => "a connection's first segment",
+        RetransmitKind::SynAck => "the answer to it",
+        RetransmitKind::Other => "the kernel counted it without showing why",
+    }
+}
 
 /// `checksum_errors` is what the receiver's TCP counted during the run.
 pub(super) fn render(
-    report: &Value,
+    report: &Report,
     records: &[Record],
     phases: &Phases,
     checksum_errors: u64,
@@ -56,32 +55,31 @@ pub(super) fn render(
 ///
 /// # Errors
 /// Then; the error says which promise.
-pub(super) fn verify(report: &Value, checksum_errors: u64) -> Result<()> {
-    let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_i64);
-    let difference = number("/totals/difference");
+pub(super) fn verify(report: &Report, checksum_errors: u64) -> Result<()> {
+    let difference = report.totals.difference;
     ensure!(
         difference == Some(0),
         "tracer's count differs from the kernel's by {difference:?}"
     );
-    let hit = number("/faults/0/hit");
-    ensure!(hit > Some(0), "no segment was damaged: nothing was shown");
+    let fault = report.faults.first().map(|made| &made.fault);
+    let hit = fault.and_then(|fault| fault.hit).unwrap_or_default();
+    ensure!(hit > 0, "no segment was damaged: nothing was shown");
     ensure!(
-        hit == i64::try_from(checksum_errors).ok(),
-        "{hit:?} segments were damaged, and the receiver refused {checksum_errors}"
+        hit == checksum_errors,
+        "{hit} segments were damaged, and the receiver refused {checksum_errors}"
     );
     ensure!(
-        report.pointer("/faults/0/removed") == Some(&Value::Bool(true)),
+        fault.is_some_and(|fault| fault.removed),
         "the fault is not known to be removed"
     );
     Ok(())
 }
 
-fn fault(report: &Value, checksum_errors: u64) -> Vec<String> {
-    let Some(fault) = report.pointer("/faults/0") else {
+fn fault(report: &Report, checksum_errors: u64) -> Vec<String> {
+    let Some(Fault { fault, .. }) = report.faults.first() else {
         return vec!["nothing".to_owned()];
     };
-    let field = |name: &str| plain(fault.get(name));
-    let agree = if fault.get("hit").and_then(Value::as_u64) == Some(checksum_errors) {
+    let agree = if fault.hit == Some(checksum_errors) {
         "as many: what was damaged arrived, and was refused"
     } else {
         "NOT as many"
@@ -89,81 +87,57 @@ fn fault(report: &Value, checksum_errors: u64) -> Vec<String> {
     vec![
         format!(
             "the TCP checksum of {} of {} segments to {} ({} %, asked for {} %)",
-            field("hit"),
-            field("seen"),
-            plain(fault.pointer("/peers/0")),
-            field("delivered_percent"),
-            field("percent"),
+            known(fault.hit),
+            known(fault.seen),
+            known(fault.peers.first()),
+            known(fault.delivered_percent.map(|it| format!("{it:.1}"))),
+            known(fault.percent.map(Percent::get)),
         ),
         format!("the receiver's kernel counted {checksum_errors} wrong checksums: {agree}"),
-        match fault.get("removed") {
-            Some(Value::Bool(true)) => {
-                "removed; the interface's offloads are as they were".to_owned()
-            }
-            _ => format!("NOT removed: {}", field("left_behind")),
+        if fault.removed {
+            "removed; the interface's offloads are as they were".to_owned()
+        } else {
+            format!("NOT removed: {}", known(fault.left_behind.as_ref()))
         },
     ]
 }
 
-fn flows(report: &Value) -> Vec<String> {
-    let none = Vec::new();
-    let flows = report
-        .get("flows")
-        .and_then(Value::as_array)
-        .unwrap_or(&none);
-    let mut hit: Vec<(u64, &Value)> = flows
-        .iter()
-        .filter_map(|flow| Some((flow.get("segments")?.as_u64()?, flow)))
-        .filter(|(segments, _)| *segments > 0)
-        .collect();
-    hit.sort_by_key(|(segments, _)| std::cmp::Reverse(*segments));
+fn flows(report: &Report) -> Vec<String> {
+    let mut hit: Vec<&FlowReport> = report.flows.iter().collect();
+    hit.retain(|flow| flow.segments > 0);
+    hit.sort_by_key(|flow| Reverse(flow.segments));
     if hit.is_empty() {
         return vec!["nobody: no flow retransmitted anything".to_owned()];
     }
-    hit.into_iter()
-        .flat_map(|(segments, flow)| describe(flow, segments))
-        .collect()
+    hit.into_iter().flat_map(describe).collect()
 }
 
-fn describe(flow: &Value, segments: u64) -> Vec<String> {
-    let end = |side: &str| {
-        format!(
-            "{}:{}",
-            plain(flow.pointer(&format!("/{side}/address"))),
-            plain(flow.pointer(&format!("/{side}/port")))
-        )
-    };
+fn describe(flow: &FlowReport) -> Vec<String> {
     // PostgreSQL's processes say in their titles which of them they are.
-    let owner = ["/process/title", "/process/comm"]
-        .iter()
-        .find_map(|name| flow.pointer(name)?.as_str());
+    let owner = flow.process.as_ref().map(|process| {
+        let name = process.title.as_ref().unwrap_or(&process.comm);
+        (name, process.pid)
+    });
     let mut lines = Vec::new();
-    if owner.is_some_and(|owner| owner.contains("walreceiver")) {
+    if owner.is_some_and(|(name, _)| name.contains("walreceiver")) {
         lines.push(
             "the standby: its replies, \"flushed up to here\", for which commits wait".to_owned(),
         );
     }
     let process = owner
-        .map(|name| format!("   {name}, pid {}", plain(flow.pointer("/process/pid"))))
+        .map(|(name, pid)| format!("   {name}, pid {pid}"))
         .unwrap_or_default();
-    lines.push(format!("{} > {}{process}", end("local"), end("remote")));
-    lines.push(format!("{segments:>6} segments, of these"));
-    let mut kinds: Vec<(u64, &str, &str)> = KINDS
-        .iter()
-        .filter_map(|(field, words)| {
-            let count = flow.pointer(&format!("/by_kind/{field}"))?.as_u64()?;
-            (count > 0).then_some((count, *field, *words))
-        })
-        .collect();
-    kinds.sort_by_key(|(count, ..)| std::cmp::Reverse(*count));
+    lines.push(format!("{} > {}{process}", flow.local, flow.remote));
+    lines.push(format!("{:>6} segments, of these", flow.segments));
+    let mut kinds: Vec<_> = flow.by_kind.each().into_iter().collect();
+    kinds.retain(|(_, count)| *count > 0);
+    kinds.sort_by_key(|(_, count)| Reverse(*count));
     lines.extend(
         kinds
-            .iter()
-            .map(|(count, field, words)| format!("{count:>6} {field:<11} {words}")),
+            .into_iter()
+            .map(|(kind, count)| format!("{count:>6} {:<11} {}", kind.name(), words(kind))),
     );
-    let longest = flow.get("rto_max_ms").and_then(Value::as_f64);
-    let doubled = flow.get("backoff_max").and_then(Value::as_u64);
-    if let (Some(longest), Some(doubled @ 1..)) = (longest, doubled) {
+    if let (Some(longest), Some(doubled @ 1..)) = (flow.rto_max_ms, flow.backoff_max) {
         lines.push(format!(
             "its timeout doubled {doubled} times in a row, up to {}: each time, all that waits for it waited longer",
             format::milliseconds(longest)
@@ -172,13 +146,13 @@ fn describe(flow: &Value, segments: u64) -> Vec<String> {
     lines
 }
 
-fn kernel(report: &Value) -> Vec<String> {
-    let total = |name: &str| plain(report.pointer(&format!("/totals/{name}")));
+fn kernel(report: &Report) -> Vec<String> {
+    let totals = &report.totals;
     vec![format!(
         "tracer counted {}, the kernel's own RetransSegs grew by {}: difference {}",
-        total("segments"),
-        total("kernel_retrans_segs"),
-        total("difference"),
+        totals.segments,
+        known(totals.kernel_retrans_segs),
+        known(totals.difference),
     )]
 }
 
@@ -239,48 +213,67 @@ fn latency(latency: Option<Duration>) -> String {
     latency.map_or_else(|| UNKNOWN.to_owned(), |it| format::time(&it))
 }
 
-fn plain(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => UNKNOWN.to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) if number.is_f64() => {
-            format!("{:.1}", number.as_f64().unwrap_or_default())
-        }
-        Some(other) => other.to_string(),
-    }
+fn known(value: Option<impl ToString>) -> String {
+    value.map_or(UNKNOWN.to_owned(), |value| value.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
 
-    use serde_json::json;
+    use tracer_core::report::process::Process;
+    use tracer_core::report::{ByKind, Endpoint};
 
     use super::*;
+    use crate::testbed::sample_report;
 
-    fn report() -> Value {
-        json!({
-            "flows": [
-                {"segments": 0},
-                {
-                    "local": {"address": "10.0.10.3", "port": 41000},
-                    "remote": {"address": "10.0.10.2", "port": 5432},
-                    "process": {"pid": 7, "comm": "postgres", "title": "postgres: walreceiver"},
-                    "segments": 12, "rto_max_ms": 6400.0, "backoff_max": 5,
-                    "by_kind": {"tlp": 3, "rto": 9, "fast": 0}
-                }
-            ],
-            "totals": {"segments": 12, "kernel_retrans_segs": 12, "difference": 0},
-            "faults": [{"kind": "corrupt", "percent": 50, "peers": ["10.0.10.2"], "seen": 20,
-                "hit": 10, "delivered_percent": 50.0, "removed": true}]
-        })
+    fn report() -> Report {
+        let mut report = sample_report::empty();
+        let like = sample_report::full().flows.remove(0);
+        let end = |host, port| Endpoint {
+            address: [10, 0, 10, host].into(),
+            port,
+        };
+        let flow = |segments, by_kind| FlowReport {
+            local: end(3, 41_000),
+            remote: end(2, 5432),
+            process: Some(Process {
+                pid: 7,
+                comm: "postgres".to_owned(),
+                title: Some("postgres: walreceiver".to_owned()),
+                program: None,
+                own_pid: None,
+            }),
+            segments,
+            by_kind,
+            rto_max_ms: Some(6400.0),
+            backoff_max: Some(5),
+            ..like.clone()
+        };
+        let by_kind = ByKind {
+            tlp: 3,
+            rto: 9,
+            ..ByKind::default()
+        };
+        report.flows = vec![flow(0, ByKind::default()), flow(12, by_kind)];
+        report.totals.segments = 12;
+        report.totals.kernel_retrans_segs = Some(12);
+        report.totals.difference = Some(0);
+        let mut made = sample_report::fault("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z");
+        let fault = &mut made.fault;
+        fault.percent = Percent::new(50.0);
+        fault.peers = vec!["10.0.10.2".to_owned()];
+        (fault.seen, fault.hit) = (Some(20), Some(10));
+        fault.delivered_percent = Some(50.0);
+        fault.removed = true;
+        report.faults.push(made);
+        report
     }
 
     #[test]
     fn a_report_is_told_in_sentences() {
-        let phases =
-            Phases::from_report(&json!({}), SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH)
-                .unwrap();
+        let epoch = SystemTime::UNIX_EPOCH;
+        let phases = Phases::from_report(&sample_report::empty(), epoch, epoch).unwrap();
         let text = render(&report(), &[], &phases, 10);
         for line in [
             "  the TCP checksum of 10 of 20 segments to 10.0.10.2 (50.0 %, asked for 50 %)",
@@ -300,25 +293,27 @@ mod tests {
     fn a_broken_promise_fails_the_demo() {
         assert!(verify(&report(), 10).is_ok());
         assert!(verify(&report(), 9).is_err());
-        for (pointer, broken) in [
-            ("/totals/difference", json!(1)),
-            ("/totals/difference", json!(null)),
-            ("/faults/0/removed", json!(false)),
-            ("/faults/0/hit", json!(null)),
-        ] {
+        let broken: [fn(&mut Report); 5] = [
+            |report| report.totals.difference = Some(1),
+            |report| report.totals.difference = None,
+            |report| report.faults[0].fault.removed = false,
+            |report| report.faults[0].fault.hit = None,
+            |report| report.faults.clear(),
+        ];
+        for (nth, breaks) in broken.into_iter().enumerate() {
             let mut report = report();
-            *report.pointer_mut(pointer).unwrap() = broken;
-            assert!(verify(&report, 10).is_err(), "{pointer}");
+            breaks(&mut report);
+            assert!(verify(&report, 10).is_err(), "{nth}");
         }
         let mut unharmed = report();
-        unharmed["faults"][0]["hit"] = json!(0);
+        unharmed.faults[0].fault.hit = Some(0);
         assert!(verify(&unharmed, 0).is_err());
     }
 
     #[test]
     fn an_empty_report_invents_nothing() {
         let phases = Phases(Vec::new());
-        let text = render(&json!({}), &[], &phases, 0);
+        let text = render(&sample_report::empty(), &[], &phases, 0);
         assert!(text.contains("no flow retransmitted"));
         assert!(text.contains("grew by –: difference –"));
     }

@@ -16,7 +16,7 @@ pub(super) enum Ended {
 
 /// What stands where the report belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Report {
+pub(super) enum ReportFile {
     New,
     /// That of an earlier run.
     Old,
@@ -55,7 +55,7 @@ pub(super) struct Facts {
     pub(super) was_ready: bool,
     /// It says so still.
     pub(super) is_ready: bool,
-    pub(super) report: Report,
+    pub(super) report: ReportFile,
     /// It was there, and was removed with its folder.
     pub(super) report_taken: bool,
     /// Of a report that has a count; [`None`] if it could not be compared.
@@ -112,7 +112,7 @@ pub(super) fn broken(plan: &Plan, facts: &Facts) -> Vec<String> {
     if facts.is_ready && !by_force && !gone {
         told.push("it has ended, and its ready file is there".to_owned());
     }
-    if !limited(plan) && plan.scene.counts() && facts.report == Report::New {
+    if !limited(plan) && plan.scene.counts() && facts.report == ReportFile::New {
         told.extend(match facts.count {
             Some(count) => counted(count),
             None => Some("its count was not compared with the kernel's".to_owned()),
@@ -159,11 +159,13 @@ fn ending(plan: &Plan, facts: &Facts) -> Option<String> {
 
 fn report(plan: &Plan, facts: &Facts) -> Option<String> {
     let none = match &facts.report {
-        Report::New => return None,
-        Report::Absent if facts.report_taken => return None,
-        Report::Half(why) => return Some(format!("the report is neither whole nor absent: {why}")),
-        Report::Old => "the report of an earlier run is still there",
-        Report::Absent => "there is no report",
+        ReportFile::New => return None,
+        ReportFile::Absent if facts.report_taken => return None,
+        ReportFile::Half(why) => {
+            return Some(format!("the report is neither whole nor absent: {why}"));
+        }
+        ReportFile::Old => "the report of an earlier run is still there",
+        ReportFile::Absent => "there is no report",
     };
     let unwritable = plan.has(|what| match what {
         What::Full { output, .. } | What::ReadOnly(output) | What::FolderGone(output) => {
@@ -238,7 +240,7 @@ mod tests {
         most: 8,
     };
 
-    fn facts(ended: Ended, report: Report) -> Facts {
+    fn facts(ended: Ended, report: ReportFile) -> Facts {
         Facts {
             ended,
             sent: Vec::new(),
@@ -261,11 +263,18 @@ mod tests {
     #[test]
     fn success_has_a_report_and_failure_a_reason() {
         let calm = plan(Scene::Count, &[]);
-        assert!(broken(&calm, &facts(Ended::Exit(0), Report::New)).is_empty());
-        for report in [Report::Absent, Report::Old, Report::Half(String::new())] {
+        assert!(broken(&calm, &facts(Ended::Exit(0), ReportFile::New)).is_empty());
+        for report in [
+            ReportFile::Absent,
+            ReportFile::Old,
+            ReportFile::Half(String::new()),
+        ] {
             assert_eq!(broken(&calm, &facts(Ended::Exit(0), report)).len(), 1);
         }
-        assert_eq!(broken(&calm, &facts(Ended::Exit(1), Report::New)).len(), 1);
+        assert_eq!(
+            broken(&calm, &facts(Ended::Exit(1), ReportFile::New)).len(),
+            1
+        );
         let full = plan(
             Scene::Count,
             &[What::Full {
@@ -273,15 +282,15 @@ mod tests {
                 kib: 4,
             }],
         );
-        assert!(broken(&full, &facts(Ended::Exit(1), Report::Absent)).is_empty());
+        assert!(broken(&full, &facts(Ended::Exit(1), ReportFile::Absent)).is_empty());
         assert_eq!(
-            broken(&full, &facts(Ended::Exit(101), Report::New)).len(),
+            broken(&full, &facts(Ended::Exit(101), ReportFile::New)).len(),
             1
         );
         // The reader of its words has nothing to do with the report.
         let left = plan(Scene::Count, &[What::Leaves(Stream::Stdout)]);
         assert_eq!(
-            broken(&left, &facts(Ended::Exit(1), Report::Absent)).len(),
+            broken(&left, &facts(Ended::Exit(1), ReportFile::Absent)).len(),
             1
         );
     }
@@ -289,7 +298,7 @@ mod tests {
     #[test]
     fn a_signal_ends_it_only_before_it_is_at_work() {
         let plan = plan(Scene::Count, &[DOWN]);
-        let mut facts = facts(Ended::Killed(15), Report::Absent);
+        let mut facts = facts(Ended::Killed(15), ReportFile::Absent);
         assert_eq!(broken(&plan, &facts).len(), 1, "nobody sent it");
         facts.sent.push(Sent {
             signal: Signal::SIGTERM,
@@ -305,7 +314,7 @@ mod tests {
     #[test]
     fn a_ready_file_stays_only_of_who_was_killed() {
         let plan = plan(Scene::Count, &[DOWN]);
-        let mut facts = facts(Ended::Exit(0), Report::New);
+        let mut facts = facts(Ended::Exit(0), ReportFile::New);
         facts.is_ready = true;
         assert_eq!(broken(&plan, &facts).len(), 1);
         facts.sent.push(Sent {
@@ -318,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_excused_only_by_memory_that_was_not_there() {
-        let mut facts = facts(Ended::Killed(6), Report::Absent);
+        let mut facts = facts(Ended::Killed(6), ReportFile::Absent);
         facts.stderr = "panicked at x: Cannot allocate memory (os error 12)".to_owned();
         let starved = plan(Scene::Count, &[What::AddressSpace { mib: 16 }]);
         assert!(broken(&starved, &facts).is_empty());
@@ -330,7 +339,7 @@ mod tests {
 
     #[test]
     fn counts_are_compared_unless_something_was_missing_to_count_with() {
-        let mut facts = facts(Ended::Exit(0), Report::New);
+        let mut facts = facts(Ended::Exit(0), ReportFile::New);
         let short = plan(Scene::Count, &[What::Descriptors(40)]);
         let full = plan(Scene::Count, &[]);
         assert!(broken(&full, &facts).is_empty());

@@ -6,13 +6,16 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use serde_json::Value;
+use tracer_core::report::{self, Fault, Report};
 
 use super::blow::Output;
-use super::expected::Report;
+use super::expected::ReportFile;
 use super::plan::Plan;
 use super::stage::{OLD, Stage};
 use crate::testbed::command;
+use crate::testbed::injection::{self, Injection};
 
 /// In so long a time, whoever waits for an answer sends again.
 const LONG: SignedDuration = SignedDuration::from_secs(1);
@@ -22,27 +25,50 @@ const TRIES: u32 = 10;
 const SLACK: SignedDuration = SignedDuration::from_secs(2);
 
 /// What stands where the report belongs, and what it says if it is the tool's.
-pub(super) fn report(stage: &Stage) -> (Report, Option<Value>) {
+pub(super) fn report(stage: &Stage) -> (ReportFile, Option<Written>) {
     let path = stage.outside(&stage.path(Output::Json));
     let Ok(bytes) = fs::read(&path) else {
-        return (Report::Absent, None);
+        return (ReportFile::Absent, None);
     };
     if bytes == OLD.as_bytes() {
-        return (Report::Old, None);
+        return (ReportFile::Old, None);
     }
     match whole(&bytes) {
-        Ok(report) => (Report::New, Some(report)),
-        Err(why) => (Report::Half(why), None),
+        Ok(written) => (ReportFile::New, Some(written)),
+        Err(why) => (ReportFile::Half(why), None),
     }
 }
 
-fn whole(bytes: &[u8]) -> Result<Value, String> {
-    let json: Value = serde_json::from_slice(bytes)
-        .map_err(|error| format!("{} bytes that are no JSON: {error}", bytes.len()))?;
-    match json["schema"].as_str() {
-        Some("tracer.report/1" | "tracer.inject/1") => Ok(json),
-        schema => Err(format!("a schema {schema:?}")),
+/// What the tool has written, whole.
+pub(super) enum Written {
+    Run(Box<Report>),
+    Injection(Injection),
+}
+
+impl Written {
+    /// Of a run.
+    pub(super) fn run(&self) -> Option<&Report> {
+        match self {
+            Self::Run(report) => Some(report),
+            Self::Injection(_) => None,
+        }
     }
+
+    /// What it says of its faults.
+    pub(super) fn faults(&self) -> &[Fault] {
+        match self {
+            Self::Run(report) => &report.faults,
+            Self::Injection(injection) => &injection.faults,
+        }
+    }
+}
+
+fn whole(bytes: &[u8]) -> Result<Written, String> {
+    let read = match report::schema(bytes) {
+        Ok(schema) if schema == injection::SCHEMA => Injection::read(bytes).map(Written::Injection),
+        _ => Report::read(bytes).map(|report| Written::Run(Box::new(report))),
+    };
+    read.map_err(|error| format!("{} bytes that are no report: {error}", bytes.len()))
 }
 
 /// Removes the folder of an output with all that is in it; says whether the tool's whole
@@ -87,7 +113,7 @@ pub(super) fn faults(plan: &Plan, stage: &Stage, tracer: &Path, torn: bool) -> V
     }
     told.extend(events(&stage.outside(&stage.path(Output::Events)), torn).err());
     let path = stage.outside(&stage.path(Output::Json));
-    if plan.scene.counts() && report(stage).0 == Report::New {
+    if plan.scene.counts() && report(stage).0 == ReportFile::New {
         told.extend(unreadable(tracer, &path));
     }
     told
@@ -124,31 +150,35 @@ fn events(path: &Path, torn: bool) -> Result<(), String> {
 }
 
 /// What is dated before the round or after it, a line each.
-pub(super) fn misdated(stage: &Stage, report: Option<&Value>, begun: Timestamp) -> Vec<String> {
+pub(super) fn misdated(stage: &Stage, faults: &[Fault], begun: Timestamp) -> Vec<String> {
     let path = stage.outside(&stage.path(Output::Events));
     let events = fs::read_to_string(path).unwrap_or_default();
     let events = events
         .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut dates: Vec<(&str, Value)> = events
-        .map(|event| ("an event", event["time"].clone()))
-        .collect();
-    let faults = report.and_then(|report| report["faults"].as_array());
-    for fault in faults.into_iter().flatten() {
-        dates.push(("a fault's start", fault["started"].clone()));
-        dates.push(("a fault's end", fault["ended"].clone()));
+        .filter_map(|line| serde_json::from_str::<Event>(line).ok());
+    let mut dates: Vec<(&str, String)> = events.map(|event| ("an event", event.time)).collect();
+    for fault in faults {
+        dates.push(("a fault's start", fault.started.clone()));
+        dates.push(("a fault's end", fault.ended.clone()));
     }
     wrong(&dates, begun - SLACK, Timestamp::now() + SLACK)
 }
 
-fn wrong(dates: &[(&str, Value)], begun: Timestamp, over: Timestamp) -> Vec<String> {
+/// A line of the events, of which only this is of interest.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(default)]
+    time: String,
+}
+
+fn wrong(dates: &[(&str, String)], begun: Timestamp, over: Timestamp) -> Vec<String> {
     let mut told = Vec::new();
     for (what, date) in dates {
-        let moment = date
-            .as_str()
-            .and_then(|date| date.parse::<Timestamp>().ok());
-        if !moment.is_some_and(|moment| (begun..=over).contains(&moment)) {
-            told.push(format!("{what} is dated {date}, not in {begun} to {over}"));
+        let moment = date.parse::<Timestamp>();
+        if !moment.is_ok_and(|moment| (begun..=over).contains(&moment)) {
+            told.push(format!(
+                "{what} is dated `{date}`, not in {begun} to {over}"
+            ));
         }
     }
     // One says it all.
@@ -158,27 +188,24 @@ fn wrong(dates: &[(&str, Value)], begun: Timestamp, over: Timestamp) -> Vec<Stri
 
 /// What is wrong with how many packets the report says were hit, a line each; `surely` is
 /// whether packets were sent all the time.
-pub(super) fn misses(report: Option<&Value>, surely: bool) -> Vec<String> {
-    let faults = report.and_then(|report| report["faults"].as_array());
-    let all: Vec<&Value> = faults.into_iter().flatten().collect();
-    let number = |fault: &Value, name: &str| fault[name].as_u64().unwrap_or_default();
+pub(super) fn misses(faults: &[Fault], surely: bool) -> Vec<String> {
     let mut told = Vec::new();
-    for fault in &all {
-        let chance = |at: usize| fault["expected_hits"][at].as_u64();
-        let hit = number(fault, "hit");
-        if let (Some(least), Some(most)) = (chance(0), chance(1))
+    for Fault { fault, .. } in faults {
+        let hit = fault.hit.unwrap_or_default();
+        if let Some([least, most]) = fault.expected_hits
             && !(least..=most).contains(&hit)
         {
             told.push(format!("{hit} packets were hit, and not {least} to {most}"));
         }
     }
-    let date = |fault: &Value, name: &str| fault[name].as_str()?.parse::<Timestamp>().ok();
-    let long = |fault: &&Value| {
-        let lasted = date(fault, "started").zip(date(fault, "ended"));
+    let date = |text: &str| text.parse::<Timestamp>().ok();
+    let long = |made: &Fault| {
+        let lasted = date(&made.started).zip(date(&made.ended));
         lasted.is_some_and(|(started, ended)| ended.duration_since(started) >= LONG)
     };
-    // Where it is one of both ways, one of them may have had nothing to hit.
-    if surely && all.iter().any(long) && all.iter().all(|fault| number(fault, "seen") == 0) {
+    let saw_none = |made: &Fault| made.fault.seen.unwrap_or_default() == 0;
+    // Where it is one of both directions, one of them may have had nothing to hit.
+    if surely && faults.iter().any(long) && faults.iter().all(saw_none) {
         told.push("packets were sent, and its fault has seen none".to_owned());
     }
     told
@@ -202,11 +229,18 @@ fn unreadable(tracer: &Path, report: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testbed::sample_report;
 
     #[test]
     fn half_a_report_is_none() {
-        assert!(whole(b"{\"schema\":\"tracer.report/1\"}").is_ok());
-        assert!(whole(b"{\"schema\":\"tracer.report/1\"").is_err());
+        let report = serde_json::to_vec(&sample_report::full()).unwrap();
+        assert!(whole(&report).is_ok_and(|written| written.run().is_some()));
+        assert!(whole(&report[..report.len() / 2]).is_err());
+        let injection =
+            br#"{"schema":"tracer.inject/1","tool":{"name":"","version":""},"faults":[]}"#;
+        assert!(whole(injection).is_ok_and(|written| written.run().is_none()));
+        assert!(whole(&injection[..20]).is_err());
+        assert!(whole(b"{\"schema\":\"tracer.report/1\"}").is_err());
         assert!(whole(b"").is_err());
         assert!(whole(b"{}").is_err());
     }
@@ -215,30 +249,29 @@ mod tests {
     fn what_is_dated_outside_of_the_round_is_wrong() {
         let [begun, over] = ["2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z"]
             .map(|text| text.parse::<Timestamp>().unwrap());
-        let of = |date: &str| wrong(&[("it", Value::from(date))], begun, over).len();
+        let of = |date: &str| wrong(&[("it", date.to_owned())], begun, over).len();
         assert_eq!(of("2026-01-01T00:00:03.000001Z"), 0);
         assert_eq!(of("2025-12-31T23:59:59Z"), 1);
         assert_eq!(of("2026-01-01T00:00:06Z"), 1);
         assert_eq!(of("soon"), 1);
-        assert_eq!(wrong(&[("it", Value::Null)], begun, over).len(), 1);
+        assert_eq!(of(""), 1);
     }
 
     #[test]
     fn a_fault_hits_what_is_sent_as_chance_allows() {
         let of = |seen: u64, hit: u64, seconds: u32, surely| {
-            let report = serde_json::json!({"faults": [{
-                "seen": seen, "hit": hit, "expected_hits": [2, 9],
-                "started": "2026-01-01T00:00:00Z",
-                "ended": format!("2026-01-01T00:00:{seconds:02}Z"),
-            }]});
-            misses(Some(&report), surely).len()
+            let ended = format!("2026-01-01T00:00:{seconds:02}Z");
+            let mut made = sample_report::fault("2026-01-01T00:00:00Z", &ended);
+            (made.fault.seen, made.fault.hit) = (Some(seen), Some(hit));
+            made.fault.expected_hits = Some([2, 9]);
+            misses(&[made], surely).len()
         };
         assert_eq!(of(10, 5, 2, true), 0);
         assert_eq!(of(10, 1, 2, true), 1);
         assert_eq!(of(0, 2, 2, true), 1);
         assert_eq!(of(0, 2, 0, true), 0);
         assert_eq!(of(0, 2, 2, false), 0);
-        assert_eq!(misses(None, true).len(), 0);
+        assert_eq!(misses(&[], true).len(), 0);
     }
 
     #[test]

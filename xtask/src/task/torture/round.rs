@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
-use serde_json::Value;
+use tracer_core::report::Report;
 
 use super::blow::{Family, Output, What};
 use super::course::Course;
-use super::expected::{self, Count, Ended, Facts, Report};
-use super::files;
+use super::expected::{self, Count, Ended, Facts, ReportFile};
+use super::files::{self, Written};
 use super::plan::Plan;
 use super::process::Program;
 use super::programs::Loaded;
@@ -45,7 +45,7 @@ pub(super) struct Workshop<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Outcome {
     pub(super) ended: Ended,
-    pub(super) report: Report,
+    pub(super) report: ReportFile,
     /// `tracer clean` had to undo something.
     pub(super) cleaned: bool,
     /// Segments that were sent again, where they were compared.
@@ -106,17 +106,19 @@ pub(super) fn play(plan: &Plan, shop: &Workshop) -> Result<Outcome> {
     }
     broken.append(&mut left);
 
-    let (report, json) = files::report(&stage);
-    let count = json.as_ref().and_then(|json| {
+    let (report, written) = files::report(&stage);
+    let run = written.as_ref().and_then(Written::run);
+    let count = run.and_then(|run| {
         let most = grown.unwrap_or(u64::MAX);
-        count(json, course.seen.least, most)
+        count(run, course.seen.least, most)
     });
+    let faults = written.as_ref().map_or(&[][..], Written::faults);
     let (stdout, stderr) = course.tool.said();
     let torn = matches!(ended, Ended::Killed(_));
     broken.extend(files::faults(plan, &stage, shop.tracer, torn));
-    broken.extend(files::misdated(&stage, json.as_ref(), begun));
+    broken.extend(files::misdated(&stage, faults, begun));
     let surely = !plan.calm && !plan.has(|what| what.family() == Family::Interface);
-    broken.extend(files::misses(json.as_ref(), surely));
+    broken.extend(files::misses(faults, surely));
     let facts = Facts {
         ended,
         sent: course.seen.sent.clone(),
@@ -159,11 +161,10 @@ pub(super) fn play(plan: &Plan, shop: &Workshop) -> Result<Outcome> {
 }
 
 /// What the report says of what was sent again.
-fn count(json: &Value, least: u64, most: u64) -> Option<Count> {
-    let totals = &json["totals"];
+fn count(run: &Report, least: u64, most: u64) -> Option<Count> {
     Some(Count {
-        segments: totals["segments"].as_u64()?,
-        kernel: totals["kernel_retrans_segs"].as_u64()?,
+        segments: run.totals.segments,
+        kernel: run.totals.kernel_retrans_segs?,
         least,
         most,
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::expected::{Ended, Report};
+use super::expected::{Ended, ReportFile};
 use super::plan::Plan;
 use super::round::Outcome;
 
@@ -42,10 +42,10 @@ impl Row {
             Ended::Killed(_) => &mut self.killed,
         } += 1;
         match outcome.report {
-            Report::New => self.complete += 1,
-            Report::Old => self.old += 1,
-            Report::Absent => self.absent += 1,
-            Report::Half(_) => {}
+            ReportFile::New => self.complete += 1,
+            ReportFile::Old => self.old += 1,
+            ReportFile::Absent => self.absent += 1,
+            ReportFile::Half(_) => {}
         }
         self.cleaned += u32::from(outcome.cleaned);
         self.broken += u32::from(!outcome.broken.is_empty());
@@ -140,7 +140,7 @@ mod tests {
             kinds += all.len();
             let outcome = Outcome {
                 ended: Ended::Exit(i32::from(round % 2 == 0)),
-                report: Report::New,
+                report: ReportFile::New,
                 cleaned: false,
                 compared: Some(3),
                 broken: Vec::new(),

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tracer_core::report::Report;
 
 /// A stretch of time under the same conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,18 +42,22 @@ impl Phases {
     ///
     /// # Errors
     /// When there was a fault and the report does not say when.
-    pub fn from_report(report: &Value, since: SystemTime, until: SystemTime) -> Result<Self> {
-        let Some(fault) = report.pointer("/faults/0") else {
+    pub fn from_report(report: &Report, since: SystemTime, until: SystemTime) -> Result<Self> {
+        let Some(fault) = report.faults.first() else {
             let (name, start, end) = ("baseline", since, until);
             return Ok(Self(vec![Phase { name, start, end }]));
         };
-        let time = |name: &str| {
-            let text = fault.get(name).and_then(Value::as_str);
-            let time: Option<Timestamp> = text.and_then(|text| text.parse().ok());
+        let time = |text: &str| {
+            let time: Result<Timestamp, _> = text.parse();
             time.map(SystemTime::from)
-                .with_context(|| format!("the report does not say when its fault {name}"))
+                .with_context(|| format!("the report has `{text}` where a time should be"))
         };
-        Ok(Self::around(since, time("started")?, time("ended")?, until))
+        Ok(Self::around(
+            since,
+            time(&fault.started)?,
+            time(&fault.ended)?,
+            until,
+        ))
     }
 
     /// Before, during and after.
@@ -100,13 +105,14 @@ pub fn rfc3339(time: SystemTime) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testbed::sample_report;
 
     #[test]
     fn the_fault_divides_the_time() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let report = json!({"faults": [
-            {"started": "1970-01-01T00:00:20Z", "ended": "1970-01-01T00:00:50.5Z"}
-        ]});
+        let mut report = sample_report::empty();
+        let fault = sample_report::fault("1970-01-01T00:00:20Z", "1970-01-01T00:00:50.5Z");
+        report.faults.push(fault);
         let phases = Phases::from_report(&report, at(10), at(60)).unwrap();
         let names: Vec<_> = phases.0.iter().map(|phase| phase.name).collect();
         assert_eq!(names, ["baseline", "fault", "recovery"]);
@@ -129,9 +135,10 @@ mod tests {
     #[test]
     fn without_a_fault_all_is_baseline() {
         let now = SystemTime::UNIX_EPOCH;
-        let phases = Phases::from_report(&json!({}), now, now).unwrap();
+        let mut report = sample_report::empty();
+        let phases = Phases::from_report(&report, now, now).unwrap();
         assert_eq!(phases.0.len(), 1);
-        let timeless = json!({"faults": [{"kind": "corrupt"}]});
-        assert!(Phases::from_report(&timeless, now, now).is_err());
+        report.faults.push(sample_report::fault("", ""));
+        assert!(Phases::from_report(&report, now, now).is_err());
     }
 }

@@ -1,0 +1,25 @@
+//! What `tracer inject` writes of what it did.
+
+use serde::{Deserialize, Serialize};
+use tracer_core::report::{self, Fault, ReadError, Tool};
+
+/// Its version.
+pub(crate) const SCHEMA: &str = "tracer.inject/1";
+
+/// All of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Injection {
+    pub(crate) schema: String,
+    pub(crate) tool: Tool,
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Injection {
+    /// As it was written.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, ReadError> {
+        report::read(bytes, SCHEMA)
+    }
+}
