@@ -103,7 +103,7 @@ mod tests {
     /// The kernel says yes, or that it has none; anything else would mean that
     /// the question was wrong.
     #[test]
-    fn the_kernel_understands_every_question() {
+    fn the_kernel_understands_every_question_as_root() {
         let qdiscs = in_private(|| try_on("lo"))
             .expect("this test makes a network namespace: run it as root")
             .expect("lo");

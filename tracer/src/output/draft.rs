@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_replaced_stays_whose_it_was() {
+    fn what_is_replaced_stays_whose_it_was_as_root() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         for has_name in [false, true] {
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_planted_does_not_become_its_planters() {
+    fn a_file_that_was_planted_does_not_become_its_planters_as_root() {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         let path = folder.path().join("a");

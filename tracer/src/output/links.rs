@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_link_is_not_followed_where_others_can_write() {
+    fn a_strangers_link_is_not_followed_where_others_can_write_as_root() {
         let aim = tempfile::tempdir().unwrap();
         let aim = fs::canonicalize(aim.path()).unwrap();
         for mode in [0o1777, 0o777, 0o1775, 0o770] {

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_refused() {
+    fn a_disk_is_refused_as_root() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("disk");
         let mode = Mode::S_IRUSR;

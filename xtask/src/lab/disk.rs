@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_stands_still_as_long_as_it_is_made_to() {
+    fn a_disk_stands_still_as_long_as_it_is_made_to_as_root() {
         netns::require_root().unwrap();
         let scratch = ScratchDir::new("disk-test").unwrap();
         let mount = scratch.path().join("mount");

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_enters_and_comes_back() {
+    fn a_thread_enters_and_comes_back_as_root() {
         with_other_namespace(|other| {
             let home = current_inode().expect("home");
             assert_ne!(other.inode(), home);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_and_sockets_are_those_of_the_namespace_that_was_entered() {
+    fn counters_and_sockets_are_those_of_the_namespace_that_was_entered_as_root() {
         with_other_namespace(|other| {
             let entered = other.enter().expect("enter");
             let mut file = CounterFile::open().expect("counters");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_found_by_the_name_that_ip_gave_it() {
+    fn a_namespace_is_found_by_the_name_that_ip_gave_it_as_root() {
         let ip = |verb, name: &str| {
             let status = std::process::Command::new("ip")
                 .args(["netns", verb, name])

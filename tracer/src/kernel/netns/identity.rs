@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn another_namespace_has_another_cookie() {
+    fn another_namespace_has_another_cookie_as_root() {
         let inside = || Identity::current().expect("current");
         let here = inside();
         assert!(here.may_be(&inside()) && !here.is_of_another_boot());

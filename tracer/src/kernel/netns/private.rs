@@ -32,7 +32,7 @@ mod tests {
     use crate::kernel::netns::current_inode;
 
     #[test]
-    fn inside_is_another_namespace_with_nothing_but_lo() {
+    fn inside_is_another_namespace_with_nothing_but_lo_as_root() {
         let home = current_inode().expect("home");
         let (inside, interfaces) = in_private(|| {
             let interfaces = nix::net::if_::if_nameindex().expect("interfaces");

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_of_a_run_that_was_killed_is_not_somebody_else_s() {
+    fn the_policy_of_a_run_that_was_killed_is_not_somebody_else_s_as_root() {
         crate::testbed::netns::require_root().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policy-rc.d");
