@@ -25,7 +25,15 @@ fn pages() -> Vec<(PathBuf, String)> {
     let mut paths: Vec<_> = docs
         .filter(|path| path.extension().is_some_and(|kind| kind == "md"))
         .collect();
-    paths.extend(["README.md", "CHANGELOG.md", "results/README.md"].map(|name| root.join(name)));
+    paths.extend(
+        [
+            "README.md",
+            "CHANGELOG.md",
+            "CONTRIBUTING.md",
+            "results/README.md",
+        ]
+        .map(|name| root.join(name)),
+    );
     paths.sort();
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
