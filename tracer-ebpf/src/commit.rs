@@ -74,12 +74,12 @@ pub struct CommitSettings {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backend {
-    /// When the commit that is under way began, ns of `CLOCK_MONOTONIC`; 0 if none
+    /// When the commit that is not over began, ns of `CLOCK_MONOTONIC`; 0 if none
     /// is.
     pub start_ns: u64,
     /// When it began to bring the log to the disk; 0 if it has not.
     pub flush_from_ns: u64,
-    /// When the wait that is under way began; 0 if none is.
+    /// When the wait that is not over began; 0 if none is.
     pub wait_from_ns: u64,
     /// The position in the log that the wait is for.
     pub lsn: u64,

@@ -16,7 +16,7 @@ pub struct Settings {
     pub filter_ports: u32,
     /// 1 if all events go to the ring buffer.
     pub events: u32,
-    /// 1 if those do that tell of a loss: retransmits, and what arrived damaged.
+    /// 1 if those do that tell of a loss: retransmits, and bad checksums.
     pub losses: u32,
     /// Slots of the flow table.
     pub max_flows: u32,

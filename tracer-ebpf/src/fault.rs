@@ -130,8 +130,8 @@ pub struct Memory {
     pub random: u64,
     /// 1 if the packet before was lost.
     pub lost: u32,
-    /// 1 if the packet before was damaged.
-    pub damaged: u32,
+    /// 1 if the packet before got a wrong checksum.
+    pub corrupted: u32,
 }
 
 const _: () = assert!(size_of::<FaultSettings>() == 88);

@@ -24,7 +24,7 @@ pub struct Tuple {
 pub enum Kind {
     /// Tail loss probe (RFC 8985): the probe timer fired before the RTO.
     Tlp = 0,
-    /// Retransmission timeout: the head of the queue, resent by the timer.
+    /// Retransmission timeout: the head of the queue, retransmitted by the timer.
     Rto = 1,
     /// Fast retransmit: recovery driven by acknowledgements.
     Fast = 2,

@@ -22,7 +22,7 @@ struct Cli {
 enum Task {
     /// Find or install everything that building, testing and the lab need
     Setup,
-    /// Damage a standby's replies in a lab of namespaces, and show what tracer sees
+    /// Give a standby's replies a bad checksum in a lab of namespaces, and show what tracer sees
     Demo(demo::Arguments),
     /// Check format and lints, and run the tests that need neither root nor a package
     Check,

@@ -32,7 +32,7 @@ fn run(name: &str, variant: &str, fault: u64) -> Result<()> {
 }
 
 #[test]
-fn damaged_replies_hold_up_commits_in_a_real_cluster() {
+fn commits_wait_for_replies_with_a_bad_checksum_in_a_real_cluster() {
     run("partial-loss", "steady", 25).unwrap();
 }
 

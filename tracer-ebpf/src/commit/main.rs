@@ -45,7 +45,7 @@ fn now_ns() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// The backend that runs, if a commit of it is under way.
+/// The backend that runs, if it commits.
 #[inline(always)]
 fn committing() -> Option<&'static mut Backend> {
     let backend = BACKENDS.get_ptr_mut(bpf_get_current_pid_tgid())?;

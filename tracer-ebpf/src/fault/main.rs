@@ -6,13 +6,13 @@
 //! (Linux 6.6) and `clsact`, [`fault_queue`] for a filter of a queueing
 //! discipline.
 //!
-//! Damage is done to the TCP checksum *field*, never to the payload. Locally
+//! What is changed is the TCP checksum *field*, never to the payload. Locally
 //! built segments come here with `CHECKSUM_PARTIAL`: the field holds the sum of
 //! the pseudo-header and is completed afterwards, by software if the device does
 //! not offer to
 //! ([`validate_xmit_skb`](https://github.com/torvalds/linux/blob/v6.18/net/core/dev.c)).
-//! A damaged payload would therefore arrive under a valid checksum, whereas a
-//! damaged field survives the completion: one flipped bit changes the sum by
+//! A corrupt payload would therefore arrive under a valid checksum, whereas a
+//! changed field survives the completion: one flipped bit changes the sum by
 //! ±2ⁿ, which is never 0 modulo 65,535. A device that computes checksums itself
 //! may ignore the field, so userspace switches that offload off meanwhile.
 #![no_std]
@@ -95,7 +95,7 @@ pub fn fault_queue(context: TcContext) -> i32 {
         Fate::Lost => TC_ACT_STOLEN,
         Fate::Matched => {
             if maps::settings().tcp_only() {
-                // netem is going to damage it.
+                // netem is going to corrupt it.
                 unmark(&context);
             }
             // SAFETY: the context is valid for the whole run of the program.
@@ -163,10 +163,10 @@ fn befall(
             return Fate::Lost;
         }
     }
-    if way as u32 == Way::Out as u32 && settings.damages() {
+    if way as u32 == Way::Out as u32 && settings.corrupts() {
         match transport {
             Transport::Tcp(offset) => {
-                let hit = chance.damages() && flip(context, offset + CHECKSUM, &mut chance);
+                let hit = chance.corrupts() && flip(context, offset + CHECKSUM, &mut chance);
                 counters.corrupt.count(hit, segments, bytes);
             }
             _ => counters.passed += 1,
@@ -219,7 +219,7 @@ fn flip(context: &TcContext, offset: usize, chance: &mut Chance) -> bool {
     };
     let bit = chance.number() & 15;
     // Without `BPF_F_RECOMPUTE_CSUM`, because that would keep `skb->csum`
-    // consistent with the damage and so hide it from a receiver on this host.
+    // consistent with the change and so hide it from a receiver on this host.
     if context.store(offset, &(field ^ (1 << bit)), 0).is_err() {
         return false;
     }

@@ -72,7 +72,7 @@ impl Settings {
     }
 
     #[inline(always)]
-    pub(crate) fn damages(&self) -> bool {
+    pub(crate) fn corrupts(&self) -> bool {
         read!(self, corrupt.threshold) != 0
     }
 

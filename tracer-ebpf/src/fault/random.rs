@@ -30,12 +30,12 @@ impl Chance {
         hit
     }
 
-    /// Whether this packet is damaged.
+    /// Whether this packet gets a wrong checksum.
     #[inline(always)]
-    pub(crate) fn damages(&mut self) -> bool {
-        let threshold = maps::settings().corrupt_threshold(self.memory.damaged != 0);
+    pub(crate) fn corrupts(&mut self) -> bool {
+        let threshold = maps::settings().corrupt_threshold(self.memory.corrupted != 0);
         let hit = u64::from(self.number()) < threshold;
-        self.memory.damaged = u32::from(hit);
+        self.memory.corrupted = u32::from(hit);
         hit
     }
 

@@ -27,7 +27,7 @@ pub(super) struct Note {
     pub(super) text: String,
 }
 
-/// A run under way.
+/// A run, while it lasts.
 #[derive(Debug)]
 pub(super) struct RunContext {
     pub(super) cluster: Cluster,

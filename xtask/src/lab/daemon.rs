@@ -79,7 +79,7 @@ impl Daemon {
         Ok(self.process.ended()?.is_none())
     }
 
-    /// Waits for the condition, in vain when the program ends; an error comes with
+    /// Waits for the condition, no longer than the program runs; an error comes with
     /// the end of its log.
     pub(super) fn until<T>(
         &mut self,

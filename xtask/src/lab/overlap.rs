@@ -1,4 +1,4 @@
-//! How much of slow commits was the wait for a segment that had to be sent again.
+//! How much of slow commits was the wait for a segment that was retransmitted.
 
 use std::fs;
 use std::path::Path;
@@ -29,17 +29,17 @@ struct Wait {
 pub(super) struct Overlap {
     /// How many there were.
     pub(super) commits: usize,
-    /// How many waited while a reply was sent again.
+    /// How many waited while a reply was retransmitted.
     pub(super) overlapped: usize,
     /// Of the slow commits' time, what was the wait for the standby.
     pub(super) wait_share: Option<f64>,
-    /// Of that wait, what lies before the last time that a reply was sent again in
+    /// Of that wait, what lies before the last time that a reply was retransmitted in
     /// it: what came after was the answer's way. The median.
     pub(super) explained: Option<f64>,
 }
 
 /// Puts the slow commits that the primary's host saw beside the times at which the
-/// standby's host sent a reply again.
+/// standby's host retransmitted a reply.
 pub(super) fn of(primary: &Report, events: &Path) -> Result<Overlap> {
     let text =
         fs::read_to_string(events).with_context(|| format!("cannot read {}", events.display()))?;
@@ -144,7 +144,7 @@ impl Overlap {
                 percent(self.wait_share)
             ),
             format!(
-                "{} of them waited while a reply of the standby was sent again; of such a wait, {} (median) lay before the last of these segments",
+                "{} of them waited while a reply of the standby was retransmitted; of such a wait, {} (median) lay before the last of these segments",
                 self.overlapped,
                 percent(self.explained)
             ),

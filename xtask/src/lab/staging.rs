@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_empties_the_folder_of_a_run_under_way() {
+    fn nobody_empties_the_folder_of_a_run_that_is_not_over() {
         let place = tempfile::tempdir().unwrap();
         let make = || Staging::make_in(place.path(), "failover/hard", Duration::ZERO);
         let first = make().unwrap();

@@ -1,8 +1,8 @@
 //! `cargo xtask demo`: the tool's main job on one machine, start to end.
 //!
 //! A primary and its synchronous standby in two namespaces, a client in a
-//! third; the standby's replies are damaged for a while, and tracer shows
-//! whose segments had to be sent again and what that did to commits.
+//! third; the standby's replies have a bad checksum for a while, and tracer shows
+//! whose segments were retransmitted and what that did to commits.
 
 mod how;
 mod summary;
@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 
-    /// How many of the standby's packets to damage
+    /// How many of the standby's packets get a bad checksum
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=100))]
     percent: u8,
 

@@ -25,7 +25,7 @@ enum Task {
     Down,
     /// Tell who is what in the cluster that runs
     Status,
-    /// Damage half of the standby's segments to the primary
+    /// Give half of the standby's segments to the primary a bad checksum
     PartialLoss(experiment::Arguments),
     /// Switch the primary off, in good order and like a power cut
     Failover(experiment::Arguments),

@@ -135,7 +135,7 @@ pub fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
 fn finish(child: Child, text: &str, limit: Duration) -> Result<Output> {
     let pid = Pid::from_raw(child.id().cast_signed());
     let (ended, end) = mpsc::channel();
-    // A thread can be left behind that waits in vain.
+    // A thread can be left behind that waits for ever.
     thread::spawn(move || ended.send(child.wait_with_output()));
     if let Ok(output) = end.recv_timeout(limit) {
         return output.with_context(|| format!("cannot wait for `{text}`"));

@@ -35,7 +35,7 @@ pub const READ: &str = "select id, note from lab order by id desc limit 1";
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
     /// Open loop: at fixed times, so many a second. A slow answer holds up one
-    /// connection, not the schedule; when all connections are held up, requests
+    /// connection, not the schedule; when all connections are busy, requests
     /// go out late, and their latency counts from when they were due. Otherwise
     /// the worst moments would be the ones that are measured least.
     Open {
@@ -68,7 +68,7 @@ pub struct Request {
     pub number: u32,
     /// When it was due.
     pub due: SystemTime,
-    /// How much later it was sent, because every connection was held up.
+    /// How much later it was sent, because every connection was busy.
     pub late: Duration,
     /// From when it was due to its answer, or to its failure.
     pub latency: Duration,
@@ -76,7 +76,7 @@ pub struct Request {
     pub error: Option<String>,
 }
 
-/// A running load. Dropping it abandons the requests under way.
+/// A running load. Dropping it abandons the requests in flight.
 #[derive(Debug)]
 pub struct Load {
     shared: Arc<Shared>,
@@ -145,12 +145,12 @@ impl Load {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
-    /// Sends nothing more, gives the requests under way that long for their
+    /// Sends nothing more, gives the requests in flight that long for their
     /// answers, and returns all requests in the order in which they were due.
     #[must_use]
     pub fn stop(mut self, grace: Duration) -> Vec<Request> {
         self.shared.stop();
-        // Neither the deadline nor an interrupt is a failure: what is under way
+        // Neither the deadline nor an interrupt is a failure: what is in flight
         // then gets cut, and its record says so.
         let _ = wait::until(grace, "the last answers", || {
             Ok(self

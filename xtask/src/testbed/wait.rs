@@ -58,7 +58,10 @@ fn look<T>(
         let pause = (begun.elapsed() * PAUSE).clamp(LOOK, MAX_PAUSE);
         go_on()?;
         if Instant::now() >= deadline {
-            bail!("waited {:.1} s in vain for {what}", limit.as_secs_f64());
+            bail!(
+                "waited {:.1} s for {what}, which did not come",
+                limit.as_secs_f64()
+            );
         }
         sleep(pause);
     }

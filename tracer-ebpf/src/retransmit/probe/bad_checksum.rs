@@ -1,4 +1,4 @@
-//! `tcp_bad_csum`: a segment arrived damaged.
+//! `tcp_bad_csum`: a segment arrived with a bad checksum.
 //!
 //! Prototype `(const struct sk_buff *skb)` since 5.12
 //! ([6.1](https://github.com/torvalds/linux/blob/v6.1/include/trace/events/tcp.h)).

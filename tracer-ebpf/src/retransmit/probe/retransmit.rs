@@ -197,7 +197,7 @@ impl View {
         }
     }
 
-    /// Why this segment is sent again, told by what its caller leaves behind:
+    /// Why this segment is retransmitted, known from what its caller leaves behind:
     /// [`tcp_timer.c`](https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp_timer.c#L690)
     /// clears `icsk_pending` before a timeout and leaves it as it is before a
     /// probe or RACK's timer.
@@ -232,7 +232,7 @@ impl View {
             CA_RECOVERY if self.pending == TIMER_REORDERING && due(sk).unwrap_or(true) => {
                 Kind::Rack
             }
-            // Where a recovery was taken back, the queue may still be resent; the
+            // Where a recovery was taken back, the queue may still be retransmitted; the
             // kernel counts that as fast as well.
             _ => Kind::Fast,
         }

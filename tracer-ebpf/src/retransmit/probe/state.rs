@@ -80,7 +80,7 @@ fn on_connect(sk: Address, tuple: &Tuple) {
     let _ = OWNERS.insert(sk, owner, 0);
 }
 
-/// A child is born with the SYN-ACKs that its request had sent again in its sum
+/// A child is born with the SYN-ACKs that its request had retransmitted in its sum
 /// ([`tcp_create_openreq_child`](https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp_minisocks.c#L524));
 /// those were counted one by one.
 #[inline(always)]

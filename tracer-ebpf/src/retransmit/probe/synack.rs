@@ -1,4 +1,4 @@
-//! `tcp_retransmit_synack`: a SYN-ACK sent again by its timer or for a repeated
+//! `tcp_retransmit_synack`: a SYN-ACK retransmitted by its timer or for a repeated
 //! SYN.
 //!
 //! Prototype `(const struct sock *sk, const struct request_sock *req)` since

@@ -1,4 +1,4 @@
-//! Half of what the standby sends to the primary is damaged on the way.
+//! Half of what the standby sends to the primary has a bad checksum.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use crate::lab::overlap;
 use crate::lab::runner::Inject;
 use crate::lab::verify::Checks;
 
-const QUESTION: &str = "Half of the standby's segments to the primary arrive damaged: what do \
-                        commits wait for, and whose segments are sent again?";
+const QUESTION: &str = "Half of the standby's segments to the primary arrive with a bad checksum: what do \
+                        commits wait for, and whose segments are retransmitted?";
 
 const INJECT: Option<Inject> = Some(Inject {
     fault: "corrupt=50%",
@@ -53,7 +53,7 @@ pub(super) const VARIANTS: [Variant; 2] = [
 fn act(run: &mut RunContext) -> Result<()> {
     run.note("normal operation");
     run.baseline()?;
-    run.note("tracer on db2 damages half of the segments to db1");
+    run.note("tracer on db2 gives half of the segments to db1 a bad checksum");
     pause(run.lengths.fault)?;
     run.recover()
 }
@@ -66,9 +66,9 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
     let hit = made.fault.hit.unwrap_or_default();
     let [refused, _] = outcome.checksum_errors;
     checks.that(
-        "every segment that was damaged arrived and was refused",
+        "every segment with a bad checksum arrived and was discarded",
         hit > 0 && hit == refused,
-        format!("{hit} damaged, InCsumErrors of db1 grew by {refused}"),
+        format!("{hit} with a bad checksum, InCsumErrors of db1 grew by {refused}"),
     );
     checks.that(
         "the fault was removed",
@@ -111,7 +111,7 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
         retransmitted(db1, FlowKind::Walsender),
     );
     checks.less(
-        "it is the standby that sent again, not the primary",
+        "it is the standby that retransmitted, not the primary",
         Some(log),
         Some(replies),
         |it| format!("{it} segments"),
@@ -145,7 +145,7 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
         format::percent,
     );
     checks.less(
-        "most slow commits waited while a reply was sent again",
+        "most slow commits waited while a reply was retransmitted",
         Some(overlap.commits / 2),
         Some(overlap.overlapped),
         |it| format!("{it} commits"),
@@ -168,7 +168,7 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
     let longest = db2.flows.first().and_then(|flow| flow.rto_max_ms);
     let mut words = overlap.words();
     words.push(format!(
-        "the standby sent {replies} segments again and the primary {log}; the standby's timeout doubled up to {} times in a row, to {}",
+        "the standby retransmitted {replies} segments and the primary {log}; the standby's timeout doubled up to {} times in a row, to {}",
         doubled.unwrap_or_default(),
         longest.map_or(UNKNOWN.to_owned(), format::milliseconds),
     ));

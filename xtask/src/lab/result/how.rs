@@ -46,7 +46,7 @@ clients on 10.0.10.10. tracer ran on the hosts of both databases:
 | file | holds |
 |---|---|
 | `result.md` | what was seen, and what had to be so |
-| `db1.json`, `db2.json` | tracer's reports of both hosts, without the flows of Patroni and etcd in which nothing was sent again |
+| `db1.json`, `db2.json` | tracer's reports of both hosts, without the flows of Patroni and etcd in which nothing was retransmitted |
 | `run.json` | both, as one run: by `tracer merge` |
 | `report.html`, `report.md` | that for people, by `tracer report` |
 | `load.json` | figures of the clients by phase, and each request that failed or took 100 ms |

@@ -14,7 +14,7 @@ use crate::lab::outcome::{Outcome, flows, name};
 use crate::lab::verify::Checks;
 use crate::testbed::load::record::{Record, milliseconds};
 
-/// Of each host, the flows that sent the most again: each question to etcd and each
+/// Of each host, the flows that retransmitted the most: each question to etcd and each
 /// check of health is a flow.
 const FLOWS_SHOWN: usize = 10;
 
@@ -24,7 +24,11 @@ pub(super) fn render(variant: &Variant, outcome: &Outcome, checks: &Checks) -> S
     // Writing to a string cannot fail.
     let _ = write!(text, "\n## What the clients saw\n\n{}", clients(outcome));
     let _ = write!(text, "\n## Who was what, when\n\n{}", timeline(outcome));
-    let _ = write!(text, "\n## Who sent again\n\n{}", resenders(outcome));
+    let _ = write!(
+        text,
+        "\n## Who retransmitted\n\n{}",
+        retransmitters(outcome)
+    );
     let _ = write!(
         text,
         "\n## The replication, by phase\n\n{}",
@@ -119,7 +123,7 @@ fn timeline(outcome: &Outcome) -> String {
     text
 }
 
-fn resenders(outcome: &Outcome) -> String {
+fn retransmitters(outcome: &Outcome) -> String {
     let mut text = "| seen on | flow | role | segments | by kind | longest timeout |\n|---|---|---|--:|---|--:|\n".to_owned();
     let mut any = false;
     for (name, report) in DATABASES.iter().zip(&outcome.reports) {
@@ -153,7 +157,7 @@ fn resenders(outcome: &Outcome) -> String {
 
 /// What tracer tells of each phase.
 fn replication(outcome: &Outcome) -> String {
-    let mut text = "| seen on | phase | seconds | sent again | by kind, a second | arrived damaged | seconds with commits waiting | of these in loss recovery |\n|---|---|--:|--:|---|--:|--:|--:|\n".to_owned();
+    let mut text = "| seen on | phase | seconds | retransmitted | by kind, a second | arrived with a bad checksum | seconds with commits waiting | of these in loss recovery |\n|---|---|--:|--:|---|--:|--:|--:|\n".to_owned();
     for (name, report) in DATABASES.iter().zip(&outcome.reports) {
         for phase in &report.phases {
             let figures = &phase.figures;
@@ -329,8 +333,8 @@ mod tests {
     }
 
     #[test]
-    fn only_who_sent_again_is_told_of_and_kept() {
-        let text = resenders(&outcome());
+    fn only_who_retransmitted_is_shown_and_kept() {
+        let text = retransmitters(&outcome());
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.contains("10.0.10.3:41000 → 10.0.10.2:5432 | walreceiver | 3 | 3 rto"));
         let kept = reduced(outcome().report("db2"));

@@ -36,7 +36,7 @@ pub(super) fn render(
 ) -> String {
     let parts = [
         ("What was broken on purpose", fault(report, checksum_errors)),
-        ("Who sent again, and why", flows(report)),
+        ("Who retransmitted, and why", flows(report)),
         ("Is the count right?", kernel(report)),
         ("What the clients saw", clients(records, phases)),
     ];
@@ -63,10 +63,10 @@ pub(super) fn verify(report: &Report, checksum_errors: u64) -> Result<()> {
     );
     let fault = report.faults.first().map(|made| &made.fault);
     let hit = fault.and_then(|fault| fault.hit).unwrap_or_default();
-    ensure!(hit > 0, "no segment was damaged: nothing was shown");
+    ensure!(hit > 0, "no segment got a bad checksum: nothing was shown");
     ensure!(
         hit == checksum_errors,
-        "{hit} segments were damaged, and the receiver refused {checksum_errors}"
+        "{hit} segments got a bad checksum, and the receiver discarded {checksum_errors}"
     );
     ensure!(
         fault.is_some_and(|fault| fault.removed),
@@ -80,7 +80,7 @@ fn fault(report: &Report, checksum_errors: u64) -> Vec<String> {
         return vec!["nothing".to_owned()];
     };
     let agree = if fault.hit == Some(checksum_errors) {
-        "as many: what was damaged arrived, and was refused"
+        "as many: each arrived, and was discarded"
     } else {
         "NOT as many"
     };
@@ -277,7 +277,7 @@ mod tests {
         let text = render(&report(), &[], &phases, 10);
         for line in [
             "  the TCP checksum of 10 of 20 segments to 10.0.10.2 (50.0 %, asked for 50 %)",
-            "  the receiver's kernel counted 10 wrong checksums: as many: what was damaged arrived, and was refused",
+            "  the receiver's kernel counted 10 wrong checksums: as many: each arrived, and was discarded",
             "  10.0.10.3:41000 > 10.0.10.2:5432   postgres: walreceiver, pid 7",
             "      12 segments, of these",
             "       9 rto         retransmission timeout: no answer in time",

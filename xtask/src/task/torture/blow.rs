@@ -1,4 +1,4 @@
-//! What can happen to a tool that is under way.
+//! What can happen to a tool that runs.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A round under way: the tool runs, and the blows fall.
+//! The course of a round: the tool runs, and the blows fall.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -204,7 +204,7 @@ impl<'a> Course<'a> {
     }
 
     fn take(&mut self, step: Step) -> Result<()> {
-        // What was sent again before it is in the count.
+        // What was retransmitted before it is in the count.
         if self.untouched {
             self.sample(self.begun + Duration::from_millis(self.plan.lasts_ms));
         }

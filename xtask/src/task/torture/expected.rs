@@ -32,7 +32,7 @@ pub(super) struct Sent {
     pub(super) at_work: bool,
 }
 
-/// The kernel's count of what was sent again.
+/// The kernel's count of what was retransmitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Count {
     /// What the tool has counted.

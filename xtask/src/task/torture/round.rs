@@ -48,7 +48,7 @@ pub(super) struct Outcome {
     pub(super) report: ReportFile,
     /// `tracer clean` had to undo something.
     pub(super) cleaned: bool,
-    /// Segments that were sent again, where they were compared.
+    /// Retransmitted segments, where they were compared.
     pub(super) compared: Option<u64>,
     /// What is not as promised, a line each.
     pub(super) broken: Vec<String>,
@@ -160,7 +160,7 @@ pub(super) fn play(plan: &Plan, shop: &Workshop) -> Result<Outcome> {
     })
 }
 
-/// What the report says of what was sent again.
+/// What the report says of what was retransmitted.
 fn count(run: &Report, least: u64, most: u64) -> Option<Count> {
     Some(Count {
         segments: run.totals.segments,

@@ -1,4 +1,4 @@
-//! The tool that is tortured, under way.
+//! The tool that is tortured, while it runs.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -258,7 +258,7 @@ impl Second {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
-    /// How it ended; [`None`] while it is under way.
+    /// How it ended; [`None`] while it runs.
     pub(super) fn ended(&mut self) -> Result<Option<Ended>> {
         let status = self.child.try_wait().context("cannot wait for it")?;
         Ok(status.map(|status| match (status.code(), status.signal()) {

@@ -130,7 +130,7 @@ impl Record {
         }
     }
 
-    /// Whether requests had to wait for a connection, all being held up.
+    /// Whether requests had to wait for a connection, all being busy.
     #[must_use]
     pub fn queued(&self) -> bool {
         let noticeable = Duration::from_millis(100);

@@ -96,7 +96,7 @@ impl Connection {
                 .map_err(|_| silence(limit))?
                 .map_err(|error| anyhow!("the server refused the login: {}", told(&error)))?;
             let transfer = tokio::spawn(async move {
-                // The query that was under way fails with the same error.
+                // The query that was running fails with the same error.
                 let _ = connection.await;
             });
             anyhow::Ok((client, transfer))
