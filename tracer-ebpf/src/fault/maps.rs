@@ -50,11 +50,11 @@ pub(crate) static FAULT_COUNTERS: PerCpuArray<FaultCounters> =
 pub(crate) static FAULT_MEMORY: PerCpuArray<Memory> = PerCpuArray::with_max_entries(WAYS, 0);
 
 /// The settings, read field by field.
-pub(crate) struct Settings(*const FaultSettings);
+pub(crate) struct FrozenSettings(*const FaultSettings);
 
 #[inline(always)]
-pub(crate) fn settings() -> Settings {
-    Settings(&raw const FAULT_SETTINGS)
+pub(crate) fn settings() -> FrozenSettings {
+    FrozenSettings(&raw const FAULT_SETTINGS)
 }
 
 macro_rules! read {
@@ -65,7 +65,7 @@ macro_rules! read {
     };
 }
 
-impl Settings {
+impl FrozenSettings {
     #[inline(always)]
     pub(crate) fn loses(&self) -> bool {
         read!(self, loss.threshold) != 0

@@ -19,10 +19,10 @@ const PEER_PORT: u16 = 2380;
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// A member: its name, and its host.
-pub(super) type Member<'a> = (&'static str, &'a Host);
+pub(super) type Peer<'a> = (&'static str, &'a Host);
 
 /// The command that runs a member whose data stand in the folder.
-pub(super) fn command(member: Member, all: &[Member], data: &Path) -> Result<Command> {
+pub(super) fn command(member: Peer, all: &[Peer], data: &Path) -> Result<Command> {
     let (name, host) = member;
     let client = url(host.v4, PORT);
     let peer = url(host.v4, PEER_PORT);

@@ -24,7 +24,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 
 /// What one node says of itself; `None` where nobody answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct State {
+pub(super) struct NodeState {
     /// By Patroni.
     pub(super) member: Option<Member>,
     /// By PostgreSQL: whether it is no standby.
@@ -36,7 +36,7 @@ pub(super) struct State {
 pub(super) struct Change {
     pub(super) at: SystemTime,
     pub(super) node: &'static str,
-    pub(super) state: State,
+    pub(super) state: NodeState,
 }
 
 /// Looks as long as it lives.
@@ -98,7 +98,7 @@ struct Looker {
     address: Ipv4Addr,
     folder: PathBuf,
     connection: Option<Connection>,
-    last: Option<State>,
+    last: Option<NodeState>,
 }
 
 impl Looker {
@@ -116,7 +116,7 @@ impl Looker {
         let at = SystemTime::now();
         let writable = self.writable();
         let member = patroni::ask_from_inside(self.address).ok();
-        let state = State { member, writable };
+        let state = NodeState { member, writable };
         if self.last.as_ref() != Some(&state) {
             self.last = Some(state.clone());
             let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,7 +141,7 @@ fn connect(folder: &Path) -> Result<Connection> {
     Connection::unix(&postgres::socket(folder), "watch", ANSWER)
 }
 
-impl State {
+impl NodeState {
     /// As a person reads it.
     pub(super) fn words(&self) -> String {
         let database = match self.writable {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn change(seconds: u64, node: &'static str, writable: Option<bool>) -> Change {
-        let state = State {
+        let state = NodeState {
             member: None,
             writable,
         };

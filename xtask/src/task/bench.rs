@@ -39,7 +39,7 @@ const LOOK: Duration = Duration::from_micros(200);
 pub struct Arguments {
     /// Measure this instead
     #[arg(value_enum)]
-    what: Option<What>,
+    what: Option<Subject>,
 
     /// Rounds of pgbench: without tracer, with empty programs, with tracer
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=300))]
@@ -64,14 +64,14 @@ pub struct Arguments {
 
 /// What else can be measured.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum What {
+enum Subject {
     /// What watching commits costs pgbench
     Commits,
 }
 
 /// One run of tracer.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+struct Measurement {
     /// From its start to the first attached program.
     attached: Duration,
     /// From its start to the moment from which everything is counted.
@@ -99,7 +99,7 @@ struct Cost {
 /// When tracer cannot run, or a median misses its bar.
 pub fn run(arguments: &Arguments) -> Result<()> {
     netns::require_root()?;
-    if let Some(What::Commits) = arguments.what {
+    if let Some(Subject::Commits) = arguments.what {
         return commits::run(arguments.rounds, arguments.seconds, arguments.clients);
     }
     setup::run()?;
@@ -122,7 +122,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Runs tracer, and through a storm if there is a network for one.
-fn measure(tracer: &Path, netns: &str, folder: &Path, storm: Option<&Net>) -> Result<Run> {
+fn measure(tracer: &Path, netns: &str, folder: &Path, storm: Option<&Net>) -> Result<Measurement> {
     let ready_file = folder.join("ready");
     let report = folder.join("run.json");
     let mut run = Command::new(tracer);
@@ -152,7 +152,7 @@ fn measure(tracer: &Path, netns: &str, folder: &Path, storm: Option<&Net>) -> Re
     let cost = cost(&report);
     let counting = from_attached_to_ready(&report)
         .context("tracer's report does not say when it was attached")?;
-    Ok(Run {
+    Ok(Measurement {
         attached: ready.saturating_sub(counting),
         ready,
         peak_kib,
@@ -220,8 +220,8 @@ fn parse_peak(status: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-fn costs(quiet: &[Run], storms: &[Run]) {
-    let all = |runs: &[Run], figure: fn(&Cost) -> u64| -> Vec<u64> {
+fn costs(quiet: &[Measurement], storms: &[Measurement]) {
+    let all = |runs: &[Measurement], figure: fn(&Cost) -> u64| -> Vec<u64> {
         runs.iter().map(|run| figure(&run.cost)).collect()
     };
     let row = |name: &str, values: &[u64], scale: f64, digits: usize| {
@@ -265,7 +265,7 @@ fn costs(quiet: &[Run], storms: &[Run]) {
     );
 }
 
-fn verdict(runs: &[Run]) -> Result<()> {
+fn verdict(runs: &[Measurement]) -> Result<()> {
     let attached: Vec<Duration> = runs.iter().map(|run| run.attached).collect();
     let ready: Vec<Duration> = runs.iter().map(|run| run.ready).collect();
     let peak: Vec<u64> = runs.iter().map(|run| run.peak_kib).collect();
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn the_median_decides() {
-        let run = |attached, peak_kib| Run {
+        let run = |attached, peak_kib| Measurement {
             attached: Duration::from_millis(attached),
             ready: Duration::from_millis(attached + 30),
             peak_kib,

@@ -16,7 +16,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use self::build::{Depth, Programs};
+use self::build::{Depth, FuzzPrograms};
 use self::round::{Round, Span};
 use crate::provision::repo;
 use crate::testbed::interrupt;
@@ -62,7 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (None, minutes) => Span::Seconds(minutes.unwrap_or(MINUTES).saturating_mul(60)),
     };
     let targets = chosen(&arguments.targets)?;
-    let programs = Programs::build(&targets, Depth::Whole)?;
+    let programs = FuzzPrograms::build(&targets, Depth::Whole)?;
     let failures = fuzz(&programs, &targets, span, arguments.jobs)?;
     if arguments.keep {
         for target in &targets {
@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// As [`run`].
 pub fn brief() -> Result<()> {
     let targets = all()?;
-    let programs = Programs::build(&targets, Depth::Own)?;
+    let programs = FuzzPrograms::build(&targets, Depth::Own)?;
     let each = (BRIEF_S / targets.len().max(1) as u64).max(1);
     told(&fuzz(&programs, &targets, Span::Seconds(each), 1)?)
 }
@@ -118,7 +118,12 @@ fn chosen(names: &[String]) -> Result<Vec<String>> {
 }
 
 /// So many at a time; returns what was found.
-fn fuzz(programs: &Programs, targets: &[String], span: Span, jobs: usize) -> Result<Vec<String>> {
+fn fuzz(
+    programs: &FuzzPrograms,
+    targets: &[String],
+    span: Span,
+    jobs: usize,
+) -> Result<Vec<String>> {
     let waiting: Mutex<VecDeque<&String>> = Mutex::new(targets.iter().collect());
     let next = || waiting.lock().ok()?.pop_front();
     let work = || -> Result<Vec<String>> {

@@ -18,8 +18,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use self::page::{Page, Row};
-use self::suite::{Machine, Run, Suite};
+use self::page::{KernelRow, Page};
+use self::suite::{Machine, Suite, SuiteRun};
 use crate::provision::repo;
 use crate::task::vm::{self, Kernel};
 use crate::testbed::{interrupt, netns};
@@ -38,7 +38,7 @@ pub struct Arguments {
 
 /// What one kernel made of the tests.
 struct Visit {
-    row: Row,
+    row: KernelRow,
     seconds: f64,
     log: PathBuf,
     /// Why it is no success.
@@ -165,9 +165,9 @@ fn visit(suite: &Suite, machine: Machine) -> Result<Visit> {
     // A guest that broke down is that kernel's failure: the others go on.
     let run = suite
         .run(machine, &log)
-        .unwrap_or_else(|error| Run::broken(&error));
+        .unwrap_or_else(|error| SuiteRun::broken(&error));
     Ok(Visit {
-        row: Row {
+        row: KernelRow {
             kernel: machine.name()?,
             release: run.release,
             compared: machine != Machine::Own,

@@ -14,11 +14,11 @@ use crate::testbed::{interrupt, netns};
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
-    task: Task,
+    task: LabTask,
 }
 
 #[derive(Debug, Subcommand)]
-enum Task {
+enum LabTask {
     /// Start the cluster and leave it running
     Up(Timing),
     /// Take the cluster down, and whatever crashed runs have left
@@ -52,21 +52,21 @@ enum Task {
 /// When a step fails; what was built for an experiment is taken down first.
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.task {
-        Task::Up(timing) => {
+        LabTask::Up(timing) => {
             prepare()?;
             supervisor::up(timing)
         }
-        Task::Down => supervisor::down(),
-        Task::Status => supervisor::status(),
-        Task::Supervise(timing) => supervisor::supervise(timing),
-        Task::Failover(arguments) => experiment("failover", arguments),
-        Task::Load(arguments) => experiment("load", arguments),
-        Task::SplitBrain(arguments) => experiment("split-brain", arguments),
-        Task::LongIsolation(arguments) => experiment("long-isolation", arguments),
-        Task::Dependency(arguments) => experiment("dependency", arguments),
-        Task::Alerts(arguments) => experiment("alerts", arguments),
-        Task::All(arguments) => all(arguments),
-        Task::PartialLoss(arguments) => experiment("partial-loss", arguments),
+        LabTask::Down => supervisor::down(),
+        LabTask::Status => supervisor::status(),
+        LabTask::Supervise(timing) => supervisor::supervise(timing),
+        LabTask::Failover(arguments) => experiment("failover", arguments),
+        LabTask::Load(arguments) => experiment("load", arguments),
+        LabTask::SplitBrain(arguments) => experiment("split-brain", arguments),
+        LabTask::LongIsolation(arguments) => experiment("long-isolation", arguments),
+        LabTask::Dependency(arguments) => experiment("dependency", arguments),
+        LabTask::Alerts(arguments) => experiment("alerts", arguments),
+        LabTask::All(arguments) => all(arguments),
+        LabTask::PartialLoss(arguments) => experiment("partial-loss", arguments),
     }
 }
 

@@ -89,7 +89,7 @@ pub fn soak(built: &Path, long: Duration) -> Result<()> {
     let mut pair = Pair::start(primary, standby).context("cannot start PostgreSQL")?;
     traffic::narrow(&net)?;
 
-    let plan = Plan::of(long);
+    let plan = Timetable::of(long);
     let files = Files::within(folder.path());
     let mut tracer = start(&program, primary, &pair, &plan, &files)?;
     let traffic = Traffic::start(primary, standby)?;
@@ -119,7 +119,7 @@ pub fn soak(built: &Path, long: Duration) -> Result<()> {
 
 /// When what is done, by how long it all lasts.
 #[derive(Debug)]
-struct Plan {
+struct Timetable {
     long: Duration,
     /// From when on memory has to be flat.
     settled: Duration,
@@ -130,7 +130,7 @@ struct Plan {
     rare: Duration,
 }
 
-impl Plan {
+impl Timetable {
     fn of(long: Duration) -> Self {
         Self {
             long,
@@ -166,7 +166,7 @@ fn start(
     program: &Path,
     primary: &Host,
     pair: &Pair,
-    plan: &Plan,
+    plan: &Timetable,
     files: &Files,
 ) -> Result<Running> {
     let mut run = primary.netns.command(program);
@@ -212,7 +212,7 @@ fn watch(
     tracer: &mut Running,
     pair: &mut Pair,
     (primary, standby): (&Host, &Host),
-    plan: &Plan,
+    plan: &Timetable,
     files: &Files,
 ) -> Result<Vec<Reading>> {
     let begun = Instant::now();

@@ -31,13 +31,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use self::plan::{Abilities, Plan, Scene};
+use self::plan::{Abilities, RoundPlan, Scene};
 use self::process::Program;
 use self::programs::Loaded;
-use self::round::{Outcome, Workshop};
+use self::round::{RoundOutcome, Workshop};
 use self::stage::Stage;
 use self::tally::Tally;
-use self::tool::Tool;
+use self::tool::ToolRun;
 use crate::provision::repo;
 use crate::task::setup;
 use crate::testbed::scratch_dir::ScratchDir;
@@ -125,7 +125,7 @@ pub fn torture(tracer: &Path, seed: u64, extent: Extent) -> Result<()> {
         if begun.elapsed() >= extent.time {
             break;
         }
-        let plan = Plan::draw(seed, round, abilities);
+        let plan = RoundPlan::draw(seed, round, abilities);
         let shop = Workshop {
             tracer: &copy,
             program,
@@ -158,13 +158,13 @@ pub fn torture(tracer: &Path, seed: u64, extent: Extent) -> Result<()> {
     played
 }
 
-fn word(outcome: &Outcome) -> String {
+fn word(outcome: &RoundOutcome) -> String {
     let cleaned = if outcome.cleaned { ", cleaned" } else { "" };
     format!("{}, report {:?}{cleaned}", outcome.ended, outcome.report)
 }
 
 /// A broken promise, and how to see it again.
-fn refusal(seed: u64, round: u32, outcome: &Outcome, kept: &Path) -> anyhow::Error {
+fn refusal(seed: u64, round: u32, outcome: &RoundOutcome, kept: &Path) -> anyhow::Error {
     anyhow::anyhow!(
         "round {round} broke what was promised:\n  {}\nagain: cargo xtask torture --seed {seed} --round {round}\nkept: {}",
         outcome.broken.join("\n  "),
@@ -177,7 +177,7 @@ fn refusal(seed: u64, round: u32, outcome: &Outcome, kept: &Path) -> anyhow::Err
 fn unharmed(tracer: &Path, program: Program, scratch: &ScratchDir) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for scene in [Scene::Count, Scene::Inject(plan::Fault::Loss)] {
-        let plan = Plan {
+        let plan = RoundPlan {
             round: 0,
             scene,
             lasts_ms: 60_000,
@@ -188,7 +188,7 @@ fn unharmed(tracer: &Path, program: Program, scratch: &ScratchDir) -> Result<BTr
             blows: Vec::new(),
         };
         let stage = Stage::set(&plan, scratch)?;
-        let mut tool = Tool::start(&plan, &stage, tracer)?;
+        let mut tool = ToolRun::start(&plan, &stage, tracer)?;
         let ready = stage.outside(&stage.path(blow::Output::Ready));
         wait::until(STARTING, "tracer to be ready", || {
             tool.listen();

@@ -27,7 +27,7 @@ pub use self::matrix::{Kernel, MATRIX};
 
 use self::image::Image;
 use self::job::Job;
-use self::outcome::Outcome;
+use self::outcome::GuestOutcome;
 use crate::provision::{cache, packages};
 use crate::testbed::interrupt;
 
@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     };
     if let [kernel] = kernels {
         let (outcome, line) = visit(*kernel, arguments.update, &job, limit)?;
-        if outcome != Outcome::Exit(0) {
+        if outcome != GuestOutcome::Exit(0) {
             eprintln!("{line}");
         }
         return Ok(outcome.status());
@@ -117,14 +117,19 @@ pub fn run_quietly(
 ) -> Result<(String, Option<u8>)> {
     let image = Image::get(kernel, false)?;
     let status = match guest::run(&image, &job(command)?, limit, output)? {
-        Outcome::Exit(status) => Some(status),
-        Outcome::TimedOut | Outcome::Broken => None,
+        GuestOutcome::Exit(status) => Some(status),
+        GuestOutcome::TimedOut | GuestOutcome::Broken => None,
     };
     Ok((image.release, status))
 }
 
 /// One kernel's run, and the line that sums it up.
-fn visit(kernel: Kernel, update: bool, job: &Job, limit: Duration) -> Result<(Outcome, String)> {
+fn visit(
+    kernel: Kernel,
+    update: bool,
+    job: &Job,
+    limit: Duration,
+) -> Result<(GuestOutcome, String)> {
     let mut name = kernel.name.to_owned();
     let mut begun = Instant::now();
     let outcome = Image::get(kernel, update).and_then(|image| {
@@ -137,7 +142,7 @@ fn visit(kernel: Kernel, update: bool, job: &Job, limit: Duration) -> Result<(Ou
     interrupt::check()?;
     let outcome = outcome.unwrap_or_else(|error| {
         eprintln!("error: kernel {}: {error:#}", kernel.name);
-        Outcome::Broken
+        GuestOutcome::Broken
     });
     let seconds = begun.elapsed().as_secs_f64();
     Ok((outcome, format!("{name:<22} {outcome:<9} {seconds:>6.1} s")))

@@ -50,7 +50,7 @@ const MAX_SECONDS: &str = "3600";
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]
-enum Script {
+enum Transaction {
     /// What pgbench does unless told otherwise: seven statements a transaction, each
     /// planned anew.
     TpcB,
@@ -58,7 +58,7 @@ enum Script {
     Insert,
 }
 
-impl Script {
+impl Transaction {
     const fn name(self) -> &'static str {
         match self {
             Self::TpcB => "pgbench as it comes, 7 statements a transaction",
@@ -90,7 +90,7 @@ impl Watcher {
 }
 
 /// Transactions a second of one round, by [`Watcher`].
-type Round = [f64; Watcher::ALL.len()];
+type Throughputs = [f64; Watcher::ALL.len()];
 
 /// How much less than without, percent.
 struct Loss {
@@ -129,14 +129,14 @@ pub(super) fn run(rounds: u32, seconds: u32, clients: u32) -> Result<()> {
     let alone = Alone::start(host, SETTINGS)?;
     fill(alone.server())?;
     println!("\nA server without a standby");
-    let loss = bench.compare(alone.server(), Script::TpcB, rounds)?;
-    bench.compare(alone.server(), Script::Insert, rounds)?;
+    let loss = bench.compare(alone.server(), Transaction::TpcB, rounds)?;
+    bench.compare(alone.server(), Transaction::Insert, rounds)?;
     drop(alone);
 
     let pair = synchronous(host, net.host("standby")?)?;
     fill(pair.primary())?;
     println!("\nA primary whose commits wait for a standby on this machine");
-    bench.compare(pair.primary(), Script::TpcB, rounds)?;
+    bench.compare(pair.primary(), Transaction::TpcB, rounds)?;
     ensure!(
         loss.between.0 <= BAR_PERCENT,
         "watching costs {:.1} % of pgbench's transactions, more than {BAR_PERCENT} %",
@@ -163,12 +163,12 @@ fn synchronous(primary: &Host, standby: &Host) -> Result<Pair> {
 impl Bench<'_> {
     /// One pgbench all through, watched in turn: whatever else slows the machine down
     /// slows all of a round.
-    fn compare(&self, server: &Server, script: Script, rounds: u32) -> Result<Loss> {
+    fn compare(&self, server: &Server, script: Transaction, rounds: u32) -> Result<Loss> {
         let load = self.load(server, script)?;
         let mut sql = server.connect()?;
         let mut found = Vec::new();
         for round in 0..rounds as usize {
-            let mut tps = Round::default();
+            let mut tps = Throughputs::default();
             for turn in 0..Watcher::ALL.len() {
                 // Who is first in one round is last in the next.
                 let at = (round + turn) % Watcher::ALL.len();
@@ -206,12 +206,12 @@ impl Bench<'_> {
     }
 
     /// pgbench, at work.
-    fn load(&self, server: &Server, script: Script) -> Result<Running> {
+    fn load(&self, server: &Server, script: Transaction) -> Result<Running> {
         let mut pgbench = pgbench(server)?;
         pgbench
             .args(["--no-vacuum", "--time", MAX_SECONDS, "--jobs", "2"])
             .args(["--client", &self.clients.to_string()]);
-        if let Script::Insert = script {
+        if let Transaction::Insert = script {
             pgbench.arg("--file").arg(self.path("insert.sql"));
             pgbench.arg("--protocol=prepared");
         }
@@ -378,8 +378,8 @@ fn middle(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 impl Loss {
-    fn of(rounds: &[Round], watcher: Watcher) -> Self {
-        let of = |round: &Round| {
+    fn of(rounds: &[Throughputs], watcher: Watcher) -> Self {
+        let of = |round: &Throughputs| {
             (1.0 - round[watcher as usize] / round[Watcher::Nobody as usize]) * 100.0
         };
         let mut losses: Vec<i64> = rounds.iter().map(|round| thousandths(of(round))).collect();
@@ -406,7 +406,7 @@ mod tests {
     #[test]
     fn losses_are_of_the_round_they_are_in() {
         // The machine becomes slower all the time, and watching costs a tenth.
-        let rounds: Vec<Round> = (0..25)
+        let rounds: Vec<Throughputs> = (0..25)
             .map(|nth| 1_000.0 - f64::from(nth))
             .map(|tps| [tps, tps * 0.95, tps * 0.9])
             .collect();
@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn the_median_of_more_rounds_is_between_the_middle_ranks() {
-        let rounds: Vec<Round> = (0..100)
+        let rounds: Vec<Throughputs> = (0..100)
             .map(|percent| [100.0, 0.0, 100.0 - f64::from(percent)])
             .collect();
         let loss = Loss::of(&rounds, Watcher::Tracer);

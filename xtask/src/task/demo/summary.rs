@@ -157,7 +157,7 @@ fn kernel(report: &Report) -> Vec<String> {
 }
 
 /// How a figure is written.
-type Cell = fn(&Figures) -> String;
+type Column = fn(&Figures) -> String;
 
 fn clients(records: &[Record], phases: &Phases) -> Vec<String> {
     let mut header = format!("{:<26}", "");
@@ -166,7 +166,7 @@ fn clients(records: &[Record], phases: &Phases) -> Vec<String> {
         let _ = write!(header, "{:>12}", phase.name);
     }
     let mut lines = vec![header];
-    let rows: [(&str, Cell); 8] = [
+    let rows: [(&str, Column); 8] = [
         ("answered a second", |it| format!("{:.1}", it.per_second)),
         ("failed", |it| it.failed.to_string()),
         ("p50", |it| latency(it.sent.p50)),

@@ -36,11 +36,11 @@ pub(super) enum Depth {
 
 /// Where they are.
 #[derive(Debug)]
-pub(super) struct Programs {
+pub(super) struct FuzzPrograms {
     folder: PathBuf,
 }
 
-impl Programs {
+impl FuzzPrograms {
     /// Builds them, with all that this needs.
     pub(super) fn build(targets: &[String], depth: Depth) -> Result<Self> {
         setup::run()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::build::Programs;
+use super::build::FuzzPrograms;
 use super::folder;
 use crate::provision::repo;
 use crate::testbed::command::{self, Running};
@@ -47,7 +47,7 @@ pub(super) struct Round<'a> {
 
 impl<'a> Round<'a> {
     /// Makes the folders.
-    pub(super) fn new(programs: &Programs, target: &'a str) -> Result<Self> {
+    pub(super) fn new(programs: &FuzzPrograms, target: &'a str) -> Result<Self> {
         let round = Self {
             target,
             program: programs.of(target),

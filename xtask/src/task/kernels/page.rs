@@ -7,7 +7,7 @@ const NOTHING: &str = "–";
 
 /// What was found under one kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct KernelRow {
     /// What the kernel is called in the table.
     pub(super) kernel: String,
     /// As `uname -r` prints it.
@@ -18,7 +18,7 @@ pub(super) struct Row {
     pub(super) cells: Vec<Cell>,
 }
 
-impl Row {
+impl KernelRow {
     /// What was found of one thing; different findings side by side.
     fn verdict(&self, column: &str) -> String {
         let mut verdicts: Vec<&str> = Vec::new();
@@ -52,7 +52,7 @@ impl Row {
 /// The page of the documentation.
 #[derive(Debug)]
 pub(super) struct Page {
-    rows: Vec<Row>,
+    rows: Vec<KernelRow>,
     tables: Vec<Table>,
 }
 
@@ -65,7 +65,7 @@ struct Table {
 
 impl Page {
     /// With tables and columns by their names: tests end in another order each time.
-    pub(super) fn new(rows: Vec<Row>) -> Self {
+    pub(super) fn new(rows: Vec<KernelRow>) -> Self {
         let cells = rows.iter().flat_map(|row| &row.cells);
         let mut columns: Vec<_> = cells
             .map(|cell| (cell.table.clone(), cell.column.clone()))
@@ -89,14 +89,14 @@ impl Page {
 
     /// The tables of what was found.
     pub(super) fn verdicts(&self) -> String {
-        self.render_tables(|row| &row.kernel, Row::verdict, |_| true)
+        self.render_tables(|row| &row.kernel, KernelRow::verdict, |_| true)
     }
 
     /// The whole page.
     pub(super) fn render(&self) -> String {
         let figures = self.render_tables(
             |row| &row.release,
-            Row::segments,
+            KernelRow::segments,
             |column| {
                 let mut cells = self.rows.iter().flat_map(|row| &row.cells);
                 cells.any(|cell| cell.column == column && cell.segments.is_some())
@@ -107,7 +107,7 @@ impl Page {
 
     /// What is not as the page says; nothing of kernels that were not visited.
     pub(super) fn changes(&self, page: &str) -> Vec<String> {
-        let written = Written::parse(page);
+        let written = WrittenPage::parse(page);
         let columns = || self.tables.iter().flat_map(|table| &table.columns);
         let mut changes = Vec::new();
         for row in self.rows.iter().filter(|row| row.compared) {
@@ -134,8 +134,8 @@ impl Page {
 
     fn render_tables<'a>(
         &'a self,
-        name: impl Fn(&'a Row) -> &'a str,
-        value: impl Fn(&'a Row, &str) -> String,
+        name: impl Fn(&'a KernelRow) -> &'a str,
+        value: impl Fn(&'a KernelRow, &str) -> String,
         wanted: impl Fn(&str) -> bool,
     ) -> String {
         let mut texts = Vec::new();
@@ -163,12 +163,12 @@ impl Page {
 }
 
 /// What a page says was found.
-struct Written<'a> {
+struct WrittenPage<'a> {
     /// Kernel, column and verdict.
     cells: Vec<(&'a str, &'a str, &'a str)>,
 }
 
-impl<'a> Written<'a> {
+impl<'a> WrittenPage<'a> {
     fn parse(page: &'a str) -> Self {
         let mut found = Vec::new();
         let mut columns: Vec<&str> = Vec::new();
@@ -246,8 +246,8 @@ mod tests {
         }
     }
 
-    fn row(kernel: &str, cells: Vec<Cell>) -> Row {
-        Row {
+    fn row(kernel: &str, cells: Vec<Cell>) -> KernelRow {
+        KernelRow {
             kernel: kernel.to_owned(),
             release: format!("{kernel}.0-1-amd64"),
             compared: kernel != "own",

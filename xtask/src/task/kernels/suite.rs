@@ -47,7 +47,7 @@ impl Machine {
 }
 
 /// What came of the tests under one kernel.
-pub(super) struct Run {
+pub(super) struct SuiteRun {
     /// As `uname -r` prints it.
     pub(super) release: String,
     /// What the tests said.
@@ -56,7 +56,7 @@ pub(super) struct Run {
     pub(super) failure: Option<String>,
 }
 
-impl Run {
+impl SuiteRun {
     /// One that came to nothing.
     pub(super) fn broken(error: &anyhow::Error) -> Self {
         Self {
@@ -103,7 +103,7 @@ impl Suite {
     ///
     /// # Errors
     /// When they could not be run at all.
-    pub(super) fn run(&self, machine: Machine, log: &Path) -> Result<Run> {
+    pub(super) fn run(&self, machine: Machine, log: &Path) -> Result<SuiteRun> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let (release, status) = match machine {
             Machine::Own => (machine.name()?, self.run_here(file)?),
@@ -120,7 +120,7 @@ impl Suite {
             (Err(line), _) => Some(format!("a test says what cannot be understood: {line}")),
             (_, status) => Some(why(&output, status)),
         };
-        Ok(Run {
+        Ok(SuiteRun {
             release,
             cells: cells.unwrap_or_default(),
             failure,

@@ -14,11 +14,11 @@ use nix::unistd::Pid;
 use super::blow::{Output, Rival, Target, What};
 use super::expected::{Ended, Sent};
 use super::files;
-use super::plan::Plan;
+use super::plan::RoundPlan;
 use super::process::Program;
 use super::stage::Stage;
 use super::storm::Storm;
-use super::tool::{Second, Tool};
+use super::tool::{Second, ToolRun};
 use crate::testbed::interrupt;
 
 /// Between two looks.
@@ -63,11 +63,11 @@ pub(super) struct Seen {
 
 /// The round, with whom it is about.
 pub(super) struct Course<'a> {
-    pub(super) plan: &'a Plan,
+    pub(super) plan: &'a RoundPlan,
     pub(super) stage: &'a Stage,
     pub(super) tracer: &'a Path,
     pub(super) program: Program,
-    pub(super) tool: Tool,
+    pub(super) tool: ToolRun,
     pub(super) storm: Option<Storm>,
     pub(super) others: Vec<(Rival, Second)>,
     begun: Instant,
@@ -82,14 +82,14 @@ pub(super) struct Course<'a> {
 impl<'a> Course<'a> {
     /// Starts the tool.
     pub(super) fn begin(
-        plan: &'a Plan,
+        plan: &'a RoundPlan,
         stage: &'a Stage,
         tracer: &'a Path,
         program: Program,
         storm: Storm,
     ) -> Result<Self> {
         let begun = Instant::now();
-        let tool = Tool::start(plan, stage, tracer)?;
+        let tool = ToolRun::start(plan, stage, tracer)?;
         let blows = plan.blows.iter().filter(|blow| !blow.what.is_lasting());
         let steps = blows.map(|blow| {
             let at = begun + Duration::from_millis(blow.at_ms);

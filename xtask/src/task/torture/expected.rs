@@ -5,7 +5,7 @@ use std::fmt;
 use nix::sys::signal::Signal;
 
 use super::blow::{Family, Output, Rival, Target, What};
-use super::plan::Plan;
+use super::plan::RoundPlan;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,17 +66,17 @@ pub(super) struct Facts {
 
 /// Whether nobody may have been left who could undo the fault: its guard was killed, and
 /// what makes it was ended, too, or lacked what that takes.
-pub(super) fn may_leave_fault(plan: &Plan, guard_killed: bool, ended: Ended) -> bool {
+pub(super) fn may_leave_fault(plan: &RoundPlan, guard_killed: bool, ended: Ended) -> bool {
     guard_killed && (matches!(ended, Ended::Killed(_)) || limited(plan))
 }
 
 /// Whether it lacked what it needs to do its work.
-fn limited(plan: &Plan) -> bool {
+fn limited(plan: &RoundPlan) -> bool {
     plan.has(|what| what.family() == Family::Limits)
 }
 
 /// Whether it may end with an error: something that was asked for was out of its reach.
-fn may_fail(plan: &Plan) -> bool {
+fn may_fail(plan: &RoundPlan) -> bool {
     limited(plan)
         || plan.has(|what| match what {
             What::Signal { to, signal, .. } => {
@@ -96,7 +96,7 @@ const fn is_polite(signal: Signal) -> bool {
 }
 
 /// What was not as promised, a line each.
-pub(super) fn broken(plan: &Plan, facts: &Facts) -> Vec<String> {
+pub(super) fn broken(plan: &RoundPlan, facts: &Facts) -> Vec<String> {
     let mut told = Vec::new();
     told.extend(ending(plan, facts));
     told.extend(report(plan, facts));
@@ -125,7 +125,7 @@ fn took(signal: i32) -> bool {
     Signal::try_from(signal).is_ok_and(is_polite)
 }
 
-fn ending(plan: &Plan, facts: &Facts) -> Option<String> {
+fn ending(plan: &RoundPlan, facts: &Facts) -> Option<String> {
     let ended = facts.ended;
     match ended {
         Ended::Exit(0) => None,
@@ -157,7 +157,7 @@ fn ending(plan: &Plan, facts: &Facts) -> Option<String> {
     }
 }
 
-fn report(plan: &Plan, facts: &Facts) -> Option<String> {
+fn report(plan: &RoundPlan, facts: &Facts) -> Option<String> {
     let none = match &facts.report {
         ReportFile::New => return None,
         ReportFile::Absent if facts.report_taken => return None,
@@ -220,8 +220,8 @@ mod tests {
     use super::super::plan::{Fault, Scene};
     use super::*;
 
-    fn plan(scene: Scene, what: &[What]) -> Plan {
-        Plan {
+    fn plan(scene: Scene, what: &[What]) -> RoundPlan {
+        RoundPlan {
             round: 0,
             scene,
             lasts_ms: 500,

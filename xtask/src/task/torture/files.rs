@@ -12,7 +12,7 @@ use tracer_core::report::{self, Fault, Report};
 
 use super::blow::Output;
 use super::expected::ReportFile;
-use super::plan::Plan;
+use super::plan::RoundPlan;
 use super::stage::{OLD, Stage};
 use crate::testbed::command;
 use crate::testbed::injection::{self, Injection};
@@ -25,7 +25,7 @@ const TRIES: u32 = 10;
 const SLACK: SignedDuration = SignedDuration::from_secs(2);
 
 /// What stands where the report belongs, and what it says if it is the tool's.
-pub(super) fn report(stage: &Stage) -> (ReportFile, Option<Written>) {
+pub(super) fn report(stage: &Stage) -> (ReportFile, Option<WrittenReport>) {
     let path = stage.outside(&stage.path(Output::Json));
     let Ok(bytes) = fs::read(&path) else {
         return (ReportFile::Absent, None);
@@ -40,12 +40,12 @@ pub(super) fn report(stage: &Stage) -> (ReportFile, Option<Written>) {
 }
 
 /// What the tool has written, whole.
-pub(super) enum Written {
+pub(super) enum WrittenReport {
     Run(Box<Report>),
     Injection(Injection),
 }
 
-impl Written {
+impl WrittenReport {
     /// Of a run.
     pub(super) fn run(&self) -> Option<&Report> {
         match self {
@@ -63,10 +63,12 @@ impl Written {
     }
 }
 
-fn whole(bytes: &[u8]) -> Result<Written, String> {
+fn whole(bytes: &[u8]) -> Result<WrittenReport, String> {
     let read = match report::schema(bytes) {
-        Ok(schema) if schema == injection::SCHEMA => Injection::read(bytes).map(Written::Injection),
-        _ => Report::read(bytes).map(|report| Written::Run(Box::new(report))),
+        Ok(schema) if schema == injection::SCHEMA => {
+            Injection::read(bytes).map(WrittenReport::Injection)
+        }
+        _ => Report::read(bytes).map(|report| WrittenReport::Run(Box::new(report))),
     };
     read.map_err(|error| format!("{} bytes that are no report: {error}", bytes.len()))
 }
@@ -91,7 +93,7 @@ pub(super) fn remove(folder: &Path, output: Output) -> bool {
 }
 
 /// What is wrong with what the tool left in the folders, a line each.
-pub(super) fn faults(plan: &Plan, stage: &Stage, tracer: &Path, torn: bool) -> Vec<String> {
+pub(super) fn faults(plan: &RoundPlan, stage: &Stage, tracer: &Path, torn: bool) -> Vec<String> {
     let mut told = Vec::new();
     for output in Output::ALL {
         let folder = stage.folder().join(output.folder());

@@ -82,7 +82,7 @@ impl Scene {
 
 /// A round.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct RoundPlan {
     pub(super) round: u32,
     pub(super) scene: Scene,
     /// What the tool is told with `--duration`, ms.
@@ -100,7 +100,7 @@ pub(super) struct Plan {
     pub(super) blows: Vec<Blow>,
 }
 
-impl Plan {
+impl RoundPlan {
     /// The plan of this round.
     pub(super) fn draw(seed: u64, round: u32, abilities: Abilities) -> Self {
         let mut random = Random::new(seed, round);
@@ -173,7 +173,7 @@ fn moment(random: &mut Random, lasts_ms: u64) -> u64 {
 }
 
 /// Something that may happen; [`None`] if it cannot on this machine or in this scene.
-fn what(random: &mut Random, plan: &Plan, abilities: Abilities) -> Option<What> {
+fn what(random: &mut Random, plan: &RoundPlan, abilities: Abilities) -> Option<What> {
     let output = random.pick(match plan.scene.counts() {
         true => Output::ALL,
         false => [Output::Json, Output::Ready, Output::Json],
@@ -251,7 +251,7 @@ fn target(random: &mut Random, scene: Scene) -> Target {
     }
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for RoundPlan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.scene.kind())?;
         match self.scene {
@@ -294,13 +294,13 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_plan() {
         for round in 0..300 {
-            let plan = Plan::draw(11, round, ABLE);
-            assert_eq!(plan, Plan::draw(11, round, ABLE));
+            let plan = RoundPlan::draw(11, round, ABLE);
+            assert_eq!(plan, RoundPlan::draw(11, round, ABLE));
             assert!(!plan.blows.is_empty() && plan.blows.len() <= 3, "{plan}");
         }
         assert_ne!(
-            Plan::draw(11, 0, ABLE).to_string(),
-            Plan::draw(12, 0, ABLE).to_string()
+            RoundPlan::draw(11, 0, ABLE).to_string(),
+            RoundPlan::draw(12, 0, ABLE).to_string()
         );
     }
 
@@ -309,7 +309,7 @@ mod tests {
         let mut kinds = BTreeSet::new();
         let mut scenes = BTreeSet::new();
         for round in 0..1500 {
-            let plan = Plan::draw(3, round, ABLE);
+            let plan = RoundPlan::draw(3, round, ABLE);
             scenes.insert(plan.scene.kind());
             kinds.extend(plan.blows.iter().map(|blow| blow.what.kind()));
         }
@@ -328,7 +328,7 @@ mod tests {
             netem: false,
         };
         for round in 0..800 {
-            let plan = Plan::draw(5, round, less);
+            let plan = RoundPlan::draw(5, round, less);
             let beyond = |what| matches!(what, What::Clock { .. } | What::Memory { .. });
             assert!(!plan.has(beyond), "{plan}");
             assert!(!plan.to_string().contains("delay"), "{plan}");
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn a_tool_without_a_fault_has_no_guard_to_be_killed() {
         for round in 0..800 {
-            let plan = Plan::draw(9, round, ABLE);
+            let plan = RoundPlan::draw(9, round, ABLE);
             let guard = |what| match what {
                 What::Signal { to, .. } => to != Target::Tool,
                 What::Stopped { whom, .. } => whom != Target::Tool,
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn one_round_has_one_of_a_family_but_for_signals() {
         for round in 0..800 {
-            let plan = Plan::draw(13, round, ABLE);
+            let plan = RoundPlan::draw(13, round, ABLE);
             for family in [
                 Family::Streams,
                 Family::Files,

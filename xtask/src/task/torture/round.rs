@@ -13,12 +13,12 @@ use tracer_core::report::Report;
 use super::blow::{Family, Output, What};
 use super::course::Course;
 use super::expected::{self, Count, Ended, Facts, ReportFile};
-use super::files::{self, Written};
-use super::plan::Plan;
+use super::files::{self, WrittenReport};
+use super::plan::RoundPlan;
 use super::process::Program;
 use super::programs::Loaded;
 use super::stage::{RECORDS, Stage};
-use super::state::{Excused, State};
+use super::state::{Excused, HostState};
 use super::storm::Storm;
 use crate::testbed::scratch_dir::ScratchDir;
 use crate::testbed::{command, wait};
@@ -43,7 +43,7 @@ pub(super) struct Workshop<'a> {
 
 /// What came of a round.
 #[derive(Debug, Clone)]
-pub(super) struct Outcome {
+pub(super) struct RoundOutcome {
     pub(super) ended: Ended,
     pub(super) report: ReportFile,
     /// `tracer clean` had to undo something.
@@ -58,10 +58,10 @@ pub(super) struct Outcome {
 ///
 /// # Errors
 /// When it could not be played, or on an interrupt.
-pub(super) fn play(plan: &Plan, shop: &Workshop) -> Result<Outcome> {
+pub(super) fn play(plan: &RoundPlan, shop: &Workshop) -> Result<RoundOutcome> {
     let stage = Stage::set(plan, shop.scratch).context("cannot set the stage")?;
     let storm = Storm::connect(&stage.net)?;
-    let before = State::read(&stage.namespaces())?;
+    let before = HostState::read(&stage.namespaces())?;
     let loaded = Loaded::read();
     let begun = Timestamp::now();
     let mut course = Course::begin(plan, &stage, shop.tracer, shop.program, storm)?;
@@ -107,12 +107,12 @@ pub(super) fn play(plan: &Plan, shop: &Workshop) -> Result<Outcome> {
     broken.append(&mut left);
 
     let (report, written) = files::report(&stage);
-    let run = written.as_ref().and_then(Written::run);
+    let run = written.as_ref().and_then(WrittenReport::run);
     let count = run.and_then(|run| {
         let most = grown.unwrap_or(u64::MAX);
         count(run, course.seen.least, most)
     });
-    let faults = written.as_ref().map_or(&[][..], Written::faults);
+    let faults = written.as_ref().map_or(&[][..], WrittenReport::faults);
     let (stdout, stderr) = course.tool.said();
     let torn = matches!(ended, Ended::Killed(_));
     broken.extend(files::faults(plan, &stage, shop.tracer, torn));
@@ -133,7 +133,7 @@ pub(super) fn play(plan: &Plan, shop: &Workshop) -> Result<Outcome> {
     };
     broken.extend(expected::broken(plan, &facts));
     if !broken.is_empty() {
-        let after = State::read(&stage.namespaces());
+        let after = HostState::read(&stage.namespaces());
         let texts = [
             ("broken", broken.join("\n")),
             ("plan", plan.to_string()),
@@ -151,7 +151,7 @@ pub(super) fn play(plan: &Plan, shop: &Workshop) -> Result<Outcome> {
             let _ = kill(process.pid, Signal::SIGKILL);
         }
     }
-    Ok(Outcome {
+    Ok(RoundOutcome {
         ended,
         report,
         cleaned,
@@ -172,10 +172,10 @@ fn count(run: &Report, least: u64, most: u64) -> Option<Count> {
 
 /// What is compared with what was.
 struct Look<'a> {
-    plan: &'a Plan,
+    plan: &'a RoundPlan,
     shop: &'a Workshop<'a>,
     stage: &'a Stage,
-    before: &'a State,
+    before: &'a HostState,
     loaded: &'a Loaded,
 }
 
@@ -223,7 +223,7 @@ impl Look<'_> {
                     .has(|what| matches!(what, What::Deleted | What::NetnsDeleted)),
                 addresses: self.plan.has(|what| what.family() == Family::Interface),
             };
-            match State::read(&self.stage.namespaces()) {
+            match HostState::read(&self.stage.namespaces()) {
                 Ok(now) => left.extend(self.before.differences(&now, excused)),
                 // An interface that goes just now cannot be looked at.
                 Err(error) => left.push(format!("{error:#}")),

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use super::blow::{Output, What};
-use super::plan::Plan;
+use super::plan::RoundPlan;
 use crate::testbed::command;
 use crate::testbed::netns::{Host, Net, Netns};
 use crate::testbed::scratch_dir::ScratchDir;
@@ -32,7 +32,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// For this round. The folder is for nothing else.
-    pub(super) fn set(plan: &Plan, scratch: &ScratchDir) -> Result<Self> {
+    pub(super) fn set(plan: &RoundPlan, scratch: &ScratchDir) -> Result<Self> {
         let net = Net::pair("torture", "ens160")?;
         let elsewhere = Netns::new("torture", "elsewhere")?;
         let folder = scratch.path().join("stage");
@@ -128,7 +128,7 @@ impl Stage {
 }
 
 /// What the keeper mounts.
-fn script(plan: &Plan, folder: &Path) -> String {
+fn script(plan: &RoundPlan, folder: &Path) -> String {
     let quoted = String::from_utf8_lossy(&command::quote(folder.as_os_str())).into_owned();
     let mut lines = vec![
         "set -e".to_owned(),

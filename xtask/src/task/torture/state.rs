@@ -12,7 +12,7 @@ use crate::testbed::netns::Netns;
 /// Of every interface, by its hardware address or, where that is not its own, its namespace: an
 /// interface that is renamed or moved stays what it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct State(BTreeMap<String, Face>);
+pub(super) struct HostState(BTreeMap<String, Face>);
 
 /// What can be seen of an interface. Its name in the texts is `it`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) struct Excused {
     pub(super) addresses: bool,
 }
 
-impl State {
+impl HostState {
     /// Of these namespaces.
     pub(super) fn read(namespaces: &[&Netns]) -> Result<Self> {
         let mut all = BTreeMap::new();
@@ -153,7 +153,7 @@ fn face(netns: &Netns, name: &str, addresses: Vec<String>) -> Result<Face> {
 mod tests {
     use super::*;
 
-    fn state(place: &str, features: &str, addresses: &[&str]) -> State {
+    fn state(place: &str, features: &str, addresses: &[&str]) -> HostState {
         let face = Face {
             place: place.to_owned(),
             features: features.to_owned(),
@@ -161,7 +161,7 @@ mod tests {
             programs: Vec::new(),
             addresses: addresses.iter().map(ToString::to_string).collect(),
         };
-        State([("02:00".to_owned(), face)].into())
+        HostState([("02:00".to_owned(), face)].into())
     }
 
     const NONE: Excused = Excused {
@@ -182,13 +182,13 @@ mod tests {
                 "lan0 of b, addresses: - 10.0.0.1/24"
             ]
         );
-        let told = before.differences(&State::default(), NONE);
+        let told = before.differences(&HostState::default(), NONE);
         assert_eq!(told, ["eth0 of a is gone"]);
         let excused = Excused {
             missing: true,
             addresses: true,
         };
-        assert_eq!(before.differences(&State::default(), excused), [""; 0]);
+        assert_eq!(before.differences(&HostState::default(), excused), [""; 0]);
         assert_eq!(before.differences(&now, excused).len(), 1);
     }
 }

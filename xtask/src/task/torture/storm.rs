@@ -30,12 +30,12 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Senders on the primary, receivers on the standby.
 #[derive(Debug)]
 pub(super) struct Storm {
-    shared: Arc<Shared>,
+    shared: Arc<StormState>,
     threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct StormState {
     sending: AtomicBool,
     over: AtomicBool,
 }
@@ -64,7 +64,7 @@ impl Storm {
         }
         // Only now: a SYN that is lost would take a second.
         net.shape_toward("standby", &QUEUE)?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(StormState::default());
         let (one, other) = (Arc::clone(&shared), Arc::clone(&shared));
         let threads = vec![
             thread::spawn(move || send(senders, &one)),
@@ -79,7 +79,7 @@ impl Storm {
     }
 }
 
-fn send(mut connections: Vec<TcpStream>, shared: &Shared) {
+fn send(mut connections: Vec<TcpStream>, shared: &StormState) {
     let chunk = [7; CHUNK];
     while !shared.over.load(Ordering::Relaxed) {
         if shared.sending.load(Ordering::Relaxed) {
@@ -92,7 +92,7 @@ fn send(mut connections: Vec<TcpStream>, shared: &Shared) {
     }
 }
 
-fn receive(mut connections: Vec<TcpStream>, shared: &Shared) {
+fn receive(mut connections: Vec<TcpStream>, shared: &StormState) {
     let mut buffer = vec![0; CHUNK];
     while !shared.over.load(Ordering::Relaxed) {
         for connection in &mut connections {

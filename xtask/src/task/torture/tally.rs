@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::expected::{Ended, ReportFile};
-use super::plan::Plan;
-use super::round::Outcome;
+use super::plan::RoundPlan;
+use super::round::RoundOutcome;
 
 /// How rounds ended.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Row {
+struct TallyRow {
     rounds: u32,
     success: u32,
     failure: u32,
@@ -25,15 +25,15 @@ struct Row {
 /// Rounds by what happened in them, and by what the tool did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Tally {
-    blows: BTreeMap<String, Row>,
-    scenes: BTreeMap<&'static str, Row>,
-    all: Row,
+    blows: BTreeMap<String, TallyRow>,
+    scenes: BTreeMap<&'static str, TallyRow>,
+    all: TallyRow,
     /// Rounds whose count was compared, and their segments.
     compared: (u32, u64),
 }
 
-impl Row {
-    fn add(&mut self, outcome: &Outcome) {
+impl TallyRow {
+    fn add(&mut self, outcome: &RoundOutcome) {
         self.rounds += 1;
         *match outcome.ended {
             Ended::Exit(0) => &mut self.success,
@@ -53,7 +53,7 @@ impl Row {
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, plan: &Plan, outcome: &Outcome) {
+    pub(super) fn add(&mut self, plan: &RoundPlan, outcome: &RoundOutcome) {
         let kinds: std::collections::BTreeSet<String> =
             plan.blows.iter().map(|blow| blow.what.kind()).collect();
         for kind in kinds {
@@ -134,11 +134,11 @@ mod tests {
         let mut tally = Tally::default();
         let mut kinds = 0;
         for round in 0..100 {
-            let plan = Plan::draw(2, round, able);
+            let plan = RoundPlan::draw(2, round, able);
             let all: std::collections::BTreeSet<String> =
                 plan.blows.iter().map(|blow| blow.what.kind()).collect();
             kinds += all.len();
-            let outcome = Outcome {
+            let outcome = RoundOutcome {
                 ended: Ended::Exit(i32::from(round % 2 == 0)),
                 report: ReportFile::New,
                 cleaned: false,

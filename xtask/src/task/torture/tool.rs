@@ -16,7 +16,7 @@ use super::blow::{Output, Stream, What};
 use super::expected::Ended;
 use super::memory::Group;
 use super::outlet::Outlet;
-use super::plan::{Plan, Scene};
+use super::plan::{RoundPlan, Scene};
 use super::process::{Process, Program};
 use super::stage::Stage;
 use crate::testbed::{command, wait};
@@ -26,7 +26,7 @@ const ENDING: Duration = Duration::from_secs(20);
 
 /// A tool, and whoever listens to it. Killed when dropped.
 #[derive(Debug)]
-pub(super) struct Tool {
+pub(super) struct ToolRun {
     child: Child,
     /// As one would type it.
     pub(super) line: String,
@@ -37,9 +37,9 @@ pub(super) struct Tool {
     _memory: Option<Group>,
 }
 
-impl Tool {
+impl ToolRun {
     /// Starts what the plan says.
-    pub(super) fn start(plan: &Plan, stage: &Stage, tracer: &Path) -> Result<Self> {
+    pub(super) fn start(plan: &RoundPlan, stage: &Stage, tracer: &Path) -> Result<Self> {
         let memory = memory(plan)?;
         let mut words = Vec::new();
         if let Some(group) = &memory {
@@ -154,14 +154,14 @@ impl Tool {
     }
 }
 
-impl Drop for Tool {
+impl Drop for ToolRun {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn memory(plan: &Plan) -> Result<Option<Group>> {
+fn memory(plan: &RoundPlan) -> Result<Option<Group>> {
     let mib = plan.blows.iter().find_map(|blow| match blow.what {
         What::Memory { mib } => Some(mib),
         _ => None,
@@ -170,7 +170,7 @@ fn memory(plan: &Plan) -> Result<Option<Group>> {
 }
 
 /// What it starts by way of.
-fn limits(plan: &Plan) -> Vec<String> {
+fn limits(plan: &RoundPlan) -> Vec<String> {
     let mut words = Vec::new();
     for blow in &plan.blows {
         match blow.what {
@@ -192,7 +192,7 @@ fn limits(plan: &Plan) -> Vec<String> {
     words
 }
 
-fn arguments(plan: &Plan, stage: &Stage) -> Result<Vec<String>> {
+fn arguments(plan: &RoundPlan, stage: &Stage) -> Result<Vec<String>> {
     let host = stage.host()?;
     let peer = stage.net.host("standby")?.v4.to_string();
     let lasts = seconds(plan.lasts_ms);

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::image::Image;
 use super::initrd;
 use super::job::Job;
-use super::outcome::{self, Outcome};
+use super::outcome::{self, GuestOutcome};
 use crate::provision::cache::Scratch;
 use crate::testbed::command::Running;
 use crate::testbed::{interrupt, wait};
@@ -39,7 +39,7 @@ pub(super) fn run(
     job: &Job,
     limit: Duration,
     to: &mut dyn Write,
-) -> Result<Outcome> {
+) -> Result<GuestOutcome> {
     for _ in 1..BOOTS {
         match boot(image, job, limit, to)? {
             End::Down(why) => eprintln!("kernel     {}, once more: {why}", image.release),
@@ -54,7 +54,7 @@ pub(super) fn run(
 
 /// What came of a boot.
 enum End {
-    Outcome(Outcome),
+    Outcome(GuestOutcome),
     /// The guest did not come up, and what its console said.
     Down(String),
 }
@@ -83,10 +83,10 @@ fn boot(image: &Image, job: &Job, limit: Duration, to: &mut dyn Write) -> Result
     // Ctrl-C reaches the machine, too, which may have been quicker to end.
     interrupt::check()?;
     if ended.is_none() {
-        return Ok(End::Outcome(Outcome::TimedOut));
+        return Ok(End::Outcome(GuestOutcome::TimedOut));
     }
     let reason = match outcome::parse(&read(&file("report"))) {
-        Ok(status) => return Ok(End::Outcome(Outcome::Exit(status))),
+        Ok(status) => return Ok(End::Outcome(GuestOutcome::Exit(status))),
         Err(reason) => reason,
     };
     let said = [file("console"), file("machine")].map(|path| tail(&read(&path)));

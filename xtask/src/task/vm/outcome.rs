@@ -7,7 +7,7 @@ pub(super) const NOT_UP: &str = "the guest did not come up";
 
 /// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum GuestOutcome {
     /// The command ended with this status.
     Exit(u8),
     /// Time was up.
@@ -16,7 +16,7 @@ pub(super) enum Outcome {
     Broken,
 }
 
-impl Outcome {
+impl GuestOutcome {
     /// The status for this program to end with: the command's own, or what
     /// `timeout` and `git bisect run` use in such cases.
     pub(super) fn status(self) -> u8 {
@@ -28,7 +28,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for GuestOutcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exit(0) => formatter.pad("ok"),
@@ -84,18 +84,18 @@ mod tests {
 
     #[test]
     fn every_end_has_a_status() {
-        assert_eq!(Outcome::Exit(3).status(), 3);
-        assert_eq!(Outcome::TimedOut.status(), 124);
-        assert_eq!(Outcome::Broken.status(), 125);
+        assert_eq!(GuestOutcome::Exit(3).status(), 3);
+        assert_eq!(GuestOutcome::TimedOut.status(), 124);
+        assert_eq!(GuestOutcome::Broken.status(), 125);
     }
 
     #[test]
     fn a_verdict_is_short() {
         let verdicts = [
-            Outcome::Exit(0),
-            Outcome::Exit(3),
-            Outcome::TimedOut,
-            Outcome::Broken,
+            GuestOutcome::Exit(0),
+            GuestOutcome::Exit(3),
+            GuestOutcome::TimedOut,
+            GuestOutcome::Broken,
         ];
         assert_eq!(
             verdicts.map(|outcome| outcome.to_string()),
