@@ -29,7 +29,7 @@ pub(crate) static SERVERS: HashMap<u32, ServerCommits> = HashMap::with_max_entri
 #[map]
 pub(crate) static NO_COMMITS: Array<ServerCommits> = Array::with_max_entries(1, 0);
 
-/// Slow commits, some 16,000 of them between two looks.
+/// Slow commits, some 16,000 of them between two polls.
 #[map]
 static SLOW_COMMITS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
@@ -37,7 +37,7 @@ static SLOW_COMMITS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 #[map]
 static COMMIT_GAPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(CommitGap::COUNT as u32, 0);
 
-/// Userspace looks when it likes, and need not be woken.
+/// Userspace polls when it likes, and need not be woken.
 const NO_WAKEUP: u64 = 1;
 
 /// Reads one of the settings.

@@ -39,8 +39,8 @@ pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(16_384, 0);
 #[map]
 pub static BASELINES: HashMap<Tuple, Baseline> = HashMap::with_max_entries(1, 0);
 
-/// The flows that retransmitted. Mapped into userspace, so that a look at all of
-/// them costs no system call and can be taken in a quiet moment.
+/// The flows that retransmitted. Mapped into userspace, so that reading all of
+/// them costs no system call and can be done in a quiet moment.
 #[map]
 pub static FLOWS: Array<Flow> = Array::with_max_entries(8_192, MMAPABLE);
 

@@ -184,7 +184,7 @@ struct Interfaces(Vec<(String, String)>);
 
 impl Interfaces {
     fn of(cluster: &Cluster) -> Result<Self> {
-        let look = |name: &&str| {
+        let state = |name: &&str| {
             let Host {
                 netns, interface, ..
             } = cluster.host(name)?;
@@ -193,7 +193,7 @@ impl Interfaces {
                 netns.run("ethtool", &["-k", interface])?,
             ))
         };
-        DATABASES.iter().map(look).collect::<Result<_>>().map(Self)
+        DATABASES.iter().map(state).collect::<Result<_>>().map(Self)
     }
 }
 

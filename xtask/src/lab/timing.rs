@@ -18,7 +18,7 @@ pub struct Timing {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub ttl: u32,
 
-    /// Patroni: seconds between two looks at the cluster
+    /// Patroni: seconds between two polls at the cluster
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub loop_wait: u32,
 

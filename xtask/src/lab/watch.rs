@@ -16,8 +16,8 @@ use super::patroni::{self, Member};
 use crate::testbed::load::phase::rfc3339;
 use crate::testbed::postgres::{self, Connection};
 
-/// Between two looks: well below the time that a change of roles takes.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two polls: well below the time that a change of roles takes.
+const POLL: Duration = Duration::from_millis(100);
 
 /// For PostgreSQL's answer about itself.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -60,10 +60,10 @@ impl Watch {
             let changes = Arc::clone(&watch.changes);
             let stopping = Arc::clone(&watch.stopping);
             watch.lookers.push(host.netns.spawn(move || {
-                let mut looker = Looker::new(address, folder);
+                let mut poller = Poller::new(address, folder);
                 while !stopping.load(Ordering::Relaxed) {
-                    looker.look(node, &changes);
-                    sleep(LOOK);
+                    poller.poll(node, &changes);
+                    sleep(POLL);
                 }
             })?);
         }
@@ -81,8 +81,8 @@ impl Watch {
 
     fn finish(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
-        for looker in self.lookers.drain(..) {
-            let _ = looker.join();
+        for poller in self.lookers.drain(..) {
+            let _ = poller.join();
         }
     }
 }
@@ -94,14 +94,14 @@ impl Drop for Watch {
 }
 
 /// Looks at one node.
-struct Looker {
+struct Poller {
     address: Ipv4Addr,
     folder: PathBuf,
     connection: Option<Connection>,
     last: Option<NodeState>,
 }
 
-impl Looker {
+impl Poller {
     fn new(address: Ipv4Addr, folder: PathBuf) -> Self {
         Self {
             address,
@@ -111,7 +111,7 @@ impl Looker {
         }
     }
 
-    fn look(&mut self, node: &'static str, changes: &Mutex<Vec<Change>>) {
+    fn poll(&mut self, node: &'static str, changes: &Mutex<Vec<Change>>) {
         // The database first: it answers at once, and it is the one that writes.
         let at = SystemTime::now();
         let writable = self.writable();
@@ -193,7 +193,7 @@ pub(super) fn reigns(changes: &[Change], node: &str) -> Vec<(SystemTime, Option<
     reigns
 }
 
-/// How long both databases took writes at the same time, as far as looks can tell.
+/// How long both databases took writes at the same time, as far as polls can tell.
 pub(super) fn two_primaries(changes: &[Change], end: SystemTime) -> Duration {
     let [first, second] = DATABASES.map(|node| reigns(changes, node));
     let mut both = Duration::ZERO;

@@ -31,8 +31,8 @@ const MEMORY_BAR_KIB: u64 = 16 * 1024;
 const STARTING: Duration = Duration::from_secs(10);
 const ENDING: Duration = Duration::from_secs(10);
 
-/// Between two looks for the ready file: a hundredth of what is measured.
-const LOOK: Duration = Duration::from_micros(200);
+/// Between two polls for the ready file: a hundredth of what is measured.
+const POLL: Duration = Duration::from_micros(200);
 
 /// What can be chosen about the benchmark.
 #[derive(Debug, Args)]
@@ -189,7 +189,7 @@ fn wait_for(ready_file: &Path, begun: Instant, tracer: &mut Running) -> Result<D
             bail!("ended ({status}) before it was ready");
         }
         ensure!(begun.elapsed() < STARTING, "was not ready in time");
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL);
     }
 }
 

@@ -32,7 +32,7 @@ use verdict::Reading;
 const LISTEN: &str = "127.0.0.1:9187";
 
 /// Fewer than there are connections in a minute, so that memory for flows is used up
-/// before it is looked at, and what is beyond is counted together for the rest.
+/// before it is read, and what is beyond is counted together for the rest.
 const MAX_FLOWS: &str = "64";
 
 /// How often the metrics are asked for.
@@ -125,8 +125,8 @@ struct Timetable {
     settled: Duration,
     /// tracer's own interval.
     interval: Duration,
-    /// Between two looks at what tracer uses.
-    look: Duration,
+    /// Between two polls of what tracer uses.
+    poll: Duration,
     rare: Duration,
 }
 
@@ -137,7 +137,7 @@ impl Timetable {
             settled: Duration::from_secs(600).min(long / 3),
             // A report keeps every interval, as it should: some hundreds in all.
             interval: (long / 720).clamp(Duration::from_millis(200), Duration::from_secs(10)),
-            look: (long / 240).clamp(Duration::from_millis(250), Duration::from_secs(15)),
+            poll: (long / 240).clamp(Duration::from_millis(250), Duration::from_secs(15)),
             rare: RARE.min(long / 4),
         }
     }
@@ -216,7 +216,7 @@ fn watch(
     files: &Files,
 ) -> Result<Vec<Reading>> {
     let begun = Instant::now();
-    let mut due = [SCRAPE, plan.look, plan.rare];
+    let mut due = [SCRAPE, plan.poll, plan.rare];
     let mut readings = Vec::new();
     let (mut scrapes, mut restarts) = (0_u64, 0_u64);
     loop {
@@ -233,7 +233,7 @@ fn watch(
             scrapes += 1;
         }
         if now >= due[1] {
-            due[1] = now + plan.look;
+            due[1] = now + plan.poll;
             let usage = Usage::of(tracer.pid())?;
             readings.push(Reading { at: now, usage });
         }

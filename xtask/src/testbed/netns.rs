@@ -227,7 +227,7 @@ impl Netns {
         self.counters([(group, name)]).map(|[value]| value)
     }
 
-    /// Several counters, at one look: each look costs a thread, and is all that
+    /// Several counters, of one moment: each reading costs a thread, and is all that
     /// an emulated machine gets done in a millisecond.
     ///
     /// # Errors

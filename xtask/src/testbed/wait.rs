@@ -7,11 +7,11 @@ use anyhow::{Result, bail};
 
 use crate::testbed::interrupt;
 
-/// Between two looks at a condition: short beside anything waited for here,
+/// Between two polls of a condition: short beside anything waited for here,
 /// long enough to cost nothing.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL: Duration = Duration::from_millis(5);
 
-/// A look that takes long itself, as on an emulated machine, is followed by a
+/// A poll that takes long itself, as on an emulated machine, is followed by a
 /// pause so many times as long: what is waited for needs the processor, too.
 const PAUSE: u32 = 3;
 
@@ -28,7 +28,7 @@ pub fn until<T>(
     what: &str,
     condition: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    look(limit, what, interrupt::check, condition)
+    poll(limit, what, interrupt::check, condition)
 }
 
 /// Like [`until`], for what has to happen even after an interrupt: tidying up.
@@ -40,10 +40,10 @@ pub fn until_uninterrupted<T>(
     what: &str,
     condition: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    look(limit, what, || Ok(()), condition)
+    poll(limit, what, || Ok(()), condition)
 }
 
-fn look<T>(
+fn poll<T>(
     limit: Duration,
     what: &str,
     go_on: impl Fn() -> Result<()>,
@@ -55,7 +55,7 @@ fn look<T>(
         if let Some(value) = condition()? {
             return Ok(value);
         }
-        let pause = (begun.elapsed() * PAUSE).clamp(LOOK, MAX_PAUSE);
+        let pause = (begun.elapsed() * PAUSE).clamp(POLL, MAX_PAUSE);
         go_on()?;
         if Instant::now() >= deadline {
             bail!(
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_condition_ends_the_wait() {
         let mut left = 3;
-        let value = until(Duration::from_secs(5), "three looks", || {
+        let value = until(Duration::from_secs(5), "three polls", || {
             left -= 1;
             Ok((left == 0).then_some("done"))
         });

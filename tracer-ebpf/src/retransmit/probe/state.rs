@@ -125,7 +125,7 @@ fn count(tuple: &Tuple, selected: bool, old: u8, new: u8) {
     }
 }
 
-/// The last look at a socket: what it retransmitted since its last hit, and the
+/// What is read of a socket last: what it retransmitted since its last hit, and the
 /// end of everything that is remembered of it.
 #[inline(always)]
 fn on_close(sk: Address, tuple: &Tuple) {

@@ -35,8 +35,8 @@ const PROMETHEUS: SocketAddr =
 const ANSWER: Duration = Duration::from_secs(2);
 const STARTING: Duration = Duration::from_secs(30);
 
-/// Between two looks at the alerts; Prometheus looks at the rules once a second.
-const LOOK: Duration = Duration::from_millis(200);
+/// Between two polls of the alerts; Prometheus evaluates the rules once a second.
+const POLL: Duration = Duration::from_millis(200);
 
 /// Until the last alert has to be over.
 const RESOLVED: Duration = Duration::from_secs(180);
@@ -76,8 +76,8 @@ fn act(run: &mut RunContext) -> Result<()> {
     let mut alerts = Alerts::default();
     let mut answers = 0;
     while run.begun.elapsed() < run.lengths.baseline {
-        answers += u32::from(alerts.look(&run.cluster)?);
-        sleep(LOOK);
+        answers += u32::from(alerts.poll(&run.cluster)?);
+        sleep(POLL);
     }
     ensure!(answers > 0, "Prometheus said nothing of alerts");
     ensure!(
@@ -89,13 +89,13 @@ fn act(run: &mut RunContext) -> Result<()> {
     run.fault_begins("db2 is cut off from everybody");
     let begun = Instant::now();
     while begun.elapsed() < run.lengths.fault {
-        alerts.look(&run.cluster)?;
-        sleep(LOOK);
+        alerts.poll(&run.cluster)?;
+        sleep(POLL);
     }
     let report: Injection = cut.finish()?;
     run.fault_ends("db2 is not cut off any more");
     wait::until(RESOLVED, "the alerts to be over", || {
-        alerts.look(&run.cluster)?;
+        alerts.poll(&run.cluster)?;
         Ok(alerts.over().then_some(()))
     })?;
     run.note("no alert is raised any more");
@@ -149,7 +149,7 @@ fn ask(cluster: &Cluster, path: &str) -> Result<Value> {
     serde_json::from_str(&answer.body).with_context(|| format!("Prometheus: {}", answer.body))
 }
 
-/// Whether Prometheus looks at the rule of this name.
+/// Whether Prometheus has loaded the rule of this name.
 fn has_rule(rules: &Value, name: &str) -> bool {
     list(rules, "/data/groups")
         .iter()
@@ -163,7 +163,7 @@ struct Alerts(BTreeMap<String, (SystemTime, Option<SystemTime>)>);
 
 impl Alerts {
     /// Returns whether there was an answer.
-    fn look(&mut self, cluster: &Cluster) -> Result<bool> {
+    fn poll(&mut self, cluster: &Cluster) -> Result<bool> {
         let answer = ask(cluster, "/api/v1/alerts")?;
         let answered = text(&answer, "/status") == "success";
         if answered {
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_lasts_from_its_first_to_its_last_look() {
+    fn an_alert_lasts_from_its_first_to_its_last_poll() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let state = |state: &str| json!({"data": {"alerts": [{"labels": {"alertname": "A"}, "state": state}]}});
         let mut alerts = Alerts::default();

@@ -29,8 +29,8 @@ use crate::testbed::load::record::milliseconds;
 const WRITE: &str = "insert into lab (note) \
                      select string_agg(md5(random()::text), '') from generate_series(1, 1000)";
 
-/// Between two looks at a standby that catches up.
-const LOOK: Duration = Duration::from_millis(20);
+/// Between two polls of a standby that catches up.
+const POLL: Duration = Duration::from_millis(20);
 
 /// Until it has caught up.
 const CATCHING_UP: Duration = Duration::from_secs(180);
@@ -92,14 +92,14 @@ struct CatchUp {
 fn catch_up(cluster: &Cluster) -> Result<CatchUp> {
     let begun = Instant::now();
     let mut sql = cluster.sql("db1")?;
-    let look = "select (pg_current_wal_lsn() - flush_lsn)::bigint \
+    let query = "select (pg_current_wal_lsn() - flush_lsn)::bigint \
                 from pg_stat_replication where flush_lsn is not null and state <> 'backup'";
     let mut first: Option<(Duration, u64)> = None;
     loop {
         interrupt::check()?;
         let asked = begun.elapsed();
         let lacking = sql
-            .value(look)?
+            .value(query)?
             .map(|bytes| bytes.parse::<u64>())
             .transpose()?;
         match (first, lacking) {
@@ -112,13 +112,13 @@ fn catch_up(cluster: &Cluster) -> Result<CatchUp> {
                     lacked_bytes: bytes,
                     caught_up_after_ms: milliseconds(asked),
                     took_ms: milliseconds(took),
-                    bytes_per_s: (took > LOOK).then(|| bytes as f64 / took.as_secs_f64()),
+                    bytes_per_s: (took > POLL).then(|| bytes as f64 / took.as_secs_f64()),
                 });
             }
             _ => {}
         }
         ensure!(begun.elapsed() < CATCHING_UP, "db2 does not catch up");
-        sleep(LOOK);
+        sleep(POLL);
     }
 }
 

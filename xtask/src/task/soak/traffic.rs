@@ -28,8 +28,8 @@ const BURST: usize = 60_000;
 /// From one round of bursts to the next.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Between two looks of the reader, who has nothing else to wait for.
-const LOOK: Duration = Duration::from_millis(10);
+/// Between two polls of the reader, who has nothing else to wait for.
+const POLL: Duration = Duration::from_millis(10);
 
 /// How long a connection may stand still: far longer than its timeouts.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -129,7 +129,7 @@ fn take(listener: &TcpListener, ends: &AtomicBool) -> Result<()> {
                 stream.set_nonblocking(true)?;
                 streams.push(stream);
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(LOOK),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(POLL),
             Err(error) => return Err(error).context("no connection comes any more"),
         }
         streams.retain_mut(|stream| goes_on(stream, &mut buffer));

@@ -21,9 +21,9 @@ use super::storm::Storm;
 use super::tool::{Second, ToolRun};
 use crate::testbed::interrupt;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(4);
-/// Between two looks at the kernel's counter.
+/// Between two polls.
+const POLL: Duration = Duration::from_millis(4);
+/// Between two polls of the kernel's counter.
 const SAMPLE: Duration = Duration::from_millis(25);
 /// Between two signals of one blow.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -152,7 +152,7 @@ impl<'a> Course<'a> {
             }
             let next = self.steps.front().map(|(at, _)| *at);
             let left = next.map(|at| at.saturating_duration_since(Instant::now()));
-            thread::sleep(left.unwrap_or(LOOK).min(LOOK));
+            thread::sleep(left.unwrap_or(POLL).min(POLL));
         }
         self.tool.listen();
         Ok(())

@@ -83,7 +83,7 @@ pub(super) fn play(plan: &RoundPlan, shop: &Workshop) -> Result<RoundOutcome> {
         .map(|(base, now)| now.saturating_sub(base));
     broken.extend(course.others_ended()?);
 
-    let look = Look {
+    let comparison = Comparison {
         plan,
         shop,
         stage: &stage,
@@ -92,7 +92,7 @@ pub(super) fn play(plan: &RoundPlan, shop: &Workshop) -> Result<RoundOutcome> {
     };
     let may_leave = expected::may_leave_fault(plan, course.seen.guard_killed, ended);
     // What nobody is left to undo stays, however long it is waited for.
-    let mut left = look.wait(if may_leave { LEFT } else { SETTLING })?;
+    let mut left = comparison.wait(if may_leave { LEFT } else { SETTLING })?;
     let mut cleaned = false;
     if may_leave && !left.is_empty() {
         cleaned = true;
@@ -100,7 +100,7 @@ pub(super) fn play(plan: &RoundPlan, shop: &Workshop) -> Result<RoundOutcome> {
             .clean(shop.tracer)
             .and_then(|mut clean| command::output(&mut clean));
         match done {
-            Ok(_) => left = look.wait(SETTLING)?,
+            Ok(_) => left = comparison.wait(SETTLING)?,
             Err(error) => left.push(format!("{error:#}")),
         }
     }
@@ -171,7 +171,7 @@ fn count(run: &Report, least: u64, most: u64) -> Option<Count> {
 }
 
 /// What is compared with what was.
-struct Look<'a> {
+struct Comparison<'a> {
     plan: &'a RoundPlan,
     shop: &'a Workshop<'a>,
     stage: &'a Stage,
@@ -179,7 +179,7 @@ struct Look<'a> {
     loaded: &'a Loaded,
 }
 
-impl Look<'_> {
+impl Comparison<'_> {
     /// What is left when it had so much time to go since the last process has, a line each.
     fn wait(&self, limit: Duration) -> Result<Vec<String>> {
         let mut left = Vec::new();
