@@ -66,7 +66,7 @@ pub struct Event {
     pub tuple: Tuple,
     /// An [`EventKind`].
     pub what: u32,
-    /// Retransmit: a [`crate::Kind`].
+    /// Retransmit: a [`crate::RetransmitKind`].
     pub kind: u32,
     /// Retransmit: segments that this hit added to the kernel's count.
     pub segments: u32,

@@ -14,9 +14,9 @@ use crate::MAX_PORTS;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FaultSettings {
     /// Which packets are lost.
-    pub loss: Lot,
+    pub loss: HitChance,
     /// Which of the others get a wrong checksum.
-    pub corrupt: Lot,
+    pub corrupt: HitChance,
     /// Where the random numbers begin; 0 for the kernel's own.
     pub seed: u64,
     /// Minor number of the class that the queueing discipline is to put the
@@ -37,7 +37,7 @@ pub struct FaultSettings {
 /// numbers are equal unless one packet's luck depends on the one before.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lot {
+pub struct HitChance {
     /// A packet is hit if a uniform random `u32` is below this; `u64` so that
     /// 100 % (2³²) can be said.
     pub threshold: u64,
@@ -45,18 +45,18 @@ pub struct Lot {
     pub threshold_after_hit: u64,
 }
 
-/// Which way packets go. The discriminant indexes the maps.
+/// In which direction packets go. The discriminant indexes the maps.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// To the peers.
-    Out = 0,
+    Egress = 0,
     /// From the peers.
-    In = 1,
+    Ingress = 1,
 }
 
-/// How many [`Way`]s there are.
-pub const WAYS: u32 = 2;
+/// How many [`Direction`]s there are.
+pub const DIRECTIONS: u32 = 2;
 
 /// What a lot was drawn for, and what it fell on.
 #[repr(C)]
@@ -98,7 +98,7 @@ impl Tally {
     }
 }
 
-/// What the fault did, one copy a CPU (map `FAULT_COUNTERS`, by [`Way`]).
+/// What the fault did, one copy a CPU (map `FAULT_COUNTERS`, by [`Direction`]).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FaultCounters {
@@ -122,10 +122,10 @@ pub struct FaultCounters {
 }
 
 /// What one CPU remembers from packet to packet (map `FAULT_MEMORY`, by
-/// [`Way`]).
+/// [`Direction`]).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct BurstState {
     /// State of the random numbers, where a seed was given; 0 before the first.
     pub random: u64,
     /// 1 if the packet before was lost.
@@ -136,7 +136,7 @@ pub struct Memory {
 
 const _: () = assert!(size_of::<FaultSettings>() == 88);
 const _: () = assert!(size_of::<FaultCounters>() == 104);
-const _: () = assert!(size_of::<Memory>() == 16);
+const _: () = assert!(size_of::<BurstState>() == 16);
 
 #[cfg(feature = "user")]
 mod pod {

@@ -21,7 +21,7 @@ pub struct Tuple {
 /// [`Flow`] and [`crate::Totals`].
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum RetransmitKind {
     /// Tail loss probe (RFC 8985): the probe timer fired before the RTO.
     Tlp = 0,
     /// Retransmission timeout: the head of the queue, retransmitted by the timer.
@@ -41,8 +41,8 @@ pub enum Kind {
     Other = 7,
 }
 
-impl Kind {
-    /// Number of kinds: the length of every array indexed by [`Kind`].
+impl RetransmitKind {
+    /// Number of kinds: the length of every array indexed by [`RetransmitKind`].
     pub const COUNT: usize = 8;
     /// All kinds, in the order of their discriminants.
     pub const ALL: [Self; Self::COUNT] = [
@@ -95,7 +95,7 @@ pub struct Socket {
     pub slot: u32,
     /// What the filters say of the socket: a [`Verdict`].
     pub verdict: u32,
-    /// The [`Kind`] of the last hit.
+    /// The [`RetransmitKind`] of the last hit.
     pub last_kind: u32,
 }
 
@@ -141,8 +141,8 @@ pub struct Owner {
 pub struct Flow {
     /// Which flow; all zero while the slot was never used.
     pub tuple: Tuple,
-    /// Retransmitted segments by [`Kind`], as the kernel counts them.
-    pub segments: [u64; Kind::COUNT],
+    /// Retransmitted segments by [`RetransmitKind`], as the kernel counts them.
+    pub segments: [u64; RetransmitKind::COUNT],
     /// Calls that sent something, by any kind.
     pub events: u64,
     /// Calls that failed to leave this host; never grows on kernels whose

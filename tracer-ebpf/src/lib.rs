@@ -25,8 +25,10 @@ pub use commit::{
 };
 pub use control::{Baseline, Control, Gap, MAX_PORTS, Settings};
 pub use event::{Event, EventKind};
-pub use fault::{FaultCounters, FaultSettings, Lot, Memory, Tally, WAYS, Way};
-pub use flow::{Flow, Kind, Owner, Socket, Tuple, Verdict};
+pub use fault::{
+    BurstState, DIRECTIONS, Direction, FaultCounters, FaultSettings, HitChance, Tally,
+};
+pub use flow::{Flow, Owner, RetransmitKind, Socket, Tuple, Verdict};
 pub use offsets::{ABSENT, Offsets};
 pub use pidns::PidNamespace;
 pub use totals::Totals;

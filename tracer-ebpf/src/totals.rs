@@ -1,25 +1,25 @@
 //! What the kernel side counts for a whole network namespace.
 
-use crate::Kind;
+use crate::RetransmitKind;
 
 /// Sums over one network namespace, one copy a CPU. Everything that a filter by
 /// peer or port leaves out is still in here.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Retransmitted segments by [`Kind`].
-    pub segments: [u64; Kind::COUNT],
-    /// Segments of those that failed to leave, by [`Kind`].
-    pub failed_segments: [u64; Kind::COUNT],
-    /// Tracepoint hits by [`Kind`], failed ones included.
-    pub attempts: [u64; Kind::COUNT],
+    /// Retransmitted segments by [`RetransmitKind`].
+    pub segments: [u64; RetransmitKind::COUNT],
+    /// Segments of those that failed to leave, by [`RetransmitKind`].
+    pub failed_segments: [u64; RetransmitKind::COUNT],
+    /// Tracepoint hits by [`RetransmitKind`], failed ones included.
+    pub attempts: [u64; RetransmitKind::COUNT],
     /// Hits that sent something.
     pub events: u64,
     /// Hits that failed to leave this host.
     pub failed_events: u64,
     /// Retransmitted bytes.
     pub bytes: u64,
-    /// Segments that the kernel counted and no hit showed, in [`Kind::Other`].
+    /// Segments that the kernel counted and no hit showed, in [`RetransmitKind::Other`].
     pub unseen_segments: u64,
     /// Connections that reached ESTABLISHED.
     pub opened: u64,
@@ -41,7 +41,7 @@ pub struct Totals {
     /// keeps. Of all peers, the kernel's `InCsumErrors` tells.
     pub selected_bad_checksums: u64,
     /// Segments that the filter kept but for which the flow table had no room.
-    pub overflow_segments: [u64; Kind::COUNT],
+    pub overflow_segments: [u64; RetransmitKind::COUNT],
     /// Their hits that sent something.
     pub overflow_events: u64,
     /// Their bytes.
@@ -80,7 +80,10 @@ impl Totals {
     }
 }
 
-fn plus(mut left: [u64; Kind::COUNT], right: &[u64; Kind::COUNT]) -> [u64; Kind::COUNT] {
+fn plus(
+    mut left: [u64; RetransmitKind::COUNT],
+    right: &[u64; RetransmitKind::COUNT],
+) -> [u64; RetransmitKind::COUNT] {
     for (left, right) in left.iter_mut().zip(right) {
         *left += right;
     }

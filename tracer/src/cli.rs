@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::files::{AFTER_MERGE_HELP, AFTER_REPLAY_HELP};
-use crate::inject::{Direction, EngineChoice};
+use crate::inject::{Directions, EngineChoice};
 use crate::postgres::dsn::Typed;
 
 pub use crate::cli::files::{Format, MergeArguments, ReplayArguments, ReportArguments};
@@ -303,7 +303,7 @@ pub struct FaultArguments {
         requires = "inject",
         hide_possible_values = true
     )]
-    pub direction: Option<Direction>,
+    pub direction: Option<Directions>,
 
     /// What makes the fault: `netem`, `bpf`, or for each what counts its hits
     #[arg(

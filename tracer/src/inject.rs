@@ -46,7 +46,7 @@ pub use crate::inject::bitrate::{BitRate, BitRateError};
 pub use crate::inject::chance::interval;
 pub use crate::inject::clean::{CleanError, Fate, Leftover, clean};
 pub use crate::inject::counts::Counts;
-pub use crate::inject::direction::Direction;
+pub use crate::inject::direction::Directions;
 pub use crate::inject::error::InjectError;
 pub use crate::inject::faults::Faults;
 pub use crate::inject::guard::{GuardCommand, guard_main};

@@ -353,7 +353,7 @@ mod tests {
     use std::sync::LazyLock;
 
     use tracer_core::recording::flow_table::Table;
-    use tracer_ebpf::{Flow, Kind, Tuple};
+    use tracer_ebpf::{Flow, RetransmitKind, Tuple};
 
     use super::*;
 
@@ -379,7 +379,7 @@ mod tests {
             cwnd: 4,
             ..Flow::default()
         };
-        flow.segments[Kind::Rto as usize] = 3;
+        flow.segments[RetransmitKind::Rto as usize] = 3;
         let mut table = Table::default();
         table.update(1_000, &[flow]);
         table

@@ -41,7 +41,7 @@ use aya_ebpf::{
 use maps::{FAULT_COUNTERS, FAULT_PEERS};
 use packet::{Ip, Transport};
 use random::Chance;
-use tracer_ebpf::{FaultCounters, Way};
+use tracer_ebpf::{Direction, FaultCounters};
 
 /// Offset of the checksum in a TCP header.
 const CHECKSUM: usize = 16;
@@ -69,7 +69,7 @@ enum Fate {
 /// programs behind this one run as if it were not there.
 #[classifier]
 pub fn fault_out(context: TcContext) -> i32 {
-    match fate(&context, Way::Out) {
+    match fate(&context, Direction::Egress) {
         // SAFETY: a helper that takes numbers.
         Fate::Lost => unsafe { bpf_redirect(0, 0) as i32 },
         Fate::Passes | Fate::Matched => TC_ACT_UNSPEC,
@@ -79,7 +79,7 @@ pub fn fault_out(context: TcContext) -> i32 {
 /// What arrives, before any protocol has seen it.
 #[classifier]
 pub fn fault_in(context: TcContext) -> i32 {
-    match fate(&context, Way::In) {
+    match fate(&context, Direction::Ingress) {
         Fate::Lost => TC_ACT_SHOT,
         Fate::Passes | Fate::Matched => TC_ACT_UNSPEC,
     }
@@ -90,7 +90,7 @@ pub fn fault_in(context: TcContext) -> i32 {
 /// ([`prio_classify`](https://github.com/torvalds/linux/blob/v6.18/net/sched/sch_prio.c)).
 #[classifier]
 pub fn fault_queue(context: TcContext) -> i32 {
-    match fate(&context, Way::Out) {
+    match fate(&context, Direction::Egress) {
         Fate::Passes => TC_ACT_UNSPEC,
         Fate::Lost => TC_ACT_STOLEN,
         Fate::Matched => {
@@ -106,20 +106,20 @@ pub fn fault_queue(context: TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn fate(context: &TcContext, way: Way) -> Fate {
+fn fate(context: &TcContext, direction: Direction) -> Fate {
     // Nothing to undo when a packet turns out not to be for the fault.
-    try_fate(context, way).unwrap_or(Fate::Passes)
+    try_fate(context, direction).unwrap_or(Fate::Passes)
 }
 
 #[inline(always)]
-fn try_fate(context: &TcContext, way: Way) -> Option<Fate> {
+fn try_fate(context: &TcContext, direction: Direction) -> Option<Fate> {
     // SAFETY: a helper without arguments.
     if unsafe { bpf_ktime_get_ns() } >= maps::until_ns() {
         return None;
     }
-    let ip = packet::ip(context, way)?;
+    let ip = packet::ip(context, direction)?;
     FAULT_PEERS.get(Key::new(128, ip.peer))?;
-    let counters = FAULT_COUNTERS.get_ptr_mut(way as u32)?;
+    let counters = FAULT_COUNTERS.get_ptr_mut(direction as u32)?;
     // SAFETY: a pointer to this CPU's value of the map. Only these programs write
     // it, and none interrupts another on the same CPU between two instructions
     // of an update: see the map.
@@ -139,21 +139,23 @@ fn try_fate(context: &TcContext, way: Way) -> Option<Fate> {
     counters.matched += segments;
     counters.matched_bytes += bytes;
     counters.matched_squares += segments * segments;
-    Some(befall(context, way, &transport, counters, segments, bytes))
+    Some(befall(
+        context, direction, &transport, counters, segments, bytes,
+    ))
 }
 
 /// Draws the lots.
 #[inline(always)]
 fn befall(
     context: &TcContext,
-    way: Way,
+    direction: Direction,
     transport: &Transport,
     counters: &mut FaultCounters,
     segments: u64,
     bytes: u64,
 ) -> Fate {
     let settings = maps::settings();
-    let Some(mut chance) = Chance::of(way) else {
+    let Some(mut chance) = Chance::of(direction) else {
         return Fate::Matched;
     };
     if settings.loses() {
@@ -163,7 +165,7 @@ fn befall(
             return Fate::Lost;
         }
     }
-    if way as u32 == Way::Out as u32 && settings.corrupts() {
+    if direction as u32 == Direction::Egress as u32 && settings.corrupts() {
         match transport {
             Transport::Tcp(offset) => {
                 let hit = chance.corrupts() && flip(context, offset + CHECKSUM, &mut chance);

@@ -4,9 +4,9 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LpmTrie, PerCpuArray},
 };
-use tracer_ebpf::{FaultCounters, FaultSettings, Lot, MAX_PORTS, Memory, WAYS};
+use tracer_ebpf::{BurstState, DIRECTIONS, FaultCounters, FaultSettings, HitChance, MAX_PORTS};
 
-const NEVER: Lot = Lot {
+const NEVER: HitChance = HitChance {
     threshold: 0,
     threshold_after_hit: 0,
 };
@@ -35,19 +35,20 @@ pub(crate) static FAULT_PEERS: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries
 #[map]
 static FAULT_UNTIL: Array<u64> = Array::with_max_entries(1, 0);
 
-/// One set a CPU and way, so that counting takes no lock and loses nothing: the
+/// One set a CPU and direction, so that counting takes no lock and loses nothing: the
 /// programs run with migration disabled, and no packet interrupts another of the
-/// same way on the same CPU between two instructions of one update. Out, the
+/// same direction on the same CPU between two instructions of one update. Out, the
 /// transmit path keeps softirqs away (`rcu_read_lock_bh` in
 /// [`__dev_queue_xmit`](https://github.com/torvalds/linux/blob/v6.18/net/core/dev.c));
 /// in, all of it is one softirq.
 #[map]
 pub(crate) static FAULT_COUNTERS: PerCpuArray<FaultCounters> =
-    PerCpuArray::with_max_entries(WAYS, 0);
+    PerCpuArray::with_max_entries(DIRECTIONS, 0);
 
-/// One a CPU and way, for the same reason.
+/// One a CPU and direction, for the same reason.
 #[map]
-pub(crate) static FAULT_MEMORY: PerCpuArray<Memory> = PerCpuArray::with_max_entries(WAYS, 0);
+pub(crate) static FAULT_MEMORY: PerCpuArray<BurstState> =
+    PerCpuArray::with_max_entries(DIRECTIONS, 0);
 
 /// The settings, read field by field.
 pub(crate) struct FrozenSettings(*const FaultSettings);

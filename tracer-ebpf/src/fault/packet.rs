@@ -4,7 +4,7 @@ use aya_ebpf::{
     EbpfContext as _, bindings::bpf_hdr_start_off::BPF_HDR_START_NET,
     helpers::bpf_skb_load_bytes_relative, programs::TcContext,
 };
-use tracer_ebpf::Way;
+use tracer_ebpf::Direction;
 
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
@@ -62,7 +62,7 @@ pub(crate) enum Transport {
 /// header is read through the kernel's knowledge and then looked for at each
 /// offset that a link header can end at. A device's type would be a worse
 /// guide: a tunnel's header may or may not be there yet.
-pub(crate) fn ip(context: &TcContext, way: Way) -> Option<Ip> {
+pub(crate) fn ip(context: &TcContext, direction: Direction) -> Option<Ip> {
     // SAFETY: the context is valid for the whole run of the program.
     let protocol = u16::from_be(unsafe { (*context.skb.skb).protocol } as u16);
     if !matches!(protocol, ETH_P_IP | ETH_P_IPV6 | ETH_P_8021Q | ETH_P_8021AD) {
@@ -76,9 +76,9 @@ pub(crate) fn ip(context: &TcContext, way: Way) -> Option<Ip> {
     }
     let offset = locate(context, &header)?;
     let peer = if version == 4 {
-        let at = match way {
-            Way::Out => [header[16], header[17], header[18], header[19]],
-            Way::In => [header[12], header[13], header[14], header[15]],
+        let at = match direction {
+            Direction::Egress => [header[16], header[17], header[18], header[19]],
+            Direction::Ingress => [header[12], header[13], header[14], header[15]],
         };
         let mut mapped = [0; 16];
         mapped[10] = 0xff;
@@ -89,9 +89,9 @@ pub(crate) fn ip(context: &TcContext, way: Way) -> Option<Ip> {
         mapped[15] = at[3];
         mapped
     } else {
-        let at = match way {
-            Way::Out => 24,
-            Way::In => 8,
+        let at = match direction {
+            Direction::Egress => 24,
+            Direction::Ingress => 8,
         };
         context.load(offset + at).ok()?
     };

@@ -1,24 +1,24 @@
 //! Lots, and the random numbers that they are drawn with.
 
 use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_get_smp_processor_id};
-use tracer_ebpf::{Memory, Way};
+use tracer_ebpf::{BurstState, Direction};
 
 use crate::maps::{self, FAULT_MEMORY};
 
 /// Luck on this CPU.
 pub(crate) struct Chance {
-    memory: &'static mut Memory,
-    way: u32,
+    memory: &'static mut BurstState,
+    direction: u32,
 }
 
 impl Chance {
     #[inline(always)]
-    pub(crate) fn of(way: Way) -> Option<Self> {
-        let way = way as u32;
+    pub(crate) fn of(direction: Direction) -> Option<Self> {
+        let direction = direction as u32;
         // SAFETY: a pointer to this CPU's value of the map, alive as long as the
         // map and written by nobody else meanwhile: see the map.
-        let memory = unsafe { &mut *FAULT_MEMORY.get_ptr_mut(way)? };
-        Some(Self { memory, way })
+        let memory = unsafe { &mut *FAULT_MEMORY.get_ptr_mut(direction)? };
+        Some(Self { memory, direction })
     }
 
     /// Whether this packet is lost.
@@ -50,7 +50,7 @@ impl Chance {
         if self.memory.random == 0 {
             // SAFETY: a helper without arguments.
             let cpu = u64::from(unsafe { bpf_get_smp_processor_id() });
-            self.memory.random = scatter(seed ^ (cpu << 1 | u64::from(self.way)) << 48) | 1;
+            self.memory.random = scatter(seed ^ (cpu << 1 | u64::from(self.direction)) << 48) | 1;
         }
         // xorshift64*, Vigna 2016: its upper half passes the usual batteries.
         let mut state = self.memory.random;

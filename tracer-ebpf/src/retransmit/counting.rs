@@ -1,7 +1,7 @@
 //! Adding a hit to the totals of its namespace and to its flow.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use tracer_ebpf::{Flow, Gap, Kind, Owner, Socket, Totals, Tuple};
+use tracer_ebpf::{Flow, Gap, Owner, RetransmitKind, Socket, Totals, Tuple};
 
 use crate::filter;
 use crate::kernel::{Address, field};
@@ -12,7 +12,7 @@ use crate::maps::{
 /// What one hit adds.
 #[derive(Clone, Copy)]
 pub struct Hit {
-    /// A [`Kind`].
+    /// A [`RetransmitKind`].
     pub kind: u32,
     /// Segments of this hit as the kernel counts them.
     pub segments: u64,
@@ -28,7 +28,7 @@ macro_rules! element {
     ($array:expr, $index:expr) => {
         (&raw mut $array)
             .cast::<u64>()
-            .wrapping_add($index as usize & (Kind::COUNT - 1))
+            .wrapping_add($index as usize & (RetransmitKind::COUNT - 1))
     };
 }
 
@@ -118,15 +118,18 @@ pub fn count_unseen(
     // SAFETY: both are live map values.
     unsafe {
         let totals = &mut *totals;
-        add(element!(totals.segments, Kind::Other), segments);
+        add(element!(totals.segments, RetransmitKind::Other), segments);
         add(&raw mut totals.unseen_segments, segments);
         add(&raw mut totals.bytes, bytes);
         if failed {
-            add(element!(totals.failed_segments, Kind::Other), segments);
+            add(
+                element!(totals.failed_segments, RetransmitKind::Other),
+                segments,
+            );
         }
         if let Some(flow) = flow {
             let flow = &mut *flow;
-            add(element!(flow.segments, Kind::Other), segments);
+            add(element!(flow.segments, RetransmitKind::Other), segments);
             add(&raw mut flow.bytes, bytes);
             if failed {
                 add(&raw mut flow.failed_segments, segments);

@@ -1,7 +1,7 @@
 //! One value for each kind of retransmit.
 
 use serde::{Deserialize, Serialize};
-use tracer_ebpf::Kind;
+use tracer_ebpf::RetransmitKind;
 
 /// Something of each kind, such as how many segments.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq)]
@@ -27,38 +27,38 @@ pub struct Kinds<T> {
 impl<T: Copy> Kinds<T> {
     /// Each kind with its value, in the order of kinds.
     #[must_use]
-    pub fn each(&self) -> [(Kind, T); Kind::COUNT] {
+    pub fn each(&self) -> [(RetransmitKind, T); RetransmitKind::COUNT] {
         [
-            (Kind::Tlp, self.tlp),
-            (Kind::Rto, self.rto),
-            (Kind::Fast, self.fast),
-            (Kind::Rack, self.rack),
-            (Kind::SlowStart, self.slow_start),
-            (Kind::Syn, self.syn),
-            (Kind::SynAck, self.synack),
-            (Kind::Other, self.other),
+            (RetransmitKind::Tlp, self.tlp),
+            (RetransmitKind::Rto, self.rto),
+            (RetransmitKind::Fast, self.fast),
+            (RetransmitKind::Rack, self.rack),
+            (RetransmitKind::SlowStart, self.slow_start),
+            (RetransmitKind::Syn, self.syn),
+            (RetransmitKind::SynAck, self.synack),
+            (RetransmitKind::Other, self.other),
         ]
     }
 }
 
-impl<T: Copy> From<[T; Kind::COUNT]> for Kinds<T> {
-    fn from(values: [T; Kind::COUNT]) -> Self {
-        let of = |kind: Kind| values[kind as usize];
+impl<T: Copy> From<[T; RetransmitKind::COUNT]> for Kinds<T> {
+    fn from(values: [T; RetransmitKind::COUNT]) -> Self {
+        let of = |kind: RetransmitKind| values[kind as usize];
         Self {
-            tlp: of(Kind::Tlp),
-            rto: of(Kind::Rto),
-            fast: of(Kind::Fast),
-            rack: of(Kind::Rack),
-            slow_start: of(Kind::SlowStart),
-            syn: of(Kind::Syn),
-            synack: of(Kind::SynAck),
-            other: of(Kind::Other),
+            tlp: of(RetransmitKind::Tlp),
+            rto: of(RetransmitKind::Rto),
+            fast: of(RetransmitKind::Fast),
+            rack: of(RetransmitKind::Rack),
+            slow_start: of(RetransmitKind::SlowStart),
+            syn: of(RetransmitKind::Syn),
+            synack: of(RetransmitKind::SynAck),
+            other: of(RetransmitKind::Other),
         }
     }
 }
 
 /// Segments of a flow or of a namespace: what its kinds add up to.
 #[must_use]
-pub fn sum(by_kind: &[u64; Kind::COUNT]) -> u64 {
+pub fn sum(by_kind: &[u64; RetransmitKind::COUNT]) -> u64 {
     by_kind.iter().sum()
 }

@@ -7,7 +7,7 @@
 )]
 
 use bytes::Buf;
-use tracer_ebpf::{Event, EventKind, Kind, Tuple};
+use tracer_ebpf::{Event, EventKind, RetransmitKind, Tuple};
 
 /// Bytes that are no event.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Decoded {
     /// What happened.
     pub what: EventKind,
     /// Why, of a retransmit.
-    pub kind: Option<Kind>,
+    pub kind: Option<RetransmitKind>,
     /// All fields as the program wrote them.
     pub event: Event,
 }
@@ -86,12 +86,12 @@ pub fn decode(mut bytes: &[u8]) -> Result<Decoded, DecodeError> {
         value: event.what,
     })?;
     let kind = match what {
-        EventKind::Retransmit | EventKind::SynAck => {
-            Some(Kind::from_u32(event.kind).ok_or(DecodeError::Unknown {
+        EventKind::Retransmit | EventKind::SynAck => Some(
+            RetransmitKind::from_u32(event.kind).ok_or(DecodeError::Unknown {
                 field: "kind",
                 value: event.kind,
-            })?)
-        }
+            })?,
+        ),
         _ => None,
     };
     Ok(Decoded { what, kind, event })
@@ -128,7 +128,7 @@ mod tests {
                 netns: 4_026_531_840,
             },
             what: EventKind::Retransmit as u32,
-            kind: Kind::Rto as u32,
+            kind: RetransmitKind::Rto as u32,
             segments: 3,
             bytes: 4344,
             seq: 0xdead_beef,
@@ -151,7 +151,7 @@ mod tests {
         let decoded = decode(&bytes_of(&sample())).unwrap();
         assert_eq!(decoded.event, sample());
         assert_eq!(decoded.what, EventKind::Retransmit);
-        assert_eq!(decoded.kind, Some(Kind::Rto));
+        assert_eq!(decoded.kind, Some(RetransmitKind::Rto));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Phases of a run, and what each of them was like.
 
 mod change_point;
-use tracer_ebpf::Kind;
+use tracer_ebpf::RetransmitKind;
 
 use crate::evidence::blocked::{WaitKind, sample_intervals};
 use crate::evidence::links::Links;
@@ -216,7 +216,7 @@ fn rates(
     seconds: Option<f64>,
     which: &dyn Fn(&FlowHistory) -> bool,
 ) -> Rates {
-    let mut by_kind = [0u64; Kind::COUNT];
+    let mut by_kind = [0u64; RetransmitKind::COUNT];
     let flows = recorded.flows.iter().filter(|track| which(track));
     for step in flows.flat_map(|track| &track.series) {
         if span.has(step.at_ns) {

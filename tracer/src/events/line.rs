@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tracer_core::clock::Clock;
 use tracer_core::event::Decoded;
 use tracer_core::report::endpoint::{Endpoint, endpoints};
-use tracer_ebpf::{Event, EventKind, Kind, Tuple};
+use tracer_ebpf::{Event, EventKind, RetransmitKind, Tuple};
 
 /// The unit of a timeout that was read from a line, which has ms: a µs.
 pub(super) const JIFFY_NS: u64 = 1_000;
@@ -118,7 +118,9 @@ impl Line {
         let kind = match what {
             EventKind::Retransmit => {
                 let told = self.retransmit.as_ref()?;
-                let kind = Kind::ALL.into_iter().find(|one| one.name() == told.kind)?;
+                let kind = RetransmitKind::ALL
+                    .into_iter()
+                    .find(|one| one.name() == told.kind)?;
                 event.segments = told.segments;
                 event.bytes = told.bytes;
                 event.seq = told.seq;
@@ -145,7 +147,7 @@ impl Line {
             }
             EventKind::SynAck => {
                 event.segments = 1;
-                Some(Kind::SynAck)
+                Some(RetransmitKind::SynAck)
             }
             _ => None,
         };
@@ -246,7 +248,7 @@ mod tests {
         event.tuple.local_port = 41000;
         let decoded = Decoded {
             what: EventKind::Retransmit,
-            kind: Some(Kind::Rto),
+            kind: Some(RetransmitKind::Rto),
             event,
         };
         let json = serde_json::to_value(line(&decoded, &clock(), 4_000_000)).unwrap();
@@ -309,8 +311,8 @@ mod tests {
         for what in EventKind::ALL {
             event.what = what as u32;
             let kind = match what {
-                EventKind::Retransmit => Some(Kind::Rack),
-                EventKind::SynAck => Some(Kind::SynAck),
+                EventKind::Retransmit => Some(RetransmitKind::Rack),
+                EventKind::SynAck => Some(RetransmitKind::SynAck),
                 _ => None,
             };
             event.kind = kind.map_or(0, |kind| kind as u32);
@@ -333,7 +335,7 @@ mod tests {
         let told = line(
             &Decoded {
                 what: EventKind::Retransmit,
-                kind: Some(Kind::Rto),
+                kind: Some(RetransmitKind::Rto),
                 event: Event::default(),
             },
             &clock(),

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracer_core::report::fault::FaultKind;
-use tracer_ebpf::{FaultSettings, MAX_PORTS, Way};
+use tracer_ebpf::{Direction, FaultSettings, MAX_PORTS};
 
-use crate::inject::{BitRate, Direction, FaultSpec, Faults};
+use crate::inject::{BitRate, Directions, FaultSpec, Faults};
 use crate::kernel::tc::Netem;
 
 /// How many packets may wait in netem: more than come in ten seconds of a busy
@@ -101,7 +101,7 @@ pub enum AssignmentError {
         /// The fault.
         kind: &'static str,
         /// What was asked for.
-        direction: Direction,
+        direction: Directions,
     },
     /// What arrives may count as verified already.
     #[error(
@@ -114,7 +114,7 @@ pub enum AssignmentError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
     entries: Vec<(FaultSpec, Engine)>,
-    direction: Direction,
+    direction: Directions,
 }
 
 /// What the interface must not do by itself meanwhile.
@@ -137,7 +137,7 @@ impl Assignment {
     pub fn new(
         faults: &Faults,
         choice: EngineChoice,
-        direction: Option<Direction>,
+        direction: Option<Directions>,
     ) -> Result<Self, AssignmentError> {
         let entries = faults
             .iter()
@@ -146,12 +146,12 @@ impl Assignment {
         let only_out = |engine| engine == Engine::Netem;
         let direction = direction.unwrap_or(
             if faults.is_partition() && !entries.iter().any(|(_, engine)| only_out(*engine)) {
-                Direction::Both
+                Directions::Both
             } else {
-                Direction::Out
+                Directions::Out
             },
         );
-        if direction.has(Way::In) {
+        if direction.has(Direction::Ingress) {
             for (fault, engine) in &entries {
                 let kind = fault.kind();
                 if only_out(*engine) {
@@ -175,7 +175,7 @@ impl Assignment {
 
     /// Which way.
     #[must_use]
-    pub const fn direction(&self) -> Direction {
+    pub const fn direction(&self) -> Directions {
         self.direction
     }
 
@@ -284,8 +284,8 @@ impl Assignment {
             .any(|(fault, _)| fault.kind() == FaultKind::Corrupt);
         Needs {
             no_checksums: damages,
-            no_segmentation: damages || (shares && self.direction.has(Way::Out)),
-            no_coalescing: shares && self.direction.has(Way::In),
+            no_segmentation: damages || (shares && self.direction.has(Direction::Egress)),
+            no_coalescing: shares && self.direction.has(Direction::Ingress),
         }
     }
 }
@@ -314,7 +314,7 @@ mod tests {
     fn assign(
         faults: &[&str],
         choice: EngineChoice,
-        direction: Option<Direction>,
+        direction: Option<Directions>,
     ) -> Result<Assignment, String> {
         let faults = faults.iter().map(|text| text.parse().unwrap()).collect();
         Assignment::new(&Faults::new(faults).unwrap(), choice, direction)
@@ -337,7 +337,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(engines(&assignment), ["bpf", "netem", "bpf"]);
-        assert_eq!(assignment.direction(), Direction::Out);
+        assert_eq!(assignment.direction(), Directions::Out);
         let settings = assignment.settings(&[5432], 0, 4, 7);
         assert_eq!(
             (settings.class, settings.mark, settings.tcp_only),
@@ -354,7 +354,7 @@ mod tests {
         let assignment = assign(
             &["loss=1%", "duplicate=2%"],
             EngineChoice::Netem,
-            Some(Direction::Out),
+            Some(Directions::Out),
         )
         .unwrap();
         assert_eq!(engines(&assignment), ["netem", "netem"]);
@@ -366,11 +366,11 @@ mod tests {
     #[test]
     fn a_partition_cuts_both_ways() {
         let assignment = assign(&["partition"], EngineChoice::Auto, None).unwrap();
-        assert_eq!(assignment.direction(), Direction::Both);
+        assert_eq!(assignment.direction(), Directions::Both);
         assert_eq!(assignment.settings(&[], 0, 4, 7).loss.threshold, 1 << 32);
         assert_eq!(assignment.needs(), Needs::default());
         let one_way = assign(&["partition"], EngineChoice::Netem, None).unwrap();
-        assert_eq!(one_way.direction(), Direction::Out);
+        assert_eq!(one_way.direction(), Directions::Out);
     }
 
     #[test]
@@ -380,13 +380,13 @@ mod tests {
             (
                 "delay=5ms",
                 EngineChoice::Auto,
-                Some(Direction::Both),
+                Some(Directions::Both),
                 "works on what leaves",
             ),
             (
                 "corrupt=5%",
                 EngineChoice::Auto,
-                Some(Direction::In),
+                Some(Directions::In),
                 "make it on the peer",
             ),
         ] {
@@ -407,11 +407,11 @@ mod tests {
                 needs.no_coalescing,
             )
         };
-        assert_eq!(needs("corrupt=5%", Direction::Out), (true, true, false));
-        assert_eq!(needs("corrupt=100%", Direction::Out), (true, true, false));
-        assert_eq!(needs("loss=5%", Direction::Out), (false, true, false));
-        assert_eq!(needs("loss=5%", Direction::In), (false, false, true));
-        assert_eq!(needs("loss=100%", Direction::Both), (false, false, false));
-        assert_eq!(needs("delay=5ms", Direction::Out), (false, false, false));
+        assert_eq!(needs("corrupt=5%", Directions::Out), (true, true, false));
+        assert_eq!(needs("corrupt=100%", Directions::Out), (true, true, false));
+        assert_eq!(needs("loss=5%", Directions::Out), (false, true, false));
+        assert_eq!(needs("loss=5%", Directions::In), (false, false, true));
+        assert_eq!(needs("loss=100%", Directions::Both), (false, false, false));
+        assert_eq!(needs("delay=5ms", Directions::Out), (false, false, false));
     }
 }

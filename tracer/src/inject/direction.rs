@@ -3,12 +3,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tracer_ebpf::Way;
+use tracer_ebpf::Direction;
 
 /// As seen from this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub enum Direction {
+pub enum Directions {
     /// To the peers
     Out,
     /// From the peers
@@ -17,25 +17,25 @@ pub enum Direction {
     Both,
 }
 
-impl Direction {
+impl Directions {
     /// The ways that it means.
     #[must_use]
-    pub const fn ways(self) -> &'static [Way] {
+    pub const fn ways(self) -> &'static [Direction] {
         match self {
-            Self::Out => &[Way::Out],
-            Self::In => &[Way::In],
-            Self::Both => &[Way::Out, Way::In],
+            Self::Out => &[Direction::Egress],
+            Self::In => &[Direction::Ingress],
+            Self::Both => &[Direction::Egress, Direction::Ingress],
         }
     }
 
     /// Whether it means this way.
     #[must_use]
-    pub fn has(self, way: Way) -> bool {
+    pub fn has(self, way: Direction) -> bool {
         self.ways().contains(&way)
     }
 }
 
-impl fmt::Display for Direction {
+impl fmt::Display for Directions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Out => "out",
@@ -46,9 +46,9 @@ impl fmt::Display for Direction {
 }
 
 /// As reported.
-pub(super) const fn name(way: Way) -> &'static str {
+pub(super) const fn name(way: Direction) -> &'static str {
     match way {
-        Way::Out => "out",
-        Way::In => "in",
+        Direction::Egress => "out",
+        Direction::Ingress => "in",
     }
 }

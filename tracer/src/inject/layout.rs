@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use tracer_ebpf::Way;
+use tracer_ebpf::Direction;
 
 use crate::inject::error::InjectError;
 use crate::inject::program::Entry;
@@ -77,7 +77,7 @@ pub(super) enum Step {
     /// Ask the interface to leave something undone.
     SwitchOff(Vec<String>),
     /// Hang the program on a link.
-    Link(Way),
+    Link(Direction),
     /// Give the interface a place for filters.
     Clsact(Place),
     /// Make the program a filter.
@@ -211,8 +211,8 @@ impl Layout {
         }
         for way in assignment.direction().ways() {
             let parent = match way {
-                Way::Out => Handle::EGRESS,
-                Way::In => Handle::INGRESS,
+                Direction::Egress => Handle::EGRESS,
+                Direction::Ingress => Handle::INGRESS,
             };
             let priority = before_all(found, parent).ok_or_else(|| InjectError::NoPriority {
                 interface: interface.name.clone(),
@@ -220,7 +220,7 @@ impl Layout {
             self.steps.push(Step::Filter {
                 place: place(parent, FILTER),
                 priority,
-                entry: Entry::Way(*way),
+                entry: Entry::Direction(*way),
             });
             // In front of `clsact`, which goes only without filters.
             self.undo.insert(
@@ -240,7 +240,7 @@ impl Layout {
         self.steps
             .iter()
             .filter_map(|step| match step {
-                Step::Link(way) => Some(Entry::Way(*way)),
+                Step::Link(way) => Some(Entry::Direction(*way)),
                 Step::Filter { entry, .. } => Some(*entry),
                 _ => None,
             })
@@ -273,7 +273,7 @@ impl Step {
                 format!("ethtool -K {interface} {} off", features.join(" off "))
             }
             Self::Link(way) => {
-                let entry = Entry::Way(*way).name();
+                let entry = Entry::Direction(*way).name();
                 let side = side(*way);
                 format!("attach program {entry} to {interface} by a TCX link ({side})")
             }
@@ -316,10 +316,10 @@ fn ours(assignment: &Assignment) -> String {
     faults.join(" + ")
 }
 
-const fn side(way: Way) -> &'static str {
+const fn side(way: Direction) -> &'static str {
     match way {
-        Way::Out => "egress",
-        Way::In => "ingress",
+        Direction::Egress => "egress",
+        Direction::Ingress => "ingress",
     }
 }
 
@@ -332,7 +332,7 @@ impl fmt::Display for Hook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inject::{Direction, EngineChoice, Faults};
+    use crate::inject::{Directions, EngineChoice, Faults};
 
     fn interface() -> Interface {
         Interface {
@@ -355,7 +355,7 @@ mod tests {
 
     fn plan(
         fault: &str,
-        direction: Direction,
+        direction: Directions,
         hook: Hook,
         found: &Found,
     ) -> Result<(Vec<String>, Vec<Undo>), String> {
@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn a_link_needs_nothing_undone() {
         let (steps, undo) =
-            plan("loss=100%", Direction::Both, Hook::Tcx, &Found::default()).unwrap();
+            plan("loss=100%", Directions::Both, Hook::Tcx, &Found::default()).unwrap();
         assert_eq!(
             steps,
             [
@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn a_filter_goes_before_others_and_clsact_only_if_we_brought_it() {
         let (steps, undo) =
-            plan("loss=5%", Direction::In, Hook::Clsact, &Found::default()).unwrap();
+            plan("loss=5%", Directions::In, Hook::Clsact, &Found::default()).unwrap();
         assert_eq!(
             steps,
             [
@@ -407,17 +407,17 @@ mod tests {
             qdiscs: vec![object("clsact", Handle::CLSACT, Handle::major(0xffff), 0)],
             filters: vec![object("flower", Handle::EGRESS, Handle(1), 10)],
         };
-        let (steps, undo) = plan("loss=5%", Direction::Out, Hook::Clsact, &found).unwrap();
+        let (steps, undo) = plan("loss=5%", Directions::Out, Hook::Clsact, &found).unwrap();
         assert_eq!(
             steps,
             ["tc filter add dev ens160 egress prio 9 bpf direct-action (program fault_out)"]
         );
         assert!(!undo.contains(&Undo::Clsact));
         found.filters[0].info = 1 << 16;
-        let error = plan("loss=5%", Direction::Out, Hook::Clsact, &found).unwrap_err();
+        let error = plan("loss=5%", Directions::Out, Hook::Clsact, &found).unwrap_err();
         assert!(error.contains("priority 1"), "{error}");
         found.qdiscs[0].kind = "ingress".to_owned();
-        let error = plan("loss=5%", Direction::Out, Hook::Clsact, &found).unwrap_err();
+        let error = plan("loss=5%", Directions::Out, Hook::Clsact, &found).unwrap_err();
         assert!(error.contains("ingress"), "{error}");
     }
 
@@ -427,7 +427,7 @@ mod tests {
             qdiscs: vec![object("noqueue", Handle::ROOT, Handle::NONE, 0)],
             filters: Vec::new(),
         };
-        let (steps, undo) = plan("delay=5ms", Direction::Out, Hook::Tcx, &found).unwrap();
+        let (steps, undo) = plan("delay=5ms", Directions::Out, Hook::Tcx, &found).unwrap();
         assert_eq!(
             steps,
             [
@@ -438,10 +438,10 @@ mod tests {
         );
         assert_eq!(undo[0], Undo::Root { handle: ROOT });
         found.qdiscs[0] = object("fq", Handle::ROOT, Handle::major(0x8001), 0);
-        let error = plan("delay=5ms", Direction::Out, Hook::Tcx, &found).unwrap_err();
+        let error = plan("delay=5ms", Directions::Out, Hook::Tcx, &found).unwrap_err();
         assert!(error.contains("fq 8001:"), "{error}");
         found.qdiscs[0] = object("prio", Handle::ROOT, ROOT, 0);
-        let error = plan("delay=5ms", Direction::Out, Hook::Tcx, &found).unwrap_err();
+        let error = plan("delay=5ms", Directions::Out, Hook::Tcx, &found).unwrap_err();
         assert!(error.contains("tracer clean"), "{error}");
     }
 }

@@ -12,7 +12,7 @@ use aya::programs::{LinkOrder, ProgramError, ProgramFd, SchedClassifier, TcAttac
 use aya::sys::SyscallError;
 use caps::Capability::{self, CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
 use ipnet::IpNet;
-use tracer_ebpf::{FaultCounters, FaultSettings, Way};
+use tracer_ebpf::{Direction, FaultCounters, FaultSettings};
 
 use crate::inject::origin::Origin;
 use crate::inject::{InjectError, Interface};
@@ -37,7 +37,7 @@ const VERIFIER: &str = "Verifier output";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
     /// What leaves or arrives.
-    Way(Way),
+    Direction(Direction),
     /// What leaves, as the filter of a queueing discipline.
     Queue,
 }
@@ -46,8 +46,8 @@ impl Entry {
     /// Its name in the object, and in the kernel's list.
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Way(Way::Out) => "fault_out",
-            Self::Way(Way::In) => "fault_in",
+            Self::Direction(Direction::Egress) => "fault_out",
+            Self::Direction(Direction::Ingress) => "fault_in",
             Self::Queue => "fault_queue",
         }
     }
@@ -63,7 +63,7 @@ pub(super) struct Program {
 }
 
 struct Link {
-    way: Way,
+    way: Direction,
     link: SchedClassifierLinkId,
     program_id: u32,
 }
@@ -105,8 +105,8 @@ impl Program {
     }
 
     /// Hangs the program on a link that goes with this process.
-    pub(super) fn attach(&mut self, way: Way) -> Result<(), InjectError> {
-        let program = classifier(&mut self.object, Entry::Way(way))?;
+    pub(super) fn attach(&mut self, way: Direction) -> Result<(), InjectError> {
+        let program = classifier(&mut self.object, Entry::Direction(way))?;
         let program_id = program
             .info()
             .map_err(|error| failed("attach", &error))?
@@ -141,7 +141,7 @@ impl Program {
     }
 
     /// Sum over the CPUs. [`None`] if the kernel does not tell.
-    pub(super) fn counters(&self, way: Way) -> Option<FaultCounters> {
+    pub(super) fn counters(&self, way: Direction) -> Option<FaultCounters> {
         let counters = self.counters.get(&(way as u32), 0).ok()?;
         let sum = |sum: FaultCounters, cpu: &FaultCounters| FaultCounters {
             matched: sum.matched + cpu.matched,
@@ -166,7 +166,7 @@ impl Program {
             program_id,
         } in links
         {
-            if let Ok(program) = classifier(&mut self.object, Entry::Way(way)) {
+            if let Ok(program) = classifier(&mut self.object, Entry::Direction(way)) {
                 // Closing the descriptor is what detaches, and that cannot fail.
                 let _ = program.detach(link);
             }
@@ -190,7 +190,7 @@ impl Program {
 }
 
 /// Whether a program of that id is not on the interface any more.
-fn is_off(interface: &Interface, (way, id): (Way, u32)) -> bool {
+fn is_off(interface: &Interface, (way, id): (Direction, u32)) -> bool {
     let programs = SchedClassifier::query_tcx(&interface.name, tcx(way));
     programs.is_ok_and(|(_, programs)| programs.iter().all(|it| it.id() != id))
 }
@@ -210,10 +210,10 @@ impl fmt::Debug for Program {
     }
 }
 
-const fn tcx(way: Way) -> TcAttachType {
+const fn tcx(way: Direction) -> TcAttachType {
     match way {
-        Way::Out => TcAttachType::Egress,
-        Way::In => TcAttachType::Ingress,
+        Direction::Egress => TcAttachType::Egress,
+        Direction::Ingress => TcAttachType::Ingress,
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::inject::claim::{Claim, FOLDER, Kind, name};
 use crate::inject::origin::Origin;
 use crate::inject::undo::Undo;
-use crate::inject::{Direction, Interface};
+use crate::inject::{Directions, Interface};
 
 /// A record is shorter than this.
 const MOST: u64 = 256 * 1024;
@@ -29,7 +29,7 @@ pub struct Note {
     /// Empty for all.
     pub ports: Vec<u16>,
     /// Which way.
-    pub direction: Direction,
+    pub direction: Directions,
     /// `tcx`, `clsact` or `prio`.
     pub hook: String,
     /// How long it is to last.

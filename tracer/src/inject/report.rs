@@ -2,7 +2,7 @@
 
 use tracer_core::report::fault::{FaultKind, FaultReport, Qdisc};
 use tracer_core::report::whereabouts::Whereabouts;
-use tracer_ebpf::Way;
+use tracer_ebpf::Direction;
 
 use super::request::PreparedFault;
 use super::{Counts, Engine, FaultSpec, Share, direction, interval};
@@ -36,7 +36,7 @@ pub(super) struct Outcome<'a> {
 pub(super) fn of(
     outcome: &Outcome<'_>,
     (fault, engine): (FaultSpec, Engine),
-    way: Way,
+    way: Direction,
     counts: Option<Counts>,
 ) -> FaultReport {
     let PreparedFault {

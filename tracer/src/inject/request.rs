@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use tracer_ebpf::{MAX_PORTS, Way};
+use tracer_ebpf::{Direction, MAX_PORTS};
 
 use crate::inject::ethtool::{self, Feature};
 use crate::inject::layout::{Found, Layout};
 use crate::inject::origin::Origin;
 use crate::inject::survey::survey;
 use crate::inject::{
-    ActiveFault, Allow, Assignment, Direction, EngineChoice, Faults, GuardCommand, Hook,
+    ActiveFault, Allow, Assignment, Directions, EngineChoice, Faults, GuardCommand, Hook,
     InjectError, Interface, Note, Peer, Survey, offloads, program,
 };
 use crate::kernel::tc::{self, Handle};
@@ -23,7 +23,7 @@ pub struct FaultRequest {
     /// With what.
     pub engine: EngineChoice,
     /// Which way; [`None`] for what the faults suggest.
-    pub direction: Option<Direction>,
+    pub direction: Option<Directions>,
     /// Where the random numbers begin, for the same faults in the same traffic.
     pub seed: Option<u64>,
     /// Whose packets. None is the whole interface, which has to be allowed.
@@ -207,8 +207,8 @@ impl PreparedFault {
             .ways()
             .iter()
             .map(|way| match way {
-                Way::Out => "to",
-                Way::In => "from",
+                Direction::Egress => "to",
+                Direction::Ingress => "from",
             })
             .collect();
         let ports = match &self.request.ports[..] {

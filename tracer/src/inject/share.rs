@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use tracer_core::report::percent::Percent;
-use tracer_ebpf::Lot;
+use tracer_ebpf::HitChance;
 
 use crate::kernel::tc::{Loss, Probability};
 
@@ -70,9 +70,9 @@ impl Share {
 
     /// As the kernel program draws it.
     #[must_use]
-    pub fn lot(self) -> Lot {
+    pub fn lot(self) -> HitChance {
         match self.correlation {
-            None => Lot {
+            None => HitChance {
                 threshold: self.percent.threshold(),
                 threshold_after_hit: self.percent.threshold(),
             },
@@ -81,7 +81,7 @@ impl Share {
                 let [threshold, threshold_after_hit] = self
                     .chain()
                     .map(|probability| ((probability * 4_294_967_296.0).round() as u64).max(1));
-                Lot {
+                HitChance {
                     threshold,
                     threshold_after_hit,
                 }

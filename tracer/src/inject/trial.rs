@@ -3,7 +3,7 @@
 use std::os::fd::AsFd as _;
 
 use nix::net::if_::if_nametoindex;
-use tracer_ebpf::{FaultSettings, Way};
+use tracer_ebpf::{Direction, FaultSettings};
 
 use crate::inject::InjectError;
 use crate::inject::layout::{FILTER, FILTER_NAME};
@@ -12,7 +12,7 @@ use crate::inject::program::{Entry, Program};
 use crate::inject::request::named;
 use crate::kernel::tc::{self, Handle, Place};
 
-const ENTRY: Entry = Entry::Way(Way::Out);
+const ENTRY: Entry = Entry::Direction(Direction::Egress);
 
 /// How far the program got.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub fn try_engine(interface: &str) -> EngineTrial {
         Ok(mut program) => EngineTrial {
             tcx: Some(
                 program
-                    .attach(Way::Out)
+                    .attach(Direction::Egress)
                     .and_then(|()| let_go(&mut program, interface)),
             ),
             clsact: Some(filter(&mut program, interface)),

@@ -14,7 +14,7 @@ use tracer_core::recording::loss_recovery::Holes;
 use tracer_core::recording::namespace::NamespaceCounts;
 use tracer_core::report::capabilities::HookStatus;
 use tracer_core::report::{Host, Report};
-use tracer_ebpf::{EventKind, Flow, Kind, Totals, Tuple};
+use tracer_ebpf::{EventKind, Flow, RetransmitKind, Totals, Tuple};
 
 use crate::config::Config;
 use crate::events::EventReader;
@@ -199,7 +199,7 @@ fn grow(count: &mut u64, more: u64) {
     *count = count.saturating_add(more);
 }
 
-fn grow_of(counts: &mut [u64; Kind::COUNT], kind: Kind, more: u64) {
+fn grow_of(counts: &mut [u64; RetransmitKind::COUNT], kind: RetransmitKind, more: u64) {
     if let Some(count) = counts.get_mut(kind as usize) {
         grow(count, more);
     }
@@ -226,7 +226,7 @@ fn attached(name: &'static str) -> HookStatus {
     }
 }
 
-fn count(totals: &mut Totals, decoded: &Decoded, kind: Kind) {
+fn count(totals: &mut Totals, decoded: &Decoded, kind: RetransmitKind) {
     let event = &decoded.event;
     let segments = u64::from(event.segments);
     grow_of(&mut totals.attempts, kind, 1);

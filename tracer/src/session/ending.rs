@@ -10,7 +10,7 @@ use tracer_core::recording::namespace::NamespaceCounts;
 use tracer_core::recording::programs::Unwritten;
 use tracer_core::report::fault::FaultReport;
 use tracer_core::report::{Host, Report};
-use tracer_ebpf::{Kind, Totals};
+use tracer_ebpf::{RetransmitKind, Totals};
 
 use crate::boundary::Namespace;
 use crate::config::Namespaces;
@@ -75,8 +75,8 @@ impl Session<'_> {
                 .iter()
                 .filter(|unseen| unseen.tuple.netns == traced.inode)
             {
-                totals.segments[Kind::Other as usize] += unseen.segments;
-                totals.failed_segments[Kind::Other as usize] +=
+                totals.segments[RetransmitKind::Other as usize] += unseen.segments;
+                totals.failed_segments[RetransmitKind::Other as usize] +=
                     if shown { 0 } else { unseen.segments };
                 totals.unseen_segments += unseen.segments;
                 totals.bytes += unseen.bytes;

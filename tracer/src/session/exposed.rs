@@ -7,7 +7,7 @@ use tracer_core::by_kind::sum;
 use tracer_core::metrics::{Health, Metrics};
 use tracer_core::recording::roles::Known;
 use tracer_core::report::endpoint::endpoints;
-use tracer_ebpf::{Gap, Kind};
+use tracer_ebpf::{Gap, RetransmitKind};
 
 use crate::clock::now_ns;
 use crate::session::Session;
@@ -28,7 +28,7 @@ impl Session<'_> {
                 .take(tuple, &entry.flow.segments, &role.kind.to_string(), &peer);
         }
         let mut metrics = Metrics::default();
-        let (mut all, mut overflow) = ([0; Kind::COUNT], [0; Kind::COUNT]);
+        let (mut all, mut overflow) = ([0; RetransmitKind::COUNT], [0; RetransmitKind::COUNT]);
         let (mut retransmitted, mut damaged) = (Some(0), Some(0));
         for traced in &mut self.namespaces {
             let (totals, kernel) = traced.now(&self.probe)?;
@@ -46,7 +46,7 @@ impl Session<'_> {
             damaged = plus(damaged, kernel.in_csum_errors);
         }
         metrics.sent = self.exposed.counters(&overflow);
-        metrics.all = Kind::ALL
+        metrics.all = RetransmitKind::ALL
             .map(|kind| (kind.name(), all[kind as usize]))
             .into();
         metrics.kernel_segments = retransmitted;

@@ -74,7 +74,7 @@ fn all() -> Metrics {
         lags: STAGES.map(|stage| (stage, 0)).into(),
         reply_age_s: Some(0.0),
     };
-    let sent = |(role, kind): (role::Kind, tracer_ebpf::Kind)| Sent {
+    let sent = |(role, kind): (role::Kind, tracer_ebpf::RetransmitKind)| Sent {
         kind: kind.name(),
         role: role.to_string(),
         peer: "10.0.10.3".to_owned(),
@@ -83,7 +83,7 @@ fn all() -> Metrics {
     let roles = role::Kind::ALL.into_iter();
     Metrics {
         sent: roles
-            .flat_map(|role| tracer_ebpf::Kind::ALL.map(|kind| sent((role, kind))))
+            .flat_map(|role| tracer_ebpf::RetransmitKind::ALL.map(|kind| sent((role, kind))))
             .collect(),
         kernel_segments: Some(0),
         unexplained: Some(0),

@@ -260,7 +260,7 @@ fn a_fault_in_a_zone_is_on_that_interface() {
         .enter(|| {
             let mut lost = request("partition", Ipv6Addr::LOCALHOST.into());
             lost.peers = vec!["fe80::3%ens192".parse()?];
-            lost.direction = Some(tracer::inject::Direction::Out);
+            lost.direction = Some(tracer::inject::Directions::Out);
             let fault = lost.prepare()?.start()?;
             assert_eq!(fault.interface().name, "ens192");
             let socket = UdpSocket::bind("[::]:0")?;

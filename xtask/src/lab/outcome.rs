@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tracer_core::report::finding::{Cause, Finding};
 use tracer_core::report::{FlowReport, Report};
 
-pub(super) use tracer_core::recording::roles::Kind as FlowKind;
+pub(super) use tracer_core::report::role::Kind as FlowKind;
 
 use super::cluster::DATABASES;
 use super::context::Note;

@@ -14,7 +14,7 @@ use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use aya_log_ebpf::debug;
-use tracer_ebpf::{Event, EventKind, Flow, Kind, Socket, Verdict};
+use tracer_ebpf::{Event, EventKind, Flow, RetransmitKind, Socket, Verdict};
 
 use crate::counting::{self, Hit};
 use crate::kernel::{Address, field, field_or_zero, offset};
@@ -128,7 +128,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     if surplus > 0 {
         if flow.is_none() && memory.verdict == Verdict::Selected as u32 {
             let unseen = Hit {
-                kind: Kind::Other as u32,
+                kind: RetransmitKind::Other as u32,
                 segments: surplus,
                 bytes: surplus_bytes,
                 failed: true,
@@ -207,16 +207,16 @@ impl View {
     /// another timer. Until then acknowledgements find the probe armed, even due;
     /// what tells them apart is that a probe is always the tail.
     #[inline(always)]
-    fn kind(&self, sk: Address, skb: Address) -> Kind {
+    fn kind(&self, sk: Address, skb: Address) -> RetransmitKind {
         if self.tcp_flags & TCP_SYN != 0 {
-            return Kind::Syn;
+            return RetransmitKind::Syn;
         }
         if self.pending == TIMER_NONE && self.ca_state == CA_LOSS {
             // Into a closed window the timer sends as well, but does not count
             // that as a timeout.
             return match field!(sk, snd_wnd, u32) {
-                Some(0) => Kind::Other,
-                _ => Kind::Rto,
+                Some(0) => RetransmitKind::Other,
+                _ => RetransmitKind::Rto,
             };
         }
         if self.pending == TIMER_LOSS_PROBE
@@ -225,16 +225,16 @@ impl View {
             && due(sk).unwrap_or(self.ca_state < CA_RECOVERY)
             && (self.ca_state < CA_RECOVERY || self.is_tail(sk, skb))
         {
-            return Kind::Tlp;
+            return RetransmitKind::Tlp;
         }
         match self.ca_state {
-            CA_LOSS => Kind::SlowStart,
+            CA_LOSS => RetransmitKind::SlowStart,
             CA_RECOVERY if self.pending == TIMER_REORDERING && due(sk).unwrap_or(true) => {
-                Kind::Rack
+                RetransmitKind::Rack
             }
             // Where a recovery was taken back, the queue may still be retransmitted; the
             // kernel counts that as fast as well.
-            _ => Kind::Fast,
+            _ => RetransmitKind::Fast,
         }
     }
 
@@ -277,7 +277,7 @@ impl View {
 /// The same kind, in a form that the verifier takes for any: what follows is then
 /// looked at once and not once a kind.
 #[inline(always)]
-fn opaque(memory: &mut u32, kind: Kind) -> u32 {
+fn opaque(memory: &mut u32, kind: RetransmitKind) -> u32 {
     // SAFETY: a live map value; volatile, so that the way through memory stays.
     unsafe {
         core::ptr::write_volatile(memory, kind as u32);

@@ -7,7 +7,7 @@
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use tracer_ebpf::{Event, EventKind, Kind, Owner, Socket, Tuple, Verdict};
+use tracer_ebpf::{Event, EventKind, Owner, RetransmitKind, Socket, Tuple, Verdict};
 
 use crate::counting::{self, Hit};
 use crate::filter;
@@ -168,7 +168,7 @@ fn account_for_rest(sk: Address, remembered: *mut Socket, now: Retransmitted) {
     if memory.verdict == Verdict::Selected as u32 {
         flow = counting::flow_of(sk, remembered);
         if flow.is_none() {
-            let kind = Kind::Other as u32;
+            let kind = RetransmitKind::Other as u32;
             counting::count_overflow(
                 totals,
                 Hit {

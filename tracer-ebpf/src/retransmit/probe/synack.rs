@@ -10,7 +10,7 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use tracer_ebpf::{Event, EventKind, Kind, Verdict};
+use tracer_ebpf::{Event, EventKind, RetransmitKind, Verdict};
 
 use crate::counting::{self, Hit};
 use crate::filter;
@@ -37,7 +37,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     let tuple = socket::tuple(request)?;
     let totals = counting::totals(tuple.netns)?;
     let hit = Hit {
-        kind: Kind::SynAck as u32,
+        kind: RetransmitKind::SynAck as u32,
         segments: 1,
         bytes: 0,
         failed: false,
@@ -56,7 +56,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
                     time_ns: now,
                     tuple,
                     what: EventKind::SynAck as u32,
-                    kind: Kind::SynAck as u32,
+                    kind: RetransmitKind::SynAck as u32,
                     segments: 1,
                     state: tcp_state::NEW_SYN_RECV,
                     ..Event::default()

@@ -77,7 +77,7 @@ mod tests {
     use crate::recording::processors;
     use serde_json::Value;
     use std::net::Ipv4Addr;
-    use tracer_ebpf::{Flow, Kind, Tuple};
+    use tracer_ebpf::{Flow, RetransmitKind, Tuple};
 
     use crate::assemble::assemble;
     use crate::recording::Recording;
@@ -127,7 +127,7 @@ mod tests {
         };
         let mut table = Table::default();
         for second in (1..=RUN).filter(|second| bad(*second)) {
-            flow.segments[Kind::Rto as usize] += 3;
+            flow.segments[RetransmitKind::Rto as usize] += 3;
             flow.events += 3;
             table.update(second * S, &[flow]);
         }

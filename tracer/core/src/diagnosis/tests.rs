@@ -9,7 +9,7 @@ mod slow;
 
 use std::net::IpAddr;
 
-use tracer_ebpf::Kind as Why;
+use tracer_ebpf::RetransmitKind;
 
 use crate::diagnosis::findings;
 use crate::diagnosis::tests::run::*;
@@ -32,7 +32,7 @@ fn a_healthy_run_has_no_finding() {
 fn a_few_lost_segments_that_nobody_waits_for_are_no_finding() {
     let mut run = Run::healthy();
     let series = run.role(Kind::Walsender);
-    series.extend([5, 25, 45].map(|second| resent(second, Why::Tlp, 2)));
+    series.extend([5, 25, 45].map(|second| resent(second, RetransmitKind::Tlp, 2)));
     assert_eq!(run.causes(), []);
 }
 
@@ -66,7 +66,7 @@ fn loss_is_told_by_the_side_that_sends_again() {
     ] {
         let mut run = Run::waiting("IPC", "SyncRep");
         let series = run.role(role);
-        series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+        series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
         let first = run.first();
         assert_eq!((first.cause, first.confidence), (cause, Confidence::High));
         let size = first.size;
@@ -94,7 +94,7 @@ fn damage_that_arrives_is_of_the_other_side() {
         series.extend(
             (22..=39)
                 .step_by(4)
-                .map(|second| resent(second, Why::Tlp, 1)),
+                .map(|second| resent(second, RetransmitKind::Tlp, 1)),
         );
         let seconds = (21..=40).step_by(2);
         run.damaged = seconds
@@ -141,7 +141,7 @@ fn damage_that_arrives_is_of_the_other_side() {
 fn timeouts_that_double_explain_the_silence_between_them() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     let series = run.role(Kind::Walreceiver);
-    series.extend([21, 22, 24, 28, 36].map(|second| resent(second, Why::Rto, 1)));
+    series.extend([21, 22, 24, 28, 36].map(|second| resent(second, RetransmitKind::Rto, 1)));
     assert_eq!(run.causes(), [Cause::LossOfReplies]);
 }
 
@@ -156,7 +156,8 @@ fn silence_without_loss_is_the_standby_s_and_not_the_network_s() {
     assert!(first.size.silent_s >= Some(19.0), "{:?}", first.size);
     // One stray probe changes nothing.
     let mut run = Run::waiting("IPC", "SyncRep").silent();
-    run.role(Kind::Walsender).push(resent(25, Why::Tlp, 1));
+    run.role(Kind::Walsender)
+        .push(resent(25, RetransmitKind::Tlp, 1));
     assert_eq!(run.first().cause, Cause::StandbyNotReplying);
     // Whose connection is not traced may have lost anything.
     let mut run = Run::waiting("IPC", "SyncRep").silent();
@@ -266,7 +267,7 @@ fn slow_commits_that_nobody_is_seen_to_wait_for() {
 fn a_network_that_loses_is_told_without_a_database_too_but_not_what_it_did() {
     let mut run = Run::healthy();
     let series = run.role(Kind::Walsender);
-    series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+    series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
     let mut recorded = run.recorded();
     recorded.postgres = None;
     let found = found_in(&recorded);
@@ -316,8 +317,8 @@ fn without_loss_there_is_no_verdict_on_the_network() {
             // loss.
             if change & 8 != 0 {
                 let series = run.role(Kind::Walsender);
-                series.extend((21..=40).map(|second| resent(second, Why::Other, 5)));
-                series.extend((21..=40).map(|second| resent(second, Why::Syn, 5)));
+                series.extend((21..=40).map(|second| resent(second, RetransmitKind::Other, 5)));
+                series.extend((21..=40).map(|second| resent(second, RetransmitKind::Syn, 5)));
             }
             let found = findings(&run.recorded());
             let causes = found.iter().map(|one| one.cause).collect::<Vec<_>>();

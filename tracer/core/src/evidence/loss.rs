@@ -4,7 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use tracer_ebpf::Kind as Why;
+use tracer_ebpf::RetransmitKind;
 
 use crate::evidence::blocked::SampleInterval;
 use crate::evidence::links::{Link, Links, awaited, by_standby, end};
@@ -293,7 +293,9 @@ fn retransmits(recorded: &Recording, flows: Vec<usize>) -> Option<LossSignal> {
     let (flow, track) = tracks().max_by_key(|(_, track)| segments(track))?;
     let role = track.kind();
     let steps = track.series.iter();
-    let timeouts: u64 = steps.map(|step| step.segments[Why::Rto as usize]).sum();
+    let timeouts: u64 = steps
+        .map(|step| step.segments[RetransmitKind::Rto as usize])
+        .sum();
     let count = segments(track);
     let episodes = of_flows(recorded, tracks().map(|(_, track)| track));
     if were_early(track, count, &episodes) {

@@ -1,7 +1,7 @@
 //! Whether what was retransmitted was lost at all: or what came from the other side was,
 //! or nothing.
 
-use tracer_ebpf::Kind as Why;
+use tracer_ebpf::RetransmitKind;
 
 use crate::evidence::loss_episode::{LossEpisode, loss_retransmits};
 use crate::evidence::rtt;
@@ -58,10 +58,10 @@ pub(crate) fn reversed(
 
 /// Whether the kernel only asked whether what it had sent was lost.
 fn only_probes(track: &FlowHistory) -> bool {
-    of_kind(track, Why::Tlp) == track.series.iter().map(loss_retransmits).sum::<u64>()
+    of_kind(track, RetransmitKind::Tlp) == track.series.iter().map(loss_retransmits).sum::<u64>()
 }
 
-fn of_kind(track: &FlowHistory, kind: Why) -> u64 {
+fn of_kind(track: &FlowHistory, kind: RetransmitKind) -> u64 {
     let steps = track.series.iter();
     steps.map(|step| step.segments[kind as usize]).sum()
 }
@@ -90,7 +90,7 @@ fn out_of_order(track: &FlowHistory, episodes: &[LossEpisode]) -> usize {
 /// showed a gap
 /// ([RFC 8985, section 6.2](https://www.rfc-editor.org/rfc/rfc8985#section-6.2)).
 pub(crate) fn were_early(track: &FlowHistory, segments: u64, episodes: &[LossEpisode]) -> bool {
-    let gaps_shown: u64 = [Why::Fast, Why::Rack]
+    let gaps_shown: u64 = [RetransmitKind::Fast, RetransmitKind::Rack]
         .into_iter()
         .map(|kind| of_kind(track, kind))
         .sum();

@@ -1,7 +1,7 @@
 //! When a flow was in loss recovery, by interval: from a retransmit to the next that
 //! belongs to the same loss.
 
-use tracer_ebpf::Kind;
+use tracer_ebpf::RetransmitKind;
 
 use crate::evidence::thresholds::MAX_RETRANSMIT_DISTANCE_NS;
 use crate::interval::Span;
@@ -47,17 +47,17 @@ pub(crate) fn episodes(ends_ns: impl Iterator<Item = u64>, interval_ns: u64) -> 
 
 /// Kinds that tell of a loss: not what is sent into a closed window, and not what
 /// opens a connection.
-const LOSSES: [Kind; 5] = [
-    Kind::Tlp,
-    Kind::Rto,
-    Kind::Fast,
-    Kind::Rack,
-    Kind::SlowStart,
+const LOSSES: [RetransmitKind; 5] = [
+    RetransmitKind::Tlp,
+    RetransmitKind::Rto,
+    RetransmitKind::Fast,
+    RetransmitKind::Rack,
+    RetransmitKind::SlowStart,
 ];
 
 /// Segments of an interval that were sent again because of a loss.
 pub(crate) fn loss_retransmits(step: &crate::recording::flow_table::Step) -> u64 {
-    let of = |kind: &Kind| step.segments[*kind as usize];
+    let of = |kind: &RetransmitKind| step.segments[*kind as usize];
     LOSSES.iter().map(of).sum()
 }
 

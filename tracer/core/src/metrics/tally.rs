@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tracer_ebpf::{Kind, Tuple};
+use tracer_ebpf::{RetransmitKind, Tuple};
 
 /// The most peers that are told apart: each has a series for every kind and role that
 /// it was seen with.
@@ -27,14 +27,20 @@ pub struct Sent {
 /// counter ever goes back, whatever is learnt later.
 #[derive(Debug, Default)]
 pub struct Tally {
-    taken: HashMap<Tuple, [u64; Kind::COUNT]>,
+    taken: HashMap<Tuple, [u64; RetransmitKind::COUNT]>,
     peers: BTreeSet<String>,
     sums: BTreeMap<(usize, String, String), u64>,
 }
 
 impl Tally {
     /// Takes in what a flow has sent again up to now.
-    pub fn take(&mut self, tuple: Tuple, segments: &[u64; Kind::COUNT], role: &str, peer: &str) {
+    pub fn take(
+        &mut self,
+        tuple: Tuple,
+        segments: &[u64; RetransmitKind::COUNT],
+        role: &str,
+        peer: &str,
+    ) {
         let taken = self.taken.entry(tuple).or_default();
         if taken == segments {
             return;
@@ -59,7 +65,7 @@ impl Tally {
     /// The counters, with what flows have sent again that had no room of their own:
     /// whose that was, nobody knows.
     #[must_use]
-    pub fn counters(&self, overflow: &[u64; Kind::COUNT]) -> Vec<Sent> {
+    pub fn counters(&self, overflow: &[u64; RetransmitKind::COUNT]) -> Vec<Sent> {
         let mut sums = self.sums.clone();
         for (kind, segments) in overflow.iter().enumerate().filter(|(_, one)| **one > 0) {
             let key = (kind, OTHER.to_owned(), OTHER.to_owned());
@@ -67,7 +73,7 @@ impl Tally {
         }
         let sums = sums.into_iter();
         sums.map(|((kind, role, peer), segments)| Sent {
-            kind: Kind::ALL[kind].name(),
+            kind: RetransmitKind::ALL[kind].name(),
             role,
             peer,
             segments,
@@ -90,14 +96,14 @@ mod tests {
     #[test]
     fn no_counter_goes_back_when_a_role_becomes_known() {
         let mut tally = Tally::default();
-        let mut segments = [0; Kind::COUNT];
-        segments[Kind::Rto as usize] = 3;
+        let mut segments = [0; RetransmitKind::COUNT];
+        segments[RetransmitKind::Rto as usize] = 3;
         tally.take(tuple(1), &segments, "other", "10.0.10.2");
-        segments[Kind::Rto as usize] = 5;
+        segments[RetransmitKind::Rto as usize] = 5;
         tally.take(tuple(1), &segments, "walsender", "10.0.10.2");
         tally.take(tuple(1), &segments, "walsender", "10.0.10.2");
         let told: Vec<_> = tally
-            .counters(&[0; Kind::COUNT])
+            .counters(&[0; RetransmitKind::COUNT])
             .into_iter()
             .map(|one| (one.role, one.segments))
             .collect();
@@ -108,11 +114,11 @@ mod tests {
     fn peers_beyond_the_bound_are_one() {
         let mut tally = Tally::default();
         for number in 0..1_000 {
-            let mut segments = [0; Kind::COUNT];
-            segments[Kind::Tlp as usize] = 1;
+            let mut segments = [0; RetransmitKind::COUNT];
+            segments[RetransmitKind::Tlp as usize] = 1;
             tally.take(tuple(number), &segments, "other", &format!("peer {number}"));
         }
-        let counters = tally.counters(&[0; Kind::COUNT]);
+        let counters = tally.counters(&[0; RetransmitKind::COUNT]);
         assert_eq!(counters.len(), MOST_PEERS + 1);
         let other = counters.iter().find(|one| one.peer == OTHER);
         assert_eq!(other.unwrap().segments, 1_000 - MOST_PEERS as u64);
@@ -121,12 +127,12 @@ mod tests {
     #[test]
     fn what_had_no_flow_of_its_own_is_counted_with_the_others() {
         let mut tally = Tally::default();
-        let mut segments = [0; Kind::COUNT];
-        segments[Kind::Rto as usize] = 3;
+        let mut segments = [0; RetransmitKind::COUNT];
+        segments[RetransmitKind::Rto as usize] = 3;
         tally.take(tuple(1), &segments, "walsender", "10.0.10.3");
         tally.take(tuple(2), &segments, OTHER, OTHER);
-        let mut overflow = [0; Kind::COUNT];
-        overflow[Kind::Rto as usize] = 40;
+        let mut overflow = [0; RetransmitKind::COUNT];
+        overflow[RetransmitKind::Rto as usize] = 40;
         // However often they are shown.
         for _ in 0..2 {
             let counters = tally.counters(&overflow);

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use tracer_ebpf::{Flow, Kind, Owner, Tuple};
+use tracer_ebpf::{Flow, Owner, RetransmitKind, Tuple};
 
 use crate::by_kind::sum;
 use crate::recording::tcp_info::Path;
@@ -15,7 +15,7 @@ pub struct Step {
     /// End of the interval, ns of `CLOCK_MONOTONIC`.
     pub at_ns: u64,
     /// Retransmitted segments by kind.
-    pub segments: [u64; Kind::COUNT],
+    pub segments: [u64; RetransmitKind::COUNT],
     /// Calls that sent something.
     pub events: u64,
     /// Retransmitted bytes.
@@ -91,7 +91,7 @@ impl Table {
             .entries
             .entry(unseen.tuple)
             .or_insert_with(|| Entry::new(unseen.tuple));
-        let other = Kind::Other as usize;
+        let other = RetransmitKind::Other as usize;
         entry.flow.segments[other] += unseen.segments;
         entry.flow.failed_segments += if failed { unseen.segments } else { 0 };
         entry.flow.bytes += unseen.bytes;
@@ -224,7 +224,7 @@ fn merge(a: &Flow, b: &Flow) -> Flow {
 }
 
 fn step(at_ns: u64, before: &Flow, now: &Flow) -> Step {
-    let mut segments = [0; Kind::COUNT];
+    let mut segments = [0; RetransmitKind::COUNT];
     for (index, grown) in segments.iter_mut().enumerate() {
         *grown = now.segments[index].saturating_sub(before.segments[index]);
     }
@@ -240,7 +240,7 @@ fn step(at_ns: u64, before: &Flow, now: &Flow) -> Step {
 mod tests {
     use super::*;
 
-    fn slot(port: u16, kind: Kind, segments: u64, last_ns: u64) -> Flow {
+    fn slot(port: u16, kind: RetransmitKind, segments: u64, last_ns: u64) -> Flow {
         let mut flow = Flow {
             tuple: Tuple {
                 local_port: port,
@@ -261,9 +261,9 @@ mod tests {
     #[test]
     fn the_series_holds_what_grew_and_nothing_else() {
         let mut table = Table::default();
-        table.update(10, &[slot(1, Kind::Rto, 3, 8)]);
-        table.update(20, &[slot(1, Kind::Rto, 3, 8)]);
-        table.update(30, &[slot(1, Kind::Rto, 5, 28)]);
+        table.update(10, &[slot(1, RetransmitKind::Rto, 3, 8)]);
+        table.update(20, &[slot(1, RetransmitKind::Rto, 3, 8)]);
+        table.update(30, &[slot(1, RetransmitKind::Rto, 5, 28)]);
         let entry = table.sorted()[0];
         assert_eq!(
             entry
@@ -279,15 +279,15 @@ mod tests {
     #[test]
     fn slots_of_one_tuple_are_one_flow() {
         let mut table = Table::default();
-        let mut child = slot(1, Kind::Fast, 2, 90);
+        let mut child = slot(1, RetransmitKind::Fast, 2, 90);
         child.inode = 77;
         child.rto_max = 60;
         table.update(
             100,
             &[
-                slot(1, Kind::SynAck, 4, 50),
+                slot(1, RetransmitKind::SynAck, 4, 50),
                 child,
-                slot(2, Kind::Rto, 1, 60),
+                slot(2, RetransmitKind::Rto, 1, 60),
             ],
         );
         let sorted = table.sorted();
@@ -306,8 +306,8 @@ mod tests {
     #[test]
     fn what_no_hit_showed_is_counted_as_other_and_failed() {
         let mut table = Table::default();
-        let tuple = slot(1, Kind::Rto, 3, 8).tuple;
-        table.update(10, &[slot(1, Kind::Rto, 3, 8)]);
+        let tuple = slot(1, RetransmitKind::Rto, 3, 8).tuple;
+        table.update(10, &[slot(1, RetransmitKind::Rto, 3, 8)]);
         table.add_unseen(
             20,
             &Unseen {
@@ -318,7 +318,7 @@ mod tests {
             true,
         );
         let entry = table.get(&tuple).unwrap();
-        assert_eq!(entry.flow.segments[Kind::Other as usize], 2);
+        assert_eq!(entry.flow.segments[RetransmitKind::Other as usize], 2);
         assert_eq!((entry.flow.failed_segments, entry.flow.bytes), (2, 500));
         assert_eq!(entry.series.len(), 2);
     }

@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use tracer_ebpf::{EventKind, Kind, Tuple};
+use tracer_ebpf::{EventKind, RetransmitKind, Tuple};
 
 use crate::event::Decoded;
 use crate::interval::Span;
@@ -75,13 +75,19 @@ impl Holes {
             }
             (
                 EventKind::Retransmit,
-                Some(kind @ (Kind::Tlp | Kind::Rto | Kind::Fast | Kind::Rack | Kind::SlowStart)),
+                Some(
+                    kind @ (RetransmitKind::Tlp
+                    | RetransmitKind::Rto
+                    | RetransmitKind::Fast
+                    | RetransmitKind::Rack
+                    | RetransmitKind::SlowStart),
+                ),
             ) => {
                 let rto_ns = u64::from(event.rto) * jiffy_ns;
                 let round_ns = u64::from(event.srtt_us) * 1_000;
                 let missing_ns = match kind {
-                    Kind::Rto => rto_ns,
-                    Kind::Tlp => probe_ns(rto_ns, round_ns, event.unacked),
+                    RetransmitKind::Rto => rto_ns,
+                    RetransmitKind::Tlp => probe_ns(rto_ns, round_ns, event.unacked),
                     _ => round_ns,
                 };
                 let hole = Hole {
@@ -149,11 +155,11 @@ fn make_room<K: Copy + Eq + Hash>(all: &mut HashMap<K, Vec<Hole>>, key: &K) -> u
 }
 
 /// False if there is no room.
-fn add_sent(holes: &mut Vec<Hole>, hole: Hole, kind: Kind) -> bool {
+fn add_sent(holes: &mut Vec<Hole>, hole: Hole, kind: RetransmitKind) -> bool {
     if let Some(last) = holes.last_mut() {
         // Sequence numbers wrap around.
         let later = hole.seq.wrapping_sub(last.seq).cast_signed() > 0;
-        let closed = kind == Kind::Rto && later;
+        let closed = kind == RetransmitKind::Rto && later;
         if hole.last_ns <= last.next_ns && !closed {
             last.last_ns = hole.last_ns;
             last.to_ns = hole.to_ns;
@@ -209,7 +215,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     /// With a timeout of 200 ms doubled so often, and a round trip of 1 ms.
-    fn sent(at_ms: u64, kind: Kind, seq: u32, backoff: u32) -> Decoded {
+    fn sent(at_ms: u64, kind: RetransmitKind, seq: u32, backoff: u32) -> Decoded {
         Decoded {
             what: EventKind::Retransmit,
             kind: Some(kind),
@@ -252,12 +258,12 @@ mod tests {
     #[test]
     fn timeouts_that_double_are_one_hole_until_the_answer_to_the_last() {
         let holes = noted(&[
-            sent(1_000, Kind::Tlp, 10, 0),
-            sent(1_200, Kind::Rto, 10, 0),
-            sent(1_600, Kind::Rto, 10, 1),
-            sent(2_400, Kind::Rto, 10, 2),
+            sent(1_000, RetransmitKind::Tlp, 10, 0),
+            sent(1_200, RetransmitKind::Rto, 10, 0),
+            sent(1_600, RetransmitKind::Rto, 10, 1),
+            sent(2_400, RetransmitKind::Rto, 10, 2),
             // Long after the next timeout would have come.
-            sent(9_000, Kind::Tlp, 10, 0),
+            sent(9_000, RetransmitKind::Tlp, 10, 0),
         ]);
         let found = spans(holes.of_flow(&Tuple::default()));
         assert_eq!(found, [(998, 2_401, 4), (8_998, 9_001, 1)]);
@@ -267,10 +273,10 @@ mod tests {
     fn what_is_oldest_later_in_the_stream_is_another_hole() {
         let near = u32::MAX - 5;
         let holes = noted(&[
-            sent(1_000, Kind::Rto, near, 0),
-            sent(1_300, Kind::Rto, near.wrapping_add(20), 0),
+            sent(1_000, RetransmitKind::Rto, near, 0),
+            sent(1_300, RetransmitKind::Rto, near.wrapping_add(20), 0),
             // This only says that there is more missing.
-            sent(1_350, Kind::SlowStart, near.wrapping_add(40), 0),
+            sent(1_350, RetransmitKind::SlowStart, near.wrapping_add(40), 0),
         ]);
         let found = spans(holes.of_flow(&Tuple::default()));
         assert_eq!(found, [(800, 1_001, 1), (1_100, 1_351, 2)]);
@@ -283,12 +289,12 @@ mod tests {
             event
         };
         let holes = noted(&[
-            sent(1_000, Kind::Rto, 10, 1),
-            sent(4_000, Kind::Fast, 20, 0),
-            sent(6_000, Kind::Tlp, 30, 0),
-            alone(sent(8_000, Kind::Tlp, 40, 0)),
+            sent(1_000, RetransmitKind::Rto, 10, 1),
+            sent(4_000, RetransmitKind::Fast, 20, 0),
+            sent(6_000, RetransmitKind::Tlp, 30, 0),
+            alone(sent(8_000, RetransmitKind::Tlp, 40, 0)),
             // The one before was closed a moment ago.
-            sent(8_005, Kind::Rto, 50, 0),
+            sent(8_005, RetransmitKind::Rto, 50, 0),
         ]);
         let found = spans(holes.of_flow(&Tuple::default()));
         let expected = [
@@ -321,7 +327,7 @@ mod tests {
             ..Tuple::default()
         };
         let mut lose = |port, at_ms| {
-            let mut event = sent(at_ms, Kind::Rto, 0, 0);
+            let mut event = sent(at_ms, RetransmitKind::Rto, 0, 0);
             event.event.tuple = of(port);
             holes.note(&event, MS);
         };
@@ -340,7 +346,7 @@ mod tests {
     fn there_is_room_for_so_many_and_the_rest_is_counted() {
         let mut holes = Holes::default();
         for number in 0..MOST_HOLES as u64 + 3 {
-            holes.note(&sent(number * 10_000, Kind::Rto, 0, 0), MS);
+            holes.note(&sent(number * 10_000, RetransmitKind::Rto, 0, 0), MS);
         }
         assert_eq!(holes.of_flow(&Tuple::default()).len(), MOST_HOLES);
         assert_eq!(holes.dropped(), 3);

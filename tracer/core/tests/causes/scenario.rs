@@ -154,7 +154,7 @@ impl Scenario {
                 at_ns: second * S,
                 ..Step::default()
             };
-            step.segments[tracer_ebpf::Kind::Rto as usize] = self.retransmitted;
+            step.segments[tracer_ebpf::RetransmitKind::Rto as usize] = self.retransmitted;
             step
         });
         let mut segs_in = 0;

@@ -29,7 +29,7 @@ pub(in crate::inject) struct Orders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inject::{Direction, Interface};
+    use crate::inject::{Directions, Interface};
     use crate::kernel::netns::Identity;
     use crate::kernel::tc::Handle;
 
@@ -60,7 +60,7 @@ mod tests {
                 faults: vec!["corrupt=50%".to_owned()],
                 peers: vec!["10.0.10.2".to_owned()],
                 ports: vec![5432],
-                direction: Direction::Out,
+                direction: Directions::Out,
                 hook: "tcx".to_owned(),
                 lasts_ms: 55_000,
             },

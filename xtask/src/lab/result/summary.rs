@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use tracer_core::phases::Figures;
 use tracer_core::report::ByKind;
+use tracer_core::report::phase::Figures;
 
 use crate::lab::cluster::DATABASES;
 use crate::lab::experiment::Variant;
@@ -230,7 +230,7 @@ fn findings(outcome: &Outcome) -> String {
 mod tests {
     use std::time::SystemTime;
 
-    use tracer_core::recording::roles::FlowRole;
+    use tracer_core::report::role::FlowRole;
     use tracer_core::report::{Endpoint, FlowReport, Report};
 
     use super::super::reduced;

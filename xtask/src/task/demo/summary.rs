@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tracer_core::report::percent::Percent;
 use tracer_core::report::{Fault, FlowReport, Report};
-use tracer_ebpf::Kind as RetransmitKind;
+use tracer_ebpf::RetransmitKind;
 
 use crate::lab::format::{self, UNKNOWN};
 use crate::testbed::load::phase::Phases;

@@ -34,7 +34,7 @@ fn nothing_that_comes_through_is_a_cut_and_little_of_it_is_loss() {
         let mut run = Run::waiting("IPC", "SyncRep").silent();
         let series = run.role(role);
         let timeouts = [21, 21, 21, 22, 24, 27, 33, 33, 34, 40];
-        series.extend(timeouts.map(|second| resent(second, Why::Rto, 1)));
+        series.extend(timeouts.map(|second| resent(second, RetransmitKind::Rto, 1)));
         run.path = path(|_| 120, |second| !bad(second));
         assert_eq!(first(&run), (Cause::Partition, Confidence::High));
         let found = run.first();
@@ -43,10 +43,10 @@ fn nothing_that_comes_through_is_a_cut_and_little_of_it_is_loss() {
         // One that was not seen makes no difference to what arrived meanwhile.
         let series = run.role(role);
         series.clear();
-        series.extend([21, 21, 21, 21, 22, 23, 37].map(|at| resent(at, Why::Rto, 1)));
+        series.extend([21, 21, 21, 21, 22, 23, 37].map(|at| resent(at, RetransmitKind::Rto, 1)));
         assert_eq!(run.causes(), [Cause::Partition]);
         let series = run.role(role);
-        series.extend([38, 39, 40].map(|at| resent(at, Why::Rto, 1)));
+        series.extend([38, 39, 40].map(|at| resent(at, RetransmitKind::Rto, 1)));
         // A little comes through now and then.
         run.path = path(|_| 120, |second| !bad(second) || second % 4 == 0);
         assert_ne!(first(&run).0, Cause::Partition);
@@ -73,7 +73,7 @@ fn what_the_peer_had_already_was_not_lost_and_what_said_so_was() {
     ] {
         let mut run = Run::waiting("IPC", "SyncRep");
         let series = run.role(role);
-        series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+        series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
         run.path = path(|_| 120, |_| true);
         assert_eq!(first(&run), (lost, Confidence::High));
         // Before the run is not in it.
@@ -95,7 +95,7 @@ fn a_loss_lasts_until_the_kernel_is_done_with_it() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     let again = [21, 21, 21, 22, 23, 25];
     run.role(Kind::Walsender)
-        .extend(again.map(|second| resent(second, Why::Rto, 1)));
+        .extend(again.map(|second| resent(second, RetransmitKind::Rto, 1)));
     // Something arrives now and then, as what the other side sends again.
     run.path = path(|_| 120, |second| !bad(second) || second % 5 == 0);
     assert!(run.causes().contains(&Cause::StandbyNotReplying));
@@ -109,7 +109,7 @@ fn a_loss_lasts_until_the_kernel_is_done_with_it() {
 fn what_was_sent_again_too_early_is_no_loss() {
     let mut run = Run::waiting("IPC", "SyncRep");
     run.role(Kind::Walsender)
-        .extend((21..=24).map(|second| resent(second, Why::Tlp, 1)));
+        .extend((21..=24).map(|second| resent(second, RetransmitKind::Tlp, 1)));
     let had_them = |run: &mut Run, segments: u32, srtt_us: u32| {
         run.path = path(|second| if bad(second) { srtt_us } else { 120 }, |_| true);
         let after = run.path.iter_mut().skip(25);
@@ -122,7 +122,7 @@ fn what_was_sent_again_too_early_is_no_loss() {
     assert_eq!(first(&run).0, Cause::LossOfReplies);
     // It never learns where it changes all the time.
     run.role(Kind::Walsender)
-        .extend((25..=40).map(|second| resent(second, Why::Rto, 1)));
+        .extend((25..=40).map(|second| resent(second, RetransmitKind::Rto, 1)));
     had_them(&mut run, 20, 250_000);
     assert_eq!(run.first().size.segments, None, "{:?}", run.first());
     // Now and then one of them timed out.
@@ -134,7 +134,7 @@ fn what_was_sent_again_too_early_is_no_loss() {
 fn probes_that_were_all_in_vain_show_no_loss() {
     let mut run = Run::waiting("IPC", "SyncRep");
     run.role(Kind::Walreceiver)
-        .extend((21..=40).map(|second| resent(second, Why::Tlp, 2)));
+        .extend((21..=40).map(|second| resent(second, RetransmitKind::Tlp, 2)));
     run.path = path(|_| 120, |_| true);
     let after = run.path.iter_mut().skip(25);
     after.for_each(|one| one.dsack_dups = Some(47));
@@ -150,7 +150,7 @@ fn probes_that_were_all_in_vain_show_no_loss() {
 fn silence_right_after_lost_replies_is_theirs_and_no_longer_than_timeouts_explain() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     run.role(Kind::Walsender)
-        .extend((21..=26).map(|second| resent(second, Why::Tlp, 2)));
+        .extend((21..=26).map(|second| resent(second, RetransmitKind::Tlp, 2)));
     run.path = path(|_| 120, |_| true);
     let told = run.path.iter_mut().skip(26);
     told.for_each(|one| one.dsack_dups = Some(7 + 4));
@@ -172,7 +172,7 @@ fn silence_right_after_lost_replies_is_theirs_and_no_longer_than_timeouts_explai
     assert_eq!(found.cause, Cause::StandbyNotReplying, "{found:?}");
     // What the primary lost itself is sent again by it: its silence is another's.
     run.role(Kind::Walsender)
-        .extend((23..=26).map(|second| resent(second, Why::Tlp, 2)));
+        .extend((23..=26).map(|second| resent(second, RetransmitKind::Tlp, 2)));
     run.path = path(|_| 120, |_| true);
     assert!(run.causes().contains(&Cause::StandbyNotReplying));
 }
@@ -198,7 +198,7 @@ fn replies_behind_a_gap_are_no_silence_of_the_standby() {
     assert_eq!(run.causes(), [Cause::LossOfReplies]);
     // A moment of retransmits explains no silence of minutes, and a gap does.
     run.role(Kind::Walsender)
-        .extend((21..=23).map(|second| resent(second, Why::Tlp, 2)));
+        .extend((21..=23).map(|second| resent(second, RetransmitKind::Tlp, 2)));
     let after = run.path.iter_mut().skip(23);
     after.for_each(|one| one.dsack_dups = Some(7 + 4));
     assert_eq!(first(&run), (Cause::LossOfReplies, Confidence::High));
@@ -231,7 +231,7 @@ fn gaps_in_what_arrives_tell_that_it_is_this_way_that_loses() {
         let mut run = Run::waiting("IPC", "SyncRep");
         let again = (21..=40).step_by(4);
         run.role(role)
-            .extend(again.map(|second| resent(second, Why::Tlp, 2)));
+            .extend(again.map(|second| resent(second, RetransmitKind::Tlp, 2)));
         let gaps = |every: u64| {
             let mut seen = 3;
             let mut readings = path(|_| 120, |_| true);
@@ -256,7 +256,7 @@ fn gaps_in_what_arrives_tell_that_it_is_this_way_that_loses() {
         );
         // As many were sent again, and more.
         run.role(role)
-            .extend((41..=45).map(|second| resent(second, Why::Tlp, 2)));
+            .extend((41..=45).map(|second| resent(second, RetransmitKind::Tlp, 2)));
         assert_eq!(first(&run), (lost, Confidence::High));
         run.role(role).truncate(5);
         // An older kernel does not tell.
@@ -389,7 +389,7 @@ fn a_server_without_a_processor_is_told_whatever_its_backends_wait_for() {
     // What is lost is lost on any host.
     let mut run = Run::waiting("IPC", "SyncRep");
     run.role(Kind::Walsender)
-        .extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+        .extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
     run.processors = starved(1_900);
     assert!(run.causes().contains(&Cause::LossTowardStandby));
     // And where nobody was slow, nothing is the matter.

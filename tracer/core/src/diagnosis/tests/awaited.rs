@@ -75,7 +75,7 @@ impl Two {
 
 fn lossy() -> Vec<Step> {
     (21..=40)
-        .map(|second| resent(second, Why::Rto, 3))
+        .map(|second| resent(second, RetransmitKind::Rto, 3))
         .collect()
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tracer_ebpf::Kind as Why;
+use tracer_ebpf::RetransmitKind;
 
 use crate::diagnosis::findings;
 pub(super) use crate::interval::Span;
@@ -155,7 +155,7 @@ pub(super) fn steps(latency_ms: impl Fn(u64) -> u64) -> Vec<crate::recording::la
     tally.total(RUN * S).steps
 }
 
-pub(super) fn resent(second: u64, kind: Why, segments: u64) -> Step {
+pub(super) fn resent(second: u64, kind: RetransmitKind, segments: u64) -> Step {
     let mut step = Step {
         at_ns: second * S,
         ..Step::default()

@@ -50,7 +50,7 @@ fn what_is_charged_to_a_loss_is_the_network_s_and_nothing_else_is() {
     let lossy = |charged_ms| {
         let mut run = run(880, 10, charged_ms);
         let series = run.role(Kind::Walsender);
-        series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+        series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
         run
     };
     let first_of = |charged_ms| first(&lossy(charged_ms));
@@ -65,7 +65,8 @@ fn what_is_charged_to_a_loss_is_the_network_s_and_nothing_else_is() {
     // A loss that so little is seen of does not tell its direction, and is none of
     // the standby's doing.
     let mut run = run(880, 10, Some(800));
-    run.role(Kind::Walsender).push(resent(21, Why::Rto, 2));
+    run.role(Kind::Walsender)
+        .push(resent(21, RetransmitKind::Rto, 2));
     assert_eq!(first(&run), unknown);
 }
 
@@ -92,7 +93,7 @@ fn a_long_way_is_told_by_the_wait_of_each() {
 fn of_several_standbys_it_is_not_known_which_one_is_waited_for() {
     let mut run = run(880, 10, Some(800));
     let series = run.role(Kind::Walsender);
-    series.extend((21..=40).map(|second| resent(second, Why::Rto, 3)));
+    series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
     let mut recorded = run.recorded();
     recorded.postgres = None;
     let mut other = recorded.flows[1].clone();

@@ -1,6 +1,6 @@
 //! What happened when, drawn.
 
-use tracer_ebpf::Kind;
+use tracer_ebpf::RetransmitKind;
 
 use crate::recording::standby::label::{Who, labels};
 use crate::recording::standby::tracker::Tracker;
@@ -105,7 +105,7 @@ impl View<'_> {
     fn resent(&self, name: &str, flows: &[&FlowReport]) -> Chart {
         let width_s = self.width_s();
         let steps = || flows.iter().flat_map(|flow| &flow.series);
-        let series = Kind::ALL.into_iter().filter_map(|kind| {
+        let series = RetransmitKind::ALL.into_iter().filter_map(|kind| {
             let of_kind = steps().map(|step| {
                 let (_, count) = step.by_kind.each()[kind as usize];
                 (step.offset_s, count as f64)

@@ -1,6 +1,6 @@
 //! Who sent again, and of what kind.
 
-use tracer_ebpf::Kind;
+use tracer_ebpf::RetransmitKind;
 
 use crate::render::account::sum;
 use crate::render::account::verdict::why;
@@ -52,12 +52,12 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
 
 /// The kinds that there are, in words.
 fn kinds_told(report: &Report) -> Option<Block> {
-    let mut sums = [0_u64; Kind::COUNT];
+    let mut sums = [0_u64; RetransmitKind::COUNT];
     for (kind, count) in report.flows.iter().flat_map(|flow| flow.by_kind.each()) {
         let place = &mut sums[kind as usize];
         *place = sum([*place, count]);
     }
-    let told: Vec<String> = Kind::ALL
+    let told: Vec<String> = RetransmitKind::ALL
         .into_iter()
         .filter(|kind| sums[*kind as usize] > 0)
         .map(|kind| format!("{} {}: {}", sums[kind as usize], kind.name(), why(kind)))

@@ -1,6 +1,6 @@
 //! All of it in a sentence.
 
-use tracer_ebpf::Kind;
+use tracer_ebpf::RetransmitKind;
 
 use crate::render::account::flows;
 use crate::render::verdict::confidence;
@@ -71,22 +71,22 @@ fn second(time: &str) -> String {
 }
 
 /// The most frequent kind.
-fn leading(by_kind: &ByKind) -> (Kind, u64) {
+fn leading(by_kind: &ByKind) -> (RetransmitKind, u64) {
     let counts = by_kind.each();
     let first = counts.into_iter().max_by_key(|(_, count)| *count);
-    first.unwrap_or((Kind::Other, 0))
+    first.unwrap_or((RetransmitKind::Other, 0))
 }
 
 /// Why a segment of a kind is sent again.
-pub(crate) fn why(kind: Kind) -> &'static str {
+pub(crate) fn why(kind: RetransmitKind) -> &'static str {
     match kind {
-        Kind::Rto => "after a timeout: no answer came in time",
-        Kind::Tlp => "as tail loss probes, before the timeout",
-        Kind::Fast => "because acknowledgements showed a gap",
-        Kind::Rack => "because a later segment had arrived long before",
-        Kind::SlowStart => "in what follows a timeout",
-        Kind::Syn => "to open a connection",
-        Kind::SynAck => "to answer one that opens a connection",
-        Kind::Other => "for a reason that the kernel does not show",
+        RetransmitKind::Rto => "after a timeout: no answer came in time",
+        RetransmitKind::Tlp => "as tail loss probes, before the timeout",
+        RetransmitKind::Fast => "because acknowledgements showed a gap",
+        RetransmitKind::Rack => "because a later segment had arrived long before",
+        RetransmitKind::SlowStart => "in what follows a timeout",
+        RetransmitKind::Syn => "to open a connection",
+        RetransmitKind::SynAck => "to answer one that opens a connection",
+        RetransmitKind::Other => "for a reason that the kernel does not show",
     }
 }
