@@ -20,9 +20,9 @@ use crate::report::commits::CommitsReport;
 use crate::report::endpoint::endpoints;
 use crate::report::role::FlowRole;
 use crate::report::{
-    ByKind, Capabilities, ChecksumErrors, Clock, DamagedReport, Fault, FlowReport, GapsReport,
-    KernelKinds, NamespaceReport, Overhead, Report, Resets, SCHEMA, Selected, States, StepReport,
-    Tool, TotalsReport, Window, difference,
+    ByKind, Capabilities, ChecksumErrors, ClockReport, DamagedReport, Fault, FlowReport,
+    GapsReport, KernelKinds, NamespaceReport, Overhead, Report, Resets, SCHEMA, Selected, States,
+    StepReport, Tool, TotalsReport, Window, difference,
 };
 
 /// Makes the report.
@@ -40,7 +40,7 @@ pub fn assemble(mut recording: Recording) -> Report {
     Report {
         schema: SCHEMA.into(),
         tool: Tool::this(),
-        clock: Clock {
+        clock: ClockReport {
             monotonic_ns: clock.monotonic_ns,
             realtime: clock.utc(clock.monotonic_ns),
         },

@@ -21,7 +21,7 @@ use crate::evidence::Evidence;
 use crate::evidence::waiting::Waiting;
 use crate::recording::Recording;
 use crate::report::finding::Finding;
-use cause::{CAUSES, Cause};
+use cause::{CAUSES, CauseRule};
 use rank::Ranked;
 
 /// What was found, the most important first.
@@ -41,7 +41,7 @@ pub fn findings(recorded: &Recording) -> Vec<Finding> {
 fn attribute<'a>(evidence: &Evidence<'a>) -> Vec<Waiting<'a>> {
     let mut kept = vec![Vec::new(); CAUSES.len()];
     for wait in &evidence.standby_waits {
-        let claims = |cause: &&dyn Cause| cause.claims(wait);
+        let claims = |cause: &&dyn CauseRule| cause.claims(wait);
         if let Some(cause) = CAUSES.iter().position(claims) {
             kept[cause].push(wait.interval);
         }

@@ -7,6 +7,7 @@ pub(crate) mod links;
 pub(crate) mod loss;
 mod loss_direction;
 pub(crate) mod loss_episode;
+mod loss_silence;
 pub(crate) mod partition;
 pub(crate) mod rtt;
 pub(crate) mod silence;
@@ -19,9 +20,10 @@ use crate::interval::Span;
 use crate::recording::Recording;
 use crate::report::sample::Sample;
 use blocked::{SampleInterval, WaitKind, blocked, sample_intervals, waited_s};
-use cpu::CpuStarvation;
+use cpu::StarvedServer;
 use links::Links;
 use loss::LossSignal;
+use loss_silence::extend_over_silence;
 use standby_wait::{StandbyWait, standby_waits};
 use waiting::{Waiting, lasted};
 
@@ -39,7 +41,7 @@ pub(crate) struct Evidence<'a> {
     /// Which connections are which standby's.
     pub(crate) links: Links<'a>,
     /// Servers on this host that had no processor at some time.
-    pub(crate) starved: Vec<CpuStarvation<'a>>,
+    pub(crate) starved: Vec<StarvedServer<'a>>,
     /// Waits for the WAL's way to the disk or for a lock while a server had no processor:
     /// they are waits for that.
     pub(crate) behind_starved: BehindStarved,
@@ -86,7 +88,7 @@ impl<'a> Evidence<'a> {
         let mut losses = loss::signals(recorded);
         let before = seen(&losses);
         for loss in &mut losses {
-            loss.extend_over_silence(&links, &before);
+            extend_over_silence(loss, &links, &before);
         }
         Self {
             sees_waits: samples.iter().any(|one| one.sample.waits.is_some()),

@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use crate::report::finding::Finding;
 use crate::report::{Report, Tool, Window};
 
-pub use crate::merge::clock::{Method, Offset};
+pub use crate::merge::clock::{ClockMethod, Offset};
 pub use crate::merge::connection::{Connection, OneSided, Side};
-pub use crate::merge::model::{Host, HostFinding, Merged, SCHEMA, Windows};
+pub use crate::merge::model::{HostFinding, Merged, MergedHost, SCHEMA, Windows};
 
 /// Why two reports cannot be one.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeErro
         let told = report.warnings.iter();
         warnings.extend(told.map(|warning| format!("{label}: {warning}")));
     }
-    let host = |report: &Report, label: &String, starts_s: f64| Host {
+    let host = |report: &Report, label: &String, starts_s: f64| MergedHost {
         label: label.clone(),
         name: report.host.name.clone(),
         boot_id: report.host.boot_id.clone(),
@@ -194,7 +194,7 @@ fn own_warnings(
             "no connection was seen from both sides: the reports may be of other hosts, of other peers, or something between them may change addresses".to_owned(),
         );
     }
-    if offset.method == Method::NotKnown {
+    if offset.method == ClockMethod::NotKnown {
         warnings.push(
             "by how much the clocks of the hosts differ is not known: times are taken as each host wrote them".to_owned(),
         );

@@ -10,7 +10,7 @@ use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
 use crate::recording::latency::{Latencies, Quantiles, Step};
-use crate::report::phase::{ChosenBy, Figures, Name, Rates, Requests, Signal};
+use crate::report::phase::{ChosenBy, Figures, Name, PhaseRequests, Rates, Signal};
 use crate::report::role;
 
 /// More values than this are looked at together.
@@ -234,7 +234,7 @@ fn rates(
     }
 }
 
-fn requests(steps: &[Step], span: Span, seconds: Option<f64>) -> Option<Requests> {
+fn requests(steps: &[Step], span: Span, seconds: Option<f64>) -> Option<PhaseRequests> {
     let first = steps.partition_point(|step| step.at_ns <= span.from_ns);
     let last = steps.partition_point(|step| step.at_ns <= span.to_ns);
     let steps = steps.get(first..last).filter(|steps| !steps.is_empty())?;
@@ -246,7 +246,7 @@ fn requests(steps: &[Step], span: Span, seconds: Option<f64>) -> Option<Requests
         max_ms,
     } = Latencies::merged(steps.iter());
     let answered = sum(|step| step.answered);
-    Some(Requests {
+    Some(PhaseRequests {
         answered,
         answered_per_s: seconds.map(|seconds| answered as f64 / seconds),
         failed: sum(|step| step.failed),

@@ -9,6 +9,7 @@ pub mod latency;
 pub mod loss_recovery;
 pub mod namespace;
 pub mod outage;
+pub mod peers;
 pub mod probe;
 pub mod processors;
 pub mod programs;

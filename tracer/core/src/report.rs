@@ -70,7 +70,7 @@ pub struct Report {
     /// Where it ran.
     pub host: Host,
     /// How its clocks relate.
-    pub clock: Clock,
+    pub clock: ClockReport,
     /// From when to when everything was counted.
     pub window: Window,
     /// What was asked for.
@@ -150,7 +150,7 @@ pub struct Host {
 
 /// One moment on both clocks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Clock {
+pub struct ClockReport {
     /// `CLOCK_MONOTONIC`, ns.
     pub monotonic_ns: u64,
     /// The same moment in UTC.

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use anyhow::Result;
-use tracer_core::merge::clock::Method;
+use tracer_core::merge::clock::ClockMethod;
 use tracer_core::report::Report;
 use xtask::testbed::{wait, withheld};
 
@@ -155,7 +155,7 @@ fn both_sides_of_one_run_are_one() {
     }
     let reports = [&db1, &db2].map(|seen| Report::read(seen.json.as_bytes()).unwrap());
     let merged = tracer_core::merge::merge(reports, ["db1", "db2"]).unwrap();
-    assert_eq!(merged.clock.method, Method::SameBoot);
+    assert_eq!(merged.clock.method, ClockMethod::SameBoot);
     let replication = merged.connections.iter().find(|one| {
         let purpose = one.purpose.as_deref().unwrap_or_default();
         purpose == "replication to standby"

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::recording::latency::{Quantiles, Total};
 use crate::recording::probe::Outcome;
-use crate::report::latency_probe::{Latency, ProbeReport, Requests, StepReport};
+use crate::report::latency_probe::{Latency, ProbeReport, ProbeStepReport, Requests};
 
 /// Makes it.
 pub(super) fn latency_probe(outcome: Outcome, clock: &Clock, start_ns: u64) -> ProbeReport {
@@ -31,7 +31,7 @@ fn requests(total: Total, most: usize, clock: &Clock, start_ns: u64) -> Requests
         series: total
             .steps
             .into_iter()
-            .map(|step| StepReport {
+            .map(|step| ProbeStepReport {
                 time: clock.utc(step.at_ns),
                 offset_s: (step.at_ns as f64 - start_ns as f64) / 1e9,
                 answered: step.answered,

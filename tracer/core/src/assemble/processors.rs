@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::recording::processors::{Step, Track};
-use crate::report::processors::{ProcessorsReport, StepReport};
+use crate::report::processors::{ProcessorsReport, ProcessorsStepReport};
 
 /// By the clock and from the start of the run.
 pub(super) fn processors(track: &Track, clock: &Clock, start_ns: u64) -> ProcessorsReport {
@@ -17,7 +17,7 @@ pub(super) fn processors(track: &Track, clock: &Clock, start_ns: u64) -> Process
         series: track
             .steps
             .iter()
-            .map(|step| StepReport {
+            .map(|step| ProcessorsStepReport {
                 time: clock.utc(step.at_ns),
                 offset_s: step.at_ns.saturating_sub(start_ns) as f64 / 1e9,
                 duration_s: step.at_ns.saturating_sub(step.from_ns) as f64 / 1e9,

@@ -28,7 +28,7 @@ use crate::evidence::waiting::Waiting;
 use crate::report::finding::Finding;
 
 /// Why commits may be slow, or in danger.
-pub(super) trait Cause: Sync {
+pub(super) trait CauseRule: Sync {
     /// Whether a time in which commits waited for a standby is its own.
     fn claims(&self, _wait: &StandbyWait<'_>) -> bool {
         false
@@ -62,7 +62,7 @@ pub(super) trait Cause: Sync {
 
 /// All of them. A wait belongs to the first that claims it, and each line says why it
 /// stands above the next.
-pub(super) const CAUSES: &[&dyn Cause] = &[
+pub(super) const CAUSES: &[&dyn CauseRule] = &[
     // Data at risk come before anything slow; it claims no waits, for there are none.
     &sync_wait_off::SyncWaitOff,
     // Nobody there to be slow; a standby that went because of losses counts as lost.

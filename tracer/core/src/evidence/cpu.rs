@@ -8,7 +8,7 @@ use crate::recording::processors::{Step, Track};
 
 /// A server that had none for some time.
 #[derive(Debug, Clone)]
-pub(crate) struct CpuStarvation<'a> {
+pub(crate) struct StarvedServer<'a> {
     /// Its number in the report.
     pub(crate) index: usize,
     /// Whose processes.
@@ -19,7 +19,7 @@ pub(crate) struct CpuStarvation<'a> {
     spans: Vec<Span>,
 }
 
-impl CpuStarvation<'_> {
+impl StarvedServer<'_> {
     /// Whether it was so for most of that time.
     pub(crate) fn is_at(&self, span: Span) -> bool {
         2 * span.covered_ns(&self.spans) >= span.length_ns()
@@ -45,7 +45,7 @@ fn of(step: &Step) -> Span {
 
 /// Servers that had no processor at some time. Others that happen to run here are no
 /// concern of those who commit.
-pub(crate) fn starved<'a>(recorded: &'a Recording) -> Vec<CpuStarvation<'a>> {
+pub(crate) fn starved<'a>(recorded: &'a Recording) -> Vec<StarvedServer<'a>> {
     let watched = recorded.system_identifier();
     let slow = recorded.slow_commits.as_deref().unwrap_or_default();
     let is_watched = |track: &Track| {
@@ -61,7 +61,7 @@ pub(crate) fn starved<'a>(recorded: &'a Recording) -> Vec<CpuStarvation<'a>> {
     let found = tracks.map(|(index, track)| {
         let steps = together(&track.steps);
         let steps: Vec<Step> = steps.iter().filter(without).copied().collect();
-        CpuStarvation {
+        StarvedServer {
             index,
             track,
             spans: steps.iter().map(of).collect(),

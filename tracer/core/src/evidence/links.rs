@@ -25,7 +25,7 @@ pub(crate) enum Link {
 
 /// By what a flow can be told to be a standby's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
+enum KnownBy {
     /// The primary has named a connection of this address and port.
     Connection,
     /// It has named this address, with another port: the connection ended between two
@@ -40,7 +40,7 @@ enum Known {
 pub(crate) struct Links<'a> {
     /// Of this run.
     pub(crate) recorded: &'a Recording,
-    known: Vec<Known>,
+    known: Vec<KnownBy>,
     /// Whether the primary never had but one standby.
     only_one: bool,
 }
@@ -53,9 +53,9 @@ impl<'a> Links<'a> {
         let addresses: BTreeSet<IpAddr> = standbys().filter_map(address).collect();
         let names: BTreeSet<_> = standbys().map(|one| (one.name(), address(one))).collect();
         let known = recorded.flows.iter().map(|track| match end(track) {
-            end if connections.contains(&end) => Known::Connection,
-            end if addresses.contains(&end.ip()) => Known::Address,
-            _ => Known::Nothing,
+            end if connections.contains(&end) => KnownBy::Connection,
+            end if addresses.contains(&end.ip()) => KnownBy::Address,
+            _ => KnownBy::Nothing,
         });
         Self {
             recorded,
@@ -91,15 +91,15 @@ impl<'a> Links<'a> {
             return Link::Others;
         };
         let end = end(track);
-        let known = self.known.get(index).copied().unwrap_or(Known::Nothing);
+        let known = self.known.get(index).copied().unwrap_or(KnownBy::Nothing);
         let is_theirs = |one: &&Standby| match known {
-            Known::Connection => connection(one) == Some(end),
-            Known::Address => address(one) == Some(end.ip()),
-            Known::Nothing => self.only_one,
+            KnownBy::Connection => connection(one) == Some(end),
+            KnownBy::Address => address(one) == Some(end.ip()),
+            KnownBy::Nothing => self.only_one,
         };
         match known {
             _ if standbys.iter().any(is_theirs) => Link::Theirs,
-            Known::Nothing if !standbys.is_empty() => Link::Unknown,
+            KnownBy::Nothing if !standbys.is_empty() => Link::Unknown,
             _ => Link::Others,
         }
     }

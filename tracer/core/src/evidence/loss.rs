@@ -11,12 +11,10 @@ use crate::evidence::links::{Link, Links, awaited, by_standby, end};
 use crate::evidence::loss_direction::{reversed, were_early};
 use crate::evidence::loss_episode::{LossEpisode, episodes, loss_retransmits, of_flows};
 use crate::evidence::silence::silences;
-use crate::evidence::standby_wait::StandbyWait;
 use crate::evidence::thresholds::{MAX_ECHO, MIN_LOST_SEGMENTS, MIN_UNANSWERED};
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
-use crate::recording::loss_recovery::doubled_ns;
 use crate::report::finding::{Cause, Confidence, Size};
 use crate::report::role::Kind;
 use crate::report::sample::Standby;
@@ -46,19 +44,19 @@ pub(crate) struct LossSignal {
     /// Whether only the replication can have been hit.
     is_certain: bool,
     /// The other end.
-    peer: Peer,
+    peer: FarEnd,
     what: String,
     detail: String,
 }
 
 /// The other end of a replication's connection, as people read it.
 #[derive(Debug, Clone)]
-pub(crate) struct Peer {
+pub(crate) struct FarEnd {
     name: String,
     is_standby: bool,
 }
 
-impl Peer {
+impl FarEnd {
     /// Of this flow.
     pub(crate) fn of(flow: &FlowHistory) -> Self {
         Self {
@@ -84,7 +82,7 @@ impl Peer {
     }
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for FarEnd {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let role = if self.is_standby {
             "standby"
@@ -147,40 +145,10 @@ impl LossSignal {
         }
     }
 
-    /// Takes in the silences that follow replies that were lost: what is lost again and
-    /// again is retransmitted by the standby alone, and each time after twice as long.
-    /// `waits` are what was to be seen without them.
-    pub(crate) fn extend_over_silence(&mut self, links: &Links<'_>, waits: &[StandbyWait<'_>]) {
-        if !matches!(self.cause, Cause::LossOfReplies | Cause::DamageOfReplies) {
-            return;
-        }
-        let mut extended = Vec::new();
-        let (mut lost_ns, mut silent_ns, mut last_ns) = (0, 0, None);
-        for wait in waits {
-            let span = wait.interval.span;
-            if last_ns != Some(span.from_ns) {
-                (lost_ns, silent_ns) = (0, 0);
-            }
-            if self.link(links, &wait.interval) == Link::Others {
-                last_ns = None;
-                continue;
-            }
-            last_ns = Some(span.to_ns);
-            let length_ns = span.length_ns();
-            if wait.is_out_of_order {
-                extended.push(span);
-                (lost_ns, silent_ns) = (lost_ns + length_ns, 0);
-            } else if self.is_at(span) {
-                (lost_ns, silent_ns) = (lost_ns + length_ns, 0);
-            } else if wait.is_without_reply && silent_ns + length_ns <= doubled_ns(lost_ns) {
-                silent_ns += length_ns;
-                extended.push(span);
-            } else {
-                (lost_ns, silent_ns) = (0, 0);
-            }
-        }
-        extended.append(&mut self.unanswered);
-        self.unanswered = Span::apart(extended);
+    /// Takes in times in which it went on, too.
+    pub(super) fn add_unanswered(&mut self, mut spans: Vec<Span>) {
+        spans.append(&mut self.unanswered);
+        self.unanswered = Span::apart(spans);
     }
 
     /// No more than this, where others than the replication may have been hit.
@@ -302,7 +270,7 @@ fn retransmits(recorded: &Recording, flows: Vec<usize>) -> Option<LossSignal> {
         return None;
     }
     let reversed = reversed(track, count, &episodes);
-    let peer = Peer::of(track);
+    let peer = FarEnd::of(track);
     let cause = match (role, reversed.is_some()) {
         (Kind::Walsender, false) | (Kind::Walreceiver, true) => Cause::LossTowardStandby,
         _ => Cause::LossOfReplies,
@@ -378,7 +346,7 @@ fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> 
         .kernel_bad_checksums()
         .is_some_and(|refused| refused >= seen)
         && (steps.iter().all(|step| step.by_peer.is_some()) || recorded.settings.hosts() == [peer]);
-    let from = Peer::of(track);
+    let from = FarEnd::of(track);
     let doubt = if is_certain { "" } else { " or other peers" };
     let discarded = "arrived with a bad checksum and were discarded";
     let count = text::segments(segments);

@@ -11,7 +11,7 @@ use crate::recording::Recording;
 
 /// The connection on which nothing arrived.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Partition {
+pub(crate) struct SilentPath {
     /// Its number.
     pub(crate) flow: usize,
     /// The longest time without anything.
@@ -25,7 +25,7 @@ pub(crate) fn partition(
     recorded: &Recording,
     loss: &LossSignal,
     intervals: &[SampleInterval<'_>],
-) -> Option<Partition> {
+) -> Option<SilentPath> {
     let found = silent(recorded, loss, intervals, MIN_UNANSWERED)?;
     (found.share >= MIN_PARTITION_SHARE).then_some(found)
 }
@@ -48,7 +48,7 @@ fn silent(
     loss: &LossSignal,
     intervals: &[SampleInterval<'_>],
     min_unanswered: u64,
-) -> Option<Partition> {
+) -> Option<SilentPath> {
     if loss.is_bad_checksums() {
         return None;
     }
@@ -70,7 +70,7 @@ fn silent(
         .iter()
         .map(|one| one.span.covered_ns(&silent))
         .sum();
-    Some(Partition {
+    Some(SilentPath {
         flow,
         longest,
         share: silent_ns as f64 / all_ns as f64,

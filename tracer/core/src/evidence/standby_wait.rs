@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::awaited::Level;
 use crate::evidence::blocked::SampleInterval;
-use crate::evidence::cpu::CpuStarvation;
+use crate::evidence::cpu::StarvedServer;
 use crate::evidence::links::{Links, is_gone, level};
 use crate::evidence::loss::LossSignal;
 use crate::evidence::rtt;
@@ -69,7 +69,7 @@ impl StandbyWait<'_> {
 /// What each of these times shows, if that is what was lost.
 pub(super) fn standby_waits<'a>(
     links: &Links<'_>,
-    starved: &[CpuStarvation<'_>],
+    starved: &[StarvedServer<'_>],
     intervals: &[SampleInterval<'a>],
     losses: &[LossSignal],
 ) -> Vec<StandbyWait<'a>> {
@@ -97,7 +97,7 @@ pub(super) fn standby_waits<'a>(
 /// What an interval shows by itself.
 fn alone<'a>(
     links: &Links<'_>,
-    starved: &[CpuStarvation<'_>],
+    starved: &[StarvedServer<'_>],
     interval: SampleInterval<'a>,
     losses: &[LossSignal],
 ) -> StandbyWait<'a> {

@@ -13,7 +13,7 @@ const LEAST_UNCERTAIN_MS: f64 = 1.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Offset {
     /// How that is known.
-    pub method: Method,
+    pub method: ClockMethod,
     /// By how much the second host's clock is ahead of the first's; `null` if that is
     /// not known.
     pub offset_ms: Option<f64>,
@@ -32,7 +32,7 @@ pub struct Offset {
 /// How an offset is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Method {
+pub enum ClockMethod {
     /// Both ran on one kernel: there is one clock.
     SameBoot,
     /// Both ends of a connection close within a round trip, or a retransmission timeout.
@@ -46,7 +46,7 @@ pub fn offset(reports: &[Report; 2], connections: &[Connection]) -> Result<Offse
     let [one, two] = reports;
     if one.host.boot_id.is_some() && one.host.boot_id == two.host.boot_id {
         return Ok(Offset {
-            method: Method::SameBoot,
+            method: ClockMethod::SameBoot,
             offset_ms: Some(0.0),
             uncertainty_ms: Some(0.0),
             connections: 0,
@@ -76,7 +76,7 @@ pub fn offset(reports: &[Report; 2], connections: &[Connection]) -> Result<Offse
     let sure = |a: &&Told, b: &&Told| a.uncertain_ms.total_cmp(&b.uncertain_ms);
     let Some(surest) = told.iter().min_by(sure) else {
         return Ok(Offset {
-            method: Method::NotKnown,
+            method: ClockMethod::NotKnown,
             offset_ms: None,
             uncertainty_ms: None,
             connections: 0,
@@ -97,7 +97,7 @@ pub fn offset(reports: &[Report; 2], connections: &[Connection]) -> Result<Offse
         .fold(surest.uncertain_ms, f64::max)
         + (bounded_ms - surest.ahead_ms).abs();
     Ok(Offset {
-        method: Method::ClosedConnections,
+        method: ClockMethod::ClosedConnections,
         offset_ms: Some(bounded_ms),
         uncertainty_ms: Some(uncertain_ms),
         connections: told.len() as u64,

@@ -21,7 +21,7 @@ pub struct Merged {
     /// Which program merged.
     pub tool: Tool,
     /// The two.
-    pub hosts: [Host; 2],
+    pub hosts: [MergedHost; 2],
     /// How their clocks relate.
     pub clock: Offset,
     /// When, on the first host's clock.
@@ -40,7 +40,7 @@ pub struct Merged {
 
 /// One side.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Host {
+pub struct MergedHost {
     /// What it is called in this file: its name, or the file's if both have one name.
     pub label: String,
     /// Its name.

@@ -1,3 +1,5 @@
+//! Merging: what is paired, how clocks are compared, and what is refused.
+
 use crate::render;
 use serde_json::Value;
 
@@ -107,7 +109,7 @@ fn each_host_has_its_findings_in_its_own_order() {
 #[test]
 fn one_kernel_has_one_clock_and_windows_are_united() {
     let merged = merged(reports());
-    assert_eq!(merged.clock.method, Method::SameBoot);
+    assert_eq!(merged.clock.method, ClockMethod::SameBoot);
     assert_eq!(merged.clock.offset_ms, Some(0.0));
     let [one, two] = &merged.hosts;
     assert_eq!(one.starts_s, 0.0);
@@ -123,7 +125,7 @@ fn clocks_of_two_machines_are_told_by_what_closes_at_both() {
     // The other end closed 3 ms later, by a clock that is 700 ms ahead.
     closing(&mut reports, &[703]);
     let clock = merged(reports).clock;
-    assert_eq!(clock.method, Method::ClosedConnections);
+    assert_eq!(clock.method, ClockMethod::ClosedConnections);
     let (offset, uncertain) = (clock.offset_ms.unwrap(), clock.uncertainty_ms.unwrap());
     assert!((offset - 703.0).abs() < 0.01, "{clock:?}");
     assert!((offset - 700.0).abs() <= uncertain, "{clock:?}");
@@ -159,7 +161,7 @@ fn a_connection_whose_timeouts_doubled_tells_nothing_of_clocks() {
     closing(&mut reports, &[10_000]);
     reports[0].flows[0].backoff_max = Some(7);
     let clock = merged(reports).clock;
-    assert_eq!(clock.method, Method::NotKnown);
+    assert_eq!(clock.method, ClockMethod::NotKnown);
     assert_eq!(clock.applied_ms, 0.0);
 }
 
@@ -187,7 +189,7 @@ fn no_offset_is_below_what_ages_of_replies_allow() {
 #[test]
 fn what_is_not_known_of_clocks_is_said() {
     let merged = merged(apart(0));
-    assert_eq!(merged.clock.method, Method::NotKnown);
+    assert_eq!(merged.clock.method, ClockMethod::NotKnown);
     assert_eq!(merged.clock.offset_ms, None);
     // The youngest reply that the primary saw bounds it from below.
     assert!(merged.clock.at_least_ms.unwrap() <= 0.0);

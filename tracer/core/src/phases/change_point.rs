@@ -1,7 +1,7 @@
 //! A time in which everything was different, found in a series.
 
 /// The least number of values that make a phase.
-const LEAST: usize = 3;
+const MIN_VALUES: usize = 3;
 /// How much of the spread two levels must explain, ...
 const EXPLAINED: f64 = 0.5;
 /// ... and how much higher the one must be (as a logarithm: three times).
@@ -24,12 +24,12 @@ pub(crate) fn higher_stretch(values: &[f64]) -> Option<(usize, usize)> {
     let spread: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
     let mut best: Option<(f64, usize, usize)> = None;
     for from in 0..count {
-        if (1..LEAST).contains(&from) {
+        if (1..MIN_VALUES).contains(&from) {
             continue;
         }
-        for to in from + LEAST..=count {
+        for to in from + MIN_VALUES..=count {
             let (inside, outside) = (to - from, count - (to - from));
-            if outside == 0 || (1..LEAST).contains(&(count - to)) {
+            if outside == 0 || (1..MIN_VALUES).contains(&(count - to)) {
                 continue;
             }
             let inner = (sums[to] - sums[from]) / inside as f64;

@@ -1,10 +1,11 @@
 //! What a run has learnt of a server.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::recording::outage::{Gap, Gaps};
+use crate::recording::peers::{Peers, ReplicationPeer};
 use crate::recording::probe::Outcome;
 use crate::recording::roles::Known;
 use crate::recording::standby::Standbys;
@@ -62,20 +63,6 @@ pub struct Turn {
     /// On which timeline.
     pub timeline: Option<u32>,
 }
-
-/// One end of a replication connection, as the server names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
-    /// Process on the server.
-    pub pid: u32,
-    /// What the other side is called.
-    pub name: String,
-    /// Whether the server sends on it.
-    pub sends: bool,
-}
-
-/// The far ends of the server's replication connections.
-pub type Peers = HashMap<(IpAddr, u16), Peer>;
 
 /// Everything that was learnt.
 #[derive(Debug)]
@@ -245,7 +232,7 @@ impl Record {
         {
             self.remember(
                 (address, port),
-                Peer {
+                ReplicationPeer {
                     pid: standby.pid,
                     name: name.to_owned(),
                     sends: true,
@@ -262,7 +249,7 @@ impl Record {
         {
             self.remember(
                 (address, port),
-                Peer {
+                ReplicationPeer {
                     pid: receiver.pid,
                     name: host.clone(),
                     sends: false,
@@ -271,7 +258,7 @@ impl Record {
         }
     }
 
-    fn remember(&mut self, end: (IpAddr, u16), peer: Peer) {
+    fn remember(&mut self, end: (IpAddr, u16), peer: ReplicationPeer) {
         if self.peers.len() < MOST_PEERS || self.peers.contains_key(&end) {
             self.peers.insert(end, peer);
         }

@@ -25,7 +25,7 @@ pub struct Gaps {
 }
 
 /// More gaps than anybody reads: later ones are only counted.
-const MOST: usize = 10_000;
+const MAX_GAPS: usize = 10_000;
 
 impl Gaps {
     /// Begins at this moment.
@@ -74,7 +74,7 @@ impl Gaps {
     }
 
     fn push(&mut self, gap: Gap) -> bool {
-        if self.gaps.len() >= MOST {
+        if self.gaps.len() >= MAX_GAPS {
             self.dropped += 1;
             return false;
         }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use super::latency::Total;
 
 /// The most requests a second.
-pub const MOST: u32 = 1_000;
+pub const MAX_RATE: u32 = 1_000;
 
 /// Requests a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Rate(NonZeroU32);
 
 /// A rate that cannot be.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is no rate: give whole commits a second, from 1 to {MOST}")]
+#[error("`{0}` is no rate: give whole commits a second, from 1 to {MAX_RATE}")]
 pub struct RateError(String);
 
 impl std::str::FromStr for Rate {
@@ -21,7 +21,7 @@ impl std::str::FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, RateError> {
         let rate: Option<NonZeroU32> = text.parse().ok();
-        rate.filter(|rate| rate.get() <= MOST)
+        rate.filter(|rate| rate.get() <= MAX_RATE)
             .map(Self)
             .ok_or_else(|| RateError(text.escape_debug().to_string()))
     }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::recording::database::{Peer, Peers};
+use crate::recording::peers::{Peers, ReplicationPeer};
 use crate::report::process::{Process, Program};
 use crate::report::role::{FlowRole, Kind, ToldBy};
 
@@ -60,11 +60,11 @@ impl Known {
         remote: SocketAddr,
         process: Option<&Process>,
         by_process: Option<Kind>,
-    ) -> Option<(Kind, &Peer)> {
+    ) -> Option<(Kind, &ReplicationPeer)> {
         let end = |address: SocketAddr| (address.ip(), address.port());
         // The server speaks of its processes as they know themselves: in a container, that
         // is another number than ours, which may be somebody else's there.
-        let is_pid = |peer: &Peer| {
+        let is_pid = |peer: &ReplicationPeer| {
             process.is_some_and(|process| {
                 process.program == Some(Program::Postgres) && process.own_pid == Some(peer.pid)
             })

@@ -3,7 +3,7 @@
 
 /// The most readings that are kept: beyond, every second one goes and only every
 /// second one comes.
-const MOST: usize = 20_000;
+const MAX_READINGS: usize = 20_000;
 
 /// What the socket said at one look; `None` is what this kernel does not tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Path {
             self.readings.push(reading);
         }
         self.taken += 1;
-        if self.readings.len() > MOST {
+        if self.readings.len() > MAX_READINGS {
             let mut index = 0usize;
             self.readings.retain(|_| {
                 index += 1;
@@ -84,13 +84,13 @@ mod tests {
     #[test]
     fn a_long_run_keeps_fewer_of_them_and_at_even_distances() {
         let mut path = Path::default();
-        for at_ns in 0..3 * MOST as u64 {
+        for at_ns in 0..3 * MAX_READINGS as u64 {
             path.add(Reading {
                 at_ns,
                 ..Reading::default()
             });
         }
-        assert!(path.readings().len() <= MOST + 1);
+        assert!(path.readings().len() <= MAX_READINGS + 1);
         let apart = |two: &[Reading]| two[1].at_ns - two[0].at_ns;
         assert!(path.readings().windows(2).all(|two| apart(two) == 4));
     }

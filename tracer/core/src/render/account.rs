@@ -7,6 +7,7 @@ mod database;
 mod faults;
 mod findings;
 mod flows;
+mod kinds;
 mod method;
 mod phases;
 mod timeline;

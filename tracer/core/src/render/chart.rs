@@ -117,21 +117,21 @@ pub struct Timeline {
     /// When.
     pub axis: Axis,
     /// The rows.
-    pub rows: Vec<Row>,
+    pub rows: Vec<TimelineRow>,
 }
 
 /// One row.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct TimelineRow {
     /// What it is of.
     pub name: String,
     /// In order.
-    pub spans: Vec<Span>,
+    pub spans: Vec<TimelineSpan>,
 }
 
 /// One stretch.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Span {
+pub struct TimelineSpan {
     /// Its start, s.
     pub from_s: f64,
     /// Its end, s.

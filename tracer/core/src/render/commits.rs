@@ -8,7 +8,7 @@ use crate::report::histogram::Histogram;
 use crate::text::harmless;
 
 /// How many servers and slow commits a summary shows; the JSON has all.
-const MOST: usize = 8;
+const MAX_LISTED: usize = 8;
 
 /// What the reader must know.
 #[must_use]
@@ -53,7 +53,7 @@ pub fn warnings(report: &CommitsReport) -> Vec<String> {
 #[must_use]
 pub fn summary(report: &CommitsReport) -> Vec<String> {
     let mut lines = Vec::new();
-    for server in report.servers.iter().take(MOST) {
+    for server in report.servers.iter().take(MAX_LISTED) {
         let port = server
             .port
             .map_or_else(|| "?".to_owned(), |p| p.to_string());
@@ -83,7 +83,7 @@ pub fn summary(report: &CommitsReport) -> Vec<String> {
     }
     let mut slowest: Vec<_> = report.slow.iter().collect();
     slowest.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
-    for slow in slowest.iter().take(MOST / 2) {
+    for slow in slowest.iter().take(MAX_LISTED / 2) {
         lines.push(format!(
             "  slow: {:.1} ms at {:.1} s, of these {:.1} waiting for a standby, {:.1} flushing, {:.1} for the rest; pid {}",
             slow.total_ms, slow.offset_s, slow.wait_ms, slow.flush_ms, slow.rest_ms, slow.pid

@@ -7,7 +7,7 @@ use crate::report::statements::Account;
 use crate::text::{bytes, harmless};
 
 /// How many standbys and gaps a summary shows; the JSON has all.
-const MOST: usize = 8;
+const MAX_LISTED: usize = 8;
 
 /// The lines.
 #[must_use]
@@ -17,8 +17,12 @@ pub fn lines(report: &PostgresReport) -> Vec<String> {
         .standbys
         .iter()
         .zip(crate::recording::standby::labels(&report.standbys));
-    lines.extend(standbys.take(MOST).map(|(one, label)| standby(one, &label)));
-    let more = report.standbys.len().saturating_sub(MOST);
+    lines.extend(
+        standbys
+            .take(MAX_LISTED)
+            .map(|(one, label)| standby(one, &label)),
+    );
+    let more = report.standbys.len().saturating_sub(MAX_LISTED);
     if more > 0 {
         lines.push(format!(
             "  and {more} more standbys, all of them in the JSON"
@@ -33,7 +37,7 @@ pub fn lines(report: &PostgresReport) -> Vec<String> {
             .iter()
             .flat_map(crate::render::latency_probe::summary),
     );
-    let shown = report.gaps.iter().take(MOST);
+    let shown = report.gaps.iter().take(MAX_LISTED);
     lines.extend(shown.map(|gap| {
         format!(
             "  no samples for {:.1} s from {:.1} s on: {}",
@@ -42,7 +46,7 @@ pub fn lines(report: &PostgresReport) -> Vec<String> {
             gap.reason
         )
     }));
-    let more = report.gaps.len().saturating_sub(MOST);
+    let more = report.gaps.len().saturating_sub(MAX_LISTED);
     if more > 0 {
         lines.push(format!("  and {more} more gaps, all of them in the JSON"));
     }
@@ -113,14 +117,14 @@ fn standby(standby: &StandbyReport, label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::statements::Total;
+    use crate::report::statements::StatementTotal;
 
     #[test]
     fn where_our_own_role_is_left_out_the_numbers_say_so() {
         let mut account = Account {
             without_own_role: Some(true),
-            writes: Some(Total::default()),
-            reads: Some(Total::default()),
+            writes: Some(StatementTotal::default()),
+            reads: Some(StatementTotal::default()),
             ..Account::default()
         };
         let line = statements(&account, Some("app")).unwrap();

@@ -104,7 +104,9 @@ fn write_table(html: &mut String, table: &Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::chart::{Axis, Bars, Chart, Plot, Row, Shade, Span, Timeline, Unit};
+    use crate::render::chart::{
+        Axis, Bars, Chart, Plot, Shade, Timeline, TimelineRow, TimelineSpan, Unit,
+    };
 
     #[test]
     fn what_is_hostile_stays_text_wherever_it_is() {
@@ -148,9 +150,9 @@ mod tests {
                     Block::Timeline(Timeline {
                         title: evil.into(),
                         axis,
-                        rows: vec![Row {
+                        rows: vec![TimelineRow {
                             name: evil.into(),
-                            spans: vec![Span {
+                            spans: vec![TimelineSpan {
                                 from_s: 0.0,
                                 to_s: 5.0,
                                 text: evil.into(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::histogram::Quantiles;
+use crate::report::histogram::PartQuantiles;
 
 /// Commits over a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -71,13 +71,13 @@ pub struct ServerReport {
     pub slow: u64,
     /// All of a commit, from its start to the end of its wait for a standby; what
     /// is released after that is not in it.
-    pub total: Quantiles,
+    pub total: PartQuantiles,
     /// Within it in the flush of this server's own log.
-    pub flush: Quantiles,
+    pub flush: PartQuantiles,
     /// Within it waiting for a standby.
-    pub wait: Quantiles,
+    pub wait: PartQuantiles,
     /// What is left: the commit's record and its status.
-    pub rest: Quantiles,
+    pub rest: PartQuantiles,
     /// The share of `wait` in `total`, over all commits; `null` without any.
     pub wait_share: Option<f64>,
     /// How long the commits in `slow[]` waited for a standby, all together.

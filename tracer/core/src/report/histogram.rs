@@ -13,7 +13,7 @@ pub struct Histogram {
 
 /// What is told of it; numbers are `null` if there were no commits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Quantiles {
+pub struct PartQuantiles {
     /// All of it together.
     pub sum_ms: f64,
     /// The median. As all quantiles from counters of ranges, of which each is a
@@ -116,9 +116,9 @@ impl Histogram {
 
     /// What is told of it.
     #[must_use]
-    pub fn quantiles(&self) -> Quantiles {
+    pub fn quantiles(&self) -> PartQuantiles {
         let at = |quantile| self.quantile(quantile).map(|ns| ns / 1e6);
-        Quantiles {
+        PartQuantiles {
             sum_ms: self.sum_ns as f64 / 1e6,
             p50_ms: at(0.5),
             p95_ms: at(0.95),
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn of_nothing_there_are_no_quantiles() {
         let told = Histogram::empty().quantiles();
-        assert_eq!(told, Quantiles::default());
+        assert_eq!(told, PartQuantiles::default());
         let mut one = Histogram::empty();
         one.add(0);
         assert_eq!(one.quantiles().max_ms, Some(0.0));

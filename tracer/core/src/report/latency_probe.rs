@@ -45,7 +45,7 @@ pub struct Requests {
     /// Why some failed, and how many.
     pub failures: BTreeMap<String, u64>,
     /// By interval.
-    pub series: Vec<StepReport>,
+    pub series: Vec<ProbeStepReport>,
 }
 
 /// Quantiles of latencies; `null` where nothing was answered.
@@ -63,7 +63,7 @@ pub struct Latency {
 
 /// One interval.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct StepReport {
+pub struct ProbeStepReport {
     /// Its end.
     pub time: String,
     /// Its end, from the start of the window.

@@ -16,7 +16,7 @@ pub struct Percent(f64);
 
 impl Percent {
     /// One packet in 2³², the least that the kernel program can tell from none.
-    const LEAST: f64 = 100.0 / 4_294_967_296.0;
+    const MIN_PERCENT: f64 = 100.0 / 4_294_967_296.0;
 
     /// Every packet.
     pub const ALL: Self = Self(100.0);
@@ -25,7 +25,7 @@ impl Percent {
     /// from 0, up to 100.
     pub fn new(value: f64) -> Option<Self> {
         // Not a number fails both comparisons.
-        (Self::LEAST..=100.0)
+        (Self::MIN_PERCENT..=100.0)
             .contains(&value)
             .then_some(Self(value))
     }
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(threshold(100.0), 1 << 32);
         assert_eq!(threshold(50.0), 1 << 31);
         assert_eq!(threshold(0.5), 21_474_836);
-        assert_eq!(threshold(Percent::LEAST), 1);
+        assert_eq!(threshold(Percent::MIN_PERCENT), 1);
     }
 
     #[test]

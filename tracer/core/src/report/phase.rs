@@ -78,9 +78,9 @@ pub struct Figures {
     /// Segments that arrived damaged from the peers that the filter keeps.
     pub arrived_damaged: Option<u64>,
     /// The probe's commits.
-    pub commits: Option<Requests>,
+    pub commits: Option<PhaseRequests>,
     /// The probe's reads.
-    pub reads: Option<Requests>,
+    pub reads: Option<PhaseRequests>,
     /// The most log, in bytes, that a standby had not flushed yet.
     pub flush_lag_bytes_max: Option<i64>,
     /// The oldest that a standby's last reply was.
@@ -115,7 +115,7 @@ pub type KindRates = Kinds<f64>;
 
 /// What became of the probe's requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Requests {
+pub struct PhaseRequests {
     /// Answered in the phase.
     pub answered: u64,
     /// The same a second; `null` in a part of the run that is shorter than an

@@ -42,21 +42,21 @@ pub fn check(bytes: &[u8]) -> serde_json::Result<()> {
 }
 
 /// One step from the whole to a value.
-enum Step<'de> {
+enum PathStep<'de> {
     Key(Cow<'de, str>),
     Index(usize),
 }
 
 /// A value, at the end of the path.
 struct Walk<'path, 'de> {
-    path: &'path mut Vec<Step<'de>>,
+    path: &'path mut Vec<PathStep<'de>>,
 }
 
 impl<'de> Walk<'_, 'de> {
     fn number<E: Error>(&self, number: f64) -> Result<(), E> {
         let name = self.path.iter().rev().find_map(|step| match step {
-            Step::Key(name) => Some(name.as_ref()),
-            Step::Index(_) => None,
+            PathStep::Key(name) => Some(name.as_ref()),
+            PathStep::Index(_) => None,
         });
         match name.and_then(|name| wrong(name, number)) {
             None => Ok(()),
@@ -67,7 +67,7 @@ impl<'de> Walk<'_, 'de> {
         }
     }
 
-    fn within(&mut self, step: Step<'de>) {
+    fn within(&mut self, step: PathStep<'de>) {
         self.path.push(step);
     }
 
@@ -98,14 +98,14 @@ fn wrong(name: &str, number: f64) -> Option<&'static str> {
 }
 
 /// As in [RFC 6901](https://www.rfc-editor.org/rfc/rfc6901).
-struct Pointer<'a, 'de>(&'a [Step<'de>]);
+struct Pointer<'a, 'de>(&'a [PathStep<'de>]);
 
 impl fmt::Display for Pointer<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in self.0 {
             match step {
-                Step::Key(name) => write!(f, "/{name}")?,
-                Step::Index(number) => write!(f, "/{number}")?,
+                PathStep::Key(name) => write!(f, "/{name}")?,
+                PathStep::Index(number) => write!(f, "/{number}")?,
             }
         }
         Ok(())
@@ -154,7 +154,7 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut values: A) -> Result<(), A::Error> {
         let mut number = 0;
         loop {
-            self.within(Step::Index(number));
+            self.within(PathStep::Index(number));
             let next = values.next_element_seed(Walk { path: self.path })?;
             self.out();
             if next.is_none() {
@@ -166,7 +166,7 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<(), A::Error> {
         while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
-            self.within(Step::Key(name));
+            self.within(PathStep::Key(name));
             fields.next_value_seed(Walk { path: self.path })?;
             self.out();
         }

@@ -19,12 +19,12 @@ pub struct ProcessorsReport {
     /// Was ready to run for, and had no processor.
     pub waited_s: f64,
     /// The same by interval.
-    pub series: Vec<StepReport>,
+    pub series: Vec<ProcessorsStepReport>,
 }
 
 /// One interval.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct StepReport {
+pub struct ProcessorsStepReport {
     /// Its end.
     pub time: String,
     /// Its end, from the start of the window.

@@ -44,7 +44,7 @@ pub struct Pace {
 
 /// Over a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Total {
+pub struct StatementTotal {
     /// How many ended.
     pub calls: u64,
     /// How long one was executed, without its commit; `null` if there was none.
@@ -75,9 +75,9 @@ pub struct Account {
     /// Samples that had both sorts.
     pub samples: u64,
     /// Statements that write to the log at every call.
-    pub writes: Option<Total>,
+    pub writes: Option<StatementTotal>,
     /// All others, also `BEGIN` and `COMMIT`.
-    pub reads: Option<Total>,
+    pub reads: Option<StatementTotal>,
 }
 
 impl Account {
@@ -140,7 +140,7 @@ impl Sums {
     }
 }
 
-impl Total {
+impl StatementTotal {
     fn add(&mut self, pace: &Pace) {
         self.calls += pace.calls;
         self.ms += pace.mean_ms.unwrap_or(0.0) * pace.calls as f64;
@@ -164,7 +164,7 @@ impl Pace {
     }
 }
 
-impl Total {
+impl StatementTotal {
     /// In a few words.
     #[must_use]
     pub fn words(&self, what: &str) -> String {
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_run_is_the_sum_of_its_samples() {
-        let mut total = Total::default();
+        let mut total = StatementTotal::default();
         for (calls, mean_ms) in [(10, Some(1.0)), (0, None), (30, Some(2.0))] {
             total.add(&Pace {
                 calls,

@@ -1,6 +1,6 @@
 //! Segments between primary and standby arrive with a bad checksum, and are discarded.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::network::during_loss;
 use crate::diagnosis::rank::Ranked;
 use crate::evidence::Evidence;
@@ -11,7 +11,7 @@ use crate::evidence::waiting::Waiting;
 #[derive(Debug)]
 pub(super) struct BadChecksums;
 
-impl Cause for BadChecksums {
+impl CauseRule for BadChecksums {
     fn claims(&self, wait: &StandbyWait<'_>) -> bool {
         wait.has_bad_checksums
     }

@@ -1,21 +1,21 @@
 //! A server on this host had no processor while commits were slow.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::blocked::WaitKind;
-use crate::evidence::cpu::CpuStarvation as Starved;
+use crate::evidence::cpu::StarvedServer;
 use crate::evidence::standby_wait::StandbyWait;
 use crate::evidence::thresholds::{MIN_DURATION_S, MIN_SAMPLES};
 use crate::evidence::waiting::{Waiting, by_share};
 use crate::interval::Span;
-use crate::report::finding::{Cause as Word, Finding, Size};
+use crate::report::finding::{Cause, Finding, Size};
 
 /// See the file.
 #[derive(Debug)]
 pub(super) struct CpuStarvation;
 
-impl Cause for CpuStarvation {
+impl CauseRule for CpuStarvation {
     fn claims(&self, wait: &StandbyWait<'_>) -> bool {
         wait.is_starved
     }
@@ -50,7 +50,7 @@ fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ranked> {
             "{} had no CPU: over {duration_s:.1} s in which commits were slow, its processes ran for {ran_s:.1} s and waited for a CPU for {starved_s:.1} s, all of them together.",
             name(server)
         ),
-        cause: Word::CpuStarvation,
+        cause: Cause::CpuStarvation,
         confidence: by_share(share),
         size: Size {
             duration_s: Some(duration_s),
@@ -66,7 +66,7 @@ fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ranked> {
     Some(Ranked::new(Rank::Waited(waited_s), finding))
 }
 
-fn name(server: &Starved<'_>) -> String {
+fn name(server: &StarvedServer<'_>) -> String {
     match server.track.port {
         Some(port) => format!(
             "PostgreSQL on port {port} of this host (pid {})",

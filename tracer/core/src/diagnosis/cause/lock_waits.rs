@@ -2,26 +2,26 @@
 
 use std::collections::HashSet;
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::own_waits::own_waits;
 use crate::diagnosis::rank::Ranked;
 use crate::evidence::Evidence;
 use crate::evidence::blocked::{WaitKind, waited_s};
 use crate::evidence::thresholds::MAX_BEHIND_OTHERS;
 use crate::evidence::waiting::Waiting;
-use crate::report::finding::Cause as Word;
+use crate::report::finding::Cause;
 
 /// See the file.
 #[derive(Debug)]
 pub(super) struct LockWaits;
 
-impl Cause for LockWaits {
+impl CauseRule for LockWaits {
     fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
         if is_behind_others(evidence) {
             return Vec::new();
         }
         let what = "for locks that other transactions hold";
-        own_waits(evidence, WaitKind::Lock, Word::LockWaits, what)
+        own_waits(evidence, WaitKind::Lock, Cause::LockWaits, what)
             .into_iter()
             .collect()
     }

@@ -1,14 +1,14 @@
 //! Segments are lost between primary and standby, in one direction or the other: told by
 //! what was retransmitted, by what arrived out of order, and by what did not arrive.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::network::during_loss;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::partition::{partition, possible_partition_s};
 use crate::evidence::standby_wait::{StandbyWait, longest_unbroken_s};
 use crate::evidence::waiting::Waiting;
-use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::report::role::Kind;
 use crate::text;
 
@@ -16,7 +16,7 @@ use crate::text;
 #[derive(Debug)]
 pub(super) struct Loss;
 
-impl Cause for Loss {
+impl CauseRule for Loss {
     fn claims(&self, wait: &StandbyWait<'_>) -> bool {
         wait.has_loss || wait.is_out_of_order || wait.received_nothing
     }
@@ -59,7 +59,7 @@ fn received_out_of_order(evidence: &Evidence<'_>, waiting: &Waiting<'_>) -> Opti
         evidence,
         waiting,
         Kind::Walsender,
-        Word::LossOfReplies,
+        Cause::LossOfReplies,
         size,
         |name| {
             format!(
@@ -77,7 +77,7 @@ fn received_nothing(evidence: &Evidence<'_>, waiting: &Waiting<'_>) -> Option<Ra
         evidence,
         waiting,
         Kind::Walreceiver,
-        Word::LossTowardStandby,
+        Cause::LossTowardStandby,
         size,
         |name| {
             format!(
@@ -93,7 +93,7 @@ fn of_socket(
     evidence: &Evidence<'_>,
     waiting: &Waiting<'_>,
     role: Kind,
-    cause: Word,
+    cause: Cause,
     size: Size,
     text: impl FnOnce(&str) -> String,
 ) -> Option<Ranked> {

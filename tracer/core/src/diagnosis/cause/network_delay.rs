@@ -1,18 +1,18 @@
 //! A round trip takes a good part of what a commit takes.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::evidence::Evidence;
 use crate::evidence::rtt;
 use crate::evidence::standby_wait::StandbyWait;
 use crate::evidence::waiting::Waiting;
-use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::text;
 
 /// See the file.
 #[derive(Debug)]
 pub(super) struct NetworkDelay;
 
-impl Cause for NetworkDelay {
+impl CauseRule for NetworkDelay {
     fn claims(&self, wait: &StandbyWait<'_>) -> bool {
         wait.rtt_is_long
     }
@@ -33,7 +33,7 @@ impl Cause for NetworkDelay {
                 text::name(&track.name),
                 kept.during()
             ),
-            cause: Word::NetworkDelay,
+            cause: Cause::NetworkDelay,
             // Without a probe it is not known how much of a commit that is.
             confidence: match recorded.probe() {
                 Some(_) => kept.confidence(),

@@ -1,20 +1,20 @@
 //! Nothing at all comes through between primary and standby.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
-use crate::evidence::loss::{LossSignal, Peer};
+use crate::evidence::loss::{FarEnd, LossSignal};
 use crate::evidence::partition::partition;
 use crate::evidence::thresholds::SURELY_UNANSWERED;
 use crate::evidence::waiting::Waiting;
-use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::text;
 
 /// See the file. It claims no waits: what is cut loses, and `Loss` keeps those.
 #[derive(Debug)]
 pub(super) struct Partition;
 
-impl Cause for Partition {
+impl CauseRule for Partition {
     fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
         let losses = evidence.significant_losses().into_iter();
         losses
@@ -27,7 +27,7 @@ fn of_loss(evidence: &Evidence<'_>, loss: &LossSignal, waiting: &Waiting<'_>) ->
     let recorded = evidence.recorded;
     let cut = partition(recorded, loss, &waiting.intervals)?;
     let track = recorded.flows.get(cut.flow)?;
-    let peer = Peer::of(track);
+    let peer = FarEnd::of(track);
     let unanswered = cut.longest.unanswered;
     let silent_s = cut.longest.span.seconds();
     let finding = Finding {
@@ -38,7 +38,7 @@ fn of_loss(evidence: &Evidence<'_>, loss: &LossSignal, waiting: &Waiting<'_>) ->
             text::segments_were(unanswered),
             waiting.during()
         ),
-        cause: Word::Partition,
+        cause: Cause::Partition,
         confidence: match unanswered >= SURELY_UNANSWERED {
             true => waiting.confidence(),
             false => waiting.confidence().min(Confidence::Medium),

@@ -1,20 +1,20 @@
 //! The commit probe's commits were slow, and no sample shows what they waited for.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::loss_episode::loss_retransmits;
 use crate::evidence::thresholds::{MIN_DURATION_S, MIN_SAMPLES};
 use crate::evidence::waiting::Waiting;
 use crate::recording::latency::Step;
-use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::text;
 
 /// See the file.
 #[derive(Debug)]
 pub(super) struct SlowCommits;
 
-impl Cause for SlowCommits {
+impl CauseRule for SlowCommits {
     /// Only where nothing else is known.
     fn is_asked(&self, _: &Evidence<'_>, found: &[Ranked]) -> bool {
         found.is_empty()
@@ -55,13 +55,13 @@ fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
         .sum();
     let (cause, confidence, why) = if !evidence.sees_waits {
         (
-            Word::NotDetermined,
+            Cause::NotDetermined,
             Confidence::Low,
             "who waited for what was not visible".to_owned(),
         )
     } else if resent > 0 {
         (
-            Word::NotDetermined,
+            Cause::NotDetermined,
             Confidence::Low,
             format!(
                 "{} retransmitted, but no sample shows a backend waiting for a standby meanwhile",
@@ -70,13 +70,13 @@ fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
         )
     } else if reads_slow >= MIN_SAMPLES {
         (
-            Word::NotDetermined,
+            Cause::NotDetermined,
             Confidence::Low,
             "reads were slow as well, nothing was retransmitted, and no sample shows what was waited for".to_owned(),
         )
     } else {
         (
-            Word::NotTheNetwork,
+            Cause::NotTheNetwork,
             Confidence::Medium,
             "reads over the same path were not, no backend was seen waiting for a standby, and nothing was retransmitted".to_owned(),
         )

@@ -1,11 +1,11 @@
 //! The standby has WAL on its disk that it is slow to replay.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::standby_lag::Lag;
 use crate::evidence::Evidence;
 use crate::evidence::standby_wait::StandbyWait;
 use crate::evidence::waiting::Waiting;
-use crate::report::finding::{Cause as Word, Finding};
+use crate::report::finding::{Cause, Finding};
 
 /// See the file.
 #[derive(Debug)]
@@ -13,13 +13,13 @@ pub(super) struct StandbyApply;
 
 const LAG: Lag = Lag {
     missing: |one| Some(one.replay_lag_bytes? - one.flush_lag_bytes?),
-    cause: Word::StandbyApply,
+    cause: Cause::StandbyApply,
     what: "replay WAL, as synchronous_commit = remote_apply waits for",
     left: "flushed and not replayed",
     fields: ["flush_lag_bytes", "replay_lag_bytes"],
 };
 
-impl Cause for StandbyApply {
+impl CauseRule for StandbyApply {
     fn claims(&self, wait: &StandbyWait<'_>) -> bool {
         wait.has_to_apply
     }

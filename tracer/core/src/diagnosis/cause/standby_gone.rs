@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::awaited::{Awaited, awaited};
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::evidence::Evidence;
 use crate::evidence::blocked::{SampleInterval, WaitKind, duration_s, most_waiters};
 use crate::evidence::links::is_gone;
@@ -11,7 +11,7 @@ use crate::evidence::standby_wait::StandbyWait;
 use crate::evidence::thresholds::MIN_DURATION_S;
 use crate::evidence::waiting::{Waiting, sample};
 use crate::recording::standby::label;
-use crate::report::finding::{Cause as Word, Confidence, Finding};
+use crate::report::finding::{Cause, Confidence, Finding};
 use crate::report::sample::{Sample, Standby};
 use crate::text;
 
@@ -24,7 +24,7 @@ const MAX_NAMES: usize = 8;
 #[derive(Debug)]
 pub(super) struct StandbyGone;
 
-impl Cause for StandbyGone {
+impl CauseRule for StandbyGone {
     fn claims(&self, wait: &StandbyWait<'_>) -> bool {
         wait.is_gone
     }
@@ -50,7 +50,7 @@ impl Cause for StandbyGone {
             text: format!(
                 "Commits wait for {missing}; synchronous_standby_names is '{setting}', and up to {waiters} backends waited{back}."
             ),
-            cause: Word::StandbyGone,
+            cause: Cause::StandbyGone,
             confidence: kept.confidence().max(Confidence::Medium),
             size: kept.size(),
             evidence: ["sync_rep_waiters", "standbys", "synchronous_standby_names"]

@@ -1,6 +1,6 @@
 //! The standby is connected and does not reply, and nothing shows that the network is why.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::blocked::SampleInterval;
@@ -11,7 +11,7 @@ use crate::evidence::standby_wait::{StandbyWait, longest_unbroken_s};
 use crate::evidence::thresholds::SURELY_SILENT_S;
 use crate::evidence::waiting::{Waiting, sample};
 use crate::recording::standby::label;
-use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::report::role::Kind;
 use crate::text;
 
@@ -19,7 +19,7 @@ use crate::text;
 #[derive(Debug)]
 pub(super) struct StandbyNotReplying;
 
-impl Cause for StandbyNotReplying {
+impl CauseRule for StandbyNotReplying {
     fn claims(&self, wait: &StandbyWait<'_>) -> bool {
         wait.is_silent
     }
@@ -80,7 +80,7 @@ fn silent(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
             label::of(worst.sample, standby),
             kept.during()
         ),
-        cause: Word::StandbyNotReplying,
+        cause: Cause::StandbyNotReplying,
         confidence,
         size: Size {
             silent_s: Some(silent_s),

@@ -1,14 +1,14 @@
 //! Commits that do not wait for a standby that is there: nothing is slow, and what is
 //! committed can be lost.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::blocked::{SampleInterval, duration_s};
 use crate::evidence::thresholds::{FAR_AHEAD_BYTES, MIN_SAMPLES};
 use crate::evidence::waiting::{Waiting, sample};
 use crate::recording::standby::label;
-use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::text;
 
 /// The longest setting that is shown whole.
@@ -18,7 +18,7 @@ const MAX_SETTING: usize = 64;
 #[derive(Debug)]
 pub(super) struct SyncWaitOff;
 
-impl Cause for SyncWaitOff {
+impl CauseRule for SyncWaitOff {
     fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
         let samples = &evidence.samples;
         let found = [standby_names_empty(samples), impossible_lsn(samples)];
@@ -53,7 +53,7 @@ fn standby_names_empty(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
     let Some(before) = was_on else {
         let finding = Finding {
             text: "No commit waits for a standby: synchronous_standby_names is empty, though a standby streams. That may be intended.".to_owned(),
-            cause: Word::SyncWaitOff,
+            cause: Cause::SyncWaitOff,
             confidence: Confidence::Low,
             size,
             evidence,
@@ -66,7 +66,7 @@ fn standby_names_empty(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
             "Commits no longer wait for a standby: synchronous_standby_names was '{}' and was emptied during the run, while a standby streams.",
             text::harmless(names(before).unwrap_or_default(), MAX_SETTING)
         ),
-        cause: Word::SyncWaitOff,
+        cause: Cause::SyncWaitOff,
         confidence: Confidence::High,
         size,
         evidence,
@@ -98,7 +98,7 @@ fn impossible_lsn(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
             label::of(worst.sample, standby),
             text::bytes(-lag)
         ),
-        cause: Word::SyncWaitOff,
+        cause: Cause::SyncWaitOff,
         confidence: Confidence::High,
         size: Size {
             duration_s: Some(duration_s(claims.iter().map(|(interval, ..)| *interval))),

@@ -1,18 +1,18 @@
 //! Commits waited for a standby, and the data do not show why.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::standby_wait::StandbyWait;
 use crate::evidence::thresholds::MIN_UNEXPLAINED_SHARE;
 use crate::evidence::waiting::Waiting;
-use crate::report::finding::{Cause as Word, Confidence, Finding};
+use crate::report::finding::{Cause, Confidence, Finding};
 
 /// See the file. It claims all that no other cause did.
 #[derive(Debug)]
 pub(super) struct Undetermined;
 
-impl Cause for Undetermined {
+impl CauseRule for Undetermined {
     fn claims(&self, _: &StandbyWait<'_>) -> bool {
         true
     }
@@ -28,7 +28,7 @@ impl Cause for Undetermined {
         };
         let finding = Finding {
             text: format!("Commits waited for the standby, and the data do not show why: {why}."),
-            cause: Word::NotDetermined,
+            cause: Cause::NotDetermined,
             confidence: Confidence::Low,
             size: kept.size(),
             evidence: kept

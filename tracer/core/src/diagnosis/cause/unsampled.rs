@@ -1,7 +1,7 @@
 //! What can be said where no sample shows who waits for what: what single commits waited
 //! for, or else only what was lost.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::links::by_standby;
@@ -14,7 +14,7 @@ use crate::evidence::waiting::{Waiting, by_share};
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::slow_commit::SlowCommit;
-use crate::report::finding::{Cause as Word, Confidence, Finding, Size};
+use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::report::role::Kind;
 use crate::text;
 
@@ -22,7 +22,7 @@ use crate::text;
 #[derive(Debug)]
 pub(super) struct Unsampled;
 
-impl Cause for Unsampled {
+impl CauseRule for Unsampled {
     /// Waits that are over before the next sample are in none, either.
     fn is_asked(&self, evidence: &Evidence<'_>, found: &[Ranked]) -> bool {
         !evidence.sees_waits || found.is_empty()
@@ -68,7 +68,7 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
     let of = format!("{} slow commits took {total_s:.1} s in all", slow.len());
     let (cause, confidence, why) = if starved(evidence, slow) {
         (
-            Word::CpuStarvation,
+            Cause::CpuStarvation,
             Confidence::Medium,
             "for most of it their server waited for a CPU".to_owned(),
         )
@@ -76,13 +76,13 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
         waited(evidence, slow, (wait_s, total_s), charged_s)
     } else if flush_s >= MIN_PART_OF_COMMITS * total_s {
         let why = format!("{flush_s:.1} s of it to flush WAL to the primary's own disk");
-        (Word::WalFlush, by_share(flush_s / total_s), why)
+        (Cause::WalFlush, by_share(flush_s / total_s), why)
     } else {
         let why = format!(
             "{wait_s:.1} s of it waiting for a standby and {flush_s:.1} s to flush WAL: what took the other {:.1} s is not known",
             total_s - wait_s - flush_s
         );
-        (Word::NotDetermined, Confidence::Low, why)
+        (Cause::NotDetermined, Confidence::Low, why)
     };
     let slowest = slow.iter().map(|one| one.whole.length_ns()).max()?;
     // The signs that a verdict on the network rests on.
@@ -98,7 +98,7 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
                 waited_s: Some(wait_s),
                 commit_max_ms: Some(slowest as f64 / 1e6),
                 explained_percent: match cause {
-                    Word::WalFlush => Some(100.0 * flush_s / total_s),
+                    Cause::WalFlush => Some(100.0 * flush_s / total_s),
                     _ => charged_s
                         .filter(|_| loss.is_some())
                         .map(|charged_s| 100.0 * charged_s / total_s),
@@ -120,11 +120,11 @@ fn waited(
     slow: &[SlowCommit],
     (wait_s, total_s): (f64, f64),
     charged_s: Option<f64>,
-) -> (Word, Confidence, String) {
+) -> (Cause, Confidence, String) {
     let waited = format!("{wait_s:.1} s of it waiting for a standby");
     let Some(charged_s) = charged_s else {
         let why = format!("{waited}, whose connection was not among those that were traced");
-        return (Word::NotDetermined, Confidence::Low, why);
+        return (Cause::NotDetermined, Confidence::Low, why);
     };
     let share = charged_s / wait_s;
     if share >= MIN_RECOVERY_SHARE {
@@ -134,7 +134,7 @@ fn waited(
         );
         let Some(loss) = evidence.losses.first() else {
             let why = recovering + ", of which too little is seen from here to say which way";
-            return (Word::NotDetermined, Confidence::Low, why);
+            return (Cause::NotDetermined, Confidence::Low, why);
         };
         let why = format!("{recovering}: {}", loss.what());
         let confidence = loss.at_most(by_share(charged_s / total_s));
@@ -160,7 +160,7 @@ fn waited(
             100.0 * overtaken_s / wait_s
         );
         let confidence = by_share(overtaken_s / total_s).min(Confidence::Medium);
-        return (Word::LossOfReplies, confidence, why);
+        return (Cause::LossOfReplies, confidence, why);
     }
     let long = waits
         .iter()
@@ -173,7 +173,7 @@ fn waited(
             "{waited}, and a round trip to {} took up to {ms:.0} ms while little of it was lost",
             text::name(&track.name)
         );
-        return (Word::NetworkDelay, Confidence::Medium, why);
+        return (Cause::NetworkDelay, Confidence::Medium, why);
     }
     let little = format!(
         "{waited}, {:.0} % of that while the replication recovered from a loss that is seen from here, and round trips were short",
@@ -183,11 +183,11 @@ fn waited(
     if evidence.recorded.bad_checksums.is_some() {
         let why = little + ": the standby itself was slow to answer";
         let confidence = by_share(wait_s / total_s).min(Confidence::Medium);
-        return (Word::NotTheNetwork, confidence, why);
+        return (Cause::NotTheNetwork, confidence, why);
     }
     let why =
         little + "; whether its replies arrived with a bad checksum, this kernel does not show";
-    (Word::NotDetermined, Confidence::Low, why)
+    (Cause::NotDetermined, Confidence::Low, why)
 }
 
 /// How many standbys are served from here.

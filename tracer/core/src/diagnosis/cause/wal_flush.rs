@@ -1,21 +1,21 @@
 //! The primary's own disk is slow to take the WAL.
 
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::own_waits::own_waits;
 use crate::diagnosis::rank::Ranked;
 use crate::evidence::Evidence;
 use crate::evidence::blocked::WaitKind;
 use crate::evidence::waiting::Waiting;
-use crate::report::finding::Cause as Word;
+use crate::report::finding::Cause;
 
 /// See the file.
 #[derive(Debug)]
 pub(super) struct WalFlush;
 
-impl Cause for WalFlush {
+impl CauseRule for WalFlush {
     fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
         let what = "for WAL to reach the primary's own disk (WALSync, WALWrite)";
-        own_waits(evidence, WaitKind::Wal, Word::WalFlush, what)
+        own_waits(evidence, WaitKind::Wal, Cause::WalFlush, what)
             .into_iter()
             .collect()
     }

@@ -22,7 +22,7 @@ fn process(pid: u32, comm: &str, title: Option<&str>) -> Process {
 
 fn primary() -> Known {
     let db2 = at(DB2);
-    let peer = Peer {
+    let peer = ReplicationPeer {
         pid: 17,
         name: "db2".into(),
         sends: true,
@@ -108,7 +108,7 @@ fn a_port_that_was_used_again_is_not_the_standbys() {
 #[test]
 fn of_all_that_connects_to_the_primary_only_the_receiver_receives() {
     let db1 = at(DB1);
-    let peer = Peer {
+    let peer = ReplicationPeer {
         pid: 23,
         name: "10.0.10.2".into(),
         sends: false,

@@ -6,18 +6,18 @@
 use crate::report::sample::Standby;
 
 /// More standbys than a primary has; later ones are not told apart.
-const MOST: usize = 256;
+const MAX_STANDBYS: usize = 256;
 
 /// Tells standbys apart: those that are there at the same moment are as many, and one
 /// that comes back under its name and from its address is the one that was there.
 #[derive(Debug, Default)]
 pub struct Tracker {
-    known: Vec<Known>,
+    known: Vec<KnownStandby>,
     looks: u64,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownStandby {
     name: Option<String>,
     address: Option<String>,
     /// Of its latest connection.
@@ -44,7 +44,7 @@ impl Tracker {
     }
 
     /// The one that was there last of those that this may be, and that no other is.
-    fn take(&mut self, one: &Standby, may_be: impl Fn(&Known) -> bool) -> Option<usize> {
+    fn take(&mut self, one: &Standby, may_be: impl Fn(&KnownStandby) -> bool) -> Option<usize> {
         let looks = self.looks;
         let known = self.known.iter_mut().enumerate();
         let (number, known) = known
@@ -59,11 +59,11 @@ impl Tracker {
         // One that comes back is refused while its slot is in use by the connection that
         // it has lost: nothing is sent on the new one.
         let begins = one.state.as_deref() == Some("startup");
-        let is_there = |known: &Known| known.is_called_as(one) && known.seen == self.looks;
-        if self.known.len() >= MOST || (begins && self.known.iter().any(is_there)) {
+        let is_there = |known: &KnownStandby| known.is_called_as(one) && known.seen == self.looks;
+        if self.known.len() >= MAX_STANDBYS || (begins && self.known.iter().any(is_there)) {
             return None;
         }
-        self.known.push(Known {
+        self.known.push(KnownStandby {
             name: one.name().map(str::to_owned),
             address: one.client_addr.clone(),
             pid: one.pid,
@@ -73,7 +73,7 @@ impl Tracker {
     }
 }
 
-impl Known {
+impl KnownStandby {
     fn is_called_as(&self, one: &Standby) -> bool {
         self.name.as_deref() == one.name() && self.address == one.client_addr
     }
@@ -131,9 +131,9 @@ mod tests {
     #[test]
     fn there_are_never_too_many() {
         let mut tracker = Tracker::default();
-        for pid in 0..2 * u32::try_from(MOST).unwrap() {
+        for pid in 0..2 * u32::try_from(MAX_STANDBYS).unwrap() {
             tracker.find(&[at(&format!("10.0.{}.{}", pid / 256, pid % 256), pid)]);
         }
-        assert_eq!(tracker.known.len(), MOST);
+        assert_eq!(tracker.known.len(), MAX_STANDBYS);
     }
 }

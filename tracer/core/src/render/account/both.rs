@@ -1,6 +1,6 @@
 //! One run as a person reads it that was seen from both hosts.
 
-use crate::merge::clock::Method;
+use crate::merge::clock::ClockMethod;
 use crate::merge::connection::{Connection, Side};
 use crate::merge::model::Merged;
 use crate::render::account::verdict::counted;
@@ -14,7 +14,7 @@ use crate::render::verdict::confidence;
 use crate::report::phase::ChosenBy;
 
 /// How many connections are shown; the JSON has all.
-const MOST: usize = 20;
+const MAX_CONNECTIONS: usize = 20;
 
 /// The account of both sides.
 #[must_use]
@@ -162,7 +162,7 @@ fn connections(merged: &Merged) -> Vec<Block> {
         ">Back-off",
         ">RTT",
     ]);
-    for connection in merged.connections.iter().take(MOST) {
+    for connection in merged.connections.iter().take(MAX_CONNECTIONS) {
         for (from, to) in [(0, 1), (1, 0)] {
             let side = &connection.sides[from];
             table.row([
@@ -182,7 +182,7 @@ fn connections(merged: &Merged) -> Vec<Block> {
         blocks.push(Block::Table(table));
     }
     let mut told = Vec::new();
-    let more = merged.connections.len().saturating_sub(MOST);
+    let more = merged.connections.len().saturating_sub(MAX_CONNECTIONS);
     if more > 0 {
         told.push(format!("And {more} more, all of them in the JSON."));
     }
@@ -207,14 +207,14 @@ fn clocks(merged: &Merged) -> Vec<String> {
     let [one, two] = [&merged.hosts[0].label, &merged.hosts[1].label];
     let ms = |value: Option<f64>| value.map_or("?".to_owned(), |value| format!("{value:.2} ms"));
     let mut lines = vec![match clock.method {
-        Method::SameBoot => "Both ran on one kernel: there is one clock.".to_owned(),
-        Method::ClosedConnections => format!(
+        ClockMethod::SameBoot => "Both ran on one kernel: there is one clock.".to_owned(),
+        ClockMethod::ClosedConnections => format!(
             "The clock of {two} is ahead of that of {one} by {}, give or take {}: by when both ends of {} connections closed. Charts are drawn so.",
             ms(clock.offset_ms),
             ms(clock.uncertainty_ms),
             clock.connections
         ),
-        Method::NotKnown => format!(
+        ClockMethod::NotKnown => format!(
             "By how much the clocks of {one} and {two} differ is not known; charts are drawn as if they did not."
         ),
     }];

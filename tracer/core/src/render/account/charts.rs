@@ -11,7 +11,7 @@ use crate::render::chart::{Bars, Chart, Line, Plot, Stroke, Unit};
 use crate::render::document::Block;
 use crate::report::FlowReport;
 use crate::report::commits::SlowReport;
-use crate::report::latency_probe::{Requests, StepReport};
+use crate::report::latency_probe::{ProbeStepReport, Requests};
 use crate::report::sample::{Sample, Standby};
 
 /// Values over time, s from the start; `None` where it was not known.
@@ -179,12 +179,13 @@ impl View<'_> {
 
     fn latencies(&self) -> Option<Chart> {
         let probe = self.report.postgres.as_ref()?.probe.as_ref()?;
-        let line = |name: &str, tint, stroke, requests: &Requests, of: fn(&StepReport) -> _| Line {
-            name: name.to_owned(),
-            tint,
-            stroke,
-            points: self.points(requests.series.iter().map(|step| (step.offset_s, of(step)))),
-        };
+        let line =
+            |name: &str, tint, stroke, requests: &Requests, of: fn(&ProbeStepReport) -> _| Line {
+                name: name.to_owned(),
+                tint,
+                stroke,
+                points: self.points(requests.series.iter().map(|step| (step.offset_s, of(step)))),
+            };
         let (commits, reads) = (&probe.commits, &probe.reads);
         let series = [
             line(

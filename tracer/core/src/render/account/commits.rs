@@ -4,7 +4,7 @@ use crate::render::account::{View, more, sum};
 use crate::render::document::{Block, Table};
 use crate::render::table::{milliseconds, number};
 use crate::report::commits::{CommitsReport, ServerReport};
-use crate::report::histogram::Quantiles;
+use crate::report::histogram::PartQuantiles;
 
 /// How many servers are shown; the JSON has all.
 const MOST_SERVERS: usize = 8;
@@ -48,7 +48,7 @@ fn one(server: &ServerReport) -> Vec<Block> {
         ">Largest",
         ">Together",
     ]);
-    let mut row = |name: &str, part: &Quantiles| {
+    let mut row = |name: &str, part: &PartQuantiles| {
         let share = 100.0 * part.sum_ms / server.total.sum_ms;
         table.row([
             name.to_owned(),

@@ -10,7 +10,7 @@ use crate::report::postgres::PostgresReport;
 use crate::text::bytes;
 
 /// How many rows a table has; the JSON has all.
-const MOST: usize = 16;
+const MAX_ROWS: usize = 16;
 
 pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {
     let Some(postgres) = &view.report.postgres else {
@@ -26,7 +26,7 @@ pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {
         }
     ))];
     blocks.extend(standbys(postgres));
-    blocks.extend(more(postgres.standbys.len(), MOST, "standby"));
+    blocks.extend(more(postgres.standbys.len(), MAX_ROWS, "standby"));
     blocks.extend(probe(postgres));
     blocks.extend(gaps(view, postgres));
     blocks
@@ -47,7 +47,7 @@ fn standbys(postgres: &PostgresReport) -> Option<Block> {
         words.join("/")
     };
     let labels = standby::labels(&postgres.standbys);
-    for (standby, label) in postgres.standbys.iter().zip(labels).take(MOST) {
+    for (standby, label) in postgres.standbys.iter().zip(labels).take(MAX_ROWS) {
         table.row([
             label,
             format!("{} {}", list(&standby.states), list(&standby.sync_states)),
@@ -98,7 +98,7 @@ fn probe(postgres: &PostgresReport) -> Vec<Block> {
     let failures: Vec<String> = failures
         .iter()
         .flat_map(|(what, some)| {
-            let reasons = some.failures.iter().take(MOST);
+            let reasons = some.failures.iter().take(MAX_ROWS);
             reasons.map(move |(reason, count)| format!("{count} {what} failed: {reason}"))
         })
         .collect();
@@ -111,7 +111,7 @@ fn probe(postgres: &PostgresReport) -> Vec<Block> {
 }
 
 fn gaps(view: View<'_>, postgres: &PostgresReport) -> Vec<Block> {
-    let told = postgres.gaps.iter().take(MOST).map(|gap| {
+    let told = postgres.gaps.iter().take(MAX_ROWS).map(|gap| {
         format!(
             "no samples for {:.1} s from {:.1} s on: {}",
             gap.duration_s,
@@ -120,7 +120,7 @@ fn gaps(view: View<'_>, postgres: &PostgresReport) -> Vec<Block> {
         )
     });
     let mut told: Vec<String> = told.collect();
-    let more = postgres.gaps.len().saturating_sub(MOST) as u64;
+    let more = postgres.gaps.len().saturating_sub(MAX_ROWS) as u64;
     let more = more.saturating_add(postgres.more_gaps);
     if more > 0 {
         told.push(format!("and {more} more gaps"));

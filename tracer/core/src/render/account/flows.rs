@@ -2,14 +2,14 @@
 
 use tracer_ebpf::RetransmitKind;
 
+use crate::render::account::kinds::why;
 use crate::render::account::sum;
-use crate::render::account::verdict::why;
 use crate::render::document::{Block, Table};
 use crate::render::table::{kinds, milliseconds, number};
 use crate::report::{FlowReport, Report};
 
 /// How many flows are shown; the JSON has all.
-const MOST: usize = 20;
+const MAX_FLOWS: usize = 20;
 
 pub(crate) fn blocks(report: &Report) -> Vec<Block> {
     if report.flows.is_empty() {
@@ -25,7 +25,7 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
         ">RTT",
         ">Window",
     ]);
-    for flow in report.flows.iter().take(MOST) {
+    for flow in report.flows.iter().take(MAX_FLOWS) {
         table.row([
             ends(flow),
             flow.role
@@ -39,9 +39,9 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
         ]);
     }
     let mut blocks = vec![Block::Table(table)];
-    let more = report.flows.len().saturating_sub(MOST);
+    let more = report.flows.len().saturating_sub(MAX_FLOWS);
     if more > 0 {
-        let segments = sum(report.flows.iter().skip(MOST).map(|one| one.segments));
+        let segments = sum(report.flows.iter().skip(MAX_FLOWS).map(|one| one.segments));
         blocks.push(Block::Text(format!(
             "And {more} more flows with {segments} segments, all of them in the JSON."
         )));

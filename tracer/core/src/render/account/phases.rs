@@ -6,7 +6,7 @@ use crate::render::document::{Block, Column, Table};
 use crate::render::table::{milliseconds, number};
 use crate::render::verdict::phase_name;
 use crate::report::phase::PhaseReport;
-use crate::report::phase::{ChosenBy, Rates, Requests};
+use crate::report::phase::{ChosenBy, PhaseRequests, Rates};
 use crate::text::bytes;
 
 pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {
@@ -111,16 +111,16 @@ fn rate(rates: Option<&Rates>) -> Option<String> {
     rates.and_then(|rates| Some(format!("{:.1}", rates.per_s?)))
 }
 
-fn answered(requests: Option<Requests>) -> Option<String> {
+fn answered(requests: Option<PhaseRequests>) -> Option<String> {
     requests.and_then(|some| Some(format!("{:.1}", some.answered_per_s?)))
 }
 
-fn undone(requests: Option<Requests>) -> Option<String> {
+fn undone(requests: Option<PhaseRequests>) -> Option<String> {
     let some = requests?;
     Some(format!("{}, {}", some.failed, some.not_started))
 }
 
-fn ms(requests: Option<Requests>, which: fn(Requests) -> Option<f64>) -> Option<String> {
+fn ms(requests: Option<PhaseRequests>, which: fn(PhaseRequests) -> Option<f64>) -> Option<String> {
     requests.map(|some| milliseconds(which(some)))
 }
 

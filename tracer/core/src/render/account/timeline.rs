@@ -1,13 +1,13 @@
 //! Faults, roles and what could not be seen, on the axis of the charts.
 
 use crate::render::account::{View, faults};
-use crate::render::chart::{Axis, Row, Span, Timeline};
+use crate::render::chart::{Axis, Timeline, TimelineRow, TimelineSpan};
 use crate::render::document::Block;
 use crate::report::Report;
 use crate::report::sample::Role;
 
 /// How many rows there can be.
-const MOST: usize = 12;
+const MAX_ROWS: usize = 12;
 const FAULT: usize = 0;
 const PRIMARY: usize = 1;
 const STANDBY: usize = 4;
@@ -15,8 +15,8 @@ const GAP: usize = 7;
 
 /// Stretches of all hosts, on one axis.
 pub(crate) fn blocks(views: &[View<'_>], axis: &Axis) -> Vec<Block> {
-    let mut rows: Vec<Row> = views.iter().flat_map(rows).collect();
-    rows.truncate(MOST);
+    let mut rows: Vec<TimelineRow> = views.iter().flat_map(rows).collect();
+    rows.truncate(MAX_ROWS);
     if rows.is_empty() {
         return Vec::new();
     }
@@ -27,16 +27,16 @@ pub(crate) fn blocks(views: &[View<'_>], axis: &Axis) -> Vec<Block> {
     })]
 }
 
-fn rows(view: &View<'_>) -> Vec<Row> {
+fn rows(view: &View<'_>) -> Vec<TimelineRow> {
     let report = view.report;
-    let mut rows: Vec<Row> = report
+    let mut rows: Vec<TimelineRow> = report
         .faults
         .iter()
         .map(|fault| {
             let (from_s, to_s) = faults::span(report, fault);
-            Row {
+            TimelineRow {
                 name: "fault".to_owned(),
-                spans: vec![Span {
+                spans: vec![TimelineSpan {
                     from_s,
                     to_s,
                     text: faults::what(fault),
@@ -57,7 +57,7 @@ fn rows(view: &View<'_>) -> Vec<Row> {
 }
 
 /// What the server was, from when to when.
-fn roles(report: &Report) -> Option<Row> {
+fn roles(report: &Report) -> Option<TimelineRow> {
     let turns = &report.postgres.as_ref()?.roles;
     let spans = turns.iter().enumerate().map(|(at, turn)| {
         let (name, tint) = match turn.role {
@@ -67,7 +67,7 @@ fn roles(report: &Report) -> Option<Row> {
         let timeline = turn
             .timeline
             .map_or(String::new(), |number| format!(" on timeline {number}"));
-        Span {
+        TimelineSpan {
             from_s: turn.offset_s.max(0.0),
             to_s: seen_until(
                 report,
@@ -80,7 +80,7 @@ fn roles(report: &Report) -> Option<Row> {
             tint,
         }
     });
-    (!turns.is_empty()).then(|| Row {
+    (!turns.is_empty()).then(|| TimelineRow {
         name: "server".to_owned(),
         spans: spans.collect(),
     })
@@ -99,15 +99,15 @@ fn seen_until(report: &Report, from_s: f64, to_s: f64) -> f64 {
 }
 
 /// When the server did not answer.
-fn gaps(report: &Report) -> Option<Row> {
+fn gaps(report: &Report) -> Option<TimelineRow> {
     let gaps = &report.postgres.as_ref()?.gaps;
-    let spans = gaps.iter().map(|gap| Span {
+    let spans = gaps.iter().map(|gap| TimelineSpan {
         from_s: gap.offset_s.max(0.0),
         to_s: gap.offset_s + gap.duration_s,
         text: gap.reason.clone(),
         tint: GAP,
     });
-    (!gaps.is_empty()).then(|| Row {
+    (!gaps.is_empty()).then(|| TimelineRow {
         name: "no samples".to_owned(),
         spans: spans.collect(),
     })

@@ -2,7 +2,7 @@
 
 use tracer_ebpf::RetransmitKind;
 
-use crate::render::account::flows;
+use crate::render::account::{flows, kinds};
 use crate::render::verdict::confidence;
 use crate::report::{ByKind, Report};
 
@@ -24,7 +24,7 @@ pub(crate) fn sentence(report: &Report) -> String {
         "{} sent {} of {total} segments again, {most} of them {}.",
         flows::name(flow),
         flow.segments,
-        why(kind)
+        kinds::why(kind)
     )
 }
 
@@ -75,18 +75,4 @@ fn leading(by_kind: &ByKind) -> (RetransmitKind, u64) {
     let counts = by_kind.each();
     let first = counts.into_iter().max_by_key(|(_, count)| *count);
     first.unwrap_or((RetransmitKind::Other, 0))
-}
-
-/// Why a segment of a kind is sent again.
-pub(crate) fn why(kind: RetransmitKind) -> &'static str {
-    match kind {
-        RetransmitKind::Rto => "after a timeout: no answer came in time",
-        RetransmitKind::Tlp => "as tail loss probes, before the timeout",
-        RetransmitKind::Fast => "because acknowledgements showed a gap",
-        RetransmitKind::Rack => "because a later segment had arrived long before",
-        RetransmitKind::SlowStart => "in what follows a timeout",
-        RetransmitKind::Syn => "to open a connection",
-        RetransmitKind::SynAck => "to answer one that opens a connection",
-        RetransmitKind::Other => "for a reason that the kernel does not show",
-    }
 }

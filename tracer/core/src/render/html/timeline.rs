@@ -7,7 +7,7 @@ use crate::render::html::escape::escape;
 use crate::render::html::plot::{WIDTH, round, share, write_phase_names, write_phases, write_time};
 
 /// The least share of the axis that a stretch takes, to be seen.
-const LEAST: f64 = 0.004;
+const MIN_SHARE: f64 = 0.004;
 const ROW: f64 = 10.0;
 
 /// Writes a timeline.
@@ -37,7 +37,7 @@ pub fn write(html: &mut String, timeline: &Timeline) {
         let mut texts: Vec<&str> = Vec::new();
         for span in &row.spans {
             let from = axis.share(span.from_s);
-            let wide = (axis.share(span.to_s) - from).max(LEAST);
+            let wide = (axis.share(span.to_s) - from).max(MIN_SHARE);
             let _ = writeln!(
                 html,
                 "<rect class=\"span t{}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"3\">\
