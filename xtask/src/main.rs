@@ -23,25 +23,25 @@ enum Task {
     /// Find or install everything that building, testing and the lab need
     Setup,
     /// Give a standby's replies a bad checksum in a lab of namespaces, and show what tracer sees
-    Demo(demo::Arguments),
+    Demo(demo::DemoArguments),
     /// Check format and lints, and run the tests that need neither root nor a package
     Check,
     /// Check format, lints and dependencies, and run every test
-    Test(test::Arguments),
+    Test(test::TestArguments),
     /// A cluster with Patroni on this machine, and the experiments with it
-    Lab(lab::Arguments),
+    Lab(lab::LabArguments),
     /// Look for input that makes one of tracer's parsers panic
-    Fuzz(fuzz::Arguments),
+    Fuzz(fuzz::FuzzArguments),
     /// Run the tests that depend on the kernel under every kernel of the matrix
-    Kernels(kernels::Arguments),
+    Kernels(kernels::KernelsArguments),
     /// Measure how soon tracer counts, its memory, and what a retransmit or a commit costs
-    Bench(bench::Arguments),
+    Bench(bench::BenchArguments),
     /// Run tracer for hours beside servers that restart, and see that nothing of it grows
-    Soak(soak::Arguments),
+    Soak(soak::SoakArguments),
     /// Run the tool while signals, limits, disks and networks do their worst to it
-    Torture(torture::Arguments),
+    Torture(torture::TortureArguments),
     /// Make the README's pictures, of a real report and of a real run
-    Picture(picture::Arguments),
+    Picture(picture::PictureArguments),
     /// Cut a kernel's BTF down to what the tests of the offsets need
     Btf {
         /// A kernel image, an ELF file or raw BTF
@@ -50,7 +50,7 @@ enum Task {
         output: PathBuf,
     },
     /// Run a command under Debian's kernels, in guests that see this machine's files
-    Vm(vm::Arguments),
+    Vm(vm::VmArguments),
 }
 
 fn main() -> ExitCode {

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, ensure};
-use xtask::lab::experiment::{self, Arguments};
+use xtask::lab::experiment::{self, ExperimentArguments};
 use xtask::lab::timing::Timing;
 use xtask::provision::repo;
 
@@ -14,7 +14,7 @@ static ONE: Mutex<()> = Mutex::new(());
 fn run(name: &str, variant: &str, fault: u64) -> Result<()> {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let output = tempfile::tempdir()?;
-    let arguments = Arguments {
+    let arguments = ExperimentArguments {
         variant: Some(variant.to_owned()),
         output: Some(output.path().to_owned()),
         baseline: Some(8),

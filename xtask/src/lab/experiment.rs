@@ -64,7 +64,7 @@ const VARIANTS: [&[Variant]; 7] = [
 
 /// What can be chosen about an experiment.
 #[derive(Debug, Clone, Args)]
-pub struct Arguments {
+pub struct ExperimentArguments {
     /// Do only this variant of it [default: all, one after the other]
     #[arg(value_name = "VARIANT")]
     pub variant: Option<String>,
@@ -106,8 +106,8 @@ pub struct ForAll {
 impl ForAll {
     /// For one of them.
     #[must_use]
-    pub fn of(&self, name: &str) -> Arguments {
-        Arguments {
+    pub fn of(&self, name: &str) -> ExperimentArguments {
+        ExperimentArguments {
             variant: None,
             output: self.output.as_ref().map(|folder| folder.join(name)),
             baseline: None,
@@ -132,7 +132,7 @@ pub fn names() -> Vec<&'static str> {
 /// # Errors
 /// When a step fails, or when something was not as it had to be: the results are then
 /// left among the logs.
-pub fn run(name: &str, arguments: &Arguments, program: &Path) -> Result<()> {
+pub fn run(name: &str, arguments: &ExperimentArguments, program: &Path) -> Result<()> {
     let known = named(name);
     let mut variants: Vec<&Variant> = known.iter().collect();
     if let Some(wanted) = &arguments.variant {
@@ -158,7 +158,7 @@ pub(super) fn named(name: &str) -> &'static [Variant] {
     VARIANTS.iter().find(of).copied().unwrap_or_default()
 }
 
-fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<()> {
+fn run_one(variant: &Variant, arguments: &ExperimentArguments, program: &Path) -> Result<()> {
     println!("\n== {}: {}", variant.title(), variant.question);
     let begun = Instant::now();
     let commit = provenance::commit();
@@ -215,7 +215,7 @@ fn run_one(variant: &Variant, arguments: &Arguments, program: &Path) -> Result<(
     Ok(())
 }
 
-fn lengths(variant: &Variant, arguments: &Arguments) -> Lengths {
+fn lengths(variant: &Variant, arguments: &ExperimentArguments) -> Lengths {
     let (baseline, fault, recovery) = variant.seconds;
     let seconds = |chosen: Option<u64>, usual| Duration::from_secs(chosen.unwrap_or(usual));
     Lengths {

@@ -43,7 +43,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// What can be chosen about the demo.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct DemoArguments {
     /// Folder for run.json, load.json and how.md [default: results/demo of this repository]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -70,7 +70,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// When any step fails; what was built is taken down first.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(arguments: &DemoArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
     let tracer = repo::build_release()?;
@@ -170,7 +170,7 @@ fn wait_for_writes(pair: &Pair) -> Result<()> {
 /// tracer on the standby's side.
 fn tracer_run(
     tracer: &Path,
-    arguments: &Arguments,
+    arguments: &DemoArguments,
     output: &Path,
     primary: &Host,
     standby: &Host,
@@ -189,7 +189,7 @@ fn tracer_run(
 }
 
 /// Runs tracer with its view on this terminal, and returns its report.
-fn trace(mut run: Command, arguments: &Arguments, output: &Path) -> Result<Report> {
+fn trace(mut run: Command, arguments: &DemoArguments, output: &Path) -> Result<Report> {
     let path = output.join("run.json");
     let line = repo::shorten(&command::line(&run));
     println!("\n$ {line}");
@@ -206,7 +206,7 @@ fn trace(mut run: Command, arguments: &Arguments, output: &Path) -> Result<Repor
     Report::read(&bytes).with_context(|| format!("{} is no report", path.display()))
 }
 
-impl Arguments {
+impl DemoArguments {
     /// How long tracer runs.
     fn seconds(&self) -> u64 {
         self.before + self.fault + self.recovery

@@ -28,7 +28,7 @@ const MINUTES: u64 = 1;
 
 /// What can be chosen.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct FuzzArguments {
     /// Targets, such as dsn [default: every one]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
@@ -56,7 +56,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// When a target cannot be built, or an input made one fail.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(arguments: &FuzzArguments) -> Result<()> {
     let span = match (arguments.runs, arguments.minutes) {
         (Some(runs), _) => Span::Runs(runs),
         (None, minutes) => Span::Seconds(minutes.unwrap_or(MINUTES).saturating_mul(60)),

@@ -12,7 +12,7 @@ use crate::testbed::{interrupt, netns};
 
 /// What can be chosen about the lab.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct LabArguments {
     #[command(subcommand)]
     task: LabTask,
 }
@@ -26,19 +26,19 @@ enum LabTask {
     /// Tell who is what in the cluster that runs
     Status,
     /// Give half of the standby's segments to the primary a bad checksum
-    PartialLoss(experiment::Arguments),
+    PartialLoss(experiment::ExperimentArguments),
     /// Switch the primary off, in good order and like a power cut
-    Failover(experiment::Arguments),
+    Failover(experiment::ExperimentArguments),
     /// Keep the primary's processor busy, and stall its disk
-    Load(experiment::Arguments),
+    Load(experiment::ExperimentArguments),
     /// Cut databases off: can two of them take writes?
-    SplitBrain(experiment::Arguments),
+    SplitBrain(experiment::ExperimentArguments),
     /// Cut the standby off for long, and watch it catch up
-    LongIsolation(experiment::Arguments),
+    LongIsolation(experiment::ExperimentArguments),
     /// Let etcd lose a member, and its quorum
-    Dependency(experiment::Arguments),
+    Dependency(experiment::ExperimentArguments),
     /// Cut the standby off while Prometheus scrapes tracer: do the alerts fire?
-    Alerts(experiment::Arguments),
+    Alerts(experiment::ExperimentArguments),
     /// Run all experiments, one after the other
     All(experiment::ForAll),
     /// Own the cluster until told to end
@@ -50,7 +50,7 @@ enum LabTask {
 ///
 /// # Errors
 /// When a step fails; what was built for an experiment is taken down first.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(arguments: &LabArguments) -> Result<()> {
     match &arguments.task {
         LabTask::Up(timing) => {
             prepare()?;
@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-fn experiment(name: &str, arguments: &experiment::Arguments) -> Result<()> {
+fn experiment(name: &str, arguments: &experiment::ExperimentArguments) -> Result<()> {
     prepare()?;
     leftover::remove()?;
     experiment::run(name, arguments, &repo::build_release()?)

@@ -12,7 +12,7 @@ use crate::testbed::{command, postgres};
 
 /// What can be chosen about the test run.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct TestArguments {
     /// Run only tests whose names contain one of these (after `--`)
     #[arg(last = true, value_name = "FILTER")]
     filters: Vec<String>,
@@ -22,7 +22,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// When any step failed.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(arguments: &TestArguments) -> Result<()> {
     let mut steps = Steps::default();
     steps.make("setup", || {
         setup::run()?;
@@ -46,7 +46,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     steps.make("tests", || tests(&arguments.filters))?;
     if whole {
         steps.make("fuzzing", fuzz::brief)?;
-        steps.make("kernels", || kernels::run(&kernels::Arguments::default()))?;
+        steps.make("kernels", || {
+            kernels::run(&kernels::KernelsArguments::default())
+        })?;
     }
     steps.finish()
 }

@@ -50,7 +50,7 @@ const STARTING: Duration = Duration::from_secs(30);
 
 /// What can be chosen.
 #[derive(Debug, Args, Clone)]
-pub struct Arguments {
+pub struct TortureArguments {
     /// How long to go on
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
     pub minutes: u64,
@@ -79,7 +79,7 @@ pub struct Extent {
 ///
 /// # Errors
 /// When a round cannot be played, with the first broken promise, or on an interrupt.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(arguments: &TortureArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
     let tracer = repo::build_release()?;

@@ -33,7 +33,7 @@ use crate::testbed::interrupt;
 
 /// What can be chosen about guests.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct VmArguments {
     /// Kernels, such as 5.10 [default: all: 5.10, 6.1, 6.12, 6.18 and 7.3]
     #[arg(value_name = "KERNEL")]
     kernels: Vec<Kernel>,
@@ -57,7 +57,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// On an interrupt, and when no guest can be run here.
-pub fn run(arguments: &Arguments) -> Result<u8> {
+pub fn run(arguments: &VmArguments) -> Result<u8> {
     prepare()?;
     let command = if arguments.command.is_empty() {
         ["uname", "-r"].map(OsString::from).to_vec()

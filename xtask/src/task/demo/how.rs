@@ -6,13 +6,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tracer_core::report::Report;
 
-use super::{Arguments, CONNECTIONS, READS_PER_SECOND, WRITES_PER_SECOND};
+use super::{CONNECTIONS, DemoArguments, READS_PER_SECOND, WRITES_PER_SECOND};
 use crate::lab::provenance;
 
 /// Writes it beside the result.
 pub(super) fn write(
     folder: &Path,
-    arguments: &Arguments,
+    arguments: &DemoArguments,
     report: &Report,
     commit: &str,
 ) -> Result<()> {
@@ -21,8 +21,8 @@ pub(super) fn write(
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn render(arguments: &Arguments, report: &Report, commit: &str) -> String {
-    let Arguments {
+fn render(arguments: &DemoArguments, report: &Report, commit: &str) -> String {
+    let DemoArguments {
         percent,
         before,
         fault,
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn it_can_be_done_again() {
-        let arguments = Arguments {
+        let arguments = DemoArguments {
             output: None,
             percent: 50,
             before: 10,
