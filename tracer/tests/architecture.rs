@@ -1,0 +1,347 @@
+//! The rooms of the program and of its core, and who may use which: read from the sources,
+//! and held against the tables below. Beside it what no compiler looks after: modules in a
+//! circle, files that grow, names that stand for two things.
+//!
+//! What is not as it should be is listed as an exception. One that no longer occurs fails
+//! the test as well: the lists only shrink.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+#[path = "architecture/exceptions.rs"]
+mod exceptions;
+#[path = "architecture/layers.rs"]
+mod layers;
+#[path = "architecture/source.rs"]
+mod source;
+
+use exceptions::{CIRCLES, LONG, NAMED_TWICE, NOT_IN_THE_TABLE, UNNAMED_LIMITS, UNTITLED};
+use layers::{ALLOWED, ALLOWED_IN_CORE, Rooms};
+use source::Source;
+
+/// The longest that a file may be, lines.
+const MAX_LINES: usize = 500;
+
+/// A crate whose sources are read.
+struct Crate {
+    root: &'static str,
+    /// `None` if it is one room.
+    allowed: Option<Rooms>,
+}
+
+const CRATES: [Crate; 4] = [
+    Crate {
+        root: "tracer/src",
+        allowed: Some(ALLOWED),
+    },
+    Crate {
+        root: "tracer/core/src",
+        allowed: Some(ALLOWED_IN_CORE),
+    },
+    Crate {
+        root: "tracer-ebpf/src",
+        allowed: None,
+    },
+    Crate {
+        root: "xtask/src",
+        allowed: None,
+    },
+];
+
+/// Where else there are files of ours.
+const OTHERS: [&str; 5] = [
+    "tracer/tests",
+    "tracer/fuzz",
+    "tracer/core/tests",
+    "tracer-ebpf/tests",
+    "xtask/tests",
+];
+
+/// Something that is not as it should be.
+#[derive(Debug)]
+struct Violation {
+    /// As it stands in a list of exceptions: without lines, which move.
+    name: String,
+    /// As it is told, `tracer/src/x.rs:259: …`.
+    message: String,
+}
+
+impl Violation {
+    fn at(path: &str, line: usize, what: &str) -> Self {
+        Self {
+            name: format!("{path}: {what}"),
+            message: format!("{path}:{line}: {what}"),
+        }
+    }
+
+    fn of(path: &str, what: &str) -> Self {
+        let name = format!("{path}: {what}");
+        Self {
+            message: name.clone(),
+            name,
+        }
+    }
+}
+
+/// What is found and not excepted, and what is excepted and not found.
+fn complaints(found: &[Violation], excepted: &[&str]) -> Vec<String> {
+    let new = found
+        .iter()
+        .filter(|one| !excepted.contains(&one.name.as_str()))
+        .map(|one| one.message.clone());
+    let gone = excepted
+        .iter()
+        .filter(|name| found.iter().all(|one| one.name != **name))
+        .map(|name| format!("{name}: occurs no more; take it off the list of exceptions"));
+    new.chain(gone).collect()
+}
+
+fn expect(found: &[Violation], excepted: &[&str]) {
+    let complaints = complaints(found, excepted);
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+/// Who uses what the table does not say, and who is not in it.
+fn strangers(sources: &[Source], allowed: Rooms) -> Vec<Violation> {
+    let modules = source::modules(sources);
+    let mut found = BTreeMap::new();
+    for source in sources {
+        let from = source.room();
+        let row = allowed.iter().find(|(room, _)| *room == from);
+        if row.is_none() {
+            let what = format!("{from} is not in the table of rooms");
+            let violation = Violation::of(&source.path, &what);
+            found.insert(violation.name.clone(), violation);
+        }
+        for (line, target) in source.uses(&modules) {
+            let to = target.first().map_or("lib", String::as_str);
+            let known = row.is_none_or(|(_, allowed)| allowed.contains(&to));
+            if to != from && !known {
+                let what = format!("{to} may not be used by {from}");
+                let violation = Violation::at(&source.path, line, &what);
+                found.entry(violation.name.clone()).or_insert(violation);
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+/// Modules of one parent that use each other, be it by way of others.
+fn circles(root: &str, sources: &[Source]) -> Vec<Violation> {
+    let modules = source::modules(sources);
+    let mut graphs: BTreeMap<Vec<String>, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for source in sources {
+        for (_, target) in source.uses(&modules) {
+            let pairs = source.module.iter().zip(&target);
+            let common = pairs.take_while(|(one, other)| one == other).count();
+            // Parents and what is in them are one thing.
+            if let (Some(from), Some(to)) = (source.module.get(common), target.get(common)) {
+                let graph = graphs.entry(target[..common].to_vec()).or_default();
+                graph.entry(from.clone()).or_default().insert(to.clone());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (parent, graph) in &graphs {
+        let mut named = BTreeSet::new();
+        for module in graph.keys() {
+            let there = reached(graph, module);
+            let circle = there
+                .iter()
+                .filter(|one| reached(graph, one).contains(module));
+            let names = circle.cloned().collect::<Vec<_>>().join(", ");
+            if there.contains(module) && named.insert(names.clone()) {
+                let folder = parent
+                    .iter()
+                    .fold(root.to_owned(), |path, one| path + "/" + one);
+                found.push(Violation::of(&folder, &format!("circle of {names}")));
+            }
+        }
+    }
+    found
+}
+
+/// All that a module uses, be it by way of others.
+fn reached(graph: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<String> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![from.to_owned()];
+    while let Some(module) = open.pop() {
+        for next in graph.get(&module).into_iter().flatten() {
+            if reached.insert(next.clone()) {
+                open.push(next.clone());
+            }
+        }
+    }
+    reached
+}
+
+/// Names that several types of a crate have.
+fn namesakes(root: &str, sources: &[Source]) -> Vec<Violation> {
+    let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for source in sources {
+        for (line, name) in &source.types {
+            let place = format!("{}:{line}", source.path);
+            places.entry(name).or_default().push(place);
+        }
+    }
+    let several = places.iter().filter(|(_, places)| places.len() > 1);
+    let violation = |(name, places): (&&str, &Vec<String>)| {
+        let name = format!("{root}: type {name} has a namesake");
+        let message = format!("{name}: {}", places.join(", "));
+        Violation { name, message }
+    };
+    several.map(violation).collect()
+}
+
+fn untitled(sources: &[Source]) -> Vec<Violation> {
+    let untitled = sources.iter().filter(|one| !one.titled);
+    untitled
+        .map(|one| Violation::at(&one.path, 1, "does not begin with `//!`"))
+        .collect()
+}
+
+fn long(sources: &[Source]) -> Vec<Violation> {
+    let long = sources.iter().filter(|one| one.lines > MAX_LINES);
+    long.map(|one| Violation::of(&one.path, &format!("more than {MAX_LINES} lines")))
+        .collect()
+}
+
+fn unnamed_limits(sources: &[Source]) -> Vec<Violation> {
+    let of = |source: &Source| -> Vec<Violation> {
+        let limits = source.limits.iter();
+        limits
+            .map(|(line, name)| Violation::at(&source.path, *line, &format!("{name} of what?")))
+            .collect()
+    };
+    sources.iter().flat_map(of).collect()
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Every source below a folder of the repository.
+fn read(root: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut open = vec![repository().join(root)];
+    while let Some(folder) = open.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                // What cargo makes of a crate is not ours.
+                if !path.ends_with("target") {
+                    open.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(repository()).unwrap();
+                let text = fs::read_to_string(&path).unwrap();
+                found.push(Source::read(root, name.to_str().unwrap(), &text));
+            }
+        }
+    }
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    found
+}
+
+fn in_every_crate(rule: impl Fn(&Crate, &[Source]) -> Vec<Violation>) -> Vec<Violation> {
+    let of = |one: &Crate| {
+        let sources = read(one.root);
+        assert!(!sources.is_empty(), "no source in {}", one.root);
+        rule(one, &sources)
+    };
+    CRATES.iter().flat_map(of).collect()
+}
+
+fn every_file() -> Vec<Source> {
+    let roots = CRATES.iter().map(|one| one.root).chain(OTHERS);
+    roots.flat_map(read).collect()
+}
+
+#[test]
+fn rooms_use_what_the_table_says() {
+    let found = in_every_crate(|one, sources| {
+        one.allowed
+            .map_or_else(Vec::new, |allowed| strangers(sources, allowed))
+    });
+    expect(&found, NOT_IN_THE_TABLE);
+}
+
+#[test]
+fn no_module_uses_itself_by_way_of_others() {
+    let found = in_every_crate(|one, sources| match one.allowed {
+        Some(_) => circles(one.root, sources),
+        None => Vec::new(),
+    });
+    expect(&found, CIRCLES);
+}
+
+#[test]
+fn a_type_name_stands_for_one_thing() {
+    let found = in_every_crate(|one, sources| namesakes(one.root, sources));
+    expect(&found, NAMED_TWICE);
+}
+
+#[test]
+fn every_file_says_first_what_it_is() {
+    expect(&untitled(&every_file()), UNTITLED);
+}
+
+#[test]
+fn no_file_is_long() {
+    expect(&long(&every_file()), LONG);
+}
+
+#[test]
+fn a_limit_says_of_what() {
+    expect(&unnamed_limits(&every_file()), UNNAMED_LIMITS);
+}
+
+/// Two rooms of which the lower one uses the upper one.
+fn planted() -> [Source; 2] {
+    let command = "//! A command.\nuse crate::kernel::netns;\nstruct Row;\n";
+    let kernel = "// A kernel.\nuse crate::{\n    command::Row as Line,\n};\nenum Row {}\n\
+                  const MOST: u8 = 1;\nmod tests {\n    use crate::lib;\n}\n";
+    [("command", command), ("kernel", kernel)]
+        .map(|(name, text)| Source::read("tracer/src", &format!("tracer/src/{name}.rs"), text))
+}
+
+#[test]
+fn what_is_planted_is_found() {
+    let sources = planted();
+    let rooms: Rooms = &[("command", &["kernel"]), ("kernel", &[])];
+    let up = "tracer/src/kernel.rs:3: command may not be used by kernel";
+    assert_eq!(complaints(&strangers(&sources, rooms), &[]), [up]);
+    let unknown = "tracer/src/command.rs: command is not in the table of rooms";
+    assert_eq!(
+        complaints(&strangers(&sources, &rooms[1..]), &[])[0],
+        unknown
+    );
+    let circle = "tracer/src: circle of command, kernel";
+    assert_eq!(complaints(&circles("tracer/src", &sources), &[]), [circle]);
+    let types = "tracer/src: type Row has a namesake: \
+                 tracer/src/command.rs:3, tracer/src/kernel.rs:5";
+    assert_eq!(complaints(&namesakes("tracer/src", &sources), &[]), [types]);
+    let first = "tracer/src/kernel.rs:1: does not begin with `//!`";
+    assert_eq!(complaints(&untitled(&sources), &[]), [first]);
+    let limit = "tracer/src/kernel.rs:6: MOST of what?";
+    assert_eq!(complaints(&unnamed_limits(&sources), &[]), [limit]);
+    let lines = "//! Long.\n".repeat(MAX_LINES + 1);
+    let source = Source::read("tracer/src", "tracer/src/long.rs", &lines);
+    let long_one = "tracer/src/long.rs: more than 500 lines";
+    assert_eq!(complaints(&long(&[source]), &[]), [long_one]);
+}
+
+#[test]
+fn an_exception_that_is_none_any_more_is_found_too() {
+    let found = circles("tracer/src", &planted());
+    let circle = "tracer/src: circle of command, kernel";
+    assert!(complaints(&found, &[circle]).is_empty());
+    let gone = "tracer/src: circle of a, b: occurs no more; take it off the list of exceptions";
+    let complaints = complaints(&found, &[circle, "tracer/src: circle of a, b"]);
+    assert_eq!(complaints, [gone]);
+}

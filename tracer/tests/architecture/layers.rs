@@ -1,0 +1,185 @@
+//! The picture of the house: which rooms there are, and which others each may use. A room
+//! is a module of the crate's root. Each stands above those that it uses.
+
+/// Rooms, and what each may use.
+pub(crate) type Rooms = &'static [(&'static str, &'static [&'static str])];
+
+/// Which rooms of the program each may use.
+pub(crate) const ALLOWED: Rooms = &[
+    ("lib", &["cli", "config", "inject", "output"]),
+    (
+        "foreign",
+        &[
+            "config", "events", "kernel", "postgres", "process", "program", "replay",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "clock",
+            "config",
+            "descriptors",
+            "events",
+            "inject",
+            "kernel",
+            "listen",
+            "live",
+            "output",
+            "postgres",
+            "preflight",
+            "session",
+            "signals",
+        ],
+    ),
+    (
+        "fault",
+        &[
+            "cli",
+            "clock",
+            "config",
+            "descriptors",
+            "inject",
+            "kernel",
+            "output",
+            "signals",
+        ],
+    ),
+    (
+        "check",
+        &[
+            "cli",
+            "config",
+            "inject",
+            "kernel",
+            "loader",
+            "output",
+            "postgres",
+            "preflight",
+            "probe",
+        ],
+    ),
+    ("replay", &["cli", "config", "events", "output", "process"]),
+    ("merge", &["cli", "output"]),
+    ("present", &["cli", "output"]),
+    (
+        "session",
+        &[
+            "boundary",
+            "clock",
+            "config",
+            "descriptors",
+            "kernel",
+            "live",
+            "probe",
+            "process",
+        ],
+    ),
+    ("boundary", &["kernel", "probe"]),
+    ("live", &["config", "output"]),
+    ("listen", &["descriptors"]),
+    ("config", &["cli", "inject", "postgres", "time"]),
+    ("cli", &[]),
+    ("events", &["output"]),
+    (
+        "inject",
+        &["clock", "kernel", "loader", "preflight", "process", "time"],
+    ),
+    (
+        "postgres",
+        &[
+            "clock",
+            "descriptors",
+            "kernel",
+            "loader",
+            "preflight",
+            "process",
+            "program",
+        ],
+    ),
+    ("probe", &["loader"]),
+    ("loader", &["descriptors"]),
+    ("output", &["preflight"]),
+    ("process", &["kernel", "program"]),
+    ("program", &[]),
+    ("preflight", &[]),
+    ("descriptors", &[]),
+    ("kernel", &[]),
+    ("signals", &[]),
+    ("clock", &[]),
+    ("time", &[]),
+];
+
+/// Which modules of the core each may use.
+pub(crate) const ALLOWED_IN_CORE: Rooms = &[
+    ("lib", &[]),
+    (
+        "assemble",
+        &[
+            "by_kind",
+            "clock",
+            "diagnosis",
+            "evidence",
+            "interval",
+            "phases",
+            "recording",
+            "report",
+        ],
+    ),
+    (
+        "diagnosis",
+        &[
+            "awaited",
+            "evidence",
+            "interval",
+            "recording",
+            "report",
+            "text",
+        ],
+    ),
+    ("phases", &["evidence", "interval", "recording", "report"]),
+    (
+        "evidence",
+        &["awaited", "interval", "recording", "report", "text"],
+    ),
+    ("awaited", &["report"]),
+    ("merge", &["report"]),
+    (
+        "render",
+        &[
+            "harmless",
+            "merge",
+            "metrics",
+            "recording",
+            "report",
+            "spread",
+            "text",
+        ],
+    ),
+    (
+        "recording",
+        &[
+            "by_kind",
+            "clock",
+            "event",
+            "interval",
+            "kernel_counters",
+            "report",
+            "spread",
+            "text",
+        ],
+    ),
+    ("metrics", &["spread"]),
+    (
+        "report",
+        &["address", "by_kind", "clock", "kernel_counters", "text"],
+    ),
+    ("kernel_counters", &[]),
+    ("event", &[]),
+    ("harmless", &["text"]),
+    ("text", &[]),
+    ("interval", &[]),
+    ("by_kind", &[]),
+    ("clock", &[]),
+    ("address", &[]),
+    ("spread", &[]),
+];
