@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::files::{AFTER_MERGE_HELP, AFTER_REPLAY_HELP};
 use crate::inject::{Directions, EngineChoice};
-use crate::postgres::dsn::Typed;
+use crate::postgres::connection::dsn::Typed;
 
 pub use crate::cli::files::{Format, MergeArguments, ReplayArguments, ReportArguments};
 

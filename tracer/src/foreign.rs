@@ -10,23 +10,28 @@ use ipnet::IpNet;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tracer_core::clock::Clock;
 use tracer_core::event::Decoded;
+use tracer_core::render::document::Document;
 use tracer_core::report::Report;
+use tracer_core::report::read::ReadError;
 
+use crate::command::{replay, report};
 use crate::config::{self, ConfigError};
 use crate::kernel::fib::Fib;
 use crate::kernel::link::{self, Link};
 use crate::kernel::sockets::{self, SocketInfo, SocketsError};
-use crate::kernel::{offsets, pidns, rtnetlink, sockstat};
-use crate::postgres::dsn::Settings;
-use crate::postgres::{connect, elf, processors, server, target, tls};
-use crate::{events, process, program, replay};
+use crate::kernel::{
+    elf, offsets, parent, pidns, process, program, rtnetlink, server, server_cpu, sockstat,
+};
+use crate::postgres::connection::dsn::Settings;
+use crate::postgres::connection::{self, target, tls};
+use crate::programs::event_file;
 
 /// An event as a line of `--events`, without its end.
 ///
 /// # Errors
 /// If a value has no form in JSON; events have none such.
 pub fn line(decoded: &Decoded, clock: &Clock, jiffy_ns: u64) -> serde_json::Result<Vec<u8>> {
-    events::json(decoded, clock, jiffy_ns)
+    event_file::json(decoded, clock, jiffy_ns)
 }
 
 /// What `tracer replay` makes of files with these contents.
@@ -35,6 +40,14 @@ pub fn line(decoded: &Decoded, clock: &Clock, jiffy_ns: u64) -> serde_json::Resu
 /// What it would say.
 pub fn replayed(recordings: Vec<Vec<u8>>) -> anyhow::Result<Report> {
     replay::of_bytes(recordings)
+}
+
+/// What `tracer report` makes of a file with these contents.
+///
+/// # Errors
+/// If it is neither a report nor what was merged of two.
+pub fn document(bytes: &[u8]) -> Result<Document, ReadError> {
+    report::document(bytes)
 }
 
 /// What is said on standard error, as it gets there.
@@ -68,7 +81,7 @@ pub fn service(
 /// # Errors
 /// Why the connection would be ended.
 pub fn sifted(stream: &[u8], piece: usize) -> Result<Vec<u8>, String> {
-    connect::sift(stream, piece)
+    connection::sift(stream, piece)
 }
 
 /// Where functions of a program begin in its file; `None` if it is no such file.
@@ -170,7 +183,7 @@ pub fn socket_inode(target: &[u8]) -> Option<u64> {
 /// The parent in `/proc/PID/stat`.
 #[must_use]
 pub fn parent(stat: &str) -> Option<u32> {
-    process::parent(stat)
+    parent::parent(stat)
 }
 
 /// The most memory in `/proc/PID/status`, KiB.
@@ -200,7 +213,7 @@ pub fn is_patroni(line: &[u8]) -> bool {
 /// How long a process ran and waited, by its `/proc/PID/schedstat`, ns.
 #[must_use]
 pub fn times(text: &str) -> Option<(u64, u64)> {
-    processors::parse(text).map(|times| (times.ran_ns, times.waited_ns))
+    server_cpu::parse(text).map(|times| (times.ran_ns, times.waited_ns))
 }
 
 /// The version in `PG_VERSION`.

@@ -16,7 +16,6 @@ mod clean;
 mod counts;
 mod direction;
 mod error;
-mod ethtool;
 mod faults;
 mod guard;
 mod interface;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use aya::programs::loaded_programs;
 use caps::Capability;
 use serde_json::Value;
-use tracer::preflight;
+use tracer::kernel::preflight;
 use xtask::testbed::netns::{Host, Net, Netns};
 use xtask::testbed::postgres::Pair;
 use xtask::testbed::wait;

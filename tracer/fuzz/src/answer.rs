@@ -1,7 +1,7 @@
 //! Answers of what is asked in a PostgreSQL server's place, and all that is made of them.
 
-use tracer::postgres::connect::Rows;
-use tracer::postgres::query;
+use tracer::postgres::connection::Rows;
+use tracer::postgres::sampler::query;
 use tracer_core::assemble::assemble;
 use tracer_core::recording::Recording;
 use tracer_core::recording::database::Record;

@@ -11,13 +11,13 @@ const NOW: u64 = 1_798_761_600;
 const HOSTS: [&str; 4] = ["db1.example", "db2.example", "10.0.10.2", "::1"];
 
 static ROOTS: LazyLock<[CertificateDer<'static>; 2]> = LazyLock::new(|| {
-    let root = include_bytes!("../../src/postgres/tls/examples/root.pem");
-    let old = include_bytes!("../../src/postgres/tls/examples/root_of_version1.pem");
+    let root = include_bytes!("../../src/postgres/connection/tls/examples/root.pem");
+    let old = include_bytes!("../../src/postgres/connection/tls/examples/root_of_version1.pem");
     [&root[..], old].map(read)
 });
 /// Those that these roots have signed.
 static SIGNED: LazyLock<[CertificateDer<'static>; 2]> = LazyLock::new(|| {
-    let server = include_bytes!("../../src/postgres/tls/examples/server.pem");
+    let server = include_bytes!("../../src/postgres/connection/tls/examples/server.pem");
     [read(server), ROOTS[1].clone()]
 });
 

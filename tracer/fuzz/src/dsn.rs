@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use tracer::postgres::dsn::{self, Settings};
-use tracer::postgres::target::{Surroundings, Target};
+use tracer::postgres::connection::dsn;
+use tracer::postgres::connection::dsn::Settings;
+use tracer::postgres::connection::target::{LibpqEnvironment, Target};
 
 /// Stands for a password: it must not be told to anybody.
 const SECRET: &str = "s3cret-that-stands-nowhere-else";
@@ -35,7 +36,7 @@ pub fn target(data: &[u8]) {
     if !settings.keys().all(|key| is_word(key)) {
         return;
     }
-    let around = Surroundings {
+    let around = LibpqEnvironment {
         variable: &|_| None,
         user: Some("me".to_owned()),
         home: None::<PathBuf>,

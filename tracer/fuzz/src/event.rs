@@ -1,7 +1,7 @@
 //! Records of the kernel programs, as they come out of the ring buffer.
 
-use tracer::events::EventReader;
 use tracer::foreign;
+use tracer::programs::event_file::EventReader;
 use tracer_core::clock::Clock;
 use tracer_core::event::decode;
 use tracer_ebpf::Event;

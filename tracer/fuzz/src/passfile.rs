@@ -1,6 +1,6 @@
 //! The password file.
 
-use tracer::postgres::passfile::{Wanted, find};
+use tracer::postgres::connection::passfile::{Wanted, find};
 
 const PORT: u16 = 5432;
 

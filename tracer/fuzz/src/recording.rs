@@ -1,6 +1,6 @@
 //! Files of `--events`, as `tracer replay` reads them.
 
-use tracer::{foreign, present};
+use tracer::foreign;
 use tracer_core::render::{account, json, text};
 use tracer_core::report::Report;
 
@@ -41,5 +41,5 @@ pub fn target(data: &[u8]) {
     let written = json::render(&report).expect("a report has a form in JSON");
     let read = Report::read(&written).expect("what we write can be read");
     assert!(json::render(&read).expect("likewise") == written);
-    present::document(&written).expect("likewise");
+    foreign::document(&written).expect("likewise");
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use tracer::present;
+use tracer::foreign;
 use tracer_core::merge::model::Merged;
 use tracer_core::render::json;
 use tracer_core::report::Report;
@@ -31,7 +31,7 @@ pub fn target(data: &[u8]) {
 }
 
 fn read(bytes: &[u8]) {
-    match present::document(bytes) {
+    match foreign::document(bytes) {
         Ok(document) => shown::document(&document),
         Err(error) => shown::line(&error.to_string()),
     }

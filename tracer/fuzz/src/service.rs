@@ -1,7 +1,7 @@
 //! Service files.
 
 use tracer::foreign;
-use tracer::postgres::dsn::Settings;
+use tracer::postgres::connection::dsn::Settings;
 
 const GIVEN: &str = "given";
 

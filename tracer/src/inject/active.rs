@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 use tracer_core::report::fault::{FaultKind, FaultReport};
 use tracer_core::report::whereabouts::Whereabouts;
 
-use crate::clock::now_ns;
 use crate::inject::active::differences::differences;
-use crate::inject::ethtool::{self, Feature};
 use crate::inject::guard::{Guard, Orders};
 use crate::inject::layout::{FILTER_NAME, Hook, NETEM, Step};
 use crate::inject::program::Program;
 use crate::inject::report::{self, OnAgain, Outcome};
 use crate::inject::request::{State, read_features};
 use crate::inject::{Counts, InjectError, Interface, PreparedFault, offloads, undo};
+use crate::kernel::clock::now_ns;
+use crate::kernel::ethtool;
+use crate::kernel::ethtool::Feature;
 use crate::kernel::link::{Heard, Watch};
 use crate::kernel::tc::{self, Netem, Stats};
 

@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::inject::guard::GuardError;
 use crate::inject::{AssignmentError, Refusal};
+use crate::kernel::preflight::why_forbidden;
 use crate::kernel::tc::Handle;
-use crate::preflight::why_forbidden;
 
 /// Why there is no fault. Nothing was changed, or what was is undone.
 #[derive(Debug, Error)]

@@ -5,7 +5,7 @@
 //! after the fault, or was put together before it, shares one lot.
 
 use crate::inject::Needs;
-use crate::inject::ethtool::Feature;
+use crate::kernel::ethtool::Feature;
 use tracer_core::report::fault::CHECKSUM_OFFLOADS;
 
 /// The device, or software late, cuts a packet into segments. None of these

@@ -16,8 +16,9 @@ use tracer_ebpf::{Direction, FaultCounters, FaultSettings};
 
 use crate::inject::origin::Origin;
 use crate::inject::{InjectError, Interface};
-use crate::loader::{self, with_causes};
-use crate::preflight;
+use crate::kernel::bpf;
+use crate::kernel::bpf::with_causes;
+use crate::kernel::preflight;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault.o"));
 /// How many peers the trie holds (`FAULT_PEERS` in the kernel program).
@@ -76,7 +77,7 @@ impl Program {
         settings: FaultSettings,
         peers: &[IpNet],
     ) -> Result<Self, InjectError> {
-        let mut object = loader::without_kernel_types()
+        let mut object = bpf::without_kernel_types()
             .override_global("FAULT_SETTINGS", &settings, true)
             .load(OBJECT)
             .map_err(|error| failed("load", &error))?;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tracer_ebpf::{Direction, MAX_PORTS};
 
-use crate::inject::ethtool::{self, Feature};
 use crate::inject::layout::{Found, Layout};
 use crate::inject::origin::Origin;
 use crate::inject::survey::survey;
@@ -13,6 +12,8 @@ use crate::inject::{
     ActiveFault, Allow, Assignment, Directions, EngineChoice, Faults, GuardCommand, Hook,
     InjectError, Interface, Note, Peer, Survey, offloads, program,
 };
+use crate::kernel::ethtool;
+use crate::kernel::ethtool::Feature;
 use crate::kernel::tc::{self, Handle};
 
 /// A fault as the user asks for it.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracer_core::report::fault::{FaultKind, FaultReport};
 
-use crate::clock::now_ns;
 use crate::inject::{ActiveFault, FaultRequest, InjectError, PreparedFault};
+use crate::kernel::clock::now_ns;
 
 /// How often to look whether the guard lives.
 const LOOK: Duration = Duration::from_millis(100);

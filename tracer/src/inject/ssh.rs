@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::{env, fs};
 
-use crate::process::parent_of;
+use crate::kernel::parent::parent_of;
 
 const VARIABLE: &str = "SSH_CONNECTION";
 /// A process tree deeper than this is not searched to its root.

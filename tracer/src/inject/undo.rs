@@ -6,9 +6,10 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use tracer_core::report::whereabouts::Whereabouts;
 
+use crate::inject::Interface;
 use crate::inject::layout::FILTER_NAME;
 use crate::inject::origin::Origin;
-use crate::inject::{Interface, ethtool};
+use crate::kernel::ethtool;
 use crate::kernel::tc::{self, Handle, Place};
 
 /// One thing to undo.

@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 
 use caps::Capability::CAP_SYS_ADMIN;
 
-use crate::preflight::why_forbidden;
+use crate::kernel::preflight::why_forbidden;
 
-pub use crate::kernel::netns::entered::Entered;
-pub use crate::kernel::netns::identity::Identity;
-pub use crate::kernel::netns::list::{all, shown};
-pub use crate::kernel::netns::private::in_private;
+pub(crate) use crate::kernel::netns::entered::Entered;
+pub(crate) use crate::kernel::netns::identity::Identity;
+pub(crate) use crate::kernel::netns::list::{all, shown};
+pub(crate) use crate::kernel::netns::private::in_private;
 
 /// Where `ip netns add` keeps the namespaces it names.
 const NAMED: &str = "/run/netns";
@@ -28,7 +28,7 @@ const CURRENT: &str = "/proc/thread-self/ns/net";
 
 /// A network namespace, held open: it exists at least as long as this.
 #[derive(Debug)]
-pub struct Netns {
+pub(crate) struct Netns {
     file: File,
     inode: u32,
     name: Option<String>,
@@ -85,7 +85,7 @@ impl Netns {
     ///
     /// # Errors
     /// When `/proc` is not mounted.
-    pub fn current() -> Result<Self, NetnsError> {
+    pub(crate) fn current() -> Result<Self, NetnsError> {
         Self::at(Path::new(CURRENT))
     }
 
@@ -95,7 +95,7 @@ impl Netns {
     /// # Errors
     /// When there is none, when it may not be opened, or when it is no network
     /// namespace.
-    pub fn open(name_or_path: &str) -> Result<Self, NetnsError> {
+    pub(crate) fn open(name_or_path: &str) -> Result<Self, NetnsError> {
         if name_or_path.contains('/') {
             return Self::at(Path::new(name_or_path));
         }
@@ -115,12 +115,12 @@ impl Netns {
     }
 
     /// Its inode number: `net:[N]`, and `Tuple::netns` of its sockets.
-    pub const fn inode(&self) -> u32 {
+    pub(crate) const fn inode(&self) -> u32 {
         self.inode
     }
 
     /// Its name, if it was found by one.
-    pub fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
@@ -128,7 +128,7 @@ impl Netns {
     ///
     /// # Errors
     /// Without `CAP_SYS_ADMIN`, or when `/proc` is not mounted.
-    pub fn enter(&self) -> Result<Entered, NetnsError> {
+    pub(crate) fn enter(&self) -> Result<Entered, NetnsError> {
         Entered::new(self)
     }
 
@@ -165,7 +165,7 @@ impl AsFd for Netns {
 ///
 /// # Errors
 /// When `/proc` is not mounted.
-pub fn current_inode() -> Result<u32, NetnsError> {
+pub(crate) fn current_inode() -> Result<u32, NetnsError> {
     Ok(Netns::current()?.inode)
 }
 

@@ -15,7 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use tracer_ebpf::PidNamespace;
 
 use crate::kernel::offsets;
-use crate::process::parent_of;
+use crate::kernel::parent::parent_of;
 
 /// The first one has a number of its own (`PROC_PID_INIT_INO`,
 /// [`linux/proc_ns.h`](https://github.com/torvalds/linux/blob/v6.12/include/linux/proc_ns.h#L45)).
@@ -26,12 +26,12 @@ const MOST_ANCESTORS: usize = 64;
 const NONE: u32 = u32::MAX;
 
 /// What a run in a container has to be told, by whom it does not see and what helps.
-pub const REMEDY: &str = "run tracer on the host, or in a container that shares the host's \
+pub(crate) const REMEDY: &str = "run tracer on the host, or in a container that shares the host's \
      (docker run --pid=host, hostPID: true)";
 
 /// What `/proc` shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
+pub(crate) enum Shown {
     /// Every process, by the kernel's own numbers.
     All,
     /// Those of one namespace, with this inode, and of those within it.
@@ -42,7 +42,7 @@ pub enum Shown {
 
 /// Looks at this machine.
 #[must_use]
-pub fn shown() -> Shown {
+pub(crate) fn shown() -> Shown {
     match inode() {
         Some(FIRST) => Shown::All,
         Some(inode) => Shown::Those(inode),
@@ -55,7 +55,7 @@ pub fn shown() -> Shown {
 /// # Errors
 /// Why they cannot, in words that go on after "because"; then no process is to be found
 /// by its number at all ([`nowhere`]).
-pub fn numbers() -> Result<PidNamespace, String> {
+pub(crate) fn numbers() -> Result<PidNamespace, String> {
     match shown() {
         Shown::All => Ok(PidNamespace::default()),
         Shown::Those(inode) => offsets::of_pids(inode).map_err(|error| error.to_string()),
@@ -65,7 +65,7 @@ pub fn numbers() -> Result<PidNamespace, String> {
 
 /// Numbers of which there are none.
 #[must_use]
-pub fn nowhere() -> PidNamespace {
+pub(crate) fn nowhere() -> PidNamespace {
     PidNamespace {
         inum: NONE,
         ..PidNamespace::default()
@@ -74,7 +74,7 @@ pub fn nowhere() -> PidNamespace {
 
 /// What the reader of a report has to know of it; `None` where every process is seen.
 #[must_use]
-pub fn warning() -> Option<String> {
+pub(crate) fn warning() -> Option<String> {
     let cost = match (shown(), numbers()) {
         (Shown::All, _) => return None,
         (Shown::Those(inode), Ok(_)) => format!(

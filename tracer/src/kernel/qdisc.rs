@@ -29,7 +29,7 @@ const SECOND: Handle = Handle::major(2);
 
 /// What the kernel said to each; [`io::ErrorKind::NotFound`] where it has none.
 #[derive(Debug)]
-pub struct Qdiscs {
+pub(crate) struct Qdiscs {
     /// Loses, delays, duplicates and reorders packets.
     pub netem: io::Result<()>,
     /// Keeps packets apart by classes.
@@ -43,7 +43,7 @@ pub struct Qdiscs {
 ///
 /// # Errors
 /// If there is no such interface.
-pub fn try_on(interface: &str) -> io::Result<Qdiscs> {
+pub(crate) fn try_on(interface: &str) -> io::Result<Qdiscs> {
     let interface = if_nametoindex(interface)?;
     let put = |kind, parent, handle, options: &[u8]| {
         let place = Place {

@@ -11,7 +11,7 @@ use std::fs;
 /// TCP sockets in use in the calling thread's network namespace, listeners
 /// included, of both families; 0 where the kernel does not say.
 #[must_use]
-pub fn tcp_in_use() -> u32 {
+pub(crate) fn tcp_in_use() -> u32 {
     let count = |path: &str, prefix| {
         fs::read_to_string(path)
             .ok()

@@ -11,7 +11,7 @@ use nix::time::{ClockId, clock_getres};
 ///
 /// # Errors
 /// Never on Linux since 2.6.32, which has the clock.
-pub fn jiffy_ns() -> nix::Result<u64> {
+pub(crate) fn jiffy_ns() -> nix::Result<u64> {
     let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)?;
     Ok(tick.tv_sec().unsigned_abs() * 1_000_000_000 + tick.tv_nsec().unsigned_abs())
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use caps::Capability::{CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 
-use crate::preflight;
+use crate::kernel::preflight;
 
 /// Where the kernel lists what events can be opened with `perf_event_open(2)`.
 const EVENT_SOURCES: &str = "/sys/bus/event_source/devices";

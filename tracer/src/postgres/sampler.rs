@@ -1,5 +1,10 @@
 //! Samples a server at every interval, over a connection of its own.
 
+pub(crate) mod answer_row;
+pub mod query;
+pub(crate) mod raw;
+pub(crate) mod statements;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +15,11 @@ use tracer_core::render::status::Status;
 use tracer_core::report::sample::Sample;
 use tracer_core::report::statements::Sums;
 
-use crate::clock::now_ns;
-use crate::descriptors::explained;
-use crate::postgres::bounds::Bounds;
-use crate::postgres::connect::{Door, Link, Trouble};
-use crate::postgres::query;
-use crate::postgres::statements::Source;
+use crate::kernel::clock::now_ns;
+use crate::kernel::descriptors::explained;
+use crate::postgres::connection::bounds::Bounds;
+use crate::postgres::connection::{ConnectError, Connection, Door};
+use crate::postgres::sampler::statements::Source;
 
 /// The longest to wait for an answer: longer than the server's own bound on a
 /// statement.
@@ -80,7 +84,7 @@ impl<'a> Sampler<'a> {
                 Err(trouble) => trouble,
             };
             self.note(&trouble);
-            if trouble.lasting {
+            if trouble.permanent {
                 sleep(LASTING_PAUSE).await;
                 continue;
             }
@@ -93,8 +97,8 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    async fn greet(&mut self) -> Result<(Link, bool), Trouble> {
-        let link = Link::open(self.door, ANSWER).await?;
+    async fn greet(&mut self) -> Result<(Connection, bool), ConnectError> {
+        let link = Connection::open(self.door, ANSWER).await?;
         let answer = link.read(Bounds::default(), &query::greeting()).await?;
         let greeting = query::greeted(&answer)?;
         log::debug!(
@@ -108,22 +112,22 @@ impl<'a> Sampler<'a> {
     }
 
     /// Samples until something goes wrong.
-    async fn follow(&mut self, link: &Link, sees_all: bool) -> Trouble {
+    async fn follow(&mut self, link: &Connection, sees_all: bool) -> ConnectError {
         let source = Source::find(link).await;
-        let look = query::look(source.as_ref().ok());
+        let statement = query::sample(source.as_ref().ok());
         let bounds = Bounds {
             uncounted: source.as_ref().is_ok_and(Source::keeps_us_out),
         };
         self.record
             .counts_statements(source.map(|source| source.origin()));
         let mut ticks = interval(self.every);
-        // A late look is one look, not several in a row.
+        // A late sample is one sample, not several in a row.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let asked_ns = now_ns();
             let ours = self.door.inside();
-            let answer = link.read(bounds, &look).await;
+            let answer = link.read(bounds, &statement).await;
             if let Some(free) = answer.as_ref().ok().and_then(|answer| query::free(answer)) {
                 self.door.measured(free, ours, link.is_own());
             }
@@ -158,7 +162,7 @@ impl<'a> Sampler<'a> {
         self.status.send_replace(Status::of(&sample, self.record));
     }
 
-    fn note(&mut self, trouble: &Trouble) {
+    fn note(&mut self, trouble: &ConnectError) {
         let news = self.record.failed(&trouble.text);
         if news && self.tell {
             log::warn!("PostgreSQL: {}", explained(trouble.text.clone()));

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::{env, ptr};
 
-use tracer::postgres::dsn::{self, DsnError};
-use tracer::postgres::target::Surroundings;
+use tracer::postgres::connection::dsn;
+use tracer::postgres::connection::dsn::DsnError;
+use tracer::postgres::connection::target::LibpqEnvironment;
 use tracer::postgres::{Target, TargetError};
 
 /// So many strings unless `TRACER_DSN_COUNT` says otherwise, beginning with this seed
@@ -329,7 +330,7 @@ fn a_string_is_read_as_libpq_reads_it() {
 #[test]
 fn every_keyword_of_libpq_s_is_known() {
     for (keyword, _) in Libpq::load().entries("").unwrap() {
-        let around = Surroundings {
+        let around = LibpqEnvironment {
             variable: &|_| None,
             user: Some("me".to_owned()),
             home: None,

@@ -17,7 +17,7 @@ use nix::unistd::{geteuid, setsid};
 use crate::inject::guard::orders::{DONE, FAILED, Orders, READY};
 use crate::inject::record::{Held, Record};
 use crate::inject::{Interface, undo};
-use crate::preflight;
+use crate::kernel::preflight;
 
 /// Orders are longer than this only by mistake.
 const MAX_ORDERS: usize = 64 * 1024;

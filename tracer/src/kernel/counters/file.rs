@@ -18,7 +18,7 @@ const LARGEST_BUFFER: usize = 1024 * 1024;
 /// The counters could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the kernel's TCP counters from {path}: {cause}; is /proc mounted?")]
-pub struct CountersError {
+pub(crate) struct CountersError {
     path: &'static str,
     cause: io::Error,
 }
@@ -29,7 +29,7 @@ pub struct CountersError {
 ///
 /// Nothing is allocated by a reading.
 #[derive(Debug)]
-pub struct CounterFile {
+pub(crate) struct CounterFile {
     snmp: File,
     buffer: Vec<u8>,
 }
@@ -39,7 +39,7 @@ impl CounterFile {
     ///
     /// # Errors
     /// When `/proc` is not mounted or not readable.
-    pub fn open() -> Result<Self, CountersError> {
+    pub(crate) fn open() -> Result<Self, CountersError> {
         Ok(Self {
             snmp: open(SNMP)?,
             buffer: vec![0; FIRST_BUFFER],
@@ -50,7 +50,7 @@ impl CounterFile {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn tcp(&mut self) -> Result<Tcp, CountersError> {
+    pub(crate) fn tcp(&mut self) -> Result<Tcp, CountersError> {
         read(&self.snmp, &mut self.buffer)
             .map(Tcp::parse)
             .map_err(|cause| CountersError { path: SNMP, cause })
@@ -61,7 +61,7 @@ impl CounterFile {
 ///
 /// # Errors
 /// When the file cannot be opened or read.
-pub fn tcp_ext() -> Result<TcpExt, CountersError> {
+pub(crate) fn tcp_ext() -> Result<TcpExt, CountersError> {
     read(&open(NETSTAT)?, &mut vec![0; FIRST_BUFFER])
         .map(TcpExt::parse)
         .map_err(|cause| CountersError {

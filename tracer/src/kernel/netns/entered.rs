@@ -13,7 +13,7 @@ use crate::kernel::netns::{Netns, NetnsError};
 /// thread that is there already needs nothing.
 #[derive(Debug)]
 #[must_use = "the thread returns to its own namespace when this is dropped"]
-pub struct Entered {
+pub(crate) struct Entered {
     home: Option<Netns>,
     _this_thread: PhantomData<*const ()>,
 }

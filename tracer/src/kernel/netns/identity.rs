@@ -12,7 +12,7 @@ use crate::kernel::netns::{Netns, NetnsError};
 /// is, until the host is booted again
 /// ([`net_cookie`](https://github.com/torvalds/linux/blob/v6.18/net/core/net_namespace.c)).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Inode number: `net:[N]`.
     #[serde(rename = "netns")]
     pub inode: u32,
@@ -29,7 +29,7 @@ impl Identity {
     ///
     /// # Errors
     /// When `/proc` is not mounted.
-    pub fn current() -> Result<Self, NetnsError> {
+    pub(crate) fn current() -> Result<Self, NetnsError> {
         Ok(Self {
             inode: Netns::current()?.inode(),
             cookie: cookie(),
@@ -40,7 +40,7 @@ impl Identity {
     /// Whether nothing speaks against the two being one. What either does not know,
     /// says nothing.
     #[must_use]
-    pub fn may_be(&self, other: &Self) -> bool {
+    pub(crate) fn may_be(&self, other: &Self) -> bool {
         self.inode == other.inode
             && agree(&self.cookie, &other.cookie)
             && agree(&self.boot_id, &other.boot_id)
@@ -48,7 +48,7 @@ impl Identity {
 
     /// Whether it was there before the host was booted, and so is not any more.
     #[must_use]
-    pub fn is_of_another_boot(&self) -> bool {
+    pub(crate) fn is_of_another_boot(&self) -> bool {
         !agree(&self.boot_id, &boot_id())
     }
 }

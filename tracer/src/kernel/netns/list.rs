@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use crate::descriptors::is_exhausted;
+use crate::kernel::descriptors::is_exhausted;
 use crate::kernel::netns::{NAMED, Netns, NetnsError, inode_of};
 
 /// The network namespaces that can be found: the calling thread's first, then
@@ -18,7 +18,7 @@ use crate::kernel::netns::{NAMED, Netns, NetnsError, inode_of};
 /// # Errors
 /// When `/proc` is not mounted, or when there are more than this process may have open:
 /// some of them are not all of them.
-pub fn all() -> Result<Vec<Netns>, NetnsError> {
+pub(crate) fn all() -> Result<Vec<Netns>, NetnsError> {
     let current = Netns::current()?;
     let mut known = HashSet::from([current.inode()]);
     let mut list = vec![current];
@@ -53,7 +53,7 @@ pub fn all() -> Result<Vec<Netns>, NetnsError> {
 
 /// A network namespace by its name if `ip netns` gave it one, for people.
 #[must_use]
-pub fn shown(inode: u32) -> String {
+pub(crate) fn shown(inode: u32) -> String {
     let named = names(NAMED).unwrap_or_default().into_iter().find(|name| {
         let found = Netns::open(name);
         found.is_ok_and(|found| found.inode() == inode)

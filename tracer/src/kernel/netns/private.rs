@@ -15,7 +15,7 @@ use crate::kernel::netns::NetnsError;
 ///
 /// # Panics
 /// When the closure does.
-pub fn in_private<T: Send>(inside: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
+pub(crate) fn in_private<T: Send>(inside: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
     let apart = || {
         unshare(CloneFlags::CLONE_NEWNET).map_err(NetnsError::Make)?;
         Ok(inside())

@@ -1,0 +1,157 @@
+//! What the kernel lets this process do.
+
+use caps::Capability::{self, CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
+
+use crate::command::check::gap;
+use crate::command::check::gap::Gap;
+use crate::command::check::row::Group::Capabilities;
+use crate::command::check::row::Row;
+use crate::kernel::preflight;
+
+/// The capabilities that matter, and whether the kernel counts them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Held {
+    bpf: bool,
+    perfmon: bool,
+    sys_admin: bool,
+    sys_ptrace: bool,
+    net_admin: bool,
+    /// `None` if `/proc` does not tell.
+    first_user_namespace: Option<bool>,
+}
+
+impl Held {
+    pub(super) fn by_this_thread() -> Self {
+        Self {
+            bpf: preflight::holds(CAP_BPF),
+            perfmon: preflight::holds(CAP_PERFMON),
+            sys_admin: preflight::holds(CAP_SYS_ADMIN),
+            sys_ptrace: preflight::holds(CAP_SYS_PTRACE),
+            net_admin: preflight::holds(CAP_NET_ADMIN),
+            first_user_namespace: preflight::in_first_user_namespace(),
+        }
+    }
+
+    /// Why kernel programs cannot even be tried; `None` if they can.
+    pub(super) fn why_not_load(self) -> Option<String> {
+        if self.first_user_namespace == Some(false) {
+            return Some("not tried: this process is in a user namespace".to_owned());
+        }
+        self.lacks(&[CAP_BPF, CAP_PERFMON])
+    }
+
+    /// Why a network namespace of our own cannot be tried out.
+    pub(super) fn why_no_playground(self) -> Option<String> {
+        self.lacks(&[CAP_SYS_ADMIN, CAP_NET_ADMIN])
+    }
+
+    fn lacks(self, needed: &[Capability]) -> Option<String> {
+        let missing: Vec<_> = needed
+            .iter()
+            .filter(|capability| !self.has(**capability))
+            .map(ToString::to_string)
+            .collect();
+        (!missing.is_empty()).then(|| format!("not tried, without {}", missing.join(" and ")))
+    }
+
+    /// [`capabilities(7)`](https://man7.org/linux/man-pages/man7/capabilities.7.html):
+    /// `CAP_SYS_ADMIN` includes the two that were once a part of it.
+    fn has(self, capability: Capability) -> bool {
+        match capability {
+            CAP_BPF => self.bpf || self.sys_admin,
+            CAP_PERFMON => self.perfmon || self.sys_admin,
+            CAP_SYS_ADMIN => self.sys_admin,
+            CAP_SYS_PTRACE => self.sys_ptrace,
+            CAP_NET_ADMIN => self.net_admin,
+            _ => false,
+        }
+    }
+}
+
+pub(super) fn rows(held: Held) -> Vec<Row> {
+    let confined = held.first_user_namespace == Some(false);
+    let load = match confined {
+        true => gap::MAY_LOAD_IN_CONTAINER,
+        false => gap::MAY_LOAD,
+    };
+    let needs: [(Capability, &str, Gap, bool); 5] = [
+        (CAP_BPF, "to load the kernel programs", load, true),
+        (CAP_PERFMON, "to let them read kernel memory", load, true),
+        (
+            CAP_SYS_PTRACE,
+            "to look into the processes of other users",
+            gap::MAY_NAME,
+            false,
+        ),
+        (
+            CAP_SYS_ADMIN,
+            "to enter other network namespaces, and for --commits where the kernel wants it (uprobes, below)",
+            gap::MAY_ENTER,
+            false,
+        ),
+        (CAP_NET_ADMIN, "to make a fault", gap::MAY_INJECT, false),
+    ];
+    needs
+        .into_iter()
+        .map(|(capability, purpose, gap, required)| {
+            let name = capability.to_string();
+            let row = match (held.has(capability), confined) {
+                (false, _) => Row::no(Capabilities, name, format!("{purpose}: not held"), gap),
+                (true, true) => {
+                    let found = format!("{purpose}: held, but only in a user namespace");
+                    Row::no(Capabilities, name, found, gap)
+                }
+                (true, false) => Row::yes(Capabilities, name, purpose),
+            };
+            Row { required, ..row }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: Held = Held {
+        bpf: true,
+        perfmon: true,
+        sys_admin: true,
+        sys_ptrace: true,
+        net_admin: true,
+        first_user_namespace: Some(true),
+    };
+
+    fn all(held: Held, ok: bool) -> bool {
+        rows(held).iter().all(|row| row.ok == Some(ok))
+    }
+
+    #[test]
+    fn root_holds_all_nobody_none_and_a_container_root_none_that_counts() {
+        assert!(all(ROOT, true));
+        assert_eq!(
+            (ROOT.why_not_load(), ROOT.why_no_playground()),
+            (None, None)
+        );
+        assert!(all(Held::default(), false));
+        let confined = Held {
+            first_user_namespace: Some(false),
+            ..ROOT
+        };
+        assert!(all(confined, false));
+        assert!(confined.why_not_load().unwrap().contains("user namespace"));
+    }
+
+    #[test]
+    fn sys_admin_includes_what_was_once_a_part_of_it() {
+        let held = Held {
+            sys_admin: true,
+            first_user_namespace: Some(true),
+            ..Held::default()
+        };
+        assert_eq!(held.why_not_load(), None);
+        let playground = held.why_no_playground().unwrap();
+        assert_eq!(playground, "not tried, without CAP_NET_ADMIN");
+        let none = Held::default().why_not_load().unwrap();
+        assert_eq!(none, "not tried, without CAP_BPF and CAP_PERFMON");
+    }
+}

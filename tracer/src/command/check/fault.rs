@@ -1,0 +1,167 @@
+//! What faults could be made with.
+
+use std::io;
+use std::path::Path;
+
+use crate::command::check::capabilities::Held;
+use crate::command::check::gap;
+use crate::command::check::gap::Gap;
+use crate::command::check::row::Group::Fault;
+use crate::command::check::row::Row;
+use crate::inject::{EngineTrial, InjectError, try_engine};
+use crate::kernel::netns::{NetnsError, in_private};
+use crate::kernel::qdisc::{self, Qdiscs};
+
+const PROGRAM: &str = "engine bpf: program";
+const TCX: &str = "engine bpf: TCX link";
+const CLSACT: &str = "engine bpf: clsact";
+const NETEM: &str = "qdisc netem";
+const PRIO: &str = "qdisc prio";
+const CLASSIFIER: &str = "classifier bpf";
+const ENGINE: [&str; 3] = [PROGRAM, TCX, CLSACT];
+/// The one interface of a new network namespace.
+const INTERFACE: &str = "lo";
+
+/// Tries both engines in a network namespace that is made for it.
+pub(super) fn rows(held: Held, release: Option<&str>) -> Vec<Row> {
+    let mut rows = bpf(held);
+    rows.extend(queues(held, release));
+    rows
+}
+
+fn bpf(held: Held) -> Vec<Row> {
+    if let Some(why) = held.why_not_load().or_else(|| held.why_no_playground()) {
+        return ENGINE.map(|name| Row::unknown(Fault, name, &why)).to_vec();
+    }
+    match in_private(|| try_engine(INTERFACE)) {
+        Ok(trial) => engine_rows(trial),
+        Err(error) => not_there(&ENGINE, &error),
+    }
+}
+
+fn engine_rows(trial: EngineTrial) -> Vec<Row> {
+    let program = match trial.load {
+        Ok(()) => Row::yes(Fault, PROGRAM, "loads"),
+        Err(error) => Row::no(Fault, PROGRAM, error.to_string(), gap::FAULT_PROGRAM),
+    };
+    let attached = |name, outcome, found: &str| match outcome {
+        None => Row::unknown(Fault, name, "not tried, without a program to attach"),
+        Some(Ok(())) => Row::yes(Fault, name, found),
+        Some(Err(InjectError::NoTcx(error))) => Row::no(
+            Fault,
+            name,
+            format!("this kernel has none ({error})"),
+            gap::TCX,
+        ),
+        Some(Err(InjectError::Queue { error, .. })) if error.kind() == io::ErrorKind::NotFound => {
+            Row::no(Fault, name, "this kernel has none".to_owned(), gap::CLSACT)
+        }
+        Some(Err(error)) => Row::no(Fault, name, error.to_string(), gap::FAULT_PROGRAM),
+    };
+    vec![
+        program,
+        attached(TCX, trial.tcx, "attaches, and goes with the tool"),
+        attached(CLSACT, trial.clsact, "a filter of it attaches"),
+    ]
+}
+
+fn queues(held: Held, release: Option<&str>) -> Vec<Row> {
+    const NAMES: [&str; 3] = [NETEM, PRIO, CLASSIFIER];
+    if let Some(why) = held.why_no_playground() {
+        return NAMES.map(|name| Row::unknown(Fault, name, &why)).to_vec();
+    }
+    match in_private(|| qdisc::try_on(INTERFACE)) {
+        Ok(Ok(tried)) => queue_rows(tried, release.and_then(lost_modules).as_deref()),
+        Ok(Err(error)) => NAMES
+            .map(|name| Row::unknown(Fault, name, format!("cannot be tried: {error}")))
+            .to_vec(),
+        Err(error) => not_there(&NAMES, &error),
+    }
+}
+
+fn not_there(names: &[&str], error: &NetnsError) -> Vec<Row> {
+    let why = format!("not tried: {error}");
+    let names = names.iter().copied();
+    names.map(|name| Row::unknown(Fault, name, &why)).collect()
+}
+
+fn queue_rows(tried: Qdiscs, modules: Option<&str>) -> Vec<Row> {
+    let rows = [
+        (NETEM, tried.netem, gap::NETEM),
+        (PRIO, tried.prio, gap::PRIO),
+        (CLASSIFIER, tried.bpf_classifier, gap::BPF_CLASSIFIER),
+    ];
+    rows.into_iter()
+        .map(|(name, outcome, gap)| queue_row(name, outcome, gap, modules))
+        .collect()
+}
+
+/// `ENOENT` is the kernel's word for a kind that it neither has nor can load; any
+/// other refusal says nothing about that.
+fn queue_row(name: &str, outcome: io::Result<()>, gap: Gap, modules: Option<&str>) -> Row {
+    match outcome {
+        Ok(()) => Row::yes(Fault, name, "the kernel has it"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let found = match modules {
+                Some(modules) => format!("not built into this kernel, and {modules}"),
+                None => "this kernel has none".to_owned(),
+            };
+            Row::no(Fault, name, found, gap)
+        }
+        Err(error) => Row::unknown(Fault, name, format!("cannot be tried: {error}")),
+    }
+}
+
+/// After an upgrade of the kernel and before the boot, modules cannot be found.
+fn lost_modules(release: &str) -> Option<String> {
+    let folder = format!("/lib/modules/{release}");
+    (!Path::new(&folder).exists()).then(|| format!("there is no {folder} to load it from"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_privileges_nothing_is_known() {
+        let rows = rows(Held::default(), Some("6.1"));
+        assert_eq!(rows.len(), 6);
+        assert!(rows.iter().all(|row| row.ok.is_none()), "{rows:?}");
+    }
+
+    #[test]
+    fn only_what_the_kernel_does_not_know_is_missing() {
+        let row = |outcome: io::Result<()>| queue_row(NETEM, outcome, gap::NETEM, None);
+        let code = |code| Err(io::Error::from_raw_os_error(code));
+        assert_eq!(row(Ok(())).ok, Some(true));
+        assert_eq!(row(code(libc::ENOENT)).ok, Some(false));
+        assert_eq!(row(code(libc::EPERM)).ok, None);
+        assert_eq!(row(code(libc::EINVAL)).ok, None);
+    }
+
+    #[test]
+    fn no_tcx_is_told_from_a_refusal() {
+        let trial = |tcx| EngineTrial {
+            load: Ok(()),
+            tcx: Some(tcx),
+            clsact: Some(Ok(())),
+        };
+        let old = io::Error::from_raw_os_error(libc::EINVAL);
+        let rows = engine_rows(trial(Err(InjectError::NoTcx(old))));
+        assert_eq!((rows[0].ok, rows[2].ok), (Some(true), Some(true)));
+        assert!(rows[1].remedy.as_deref().unwrap().contains("6.6"));
+        let refused = InjectError::Program {
+            doing: "attach",
+            reason: "Operation not permitted".to_owned(),
+        };
+        let rows = engine_rows(trial(Err(refused)));
+        assert!(rows[1].found.contains("not permitted"));
+        assert!(!rows[1].remedy.as_deref().unwrap().contains("6.6"));
+        let rows = engine_rows(EngineTrial {
+            load: Err(InjectError::NoPeer),
+            tcx: None,
+            clsact: None,
+        });
+        assert_eq!((rows[0].ok, rows[1].ok), (Some(false), None));
+    }
+}

@@ -1,0 +1,281 @@
+//! `tracer inject`, from top to bottom.
+
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tokio::time::MissedTickBehavior;
+use tracer_core::clock::Clock;
+use tracer_core::report::fault::FaultReport;
+use tracer_core::report::{Fault, Tool};
+use tracer_core::{harmless, render};
+
+use crate::cli::InjectArguments;
+
+use crate::command::signals;
+use crate::command::signals::Signals;
+use crate::config::{ConfigError, FaultConfig, Verbosity};
+use crate::files;
+use crate::files::{Output, ReadyFile};
+use crate::inject::{self, PreparedFault, Schedule, Status, Statuses, Unreadable};
+use crate::kernel::descriptors;
+use crate::kernel::netns::{self, Netns};
+use crate::terminal::{self, start_log};
+
+/// How often the line on the terminal changes.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long the end waits for a reader of the report who takes nothing.
+const LAST: Duration = Duration::from_secs(60);
+
+/// What `tracer inject` was asked for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Make a fault, or say how it would be made.
+    Make(Box<FaultConfig>),
+    /// Tell of those that there are.
+    Status(Option<std::path::PathBuf>),
+}
+
+impl Command {
+    /// Validates a command line.
+    ///
+    /// # Errors
+    /// The first thing that makes no sense, in words for the user.
+    pub(crate) fn from_arguments(arguments: &InjectArguments) -> Result<Self, ConfigError> {
+        if arguments.status {
+            return Ok(Self::Status(arguments.json.clone()));
+        }
+        FaultConfig::from_arguments(arguments).map(|config| Self::Make(Box::new(config)))
+    }
+}
+
+/// What `--json` writes.
+#[derive(Serialize)]
+struct FaultFile {
+    /// `tracer.inject/1`
+    schema: &'static str,
+    tool: Tool,
+    faults: Vec<Fault>,
+}
+
+/// What `--status --json` writes.
+#[derive(Serialize)]
+struct StatusFile {
+    /// `tracer.status/1`
+    schema: &'static str,
+    #[serde(flatten)]
+    found: Statuses,
+}
+
+/// Does what was asked. False if something is not as it should be.
+///
+/// # Errors
+/// What the user has to know to get further.
+pub(crate) fn run(command: &Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Make(config) => make(config),
+        Command::Status(json) => {
+            let found =
+                inject::status().context("cannot read the records of faults, which needs root")?;
+            status(found, json.as_deref())
+        }
+    }
+}
+
+fn make(config: &FaultConfig) -> anyhow::Result<bool> {
+    start_log(if config.quiet {
+        Verbosity::Quiet
+    } else {
+        Verbosity::Normal
+    });
+    let clock = crate::kernel::clock::read();
+    let json = config
+        .json
+        .as_deref()
+        .map(|path| Output::create("--json", path))
+        .transpose()?;
+    let mut ready = config
+        .ready_file
+        .as_deref()
+        .map(ReadyFile::prepare)
+        .transpose()?;
+    let entered = match &config.netns {
+        Some(name) => Some(Netns::open(name)?.enter()?),
+        None => None,
+    };
+    let prepared = config.request.clone().prepare()?;
+    if config.dry_run {
+        print(&prepared.describe())?;
+        return Ok(true);
+    }
+    descriptors::ensure(descriptors::LOOP)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    let reports = runtime.block_on(hold(prepared, ready.as_mut(), config))?;
+    drop(entered);
+    drop(ready);
+    let as_asked = |report: &FaultReport| report.removed && !report.guard_gone;
+    let undone = reports.iter().all(as_asked);
+    let lines = match config.quiet || json.as_ref().is_some_and(Output::is_stdout) {
+        true => Vec::new(),
+        false => reports.iter().map(line).collect(),
+    };
+    let warnings = tracer_core::report::fault::told::warnings(&reports);
+    // All is undone, and a reader who stands still must not keep it from ending.
+    signals::surrender();
+    let written = json.map(|json| write(json, reports, &clock)).transpose();
+    for warning in warnings {
+        terminal::say(format_args!("tracer: warning: {warning}"));
+    }
+    let said = print(&lines);
+    written?;
+    said?;
+    Ok(undone)
+}
+
+fn line(report: &FaultReport) -> String {
+    format!("{}: {}.", report.kind.name(), report.summary())
+}
+
+fn write(json: Output, reports: Vec<FaultReport>, clock: &Clock) -> anyhow::Result<()> {
+    let faults = reports.into_iter();
+    let file = FaultFile {
+        schema: "tracer.inject/1",
+        tool: Tool::this(),
+        faults: faults.map(|report| Fault::new(report, clock)).collect(),
+    };
+    json.finish_within(&render::json::render(&file)?, Some(LAST))?;
+    Ok(())
+}
+
+/// Prints lines, if there are any.
+pub(crate) fn print(lines: &[String]) -> anyhow::Result<()> {
+    files::print_within(&text(lines), Some(LAST)).context("cannot write to standard output")
+}
+
+/// A line each, whatever a record or a name of an interface holds.
+fn text(lines: &[String]) -> String {
+    let lines = lines.iter().map(|line| harmless::line(line));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// Makes the fault, and waits for its end or for somebody to end it.
+async fn hold(
+    prepared: PreparedFault,
+    ready: Option<&mut ReadyFile>,
+    config: &FaultConfig,
+) -> anyhow::Result<Vec<FaultReport>> {
+    let mut signals = Signals::install(false)?;
+    let mut schedule = Schedule::new(prepared, Duration::ZERO);
+    schedule.advance()?;
+    if let Some(ready) = ready {
+        ready.announce()?;
+    }
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let shows = !config.quiet && io::stderr().is_terminal();
+    while let Some(due) = schedule.next() {
+        tokio::select! {
+            biased;
+            _ = signals.any() => break,
+            () = tokio::time::sleep_until(due) => schedule.advance()?,
+            _ = ticks.tick() => if shows {
+                terminal::show(&schedule.describe());
+            },
+        }
+    }
+    let reports = schedule.finish();
+    if shows {
+        terminal::show("");
+    }
+    Ok(reports)
+}
+
+fn status(found: Statuses, json: Option<&std::path::Path>) -> anyhow::Result<bool> {
+    if let Some(path) = json {
+        let file = StatusFile {
+            schema: "tracer.status/1",
+            found,
+        };
+        Output::create("--json", path)?.finish(&render::json::render(&file)?)?;
+        return Ok(true);
+    }
+    let mut lines: Vec<String> = found.faults.iter().map(status_line).collect();
+    lines.extend(found.unreadable.iter().map(unreadable_line));
+    if lines.is_empty() {
+        lines.push("no fault of tracer on this host".to_owned());
+    }
+    print(&lines)?;
+    Ok(true)
+}
+
+fn unreadable_line(unreadable: &Unreadable) -> String {
+    let Unreadable {
+        path,
+        reason,
+        active,
+    } = unreadable;
+    let guard = match active {
+        true => "it is held, and undone at its end",
+        false => "LEFT BEHIND, its guard is gone",
+    };
+    format!(
+        "{}: a record that this version of tracer cannot read ({reason}); {guard}",
+        path.display()
+    )
+}
+
+fn status_line(status: &Status) -> String {
+    let Status {
+        record,
+        active,
+        interface_now,
+    } = status;
+    let note = &record.note;
+    let ports: Vec<String> = note.ports.iter().map(ToString::to_string).collect();
+    let ports = match &ports[..] {
+        [] => String::new(),
+        ports => format!(" port {}", ports.join(", ")),
+    };
+    let state = if *active {
+        format!("process {}, until {:.0}", note.pid, record.until)
+    } else {
+        "LEFT BEHIND, its guard is gone: `tracer clean` undoes it".to_owned()
+    };
+    let interface = record.interface();
+    let state = match interface_now.told_of(&interface.name) {
+        Some(told) => format!("{state}; {told}"),
+        None => state,
+    };
+    format!(
+        "{} ({}): {} {} {}{ports}; {state}",
+        interface.name,
+        netns::shown(record.netns()),
+        note.faults.join(" + "),
+        note.direction,
+        note.peers.join(", "),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_holds_anything_is_told_in_a_line() {
+        let unreadable = Unreadable {
+            path: "/run/tracer/a\u{1b}[2J\nb".into(),
+            reason: "unknown variant `\u{9b}1m\u{202e}`".to_owned(),
+            active: false,
+        };
+        let said = text(&[unreadable_line(&unreadable)]);
+        assert_eq!(
+            said,
+            "/run/tracer/a\\u{1b}[2J\\nb: a record that this version of tracer cannot read \
+             (unknown variant `\\u{9b}1m\\u{202e}`); LEFT BEHIND, its guard is gone\n"
+        );
+    }
+}

@@ -1,0 +1,219 @@
+//! `tracer replay`: the same pipeline on events that were recorded. Needs neither root
+//! nor the kernel that they are from.
+
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
+mod order;
+pub(crate) mod recount;
+mod source;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io::{self, BufRead};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use tracer_core::render;
+use tracer_core::report::Report;
+
+use crate::cli::ReplayArguments;
+use crate::command::replay::order::Order;
+use crate::command::replay::recount::Tape;
+use crate::command::report::name;
+use crate::config::{Config, ConfigError};
+use crate::files;
+use crate::files::Output;
+use crate::programs::event_file::{EventReader, Flaws, Recorded};
+
+/// Lines of the summary are no longer than this.
+const WIDTH: usize = 200;
+
+/// What `tracer replay` is to do.
+#[derive(Debug)]
+pub(crate) struct Request {
+    files: Vec<PathBuf>,
+    config: Config,
+}
+
+impl Request {
+    /// Validates a command line.
+    ///
+    /// # Errors
+    /// The first thing that makes no sense, in words for the user.
+    pub(crate) fn from_arguments(arguments: &ReplayArguments) -> Result<Self, ConfigError> {
+        Ok(Self {
+            files: arguments.files.clone(),
+            config: Config::of_recording(arguments)?,
+        })
+    }
+}
+
+/// Reads the events, and shows and writes what a run would have.
+///
+/// # Errors
+/// If the file holds none, or the report cannot be written.
+pub(crate) fn run(request: &Request) -> anyhow::Result<()> {
+    let config = &request.config;
+    let json = config.json.as_deref();
+    let json = json
+        .map(|path| Output::create("--json", path))
+        .transpose()?;
+    let inputs = request.files.iter().map(|path| Input::open(path));
+    let report = replayed(config, inputs.collect::<Result<_, _>>()?)?;
+    let taken = json.as_ref().is_some_and(Output::is_stdout);
+    if let Some(json) = json {
+        json.finish(&render::json::render(&report)?)?;
+    }
+    if !taken && config.verbosity != crate::config::Verbosity::Quiet {
+        let text = render::text::render(&report, WIDTH);
+        files::print(&text).context("cannot write the summary to standard output")?;
+    }
+    Ok(())
+}
+
+/// The report of recordings that are in memory, as without options.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn of_bytes(recordings: Vec<Vec<u8>>) -> anyhow::Result<Report> {
+    let config = Config::of_recording(&ReplayArguments {
+        files: Vec::new(),
+        peer: Vec::new(),
+        port: Vec::new(),
+        interval: "1s".to_owned(),
+        json: None,
+        quiet: true,
+    })?;
+    let recordings = recordings.into_iter().enumerate();
+    let inputs = recordings.map(|(number, bytes)| {
+        let source = source::text(Box::new(io::Cursor::new(bytes)))?;
+        Input::read(format!("recording {number}"), source)
+    });
+    replayed(&config, inputs.collect::<Result<_, _>>()?)
+}
+
+/// One of the files.
+struct Input {
+    name: String,
+    reader: EventReader<Box<dyn BufRead>>,
+    next: Option<Recorded>,
+}
+
+impl Input {
+    fn open(path: &std::path::Path) -> anyhow::Result<Self> {
+        Self::read(name(path), source::open(path)?)
+    }
+
+    fn read(name: String, source: Box<dyn BufRead>) -> anyhow::Result<Self> {
+        let mut input = Self {
+            name,
+            reader: EventReader::new(source),
+            next: None,
+        };
+        input.advance()?;
+        Ok(input)
+    }
+
+    /// Reads on, and gives what was read before.
+    fn advance(&mut self) -> anyhow::Result<Option<Recorded>> {
+        let next = self.reader.read().with_context(|| self.name.clone())?;
+        Ok(std::mem::replace(&mut self.next, next))
+    }
+
+    fn at_ns(&self) -> Option<u64> {
+        Some(self.next.as_ref()?.decoded.event.time_ns)
+    }
+}
+
+/// The report of what was recorded. Files are read side by side, whichever is behind the
+/// others first: their order does not matter.
+fn replayed(config: &Config, mut inputs: Vec<Input>) -> anyhow::Result<Report> {
+    let behind = |(number, input): (usize, &Input)| Some(Reverse((input.at_ns()?, number)));
+    let mut heads: BinaryHeap<_> = inputs.iter().enumerate().filter_map(behind).collect();
+    let names = |inputs: &[Input]| {
+        let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+        names.join(", ")
+    };
+    if heads.is_empty() {
+        bail!("{}: it holds no event", names(&inputs));
+    }
+    let mut order = Order::default();
+    let mut tape: Option<Tape<'_>> = None;
+    let interval_ns = u64::try_from(config.interval.as_nanos()).unwrap_or(u64::MAX);
+    while let Some(Reverse((_, number))) = heads.pop() {
+        let Some(input) = inputs.get_mut(number) else {
+            continue;
+        };
+        let line = input.reader.line();
+        if let Some(recorded) = input.advance()? {
+            let place = || format!("{}: line {line}", input.name);
+            order.push(&recorded).with_context(place)?;
+        }
+        heads.extend(input.at_ns().map(|at_ns| Reverse((at_ns, number))));
+        let next = std::iter::from_fn(|| match heads.is_empty() {
+            true => order.take(),
+            false => order.pop(),
+        });
+        for decoded in next.collect::<Vec<_>>() {
+            let begin = || {
+                order
+                    .clock()
+                    .map(|clock| Tape::new(config, clock, interval_ns, decoded.event.time_ns))
+            };
+            if tape.is_none() {
+                tape = begin();
+            }
+            if let Some(tape) = &mut tape {
+                tape.take(&decoded);
+            }
+        }
+    }
+    let tape = tape.with_context(|| format!("{}: it holds no event", names(&inputs)))?;
+    let mut report = tape.finish();
+    // What no file of events holds.
+    report.totals.lost_events = None;
+    report.overhead.attached_ms = None;
+    report.overhead.ready_ms = None;
+    report.host.tick_hz = None;
+    report.warnings.insert(
+        0,
+        "replayed from recorded events: they do not hold how many were lost, what the kernel itself counted, segments that no event showed, peers that the recorded run did not ask for, whose sockets they were, the database and faults; the window is from the first event to the last".to_owned(),
+    );
+    report.warnings.extend(flaws(&inputs, order.twice()));
+    Ok(report)
+}
+
+/// What was not as it was written.
+fn flaws(inputs: &[Input], twice: u64) -> impl Iterator<Item = String> {
+    let several = inputs.len() > 1;
+    let of = move |input: &Input| match several {
+        true => format!(" of {}", input.name),
+        false => String::new(),
+    };
+    let mut told = Vec::new();
+    for input in inputs {
+        let Flaws { cut, nul_bytes } = input.reader.flaws();
+        let of = of(input);
+        match cut {
+            0 => {}
+            1 => told.push(format!("a line{of} was cut, and is not in the report")),
+            cut => told.push(format!(
+                "{cut} lines{of} were cut, and are not in the report"
+            )),
+        }
+        if nul_bytes > 0 {
+            told.push(format!(
+                "{nul_bytes} NUL bytes{of} were passed over, as a file has where it was emptied or not written: events may be missing"
+            ));
+        }
+    }
+    if twice > 0 {
+        told.push(format!(
+            "{twice} events were there twice, and count once: a file was given twice, or with a copy of it"
+        ));
+    }
+    told.into_iter()
+}

@@ -1,0 +1,364 @@
+//! The kernel's side of a run: the programs, and all that has been learnt from them. It
+//! owns the state; views are given what they need.
+
+mod tcp_info;
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use anyhow::Context;
+use aya::maps::{MapData, RingBuf};
+use tracer_core::address::prefix;
+use tracer_core::by_kind::sum;
+use tracer_core::event::{DecodeError, Decoded};
+use tracer_core::metrics;
+use tracer_core::recording::bad_checksums;
+use tracer_core::recording::flow_table::Table;
+use tracer_core::recording::loss_recovery::Holes;
+use tracer_core::recording::roles::Known;
+use tracer_core::render::status::Status;
+use tracer_core::report::capabilities::HookStatus;
+use tracer_core::report::request::whom;
+use tracer_ebpf::{Baseline, Settings, Tuple};
+
+use crate::command::run::context::RunContext;
+use crate::command::run::counter_sync::CounterSnapshot;
+use crate::command::run::counter_sync::namespace::Namespace;
+use crate::command::run::live::{Live, Snapshot};
+use crate::config::{Config, Namespaces, Verbosity};
+use crate::kernel::clock::now_ns;
+use crate::kernel::netns::{self, Netns};
+use crate::kernel::offsets::{self, Resolved};
+use crate::kernel::sockets::{self, Inquirer, SocketInfo};
+use crate::kernel::{descriptors, process};
+use crate::kernel::{pidns, sockstat};
+use crate::programs::{NO_EVENT_BYTES, Options, Programs};
+
+/// Enough for the events of a storm between two turns of the loop: some ten
+/// thousand of them.
+const EVENT_BYTES: u32 = 1 << 20;
+/// How often to search `/proc` for the owner of one socket.
+const OWNER_SEARCHES: u8 = 3;
+
+/// One run.
+pub(crate) struct Session<'a> {
+    pub(super) config: &'a Config,
+    pub(super) context: RunContext,
+    pub(super) resolved: Resolved,
+    pub(super) programs: Programs,
+    pub(super) hooks: Vec<HookStatus>,
+    pub(super) namespaces: Vec<Namespace>,
+    /// A conversation with the namespace of this inode: there is one at a time.
+    pub(super) inquirer: Option<(u32, Inquirer)>,
+    pub(super) table: Table,
+    pub(super) bad_checksums: bad_checksums::Series,
+    pub(super) title: String,
+    pub(super) start_ns: u64,
+    pub(super) began_quietly: bool,
+    pub(super) attached: Duration,
+    pub(super) ready: Duration,
+    pub(super) undecodable: u64,
+    pub(super) holes: Holes,
+    pub(super) searches: HashMap<Tuple, u8>,
+    pub(super) exposed: metrics::Tally,
+}
+
+impl<'a> Session<'a> {
+    /// Loads and attaches the kernel programs, learns what was before, and
+    /// begins to count.
+    ///
+    /// # Errors
+    /// What the user has to know; nothing stays attached.
+    pub(crate) fn start(config: &'a Config, context: RunContext) -> anyhow::Result<Self> {
+        let resolved = offsets::from_running_kernel()?;
+        let handles = match config.netns {
+            Namespaces::All => netns::all()?,
+            Namespaces::Current => vec![Netns::current()?],
+            // The thread has entered it; this finds its name.
+            Namespaces::Named(ref name) => vec![Netns::open(name)?],
+        };
+        // Each is open by now, and so will be its counters.
+        descriptors::ensure(handles.len() + descriptors::RUN)?;
+        let mut in_use = 0u32;
+        for handle in &handles {
+            let _inside = handle.enter()?;
+            in_use = in_use.saturating_add(sockstat::tcp_in_use());
+        }
+        let mut programs = Programs::load(&options(config, &resolved, &handles, in_use))?;
+        let mut attached = Duration::ZERO;
+        let hooks = programs.attach(|| attached = context.begun.elapsed())?;
+
+        let mut session = Self {
+            title: title(config, &handles),
+            config,
+            context,
+            resolved,
+            programs,
+            hooks,
+            namespaces: Vec::with_capacity(handles.len()),
+            inquirer: None,
+            table: Table::default(),
+            bad_checksums: bad_checksums::Series::default(),
+            start_ns: 0,
+            began_quietly: false,
+            attached,
+            ready: Duration::ZERO,
+            undecodable: 0,
+            holes: Holes::default(),
+            searches: HashMap::new(),
+            exposed: metrics::Tally::default(),
+        };
+        for handle in handles {
+            session.add_namespace(handle)?;
+        }
+        session.programs.start_counting()?;
+        session.start_ns = now_ns();
+        session.begin()?;
+        session.ready = session.context.begun.elapsed();
+        session.find_owners(false);
+        Ok(session)
+    }
+
+    /// Finds the moment from which both counts are compared. What the kernel had
+    /// withheld by then from sockets that were learnt before is found at their
+    /// next hit, and then counted.
+    fn begin(&mut self) -> anyhow::Result<()> {
+        let first = CounterSnapshot::read(&self.programs, &mut self.namespaces)?;
+        self.began_quietly = first.quiet;
+        for (traced, pair) in self.namespaces.iter_mut().zip(&first.pairs) {
+            let inode = traced.inode;
+            let here = first.unseen.iter().filter(|one| one.tuple.netns == inode);
+            let unseen = here.map(|one| one.segments).sum();
+            traced.begin(pair, unseen)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the counters of a namespace and learns what its sockets have
+    /// retransmitted so far.
+    fn add_namespace(&mut self, handle: Netns) -> anyhow::Result<()> {
+        let namespace = Namespace::open(handle)?;
+        let existing = {
+            let _inside = namespace.enter()?;
+            sockets::dump(namespace.inode)?
+        };
+        let past = existing.iter().filter_map(baseline);
+        self.programs.set_baselines(past)?;
+        self.note_connections(&existing);
+        self.namespaces.push(namespace);
+        Ok(())
+    }
+
+    /// Connections to the peers are flows even if they never retransmit.
+    pub(super) fn note_connections(&mut self, sockets: &[SocketInfo]) {
+        for socket in sockets
+            .iter()
+            .filter(|socket| self.config.filter.keeps(&socket.tuple))
+        {
+            self.table
+                .add_connection(socket.tuple, u64::from(socket.inode));
+        }
+    }
+
+    /// The ring buffer of events, once.
+    ///
+    /// # Errors
+    /// If it was taken before.
+    pub(crate) fn take_events(&mut self) -> anyhow::Result<RingBuf<MapData>> {
+        Ok(self.programs.take_events()?)
+    }
+
+    /// What the kernel programs log.
+    ///
+    /// # Errors
+    /// If the log cannot be opened.
+    pub(crate) fn take_log(
+        &mut self,
+    ) -> anyhow::Result<aya_log::EbpfLogger<&'static dyn log::Log>> {
+        self.programs
+            .logger()
+            .context("the log of the kernel programs cannot be read")
+    }
+
+    /// Notes an event.
+    pub(crate) fn note(&mut self, event: &Decoded) {
+        self.holes.note(event, self.context.jiffy_ns);
+    }
+
+    /// Notes a record that could not be understood.
+    pub(crate) fn count_undecodable(&mut self, error: &DecodeError) {
+        if self.undecodable == 0 {
+            log::warn!("{error}");
+        }
+        self.undecodable += 1;
+    }
+
+    /// Takes a sample of the kernel's flow table.
+    pub(crate) fn poll(&mut self) {
+        let at_ns = now_ns();
+        self.read(at_ns);
+        self.find_owners(false);
+        self.read_tcp_info(at_ns);
+    }
+
+    /// Takes a sample at the end of a fault, so that an interval ends there: what was
+    /// retransmitted during the fault is not to count as retransmitted after it.
+    /// `ended_ns` has only just been, unless an interval has ended since.
+    pub(crate) fn poll_at_end(&mut self, ended_ns: u64) {
+        if self.table.updated_ns() < ended_ns {
+            self.read(ended_ns);
+        }
+    }
+
+    /// Reads both counts, as of then.
+    fn read(&mut self, at_ns: u64) {
+        self.table.update(at_ns, &self.programs.flows());
+        self.table.identify(process::of_owner);
+        let totals = self.namespaces.iter().map(|one| one.inode);
+        let bad_checksums = totals
+            .filter_map(|netns| self.programs.totals(netns).ok())
+            .map(|totals| totals.selected_bad_checksums);
+        let bad_checksums = bad_checksums.sum();
+        // After the sum, so that nothing in it is missing here.
+        let by_peer = self.programs.bad_checksums().unwrap_or_default();
+        self.bad_checksums.update(at_ns, bad_checksums, &by_peer);
+    }
+
+    /// Shows what the last sample found.
+    pub(crate) fn show(
+        &self,
+        live: &mut Live,
+        fault: Option<&str>,
+        postgres: Option<&Status>,
+        commits: Option<String>,
+    ) {
+        let mut database = postgres.map_or_else(Vec::new, |status| status.lines(now_ns()));
+        database.extend(commits);
+        let at_ns = self.table.updated_ns();
+        // One that cannot be read is not 0, and nor is the sum then known.
+        let all_segments = self.namespaces.iter().try_fold(0, |all, traced| {
+            let totals = self.programs.totals(traced.inode).ok()?;
+            Some(all + sum(&totals.segments))
+        });
+        live.show(&Snapshot {
+            title: &self.title,
+            elapsed_s: at_ns.saturating_sub(self.start_ns) as f64 / 1e9,
+            at_ns,
+            time: &self.context.clock.utc(at_ns),
+            flows: &self.table.sorted(),
+            jiffy_ns: self.context.jiffy_ns,
+            all_segments,
+            fault,
+            postgres: &database,
+            known: postgres.map_or(&Known::default(), |status| &status.known),
+            lost_events: self
+                .programs
+                .gaps()
+                .ok()
+                .map(|gaps| gaps.count(tracer_ebpf::Gap::EventsLost)),
+        });
+    }
+
+    /// Whether the tracepoint shows calls that failed.
+    pub(super) fn shows_failures(&self) -> bool {
+        self.resolved.offsets.retransmit_has_err == 1
+    }
+
+    /// Asks `/proc` who owns the sockets of flows whose owner is not known yet. Of
+    /// several, one is named only when they still have it at the `last` search.
+    pub(super) fn find_owners(&mut self, last: bool) {
+        let mut wanted = HashSet::new();
+        let mut settled = HashSet::new();
+        for entry in self
+            .table
+            .entries_mut()
+            .filter(|entry| entry.process.is_none() && entry.flow.inode != 0)
+        {
+            let searches = self.searches.entry(entry.flow.tuple).or_insert(0);
+            if *searches < OWNER_SEARCHES {
+                *searches += 1;
+                wanted.insert(entry.flow.inode);
+                if last || *searches == OWNER_SEARCHES {
+                    settled.insert(entry.flow.inode);
+                }
+            }
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        let found = process::owners(&wanted);
+        for entry in self
+            .table
+            .entries_mut()
+            .filter(|entry| entry.process.is_none())
+        {
+            let inode = entry.flow.inode;
+            let holder = found.get(&inode);
+            entry.process = holder
+                .filter(|holder| !holder.shared || settled.contains(&inode))
+                .map(|holder| holder.process.clone());
+        }
+    }
+}
+
+/// What a socket had retransmitted, if anything.
+fn baseline(socket: &SocketInfo) -> Option<(Tuple, Baseline)> {
+    let segments = socket.total_retrans.filter(|segments| *segments > 0)?;
+    Some((
+        socket.tuple,
+        Baseline {
+            bytes: socket.bytes_retrans.unwrap_or(0),
+            segments,
+            _pad: 0,
+        },
+    ))
+}
+
+fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32) -> Options {
+    Options {
+        offsets: resolved.offsets,
+        pids: pidns::numbers().unwrap_or_else(|_| pidns::nowhere()),
+        settings: Settings {
+            netns: match (&config.netns, handles) {
+                (Namespaces::All, _) => 0,
+                (_, handles) => handles.first().map_or(0, Netns::inode),
+            },
+            filter_peers: u32::from(!config.filter.peers.is_empty()),
+            filter_ports: u32::from(!config.filter.ports.is_empty()),
+            events: u32::from(config.events.is_some()),
+            losses: u32::from(config.wants_events()),
+            max_flows: config.max_flows,
+        },
+        ports: config.filter.ports.clone(),
+        peers: config.filter.peers.iter().map(prefix).collect(),
+        sockets,
+        event_bytes: if config.wants_events() {
+            EVENT_BYTES
+        } else {
+            NO_EVENT_BYTES
+        },
+        log_level: match config.verbosity {
+            Verbosity::Quiet | Verbosity::Normal => 0,
+            Verbosity::Verbose(_) => aya_log::Level::Debug as u8,
+        },
+        measure_run_time: config.bpf_stats,
+    }
+}
+
+/// What was asked for, in words.
+fn title(config: &Config, handles: &[Netns]) -> String {
+    let filter = &config.filter;
+    let whom = whom(&filter.peers, &filter.ports);
+    let mut words = match filter.peers.as_slice() {
+        [] => whom,
+        _ => format!("peer {whom}"),
+    };
+    match (&config.netns, handles) {
+        (Namespaces::Named(name), _) => words += &format!(", in {name}"),
+        (Namespaces::All, handles) => {
+            words += &format!(", in all {} network namespaces", handles.len());
+        }
+        (Namespaces::Current, _) => {}
+    }
+    words
+}

@@ -1,0 +1,380 @@
+//! What commits waited for: each that writes is split into the flush of this
+//! server's log, the wait for a standby, and the rest, by uprobes on functions that
+//! PostgreSQL's program exports. No server is asked, and none is changed.
+//!
+//! The whole goes from the end of deferred triggers (`AfterTriggerEndXact`) to the
+//! return of `SyncRepWaitForLSN`: what is done before, and the release of locks
+//! after it, are not in it.
+//!
+//! The kernel programs follow every process that runs a program they hang on, also
+//! those of servers that are started later; servers are told apart by their first
+//! process.
+
+mod program;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use caps::Capability::CAP_SYS_PTRACE;
+use tracer_core::metrics;
+use tracer_core::recording::commits::{Binary, Place, Server, Slowest, Waiting};
+use tracer_core::spread::Spread;
+use tracer_ebpf::{Part, ServerCommits, SlowCommit};
+
+use crate::commit_trace::program::Program;
+use crate::kernel::clock::now_ns;
+use crate::kernel::descriptors::explained;
+use crate::kernel::parent::parent_of;
+use crate::kernel::pidns;
+use crate::kernel::preflight;
+use crate::kernel::preflight::why_forbidden;
+use crate::kernel::{elf, server};
+use tracer_core::recording::commits::Record;
+
+/// The functions that split a commit, in the order that [`program`] knows: writing the
+/// log, waiting for the standby, and where all begins, for a transaction and for one
+/// that was prepared before.
+pub(crate) const SYMBOLS: [&str; 4] = [
+    "XLogFlush",
+    "SyncRepWaitForLSN",
+    "FinishPreparedTransaction",
+    "AfterTriggerEndXact",
+];
+
+/// The most servers that Prometheus is told of.
+const MOST_EXPOSED: usize = 16;
+
+/// Follows the commits of the servers on this host.
+pub(crate) struct CommitTrace {
+    slow: Duration,
+    /// The only network namespace whose servers are followed.
+    netns: Option<u32>,
+    program: Option<Program>,
+    reason: Option<String>,
+    binaries: Vec<Binary>,
+    places: BTreeMap<u32, Place>,
+    /// Servers in the order in which they were met.
+    met: Vec<u32>,
+    slowest: Slowest,
+    start_ns: u64,
+    last: tracer_core::render::commits::Moment,
+}
+
+impl CommitTrace {
+    /// Finds the servers and hangs the programs on what they run. What cannot be
+    /// done is told by the report: nothing else depends on it.
+    #[must_use]
+    pub(crate) fn start(slow: Duration, netns: Option<u32>) -> Self {
+        let mut commits = Self {
+            slow,
+            netns,
+            program: None,
+            reason: None,
+            binaries: Vec::new(),
+            places: BTreeMap::new(),
+            met: Vec::new(),
+            slowest: Slowest::default(),
+            start_ns: now_ns(),
+            last: tracer_core::render::commits::Moment::default(),
+        };
+        commits.reason = commits.attach().err().map(explained);
+        if let Some(reason) = &commits.reason {
+            log::warn!("commits cannot be split: {reason}");
+        }
+        commits.start_ns = now_ns();
+        commits.last = commits.moment();
+        commits
+    }
+
+    fn attach(&mut self) -> Result<(), String> {
+        let servers = self.servers_here()?;
+        if servers.is_empty() {
+            return Err(nobody(self.netns));
+        }
+        let mut program = Program::load(self.slow).map_err(|error| error.to_string())?;
+        for server in servers {
+            self.place(server.pid, || place_of(&server));
+            self.meet(&server, |file, begin| {
+                program
+                    .attach(file, begin)
+                    .map_err(|error| error.to_string())
+            });
+        }
+        let attached = self.binaries.iter().any(|one| one.reason.is_none());
+        if !attached {
+            let reasons = self.binaries.iter().filter_map(|one| one.reason.clone());
+            return Err(reasons.collect::<Vec<_>>().join("; "));
+        }
+        self.program = Some(program);
+        Ok(())
+    }
+
+    /// The servers that are to be followed.
+    fn servers_here(&self) -> Result<Vec<server::Server>, String> {
+        let all = server::all().map_err(|error| format!("/proc cannot be read: {error}"))?;
+        let wanted = |one: &server::Server| self.netns.is_none() || one.netns() == self.netns;
+        Ok(all.into_iter().filter(wanted).collect())
+    }
+
+    /// Once for each program, whoever runs it.
+    fn meet(
+        &mut self,
+        server: &server::Server,
+        attach: impl FnOnce(&std::path::Path, [u64; SYMBOLS.len()]) -> Result<(), String>,
+    ) {
+        let identity = server.identity().ok();
+        let known = |one: &Binary| one.identity.is_some() && one.identity == identity;
+        if self.binaries.iter().any(known) {
+            return;
+        }
+        let attached = beginnings(server).and_then(|begin| attach(&server.file(), begin));
+        // One that has ended while it was looked at commits no more.
+        if attached.is_err() && server::Server::of(server.pid).is_none() {
+            return;
+        }
+        self.binaries.push(Binary {
+            identity,
+            path: server.program().unwrap_or_else(|_| "?".to_owned()),
+            reason: attached.err(),
+        });
+    }
+
+    /// Looks at what has come, and says it in a line.
+    pub(crate) fn poll(&mut self) -> String {
+        if let Some(reason) = &self.reason {
+            return format!("commits: not split: {reason}");
+        }
+        self.take_slow();
+        let now = self.moment();
+        let line = tracer_core::render::commits::line(&now, &self.last);
+        self.last = now;
+        line
+    }
+
+    /// What was counted so far, by server and part.
+    pub(crate) fn spreads(&mut self) -> Vec<metrics::Commits> {
+        let parts = [
+            ("total", Part::Total),
+            ("flush", Part::Flush),
+            ("wait", Part::Wait),
+            ("rest", Part::Rest),
+        ];
+        let sums = self.sums();
+        let sums = exposed(sums, &self.met, |pid| server::Server::of(pid).is_some());
+        let sums = sums.into_iter();
+        sums.map(|(pid, sums)| metrics::Commits {
+            pid,
+            parts: parts
+                .iter()
+                .map(|(name, part)| (*name, Spread::of_commits(&sums, *part)))
+                .collect(),
+        })
+        .collect()
+    }
+
+    /// CommitTrace that are in no count.
+    #[must_use]
+    pub(crate) fn not_counted(&self) -> u64 {
+        self.program.as_ref().map_or(0, Program::given_up)
+    }
+
+    /// Puts slow commits where they are kept.
+    fn take_slow(&mut self) {
+        let Some(program) = &mut self.program else {
+            return;
+        };
+        let slow: Vec<_> = std::iter::from_fn(|| program.next_slow()).collect();
+        self.keep(slow);
+    }
+
+    /// Keeps those of the servers that are followed: others would take their room.
+    fn keep(&mut self, slow: Vec<SlowCommit>) {
+        for slow in slow {
+            self.find(slow.server);
+            if self.is_wanted(slow.server) {
+                self.slowest.add(slow);
+            }
+        }
+    }
+
+    /// What there is now.
+    fn moment(&mut self) -> tracer_core::render::commits::Moment {
+        let sums = self.sums();
+        let waiting = self.waiting();
+        tracer_core::render::commits::Moment::new(
+            now_ns(),
+            sums.iter().map(|(_, sums)| sums),
+            &waiting,
+        )
+    }
+
+    /// Sums of the servers that are followed.
+    fn sums(&mut self) -> Vec<(u32, ServerCommits)> {
+        let mut all = self
+            .program
+            .as_ref()
+            .map_or_else(Vec::new, Program::servers);
+        for (pid, _) in &all {
+            self.find(*pid);
+        }
+        all.retain(|(pid, _)| self.is_wanted(*pid));
+        all
+    }
+
+    /// Looks at a server, unless that was done before.
+    fn find(&mut self, pid: u32) {
+        self.place(pid, || {
+            // One that is gone by now leaves its number.
+            server::Server::of(pid).map_or_else(Place::default, |one| place_of(&one))
+        });
+    }
+
+    fn place(&mut self, pid: u32, look: impl FnOnce() -> Place) {
+        self.places.entry(pid).or_insert_with(|| {
+            self.met.push(pid);
+            look()
+        });
+    }
+
+    /// Of one that runs a program that is not watched nothing is known, not even that it
+    /// committed nothing.
+    fn is_watched(&self, place: &Place) -> bool {
+        let mut watched = self.binaries.iter().filter(|one| one.reason.is_none());
+        place.identity.is_some() && watched.any(|one| one.identity == place.identity)
+    }
+
+    fn is_wanted(&self, pid: u32) -> bool {
+        let place = self.places.get(&pid);
+        self.netns.is_none() || place.is_some_and(|place| place.netns == self.netns)
+    }
+
+    /// Backends of these servers that wait for a standby.
+    fn waiting(&self) -> Vec<Waiting> {
+        let waiting = self
+            .program
+            .as_ref()
+            .map_or_else(Vec::new, Program::waiting);
+        let mut found = Vec::new();
+        for (pid, since_ns) in waiting {
+            // One that died in its wait has no parent any more.
+            if let Some(server) = parent_of(pid).filter(|server| self.is_wanted(*server)) {
+                found.push(Waiting { server, since_ns });
+            }
+        }
+        found
+    }
+
+    /// Takes the last reading.
+    #[must_use]
+    pub(crate) fn finish(mut self) -> Record {
+        self.take_slow();
+        let waiting = self.waiting();
+        let sums: BTreeMap<u32, ServerCommits> = self.sums().into_iter().collect();
+        let end_ns = now_ns();
+        if self.program.is_some() {
+            for server in self.servers_here().unwrap_or_default() {
+                self.place(server.pid, || place_of(&server));
+                // In a new container, a program looks like another and is the same one.
+                if !sums.contains_key(&server.pid) {
+                    self.meet(&server, |_, _| {
+                        Err("it was started after tracer, and nothing of it was counted".to_owned())
+                    });
+                }
+            }
+        }
+        let places = std::mem::take(&mut self.places).into_iter();
+        let servers = places
+            .filter(|(pid, place)| sums.contains_key(pid) || self.is_watched(place))
+            .filter(|(_, place)| self.netns.is_none() || place.netns == self.netns)
+            .map(|(pid, place)| Server {
+                pid,
+                place,
+                sums: sums.get(&pid).copied(),
+                waiting: waiting
+                    .iter()
+                    .filter(|one| one.server == pid)
+                    .map(|one| one.since_ns)
+                    .collect(),
+            })
+            .collect();
+        let given_up = self.not_counted();
+        let program = self.program.as_ref();
+        Record {
+            slow: self.slow,
+            start_ns: self.start_ns,
+            end_ns,
+            reason: self.reason,
+            binaries: self.binaries,
+            servers,
+            slowest: self.slowest,
+            given_up,
+            out_of_sight: program.map_or(0, Program::out_of_sight),
+            effort: program.map(Program::effort).unwrap_or_default(),
+        }
+    }
+}
+
+/// That there is no server, and why one that is there may not have been seen.
+fn nobody(netns: Option<u32>) -> String {
+    let mut reason = match netns {
+        Some(netns) => format!("no PostgreSQL server ran in net:[{netns}] when tracer started"),
+        None => "no PostgreSQL server that may be looked at ran on this host when tracer started"
+            .to_owned(),
+    };
+    if !preflight::has(CAP_SYS_PTRACE) {
+        reason += "; other users' processes may not be looked into: ";
+        reason += &preflight::missing(&[CAP_SYS_PTRACE]);
+    }
+    if let Some(unseen) = pidns::warning() {
+        reason += "; ";
+        reason += &unseen;
+    }
+    reason
+}
+
+/// Of so many servers those that Prometheus is told of: what still runs comes first, and
+/// then what was met last. The kernel keeps the sums of those that have ended, too.
+fn exposed<T>(mut sums: Vec<(u32, T)>, met: &[u32], runs: impl Fn(u32) -> bool) -> Vec<(u32, T)> {
+    if sums.len() > MOST_EXPOSED {
+        sums.sort_by_cached_key(|(pid, _)| {
+            let age = met.iter().rev().position(|one| one == pid);
+            (!runs(*pid), age.unwrap_or(usize::MAX))
+        });
+        sums.truncate(MOST_EXPOSED);
+    }
+    sums
+}
+
+/// Where the functions are watched in a server's program.
+fn beginnings(server: &server::Server) -> Result<[u64; SYMBOLS.len()], String> {
+    let pid = server.pid;
+    let image = server.image().map_err(|error| {
+        let missing = why_forbidden(&error, &[CAP_SYS_PTRACE]);
+        format!("the program of process {pid} cannot be read: {error}{missing}")
+    })?;
+    let found = elf::offsets(&image, &SYMBOLS)
+        .map_err(|error| format!("the program of process {pid} cannot be understood: {error}"))?;
+    let mut begin = [0; SYMBOLS.len()];
+    for ((place, offset), symbol) in begin.iter_mut().zip(found).zip(SYMBOLS) {
+        let begins = offset
+            .ok_or_else(|| format!("the program of process {pid} does not export {symbol}"))?;
+        *place = elf::behind_landing_pad(&image, begins);
+    }
+    Ok(begin)
+}
+
+/// Looks at a server.
+fn place_of(server: &server::Server) -> Place {
+    Place {
+        pid: Some(server.pid),
+        netns: server.netns(),
+        port: server.port(),
+        version: server.version(),
+        program: server.program().ok(),
+        identity: server.identity().ok(),
+        data: server.data(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! The kernel programs that split commits: loading, attaching, reading.
+
+use std::error::Error;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+use aya::Ebpf;
+use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::programs::UProbe;
+use aya::programs::uprobe::UProbeScope;
+use tracer_core::recording::programs::Effort;
+use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit};
+
+use crate::commit_trace::SYMBOLS;
+use crate::kernel::bpf;
+use crate::kernel::bpf as info;
+use crate::kernel::bpf::with_causes;
+use crate::kernel::{offsets, pidns, uprobes};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/commit.o"));
+
+/// Programs and, as an index of [`SYMBOLS`], where they hang. What begins a commit
+/// comes last: by then all that can happen within one is seen.
+const PROGRAMS: [(&str, usize); 5] = [
+    ("flush_begins", 0),
+    ("wait_begins", 1),
+    ("wait_ends", 1),
+    ("prepared_begins", 2),
+    ("commit_begins", 3),
+];
+
+/// Why commits cannot be split: what was tried, and what came of it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProgramError {
+    /// The kernel does not tell whose child a process is.
+    #[error("the kernel's processes cannot be told apart: {0}")]
+    Tasks(io::Error),
+    /// Nor by which numbers `/proc` shows them.
+    #[error("servers cannot be told apart by their processes: {0}; {1}")]
+    Pids(String, &'static str),
+    /// Programs or maps were refused.
+    #[error("the programs cannot be loaded: {0}")]
+    Load(String),
+    /// A program could not be attached.
+    #[error("{symbol} cannot be watched: {reason}")]
+    Attach {
+        /// The function.
+        symbol: &'static str,
+        /// What the kernel said.
+        reason: String,
+    },
+}
+
+/// The loaded programs and their maps.
+pub(crate) struct Program {
+    // Dropping it detaches the programs.
+    object: Ebpf,
+    servers: HashMap<MapData, u32, ServerCommits>,
+    backends: HashMap<MapData, u64, Backend>,
+    slow: RingBuf<MapData>,
+    gaps: PerCpuArray<MapData, u64>,
+}
+
+impl Program {
+    /// Loads the programs, attached to nothing yet.
+    pub(crate) fn load(slow: Duration) -> Result<Self, ProgramError> {
+        let tasks = offsets::of_tasks().map_err(ProgramError::Tasks)?;
+        let pids = pidns::numbers().map_err(|why| ProgramError::Pids(why, pidns::REMEDY))?;
+        let settings = CommitSettings {
+            slow_ns: u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX),
+            real_parent: tasks.real_parent,
+            tgid: tasks.tgid,
+        };
+        let mut object = bpf::without_kernel_types()
+            .override_global("COMMIT_SETTINGS", &settings, true)
+            .override_global("PID_NAMESPACE", &pids, true)
+            .load(OBJECT)
+            .map_err(|error| refused(&error))?;
+        for (name, _) in PROGRAMS {
+            uprobe(&mut object, name)?
+                .load()
+                .map_err(|error| refused(&error))?;
+        }
+        Ok(Self {
+            servers: take(&mut object, "SERVERS")?,
+            backends: take(&mut object, "BACKENDS")?,
+            slow: take(&mut object, "SLOW_COMMITS")?,
+            gaps: take(&mut object, "COMMIT_GAPS")?,
+            object,
+        })
+    }
+
+    /// Hangs the programs on a file, in which the functions of [`SYMBOLS`] begin at
+    /// these offsets: wherever it runs, and whenever it is started. All or none.
+    ///
+    /// That two paths lead to one file, as those of two containers can, costs time
+    /// and counts nothing twice: what a program does for the second time changes
+    /// nothing.
+    pub(crate) fn attach(
+        &mut self,
+        file: &Path,
+        begin: [u64; SYMBOLS.len()],
+    ) -> Result<(), ProgramError> {
+        let mut links = Vec::with_capacity(PROGRAMS.len());
+        for (name, symbol) in PROGRAMS {
+            let program = uprobe(&mut self.object, name)?;
+            match program.attach(begin[symbol], file, UProbeScope::AllProcesses) {
+                Ok(link) => links.push((name, link)),
+                Err(error) => {
+                    let reason = reason(&error, file);
+                    for (name, link) in links {
+                        // Closing the descriptor is what detaches.
+                        let _ = uprobe(&mut self.object, name)?.detach(link);
+                    }
+                    return Err(ProgramError::Attach {
+                        symbol: SYMBOLS[symbol],
+                        reason,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every server that has committed anything, by its first process.
+    pub(crate) fn servers(&self) -> Vec<(u32, ServerCommits)> {
+        // Servers are added and never removed: no walk is cut short.
+        self.servers.iter().filter_map(Result::ok).collect()
+    }
+
+    /// Slow commits that have ended since this was asked last.
+    pub(crate) fn next_slow(&mut self) -> Option<SlowCommit> {
+        let record = self.slow.next()?;
+        let bytes: &[u8] = &record;
+        // SAFETY: any bytes are a `SlowCommit`; as many are read as there are.
+        (bytes.len() == size_of::<SlowCommit>())
+            .then(|| unsafe { bytes.as_ptr().cast::<SlowCommit>().read_unaligned() })
+    }
+
+    /// Backends that wait for a standby, and since when.
+    pub(crate) fn waiting(&self) -> Vec<(u32, u64)> {
+        let backends = self.backends.iter().filter_map(Result::ok);
+        backends
+            .filter(|(_, one)| one.start_ns != 0 && one.wait_from_ns != 0)
+            .filter(|(_, one)| one.pid != 0)
+            .map(|(_, one)| (one.pid, one.wait_from_ns))
+            .collect()
+    }
+
+    /// CommitTrace that had to be given up.
+    pub(crate) fn given_up(&self) -> u64 {
+        let gaps = [
+            CommitGap::BackendsFull,
+            CommitGap::ServersFull,
+            CommitGap::ReadFailed,
+        ];
+        gaps.into_iter().map(|gap| self.gap(gap)).sum()
+    }
+
+    /// CommitTrace of servers that are outside of what `/proc` shows.
+    pub(crate) fn out_of_sight(&self) -> u64 {
+        self.gap(CommitGap::OutOfSight)
+    }
+
+    fn gap(&self, gap: CommitGap) -> u64 {
+        let cpus = self.gaps.get(&(gap as u32), 0);
+        cpus.map_or(0, |cpus| cpus.iter().sum())
+    }
+
+    /// What the kernel says of the programs' runs.
+    pub(crate) fn effort(&self) -> Effort {
+        let mut sum = Effort::default();
+        for (_, program) in self.object.programs() {
+            if let Ok(fd) = program.fd()
+                && let Ok(one) = info::effort(fd.as_fd())
+            {
+                sum.runs += one.runs;
+                sum.ns += one.ns;
+                sum.missed += one.missed;
+            }
+        }
+        sum
+    }
+}
+
+fn uprobe<'a>(object: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, ProgramError> {
+    let program = object.program_mut(name).map(TryInto::try_into);
+    match program {
+        Some(Ok(program)) => Ok(program),
+        _ => Err(absent(name)),
+    }
+}
+
+fn take<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
+    object: &mut Ebpf,
+    name: &str,
+) -> Result<M, ProgramError> {
+    let map = object.take_map(name).ok_or_else(|| absent(name))?;
+    map.try_into().map_err(|error| refused(&error))
+}
+
+fn absent(name: &str) -> ProgramError {
+    ProgramError::Load(format!("the object has no {name}"))
+}
+
+/// Without the verifier's log, which is what follows the first line.
+fn refused(error: &(dyn Error + 'static)) -> ProgramError {
+    let text = with_causes(error);
+    ProgramError::Load(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn reason(error: &aya::programs::ProgramError, file: &Path) -> String {
+    let text = with_causes(error);
+    let code = codes(error).next();
+    match code {
+        Some(libc::ENOENT) => "this kernel has no uprobes (CONFIG_UPROBE_EVENTS)".to_owned(),
+        Some(libc::EPERM | libc::EACCES) => {
+            format!("{text}; {}", uprobes::missing(file))
+        }
+        _ => text,
+    }
+}
+
+/// Numbers of the system's errors among the causes.
+fn codes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = i32> + 'a {
+    let next = |error: &&'a (dyn Error + 'static)| Error::source(*error);
+    std::iter::successors(Some(error), next)
+        .filter_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error())
+}

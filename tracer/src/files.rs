@@ -1,0 +1,79 @@
+//! All that is written: files that are opened before tracing begins, so that a bad path
+//! fails at once and not after an hour, and streams whose readers may come, go and stand
+//! still. None of it holds up the count, the end, or the undoing of a fault.
+
+mod draft;
+mod file;
+mod links;
+mod place;
+mod ready;
+mod target;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::files::place::Place;
+
+pub(crate) use crate::files::file::Output;
+pub(crate) use crate::files::place::{SameFile, distinct};
+pub(crate) use crate::files::ready::ReadyFile;
+pub(crate) use crate::files::target::{Appended, Descriptor, Target};
+pub(crate) use crate::files::writer::Writer;
+
+/// Where lines are written one after the other, and whether that is standard output.
+///
+/// # Errors
+/// If it cannot be opened.
+pub(crate) fn lines(path: &Path) -> io::Result<(Box<dyn Target>, bool)> {
+    match place::find(path)? {
+        Place::Own(1) => Ok((Box::new(Descriptor::new(io::stdout())), true)),
+        Place::Own(number) => Ok((Box::new(Descriptor::new(target::own(number)?)), false)),
+        // By the name that was given: links may lead elsewhere when it is opened anew.
+        _ => Ok((Box::new(Appended::create(path.to_owned())?), false)),
+    }
+}
+
+/// Prints lines to standard output, for as long as its reader takes; what others wrote in
+/// them does nothing there. That nobody reads any more is no error.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    print_within(text, None)
+}
+
+/// The same, where a reader who takes nothing for so long a time gets no more.
+///
+/// # Errors
+/// As [`print`], and if the reader stands still.
+pub(crate) fn print_within(text: &str, patience: Option<Duration>) -> io::Result<()> {
+    let stdout = Writer::start(Descriptor::new(io::stdout()), &[])?;
+    file::hand_over(
+        &stdout,
+        tracer_core::harmless::lines(text).as_bytes(),
+        patience,
+    )
+}
+
+/// A path that cannot be written to.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {option} {path}: {cause}")]
+pub struct OutputError {
+    option: &'static str,
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl OutputError {
+    /// That what an option names cannot be written.
+    #[must_use]
+    pub fn new(option: &'static str, path: PathBuf, cause: io::Error) -> Self {
+        Self {
+            option,
+            path,
+            cause,
+        }
+    }
+}

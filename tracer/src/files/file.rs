@@ -1,0 +1,242 @@
+//! Files that are written whole, at the end.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use caps::Capability;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use tracer_core::recording::programs::Unwritten;
+
+use crate::files::draft::Draft;
+use crate::files::place;
+use crate::files::place::Place;
+use crate::files::target::{Appended, Descriptor, own};
+use crate::files::writer::Writer;
+use crate::files::{OutputError, links};
+
+/// To open a FIFO of somebody else's.
+const NEEDED: &[Capability] = &[Capability::CAP_DAC_OVERRIDE];
+
+/// A file that appears whole or not at all.
+#[derive(Debug)]
+pub(crate) struct Output {
+    option: &'static str,
+    path: PathBuf,
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    /// A regular file, which takes the place of what is at its path when it is whole.
+    Renamed(Draft),
+    /// What is open already, such as a pipe or a device, and cannot be replaced.
+    Open(OwnedFd),
+    /// A FIFO, which is opened when there is something to write.
+    Fifo(Appended),
+    Stdout,
+}
+
+impl Output {
+    /// Prepares writing to `path`; `-` is standard output.
+    ///
+    /// # Errors
+    /// If nothing can be created there.
+    pub(crate) fn create(option: &'static str, path: &Path) -> Result<Self, OutputError> {
+        let target = Self::open(path).map_err(|cause| OutputError {
+            option,
+            path: path.to_owned(),
+            cause,
+        })?;
+        Ok(Self {
+            option,
+            path: path.to_owned(),
+            target,
+        })
+    }
+
+    fn open(path: &Path) -> io::Result<Target> {
+        let path = match place::find(path)? {
+            Place::Own(1) => return Ok(Target::Stdout),
+            Place::Own(number) => return own(number).map(Target::Open),
+            Place::Stream(path) => {
+                let flags = OFlag::O_WRONLY | OFlag::O_APPEND;
+                let opened = links::open(&path, flags, Mode::empty())?;
+                return Ok(Target::Open(opened.into()));
+            }
+            Place::Fifo(path) => return Appended::create(path).map(Target::Fifo),
+            Place::File(path) => path,
+        };
+        // A file that may not be written is not to be replaced either.
+        if path.exists() {
+            drop(links::open(
+                &path,
+                OFlag::O_WRONLY | OFlag::O_APPEND,
+                Mode::empty(),
+            )?);
+        }
+        Draft::create(&path).map(Target::Renamed)
+    }
+
+    /// Whether this is the caller's standard output.
+    #[must_use]
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self.target, Target::Stdout)
+    }
+
+    /// Whether somebody has to take it: writing then lasts as long as that.
+    #[must_use]
+    pub(crate) fn is_stream(&self) -> bool {
+        !matches!(self.target, Target::Renamed(_))
+    }
+
+    /// Writes the whole content and makes it last.
+    ///
+    /// # Errors
+    /// If it could not be written; then nothing is left at the path that was not
+    /// there before.
+    pub(crate) fn finish(self, content: &[u8]) -> Result<(), OutputError> {
+        self.finish_within(content, None)
+    }
+
+    /// The same, where a reader who takes nothing for so long a time gets no more.
+    ///
+    /// # Errors
+    /// As [`Self::finish`], and if the reader stands still.
+    pub(crate) fn finish_within(
+        self,
+        content: &[u8],
+        patience: Option<Duration>,
+    ) -> Result<(), OutputError> {
+        let Self {
+            option,
+            path,
+            target,
+        } = self;
+        Self::store(target, content, patience).map_err(|cause| OutputError {
+            option,
+            path,
+            cause,
+        })
+    }
+
+    fn store(target: Target, content: &[u8], patience: Option<Duration>) -> io::Result<()> {
+        match target {
+            Target::Stdout => hand_over(
+                &Writer::start(Descriptor::new(io::stdout()), &[])?,
+                content,
+                patience,
+            ),
+            Target::Open(file) => hand_over(
+                &Writer::start(Descriptor::new(file), &[])?,
+                content,
+                patience,
+            ),
+            Target::Fifo(file) => hand_over(&Writer::start(file, NEEDED)?, content, patience),
+            Target::Renamed(draft) => draft.finish(content),
+        }
+    }
+}
+
+/// Lets a thread write it, and waits. A reader who has seen enough is no error.
+pub(super) fn hand_over(
+    writer: &Writer,
+    content: &[u8],
+    patience: Option<Duration>,
+) -> io::Result<()> {
+    writer.write(content.to_vec());
+    let Unwritten { lines, cause } = writer.settle(patience);
+    if lines == 0 || writer.is_left() {
+        return Ok(());
+    }
+    let cause = cause.unwrap_or_default();
+    Err(io::Error::other(format!(
+        "{cause}; {lines} lines are missing"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_file_appears_at_the_end_and_replaces_what_was_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run.json");
+        fs::write(&path, "old").unwrap();
+        let output = Output::create("--json", &path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        output.finish(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let (link, path) = (directory.path().join("latest"), directory.path().join("a"));
+        symlink(&path, &link).unwrap();
+        for content in [b"one", b"two"] {
+            Output::create("--json", &link)
+                .unwrap()
+                .finish(content)
+                .unwrap();
+            assert!(link.is_symlink());
+            assert_eq!(fs::read(&path).unwrap(), content);
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_is_open_already_is_written_to_and_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = File::create(directory.path().join("a")).unwrap();
+        let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        let output = Output::create("--json", Path::new(&path)).unwrap();
+        output.finish(b"{}\n").unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 3);
+        assert!(Path::new("/dev/fd").is_symlink());
+    }
+
+    #[test]
+    fn a_run_that_fails_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Output::create("--json", &directory.path().join("run.json")).unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn bad_paths_fail_at_once_and_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in [
+            directory.path().to_owned(),
+            directory.path().join("no/such/dir/run.json"),
+        ] {
+            let message = Output::create("--json", &path).unwrap_err().to_string();
+            assert!(message.starts_with("cannot write --json /"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let output = Output::create("--json", Path::new("/dev/full")).unwrap();
+        let message = output.finish(b"{}").unwrap_err().to_string();
+        assert!(message.contains("/dev/full"), "{message}");
+    }
+
+    #[test]
+    fn a_fifo_that_nobody_reads_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let output = Output::create("--json", &path).unwrap();
+        let patience = Some(Duration::from_millis(50));
+        let error = output.finish_within(b"{}\n", patience).unwrap_err();
+        assert!(error.to_string().contains("nothing was taken"), "{error}");
+    }
+}

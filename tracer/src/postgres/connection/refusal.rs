@@ -1,0 +1,105 @@
+//! What a server, or a pooler in its place, says when it does not let us in.
+
+use std::error::Error as _;
+
+use tokio_postgres::error::SqlState;
+use tracer_core::text;
+
+use crate::postgres::connection::ConnectError;
+use crate::postgres::connection::target::ServerPlace;
+
+/// The longest that an error of a server's is shown.
+const LONGEST: usize = 300;
+
+/// What the server said, or else why it did not; in one harmless line.
+pub(super) fn told(error: &tokio_postgres::Error) -> String {
+    let told = match (error.as_db_error(), error.source()) {
+        (Some(said), _) => format!("{}: {}", said.severity(), said.message()),
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
+    };
+    text::harmless(&told, LONGEST)
+}
+
+/// Why a login failed, and whether it may succeed with TLS instead of without, or the
+/// other way round.
+pub(super) fn of_login(error: &tokio_postgres::Error, place: &ServerPlace) -> (ConnectError, bool) {
+    let told = told(error);
+    let Some(code) = error.code() else {
+        let tls = told.starts_with("error performing TLS handshake");
+        let text = if told.contains("password missing") {
+            format!(
+                "{place} asks for a password, and there is none: set PGPASSWORD, or add a line to ~/.pgpass"
+            )
+        } else {
+            format!("{place}: {told}")
+        };
+        let permanent = tls || text.contains("PGPASSWORD");
+        return (ConnectError { text, permanent }, tls);
+    };
+    // No rule for this user without, or with, TLS.
+    let by_rule = *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION;
+    let parameter = unsupported_parameter(&told);
+    let permanent = by_rule
+        || *code == SqlState::INVALID_PASSWORD
+        || *code == SqlState::INVALID_CATALOG_NAME
+        || parameter.is_some();
+    let mut text = format!("{place} refused the login: {told}");
+    if let Some(parameter) = parameter {
+        text += &remedy(parameter);
+    }
+    (ConnectError { text, permanent }, by_rule)
+}
+
+/// PgBouncer's words for what it does not pass on
+/// (<https://github.com/pgbouncer/pgbouncer/blob/pgbouncer_1_18_0/src/client.c>).
+fn unsupported_parameter(told: &str) -> Option<&str> {
+    let (_, name) = told.split_once("unsupported startup parameter")?;
+    // Later versions say "in options" and more in between.
+    name.rsplit_once(": ").map(|(_, name)| name)
+}
+
+fn remedy(parameter: &str) -> String {
+    match parameter {
+        "client_encoding" | "application_name" => {
+            format!(": a pooler; add {parameter} to its ignore_startup_parameters")
+        }
+        _ => ": a pooler, which takes no settings of a session: leave out `options` (PGOPTIONS), \
+              or connect to the server itself"
+            .to_owned(),
+    }
+}
+
+/// Why the first question failed: PgBouncer's own console looks like a database.
+pub(super) fn of_first(trouble: ConnectError, place: &ServerPlace) -> ConnectError {
+    if trouble.text.contains("use SHOW HELP") {
+        return ConnectError::permanent(format!(
+            "{place} answers with a pooler's console, which is no database: name one behind it \
+             (dbname=), or connect to the server itself"
+        ));
+    }
+    trouble
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pooler_s_words_are_understood() {
+        for (told, parameter) in [
+            (
+                "FATAL: unsupported startup parameter: options",
+                Some("options"),
+            ),
+            (
+                "FATAL: unsupported startup parameter in options: geqo",
+                Some("geqo"),
+            ),
+            ("FATAL: too many connections", None),
+        ] {
+            assert_eq!(unsupported_parameter(told), parameter, "{told}");
+        }
+        assert!(remedy("geqo").contains("PGOPTIONS"));
+    }
+}

@@ -1,0 +1,341 @@
+//! The kernel programs that count, and their maps: loaded, attached, read.
+
+pub mod event_file;
+pub(crate) mod flow_slots;
+pub(crate) mod hooks;
+pub(crate) mod loader;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::{AsFd, OwnedFd};
+
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf};
+use aya::programs::{ProgramError, RawTracePoint};
+use aya::{Ebpf, EbpfError};
+use tracer_core::address::canonical;
+use tracer_ebpf::{Baseline, Control, Flow, Socket, Totals, Tuple};
+
+use crate::kernel::bpf;
+use crate::programs::flow_slots::FlowSlots;
+use tracer_core::recording::programs::{Effort, Gaps};
+use tracer_core::report::capabilities::HookStatus;
+
+pub use crate::programs::hooks::{HOOKS, ProgramHook};
+pub use crate::programs::loader::{NO_EVENT_BYTES, Options};
+
+/// Why the kernel side could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramsError {
+    /// The object was refused.
+    #[error("the kernel programs cannot be set up")]
+    Load(#[from] EbpfError),
+    /// A program that nothing works without was refused.
+    #[error("the program for the tracepoint {name} was refused: {cause}")]
+    Program {
+        /// The tracepoint.
+        name: &'static str,
+        /// What the kernel said.
+        cause: ProgramError,
+    },
+    /// A map could not be used.
+    #[error("map {name} of the kernel programs: {cause}")]
+    Map {
+        /// The map.
+        name: &'static str,
+        /// What went wrong.
+        cause: MapError,
+    },
+    /// The object lacks something that this file asks for by name.
+    #[error("the kernel programs have no {0}: program and tool do not match")]
+    Absent(&'static str),
+    /// The flow table cannot be shared.
+    #[error("the flow table cannot be mapped into memory: {0}")]
+    Share(std::io::Error),
+    /// The statistics cannot be turned on.
+    #[error("the kernel does not measure the run time of programs: {0}")]
+    Statistics(std::io::Error),
+}
+
+/// The running kernel programs and their maps.
+pub struct Programs {
+    // Dropping it detaches the programs.
+    ebpf: Ebpf,
+    control: Array<MapData, u32>,
+    baselines: HashMap<MapData, Tuple, Baseline>,
+    sockets: HashMap<MapData, u64, Socket>,
+    totals: PerCpuHashMap<MapData, u32, Totals>,
+    bad_checksums: HashMap<MapData, [u8; 16], u64>,
+    gaps: PerCpuArray<MapData, u64>,
+    slots: FlowSlots,
+    _statistics: Option<OwnedFd>,
+}
+
+impl Programs {
+    /// Creates the maps and loads every program, attached to nothing yet.
+    ///
+    /// # Errors
+    /// If the kernel refuses the maps.
+    pub fn load(options: &Options) -> Result<Self, ProgramsError> {
+        let mut ebpf = loader::load(options)?;
+        let slots = FlowSlots::new(&mut ebpf, options.settings.max_flows)?;
+        let statistics = match options.measure_run_time {
+            true => Some(
+                aya::sys::enable_stats(aya::sys::Stats::RunTime)
+                    .map_err(|error| ProgramsError::Statistics(error.io_error))?,
+            ),
+            false => None,
+        };
+        Ok(Self {
+            control: take(&mut ebpf, "CONTROL")?,
+            baselines: take(&mut ebpf, "BASELINES")?,
+            sockets: take(&mut ebpf, "SOCKETS")?,
+            totals: take(&mut ebpf, "TOTALS")?,
+            bad_checksums: take(&mut ebpf, "BAD_CHECKSUMS")?,
+            gaps: take(&mut ebpf, "GAPS")?,
+            slots,
+            ebpf,
+            _statistics: statistics,
+        })
+    }
+
+    /// Attaches every program. From here on sockets are learnt; nothing is
+    /// counted before [`Self::start_counting`]. `on_first` is called when the first
+    /// is attached.
+    ///
+    /// # Errors
+    /// If a program is refused that nothing works without.
+    pub fn attach(&mut self, mut on_first: impl FnMut()) -> Result<Vec<HookStatus>, ProgramsError> {
+        let mut statuses = Vec::with_capacity(HOOKS.len());
+        for hook in &HOOKS {
+            let outcome = self.attach_one(hook.name)?;
+            match (outcome, hook.consequence) {
+                (Ok(()), _) => {
+                    if statuses.is_empty() {
+                        on_first();
+                    }
+                    statuses.push(HookStatus {
+                        name: hook.name.into(),
+                        attached: true,
+                        consequence: None,
+                        reason: None,
+                    });
+                }
+                (Err(cause), None) => {
+                    return Err(ProgramsError::Program {
+                        name: hook.name,
+                        cause,
+                    });
+                }
+                (Err(error), consequence) => statuses.push(HookStatus {
+                    name: hook.name.into(),
+                    attached: false,
+                    consequence: consequence.map(Cow::Borrowed),
+                    reason: Some(reason(&error)),
+                }),
+            }
+        }
+        Ok(statuses)
+    }
+
+    /// Attaches every program as [`Self::attach`] does, but goes on after each
+    /// refusal: what the kernel said to each of [`HOOKS`].
+    ///
+    /// # Errors
+    /// If the object lacks one of the programs.
+    pub fn try_each(&mut self) -> Result<[Result<(), String>; HOOKS.len()], ProgramsError> {
+        let mut outcomes = [const { Ok(()) }; HOOKS.len()];
+        for (outcome, hook) in outcomes.iter_mut().zip(&HOOKS) {
+            *outcome = self.attach_one(hook.name)?.map_err(|error| reason(&error));
+        }
+        Ok(outcomes)
+    }
+
+    /// The outer error is ours, the inner one the kernel's.
+    fn attach_one(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Result<(), ProgramError>, ProgramsError> {
+        let program: &mut RawTracePoint = match self.ebpf.program_mut(name).map(TryInto::try_into) {
+            Some(Ok(program)) => program,
+            _ => return Err(ProgramsError::Absent(name)),
+        };
+        let attached = program.load().and_then(|()| program.attach(name));
+        if let Ok(info) = program.info() {
+            let verified = info.verified_instruction_count();
+            log::debug!("{name}: the verifier looked at {verified:?} instructions");
+        }
+        Ok(attached.map(|_| ()))
+    }
+
+    /// Says what sockets had already retransmitted. A socket that was hit since
+    /// the programs were attached is known better to them.
+    ///
+    /// # Errors
+    /// If the map is full or gone.
+    pub fn set_baselines(
+        &mut self,
+        past: impl Iterator<Item = (Tuple, Baseline)>,
+    ) -> Result<(), ProgramsError> {
+        for (tuple, baseline) in past {
+            self.baselines
+                .insert(tuple, baseline, 0)
+                .map_err(map_error("BASELINES"))?;
+        }
+        Ok(())
+    }
+
+    /// Counts everything from here on.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn start_counting(&mut self) -> Result<(), ProgramsError> {
+        self.control
+            .set(0, Control::Counting as u32, 0)
+            .map_err(map_error("CONTROL"))
+    }
+
+    /// The sums of one namespace; zero if nothing ever happened there.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn totals(&self, netns: u32) -> Result<Totals, ProgramsError> {
+        match self.totals.get(&netns, 0) {
+            Ok(per_cpu) => Ok(per_cpu
+                .iter()
+                .fold(Totals::default(), |sum, cpu| sum.plus(cpu))),
+            Err(MapError::KeyNotFound) => Ok(Totals::default()),
+            Err(cause) => Err(map_error("TOTALS")(cause)),
+        }
+    }
+
+    /// Segments with a bad checksum so far, by who sent them; of more than a thousand
+    /// senders, some are missing.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn bad_checksums(&self) -> Result<BTreeMap<IpAddr, u64>, ProgramsError> {
+        let entries = self.bad_checksums.iter();
+        let by_peer = entries
+            .map(|entry| entry.map(|(address, count)| (canonical(Ipv6Addr::from(address)), count)));
+        by_peer
+            .collect::<Result<_, _>>()
+            .map_err(map_error("BAD_CHECKSUMS"))
+    }
+
+    /// Every namespace in which something happened.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn namespaces(&self) -> Result<Vec<u32>, ProgramsError> {
+        self.totals
+            .keys()
+            .collect::<Result<_, _>>()
+            .map_err(map_error("TOTALS"))
+    }
+
+    /// A copy of every slot in use. No system call.
+    #[must_use]
+    pub fn flows(&self) -> Vec<Flow> {
+        self.slots.used()
+    }
+
+    /// What the programs remember of sockets that are not closed.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn sockets(&self) -> Result<Vec<Socket>, ProgramsError> {
+        self.sockets
+            .iter()
+            .map(|entry| entry.map(|(_, socket)| socket))
+            .collect::<Result<_, _>>()
+            .map_err(map_error("SOCKETS"))
+    }
+
+    /// What is still to be subtracted from sockets that were not seen since.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn baselines(&self) -> Result<Vec<(Tuple, Baseline)>, ProgramsError> {
+        self.baselines
+            .iter()
+            .collect::<Result<_, _>>()
+            .map_err(map_error("BASELINES"))
+    }
+
+    /// What had to be given up so far.
+    ///
+    /// # Errors
+    /// If the map is gone.
+    pub fn gaps(&self) -> Result<Gaps, ProgramsError> {
+        let mut gaps = Gaps::default();
+        for (index, sum) in (0u32..).zip(&mut gaps.0) {
+            let per_cpu = self.gaps.get(&index, 0).map_err(map_error("GAPS"))?;
+            *sum = per_cpu.iter().sum();
+        }
+        Ok(gaps)
+    }
+
+    /// The ring buffer, once.
+    ///
+    /// # Errors
+    /// If it was already taken.
+    pub fn take_events(&mut self) -> Result<RingBuf<MapData>, ProgramsError> {
+        take(&mut self.ebpf, "EVENTS")
+    }
+
+    /// The programs' own log.
+    ///
+    /// # Errors
+    /// If the log cannot be opened.
+    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
+        aya_log::EbpfLogger::init(&mut self.ebpf)
+    }
+
+    /// What the kernel says of the programs' runs so far.
+    ///
+    /// # Errors
+    /// If the kernel does not answer.
+    pub fn effort(&self) -> std::io::Result<Effort> {
+        let mut sum = Effort::default();
+        for (_, program) in self.ebpf.programs() {
+            // A program that was refused has no descriptor and never ran.
+            if let Ok(fd) = program.fd() {
+                let one = bpf::effort(fd.as_fd())?;
+                sum.runs += one.runs;
+                sum.ns += one.ns;
+                sum.missed += one.missed;
+            }
+        }
+        Ok(sum)
+    }
+}
+
+fn map_error(name: &'static str) -> impl FnOnce(MapError) -> ProgramsError {
+    move |cause| ProgramsError::Map { name, cause }
+}
+
+fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<M, ProgramsError> {
+    let map = ebpf.take_map(name).ok_or(ProgramsError::Absent(name))?;
+    map.try_into().map_err(map_error(name))
+}
+
+/// What a refusal means, without the verifier's log.
+fn reason(error: &ProgramError) -> String {
+    let text = match error {
+        ProgramError::SyscallError(error)
+            if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
+        {
+            "this kernel has no such tracepoint".to_owned()
+        }
+        ProgramError::SyscallError(error) => error.to_string(),
+        ProgramError::LoadError { io_error, .. } => {
+            format!("the verifier refused the program: {io_error}")
+        }
+        other => other.to_string(),
+    };
+    text.lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,104 @@
+//! Handing the object to the kernel with this kernel's offsets in it.
+
+use aya::Ebpf;
+use aya::maps::HashMap;
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use tracer_ebpf::{Offsets, PidNamespace, Settings};
+
+use crate::kernel::bpf;
+use crate::programs::{ProgramsError, map_error};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
+
+/// What the kernel programs are told before they are loaded.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where this kernel keeps its fields.
+    pub offsets: Offsets,
+    /// What to trace.
+    pub settings: Settings,
+    /// In whose numbers to tell of processes.
+    pub pids: PidNamespace,
+    /// Prefixes of the peers to keep, see [`tracer_core::address::prefix`].
+    pub peers: Vec<([u8; 16], u32)>,
+    /// Ports of either end to keep.
+    pub ports: Vec<u16>,
+    /// TCP sockets on this host: how many may have to be remembered.
+    pub sockets: u32,
+    /// Bytes of the ring buffer for events, a power of two of at least a page.
+    pub event_bytes: u32,
+    /// What the programs may log: 0 nothing, 3 info, 4 debug.
+    pub log_level: u8,
+    /// Whether the kernel is to measure the programs' run time.
+    pub measure_run_time: bool,
+}
+
+impl Options {
+    /// What a run asks for to which nothing particular was said: every peer, in
+    /// every network namespace.
+    #[must_use]
+    pub fn plain(offsets: Offsets, sockets: u32, max_flows: u32) -> Self {
+        Self {
+            offsets,
+            settings: Settings {
+                max_flows,
+                ..Settings::default()
+            },
+            pids: PidNamespace::default(),
+            peers: Vec::new(),
+            ports: Vec::new(),
+            sockets,
+            event_bytes: NO_EVENT_BYTES,
+            log_level: 0,
+            measure_run_time: false,
+        }
+    }
+}
+
+/// The smallest ring buffer that the kernel makes.
+pub const NO_EVENT_BYTES: u32 = 1 << 12;
+/// Room for sockets that are opened while tracing runs.
+const SPARE_SOCKETS: u32 = 16_384;
+/// More than any host has; 64 bytes and a key each.
+const MAX_SOCKETS: u32 = 4_194_304;
+
+pub(crate) fn load(options: &Options) -> Result<Ebpf, ProgramsError> {
+    let sockets = options
+        .sockets
+        .saturating_mul(2)
+        .saturating_add(SPARE_SOCKETS)
+        .min(MAX_SOCKETS);
+    let baselines = options.sockets.saturating_mul(2).clamp(256, MAX_SOCKETS);
+    let mut ebpf = bpf::without_kernel_types()
+        .override_global("OFFSETS", &options.offsets, true)
+        .override_global("SETTINGS", &options.settings, true)
+        .override_global("PID_NAMESPACE", &options.pids, true)
+        .override_global(aya_log::LEVEL, &options.log_level, true)
+        .map_max_entries("SOCKETS", sockets)
+        .map_max_entries("BASELINES", baselines)
+        .map_max_entries("FLOWS", options.settings.max_flows)
+        .map_max_entries("TAKEN_SLOTS", options.settings.max_flows)
+        .map_max_entries("EVENTS", options.event_bytes)
+        .map_max_entries(
+            "PEERS",
+            u32::try_from(options.peers.len().max(1)).unwrap_or(u32::MAX),
+        )
+        .load(OBJECT)?;
+    let map = ebpf
+        .map_mut("PEERS")
+        .ok_or(ProgramsError::Absent("PEERS"))?;
+    let mut peers: LpmTrie<_, [u8; 16], u32> = map.try_into().map_err(map_error("PEERS"))?;
+    for (address, length) in &options.peers {
+        peers
+            .insert(&Key::new(*length, *address), 1, 0)
+            .map_err(map_error("PEERS"))?;
+    }
+    let map = ebpf
+        .map_mut("PORTS")
+        .ok_or(ProgramsError::Absent("PORTS"))?;
+    let mut ports: HashMap<_, u16, u32> = map.try_into().map_err(map_error("PORTS"))?;
+    for port in &options.ports {
+        ports.insert(port, 1, 0).map_err(map_error("PORTS"))?;
+    }
+    Ok(ebpf)
+}

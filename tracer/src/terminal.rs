@@ -1,0 +1,115 @@
+//! The terminal, or what stands in for it: standard error, the log, and how large it is.
+//! What is said on standard error never ends the program, and never holds it up.
+//! `eprintln!` panics when the terminal is gone, and waits when it was stopped.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use log::LevelFilter;
+use tracer_core::harmless;
+
+use crate::config::Verbosity;
+use crate::files::{Descriptor, Target as _, Writer};
+use crate::kernel::descriptors;
+
+/// How long the end waits for somebody to take what was said.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// `None` if there could be no thread for it.
+static WRITER: OnceLock<Option<Writer>> = OnceLock::new();
+
+fn writer() -> Option<&'static Writer> {
+    let start = || Writer::start(Descriptor::new(io::stderr()), &[]).ok();
+    WRITER.get_or_init(start).as_ref()
+}
+
+/// Says a line. Whatever stands in it does nothing to a terminal.
+pub(crate) fn say(line: impl Display) {
+    write(format!("{}\n", harmless::line(&line.to_string())).into_bytes());
+}
+
+/// Says what went wrong, in a line.
+pub(crate) fn say_error(error: &anyhow::Error) {
+    let text = descriptors::explained(format!("{error:#}"));
+    say(format_args!("tracer: {text}"));
+}
+
+/// Shows a line on a terminal that the next one replaces; nothing while the last one is on
+/// its way.
+pub(crate) fn show(line: &str) {
+    if writer().is_some_and(Writer::is_idle) {
+        write(format!("\r\x1b[K{}", harmless::line(line)).into_bytes());
+    }
+}
+
+fn write(bytes: Vec<u8>) {
+    match writer() {
+        Some(writer) => writer.write(bytes),
+        // Rather a wait than silence; there is nobody to be told of a failure.
+        None => drop(Descriptor::new(io::stderr()).write(&bytes)),
+    }
+}
+
+/// Waits until what was said is out, for a while. To be called at the very end.
+pub(crate) fn settle() {
+    if let Some(Some(writer)) = WRITER.get() {
+        // What nobody takes cannot be told to anybody.
+        let _ = writer.settle(Some(PATIENCE));
+    }
+}
+
+/// A log line, which comes whole and with its end, as [`say`] says it.
+fn record(bytes: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes);
+    let (line, end) = match text.strip_suffix('\n') {
+        Some(line) => (line, "\n"),
+        None => (&*text, ""),
+    };
+    format!("{}{end}", harmless::line(line)).into_bytes()
+}
+
+/// Where log lines go.
+#[derive(Debug)]
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write(record(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Warnings always; then what the kernel programs log; then every step of the
+/// tool's own.
+pub(crate) fn start_log(verbosity: Verbosity) {
+    let mut logger = env_logger::Builder::new();
+    logger.format_target(false);
+    logger.target(env_logger::Target::Pipe(Box::new(Log)));
+    match verbosity {
+        Verbosity::Quiet | Verbosity::Normal => logger.filter_level(LevelFilter::Warn),
+        Verbosity::Verbose(1) => logger
+            .filter_level(LevelFilter::Warn)
+            .filter_module("tracer_ebpf", LevelFilter::Debug),
+        Verbosity::Verbose(_) => logger.filter_level(LevelFilter::Debug),
+    };
+    // A second run in one process keeps the first one's logger.
+    let _ = logger.try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_is_one_line_whatever_it_quotes() {
+        let said = record(b"[WARN] /tmp/\x1b[2J\nx\xff: \xc2\x9b1m\n");
+        let said = String::from_utf8(said).unwrap();
+        assert_eq!(said, "[WARN] /tmp/\\u{1b}[2J\\nx\u{fffd}: \\u{9b}1m\n");
+    }
+}
