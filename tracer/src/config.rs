@@ -12,14 +12,14 @@ use tracer_core::recording::probe::RateError;
 use tracer_ebpf::MAX_PORTS;
 
 use crate::cli::RunArguments;
-use crate::inject::{AssignmentError, Parameters, Peer, PeerError, Plan, SpecError};
+use crate::inject::{AssignmentError, Parameters, Peer, PeerError, ScheduledFault, SpecError};
 use crate::postgres::{Target, TargetError};
 use crate::time;
 use tracer_core::address::canonical;
 use tracer_core::recording::settings::Settings;
 use tracer_core::report::Request;
 
-pub use crate::config::fault::FaultConfig;
+pub(crate) use crate::config::fault::FaultConfig;
 
 /// The least that an interval may be: a look at thousands of flows and a
 /// redrawn screen must fit in.
@@ -27,7 +27,7 @@ const MIN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What `tracer run` is to do.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// Which flows to keep.
     pub filter: Filter,
     /// Which network namespaces to trace.
@@ -37,7 +37,7 @@ pub struct Config {
     /// Time between two looks.
     pub interval: Duration,
     /// What to break on purpose.
-    pub inject: Option<Plan>,
+    pub inject: Option<ScheduledFault>,
     /// The database to watch.
     pub postgres: Option<Target>,
     /// How long the run's first two phases last, where the user knows.
@@ -66,7 +66,7 @@ pub struct Config {
 
 /// Which flows to keep; the totals always hold all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Peers, empty for all.
     pub peers: Vec<IpNet>,
     /// Ports of either end, empty for all.
@@ -75,7 +75,7 @@ pub struct Filter {
 
 /// Which network namespaces to trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Namespaces {
+pub(crate) enum Namespaces {
     /// The one that the caller is in.
     Current,
     /// One by its name under `/run/netns` or its path.
@@ -86,7 +86,7 @@ pub enum Namespaces {
 
 /// How much to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verbosity {
+pub(crate) enum Verbosity {
     /// Warnings and errors.
     Quiet,
     /// The live view and the summary.
@@ -185,7 +185,7 @@ pub enum ConfigError {
 impl Config {
     /// What the report says of it, and depends on.
     #[must_use]
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let peers = &self.filter.peers;
         Settings {
             request: Request {
@@ -214,7 +214,7 @@ impl Config {
     /// Whether single events are of use: to be written, or to tell which waits of
     /// commits fell into the recovery from a loss.
     #[must_use]
-    pub fn wants_events(&self) -> bool {
+    pub(crate) fn wants_events(&self) -> bool {
         self.events.is_some() || self.commits
     }
 
@@ -222,7 +222,7 @@ impl Config {
     ///
     /// # Errors
     /// The first thing that makes no sense, in words for the user.
-    pub fn from_arguments(arguments: &RunArguments) -> Result<Self, ConfigError> {
+    pub(crate) fn from_arguments(arguments: &RunArguments) -> Result<Self, ConfigError> {
         let peers = parse_peers(&arguments.peer)?;
         let filter = Filter {
             peers: nets(&peers),
@@ -290,7 +290,7 @@ fn plan(
     peers: Vec<Peer>,
     ports: &[u16],
     duration: Option<Duration>,
-) -> Result<Option<Plan>, ConfigError> {
+) -> Result<Option<ScheduledFault>, ConfigError> {
     if arguments.inject.is_empty() {
         return Ok(None);
     }
@@ -320,14 +320,14 @@ fn plan(
         (None, None) => return Err(ConfigError::Endless),
     };
     let request = fault::request(faults, &arguments.fault, peers, ports.to_vec(), lasts)?;
-    Ok(Some(Plan { request, after }))
+    Ok(Some(ScheduledFault { request, after }))
 }
 
 impl Filter {
     /// Whether a flow is kept: the same rule as in the kernel programs, for what
     /// userspace learns by itself.
     #[must_use]
-    pub fn keeps(&self, tuple: &tracer_ebpf::Tuple) -> bool {
+    pub(crate) fn keeps(&self, tuple: &tracer_ebpf::Tuple) -> bool {
         let remote = canonical(Ipv6Addr::from(tuple.remote));
         let peer = self.peers.is_empty() || self.peers.iter().any(|net| net.contains(&remote));
         let port = self.ports.is_empty()
@@ -371,7 +371,7 @@ pub(crate) fn parse_phases(text: &str) -> Result<(Duration, Duration), ConfigErr
 ///
 /// # Errors
 /// If it is no length of time or not positive.
-pub fn parse_time(option: &'static str, text: &str) -> Result<Duration, ConfigError> {
+pub(crate) fn parse_time(option: &'static str, text: &str) -> Result<Duration, ConfigError> {
     let given = || text.to_owned();
     // Before it is parsed: some with a comma would be taken, and others not.
     if let Some(better) = time::decimal_point(text) {

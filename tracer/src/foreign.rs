@@ -56,6 +56,14 @@ pub fn said(text: &str) -> String {
     tracer_core::harmless::lines(text).into_owned()
 }
 
+/// A length of time, as an option takes it.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_time(option: &'static str, text: &str) -> Result<Duration, ConfigError> {
+    config::parse_time(option, text)
+}
+
 /// `--phases`.
 ///
 /// # Errors

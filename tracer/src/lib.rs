@@ -15,7 +15,7 @@
 pub mod cli;
 pub mod command;
 pub(crate) mod commit_trace;
-pub mod config;
+pub(crate) mod config;
 pub(crate) mod files;
 #[doc(hidden)]
 pub mod foreign;

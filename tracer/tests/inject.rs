@@ -406,7 +406,7 @@ fn offloads_that_somebody_switches_on_again_are_told_of_and_left_on() {
                 let mut fault = request("corrupt=100%", to.v4.into()).prepare()?.start()?;
                 from.offloads(&["tx"], true)?;
                 if !stays {
-                    fault.look();
+                    fault.poll();
                     from.offloads(&["tx-checksum-ip-generic"], false)?;
                     return Ok(only(fault.stop()));
                 }

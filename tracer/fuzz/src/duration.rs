@@ -1,6 +1,6 @@
 //! Lengths of time and rates, as options take them.
 
-use tracer::config::parse_time;
+use tracer::foreign::parse_time;
 use tracer::inject::BitRate;
 use tracer::{foreign, time};
 use tracer_core::recording::probe::Rate;

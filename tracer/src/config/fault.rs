@@ -11,7 +11,7 @@ use crate::inject::{
 
 /// What `tracer inject` is to do.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FaultConfig {
+pub(crate) struct FaultConfig {
     /// The fault.
     pub request: FaultRequest,
     /// Network namespace by its name or path; [`None`] for the caller's.
@@ -31,7 +31,7 @@ impl FaultConfig {
     ///
     /// # Errors
     /// The first thing that makes no sense, in words for the user.
-    pub fn from_arguments(arguments: &InjectArguments) -> Result<Self, ConfigError> {
+    pub(crate) fn from_arguments(arguments: &InjectArguments) -> Result<Self, ConfigError> {
         let options = Parameters {
             percent: arguments.percent.clone(),
             correlation: arguments.correlation.clone(),

@@ -12,7 +12,7 @@ impl Config {
     ///
     /// # Errors
     /// The first thing that makes no sense, in words for the user.
-    pub fn of_recording(arguments: &ReplayArguments) -> Result<Self, ConfigError> {
+    pub(crate) fn of_recording(arguments: &ReplayArguments) -> Result<Self, ConfigError> {
         let interval = parse_time("interval", &arguments.interval)?;
         if interval < MIN_INTERVAL {
             return Err(ConfigError::TooShort {

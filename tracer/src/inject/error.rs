@@ -1,14 +1,19 @@
 //! Why a fault could not be made.
 
+pub(crate) mod guard;
+pub(crate) mod refusal;
+
 use std::io;
 
 use caps::Capability::CAP_NET_ADMIN;
 use thiserror::Error;
 
-use crate::inject::guard::GuardError;
-use crate::inject::{AssignmentError, Refusal};
+use crate::inject::AssignmentError;
 use crate::kernel::preflight::why_forbidden;
 use crate::kernel::tc::Handle;
+
+pub(crate) use crate::inject::error::guard::GuardError;
+pub use crate::inject::error::refusal::Refusal;
 
 /// Why there is no fault. Nothing was changed, or what was is undone.
 #[derive(Debug, Error)]

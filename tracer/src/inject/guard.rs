@@ -6,8 +6,14 @@
 //! and says so. The tool itself undoes nothing: the path taken after `SIGKILL`
 //! is the only one there is, and so is tested by every run.
 
-mod child;
-mod orders;
+pub(crate) mod child;
+pub(crate) mod clean;
+pub(crate) mod lock;
+pub(crate) mod origin;
+pub(crate) mod protocol;
+pub(crate) mod state_file;
+pub(crate) mod status;
+pub(crate) mod undo;
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
@@ -18,12 +24,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use thiserror::Error;
 
-use crate::inject::record::{self, Held};
+use crate::inject::error::GuardError;
+use crate::inject::guard::state_file::Held;
 
 pub use crate::inject::guard::child::guard_main;
-pub(super) use crate::inject::guard::orders::Orders;
+pub(crate) use crate::inject::guard::protocol::Orders;
 
 /// How long the guard may take to start, and to undo.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,26 +58,9 @@ impl Default for GuardCommand {
     }
 }
 
-/// What is wrong with the guard.
-#[derive(Debug, Error)]
-pub(super) enum GuardError {
-    #[error("cannot start it: {0}")]
-    Start(io::Error),
-    #[error("cannot talk to it: {0}")]
-    Talk(io::Error),
-    #[error("cannot hold its record: {0}")]
-    Share(io::Error),
-    #[error("it gave no answer within {} s", PATIENCE.as_secs())]
-    Silent,
-    #[error("it ended without an answer")]
-    Gone,
-    #[error("{0}")]
-    Refused(String),
-}
-
 /// A guard that stands ready.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     process: Child,
     /// Closing it is the signal.
     orders: Option<ChildStdin>,
@@ -82,7 +71,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Starts a guard and waits until it is ready to undo.
-    pub(super) fn start(command: &GuardCommand, orders: &Orders) -> Result<Self, GuardError> {
+    pub(crate) fn start(command: &GuardCommand, orders: &Orders) -> Result<Self, GuardError> {
         let mut process = Command::new(&command.program)
             .args(&command.args)
             // What `ps` shows: `tracer: guard`.
@@ -110,14 +99,14 @@ impl Guard {
         if let Some(stdin) = &mut guard.orders {
             stdin.write_all(&line).map_err(GuardError::Talk)?;
         }
-        guard.expect(orders::READY)?;
-        let held = record::share(&orders.origin, guard.process.id());
+        guard.expect(protocol::READY)?;
+        let held = state_file::share(&orders.origin, guard.process.id());
         guard.held = Some(held.map_err(GuardError::Share)?);
         Ok(guard)
     }
 
     /// Whether it is there to undo, or has undone because its deadline came first.
-    pub(super) fn is_there(&mut self) -> bool {
+    pub(crate) fn is_there(&mut self) -> bool {
         match self.process.try_wait() {
             Ok(None) => true,
             Ok(Some(status)) => status.success(),
@@ -126,18 +115,18 @@ impl Guard {
     }
 
     /// Removes the record: all is undone, though not by the guard.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         if let Some(held) = self.held.take() {
             held.release();
         }
     }
 
     /// Has everything undone and waits for the guard to say that it is.
-    pub(super) fn release(&mut self) -> Result<(), GuardError> {
+    pub(crate) fn release(&mut self) -> Result<(), GuardError> {
         if self.orders.take().is_none() {
             return Ok(());
         }
-        self.expect(orders::DONE)
+        self.expect(protocol::DONE)
     }
 
     fn expect(&mut self, answer: &str) -> Result<(), GuardError> {
@@ -148,7 +137,7 @@ impl Guard {
             if line == answer {
                 return Ok(());
             }
-            if let Some(reason) = line.strip_prefix(orders::FAILED) {
+            if let Some(reason) = line.strip_prefix(protocol::FAILED) {
                 return Err(GuardError::Refused(reason.to_owned()));
             }
         }
@@ -161,7 +150,7 @@ impl Guard {
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
             let mut ready = [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)];
             match poll(&mut ready, timeout) {
-                Ok(0) => return Err(GuardError::Silent),
+                Ok(0) => return Err(GuardError::Silent(PATIENCE)),
                 Ok(_) => {}
                 Err(nix::errno::Errno::EINTR) => continue,
                 Err(error) => return Err(GuardError::Talk(error.into())),

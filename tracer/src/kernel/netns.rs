@@ -36,7 +36,7 @@ pub(crate) struct Netns {
 
 /// Why a namespace could not be used.
 #[derive(Debug, thiserror::Error)]
-pub enum NetnsError {
+pub(crate) enum NetnsError {
     /// Nothing of that name.
     #[error(
         "there is no network namespace named {0:?} ({NAMED}/{0} does not exist): `ip netns list` shows the names; a container's namespace has none, give its path, /proc/PID/ns/net"

@@ -14,9 +14,10 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{geteuid, setsid};
 
-use crate::inject::guard::orders::{DONE, FAILED, Orders, READY};
-use crate::inject::record::{Held, Record};
-use crate::inject::{Interface, undo};
+use crate::inject::Interface;
+use crate::inject::guard::protocol::{DONE, FAILED, Orders, READY};
+use crate::inject::guard::state_file::{Held, Record};
+use crate::inject::guard::undo;
 use crate::kernel::preflight;
 
 /// Orders are longer than this only by mistake.

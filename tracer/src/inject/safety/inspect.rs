@@ -2,15 +2,17 @@
 
 use ipnet::IpNet;
 
-use crate::inject::place::{self, Place};
-use crate::inject::request::{is_loopback, read_features};
-use crate::inject::{
-    Allow, InjectError, Interface, Needs, Peer, Refusal, offloads, refusal, route, ssh,
-};
+use crate::inject::plan::offloads;
+use crate::inject::plan::offloads::is_loopback;
+use crate::inject::safety::hazards::Hazards;
+use crate::inject::safety::place;
+use crate::inject::safety::place::FaultPlace;
+use crate::inject::safety::{hazards, route, ssh};
+use crate::inject::{Allow, InjectError, Interface, Needs, Peer, Refusal};
 
 /// An interface, as a fault would find it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// Which.
     pub interface: Interface,
     /// Names of interfaces by which the peers are reached as well, where it was named
@@ -32,16 +34,16 @@ pub struct Survey {
 /// # Errors
 /// If there is no such interface, or not one for all that is sent to the peers, or the kernel does not
 /// answer.
-pub fn survey(
+pub(crate) fn survey(
     interface: Option<&str>,
     peers: &[Peer],
     allow: Allow,
     damages: bool,
 ) -> Result<Survey, InjectError> {
-    let Place { interface, others } = place::find(interface, peers)?;
+    let FaultPlace { interface, others } = place::find(interface, peers)?;
     let nets: Vec<IpNet> = peers.iter().map(|peer| peer.net).collect();
-    let features = read_features(&interface)?;
-    let surroundings = refusal::Surroundings {
+    let features = interface.features()?;
+    let there = Hazards {
         loopback: is_loopback(&features).then(|| interface.name.clone()),
         gateways: route::default_gateways().map_err(InjectError::Gateways)?,
         ssh_peer: ssh::peer(),
@@ -54,7 +56,7 @@ pub fn survey(
     Ok(Survey {
         switched_off: offloads::to_switch_off(&features, needs),
         fixed: offloads::fixed_on(&features),
-        refusal: refusal::check(&nets, &surroundings, allow, damages).err(),
+        refusal: hazards::check(&nets, &there, allow, damages).err(),
         interface,
         others,
     })

@@ -112,14 +112,14 @@ pub enum AssignmentError {
 
 /// Each fault with its engine.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Assignment {
+pub(crate) struct Assignment {
     entries: Vec<(FaultSpec, Engine)>,
     direction: Directions,
 }
 
 /// What the interface must not do by itself meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
+pub(crate) struct Needs {
     /// Compute checksums: it would repair them.
     pub no_checksums: bool,
     /// Cut packets into segments: all of them would share one lot.
@@ -134,7 +134,7 @@ impl Assignment {
     ///
     /// # Errors
     /// The first fault that cannot be made so.
-    pub fn new(
+    pub(crate) fn new(
         faults: &Faults,
         choice: EngineChoice,
         direction: Option<Directions>,
@@ -169,19 +169,19 @@ impl Assignment {
     }
 
     /// Each fault with its engine, in the order in which they were given.
-    pub fn entries(&self) -> impl Iterator<Item = (FaultSpec, Engine)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (FaultSpec, Engine)> {
         self.entries.iter().copied()
     }
 
     /// Which way.
     #[must_use]
-    pub const fn direction(&self) -> Directions {
+    pub(crate) const fn direction(&self) -> Directions {
         self.direction
     }
 
     /// Whether a queueing discipline is needed.
     #[must_use]
-    pub fn uses_netem(&self) -> bool {
+    pub(crate) fn uses_netem(&self) -> bool {
         self.of(Engine::Netem).next().is_some()
     }
 
@@ -199,7 +199,13 @@ impl Assignment {
     /// What the program is told. `class` is that of a queueing discipline for what
     /// netem does, `mark` the number by which duplicates are known.
     #[must_use]
-    pub fn settings(&self, ports: &[u16], seed: u64, class: u16, mark: u16) -> FaultSettings {
+    pub(crate) fn settings(
+        &self,
+        ports: &[u16],
+        seed: u64,
+        class: u16,
+        mark: u16,
+    ) -> FaultSettings {
         let mut settings = FaultSettings {
             seed,
             // At most MAX_PORTS, checked before.
@@ -235,7 +241,7 @@ impl Assignment {
 
     /// What netem is told; [`None`] if nothing is left to it.
     #[must_use]
-    pub fn netem(&self, seed: Option<u64>) -> Option<Netem> {
+    pub(crate) fn netem(&self, seed: Option<u64>) -> Option<Netem> {
         if !self.uses_netem() {
             return None;
         }
@@ -270,7 +276,7 @@ impl Assignment {
 
     /// What the interface must not do meanwhile.
     #[must_use]
-    pub fn needs(&self) -> Needs {
+    pub(crate) fn needs(&self) -> Needs {
         // A share of all is a share of everything, however it is cut.
         let by_share = |fault: &FaultSpec| {
             fault

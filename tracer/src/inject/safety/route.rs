@@ -18,21 +18,21 @@ use crate::kernel::fib::{self, Family, Fib};
 use crate::kernel::rtnetlink::exchange;
 
 /// By which interfaces packets to a peer may leave.
-pub(super) struct Ways {
+pub(crate) struct Ways {
     /// Their indices; never none.
-    pub(super) interfaces: Vec<u32>,
+    pub(crate) interfaces: Vec<u32>,
     /// Whether a policy rule chooses among them.
-    pub(super) by_policy: bool,
+    pub(crate) by_policy: bool,
 }
 
 /// What decides where packets to some peers go, read when it is first asked for.
-pub(super) struct Routes {
+pub(crate) struct Routes {
     peers: Vec<IpNet>,
     read: HashMap<Family, Fib>,
 }
 
 impl Routes {
-    pub(super) fn toward(peers: &[Peer]) -> Self {
+    pub(crate) fn toward(peers: &[Peer]) -> Self {
         Self {
             peers: peers.iter().map(|peer| peer.net).collect(),
             read: HashMap::new(),
@@ -41,7 +41,7 @@ impl Routes {
 
     /// Every interface that packets to one of the peers may leave by, whatever their
     /// ports, marks and users. Errors are the kernel's: `ENETUNREACH` without a route.
-    pub(super) fn ways_to(&mut self, peer: IpNet) -> io::Result<Ways> {
+    pub(crate) fn ways_to(&mut self, peer: IpNet) -> io::Result<Ways> {
         let (first, stays_here) = interface_to(peer.addr().to_canonical())?;
         if stays_here {
             return Ok(Ways {
@@ -100,7 +100,7 @@ fn interface_to(address: IpAddr) -> io::Result<(u32, bool)> {
 }
 
 /// Gateways of all default routes of both families, in any table.
-pub(super) fn default_gateways() -> io::Result<Vec<IpAddr>> {
+pub(crate) fn default_gateways() -> io::Result<Vec<IpAddr>> {
     let mut gateways = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut all = RouteMessage::default();

@@ -7,7 +7,8 @@ use serde::Serialize;
 use tracer_core::report::whereabouts::Whereabouts;
 
 use crate::inject::Record;
-use crate::inject::record::{self, Content};
+use crate::inject::guard::state_file;
+use crate::inject::guard::state_file::Content;
 
 /// All that is known on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,7 +48,7 @@ pub struct Unreadable {
 /// If the records cannot be read.
 pub fn status() -> io::Result<Statuses> {
     let mut found = Statuses::default();
-    for left in record::all()? {
+    for left in state_file::all()? {
         let active = left.held.is_none();
         match left.content {
             Content::Record(record) => found.faults.push(Status {

@@ -5,63 +5,28 @@ use std::fmt;
 
 use tracer_ebpf::Direction;
 
+use crate::inject::engine::program::Entry;
 use crate::inject::error::InjectError;
-use crate::inject::program::Entry;
-use crate::inject::undo::Undo;
-use crate::inject::{Assignment, Engine, Interface};
+use crate::inject::guard::undo::Undo;
+use crate::inject::handles::{FAULT_CLASS, FILTER, FILTER_NAME, NETEM, ROOT};
+use crate::inject::{Assignment, Engine, Hook, Interface};
 use crate::kernel::tc::{Handle, Netem, Object, Place};
 
-/// Of our queueing discipline; nothing picks this number by itself, and read as
-/// text it says `tr`.
-pub(super) const ROOT: Handle = Handle::major(0x7472);
-/// Of the netem in it.
-pub(super) const NETEM: Handle = Handle::major(0x7473);
-/// The class for what is to be troubled: the last. The others are the three that
-/// the kernel's own discipline has.
-pub(super) const TROUBLED: u16 = 4;
-/// Of our filters.
-pub(super) const FILTER: Handle = Handle(0x7472);
-/// By which a filter is known as ours.
-pub(super) const FILTER_NAME: &str = "tracer-fault";
 /// Where the kernel begins when it chooses priorities.
 const FIRST_PRIORITY: u16 = 0xc000;
 
-/// Where the program hangs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Hook {
-    /// A TCX link (Linux 6.6): the kernel removes it when the tool ends.
-    Tcx,
-    /// A filter of `clsact`.
-    Clsact,
-    /// A filter of a queueing discipline `prio`, with netem in one of its classes.
-    Prio,
-}
-
-impl Hook {
-    /// As reported.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tcx => "tcx",
-            Self::Clsact => "clsact",
-            Self::Prio => "prio",
-        }
-    }
-}
-
 /// What is on the interface before.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Found {
+pub(crate) struct Queues {
     /// Its queueing disciplines.
-    pub(super) qdiscs: Vec<Object>,
+    pub(crate) qdiscs: Vec<Object>,
     /// Filters of `clsact`, both ways.
-    pub(super) filters: Vec<Object>,
+    pub(crate) filters: Vec<Object>,
 }
 
-impl Found {
+impl Queues {
     /// Whether something there bears our marks.
-    pub(super) fn has_ours(&self) -> bool {
+    pub(crate) fn has_ours(&self) -> bool {
         let root = |it: &Object| it.parent == Handle::ROOT && it.handle == ROOT;
         self.qdiscs.iter().any(root)
             || self
@@ -73,7 +38,7 @@ impl Found {
 
 /// One change, in the order in which they are made.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
+pub(crate) enum Change {
     /// Ask the interface to leave something undone.
     SwitchOff(Vec<String>),
     /// Hang the program on a link.
@@ -94,52 +59,52 @@ pub(super) enum Step {
 
 /// The whole of it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Layout {
-    pub(super) hook: Hook,
-    pub(super) steps: Vec<Step>,
+pub(crate) struct FaultPlan {
+    pub(crate) hook: Hook,
+    pub(crate) changes: Vec<Change>,
     /// In the order in which it is undone.
-    pub(super) undo: Vec<Undo>,
+    pub(crate) undo: Vec<Undo>,
 }
 
-impl Layout {
+impl FaultPlan {
     /// Decides where the fault goes.
     ///
     /// # Errors
     /// If somebody else's discipline or filter is where it would have to be.
-    pub(super) fn plan(
+    pub(crate) fn decide(
         interface: &Interface,
         assignment: &Assignment,
         seed: Option<u64>,
         hook: Hook,
         switch_off: &[String],
-        found: &Found,
+        found: &Queues,
     ) -> Result<Self, InjectError> {
-        let mut layout = Self {
+        let mut plan = Self {
             hook,
-            steps: Vec::new(),
+            changes: Vec::new(),
             undo: Vec::new(),
         };
         if !switch_off.is_empty() {
-            layout.steps.push(Step::SwitchOff(switch_off.to_vec()));
+            plan.changes.push(Change::SwitchOff(switch_off.to_vec()));
         }
         match assignment.netem(seed) {
-            Some(netem) => layout.queue(interface, netem, found)?,
+            Some(netem) => plan.queue(interface, netem, found)?,
             None if hook == Hook::Tcx => {
                 let ways = assignment.direction().ways().iter();
-                layout.steps.extend(ways.copied().map(Step::Link));
+                plan.changes.extend(ways.copied().map(Change::Link));
             }
-            None => layout.clsact(interface, assignment, found)?,
+            None => plan.clsact(interface, assignment, found)?,
         }
         // Last: while packets are hit, the interface would hide the hits.
-        layout.undo.push(Undo::Offloads(switch_off.to_vec()));
-        Ok(layout)
+        plan.undo.push(Undo::Offloads(switch_off.to_vec()));
+        Ok(plan)
     }
 
     fn queue(
         &mut self,
         interface: &Interface,
         netem: Netem,
-        found: &Found,
+        found: &Queues,
     ) -> Result<(), InjectError> {
         self.hook = Hook::Prio;
         let mut roots = found
@@ -159,13 +124,13 @@ impl Layout {
             parent,
             handle,
         };
-        self.steps.extend([
-            Step::Prio(place(Handle::ROOT, ROOT)),
-            Step::Netem {
-                place: place(ROOT.class(TROUBLED), NETEM),
+        self.changes.extend([
+            Change::Prio(place(Handle::ROOT, ROOT)),
+            Change::Netem {
+                place: place(ROOT.class(FAULT_CLASS), NETEM),
                 netem: Box::new(netem),
             },
-            Step::Filter {
+            Change::Filter {
                 place: place(ROOT, FILTER),
                 priority: 1,
                 entry: Entry::Queue,
@@ -180,7 +145,7 @@ impl Layout {
         &mut self,
         interface: &Interface,
         assignment: &Assignment,
-        found: &Found,
+        found: &Queues,
     ) -> Result<(), InjectError> {
         self.hook = Hook::Clsact;
         let place = |parent, handle| Place {
@@ -196,7 +161,7 @@ impl Layout {
             Some("clsact") => {}
             None => {
                 let clsact = place(Handle::CLSACT, Handle::major(0xffff));
-                self.steps.push(Step::Clsact(clsact));
+                self.changes.push(Change::Clsact(clsact));
                 self.undo.push(Undo::Clsact);
             }
             // Its kind is `ingress`, which shuts `clsact` out.
@@ -217,7 +182,7 @@ impl Layout {
             let priority = before_all(found, parent).ok_or_else(|| InjectError::NoPriority {
                 interface: interface.name.clone(),
             })?;
-            self.steps.push(Step::Filter {
+            self.changes.push(Change::Filter {
                 place: place(parent, FILTER),
                 priority,
                 entry: Entry::Direction(*way),
@@ -236,20 +201,20 @@ impl Layout {
     }
 
     /// The programs that it needs.
-    pub(super) fn entries(&self) -> Vec<Entry> {
-        self.steps
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.changes
             .iter()
             .filter_map(|step| match step {
-                Step::Link(way) => Some(Entry::Direction(*way)),
-                Step::Filter { entry, .. } => Some(*entry),
+                Change::Link(way) => Some(Entry::Direction(*way)),
+                Change::Filter { entry, .. } => Some(*entry),
                 _ => None,
             })
             .collect()
     }
 
     /// What will be done, a line each, as somebody would type it.
-    pub(super) fn describe(&self, interface: &str, assignment: &Assignment) -> Vec<String> {
-        self.steps
+    pub(crate) fn describe(&self, interface: &str, assignment: &Assignment) -> Vec<String> {
+        self.changes
             .iter()
             .map(|step| step.describe(interface, assignment))
             .collect()
@@ -257,7 +222,7 @@ impl Layout {
 }
 
 /// A priority in front of every filter there; ours lets packets go on to them.
-fn before_all(found: &Found, parent: Handle) -> Option<u16> {
+fn before_all(found: &Queues, parent: Handle) -> Option<u16> {
     let there = found.filters.iter().filter(|it| it.parent == parent);
     match there.map(Object::priority).min() {
         None => Some(FIRST_PRIORITY),
@@ -266,7 +231,7 @@ fn before_all(found: &Found, parent: Handle) -> Option<u16> {
     }
 }
 
-impl Step {
+impl Change {
     fn describe(&self, interface: &str, assignment: &Assignment) -> String {
         match self {
             Self::SwitchOff(features) => {
@@ -279,7 +244,7 @@ impl Step {
             }
             Self::Clsact(_) => format!("tc qdisc add dev {interface} clsact"),
             Self::Prio(place) => format!(
-                "tc qdisc add dev {interface} root handle {} prio bands {TROUBLED}",
+                "tc qdisc add dev {interface} root handle {} prio bands {FAULT_CLASS}",
                 place.handle
             ),
             Self::Netem { place, netem } => format!(
@@ -357,21 +322,21 @@ mod tests {
         fault: &str,
         direction: Directions,
         hook: Hook,
-        found: &Found,
+        found: &Queues,
     ) -> Result<(Vec<String>, Vec<Undo>), String> {
         let faults = Faults::new(vec![fault.parse().unwrap()]).unwrap();
         let assignment = Assignment::new(&faults, EngineChoice::Auto, Some(direction)).unwrap();
-        Layout::plan(&interface(), &assignment, None, hook, &[], found)
-            .map(|layout| (layout.describe("ens160", &assignment), layout.undo))
+        FaultPlan::decide(&interface(), &assignment, None, hook, &[], found)
+            .map(|plan| (plan.describe("ens160", &assignment), plan.undo))
             .map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_link_needs_nothing_undone() {
-        let (steps, undo) =
-            plan("loss=100%", Directions::Both, Hook::Tcx, &Found::default()).unwrap();
+        let (changes, undo) =
+            plan("loss=100%", Directions::Both, Hook::Tcx, &Queues::default()).unwrap();
         assert_eq!(
-            steps,
+            changes,
             [
                 "attach program fault_out to ens160 by a TCX link (egress)",
                 "attach program fault_in to ens160 by a TCX link (ingress)"
@@ -382,10 +347,10 @@ mod tests {
 
     #[test]
     fn a_filter_goes_before_others_and_clsact_only_if_we_brought_it() {
-        let (steps, undo) =
-            plan("loss=5%", Directions::In, Hook::Clsact, &Found::default()).unwrap();
+        let (changes, undo) =
+            plan("loss=5%", Directions::In, Hook::Clsact, &Queues::default()).unwrap();
         assert_eq!(
-            steps,
+            changes,
             [
                 "tc qdisc add dev ens160 clsact",
                 "tc filter add dev ens160 ingress prio 49152 bpf direct-action (program fault_in)"
@@ -403,13 +368,13 @@ mod tests {
                 Undo::Offloads(Vec::new())
             ]
         );
-        let mut found = Found {
+        let mut found = Queues {
             qdiscs: vec![object("clsact", Handle::CLSACT, Handle::major(0xffff), 0)],
             filters: vec![object("flower", Handle::EGRESS, Handle(1), 10)],
         };
-        let (steps, undo) = plan("loss=5%", Directions::Out, Hook::Clsact, &found).unwrap();
+        let (changes, undo) = plan("loss=5%", Directions::Out, Hook::Clsact, &found).unwrap();
         assert_eq!(
-            steps,
+            changes,
             ["tc filter add dev ens160 egress prio 9 bpf direct-action (program fault_out)"]
         );
         assert!(!undo.contains(&Undo::Clsact));
@@ -423,13 +388,13 @@ mod tests {
 
     #[test]
     fn a_discipline_of_somebody_else_is_never_replaced() {
-        let mut found = Found {
+        let mut found = Queues {
             qdiscs: vec![object("noqueue", Handle::ROOT, Handle::NONE, 0)],
             filters: Vec::new(),
         };
-        let (steps, undo) = plan("delay=5ms", Directions::Out, Hook::Tcx, &found).unwrap();
+        let (changes, undo) = plan("delay=5ms", Directions::Out, Hook::Tcx, &found).unwrap();
         assert_eq!(
-            steps,
+            changes,
             [
                 "tc qdisc add dev ens160 root handle 7472: prio bands 4",
                 "tc qdisc add dev ens160 parent 7472:4 handle 7473: netem limit 1000000 (delay=5ms)",

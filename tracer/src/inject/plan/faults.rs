@@ -43,7 +43,10 @@ impl Faults {
     /// # Errors
     /// The first thing that makes no sense, an option that no fault takes among
     /// them.
-    pub fn from_drafts(mut drafts: Vec<Draft>, options: &Parameters) -> Result<Self, SpecError> {
+    pub(crate) fn from_drafts(
+        mut drafts: Vec<Draft>,
+        options: &Parameters,
+    ) -> Result<Self, SpecError> {
         let mut taken = Vec::new();
         for draft in &mut drafts {
             taken.extend(draft.fill(options));

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::inject::claim::{Claim, FOLDER, Kind, name};
-use crate::inject::origin::Origin;
-use crate::inject::undo::Undo;
+use crate::inject::guard::lock::{FOLDER, InterfaceLock, Kind, name};
+use crate::inject::guard::origin::Origin;
+use crate::inject::guard::undo::Undo;
 use crate::inject::{Directions, Interface};
 
 /// A record is shorter than this.
@@ -41,7 +41,7 @@ pub struct Note {
 pub struct Record {
     /// Where it was made.
     #[serde(flatten)]
-    pub(super) origin: Origin,
+    pub(crate) origin: Origin,
     /// The process that undoes it.
     pub guard: u32,
     /// When its guard stood ready.
@@ -52,29 +52,29 @@ pub struct Record {
     #[serde(flatten)]
     pub note: Note,
     /// What undoes it.
-    pub(super) undo: Vec<Undo>,
+    pub(crate) undo: Vec<Undo>,
 }
 
 /// A record that is held: it is removed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
-    claim: Claim,
+pub(crate) struct Held {
+    claim: InterfaceLock,
     /// Whether it is to stay, for somebody to carry out.
     keep: bool,
 }
 
 /// A record that is there.
 #[derive(Debug)]
-pub(super) struct Left {
-    pub(super) path: PathBuf,
-    pub(super) content: Content,
+pub(crate) struct Left {
+    pub(crate) path: PathBuf,
+    pub(crate) content: Content,
     /// Nobody holds it: its guard and its tool are gone. [`None`] if one of them lives.
-    pub(super) held: Option<Held>,
+    pub(crate) held: Option<Held>,
 }
 
 /// What a file holds.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Record(Box<Record>),
     /// No whole record, as its guard leaves it if it is killed before it says that it
     /// stands ready, and so before anything is changed.
@@ -100,8 +100,8 @@ impl Record {
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if another fault holds the interface.
-    pub(super) fn write(&self) -> io::Result<Held> {
-        let mut claim = Claim::take(self.netns(), self.interface())?;
+    pub(crate) fn write(&self) -> io::Result<Held> {
+        let mut claim = InterfaceLock::take(self.netns(), self.interface())?;
         match read(&mut claim.file)? {
             Content::Unfinished => {}
             // To be carried out before it is forgotten.
@@ -133,7 +133,7 @@ impl Record {
     }
 
     /// That of an interface, if there is one.
-    pub(super) fn of(netns: u32, interface: &Interface) -> Option<Self> {
+    pub(crate) fn of(netns: u32, interface: &Interface) -> Option<Self> {
         let path = Path::new(FOLDER).join(name(netns, interface));
         match read(&mut File::open(path).ok()?).ok()? {
             Content::Record(record) => Some(*record),
@@ -147,8 +147,8 @@ impl Record {
 ///
 /// # Errors
 /// [`io::ErrorKind::WouldBlock`] if a fault holds it.
-pub(super) fn hold(netns: u32, interface: &Interface) -> io::Result<Held> {
-    let mut claim = Claim::take(netns, interface)?;
+pub(crate) fn hold(netns: u32, interface: &Interface) -> io::Result<Held> {
+    let mut claim = InterfaceLock::take(netns, interface)?;
     let keep = !matches!(read(&mut claim.file)?, Content::Unfinished);
     Ok(Held { claim, keep })
 }
@@ -158,9 +158,9 @@ pub(super) fn hold(netns: u32, interface: &Interface) -> io::Result<Held> {
 ///
 /// # Errors
 /// If it cannot be held, or is another guard's.
-pub(super) fn share(origin: &Origin, guard: u32) -> io::Result<Held> {
+pub(crate) fn share(origin: &Origin, guard: u32) -> io::Result<Held> {
     let path = Path::new(FOLDER).join(name(origin.netns.inode, &origin.interface));
-    let mut claim = Claim::of(&path, Kind::Shared)?;
+    let mut claim = InterfaceLock::of(&path, Kind::Shared)?;
     match read(&mut claim.file)? {
         Content::Record(record) if record.guard == guard => Ok(Held { claim, keep: true }),
         _ => Err(io::Error::other("it is not this guard's")),
@@ -168,7 +168,7 @@ pub(super) fn share(origin: &Origin, guard: u32) -> io::Result<Held> {
 }
 
 /// Every record that is there.
-pub(super) fn all() -> io::Result<Vec<Left>> {
+pub(crate) fn all() -> io::Result<Vec<Left>> {
     let entries = match fs::read_dir(FOLDER) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -202,7 +202,7 @@ pub(super) fn all() -> io::Result<Vec<Left>> {
 /// Reading it changes nothing, whatever it is. It is read after it is locked: what was
 /// read before may have been carried out meanwhile, and another fault have begun.
 fn left(path: PathBuf) -> io::Result<Left> {
-    let (content, held) = match Claim::of(&path, Kind::Alone) {
+    let (content, held) = match InterfaceLock::of(&path, Kind::Alone) {
         Ok(mut claim) => {
             let content = read(&mut claim.file)?;
             (content, Some(Held { claim, keep: true }))
@@ -231,12 +231,12 @@ fn read(file: &mut File) -> io::Result<Content> {
 
 impl Held {
     /// Something could not be undone: the record is to stay.
-    pub(super) fn keep(&mut self) {
+    pub(crate) fn keep(&mut self) {
         self.keep = true;
     }
 
     /// All is undone: the record is to go.
-    pub(super) fn release(mut self) {
+    pub(crate) fn release(mut self) {
         self.keep = false;
     }
 }

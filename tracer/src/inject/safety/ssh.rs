@@ -11,7 +11,7 @@ const MAX_ANCESTORS: usize = 64;
 
 /// The client's address, if this is an SSH session. `sudo` removes the
 /// variable, so the ancestors' environments are searched for it too.
-pub(super) fn peer() -> Option<IpAddr> {
+pub(crate) fn peer() -> Option<IpAddr> {
     if let Some(peer) = env::var(VARIABLE).ok().as_deref().and_then(client) {
         return Some(peer);
     }

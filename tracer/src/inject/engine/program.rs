@@ -14,7 +14,7 @@ use caps::Capability::{self, CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
 use ipnet::IpNet;
 use tracer_ebpf::{Direction, FaultCounters, FaultSettings};
 
-use crate::inject::origin::Origin;
+use crate::inject::guard::origin::Origin;
 use crate::inject::{InjectError, Interface};
 use crate::kernel::bpf;
 use crate::kernel::bpf::with_causes;
@@ -22,7 +22,7 @@ use crate::kernel::preflight;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault.o"));
 /// How many peers the trie holds (`FAULT_PEERS` in the kernel program).
-pub(super) const MAX_PEERS: usize = 256;
+pub(crate) const MAX_PEERS: usize = 256;
 /// How long the kernel may take to let go of a closed link.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -36,7 +36,7 @@ const VERIFIER: &str = "Verifier output";
 
 /// One of the object's programs: the same fault, for one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// What leaves or arrives.
     Direction(Direction),
     /// What leaves, as the filter of a queueing discipline.
@@ -45,7 +45,7 @@ pub(super) enum Entry {
 
 impl Entry {
     /// Its name in the object, and in the kernel's list.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Direction(Direction::Egress) => "fault_out",
             Self::Direction(Direction::Ingress) => "fault_in",
@@ -55,23 +55,23 @@ impl Entry {
 }
 
 /// The loaded programs and, while they are attached by TCX, their links.
-pub(super) struct Program {
+pub(crate) struct FaultProgram {
     object: Ebpf,
-    links: Vec<Link>,
+    links: Vec<TcxLink>,
     counters: PerCpuArray<MapData, FaultCounters>,
     until: Array<MapData, u64>,
     interface: String,
 }
 
-struct Link {
+struct TcxLink {
     way: Direction,
     link: SchedClassifierLinkId,
     program_id: u32,
 }
 
-impl Program {
+impl FaultProgram {
     /// Loads the programs and tells them what to hit. They hit nothing yet.
-    pub(super) fn load(
+    pub(crate) fn load(
         interface: &str,
         entries: &[Entry],
         settings: FaultSettings,
@@ -106,7 +106,7 @@ impl Program {
     }
 
     /// Hangs the program on a link that goes with this process.
-    pub(super) fn attach(&mut self, way: Direction) -> Result<(), InjectError> {
+    pub(crate) fn attach(&mut self, way: Direction) -> Result<(), InjectError> {
         let program = classifier(&mut self.object, Entry::Direction(way))?;
         let program_id = program
             .info()
@@ -119,7 +119,7 @@ impl Program {
                 TcAttachOptions::TcxOrder(LinkOrder::default()),
             )
             .map_err(attach_failed)?;
-        self.links.push(Link {
+        self.links.push(TcxLink {
             way,
             link,
             program_id,
@@ -128,21 +128,21 @@ impl Program {
     }
 
     /// For a filter to hold.
-    pub(super) fn descriptor(&mut self, entry: Entry) -> Result<&ProgramFd, InjectError> {
+    pub(crate) fn descriptor(&mut self, entry: Entry) -> Result<&ProgramFd, InjectError> {
         classifier(&mut self.object, entry)?
             .fd()
             .map_err(|error| failed("attach", &error))
     }
 
     /// From here on packets are hit, until this time (ns of `CLOCK_MONOTONIC`).
-    pub(super) fn arm(&mut self, until_ns: u64) -> Result<(), InjectError> {
+    pub(crate) fn arm(&mut self, until_ns: u64) -> Result<(), InjectError> {
         self.until
             .set(0, until_ns, 0)
             .map_err(|error| failed("configure", &error))
     }
 
     /// Sum over the CPUs. [`None`] if the kernel does not tell.
-    pub(super) fn counters(&self, way: Direction) -> Option<FaultCounters> {
+    pub(crate) fn counters(&self, way: Direction) -> Option<FaultCounters> {
         let counters = self.counters.get(&(way as u32), 0).ok()?;
         let sum = |sum: FaultCounters, cpu: &FaultCounters| FaultCounters {
             matched: sum.matched + cpu.matched,
@@ -158,10 +158,10 @@ impl Program {
 
     /// Lets go of the links. True if the kernel confirms that the programs are
     /// gone from the interface, wherever that is now, or the interface is gone.
-    pub(super) fn detach(&mut self, origin: &Origin) -> bool {
+    pub(crate) fn detach(&mut self, origin: &Origin) -> bool {
         let links = std::mem::take(&mut self.links);
         let mut attached = Vec::new();
-        for Link {
+        for TcxLink {
             way,
             link,
             program_id,
@@ -197,14 +197,14 @@ fn is_off(interface: &Interface, (way, id): (Direction, u32)) -> bool {
 }
 
 /// Whether this kernel has TCX links (Linux 6.6).
-pub(super) fn has_tcx(interface: &str) -> bool {
+pub(crate) fn has_tcx(interface: &str) -> bool {
     SchedClassifier::query_tcx(interface, TcAttachType::Egress).is_ok()
 }
 
-impl fmt::Debug for Program {
+impl fmt::Debug for FaultProgram {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Program")
+            .debug_struct("FaultProgram")
             .field("interface", &self.interface)
             .field("links", &self.links.len())
             .finish_non_exhaustive()

@@ -1,27 +1,26 @@
 //! On which interface a fault toward some peers is made.
 
-use crate::inject::request::named;
-use crate::inject::route::{Routes, Ways};
+use crate::inject::safety::route::{Routes, Ways};
 use crate::inject::{InjectError, Interface, Peer};
 
 /// One interface, and what a fault there leaves alone.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) interface: Interface,
+pub(crate) struct FaultPlace {
+    pub(crate) interface: Interface,
     /// Names of interfaces by which the peers are reached as well.
-    pub(super) others: Vec<String>,
+    pub(crate) others: Vec<String>,
 }
 
 /// The named one, or the only one by which all peers are reached.
-pub(super) fn find(name: Option<&str>, peers: &[Peer]) -> Result<Place, InjectError> {
+pub(crate) fn find(name: Option<&str>, peers: &[Peer]) -> Result<FaultPlace, InjectError> {
     match name {
         Some(name) => by_name(name, peers),
         None => routed(peers),
     }
 }
 
-fn by_name(name: &str, peers: &[Peer]) -> Result<Place, InjectError> {
-    let interface = named(name)?;
+fn by_name(name: &str, peers: &[Peer]) -> Result<FaultPlace, InjectError> {
+    let interface = Interface::named(name)?;
     let mut routes = Routes::toward(peers);
     let mut others = Vec::new();
     for peer in peers {
@@ -47,10 +46,10 @@ fn by_name(name: &str, peers: &[Peer]) -> Result<Place, InjectError> {
     let mut others: Vec<String> = others.into_iter().map(|other| other.name).collect();
     others.sort();
     others.dedup();
-    Ok(Place { interface, others })
+    Ok(FaultPlace { interface, others })
 }
 
-fn routed(peers: &[Peer]) -> Result<Place, InjectError> {
+fn routed(peers: &[Peer]) -> Result<FaultPlace, InjectError> {
     let mut routes = Routes::toward(peers);
     let mut found: Option<Interface> = None;
     for peer in peers {
@@ -65,7 +64,7 @@ fn routed(peers: &[Peer]) -> Result<Place, InjectError> {
             _ => found = Some(interface),
         }
     }
-    Ok(Place {
+    Ok(FaultPlace {
         interface: found.ok_or(InjectError::NoPeer)?,
         others: Vec::new(),
     })

@@ -5,18 +5,17 @@ use std::os::fd::AsFd as _;
 use nix::net::if_::if_nametoindex;
 use tracer_ebpf::{Direction, FaultSettings};
 
-use crate::inject::InjectError;
-use crate::inject::layout::{FILTER, FILTER_NAME};
-use crate::inject::origin::Origin;
-use crate::inject::program::{Entry, Program};
-use crate::inject::request::named;
+use crate::inject::engine::program::{Entry, FaultProgram};
+use crate::inject::guard::origin::Origin;
+use crate::inject::handles::{FILTER, FILTER_NAME};
+use crate::inject::{InjectError, Interface};
 use crate::kernel::tc::{self, Handle, Place};
 
 const ENTRY: Entry = Entry::Direction(Direction::Egress);
 
 /// How far the program got.
 #[derive(Debug)]
-pub struct EngineTrial {
+pub(crate) struct EngineTrial {
     /// Whether the kernel took the fault's program.
     pub load: Result<(), InjectError>,
     /// Whether it could be attached by a link and was let go of again; [`None`] if
@@ -30,10 +29,10 @@ pub struct EngineTrial {
 /// interface in both ways. The filter stays: the interface has to be one that
 /// nobody uses and that goes afterwards, see [`crate::kernel::netns::in_private`].
 #[must_use]
-pub fn try_engine(interface: &str) -> EngineTrial {
+pub(crate) fn try_engine(interface: &str) -> EngineTrial {
     // As it comes, no lot falls on anything.
     let nothing = FaultSettings::default();
-    match Program::load(interface, &[ENTRY], nothing, &[]) {
+    match FaultProgram::load(interface, &[ENTRY], nothing, &[]) {
         Ok(mut program) => EngineTrial {
             tcx: Some(
                 program
@@ -51,8 +50,8 @@ pub fn try_engine(interface: &str) -> EngineTrial {
     }
 }
 
-fn let_go(program: &mut Program, interface: &str) -> Result<(), InjectError> {
-    if program.detach(&Origin::of(&named(interface)?)?) {
+fn let_go(program: &mut FaultProgram, interface: &str) -> Result<(), InjectError> {
+    if program.detach(&Origin::of(&Interface::named(interface)?)?) {
         return Ok(());
     }
     Err(InjectError::Program {
@@ -61,7 +60,7 @@ fn let_go(program: &mut Program, interface: &str) -> Result<(), InjectError> {
     })
 }
 
-fn filter(program: &mut Program, interface: &str) -> Result<(), InjectError> {
+fn filter(program: &mut FaultProgram, interface: &str) -> Result<(), InjectError> {
     let program = program.descriptor(ENTRY)?;
     let add = || -> std::io::Result<()> {
         let interface = if_nametoindex(interface)?;

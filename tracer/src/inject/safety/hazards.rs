@@ -1,9 +1,10 @@
-//! What is not done unless it was allowed by name.
+//! What a fault could break by mistake, which is not done unless it was allowed by name.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use thiserror::Error;
+
+use crate::inject::error::Refusal;
 
 /// What the user allowed by a flag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,70 +19,21 @@ pub struct Allow {
     pub whole_interface: bool,
 }
 
-/// Why the fault is not made, and the flag that allows it.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// It would damage what nobody checks. No flag allows it.
-    #[error(
-        "refused: {what} is loopback, whose checksums nobody computes, so no damage would be seen; name a peer on another host or in another network namespace"
-    )]
-    UncheckedLoopback {
-        /// The interface or the peer.
-        what: String,
-    },
-    /// It would hit this host's traffic with itself.
-    #[error(
-        "refused: {what} is loopback, so the fault would hit this host's traffic with itself; allow it with --allow-loopback"
-    )]
-    Loopback {
-        /// The interface or the peer.
-        what: String,
-    },
-    /// It would hit everybody.
-    #[error(
-        "refused: peer {peer} is every address, so the fault would hit all traffic of the interface; name the peer, or allow it with --allow-whole-interface"
-    )]
-    WholeInterface {
-        /// The peer as given.
-        peer: IpNet,
-    },
-    /// It would hit the router.
-    #[error(
-        "refused: peer {peer} covers {gateway}, the default gateway, so the fault would break more than the peer; allow it with --allow-gateway"
-    )]
-    Gateway {
-        /// The peer as given.
-        peer: IpNet,
-        /// The gateway.
-        gateway: IpAddr,
-    },
-    /// It would hit the session it is run from.
-    #[error(
-        "refused: peer {peer} covers {client}, where this SSH session comes from, so the fault would lock you out; allow it with --allow-ssh-peer"
-    )]
-    SshPeer {
-        /// The peer as given.
-        peer: IpNet,
-        /// The client's address.
-        client: IpAddr,
-    },
-}
-
 /// What a fault could break by mistake.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Surroundings {
+pub(crate) struct Hazards {
     /// Name of the fault's interface if that is a loopback.
-    pub(super) loopback: Option<String>,
+    pub(crate) loopback: Option<String>,
     /// Every default gateway.
-    pub(super) gateways: Vec<IpAddr>,
+    pub(crate) gateways: Vec<IpAddr>,
     /// The client of the SSH session.
-    pub(super) ssh_peer: Option<IpAddr>,
+    pub(crate) ssh_peer: Option<IpAddr>,
 }
 
 /// Refuses what is neither safe nor allowed.
-pub(super) fn check(
+pub(crate) fn check(
     peers: &[IpNet],
-    surroundings: &Surroundings,
+    hazards: &Hazards,
     allow: Allow,
     damages: bool,
 ) -> Result<(), Refusal> {
@@ -90,7 +42,7 @@ pub(super) fn check(
             .iter()
             .find(|peer| peer.addr().to_canonical().is_loopback())
     };
-    let what = match &surroundings.loopback {
+    let what = match &hazards.loopback {
         Some(interface) => Some(format!("interface {interface}")),
         None => peer().map(|peer| format!("peer {peer}")),
     };
@@ -104,12 +56,12 @@ pub(super) fn check(
             return Err(Refusal::WholeInterface { peer });
         }
         if !allow.gateway
-            && let Some(&gateway) = surroundings.gateways.iter().find(|at| covers(peer, **at))
+            && let Some(&gateway) = hazards.gateways.iter().find(|at| covers(peer, **at))
         {
             return Err(Refusal::Gateway { peer, gateway });
         }
         if !allow.ssh_peer
-            && let Some(client) = surroundings.ssh_peer.filter(|at| covers(peer, *at))
+            && let Some(client) = hazards.ssh_peer.filter(|at| covers(peer, *at))
         {
             return Err(Refusal::SshPeer { peer, client });
         }
@@ -137,8 +89,8 @@ mod tests {
         text.split(' ').map(|peer| peer.parse().unwrap()).collect()
     }
 
-    fn surroundings() -> Surroundings {
-        Surroundings {
+    fn hazards() -> Hazards {
+        Hazards {
             loopback: None,
             gateways: vec!["192.0.2.1".parse().unwrap(), "fe80::1".parse().unwrap()],
             ssh_peer: Some("198.51.100.9".parse().unwrap()),
@@ -146,7 +98,7 @@ mod tests {
     }
 
     fn refusal(text: &str, allow: Allow) -> Option<String> {
-        check(&peers(text), &surroundings(), allow, true)
+        check(&peers(text), &hazards(), allow, true)
             .err()
             .map(|refusal| refusal.to_string())
     }
@@ -188,7 +140,7 @@ mod tests {
         assert_eq!(refusal("0.0.0.0/0", all), None);
         assert!(refusal("0.0.0.0/0 ::1/128", all).is_some());
         let loopback = peers("127.0.0.1/32");
-        let harmless = |allow| check(&loopback, &surroundings(), allow, false);
+        let harmless = |allow| check(&loopback, &hazards(), allow, false);
         assert_eq!(harmless(all), Ok(()));
         let refused = harmless(Allow::default()).unwrap_err().to_string();
         assert!(refused.contains("--allow-loopback"), "{refused}");
@@ -204,12 +156,11 @@ mod tests {
 
     #[test]
     fn the_loopback_interface_is_refused_for_any_peer() {
-        let surroundings = Surroundings {
+        let hazards = Hazards {
             loopback: Some("lo".to_owned()),
-            ..Surroundings::default()
+            ..Hazards::default()
         };
-        let refusal =
-            check(&peers("10.0.0.2/32"), &surroundings, Allow::default(), true).unwrap_err();
+        let refusal = check(&peers("10.0.0.2/32"), &hazards, Allow::default(), true).unwrap_err();
         assert!(refusal.to_string().contains("interface lo is loopback"));
     }
 }

@@ -46,7 +46,7 @@ impl fmt::Display for Directions {
 }
 
 /// As reported.
-pub(super) const fn name(way: Direction) -> &'static str {
+pub(crate) const fn name(way: Direction) -> &'static str {
     match way {
         Direction::Egress => "out",
         Direction::Ingress => "in",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracer_core::report::fault::FaultKind;
 use tracer_core::report::percent::Percent;
 
-use crate::inject::spec::{Delay, FaultSpec, SpecError};
+use crate::inject::plan::spec::{Delay, FaultSpec, SpecError};
 use crate::inject::{BitRate, Correlation, Share};
 use crate::kernel::tc::Distribution;
 use crate::time;
@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// A kind, and what is known of the rest. Options of a command line may fill in
 /// what the text leaves open: see [`Draft::fill`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draft {
+pub(crate) struct Draft {
     /// Which kind it is.
     pub kind: FaultKind,
     amount: Option<String>,
@@ -26,7 +26,7 @@ pub struct Draft {
 
 /// What can stand behind the amount. All text, as it was typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parameters {
+pub(crate) struct Parameters {
     /// How many packets, where the fault says none.
     pub percent: Option<String>,
     /// By how much one packet's luck depends on the one before, per cent.
@@ -40,7 +40,7 @@ pub struct Parameters {
 impl Draft {
     /// Takes over what the text leaves open and this kind has a use for. Returns
     /// the names of what it took.
-    pub fn fill(&mut self, from: &Parameters) -> Vec<&'static str> {
+    pub(crate) fn fill(&mut self, from: &Parameters) -> Vec<&'static str> {
         let mut taken = Vec::new();
         let mut take = |name, to: &mut Option<String>, from: &Option<String>| {
             if to.is_none() && from.is_some() {
@@ -64,7 +64,7 @@ impl Draft {
     ///
     /// # Errors
     /// The first thing that is missing or makes no sense.
-    pub fn finish(&self) -> Result<FaultSpec, SpecError> {
+    pub(crate) fn finish(&self) -> Result<FaultSpec, SpecError> {
         if self.kind == FaultKind::Partition {
             return match self.amount {
                 None => Ok(FaultSpec::Partition),
@@ -246,7 +246,7 @@ impl Parameters {
 
     /// The names of those that are given.
     #[must_use]
-    pub fn given(&self) -> Vec<&'static str> {
+    pub(crate) fn given(&self) -> Vec<&'static str> {
         [
             ("percent", &self.percent),
             ("correlation", &self.correlation),

@@ -19,7 +19,7 @@ use nix::unistd::geteuid;
 use crate::inject::Interface;
 
 /// Goes with a reboot, as do faults.
-pub(super) const FOLDER: &str = "/run/tracer";
+pub(crate) const FOLDER: &str = "/run/tracer";
 /// `--status` and `tracer clean` try every lock, and let go at once: on a busy machine that
 /// may take longer than it should.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,26 +29,26 @@ const TRIES: usize = 16;
 /// A file that is locked, and is the one of its name. The lock lasts until every
 /// descriptor of it is closed.
 #[derive(Debug)]
-pub(super) struct Claim {
-    pub(super) path: PathBuf,
-    pub(super) file: File,
+pub(crate) struct InterfaceLock {
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
 }
 
 /// Who else may have the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Nobody.
     Alone,
     /// The tool and its guard: nobody gets it alone while one of them lives.
     Shared,
 }
 
-impl Claim {
+impl InterfaceLock {
     /// Claims an interface of a network namespace. The file is made if there is none.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if another process has it.
-    pub(super) fn take(netns: u32, interface: &Interface) -> io::Result<Self> {
+    pub(crate) fn take(netns: u32, interface: &Interface) -> io::Result<Self> {
         let path = folder()?.join(name(netns, interface));
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -69,7 +69,7 @@ impl Claim {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if another process has it,
     /// [`io::ErrorKind::NotFound`] if it is gone.
-    pub(super) fn of(path: &Path, kind: Kind) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path, kind: Kind) -> io::Result<Self> {
         Self::lock(path, kind, false)
     }
 
@@ -113,7 +113,7 @@ impl Claim {
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if somebody else took it just then.
-    pub(super) fn share(&self) -> io::Result<()> {
+    pub(crate) fn share(&self) -> io::Result<()> {
         self.try_lock(Kind::Shared)
     }
 
@@ -128,7 +128,7 @@ impl Claim {
     }
 
     /// Removes the file, unless another one has its name by now.
-    pub(super) fn remove(&self) {
+    pub(crate) fn remove(&self) {
         if matches!(self.is_named(), Ok(true)) {
             let _ = fs::remove_file(&self.path);
         }
@@ -155,7 +155,7 @@ fn folder() -> io::Result<&'static Path> {
     Ok(folder)
 }
 
-pub(super) fn name(netns: u32, interface: &Interface) -> String {
+pub(crate) fn name(netns: u32, interface: &Interface) -> String {
     format!("fault-{netns}-{}.json", interface.index)
 }
 
@@ -163,8 +163,8 @@ pub(super) fn name(netns: u32, interface: &Interface) -> String {
 mod tests {
     use super::*;
 
-    fn take(path: &Path) -> io::Result<Claim> {
-        Claim::lock(path, Kind::Alone, true)
+    fn take(path: &Path) -> io::Result<InterfaceLock> {
+        InterfaceLock::lock(path, Kind::Alone, true)
     }
 
     #[test]
@@ -185,9 +185,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fault-7-2.json");
         let guard = take(&path).unwrap();
-        assert!(Claim::of(&path, Kind::Shared).is_err());
+        assert!(InterfaceLock::of(&path, Kind::Shared).is_err());
         guard.share().unwrap();
-        let tool = Claim::of(&path, Kind::Shared).unwrap();
+        let tool = InterfaceLock::of(&path, Kind::Shared).unwrap();
         drop(guard);
         assert!(take(&path).is_err());
         drop(tool);
@@ -204,6 +204,6 @@ mod tests {
         old.remove();
         assert!(path.exists());
         drop(new);
-        assert!(Claim::of(&folder.path().join("none"), Kind::Alone).is_err());
+        assert!(InterfaceLock::of(&folder.path().join("none"), Kind::Alone).is_err());
     }
 }

@@ -24,7 +24,7 @@ const SEGMENTATION: [&str; 6] = [
 const COALESCING: [&str; 3] = ["rx-gro", "rx-gro-hw", "rx-lro"];
 
 /// Features to switch off for the fault and to request again after it.
-pub(super) fn to_switch_off(features: &[Feature], needs: Needs) -> Vec<String> {
+pub(crate) fn to_switch_off(features: &[Feature], needs: Needs) -> Vec<String> {
     features
         .iter()
         .filter(|feature| feature.available && feature.requested)
@@ -40,19 +40,19 @@ fn is_meant(name: &str, needs: Needs) -> bool {
 }
 
 /// Features that the fault needs off, were off when it began, and are on now.
-pub(super) fn on_again(during: &[Feature], now: &[Feature], needs: Needs) -> Vec<String> {
+pub(crate) fn on_again(during: &[Feature], now: &[Feature], needs: Needs) -> Vec<String> {
     differing(during, now, |during, now| {
         is_meant(&now.name, needs) && !during.active && now.active
     })
 }
 
 /// Features that would repair the damage and cannot be switched off.
-pub(super) fn fixed_on(features: &[Feature]) -> Vec<String> {
+pub(crate) fn fixed_on(features: &[Feature]) -> Vec<String> {
     repairing(features, |feature| !feature.available)
 }
 
 /// Features that would repair the damage and are on.
-pub(super) fn still_on(features: &[Feature]) -> Vec<String> {
+pub(crate) fn still_on(features: &[Feature]) -> Vec<String> {
     repairing(features, |_| true)
 }
 
@@ -66,12 +66,12 @@ fn repairing(features: &[Feature], which: impl Fn(&Feature) -> bool) -> Vec<Stri
 }
 
 /// Features whose effect differs: what was asked, and what that implied.
-pub(super) fn changed(before: &[Feature], after: &[Feature]) -> Vec<String> {
+pub(crate) fn changed(before: &[Feature], after: &[Feature]) -> Vec<String> {
     differing(before, after, |before, after| before.active != after.active)
 }
 
 /// Features that are not as they were, in effect or in request.
-pub(super) fn not_restored(before: &[Feature], after: &[Feature]) -> Vec<String> {
+pub(crate) fn not_restored(before: &[Feature], after: &[Feature]) -> Vec<String> {
     differing(before, after, |before, after| before != after)
 }
 
@@ -86,6 +86,14 @@ fn differing(
         .filter(|(before, after)| differ(before, after))
         .map(|(before, _)| before.name.clone())
         .collect()
+}
+
+/// `NETIF_F_LOOPBACK` is among the features of nothing but a loopback device
+/// that cannot be switched out of it; its name would be a guess.
+pub(crate) fn is_loopback(features: &[Feature]) -> bool {
+    features
+        .iter()
+        .any(|feature| feature.name == "loopback" && feature.active && !feature.available)
 }
 
 #[cfg(test)]

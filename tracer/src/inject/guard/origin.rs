@@ -11,21 +11,21 @@ use crate::kernel::netns::{self, Identity, Netns};
 
 /// Where a fault was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     /// The network namespace.
     #[serde(flatten)]
-    pub(super) netns: Identity,
+    pub(crate) netns: Identity,
     /// The interface, as it was called there.
-    pub(super) interface: Interface,
+    pub(crate) interface: Interface,
     /// What the interface is known by; [`None`] in what an earlier version wrote.
     #[serde(default)]
-    pub(super) marks: Option<Marks>,
+    pub(crate) marks: Option<Marks>,
 }
 
 /// What an interface keeps when it is renamed or moved. An index alone may be
 /// another's by now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Marks {
+pub(crate) struct Marks {
     /// `veth` and so on; null of a device that no software makes.
     kind: Option<String>,
     /// Index of its other end, or of what it is on.
@@ -38,7 +38,7 @@ pub(super) struct Marks {
 }
 
 /// Where an interface was found.
-struct Found {
+struct FoundInterface {
     whereabouts: Whereabouts,
     /// By the name that it has now, and the namespace if that is another one than
     /// the thread is in.
@@ -47,7 +47,7 @@ struct Found {
 
 impl Origin {
     /// The interface, in the namespace of the calling thread.
-    pub(super) fn of(interface: &Interface) -> Result<Self, InjectError> {
+    pub(crate) fn of(interface: &Interface) -> Result<Self, InjectError> {
         let gone = |error| InjectError::Interface {
             name: interface.name.clone(),
             error,
@@ -64,17 +64,17 @@ impl Origin {
     }
 
     /// What became of it.
-    pub(super) fn whereabouts(&self) -> Whereabouts {
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
         self.find().whereabouts
     }
 
     /// Calls the closure with what became of it and, if it still is somewhere, with
     /// its name there, on this thread in its namespace.
-    pub(super) fn visit<T>(
+    pub(crate) fn visit<T>(
         &self,
         there: impl FnOnce(&Interface, &Whereabouts) -> T,
     ) -> (Whereabouts, Option<T>) {
-        let Found { whereabouts, place } = self.find();
+        let FoundInterface { whereabouts, place } = self.find();
         let Some((interface, netns)) = place else {
             return (whereabouts, None);
         };
@@ -90,8 +90,8 @@ impl Origin {
         }
     }
 
-    fn find(&self) -> Found {
-        let nowhere = |whereabouts| Found {
+    fn find(&self) -> FoundInterface {
+        let nowhere = |whereabouts| FoundInterface {
             whereabouts,
             place: None,
         };
@@ -110,7 +110,7 @@ impl Origin {
     }
 
     /// In the namespace that it was in; [`None`] if it is not, or that is gone.
-    fn at_home(&self) -> Result<Option<Found>, String> {
+    fn at_home(&self) -> Result<Option<FoundInterface>, String> {
         let current = Identity::current().map_err(|error| error.to_string())?;
         if self.netns.may_be(&current) {
             return self.here();
@@ -126,7 +126,7 @@ impl Origin {
                 false => None,
             };
             drop(inside);
-            return Ok(found.map(|found| Found {
+            return Ok(found.map(|found| FoundInterface {
                 place: found.place.map(|(interface, _)| (interface, Some(netns))),
                 ..found
             }));
@@ -135,7 +135,7 @@ impl Origin {
     }
 
     /// In the namespace of the calling thread, which is its own.
-    fn here(&self) -> Result<Option<Found>, String> {
+    fn here(&self) -> Result<Option<FoundInterface>, String> {
         let Interface { name, index } = &self.interface;
         let Some(link) = link::by_index(*index).map_err(|error| error.to_string())? else {
             return Ok(None);
@@ -154,7 +154,7 @@ impl Origin {
         if !is_it {
             // It may have gone elsewhere, before another one got its index.
             let elsewhere = self.elsewhere()?;
-            return Ok(Some(elsewhere.unwrap_or(Found {
+            return Ok(Some(elsewhere.unwrap_or(FoundInterface {
                 whereabouts: Whereabouts::Replaced { name: link.name },
                 place: None,
             })));
@@ -163,7 +163,7 @@ impl Origin {
             name: link.name,
             index: *index,
         };
-        Ok(Some(Found {
+        Ok(Some(FoundInterface {
             whereabouts: match same_name {
                 true => Whereabouts::AsBefore,
                 false => Whereabouts::Renamed {
@@ -175,7 +175,7 @@ impl Origin {
     }
 
     /// In any other namespace that can be found.
-    fn elsewhere(&self) -> Result<Option<Found>, String> {
+    fn elsewhere(&self) -> Result<Option<FoundInterface>, String> {
         let Some(marks) = &self.marks else {
             return Ok(None);
         };
@@ -196,7 +196,7 @@ impl Origin {
                     name: link.name,
                     index: link.index,
                 };
-                return Ok(Some(Found {
+                return Ok(Some(FoundInterface {
                     whereabouts: Whereabouts::Moved {
                         netns: netns.inode(),
                         name: interface.name.clone(),

@@ -5,17 +5,19 @@ use std::{io, thread};
 use nix::net::if_::if_nameindex;
 use tracer_core::report::whereabouts::Whereabouts;
 
-use crate::inject::layout::{FILTER_NAME, ROOT};
-use crate::inject::origin::Origin;
-use crate::inject::record::{self, Content, Held, Left};
-use crate::inject::undo::{self, Undo};
+use crate::inject::guard::origin::Origin;
+use crate::inject::guard::state_file;
+use crate::inject::guard::state_file::{Content, Held, Left};
+use crate::inject::guard::undo;
+use crate::inject::guard::undo::Undo;
+use crate::inject::handles::{FILTER_NAME, ROOT};
 use crate::inject::{Interface, Record};
 use crate::kernel::netns::{self, Netns, NetnsError};
 use crate::kernel::tc::{self, Handle};
 
 /// What was found of a fault, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leftover {
+pub(crate) struct Leftover {
     /// The interface, and the inode of the network namespace; [`None`] if that cannot
     /// be read.
     pub place: Option<(String, u32)>,
@@ -27,7 +29,7 @@ pub struct Leftover {
 
 /// What became of a leftover.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// It is undone.
     Undone,
     /// It is undone, or there is nothing left to undo, because of what became of its
@@ -45,7 +47,7 @@ pub enum Fate {
 
 /// Why nothing could be looked for.
 #[derive(Debug, thiserror::Error)]
-pub enum CleanError {
+pub(crate) enum CleanError {
     /// The records.
     #[error("cannot read the records of faults in /run/tracer: {0}")]
     Records(io::Error),
@@ -62,7 +64,7 @@ pub enum CleanError {
 ///
 /// # Panics
 /// Never by itself; a panic of the thread that it starts goes on.
-pub fn clean() -> Result<Vec<Leftover>, CleanError> {
+pub(crate) fn clean() -> Result<Vec<Leftover>, CleanError> {
     // A process counts as where its first thread is, and whoever removes a
     // namespace ends those that are in it.
     thread::scope(|scope| match scope.spawn(visit_all).join() {
@@ -73,7 +75,7 @@ pub fn clean() -> Result<Vec<Leftover>, CleanError> {
 
 fn visit_all() -> Result<Vec<Leftover>, CleanError> {
     let namespaces = netns::all()?;
-    let recorded = record::all().map_err(CleanError::Records)?;
+    let recorded = state_file::all().map_err(CleanError::Records)?;
     let mut found: Vec<Leftover> = recorded.into_iter().filter_map(carry_out).collect();
     for namespace in &namespaces {
         match unrecorded(namespace) {
@@ -153,7 +155,7 @@ fn unrecorded(namespace: &Netns) -> Result<Vec<Leftover>, NetnsError> {
         }
         // Held while it is undone, so that no fault begins meanwhile. One that
         // lives was told of by its record.
-        let held = match record::hold(namespace.inode(), &interface) {
+        let held = match state_file::hold(namespace.inode(), &interface) {
             Ok(held) => Ok(held),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => Err(format!("it cannot be held meanwhile: {error}")),

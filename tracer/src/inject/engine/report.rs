@@ -4,36 +4,37 @@ use tracer_core::report::fault::{FaultKind, FaultReport, Qdisc};
 use tracer_core::report::whereabouts::Whereabouts;
 use tracer_ebpf::Direction;
 
-use super::request::PreparedFault;
-use super::{Counts, Engine, FaultSpec, Share, direction, interval};
+use crate::inject::PreparedFault;
+use crate::inject::plan::direction;
+use crate::inject::{Counts, Engine, FaultSpec, Share, interval};
 use crate::kernel::tc::Object;
 
 /// What somebody switched on again while a fault lasted that needs it off.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OnAgain {
+pub(crate) struct OnAgain {
     /// Names of features.
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// When that was first seen, ns of `CLOCK_MONOTONIC`.
-    pub(super) seen_ns: Option<u64>,
+    pub(crate) seen_ns: Option<u64>,
 }
 
 /// What is the same of all faults that were made together.
-pub(super) struct Outcome<'a> {
-    pub(super) prepared: &'a PreparedFault,
-    pub(super) seed: Option<u64>,
-    pub(super) started_ns: u64,
-    pub(super) ended_ns: u64,
-    pub(super) offloads_changed: &'a [String],
-    pub(super) on_again: &'a OnAgain,
-    pub(super) guard_gone: bool,
-    pub(super) after: Option<&'a [Object]>,
-    pub(super) interface_now: &'a Whereabouts,
-    pub(super) removed: bool,
-    pub(super) left_behind: Option<&'a str>,
+pub(crate) struct Outcome<'a> {
+    pub(crate) prepared: &'a PreparedFault,
+    pub(crate) seed: Option<u64>,
+    pub(crate) started_ns: u64,
+    pub(crate) ended_ns: u64,
+    pub(crate) offloads_changed: &'a [String],
+    pub(crate) on_again: &'a OnAgain,
+    pub(crate) guard_gone: bool,
+    pub(crate) after: Option<&'a [Object]>,
+    pub(crate) interface_now: &'a Whereabouts,
+    pub(crate) removed: bool,
+    pub(crate) left_behind: Option<&'a str>,
 }
 
 /// The report of a fault that has ended.
-pub(super) fn of(
+pub(crate) fn of(
     outcome: &Outcome<'_>,
     (fault, engine): (FaultSpec, Engine),
     way: Direction,
@@ -43,7 +44,7 @@ pub(super) fn of(
         request,
         interface,
         others,
-        layout,
+        plan,
         before,
         ..
     } = outcome.prepared;
@@ -77,7 +78,7 @@ pub(super) fn of(
         other_interfaces: others.clone(),
         direction: direction::name(way).into(),
         engine: engine.name().into(),
-        hook: layout.hook.name().into(),
+        hook: plan.hook.name().into(),
         damaged: match (fault.kind(), engine) {
             (FaultKind::Corrupt, Engine::Bpf) => Some("tcp checksum".into()),
             (FaultKind::Corrupt, Engine::Netem) => Some("a bit anywhere in the packet".into()),

@@ -2,17 +2,18 @@
 
 use tracer_core::report::whereabouts::Whereabouts;
 
-use crate::inject::request::State;
-use crate::inject::{Interface, offloads};
+use crate::inject::Interface;
+use crate::inject::engine::prepared::InterfaceState;
+use crate::inject::plan::offloads;
 
 /// What of the interface is not as before.
 pub(super) fn differences(
-    before: &State,
+    before: &InterfaceState,
     interface: &Interface,
     whereabouts: &Whereabouts,
 ) -> Option<String> {
     let name = &interface.name;
-    let after = match State::read(interface) {
+    let after = match InterfaceState::read(interface) {
         Ok(after) => after,
         // It went just now, and everything on it.
         Err(_) if Interface::by_index(interface.index).is_err() => return None,

@@ -9,13 +9,18 @@ use std::time::{Duration, Instant};
 use tracer_core::report::fault::{FaultKind, FaultReport};
 use tracer_core::report::whereabouts::Whereabouts;
 
-use crate::inject::active::differences::differences;
+use crate::inject::Hook;
+use crate::inject::engine::active::differences::differences;
+use crate::inject::engine::fault_plan::Change;
+use crate::inject::engine::prepared::InterfaceState;
+use crate::inject::engine::program::FaultProgram;
+use crate::inject::engine::report;
+use crate::inject::engine::report::{OnAgain, Outcome};
+use crate::inject::guard::undo;
 use crate::inject::guard::{Guard, Orders};
-use crate::inject::layout::{FILTER_NAME, Hook, NETEM, Step};
-use crate::inject::program::Program;
-use crate::inject::report::{self, OnAgain, Outcome};
-use crate::inject::request::{State, read_features};
-use crate::inject::{Counts, InjectError, Interface, PreparedFault, offloads, undo};
+use crate::inject::handles::{FAULT_CLASS, FILTER_NAME, NETEM};
+use crate::inject::plan::offloads;
+use crate::inject::{Counts, InjectError, Interface, PreparedFault};
 use crate::kernel::clock::now_ns;
 use crate::kernel::ethtool;
 use crate::kernel::ethtool::Feature;
@@ -36,7 +41,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct ActiveFault {
     prepared: PreparedFault,
-    program: Program,
+    program: FaultProgram,
     guard: Guard,
     /// Hears where the interface goes; [`None`] if the kernel tells nobody.
     watch: Option<Watch>,
@@ -56,21 +61,40 @@ pub struct ActiveFault {
     guard_gone: bool,
 }
 
+impl PreparedFault {
+    /// Makes the fault: from the return of this call packets are hit. On an
+    /// error, everything is as it was.
+    ///
+    /// # Errors
+    /// What the kernel or the guard has against it, and what has come to speak
+    /// against it since it was prepared.
+    pub fn start(self) -> Result<ActiveFault, InjectError> {
+        // That may be an hour ago, and the interface another one by now.
+        ActiveFault::start(self.request.prepare()?)
+    }
+}
+
 impl ActiveFault {
+    /// Where the fault is.
+    #[must_use]
+    pub fn interface(&self) -> &Interface {
+        &self.prepared.interface
+    }
+
     /// Nothing is changed before the guard stands ready to undo it, and nothing
     /// is hit before a hit would be seen as one.
-    pub(super) fn start(prepared: PreparedFault) -> Result<Self, InjectError> {
+    pub(crate) fn start(prepared: PreparedFault) -> Result<Self, InjectError> {
         let request = &prepared.request;
         let mark = mark();
         let settings = prepared.assignment.settings(
             &request.ports,
             request.seed.unwrap_or(0),
-            crate::inject::layout::TROUBLED,
+            FAULT_CLASS,
             mark,
         );
-        let program = Program::load(
+        let program = FaultProgram::load(
             &prepared.interface.name,
-            &prepared.layout.entries(),
+            &prepared.plan.entries(),
             settings,
             &request.nets(),
         )?;
@@ -95,14 +119,14 @@ impl ActiveFault {
         };
         // The guard holds the interface only now: another fault may just have
         // ended, and what was read before may have been its doing.
-        if State::read(&fault.prepared.interface)? != fault.prepared.before {
+        if InterfaceState::read(&fault.prepared.interface)? != fault.prepared.before {
             return Err(InjectError::Moved {
                 interface: fault.prepared.interface.name.clone(),
             });
         }
         fault.features = fault.prepared.before.features.clone();
-        for step in fault.prepared.layout.steps.clone() {
-            fault.take(&step)?;
+        for change in fault.prepared.plan.changes.clone() {
+            fault.take(&change)?;
         }
         fault.started_ns = now_ns();
         fault.until_ns = fault
@@ -112,7 +136,7 @@ impl ActiveFault {
         Ok(fault)
     }
 
-    fn take(&mut self, step: &Step) -> Result<(), InjectError> {
+    fn take(&mut self, change: &Change) -> Result<(), InjectError> {
         let interface = self.prepared.interface.clone();
         let refused = |what: &'static str| {
             let interface = interface.name.clone();
@@ -122,22 +146,22 @@ impl ActiveFault {
                 error,
             }
         };
-        match step {
-            Step::SwitchOff(features) => self.switch_off(features),
-            Step::Link(way) => self.program.attach(*way),
-            Step::Clsact(place) => tc::add_qdisc(*place, "clsact", &[])
+        match change {
+            Change::SwitchOff(features) => self.switch_off(features),
+            Change::Link(way) => self.program.attach(*way),
+            Change::Clsact(place) => tc::add_qdisc(*place, "clsact", &[])
                 .map_err(refused("the place for filters clsact")),
-            Step::Prio(place) => {
-                let options = tc::prio_options(crate::inject::layout::TROUBLED.into());
+            Change::Prio(place) => {
+                let options = tc::prio_options(FAULT_CLASS.into());
                 tc::add_qdisc(*place, "prio", &options)
                     .map_err(refused("the queueing discipline prio"))
             }
-            Step::Netem { place, netem } => {
+            Change::Netem { place, netem } => {
                 tc::add_qdisc(*place, "netem", &netem.options())
                     .map_err(refused("the queueing discipline netem"))?;
                 self.check_seed(netem)
             }
-            Step::Filter {
+            Change::Filter {
                 place,
                 priority,
                 entry,
@@ -174,7 +198,7 @@ impl ActiveFault {
                 error,
             }
         })?;
-        let during = read_features(interface)?;
+        let during = interface.features()?;
         let needs = self.prepared.assignment.needs();
         let still_on = offloads::still_on(&during);
         if needs.no_checksums && !still_on.is_empty() {
@@ -197,7 +221,7 @@ impl ActiveFault {
 
     /// Looks whether the interface still is as the fault needs it. What somebody else
     /// has switched on again stays on, and is reported.
-    pub fn look(&mut self) {
+    pub fn poll(&mut self) {
         let Interface { name, index } = &self.prepared.interface;
         // One that was renamed or moved is found again at the end.
         if Interface::by_index(*index).is_ok_and(|now| now.name == *name)
@@ -241,25 +265,13 @@ impl ActiveFault {
 
     /// Of netem, where there is one.
     fn stats(&self) -> Option<Stats> {
-        if self.prepared.layout.hook != Hook::Prio {
+        if self.prepared.plan.hook != Hook::Prio {
             return None;
         }
         self.queue.or_else(|| {
             let found = tc::qdiscs(self.prepared.interface.index).ok()?;
             found.iter().find(|it| it.handle == NETEM)?.stats
         })
-    }
-
-    /// Where the fault is.
-    #[must_use]
-    pub fn interface(&self) -> &Interface {
-        &self.prepared.interface
-    }
-
-    /// When the first packet could be hit, ns of `CLOCK_MONOTONIC`.
-    #[must_use]
-    pub fn started_ns(&self) -> u64 {
-        self.started_ns
     }
 
     /// When the fault ends by itself, ns of `CLOCK_MONOTONIC`.
@@ -287,7 +299,8 @@ impl ActiveFault {
         let (removed, left_behind) = self.undo();
         let ended_ns = self.ended_ns.unwrap_or(self.until_ns);
         let origin = &self.prepared.origin;
-        let (interface_now, after) = origin.visit(|interface, _| State::read(interface).ok());
+        let (interface_now, after) =
+            origin.visit(|interface, _| InterfaceState::read(interface).ok());
         let interface_now = self.heard(interface_now);
         let after = after.flatten();
         let outcome = Outcome {
@@ -317,7 +330,7 @@ impl ActiveFault {
         reports
     }
 
-    /// Program first: while it hits, offloads would hide the hits. Returns
+    /// FaultProgram first: while it hits, offloads would hide the hits. Returns
     /// whether all is verified to be as it was, and if not, why.
     fn undo(&mut self) -> (bool, Option<String>) {
         if self.undone {
@@ -335,7 +348,7 @@ impl ActiveFault {
         let detached = self.program.detach(origin);
         // Where disarming it failed, it hit until now.
         self.ended_ns.get_or_insert(now_ns().min(self.until_ns));
-        let (_, now) = origin.visit(|interface, _| read_features(interface).ok());
+        let (_, now) = origin.visit(|interface, _| interface.features().ok());
         if let (Some(Some(now)), true) = (now, self.started_ns != 0) {
             self.compare(&now);
         }
@@ -348,7 +361,7 @@ impl ActiveFault {
         }
         if let Err(error) = self.guard.release() {
             // Somebody ended it; what it would have done is still known.
-            match undo::carry_out(&self.prepared.origin, &self.prepared.layout.undo) {
+            match undo::carry_out(&self.prepared.origin, &self.prepared.plan.undo) {
                 Ok(_) => self.guard.forget(),
                 // Whoever may not undo may not have changed anything either.
                 Err(_) if self.differences().is_none() => self.guard.forget(),
@@ -425,7 +438,7 @@ impl Drop for ActiveFault {
 }
 
 fn orders(prepared: &PreparedFault) -> Orders {
-    let drain = if prepared.layout.hook == Hook::Prio {
+    let drain = if prepared.plan.hook == Hook::Prio {
         DRAIN
     } else {
         Duration::ZERO
@@ -434,7 +447,7 @@ fn orders(prepared: &PreparedFault) -> Orders {
     Orders {
         origin: prepared.origin.clone(),
         deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
-        undo: prepared.layout.undo.clone(),
+        undo: prepared.plan.undo.clone(),
         note: prepared.note(),
     }
 }

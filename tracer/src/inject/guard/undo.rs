@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use tracer_core::report::whereabouts::Whereabouts;
 
 use crate::inject::Interface;
-use crate::inject::layout::FILTER_NAME;
-use crate::inject::origin::Origin;
+use crate::inject::guard::origin::Origin;
+use crate::inject::handles::FILTER_NAME;
 use crate::kernel::ethtool;
 use crate::kernel::tc::{self, Handle, Place};
 
 /// One thing to undo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Undo {
+pub(crate) enum Undo {
     /// Remove our filter.
     Filter {
         parent: Handle,
@@ -36,7 +36,7 @@ pub(super) enum Undo {
 ///
 /// # Errors
 /// What could not be undone, with the command that does.
-pub(super) fn carry_out(origin: &Origin, undo: &[Undo]) -> Result<Whereabouts, String> {
+pub(crate) fn carry_out(origin: &Origin, undo: &[Undo]) -> Result<Whereabouts, String> {
     let (whereabouts, failures) = origin.visit(|interface, whereabouts| -> Vec<String> {
         let moved = matches!(whereabouts, Whereabouts::Moved { .. });
         undo.iter()

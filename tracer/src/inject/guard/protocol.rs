@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::inject::Note;
-use crate::inject::origin::Origin;
-use crate::inject::undo::Undo;
+use crate::inject::guard::origin::Origin;
+use crate::inject::guard::undo::Undo;
 
 /// The guard stands ready: the fault may begin.
 pub(super) const READY: &str = "ready";
@@ -15,15 +15,15 @@ pub(super) const FAILED: &str = "failed: ";
 
 /// One line of JSON on the guard's standard input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::inject) struct Orders {
+pub(crate) struct Orders {
     /// Whose state is to be restored. One guard an interface at a time.
-    pub(in crate::inject) origin: Origin,
+    pub(crate) origin: Origin,
     /// When to undo although the tool is still there, ms from now.
-    pub(in crate::inject) deadline_ms: u64,
+    pub(crate) deadline_ms: u64,
     /// What to undo, in this order.
-    pub(in crate::inject) undo: Vec<Undo>,
+    pub(crate) undo: Vec<Undo>,
     /// What others may know of it.
-    pub(in crate::inject) note: Note,
+    pub(crate) note: Note,
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use crate::inject::{BitRate, Correlation, Share};
 use crate::kernel::tc::Distribution;
 use tracer_core::report::fault::FaultKind;
 
-pub use crate::inject::spec::draft::{Draft, Parameters};
-pub use crate::inject::spec::error::SpecError;
+pub(crate) use crate::inject::plan::spec::draft::{Draft, Parameters};
+pub(crate) use crate::inject::plan::spec::error::SpecError;
 
 /// A fault with its amount.
 #[derive(Clone, Copy, Debug, PartialEq)]
