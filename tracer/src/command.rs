@@ -69,7 +69,7 @@ fn check(arguments: &CheckArguments) -> ExitCode {
 }
 
 fn report(arguments: &ReportArguments) -> ExitCode {
-    let request = match report::Request::from_arguments(arguments) {
+    let request = match report::ReportRequest::from_arguments(arguments) {
         Ok(request) => request,
         Err(error) => return usage(&error),
     };
@@ -89,7 +89,7 @@ fn merge(arguments: &MergeArguments) -> ExitCode {
 }
 
 fn replay(arguments: &ReplayArguments) -> ExitCode {
-    let request = match replay::Request::from_arguments(arguments) {
+    let request = match replay::ReplayRequest::from_arguments(arguments) {
         Ok(request) => request,
         Err(error) => return usage(&error),
     };
@@ -101,7 +101,7 @@ fn replay(arguments: &ReplayArguments) -> ExitCode {
 }
 
 fn inject(arguments: &InjectArguments) -> ExitCode {
-    let command = match inject::Command::from_arguments(arguments) {
+    let command = match inject::InjectTask::from_arguments(arguments) {
         Ok(command) => command,
         Err(error) => return usage(&error),
     };

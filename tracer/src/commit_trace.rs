@@ -42,7 +42,7 @@ pub(crate) const SYMBOLS: [&str; 4] = [
 ];
 
 /// The most servers that Prometheus is told of.
-const MOST_EXPOSED: usize = 16;
+const MAX_EXPOSED: usize = 16;
 
 /// Follows the commits of the servers on this host.
 pub(crate) struct CommitTrace {
@@ -335,12 +335,12 @@ fn nobody(netns: Option<u32>) -> String {
 /// Of so many servers those that Prometheus is told of: what still runs comes first, and
 /// then what was met last. The kernel keeps the sums of those that have ended, too.
 fn exposed<T>(mut sums: Vec<(u32, T)>, met: &[u32], runs: impl Fn(u32) -> bool) -> Vec<(u32, T)> {
-    if sums.len() > MOST_EXPOSED {
+    if sums.len() > MAX_EXPOSED {
         sums.sort_by_cached_key(|(pid, _)| {
             let age = met.iter().rev().position(|one| one == pid);
             (!runs(*pid), age.unwrap_or(usize::MAX))
         });
-        sums.truncate(MOST_EXPOSED);
+        sums.truncate(MAX_EXPOSED);
     }
     sums
 }

@@ -2,10 +2,10 @@
 //! fails at once and not after an hour, and streams whose readers may come, go and stand
 //! still. None of it holds up the count, the end, or the undoing of a fault.
 
+mod destination;
 mod draft;
 mod file;
 mod links;
-mod place;
 mod ready;
 mod target;
 mod writer;
@@ -14,22 +14,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::files::place::Place;
+use crate::files::destination::Destination;
 
+pub(crate) use crate::files::destination::{SameFile, distinct};
 pub(crate) use crate::files::file::Output;
-pub(crate) use crate::files::place::{SameFile, distinct};
 pub(crate) use crate::files::ready::ReadyFile;
-pub(crate) use crate::files::target::{Appended, Descriptor, Target};
+pub(crate) use crate::files::target::{Appended, ByteSink, Descriptor};
 pub(crate) use crate::files::writer::Writer;
 
 /// Where lines are written one after the other, and whether that is standard output.
 ///
 /// # Errors
 /// If it cannot be opened.
-pub(crate) fn lines(path: &Path) -> io::Result<(Box<dyn Target>, bool)> {
-    match place::find(path)? {
-        Place::Own(1) => Ok((Box::new(Descriptor::new(io::stdout())), true)),
-        Place::Own(number) => Ok((Box::new(Descriptor::new(target::own(number)?)), false)),
+pub(crate) fn lines(path: &Path) -> io::Result<(Box<dyn ByteSink>, bool)> {
+    match destination::find(path)? {
+        Destination::Own(1) => Ok((Box::new(Descriptor::new(io::stdout())), true)),
+        Destination::Own(number) => Ok((Box::new(Descriptor::new(target::own(number)?)), false)),
         // By the name that was given: links may lead elsewhere when it is opened anew.
         _ => Ok((Box::new(Appended::create(path.to_owned())?), false)),
     }

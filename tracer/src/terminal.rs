@@ -11,7 +11,7 @@ use log::LevelFilter;
 use tracer_core::harmless;
 
 use crate::config::Verbosity;
-use crate::files::{Descriptor, Target as _, Writer};
+use crate::files::{ByteSink as _, Descriptor, Writer};
 use crate::kernel::descriptors;
 
 /// How long the end waits for somebody to take what was said.

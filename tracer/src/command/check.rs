@@ -8,13 +8,13 @@
 
 mod capabilities;
 mod fault;
-mod gap;
 mod interface;
 mod kernel;
 mod postgres;
 mod programs;
 mod report;
 mod row;
+mod shortfall;
 mod text;
 
 use anyhow::Context;
@@ -61,7 +61,7 @@ impl Question {
 pub(crate) fn run(question: &Question) -> anyhow::Result<bool> {
     let release = version::release();
     let resolved = offsets::from_running_kernel();
-    let held = capabilities::Held::by_this_thread();
+    let held = capabilities::HeldCapabilities::by_this_thread();
 
     let mut rows = kernel::rows(&release, &resolved);
     rows.extend(capabilities::rows(held));

@@ -30,14 +30,14 @@ const LAST: Duration = Duration::from_secs(60);
 
 /// What `tracer inject` was asked for.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum InjectTask {
     /// Make a fault, or say how it would be made.
     Make(Box<FaultConfig>),
     /// Tell of those that there are.
     Status(Option<std::path::PathBuf>),
 }
 
-impl Command {
+impl InjectTask {
     /// Validates a command line.
     ///
     /// # Errors
@@ -72,10 +72,10 @@ struct StatusFile {
 ///
 /// # Errors
 /// What the user has to know to get further.
-pub(crate) fn run(command: &Command) -> anyhow::Result<bool> {
+pub(crate) fn run(command: &InjectTask) -> anyhow::Result<bool> {
     match command {
-        Command::Make(config) => make(config),
-        Command::Status(json) => {
+        InjectTask::Make(config) => make(config),
+        InjectTask::Status(json) => {
             let found =
                 inject::status().context("cannot read the records of faults, which needs root")?;
             status(found, json.as_deref())

@@ -20,8 +20,8 @@ use tracer_core::render;
 use tracer_core::report::Report;
 
 use crate::cli::ReplayArguments;
-use crate::command::replay::order::Order;
-use crate::command::replay::recount::Tape;
+use crate::command::replay::order::EventOrder;
+use crate::command::replay::recount::Recount;
 use crate::command::report::name;
 use crate::config::{Config, ConfigError};
 use crate::files;
@@ -33,12 +33,12 @@ const WIDTH: usize = 200;
 
 /// What `tracer replay` is to do.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct ReplayRequest {
     files: Vec<PathBuf>,
     config: Config,
 }
 
-impl Request {
+impl ReplayRequest {
     /// Validates a command line.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Request {
 ///
 /// # Errors
 /// If the file holds none, or the report cannot be written.
-pub(crate) fn run(request: &Request) -> anyhow::Result<()> {
+pub(crate) fn run(request: &ReplayRequest) -> anyhow::Result<()> {
     let config = &request.config;
     let json = config.json.as_deref();
     let json = json
@@ -140,8 +140,8 @@ fn replayed(config: &Config, mut inputs: Vec<Input>) -> anyhow::Result<Report> {
     if heads.is_empty() {
         bail!("{}: it holds no event", names(&inputs));
     }
-    let mut order = Order::default();
-    let mut tape: Option<Tape<'_>> = None;
+    let mut order = EventOrder::default();
+    let mut recount: Option<Recount<'_>> = None;
     let interval_ns = u64::try_from(config.interval.as_nanos()).unwrap_or(u64::MAX);
     while let Some(Reverse((_, number))) = heads.pop() {
         let Some(input) = inputs.get_mut(number) else {
@@ -161,18 +161,18 @@ fn replayed(config: &Config, mut inputs: Vec<Input>) -> anyhow::Result<Report> {
             let begin = || {
                 order
                     .clock()
-                    .map(|clock| Tape::new(config, clock, interval_ns, decoded.event.time_ns))
+                    .map(|clock| Recount::new(config, clock, interval_ns, decoded.event.time_ns))
             };
-            if tape.is_none() {
-                tape = begin();
+            if recount.is_none() {
+                recount = begin();
             }
-            if let Some(tape) = &mut tape {
-                tape.take(&decoded);
+            if let Some(recount) = &mut recount {
+                recount.take(&decoded);
             }
         }
     }
-    let tape = tape.with_context(|| format!("{}: it holds no event", names(&inputs)))?;
-    let mut report = tape.finish();
+    let recount = recount.with_context(|| format!("{}: it holds no event", names(&inputs)))?;
+    let mut report = recount.finish();
     // What no file of events holds.
     report.totals.lost_events = None;
     report.overhead.attached_ms = None;

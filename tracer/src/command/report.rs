@@ -19,7 +19,7 @@ const TEXT_WIDTH: usize = 100;
 
 /// What `tracer report` is to do.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct ReportRequest {
     input: PathBuf,
     output: PathBuf,
     format: Format,
@@ -30,7 +30,7 @@ pub(crate) struct Request {
 #[error("--output {0} does not say what to write: name it .html, .md or .txt, or give --format")]
 pub(crate) struct UnknownFormat(PathBuf);
 
-impl Request {
+impl ReportRequest {
     /// Validates a command line.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ fn by_name(path: &Path) -> Option<Format> {
 ///
 /// # Errors
 /// If there is none, or what was made of it cannot be written.
-pub(crate) fn run(request: &Request) -> anyhow::Result<()> {
+pub(crate) fn run(request: &ReportRequest) -> anyhow::Result<()> {
     let output = Output::create("--output", &request.output)?;
     let bytes = contents(&request.input)?;
     let document = document(&bytes).with_context(|| name(&request.input))?;

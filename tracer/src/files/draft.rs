@@ -19,7 +19,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, linkat, unlinkat};
 
-use crate::files::{links, place};
+use crate::files::{destination, links};
 
 /// What the process's mask leaves of it, as for any new file.
 const MODE: Mode = Mode::from_bits_truncate(0o666);
@@ -28,7 +28,7 @@ const TRIES: u32 = 16;
 
 /// A file that is not there yet.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct DraftFile {
     folder: OwnedFd,
     name: OsString,
     /// None where each file has to have a name: it is then made at the end.
@@ -36,14 +36,14 @@ pub(super) struct Draft {
     kept: Option<Kept>,
 }
 
-impl Draft {
+impl DraftFile {
     /// Of a file at this path, which has no links in it.
     ///
     /// # Errors
     /// If none can be made there.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let way = place::folder(path);
+        let way = destination::folder(path);
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
         let folder: OwnedFd = links::open(way, flags, Mode::empty())?.into();
         let kept = match fs::symlink_metadata(path) {
@@ -240,11 +240,11 @@ mod tests {
     fn it_has_no_name_until_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x".repeat(255));
-        let draft = Draft::create(&path).unwrap();
+        let draft = DraftFile::create(&path).unwrap();
         assert_eq!(entries(folder.path()), 0);
         draft.finish(b"one").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"one");
-        let draft = Draft::create(&path).unwrap();
+        let draft = DraftFile::create(&path).unwrap();
         assert_eq!(entries(folder.path()), 1);
         draft.finish(b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
@@ -256,13 +256,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         for content in [b"one", b"two"] {
-            let mut draft = Draft::create(&path).unwrap();
+            let mut draft = DraftFile::create(&path).unwrap();
             draft.file = None;
             draft.finish(content).unwrap();
             assert_eq!(fs::read(&path).unwrap(), content);
             assert_eq!(entries(folder.path()), 1);
         }
-        let draft = Draft::create(&path).unwrap();
+        let draft = DraftFile::create(&path).unwrap();
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         draft.finish(b"three").unwrap_err();
@@ -278,7 +278,7 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
             chown(&path, Some(65_534), Some(4))
                 .expect("this test gives a file away: run it as root");
-            let mut draft = Draft::create(&path).unwrap();
+            let mut draft = DraftFile::create(&path).unwrap();
             if has_name {
                 draft.file = None;
             }
@@ -300,7 +300,7 @@ mod tests {
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         chown(&path, Some(65_534), None).expect("this test gives a file away: run it as root");
-        Draft::create(&path).unwrap().finish(b"new").unwrap();
+        DraftFile::create(&path).unwrap().finish(b"new").unwrap();
         let now = fs::metadata(&path).unwrap();
         assert_eq!(now.uid(), 0);
         assert_eq!(now.mode() & 0o022, 0);

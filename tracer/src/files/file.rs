@@ -10,9 +10,9 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use tracer_core::recording::programs::Unwritten;
 
-use crate::files::draft::Draft;
-use crate::files::place;
-use crate::files::place::Place;
+use crate::files::destination;
+use crate::files::destination::Destination;
+use crate::files::draft::DraftFile;
 use crate::files::target::{Appended, Descriptor, own};
 use crate::files::writer::Writer;
 use crate::files::{OutputError, links};
@@ -25,13 +25,13 @@ const NEEDED: &[Capability] = &[Capability::CAP_DAC_OVERRIDE];
 pub(crate) struct Output {
     option: &'static str,
     path: PathBuf,
-    target: Target,
+    target: OutputTarget,
 }
 
 #[derive(Debug)]
-enum Target {
+enum OutputTarget {
     /// A regular file, which takes the place of what is at its path when it is whole.
-    Renamed(Draft),
+    Renamed(DraftFile),
     /// What is open already, such as a pipe or a device, and cannot be replaced.
     Open(OwnedFd),
     /// A FIFO, which is opened when there is something to write.
@@ -57,17 +57,17 @@ impl Output {
         })
     }
 
-    fn open(path: &Path) -> io::Result<Target> {
-        let path = match place::find(path)? {
-            Place::Own(1) => return Ok(Target::Stdout),
-            Place::Own(number) => return own(number).map(Target::Open),
-            Place::Stream(path) => {
+    fn open(path: &Path) -> io::Result<OutputTarget> {
+        let path = match destination::find(path)? {
+            Destination::Own(1) => return Ok(OutputTarget::Stdout),
+            Destination::Own(number) => return own(number).map(OutputTarget::Open),
+            Destination::Stream(path) => {
                 let flags = OFlag::O_WRONLY | OFlag::O_APPEND;
                 let opened = links::open(&path, flags, Mode::empty())?;
-                return Ok(Target::Open(opened.into()));
+                return Ok(OutputTarget::Open(opened.into()));
             }
-            Place::Fifo(path) => return Appended::create(path).map(Target::Fifo),
-            Place::File(path) => path,
+            Destination::Fifo(path) => return Appended::create(path).map(OutputTarget::Fifo),
+            Destination::File(path) => path,
         };
         // A file that may not be written is not to be replaced either.
         if path.exists() {
@@ -77,19 +77,19 @@ impl Output {
                 Mode::empty(),
             )?);
         }
-        Draft::create(&path).map(Target::Renamed)
+        DraftFile::create(&path).map(OutputTarget::Renamed)
     }
 
     /// Whether this is the caller's standard output.
     #[must_use]
     pub(crate) fn is_stdout(&self) -> bool {
-        matches!(self.target, Target::Stdout)
+        matches!(self.target, OutputTarget::Stdout)
     }
 
     /// Whether somebody has to take it: writing then lasts as long as that.
     #[must_use]
     pub(crate) fn is_stream(&self) -> bool {
-        !matches!(self.target, Target::Renamed(_))
+        !matches!(self.target, OutputTarget::Renamed(_))
     }
 
     /// Writes the whole content and makes it last.
@@ -122,20 +122,20 @@ impl Output {
         })
     }
 
-    fn store(target: Target, content: &[u8], patience: Option<Duration>) -> io::Result<()> {
+    fn store(target: OutputTarget, content: &[u8], patience: Option<Duration>) -> io::Result<()> {
         match target {
-            Target::Stdout => hand_over(
+            OutputTarget::Stdout => hand_over(
                 &Writer::start(Descriptor::new(io::stdout()), &[])?,
                 content,
                 patience,
             ),
-            Target::Open(file) => hand_over(
+            OutputTarget::Open(file) => hand_over(
                 &Writer::start(Descriptor::new(file), &[])?,
                 content,
                 patience,
             ),
-            Target::Fifo(file) => hand_over(&Writer::start(file, NEEDED)?, content, patience),
-            Target::Renamed(draft) => draft.finish(content),
+            OutputTarget::Fifo(file) => hand_over(&Writer::start(file, NEEDED)?, content, patience),
+            OutputTarget::Renamed(draft) => draft.finish(content),
         }
     }
 }

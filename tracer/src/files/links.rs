@@ -21,13 +21,13 @@ use nix::unistd::geteuid;
 
 /// As many links as the kernel follows (`MAXSYMLINKS` in
 /// [`linux/namei.h`](https://github.com/torvalds/linux/blob/v6.12/include/linux/namei.h)).
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 /// To write to a folder: its group, everybody.
 const OTHERS_WRITE: u32 = 0o022;
 
 /// Where a path leads to.
 #[derive(Debug)]
-pub(super) struct End {
+pub(super) struct LinkTarget {
     /// Without any link.
     pub(super) path: PathBuf,
     /// None where nothing is.
@@ -42,7 +42,7 @@ pub(super) struct End {
 pub(super) fn follow<S>(
     path: &Path,
     stop: impl Fn(&Path, &Path) -> Option<S>,
-) -> io::Result<Result<End, S>> {
+) -> io::Result<Result<LinkTarget, S>> {
     let mut here = match path.is_absolute() {
         true => PathBuf::from("/"),
         false => std::env::current_dir()?,
@@ -64,7 +64,7 @@ pub(super) fn follow<S>(
         }
         let found = match fs::symlink_metadata(&next) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && rest.is_empty() => {
-                return Ok(Ok(End {
+                return Ok(Ok(LinkTarget {
                     path: next,
                     there: None,
                 }));
@@ -77,7 +77,7 @@ pub(super) fn follow<S>(
             continue;
         }
         links += 1;
-        if links > MOST_LINKS {
+        if links > MAX_LINKS {
             return Err(Errno::ELOOP.into());
         }
         if !is_trusted(&fs::symlink_metadata(&here)?, &found) {
@@ -95,7 +95,7 @@ pub(super) fn follow<S>(
         Some(there) => there,
         None => fs::symlink_metadata(&here)?,
     };
-    Ok(Ok(End {
+    Ok(Ok(LinkTarget {
         path: here,
         there: Some(there),
     }))
@@ -107,11 +107,11 @@ pub(super) fn follow<S>(
 /// If there is none, or a link is not to be followed.
 pub(super) fn folder(path: &Path) -> io::Result<PathBuf> {
     match follow(path, |_, _| None::<()>)? {
-        Ok(End {
+        Ok(LinkTarget {
             path,
             there: Some(there),
         }) if there.is_dir() => Ok(path),
-        Ok(End { there: None, .. }) => Err(Errno::ENOENT.into()),
+        Ok(LinkTarget { there: None, .. }) => Err(Errno::ENOENT.into()),
         _ => Err(Errno::ENOTDIR.into()),
     }
 }

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use crate::files::draft::Draft;
-use crate::files::{OutputError, links, place};
+use crate::files::draft::DraftFile;
+use crate::files::{OutputError, destination, links};
 
 /// How the file begins, by which one that a killed run left is known.
 const SIGN: &str = concat!(env!("CARGO_PKG_NAME"), " ");
 /// No file of ours is longer.
-const LONGEST: u64 = 64;
+const MAX_READY_BYTES: u64 = 64;
 
 /// Says that everything is counted, and takes it back at the end.
 #[derive(Debug)]
@@ -62,9 +62,9 @@ impl ReadyFile {
 /// Where it will be.
 fn prepared(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let at = links::folder(place::folder(path))?.join(name);
+    let at = links::folder(destination::folder(path))?.join(name);
     remove_ours(&at)?;
-    drop(Draft::create(&at)?);
+    drop(DraftFile::create(&at)?);
     Ok(at)
 }
 
@@ -83,11 +83,11 @@ fn remove_ours(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
-    let ours = there.is_file() && there.len() <= LONGEST && {
+    let ours = there.is_file() && there.len() <= MAX_READY_BYTES && {
         let mut text = Vec::new();
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
         let file = links::open(path, flags, Mode::empty())?;
-        file.take(LONGEST).read_to_end(&mut text)?;
+        file.take(MAX_READY_BYTES).read_to_end(&mut text)?;
         text.is_empty() || text.starts_with(SIGN.as_bytes())
     };
     if ours {

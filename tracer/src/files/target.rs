@@ -11,9 +11,9 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, SFlag, fstat, stat};
 
+use crate::files::destination;
+use crate::files::destination::Destination;
 use crate::files::links;
-use crate::files::place;
-use crate::files::place::Place;
 
 /// Between two tries to open a file when there is no descriptor for it.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const TRIES: u32 = 20;
 
 /// Takes bytes, for as long as that takes.
-pub(crate) trait Target: fmt::Debug + Send + 'static {
+pub(crate) trait ByteSink: fmt::Debug + Send + 'static {
     /// Writes all of it.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ pub(crate) trait Target: fmt::Debug + Send + 'static {
     fn is_left(&self, error: &io::Error) -> bool;
 }
 
-impl Target for Box<dyn Target> {
+impl ByteSink for Box<dyn ByteSink> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         (**self).write(bytes)
     }
@@ -79,7 +79,7 @@ impl<F: AsFd> Descriptor<F> {
     }
 }
 
-impl<F: AsFd + fmt::Debug + Send + 'static> Target for Descriptor<F> {
+impl<F: AsFd + fmt::Debug + Send + 'static> ByteSink for Descriptor<F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         write_all(&self.file, bytes)
     }
@@ -111,11 +111,13 @@ impl Appended {
     /// # Errors
     /// If it cannot be opened, or is a disk.
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
-        let kind = match place::find(&path)? {
-            Place::Fifo(_) => SFlag::S_IFIFO,
-            Place::File(_) => SFlag::S_IFREG,
-            Place::Stream(path) => SFlag::from_bits_truncate(stat(&path)?.st_mode) & SFlag::S_IFMT,
-            Place::Own(_) => SFlag::S_IFCHR,
+        let kind = match destination::find(&path)? {
+            Destination::Fifo(_) => SFlag::S_IFIFO,
+            Destination::File(_) => SFlag::S_IFREG,
+            Destination::Stream(path) => {
+                SFlag::from_bits_truncate(stat(&path)?.st_mode) & SFlag::S_IFMT
+            }
+            Destination::Own(_) => SFlag::S_IFCHR,
         };
         let mut appended = Self {
             path,
@@ -153,10 +155,10 @@ impl Appended {
 
     /// Where the path leads to by now.
     fn try_open(&self) -> io::Result<File> {
-        let (path, create) = match place::find(&self.path)? {
-            Place::Own(number) => return Ok(own(number)?.into()),
-            Place::File(path) => (path, OFlag::O_CREAT),
-            Place::Stream(path) | Place::Fifo(path) => (path, OFlag::empty()),
+        let (path, create) = match destination::find(&self.path)? {
+            Destination::Own(number) => return Ok(own(number)?.into()),
+            Destination::File(path) => (path, OFlag::O_CREAT),
+            Destination::Stream(path) | Destination::Fifo(path) => (path, OFlag::empty()),
         };
         let flags = OFlag::O_WRONLY | OFlag::O_APPEND | create;
         links::open(&path, flags, Mode::from_bits_truncate(0o666))
@@ -188,7 +190,7 @@ impl Appended {
     }
 }
 
-impl Target for Appended {
+impl ByteSink for Appended {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = self.append(bytes);
         if let Err(error) = &written

@@ -13,7 +13,7 @@ use std::{io, thread};
 
 use caps::Capability;
 
-use crate::files::target::Target;
+use crate::files::target::ByteSink;
 use crate::kernel::preflight;
 use tracer_core::recording::programs::Unwritten;
 
@@ -36,7 +36,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Order>,
+    queue: VecDeque<WriteOrder>,
     bytes: usize,
     /// Lines that were taken and not written yet, those under way among them.
     pending: u64,
@@ -52,7 +52,7 @@ struct State {
 }
 
 #[derive(Debug)]
-enum Order {
+enum WriteOrder {
     Write(Vec<u8>),
     Reopen,
 }
@@ -62,7 +62,7 @@ impl Writer {
     ///
     /// # Errors
     /// If there can be no thread.
-    pub(crate) fn start(target: impl Target, needed: &'static [Capability]) -> io::Result<Self> {
+    pub(crate) fn start(target: impl ByteSink, needed: &'static [Capability]) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let worker = Arc::clone(&shared);
         thread::Builder::new()
@@ -85,14 +85,14 @@ impl Writer {
         }
         state.bytes += bytes.len();
         state.pending += lines;
-        state.queue.push_back(Order::Write(bytes));
+        state.queue.push_back(WriteOrder::Write(bytes));
         drop(state);
         self.shared.changed.notify_all();
     }
 
     /// Opens the file anew behind what was taken so far.
     pub(crate) fn reopen(&self) {
-        self.shared.lock().queue.push_back(Order::Reopen);
+        self.shared.lock().queue.push_back(WriteOrder::Reopen);
         self.shared.changed.notify_all();
     }
 
@@ -181,7 +181,7 @@ impl Shared {
     }
 
     /// The next thing to do; `None` at the end.
-    fn next(&self) -> Option<Order> {
+    fn next(&self) -> Option<WriteOrder> {
         let mut state = self.lock();
         loop {
             if let Some(order) = state.queue.pop_front() {
@@ -204,14 +204,14 @@ impl Shared {
     }
 }
 
-fn work(shared: &Shared, mut target: impl Target) {
+fn work(shared: &Shared, mut target: impl ByteSink) {
     while let Some(order) = shared.next() {
         match order {
-            Order::Reopen => {
+            WriteOrder::Reopen => {
                 target.reopen();
                 shared.note(|_| {});
             }
-            Order::Write(bytes) => {
+            WriteOrder::Write(bytes) => {
                 let most = if target.is_stream() {
                     PIECE
                 } else {

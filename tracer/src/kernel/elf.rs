@@ -16,7 +16,7 @@ use object::read::{ReadCache, ReadCacheOps, ReadRef};
 
 /// The most of a file that is read to learn what it exports: symbols and their names, of
 /// which a server has half a megabyte.
-const MOST_READ: u64 = 64 << 20;
+const MAX_READ: u64 = 64 << 20;
 
 /// Those of `wanted` that the 64-bit ELF file does not define for others, in its
 /// dynamic symbols, which are there in stripped files too.
@@ -74,7 +74,7 @@ pub(crate) fn exports(file: File, wanted: &[&str]) -> bool {
     let file = Capped(ReadCache::new(Bounded {
         file,
         at: 0,
-        left: MOST_READ,
+        left: MAX_READ,
     }));
     defines(&file, wanted).unwrap_or(false)
 }
@@ -121,7 +121,7 @@ impl<'a> ReadRef<'a> for &'a Capped {
 
     fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
         // The room is made before it is filled.
-        (size <= MOST_READ).then_some(()).ok_or(())?;
+        (size <= MAX_READ).then_some(()).ok_or(())?;
         self.0.read_bytes_at(offset, size)
     }
 

@@ -170,7 +170,7 @@ mod tests {
             to: to.parse().unwrap(),
             priority: 0,
             special: false,
-            fate: route::Fate::Forward,
+            fate: route::RouteAction::Forward,
             nexthop: None,
             interfaces: interfaces.to_vec(),
         }
@@ -313,9 +313,9 @@ mod tests {
         ];
         let mut rules = usual();
         rules.insert(1, rule(1, 100));
-        routes[0].fate = route::Fate::Throw;
+        routes[0].fate = route::RouteAction::Throw;
         assert_eq!(ways(rules.clone(), routes.clone(), "10.0.0.1/32").0, [1]);
-        routes[0].fate = route::Fate::Nowhere;
+        routes[0].fate = route::RouteAction::Nowhere;
         assert!(ways(rules, routes, "10.0.0.1/32").0.is_empty());
     }
 }

@@ -18,7 +18,7 @@ use netlink_packet_route::link::LinkMessage;
 use crate::kernel::attributes::{NETLINK_HEADER, attributes, text, word};
 use crate::kernel::rtnetlink::exchange_raw;
 
-pub(crate) use crate::kernel::link::watch::{Heard, Watch, moved};
+pub(crate) use crate::kernel::link::watch::{Heard, LinkWatch, moved};
 
 /// `struct ifinfomsg`.
 const LINK_HEADER: usize = 16;

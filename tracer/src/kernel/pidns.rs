@@ -21,7 +21,7 @@ use crate::kernel::parent::parent_of;
 /// [`linux/proc_ns.h`](https://github.com/torvalds/linux/blob/v6.12/include/linux/proc_ns.h#L45)).
 const FIRST: u32 = 0xEFFF_FFFC;
 /// A process tree deeper than this is not searched to its root.
-const MOST_ANCESTORS: usize = 64;
+const MAX_ANCESTORS: usize = 64;
 /// No namespace has this inode: no process is found in it.
 const NONE: u32 = u32::MAX;
 
@@ -98,7 +98,7 @@ fn inode() -> Option<u32> {
     }
     // By what `/proc` calls us, which `getpid()` does not say there.
     let mut pid = fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()?;
-    for _ in 0..MOST_ANCESTORS {
+    for _ in 0..MAX_ANCESTORS {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         if levels(&status)? == 1 {
             return of(pid);

@@ -24,9 +24,9 @@ const EXPORTS: [&str; 2] = ["PostmasterMain", "PostgresMain"];
 pub(crate) const TITLE: &[u8] = b"postgres: ";
 
 /// Files of which it is remembered what they are; a host runs fewer.
-const MOST_FILES: usize = 1024;
+const MAX_FILES: usize = 1024;
 /// The most arguments of an interpreter that are looked at for its script.
-const MOST_ARGUMENTS: usize = 32;
+const MAX_ARGUMENTS: usize = 32;
 
 /// Of the process with this directory in `/proc`, which the kernel calls `comm`.
 pub(crate) fn of(directory: &Path, comm: &str) -> Option<Program> {
@@ -83,12 +83,12 @@ fn has_data(directory: &Path) -> bool {
 }
 
 /// A file, as long as it is there and is not written to.
-type Identity = (u64, u64, u64, i64, i64);
+type FileIdentity = (u64, u64, u64, i64, i64);
 
 /// Whether a program's file exports what the server does. Looked at once: it is asked at
 /// every look, and of many processes.
 fn exports(file: &Path) -> io::Result<bool> {
-    static KNOWN: LazyLock<Mutex<HashMap<Identity, bool>>> = LazyLock::new(Mutex::default);
+    static KNOWN: LazyLock<Mutex<HashMap<FileIdentity, bool>>> = LazyLock::new(Mutex::default);
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let about = fs::metadata(file)?;
     let changed = (about.ctime(), about.ctime_nsec());
@@ -98,7 +98,7 @@ fn exports(file: &Path) -> io::Result<bool> {
     }
     let found = elf::exports(File::open(file)?, &EXPORTS);
     let mut known = known();
-    if known.len() >= MOST_FILES {
+    if known.len() >= MAX_FILES {
         known.clear();
     }
     known.insert(identity, found);
@@ -119,7 +119,7 @@ fn runs_patroni(directory: &Path) -> bool {
 
 /// Whether arguments, each of which ends with NUL, are those of an interpreter that does.
 pub(crate) fn is_patroni(line: &[u8]) -> bool {
-    let mut arguments = line.split(|byte| *byte == 0).skip(1).take(MOST_ARGUMENTS);
+    let mut arguments = line.split(|byte| *byte == 0).skip(1).take(MAX_ARGUMENTS);
     while let Some(argument) = arguments.next() {
         match argument {
             b"-m" => return arguments.next() == Some(b"patroni"),

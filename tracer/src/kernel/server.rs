@@ -14,11 +14,11 @@ use crate::kernel::process::printable;
 use crate::kernel::program;
 
 /// Larger than any build; the file is whatever calls itself so.
-const LARGEST_PROGRAM: u64 = 512 << 20;
+const MAX_PROGRAM_BYTES: u64 = 512 << 20;
 /// `PG_VERSION` holds one short line.
-const LONGEST_VERSION: u64 = 16;
+const MAX_VERSION_BYTES: u64 = 16;
 /// `postmaster.pid` holds a few lines, one of them a path.
-const LONGEST_PID_FILE: u64 = 8 << 10;
+const MAX_PID_FILE_BYTES: u64 = 8 << 10;
 
 /// One server: its first process.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Server {
     pub(crate) fn image(&self) -> io::Result<Vec<u8>> {
         let mut image = Vec::new();
         let file = File::open(self.directory.join("exe"))?;
-        file.take(LARGEST_PROGRAM).read_to_end(&mut image)?;
+        file.take(MAX_PROGRAM_BYTES).read_to_end(&mut image)?;
         Ok(image)
     }
 
@@ -153,14 +153,14 @@ impl Server {
 
     /// Its port: the fourth line of `postmaster.pid`.
     pub(crate) fn port(&self) -> Option<u16> {
-        let text = self.read("postmaster.pid", LONGEST_PID_FILE)?;
+        let text = self.read("postmaster.pid", MAX_PID_FILE_BYTES)?;
         text.lines().nth(3)?.trim().parse().ok()
     }
 
     /// Its major version, such as `15`: what `PG_VERSION` says in the directory of
     /// its data, which is its working directory.
     pub(crate) fn version(&self) -> Option<String> {
-        let text = self.read("PG_VERSION", LONGEST_VERSION)?;
+        let text = self.read("PG_VERSION", MAX_VERSION_BYTES)?;
         version(&text).map(str::to_owned)
     }
 

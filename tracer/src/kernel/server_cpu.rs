@@ -20,7 +20,7 @@ const MEMBERS_EVERY_NS: u64 = 1_000_000_000;
 /// ... and where there are many processes, no more than a hundredth of the time.
 const WALKS: u64 = 100;
 /// The most intervals that are kept: beyond, every two become one.
-const MOST_STEPS: usize = 20_000;
+const MAX_INTERVALS: usize = 20_000;
 
 /// What a process has had so far, ns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Processors {
             true
         });
         for track in self.tracks.values_mut() {
-            if track.steps.len() > MOST_STEPS {
+            if track.steps.len() > MAX_INTERVALS {
                 track.steps = halved(&track.steps);
             }
         }

@@ -26,7 +26,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 use tracer_ebpf::Tuple;
 
-use crate::kernel::sockets::message::{Family, Progress};
+use crate::kernel::sockets::message::{Progress, SocketFamily};
 
 pub use crate::kernel::sockets::inquirer::Inquirer;
 
@@ -114,7 +114,7 @@ pub enum SocketsError {
 pub fn dump(netns: u32) -> Result<Vec<SocketInfo>, SocketsError> {
     let mut sockets = Vec::new();
     let mut buffer = vec![0; BUFFER];
-    for family in [Family::V4, Family::V6] {
+    for family in [SocketFamily::V4, SocketFamily::V6] {
         let before = sockets.len();
         let mut done = false;
         for _ in 0..TRIES {
@@ -134,7 +134,7 @@ pub fn dump(netns: u32) -> Result<Vec<SocketInfo>, SocketsError> {
 
 /// Returns whether the dump came through uninterrupted.
 fn dump_family(
-    family: Family,
+    family: SocketFamily,
     netns: u32,
     buffer: &mut [u8],
     sockets: &mut Vec<SocketInfo>,

@@ -20,7 +20,7 @@ use tracer_core::spread::Spread;
 
 use crate::kernel::clock::now_ns;
 use crate::postgres::connection::bounds::Bounds;
-use crate::postgres::connection::room::{MOST_COMMITS, MOST_READS, Room};
+use crate::postgres::connection::room::{MAX_COMMITS, MAX_READS, Room};
 use crate::postgres::connection::{ConnectError, Connection, Door};
 use crate::postgres::latency_probe::connection_pool::ConnectionPool;
 use crate::postgres::latency_probe::lane::Sort;
@@ -247,7 +247,7 @@ impl LatencyProbe {
             return;
         };
         let Allowance { commits, reads } = room.allowance();
-        if (commits, reads) == (MOST_COMMITS, MOST_READS) {
+        if (commits, reads) == (MAX_COMMITS, MAX_READS) {
             return;
         }
         let mut limited = lock(&self.shared.limited);

@@ -32,7 +32,7 @@ const LASTING_PAUSE: Duration = Duration::from_secs(30);
 /// Two samples further apart than this many intervals, and no less than a second,
 /// have a gap between them.
 const INTERVALS: u32 = 2;
-const LEAST_GAP: Duration = Duration::from_secs(1);
+const MIN_OUTAGE: Duration = Duration::from_secs(1);
 
 /// Samples a server until dropped.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ impl<'a> Sampler<'a> {
             commits: sample.xact_commit,
             statements: sample.statement_sums.take(),
         });
-        let longest = (self.every * INTERVALS).max(LEAST_GAP);
+        let longest = (self.every * INTERVALS).max(MIN_OUTAGE);
         let longest_ns = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
         self.record.sampled(&sample, longest_ns);
         self.status.send_replace(Status::of(&sample, self.record));

@@ -18,7 +18,7 @@ use tracer_core::event::Decoded;
 use tracer_core::recording::programs::Unwritten;
 
 use crate::files;
-use crate::files::{OutputError, Target, Writer};
+use crate::files::{ByteSink, OutputError, Writer};
 
 use crate::programs::event_file::line::line;
 
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct EventFile {
     path: PathBuf,
-    target: Box<dyn Target>,
+    target: Box<dyn ByteSink>,
     stdout: bool,
 }
 

@@ -2,15 +2,15 @@
 
 use caps::Capability::{self, CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 
-use crate::command::check::gap;
-use crate::command::check::gap::Gap;
 use crate::command::check::row::Group::Capabilities;
 use crate::command::check::row::Row;
+use crate::command::check::shortfall;
+use crate::command::check::shortfall::Shortfall;
 use crate::kernel::preflight;
 
 /// The capabilities that matter, and whether the kernel counts them.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Held {
+pub(super) struct HeldCapabilities {
     bpf: bool,
     perfmon: bool,
     sys_admin: bool,
@@ -20,7 +20,7 @@ pub(super) struct Held {
     first_user_namespace: Option<bool>,
 }
 
-impl Held {
+impl HeldCapabilities {
     pub(super) fn by_this_thread() -> Self {
         Self {
             bpf: preflight::holds(CAP_BPF),
@@ -68,28 +68,33 @@ impl Held {
     }
 }
 
-pub(super) fn rows(held: Held) -> Vec<Row> {
+pub(super) fn rows(held: HeldCapabilities) -> Vec<Row> {
     let confined = held.first_user_namespace == Some(false);
     let load = match confined {
-        true => gap::MAY_LOAD_IN_CONTAINER,
-        false => gap::MAY_LOAD,
+        true => shortfall::MAY_LOAD_IN_CONTAINER,
+        false => shortfall::MAY_LOAD,
     };
-    let needs: [(Capability, &str, Gap, bool); 5] = [
+    let needs: [(Capability, &str, Shortfall, bool); 5] = [
         (CAP_BPF, "to load the kernel programs", load, true),
         (CAP_PERFMON, "to let them read kernel memory", load, true),
         (
             CAP_SYS_PTRACE,
             "to look into the processes of other users",
-            gap::MAY_NAME,
+            shortfall::MAY_NAME,
             false,
         ),
         (
             CAP_SYS_ADMIN,
             "to enter other network namespaces, and for --commits where the kernel wants it (uprobes, below)",
-            gap::MAY_ENTER,
+            shortfall::MAY_ENTER,
             false,
         ),
-        (CAP_NET_ADMIN, "to make a fault", gap::MAY_INJECT, false),
+        (
+            CAP_NET_ADMIN,
+            "to make a fault",
+            shortfall::MAY_INJECT,
+            false,
+        ),
     ];
     needs
         .into_iter()
@@ -112,7 +117,7 @@ pub(super) fn rows(held: Held) -> Vec<Row> {
 mod tests {
     use super::*;
 
-    const ROOT: Held = Held {
+    const ROOT: HeldCapabilities = HeldCapabilities {
         bpf: true,
         perfmon: true,
         sys_admin: true,
@@ -121,7 +126,7 @@ mod tests {
         first_user_namespace: Some(true),
     };
 
-    fn all(held: Held, ok: bool) -> bool {
+    fn all(held: HeldCapabilities, ok: bool) -> bool {
         rows(held).iter().all(|row| row.ok == Some(ok))
     }
 
@@ -132,8 +137,8 @@ mod tests {
             (ROOT.why_not_load(), ROOT.why_no_playground()),
             (None, None)
         );
-        assert!(all(Held::default(), false));
-        let confined = Held {
+        assert!(all(HeldCapabilities::default(), false));
+        let confined = HeldCapabilities {
             first_user_namespace: Some(false),
             ..ROOT
         };
@@ -143,15 +148,15 @@ mod tests {
 
     #[test]
     fn sys_admin_includes_what_was_once_a_part_of_it() {
-        let held = Held {
+        let held = HeldCapabilities {
             sys_admin: true,
             first_user_namespace: Some(true),
-            ..Held::default()
+            ..HeldCapabilities::default()
         };
         assert_eq!(held.why_not_load(), None);
         let playground = held.why_no_playground().unwrap();
         assert_eq!(playground, "not tried, without CAP_NET_ADMIN");
-        let none = Held::default().why_not_load().unwrap();
+        let none = HeldCapabilities::default().why_not_load().unwrap();
         assert_eq!(none, "not tried, without CAP_BPF and CAP_PERFMON");
     }
 }

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use crate::command::check::capabilities::Held;
-use crate::command::check::gap;
-use crate::command::check::gap::Gap;
+use crate::command::check::capabilities::HeldCapabilities;
 use crate::command::check::row::Group::Fault;
 use crate::command::check::row::Row;
+use crate::command::check::shortfall;
+use crate::command::check::shortfall::Shortfall;
 use crate::inject::{EngineTrial, InjectError, try_engine};
 use crate::kernel::netns::{NetnsError, in_private};
 use crate::kernel::qdisc::{self, Qdiscs};
@@ -23,13 +23,13 @@ const ENGINE: [&str; 3] = [PROGRAM, TCX, CLSACT];
 const INTERFACE: &str = "lo";
 
 /// Tries both engines in a network namespace that is made for it.
-pub(super) fn rows(held: Held, release: Option<&str>) -> Vec<Row> {
+pub(super) fn rows(held: HeldCapabilities, release: Option<&str>) -> Vec<Row> {
     let mut rows = bpf(held);
     rows.extend(queues(held, release));
     rows
 }
 
-fn bpf(held: Held) -> Vec<Row> {
+fn bpf(held: HeldCapabilities) -> Vec<Row> {
     if let Some(why) = held.why_not_load().or_else(|| held.why_no_playground()) {
         return ENGINE.map(|name| Row::unknown(Fault, name, &why)).to_vec();
     }
@@ -42,7 +42,7 @@ fn bpf(held: Held) -> Vec<Row> {
 fn engine_rows(trial: EngineTrial) -> Vec<Row> {
     let program = match trial.load {
         Ok(()) => Row::yes(Fault, PROGRAM, "loads"),
-        Err(error) => Row::no(Fault, PROGRAM, error.to_string(), gap::FAULT_PROGRAM),
+        Err(error) => Row::no(Fault, PROGRAM, error.to_string(), shortfall::FAULT_PROGRAM),
     };
     let attached = |name, outcome, found: &str| match outcome {
         None => Row::unknown(Fault, name, "not tried, without a program to attach"),
@@ -51,12 +51,17 @@ fn engine_rows(trial: EngineTrial) -> Vec<Row> {
             Fault,
             name,
             format!("this kernel has none ({error})"),
-            gap::TCX,
+            shortfall::TCX,
         ),
         Some(Err(InjectError::Queue { error, .. })) if error.kind() == io::ErrorKind::NotFound => {
-            Row::no(Fault, name, "this kernel has none".to_owned(), gap::CLSACT)
+            Row::no(
+                Fault,
+                name,
+                "this kernel has none".to_owned(),
+                shortfall::CLSACT,
+            )
         }
-        Some(Err(error)) => Row::no(Fault, name, error.to_string(), gap::FAULT_PROGRAM),
+        Some(Err(error)) => Row::no(Fault, name, error.to_string(), shortfall::FAULT_PROGRAM),
     };
     vec![
         program,
@@ -65,7 +70,7 @@ fn engine_rows(trial: EngineTrial) -> Vec<Row> {
     ]
 }
 
-fn queues(held: Held, release: Option<&str>) -> Vec<Row> {
+fn queues(held: HeldCapabilities, release: Option<&str>) -> Vec<Row> {
     const NAMES: [&str; 3] = [NETEM, PRIO, CLASSIFIER];
     if let Some(why) = held.why_no_playground() {
         return NAMES.map(|name| Row::unknown(Fault, name, &why)).to_vec();
@@ -87,9 +92,9 @@ fn not_there(names: &[&str], error: &NetnsError) -> Vec<Row> {
 
 fn queue_rows(tried: Qdiscs, modules: Option<&str>) -> Vec<Row> {
     let rows = [
-        (NETEM, tried.netem, gap::NETEM),
-        (PRIO, tried.prio, gap::PRIO),
-        (CLASSIFIER, tried.bpf_classifier, gap::BPF_CLASSIFIER),
+        (NETEM, tried.netem, shortfall::NETEM),
+        (PRIO, tried.prio, shortfall::PRIO),
+        (CLASSIFIER, tried.bpf_classifier, shortfall::BPF_CLASSIFIER),
     ];
     rows.into_iter()
         .map(|(name, outcome, gap)| queue_row(name, outcome, gap, modules))
@@ -98,7 +103,7 @@ fn queue_rows(tried: Qdiscs, modules: Option<&str>) -> Vec<Row> {
 
 /// `ENOENT` is the kernel's word for a kind that it neither has nor can load; any
 /// other refusal says nothing about that.
-fn queue_row(name: &str, outcome: io::Result<()>, gap: Gap, modules: Option<&str>) -> Row {
+fn queue_row(name: &str, outcome: io::Result<()>, gap: Shortfall, modules: Option<&str>) -> Row {
     match outcome {
         Ok(()) => Row::yes(Fault, name, "the kernel has it"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -124,14 +129,14 @@ mod tests {
 
     #[test]
     fn without_privileges_nothing_is_known() {
-        let rows = rows(Held::default(), Some("6.1"));
+        let rows = rows(HeldCapabilities::default(), Some("6.1"));
         assert_eq!(rows.len(), 6);
         assert!(rows.iter().all(|row| row.ok.is_none()), "{rows:?}");
     }
 
     #[test]
     fn only_what_the_kernel_does_not_know_is_missing() {
-        let row = |outcome: io::Result<()>| queue_row(NETEM, outcome, gap::NETEM, None);
+        let row = |outcome: io::Result<()>| queue_row(NETEM, outcome, shortfall::NETEM, None);
         let code = |code| Err(io::Error::from_raw_os_error(code));
         assert_eq!(row(Ok(())).ok, Some(true));
         assert_eq!(row(code(libc::ENOENT)).ok, Some(false));

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::command::check::row::Group::Interface;
 use crate::command::check::row::Row;
-use crate::command::check::{Question, gap};
+use crate::command::check::{Question, shortfall};
 use crate::inject::survey;
 use crate::inject::{Allow, InjectError, Refusal, Survey};
 use crate::kernel::netns::{Netns, NetnsError};
@@ -48,11 +48,11 @@ fn unknown(why: &str) -> Row {
 /// A run would end here, too.
 fn closed(error: &NetnsError) -> Row {
     let gap = match error {
-        NetnsError::Enter { .. } => gap::NETNS_FORBIDDEN,
+        NetnsError::Enter { .. } => shortfall::NETNS_FORBIDDEN,
         NetnsError::Open { cause, .. } if cause.kind() == ErrorKind::PermissionDenied => {
-            gap::NETNS_FORBIDDEN
+            shortfall::NETNS_FORBIDDEN
         }
-        _ => gap::NETNS,
+        _ => shortfall::NETNS,
     };
     Row::no(Interface, NETNS, error.to_string(), gap).required()
 }
@@ -63,7 +63,14 @@ fn survey_rows(found: Result<Survey, InjectError>, toward_peer: bool) -> Vec<Row
         Err(error @ (InjectError::Offloads { .. } | InjectError::Gateways(_))) => {
             return vec![unknown(&error.to_string())];
         }
-        Err(error) => return vec![Row::no(Interface, INTERFACE, none(&error), gap::INTERFACE)],
+        Err(error) => {
+            return vec![Row::no(
+                Interface,
+                INTERFACE,
+                none(&error),
+                shortfall::INTERFACE,
+            )];
+        }
     };
     let found = match &survey.others[..] {
         [] => survey.interface.name.clone(),
@@ -105,7 +112,7 @@ fn none(error: &InjectError) -> String {
 fn offloads(survey: &Survey) -> Row {
     if !survey.fixed.is_empty() {
         let found = format!("always on: {}", survey.fixed.join(", "));
-        return Row::no(Interface, OFFLOADS, found, gap::FIXED_OFFLOADS);
+        return Row::no(Interface, OFFLOADS, found, shortfall::FIXED_OFFLOADS);
     }
     let found = match survey.switched_off.as_slice() {
         [] => "none is on that a fault would have to switch off".to_owned(),
@@ -128,21 +135,22 @@ fn covers(peer: IpNet, address: IpAddr) -> String {
 fn refused(refusal: &Refusal) -> Row {
     let (found, gap) = match refusal {
         Refusal::UncheckedLoopback { what } | Refusal::Loopback { what } => {
-            (format!("{what} is loopback"), gap::LOOPBACK)
+            (format!("{what} is loopback"), shortfall::LOOPBACK)
         }
-        Refusal::WholeInterface { peer } => {
-            (format!("{peer} is every address"), gap::WHOLE_INTERFACE)
-        }
+        Refusal::WholeInterface { peer } => (
+            format!("{peer} is every address"),
+            shortfall::WHOLE_INTERFACE,
+        ),
         Refusal::Gateway { peer, gateway } => (
             format!("{} the default gateway", covers(*peer, *gateway)),
-            gap::GATEWAY,
+            shortfall::GATEWAY,
         ),
         Refusal::SshPeer { peer, client } => (
             format!(
                 "{} where this SSH session comes from",
                 covers(*peer, *client)
             ),
-            gap::SSH_PEER,
+            shortfall::SSH_PEER,
         ),
     };
     Row::no(Interface, REFUSAL, found, gap)

@@ -2,10 +2,10 @@
 
 use std::{fs, io};
 
-use crate::command::check::gap;
-use crate::command::check::gap::Gap;
 use crate::command::check::row::Group::{Kernel, OtherTools};
 use crate::command::check::row::Row;
+use crate::command::check::shortfall;
+use crate::command::check::shortfall::Shortfall;
 use crate::kernel::btf::RUNNING_KERNEL;
 use crate::kernel::offsets::{OffsetsError, Resolved};
 use crate::kernel::pidns::{self, Shown};
@@ -42,7 +42,7 @@ fn version(release: &nix::Result<String>) -> Row {
     match KernelVersion::parse(release) {
         Ok(found) if found < OLDEST => {
             let found = format!("{release}; {OLDEST} is the oldest supported");
-            Row::no(Kernel, NAME, found, gap::OLD_KERNEL).required()
+            Row::no(Kernel, NAME, found, shortfall::OLD_KERNEL).required()
         }
         Ok(_) => {
             let found = format!("{release}; {OLDEST} is the oldest supported");
@@ -59,7 +59,7 @@ fn processes(shown: Shown) -> Row {
         Shown::All => Row::yes(Kernel, NAME, "all of this machine are seen"),
         Shown::Those(inode) => {
             let found = format!("only those of a PID namespace are seen (pid:[{inode}])");
-            Row::no(Kernel, NAME, found, gap::PROCESSES)
+            Row::no(Kernel, NAME, found, shortfall::PROCESSES)
         }
         Shown::Unknown => Row::unknown(Kernel, NAME, "/proc does not say whose it shows"),
     }
@@ -81,9 +81,9 @@ fn fields(resolved: &Resolved) -> Vec<Row> {
                 Kernel,
                 format!("field {}", missing.field),
                 "not in this kernel, or not as tracer reads it",
-                Gap {
+                Shortfall {
                     consequence: missing.consequence,
-                    remedy: gap::FIELD_REMEDY,
+                    remedy: shortfall::FIELD_REMEDY,
                 },
             )
         })
@@ -96,24 +96,27 @@ fn failures(resolved: &Resolved) -> Row {
         Row::yes(Kernel, NAME, "tcp_retransmit_skb shows them (`err`)")
     } else {
         let found = "tcp_retransmit_skb does not show them (no `err`)";
-        Row::no(Kernel, NAME, found, gap::FAILURES)
+        Row::no(Kernel, NAME, found, shortfall::FAILURES)
     }
 }
 
 fn without_fields(error: &OffsetsError) -> Vec<Row> {
     let btf = |found: &str, gap| Row::no(Kernel, "BTF", found, gap).required();
     let mut rows = match error {
-        OffsetsError::NoBtf => vec![btf(&format!("{RUNNING_KERNEL} does not exist"), gap::BTF)],
+        OffsetsError::NoBtf => vec![btf(
+            &format!("{RUNNING_KERNEL} does not exist"),
+            shortfall::BTF,
+        )],
         OffsetsError::Unreadable(error) => {
             let found = format!("{RUNNING_KERNEL} cannot be read: {error}");
-            vec![btf(&found, gap::BTF_UNREADABLE)]
+            vec![btf(&found, shortfall::BTF_UNREADABLE)]
         }
-        OffsetsError::Btf(error) => vec![btf(&error.to_string(), gap::REQUIRED_FIELD)],
+        OffsetsError::Btf(error) => vec![btf(&error.to_string(), shortfall::REQUIRED_FIELD)],
         OffsetsError::Required { field, found } => {
             let found = format!("{field}: {found}");
             vec![
                 Row::yes(Kernel, "BTF", RUNNING_KERNEL).required(),
-                Row::no(Kernel, "required fields", found, gap::REQUIRED_FIELD).required(),
+                Row::no(Kernel, "required fields", found, shortfall::REQUIRED_FIELD).required(),
             ]
         }
     };
@@ -138,7 +141,7 @@ fn tracefs(mounts: io::Result<String>) -> Row {
         }
         Ok(mounts) => match mounts.lines().find_map(tracefs_mount) {
             Some(place) => Row::yes(OtherTools, NAME, format!("mounted on {place}")),
-            None => Row::no(OtherTools, NAME, "not mounted", gap::TRACEFS),
+            None => Row::no(OtherTools, NAME, "not mounted", shortfall::TRACEFS),
         },
     }
 }

@@ -4,10 +4,10 @@ use std::io;
 
 use caps::Capability::CAP_SYS_PTRACE;
 
-use crate::command::check::gap;
-use crate::command::check::gap::Gap;
 use crate::command::check::row::Group::Postgresql;
 use crate::command::check::row::Row;
+use crate::command::check::shortfall;
+use crate::command::check::shortfall::Shortfall;
 use crate::commit_trace::SYMBOLS;
 use crate::kernel::elf;
 use crate::kernel::preflight::why_forbidden;
@@ -38,12 +38,12 @@ fn uprobes(answer: &Answer) -> Row {
             NAME,
             "the kernel has them, and lets us use them",
         ),
-        Answer::Absent => Row::no(Postgresql, NAME, "this kernel has none", gap::UPROBES),
+        Answer::Absent => Row::no(Postgresql, NAME, "this kernel has none", shortfall::UPROBES),
         Answer::Forbidden(why) => {
             // The words end with what helps.
-            let (found, remedy) = why.rsplit_once("; ").unwrap_or((why, gap::SUDO));
-            let gap = Gap {
-                consequence: gap::UPROBES_FORBIDDEN,
+            let (found, remedy) = why.rsplit_once("; ").unwrap_or((why, shortfall::SUDO));
+            let gap = Shortfall {
+                consequence: shortfall::UPROBES_FORBIDDEN,
                 remedy,
             };
             Row::no(Postgresql, NAME, format!("not permitted: {found}"), gap)
@@ -91,7 +91,7 @@ fn describe(
                 "{version}, {program}: does not export {}",
                 missing.join(", ")
             );
-            Row::no(Postgresql, name, found, gap::SYMBOLS)
+            Row::no(Postgresql, name, found, shortfall::SYMBOLS)
         }
         Ok(Err(error)) => {
             let why = format!("{version}, {program} cannot be understood: {error}");

@@ -1,10 +1,10 @@
 //! Whether the kernel takes the programs that count, and lets them be attached.
 
 use crate::cli::MAX_FLOWS;
-use crate::command::check::capabilities::Held;
-use crate::command::check::gap;
-use crate::command::check::gap::Gap;
+use crate::command::check::capabilities::HeldCapabilities;
 use crate::command::check::row::{Group, Row};
+use crate::command::check::shortfall;
+use crate::command::check::shortfall::Shortfall;
 use crate::kernel::bpf::with_causes;
 use crate::kernel::offsets::Resolved;
 use crate::kernel::sockstat;
@@ -12,7 +12,7 @@ use crate::programs::{HOOKS, Options, ProgramHook, Programs};
 
 /// Loads and attaches every program as a run does it. They count nothing, and are
 /// detached on return.
-pub(super) fn rows(held: Held, resolved: Option<&Resolved>) -> Vec<Row> {
+pub(super) fn rows(held: HeldCapabilities, resolved: Option<&Resolved>) -> Vec<Row> {
     let Some(resolved) = resolved else {
         return all_unknown(None, "not tried: BTF does not tell where fields are");
     };
@@ -29,7 +29,8 @@ pub(super) fn rows(held: Held, resolved: Option<&Resolved>) -> Vec<Row> {
             .collect(),
         Err(error) => {
             let found = with_causes(&error);
-            let mut rows = vec![Row::no(Group::Programs, "maps", found, gap::PROGRAMS).required()];
+            let mut rows =
+                vec![Row::no(Group::Programs, "maps", found, shortfall::PROGRAMS).required()];
             rows.extend(all_unknown(
                 Some(resolved),
                 "not tried, without the maps that they share",
@@ -49,8 +50,8 @@ fn tried_row(hook: &ProgramHook, outcome: Result<(), String>, exists: bool) -> R
         Ok(()) => Row::yes(Group::Programs, hook.name, "works"),
         Err(reason) => {
             let remedy = match exists {
-                true => gap::REFUSED_PROGRAM_REMEDY,
-                false => gap::NO_TRACEPOINT_REMEDY,
+                true => shortfall::REFUSED_PROGRAM_REMEDY,
+                false => shortfall::NO_TRACEPOINT_REMEDY,
             };
             Row::no(Group::Programs, hook.name, reason, cost(hook, remedy))
         }
@@ -68,7 +69,7 @@ fn all_unknown(resolved: Option<&Resolved>, why: &str) -> Vec<Row> {
                     Group::Programs,
                     hook.name,
                     "this kernel has no such tracepoint",
-                    cost(hook, gap::NO_TRACEPOINT_REMEDY),
+                    cost(hook, shortfall::NO_TRACEPOINT_REMEDY),
                 ),
                 Some(true) => {
                     let found = format!("the kernel has the tracepoint; its program was {why}");
@@ -84,9 +85,9 @@ fn all_unknown(resolved: Option<&Resolved>, why: &str) -> Vec<Row> {
         .collect()
 }
 
-fn cost(hook: &ProgramHook, remedy: &'static str) -> Gap {
-    Gap {
-        consequence: hook.consequence.unwrap_or(gap::REQUIRED_PROGRAM),
+fn cost(hook: &ProgramHook, remedy: &'static str) -> Shortfall {
+    Shortfall {
+        consequence: hook.consequence.unwrap_or(shortfall::REQUIRED_PROGRAM),
         remedy,
     }
 }
@@ -116,7 +117,7 @@ mod tests {
                 receive_reset: some,
             },
         };
-        let rows = rows(Held::default(), Some(&resolved));
+        let rows = rows(HeldCapabilities::default(), Some(&resolved));
         assert_eq!(rows.len(), HOOKS.len());
         for row in &rows {
             let expected = (row.name == "tcp_bad_csum").then_some(false);

@@ -63,13 +63,20 @@ fn can_run(rows: &[Row]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::check::gap;
     use crate::command::check::row::Group::{Fault, Kernel};
+    use crate::command::check::shortfall;
 
     #[test]
     fn only_what_is_needed_decides_and_what_is_unknown_is_no_yes() {
         let yes = || Row::yes(Kernel, "BTF", "there").required();
-        let no = || Row::no(Kernel, "fields", "one is not there", gap::REQUIRED_FIELD);
+        let no = || {
+            Row::no(
+                Kernel,
+                "fields",
+                "one is not there",
+                shortfall::REQUIRED_FIELD,
+            )
+        };
         let unknown = || Row::unknown(Kernel, "program", "not tried");
         assert_eq!(can_run(&[yes(), no(), unknown()]), Some(true));
         assert_eq!(can_run(&[yes(), unknown().required()]), None);
@@ -83,7 +90,7 @@ mod tests {
     fn the_json_says_null_where_nothing_was_found_out() {
         let rows = vec![
             Row::yes(Kernel, "BTF", "there").required(),
-            Row::no(Fault, "qdisc prio", "none", gap::PRIO),
+            Row::no(Fault, "qdisc prio", "none", shortfall::PRIO),
             Row::unknown(Fault, "TCX link", "not tried"),
         ];
         let json = serde_json::to_value(Report::new("6.1".to_owned(), rows)).unwrap();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::command::check::gap::Gap;
+use crate::command::check::shortfall::Shortfall;
 
 /// What a row belongs to, in the order of showing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -54,7 +54,7 @@ impl Row {
         group: Group,
         name: impl Into<String>,
         found: impl Into<String>,
-        gap: Gap<impl Into<String>>,
+        gap: Shortfall<impl Into<String>>,
     ) -> Self {
         Self {
             ok: Some(false),

@@ -7,13 +7,13 @@ const WIDTH: usize = 80;
 /// Two spaces, `yes`, two spaces.
 const NAME_AT: usize = 7;
 /// A longer name has a line to itself.
-const LONGEST_NAME: usize = 22;
+const MAX_NAME: usize = 22;
 
 /// Every row under the title of its group, and the conclusion.
 pub(super) fn render(report: &Report) -> String {
     let rows = &report.checks;
     let longest = rows.iter().map(|row| row.name.chars().count());
-    let found_at = NAME_AT + longest.max().unwrap_or(0).min(LONGEST_NAME) + 2;
+    let found_at = NAME_AT + longest.max().unwrap_or(0).min(MAX_NAME) + 2;
     let mut text = String::new();
     let mut group = None;
     for row in rows {
@@ -114,8 +114,8 @@ fn add_wrapped(text: &mut String, head: &str, words: &str, indent: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::check::gap;
     use crate::command::check::row::Group::{Capabilities, Fault, Kernel};
+    use crate::command::check::shortfall;
 
     fn rendered(rows: Vec<Row>) -> String {
         render(&Report::new("6.1.0".to_owned(), rows))
@@ -129,12 +129,12 @@ mod tests {
                 Kernel,
                 "field inet_connection_sock.icsk_timeout",
                 "not in this kernel, or not as tracer reads it",
-                gap::Gap {
+                shortfall::Shortfall {
                     consequence: "some kinds are told apart less surely",
                     remedy: "none",
                 },
             ),
-            Row::no(Capabilities, "CAP_BPF", "not held", gap::MAY_LOAD).required(),
+            Row::no(Capabilities, "CAP_BPF", "not held", shortfall::MAY_LOAD).required(),
             Row::unknown(Fault, "TCX link", "not tried"),
         ]);
         let expected = "\
@@ -177,7 +177,7 @@ Faults
                 Kernel,
                 "BTF",
                 &long,
-                gap::Gap {
+                shortfall::Shortfall {
                     consequence: &*long,
                     remedy: &*long,
                 },

@@ -13,7 +13,7 @@ use crate::programs::event_file::Recorded;
 /// as short as that, and then are put in order here.
 const WINDOW_NS: u64 = 5_000_000_000;
 /// What may wait for its turn: more than a storm brings in that time.
-const MOST: usize = 1 << 20;
+const MAX_WAITING_EVENTS: usize = 1 << 20;
 /// Clocks of two runs of one boot of one host differ by what its own was corrected by.
 const SAME_CLOCK_NS: i128 = 1_000_000_000;
 
@@ -34,7 +34,7 @@ pub(super) enum OrderError {
 
 /// Takes events in almost any order.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(super) struct EventOrder {
     waiting: BTreeMap<u64, Vec<Decoded>>,
     count: usize,
     latest_ns: u64,
@@ -44,7 +44,7 @@ pub(super) struct Order {
     twice: u64,
 }
 
-impl Order {
+impl EventOrder {
     /// Takes one.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Order {
     pub(super) fn pop(&mut self) -> Option<Decoded> {
         let (at_ns, _) = self.waiting.first_key_value()?;
         let settled = self.latest_ns.saturating_sub(*at_ns) > WINDOW_NS;
-        (settled || self.count > MOST)
+        (settled || self.count > MAX_WAITING_EVENTS)
             .then(|| self.take())
             .flatten()
     }
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_was_swapped_is_put_in_order_and_counts_once() {
-        let mut order = Order::default();
+        let mut order = EventOrder::default();
         let mut seen = Vec::new();
         for time_ns in [3 * S, 2 * S, 3 * S, 4 * S, 20 * S, 19 * S, 40 * S] {
             order.push(&at(time_ns, 1_000)).unwrap();
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_put_in_order_is_told() {
-        let mut order = Order::default();
+        let mut order = EventOrder::default();
         order.push(&at(100 * S, 1_000)).unwrap();
         order.push(&at(200 * S, 1_000)).unwrap();
         while order.pop().is_some() {}

@@ -28,7 +28,7 @@ const CLOSE: u8 = 7;
 const LISTEN: u8 = 10;
 
 /// All that has been taken in so far.
-pub(crate) struct Tape<'a> {
+pub(crate) struct Recount<'a> {
     config: &'a Config,
     clock: Clock,
     interval_ns: u64,
@@ -47,7 +47,7 @@ pub(crate) struct Tape<'a> {
     failed: bool,
 }
 
-impl<'a> Tape<'a> {
+impl<'a> Recount<'a> {
     /// Begins with the first event, which was at this moment, ns of `CLOCK_MONOTONIC`.
     pub(crate) fn new(config: &'a Config, clock: Clock, interval_ns: u64, start_ns: u64) -> Self {
         Self {

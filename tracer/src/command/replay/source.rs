@@ -20,7 +20,7 @@ const OTHERS: [(&[u8], &str, &str); 6] = [
     (b"\xfe\xff", "in UTF-16", "iconv -f UTF-16 -t UTF-8"),
 ];
 /// The longest of these beginnings.
-const MOST: u64 = 6;
+const MAX_MAGIC_BYTES: u64 = 6;
 
 /// Opens a recording; `-` is standard input.
 pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
@@ -37,7 +37,10 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
 /// The text of it; only its beginning is looked at for that.
 pub(super) fn text(mut source: Box<dyn BufRead>) -> anyhow::Result<Box<dyn BufRead>> {
     let mut head = Vec::new();
-    source.by_ref().take(MOST).read_to_end(&mut head)?;
+    source
+        .by_ref()
+        .take(MAX_MAGIC_BYTES)
+        .read_to_end(&mut head)?;
     for (begin, what, remedy) in OTHERS {
         if head.starts_with(begin) {
             bail!("it is {what}: `{remedy} FILE | tracer replay -` reads it");

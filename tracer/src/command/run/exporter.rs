@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is shown.
 #[derive(Debug, Clone, Default)]
-struct Shown(Arc<Mutex<Metrics>>);
+struct ShownMetrics(Arc<Mutex<Metrics>>);
 
 /// An address that is listened on.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(crate) struct ListenSocket {
 /// The endpoint that answers there.
 #[derive(Debug)]
 pub(crate) struct Exporter {
-    shown: Shown,
+    shown: ShownMetrics,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -78,7 +78,7 @@ impl ListenSocket {
             .enable_all()
             .build()
             .context("cannot start the event loop for --listen")?;
-        let shown = Shown::default();
+        let shown = ShownMetrics::default();
         let (stop, stopped) = oneshot::channel();
         let served = shown.clone();
         log::debug!("metrics are at http://{}/metrics", self.address);
@@ -124,7 +124,7 @@ impl Exporter {
     }
 }
 
-async fn accept(listener: &tokio::net::TcpListener, shown: &Shown) {
+async fn accept(listener: &tokio::net::TcpListener, shown: &ShownMetrics) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut told = false;
     loop {
@@ -161,7 +161,7 @@ async fn accept(listener: &tokio::net::TcpListener, shown: &Shown) {
     }
 }
 
-fn answer(request: &Request<Incoming>, shown: &Shown) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, shown: &ShownMetrics) -> Response<Full<Bytes>> {
     let say = |status: StatusCode, text: &str| {
         let mut response = Response::new(Full::new(Bytes::from(text.to_owned())));
         *response.status_mut() = status;

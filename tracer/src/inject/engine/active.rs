@@ -24,7 +24,7 @@ use crate::inject::{Counts, InjectError, Interface, PreparedFault};
 use crate::kernel::clock::now_ns;
 use crate::kernel::ethtool;
 use crate::kernel::ethtool::Feature;
-use crate::kernel::link::{Heard, Watch};
+use crate::kernel::link::{Heard, LinkWatch};
 use crate::kernel::tc::{self, Netem, Stats};
 
 /// What the tool has for making the fault and for stopping it by itself before
@@ -44,7 +44,7 @@ pub struct ActiveFault {
     program: FaultProgram,
     guard: Guard,
     /// Hears where the interface goes; [`None`] if the kernel tells nobody.
-    watch: Option<Watch>,
+    watch: Option<LinkWatch>,
     offloads_changed: Vec<String>,
     /// The interface's features when packets began to be hit.
     features: Vec<Feature>,
@@ -98,7 +98,7 @@ impl ActiveFault {
             settings,
             &request.nets(),
         )?;
-        let watch = Watch::start().ok();
+        let watch = LinkWatch::start().ok();
         let guard = Guard::start(&request.guard, &orders(&prepared))?;
         // From here on, dropping it undoes.
         let mut fault = Self {

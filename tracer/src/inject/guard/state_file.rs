@@ -15,7 +15,7 @@ use crate::inject::guard::undo::Undo;
 use crate::inject::{Directions, Interface};
 
 /// A record is shorter than this.
-const MOST: u64 = 256 * 1024;
+const MAX_RECORD_BYTES: u64 = 256 * 1024;
 
 /// What the tool says of its fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,7 +221,7 @@ fn left(path: PathBuf) -> io::Result<Left> {
 
 fn read(file: &mut File) -> io::Result<Content> {
     let mut bytes = Vec::new();
-    file.take(MOST).read_to_end(&mut bytes)?;
+    file.take(MAX_RECORD_BYTES).read_to_end(&mut bytes)?;
     Ok(match serde_json::from_slice::<Record>(&bytes) {
         Ok(record) => Content::Record(Box::new(record)),
         Err(error) if error.is_eof() => Content::Unfinished,

@@ -1,6 +1,6 @@
 //! On which interface a fault toward some peers is made.
 
-use crate::inject::safety::route::{Routes, Ways};
+use crate::inject::safety::route::{OutgoingInterfaces, Routes};
 use crate::inject::{InjectError, Interface, Peer};
 
 /// One interface, and what a fault there leaves alone.
@@ -103,7 +103,7 @@ fn ways_to(routes: &mut Routes, peer: &Peer) -> Result<(Vec<Interface>, bool), I
         });
     }
     let mut found = || -> std::io::Result<(Vec<Interface>, bool)> {
-        let Ways {
+        let OutgoingInterfaces {
             interfaces,
             by_policy,
         } = routes.ways_to(peer.net)?;

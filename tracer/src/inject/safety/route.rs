@@ -18,7 +18,7 @@ use crate::kernel::fib::{self, Family, Fib};
 use crate::kernel::rtnetlink::exchange;
 
 /// By which interfaces packets to a peer may leave.
-pub(crate) struct Ways {
+pub(crate) struct OutgoingInterfaces {
     /// Their indices; never none.
     pub(crate) interfaces: Vec<u32>,
     /// Whether a policy rule chooses among them.
@@ -41,10 +41,10 @@ impl Routes {
 
     /// Every interface that packets to one of the peers may leave by, whatever their
     /// ports, marks and users. Errors are the kernel's: `ENETUNREACH` without a route.
-    pub(crate) fn ways_to(&mut self, peer: IpNet) -> io::Result<Ways> {
+    pub(crate) fn ways_to(&mut self, peer: IpNet) -> io::Result<OutgoingInterfaces> {
         let (first, stays_here) = interface_to(peer.addr().to_canonical())?;
         if stays_here {
-            return Ok(Ways {
+            return Ok(OutgoingInterfaces {
                 interfaces: vec![first],
                 by_policy: false,
             });
@@ -62,7 +62,7 @@ impl Routes {
         } = fib.ways(peer);
         // By a redirect, say.
         interfaces.insert(first);
-        Ok(Ways {
+        Ok(OutgoingInterfaces {
             interfaces: interfaces.into_iter().collect(),
             by_policy,
         })

@@ -1,3 +1,5 @@
+//! BTF that is written here, and what is found in it.
+
 use crate::kernel::btf::*;
 
 /// Writes BTF: types in order of their ids, names as they come.

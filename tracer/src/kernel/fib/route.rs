@@ -36,7 +36,7 @@ pub(super) struct Route {
     pub(super) priority: u32,
     /// Whether it is for some packets alone: by their source or type of service.
     pub(super) special: bool,
-    pub(super) fate: Fate,
+    pub(super) fate: RouteAction,
     /// The object that has its next hops.
     pub(super) nexthop: Option<u32>,
     /// Indices of its interfaces, but for those of the object.
@@ -45,7 +45,7 @@ pub(super) struct Route {
 
 /// What becomes of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum RouteAction {
     /// They leave.
     Forward,
     /// The next rule is asked.
@@ -58,7 +58,7 @@ pub(super) enum Fate {
 
 /// What a table says of a peer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct TableLookup {
     pub(super) interfaces: Vec<u32>,
     pub(super) outcome: Best,
 }
@@ -81,7 +81,7 @@ pub(super) fn all(family: u8, peers: &[IpNet]) -> io::Result<Vec<Route>> {
     exchange_unknown(RTM_GETROUTE, NLM_F_DUMP, &header, |bytes| {
         let route = Route::parse(bytes)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "half a route"))?;
-        if route.fate != Fate::Other && peers.iter().any(|peer| route.concerns(*peer)) {
+        if route.fate != RouteAction::Other && peers.iter().any(|peer| route.concerns(*peer)) {
             routes.push(route);
         }
         Ok(())
@@ -95,11 +95,11 @@ pub(super) fn best<'a>(
     candidates: impl Iterator<Item = &'a Route>,
     peer: IpNet,
     suppressed: Option<u8>,
-) -> Answer {
+) -> TableLookup {
     let (covering, parts): (Vec<&Route>, Vec<&Route>) = candidates
         .filter(|route| route.concerns(peer))
         .partition(|route| route.to.contains(&peer));
-    let mut answer = Answer {
+    let mut answer = TableLookup {
         interfaces: Vec::new(),
         outcome: Best::Open,
     };
@@ -117,7 +117,7 @@ pub(super) fn best<'a>(
         answer.take(same.filter(|it| it.special));
         if let Some(lowest) = lowest {
             let taken = plain.filter(|it| it.priority == lowest);
-            let thrown = taken.clone().any(|it| it.fate == Fate::Throw);
+            let thrown = taken.clone().any(|it| it.fate == RouteAction::Throw);
             answer.take(taken);
             if !thrown {
                 answer.outcome = Best::Final;
@@ -129,7 +129,7 @@ pub(super) fn best<'a>(
     answer
 }
 
-impl Answer {
+impl TableLookup {
     fn take<'a>(&mut self, routes: impl Iterator<Item = &'a &'a Route>) {
         for route in routes {
             self.interfaces.extend(&route.interfaces);
@@ -158,10 +158,10 @@ impl Route {
             priority: 0,
             special: byte(2)? != 0 || byte(3)? != 0,
             fate: match byte(7)? {
-                RTN_UNICAST => Fate::Forward,
-                RTN_THROW => Fate::Throw,
-                RTN_BLACKHOLE | RTN_UNREACHABLE | RTN_PROHIBIT => Fate::Nowhere,
-                _ => Fate::Other,
+                RTN_UNICAST => RouteAction::Forward,
+                RTN_THROW => RouteAction::Throw,
+                RTN_BLACKHOLE | RTN_UNREACHABLE | RTN_PROHIBIT => RouteAction::Nowhere,
+                _ => RouteAction::Other,
             },
             nexthop: None,
             interfaces: Vec::new(),
@@ -179,7 +179,7 @@ impl Route {
             }
         }
         // An IPv6 route that refuses names the loopback.
-        if route.fate != Fate::Forward {
+        if route.fate != RouteAction::Forward {
             route.interfaces.clear();
         }
         Some(route)

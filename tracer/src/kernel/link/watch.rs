@@ -19,7 +19,7 @@ const BUFFER: usize = 32 * 1024;
 /// Hears what becomes of the interfaces of a network namespace, from when it is
 /// started on. The kernel keeps what nobody has asked for yet, some hundred changes.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct LinkWatch {
     socket: Socket,
     moved: Vec<u32>,
     /// More happened than the kernel keeps.
@@ -37,7 +37,7 @@ pub(crate) enum Heard {
     Missed,
 }
 
-impl Watch {
+impl LinkWatch {
     /// In the network namespace of the calling thread.
     pub(crate) fn start() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;

@@ -26,7 +26,7 @@ const STATES: u32 =
     1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 11 | 1 << 12;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Family {
+pub(super) enum SocketFamily {
     V4 = 2,
     V6 = 10,
 }
@@ -50,7 +50,7 @@ fn put(request: &mut [u8], at: usize, value: &[u8]) {
 
 /// Asks for all sockets of a family. IPv4 connections of IPv6 sockets come with
 /// the latter.
-pub(super) fn request(family: Family) -> [u8; HEADER + REQUEST] {
+pub(super) fn request(family: SocketFamily) -> [u8; HEADER + REQUEST] {
     let mut bytes = [0; HEADER + REQUEST];
     let mut put = |at, value: &[u8]| put(&mut bytes, at, value);
     put(0, &((HEADER + REQUEST) as u32).to_ne_bytes());
@@ -75,9 +75,9 @@ pub(super) fn request_for(tuple: &Tuple) -> [u8; HEADER + REQUEST] {
                 let [a, b, c, d] = address.octets();
                 [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
             };
-            (Family::V4, wide(local), wide(remote))
+            (SocketFamily::V4, wide(local), wide(remote))
         }
-        _ => (Family::V6, tuple.local, tuple.remote),
+        _ => (SocketFamily::V6, tuple.local, tuple.remote),
     };
     let mut bytes = request(family);
     let mut put = |at, value: &[u8]| put(&mut bytes, at, value);
@@ -174,7 +174,7 @@ fn socket(message: &[u8], netns: u32) -> Option<SocketInfo> {
 
 fn address(family: u8, bytes: &[u8]) -> Option<[u8; 16]> {
     let whole = *bytes.first_chunk::<16>()?;
-    if family != Family::V4 as u8 {
+    if family != SocketFamily::V4 as u8 {
         return Some(whole);
     }
     let [a, b, c, d, ..] = whole;

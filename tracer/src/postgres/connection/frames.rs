@@ -15,17 +15,17 @@ use tracer_core::text;
 
 /// The longest message that is taken, bytes without its first: no row, and no error of a
 /// server's, comes near.
-const LONGEST: u32 = 1 << 20;
+const MAX_MESSAGE_BYTES: u32 = 1 << 20;
 /// The longest answer, bytes: of ten thousand standbys and as many slots. What comes
 /// between two answers counts for the second.
-const MOST: u64 = 4 << 20;
+const MAX_ANSWER_BYTES: u64 = 4 << 20;
 /// Messages of one answer: an empty row takes more memory than it is long.
-const MOST_MESSAGES: u32 = 1 << 16;
+const MAX_MESSAGES: u32 = 1 << 16;
 /// The kind and the length of a message
 /// (<https://www.postgresql.org/docs/15/protocol-message-formats.html>).
 const HEADER: usize = 5;
 /// How much is shown of an error without a frame.
-const LONGEST_TEXT: usize = 300;
+const MAX_TEXT: usize = 300;
 
 const NOTICE: u8 = b'N';
 const NOTIFICATION: u8 = b'A';
@@ -59,17 +59,17 @@ impl fmt::Display for Excess {
                 "sent a message of {length} bytes, where PostgreSQL's have from 4 to far below \
                  {}: it is no PostgreSQL server, or somebody in between writes what it says; \
                  tracer has ended the connection",
-                at_most(LONGEST.into())
+                at_most(MAX_MESSAGE_BYTES.into())
             ),
             Self::Answer => write!(
                 f,
                 "sent more than {} for one answer, which no PostgreSQL server does; tracer has \
                  ended the connection",
-                at_most(MOST)
+                at_most(MAX_ANSWER_BYTES)
             ),
             Self::Messages => write!(
                 f,
-                "sent more than {MOST_MESSAGES} messages for one answer, which no PostgreSQL \
+                "sent more than {MAX_MESSAGES} messages for one answer, which no PostgreSQL \
                  server does; tracer has ended the connection"
             ),
             Self::Unframed(text) => write!(f, "refused the connection: {text}"),
@@ -117,7 +117,7 @@ impl Frames {
             self.bytes = self
                 .bytes
                 .saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
-            if self.bytes > MOST {
+            if self.bytes > MAX_ANSWER_BYTES {
                 return Err(Excess::Answer);
             }
             let end = at.saturating_add(length);
@@ -138,18 +138,20 @@ impl Frames {
         let [kind, length @ ..] = self.header;
         let stated = u32::from_be_bytes(length);
         // It counts itself.
-        let body = stated.checked_sub(4).filter(|_| stated <= LONGEST);
+        let body = stated
+            .checked_sub(4)
+            .filter(|_| stated <= MAX_MESSAGE_BYTES);
         let Some(body) = body else {
             if kind == ERROR && !self.begun {
                 let text = [&length, behind].concat();
                 let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
                 let text = String::from_utf8_lossy(text);
-                return Err(Excess::Unframed(text::harmless(text.trim(), LONGEST_TEXT)));
+                return Err(Excess::Unframed(text::harmless(text.trim(), MAX_TEXT)));
             }
             return Err(Excess::Message(stated));
         };
         self.messages = self.messages.saturating_add(1);
-        if self.messages > MOST_MESSAGES {
+        if self.messages > MAX_MESSAGES {
             return Err(Excess::Messages);
         }
         // No address space is smaller than the longest.
@@ -208,7 +210,12 @@ mod tests {
 
     #[test]
     fn a_length_that_no_message_has_is_noticed_with_its_last_byte() {
-        for (kind, stated) in [(b'D', 1 << 30), (NOTICE, LONGEST + 1), (b'C', 3), (b'T', 0)] {
+        for (kind, stated) in [
+            (b'D', 1 << 30),
+            (NOTICE, MAX_MESSAGE_BYTES + 1),
+            (b'C', 3),
+            (b'T', 0),
+        ] {
             let header = [&[kind][..], &u32::to_be_bytes(stated)].concat();
             for piece in 1..=header.len() {
                 let error = sifted(&mut Frames::default(), &header, piece).unwrap_err();

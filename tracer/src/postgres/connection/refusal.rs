@@ -9,7 +9,7 @@ use crate::postgres::connection::ConnectError;
 use crate::postgres::connection::target::ServerPlace;
 
 /// The longest that an error of a server's is shown.
-const LONGEST: usize = 300;
+const MAX_TEXT: usize = 300;
 
 /// What the server said, or else why it did not; in one harmless line.
 pub(super) fn told(error: &tokio_postgres::Error) -> String {
@@ -18,7 +18,7 @@ pub(super) fn told(error: &tokio_postgres::Error) -> String {
         (None, Some(cause)) => format!("{error}: {cause}"),
         (None, None) => error.to_string(),
     };
-    text::harmless(&told, LONGEST)
+    text::harmless(&told, MAX_TEXT)
 }
 
 /// Why a login failed, and whether it may succeed with TLS instead of without, or the

@@ -8,11 +8,11 @@ const SHARE: u32 = 8;
 /// So many stay free whatever the share.
 const KEPT: u32 = 5;
 /// A commit and a read.
-const LEAST: u32 = 2;
+const MIN_CONNECTIONS: u32 = 2;
 /// Commits and reads that may be under way at once.
-pub(crate) const MOST_COMMITS: usize = 32;
-/// See [`MOST_COMMITS`].
-pub(crate) const MOST_READS: usize = 8;
+pub(crate) const MAX_COMMITS: usize = 32;
+/// See [`MAX_COMMITS`].
+pub(crate) const MAX_READS: usize = 8;
 /// Of the probe's connections, one in so many is for reads, which wait for nobody.
 const READS: u32 = 5;
 
@@ -91,14 +91,14 @@ impl Room {
             // One is the sampler's.
             Self::Free { without_us, .. } => without_us.saturating_sub(1),
         };
-        let all = (room / SHARE).max(LEAST);
+        let all = (room / SHARE).max(MIN_CONNECTIONS);
         if room < all + KEPT {
             return Allowance::default();
         }
         let reads = (all / READS).max(1);
         Allowance {
-            commits: usize::try_from(all - reads).map_or(MOST_COMMITS, |n| n.min(MOST_COMMITS)),
-            reads: usize::try_from(reads).map_or(MOST_READS, |n| n.min(MOST_READS)),
+            commits: usize::try_from(all - reads).map_or(MAX_COMMITS, |n| n.min(MAX_COMMITS)),
+            reads: usize::try_from(reads).map_or(MAX_READS, |n| n.min(MAX_READS)),
         }
     }
 
@@ -155,7 +155,10 @@ mod tests {
             let (commits, reads) = allowed(without_us);
             let all = u32::try_from(commits + reads).unwrap();
             assert!(all == 0 || all + 1 + KEPT <= without_us, "{without_us}");
-            assert!(all <= LEAST.max(without_us / SHARE), "{without_us}");
+            assert!(
+                all <= MIN_CONNECTIONS.max(without_us / SHARE),
+                "{without_us}"
+            );
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// What may come before the other side's end and is thrown away, bytes: more than a
 /// socket of its holds.
-const MOST_UNREAD: usize = 64 << 20;
+const MAX_UNREAD: usize = 64 << 20;
 
 /// Where a server was found, to get to the same one again.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ async fn drain<S: AsyncRead + AsyncWrite + Unpin>(stream: io::Result<S>) -> bool
     // Fails where it was closed already.
     let _ = stream.shutdown().await;
     let mut scratch = [0; 4096];
-    let mut left = MOST_UNREAD;
+    let mut left = MAX_UNREAD;
     loop {
         match stream.read(&mut scratch).await {
             Ok(0) => return true,

@@ -28,7 +28,7 @@ pub use crate::postgres::connection::target::tls::{SslMode, Tls};
 /// Connecting takes at most this long, unless the DSN says otherwise.
 const CONNECTING: Duration = Duration::from_secs(5);
 /// libpq takes no less, so that a slow name server does not spoil it.
-const LEAST_CONNECTING: u64 = 2;
+const MIN_CONNECTING: u64 = 2;
 
 /// Which servers will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,7 +245,7 @@ fn connect_limit(text: Option<&str>) -> Result<Duration, TargetError> {
     match text.map(str::parse::<i64>) {
         None => Ok(CONNECTING),
         Some(Ok(seconds)) if seconds > 0 => Ok(Duration::from_secs(
-            seconds.unsigned_abs().clamp(LEAST_CONNECTING, 60),
+            seconds.unsigned_abs().clamp(MIN_CONNECTING, 60),
         )),
         Some(Ok(_)) => Ok(CONNECTING),
         Some(Err(_)) => Err(TargetError::Value {

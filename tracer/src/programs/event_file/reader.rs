@@ -8,7 +8,7 @@ use tracer_core::event::Decoded;
 use crate::programs::event_file::line::{JIFFY_NS, Line};
 
 /// No line of ours is longer.
-const LONGEST: u64 = 64 * 1024;
+const MAX_LINE_BYTES: u64 = 64 * 1024;
 /// How every line of ours begins.
 const BEGIN: &[u8] = b"{\"time\":\"";
 /// What some editors and shells put before UTF-8.
@@ -64,7 +64,7 @@ pub struct EventReader<R> {
 
 /// What a piece of the file ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum PieceEnd {
     Line,
     Nul,
     File,
@@ -109,16 +109,16 @@ impl<R: BufRead> EventReader<R> {
                 .unwrap_or(&self.piece);
             let text = text.trim_ascii();
             let first = self.line == 0;
-            if end == End::Line {
+            if end == PieceEnd::Line {
                 self.line = self.line.saturating_add(1);
             }
             if text.is_empty() {
                 match end {
-                    End::File => return Ok(None),
-                    End::Line | End::Nul => continue,
+                    PieceEnd::File => return Ok(None),
+                    PieceEnd::Line | PieceEnd::Nul => continue,
                 }
             }
-            if end == End::File {
+            if end == PieceEnd::File {
                 self.line = self.line.saturating_add(1);
             }
             let reason = match parse(text) {
@@ -131,7 +131,7 @@ impl<R: BufRead> EventReader<R> {
             let again = again.filter(|at| *at > 0 && begins);
             let again = again.and_then(|at| parse(text.get(at..)?).ok());
             let cut = again.is_some()
-                || end != End::Line
+                || end != PieceEnd::Line
                 || (reason.cut && text.starts_with(BEGIN))
                 // Only the end of a longer file was given.
                 || (first && !begins && text.ends_with(b"}"));
@@ -144,14 +144,14 @@ impl<R: BufRead> EventReader<R> {
             self.flaws.cut = self.flaws.cut.saturating_add(1);
             match (again, end) {
                 (Some(recorded), _) => return Ok(Some(recorded)),
-                (None, End::File) => return Ok(None),
-                (None, End::Line | End::Nul) => {}
+                (None, PieceEnd::File) => return Ok(None),
+                (None, PieceEnd::Line | PieceEnd::Nul) => {}
             }
         }
     }
 
     /// Takes what comes up to the end of a line, a NUL, or the end.
-    fn next_piece(&mut self) -> Result<End, ReadEventsError> {
+    fn next_piece(&mut self) -> Result<PieceEnd, ReadEventsError> {
         self.piece.clear();
         loop {
             let there = match self.source.fill_buf() {
@@ -161,7 +161,7 @@ impl<R: BufRead> EventReader<R> {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     let cut = u64::from(self.piece.is_empty());
                     self.flaws.cut = self.flaws.cut.saturating_add(cut);
-                    return Ok(End::File);
+                    return Ok(PieceEnd::File);
                 }
                 Err(cause) => {
                     let line = self.line;
@@ -169,7 +169,7 @@ impl<R: BufRead> EventReader<R> {
                 }
             };
             if there.is_empty() {
-                return Ok(End::File);
+                return Ok(PieceEnd::File);
             }
             let stop = there.iter().position(|byte| matches!(byte, b'\n' | 0));
             let (piece, behind) = there.split_at(stop.unwrap_or(there.len()));
@@ -178,17 +178,17 @@ impl<R: BufRead> EventReader<R> {
                 Some(0) => {
                     let nuls = behind.iter().take_while(|byte| **byte == 0).count();
                     self.flaws.nul_bytes = self.flaws.nul_bytes.saturating_add(nuls as u64);
-                    (Some(End::Nul), nuls)
+                    (Some(PieceEnd::Nul), nuls)
                 }
-                Some(_) => (Some(End::Line), 1),
+                Some(_) => (Some(PieceEnd::Line), 1),
                 None => (None, 0),
             };
             let taken = piece.len().saturating_add(more);
             self.source.consume(taken);
-            if self.piece.len() as u64 > LONGEST {
+            if self.piece.len() as u64 > MAX_LINE_BYTES {
                 return Err(ReadEventsError::Line {
                     line: self.line.saturating_add(1),
-                    reason: format!("it is longer than {LONGEST} bytes"),
+                    reason: format!("it is longer than {MAX_LINE_BYTES} bytes"),
                 });
             }
             if let Some(end) = end {

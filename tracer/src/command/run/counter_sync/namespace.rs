@@ -69,12 +69,12 @@ pub(crate) struct Namespace {
     pub(crate) name: Option<String>,
     handle: Netns,
     file: CounterFile,
-    start: Option<Start>,
+    start: Option<StartCounts>,
 }
 
 /// The kernel's counters when counting began.
 #[derive(Debug, Clone, Copy)]
-struct Start {
+struct StartCounts {
     retrans_segs: Option<u64>,
     in_csum_errors: Option<u64>,
     tcp_ext: TcpExt,
@@ -132,7 +132,7 @@ impl Namespace {
         unseen: u64,
     ) -> Result<(), CounterSyncError> {
         let ours = sum(&pair.totals.segments) + unseen;
-        self.start = Some(Start {
+        self.start = Some(StartCounts {
             retrans_segs: pair.tcp.retrans_segs.map(|now| now.wrapping_sub(ours)),
             in_csum_errors: pair.tcp.in_csum_errors,
             tcp_ext: self.tcp_ext()?,

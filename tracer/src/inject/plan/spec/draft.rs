@@ -12,7 +12,7 @@ use crate::kernel::tc::Distribution;
 use crate::time;
 
 /// netem's queue would hold everything that is sent meanwhile.
-const LONGEST: Duration = Duration::from_secs(600);
+const MAX_DELAY: Duration = Duration::from_secs(600);
 
 /// A kind, and what is known of the rest. Options of a command line may fill in
 /// what the text leaves open: see [`Draft::fill`].
@@ -318,7 +318,7 @@ fn duration(what: &'static str, text: &str) -> Result<Duration, SpecError> {
         what,
         text: text.to_owned(),
     })?;
-    if duration > LONGEST {
+    if duration > MAX_DELAY {
         return Err(SpecError::TooLong {
             what,
             text: text.to_owned(),

@@ -10,9 +10,9 @@ use crate::postgres::connection::dsn::Settings;
 use crate::postgres::connection::target::{LibpqEnvironment, TargetError};
 
 /// libpq's buffer: what of it a line fills, with its end, is too long. Bytes.
-const LONGEST_LINE: usize = 1023;
+const MAX_LINE: usize = 1023;
 /// Larger than any file of services; what is named may be a device. Bytes.
-const LARGEST: u64 = 16 << 20;
+const MAX_FILE_BYTES: u64 = 16 << 20;
 /// Where Debian's libpq looks for the file of all.
 const SYSTEM_FOLDER: &str = "/etc/postgresql-common";
 
@@ -69,7 +69,7 @@ pub(super) fn add(
         // What is named has to be there, and what is there has to be readable.
         if must || path.exists() {
             let file = File::open(&path).map_err(|error| unread(&path, &error))?;
-            let file = BufReader::new(file.take(LARGEST));
+            let file = BufReader::new(file.take(MAX_FILE_BYTES));
             match section(file, name, settings, &known) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
@@ -115,10 +115,10 @@ pub(super) fn section(
 ) -> Result<bool, ConnectError> {
     let header = [b"[", name.as_bytes(), b"]"].concat();
     let mut within = false;
-    let mut buffer = Vec::with_capacity(LONGEST_LINE);
+    let mut buffer = Vec::with_capacity(MAX_LINE);
     for number in 1.. {
         buffer.clear();
-        let limit = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
+        let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
         let line = (&mut file).take(limit).read_until(b'\n', &mut buffer);
         if line.map_err(ConnectError::Read)? == 0 {
             break;
@@ -126,7 +126,7 @@ pub(super) fn section(
         let bad = |fault| Err(ConnectError::Line(number, fault));
         // To libpq, a NUL byte ends what it has read of a line.
         let line = buffer.split(|byte| *byte == 0).next().unwrap_or_default();
-        if line.len() >= LONGEST_LINE {
+        if line.len() >= MAX_LINE {
             return bad(Fault::TooLong);
         }
         let line = trimmed(line);

@@ -7,13 +7,13 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::files::links;
-use crate::files::links::End;
+use crate::files::links::LinkTarget;
 
 const STDOUT: i32 = 1;
 
 /// Where something is written.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Destination {
     /// A descriptor that this process was started with: `-`, `/dev/stdout`, `/dev/fd/63`.
     Own(i32),
     /// A regular file, or none yet: it can be put there whole.
@@ -28,21 +28,21 @@ pub(super) enum Place {
 ///
 /// # Errors
 /// If nothing can be written there, or a link on the way is not to be followed.
-pub(super) fn find(path: &Path) -> io::Result<Place> {
+pub(super) fn find(path: &Path) -> io::Result<Destination> {
     if path == Path::new("-") {
-        return Ok(Place::Own(STDOUT));
+        return Ok(Destination::Own(STDOUT));
     }
     match links::follow(path, descriptor)? {
-        Err(place) => Ok(place),
-        Ok(End { path, there: None }) => Ok(Place::File(path)),
-        Ok(End {
+        Err(destination) => Ok(destination),
+        Ok(LinkTarget { path, there: None }) => Ok(Destination::File(path)),
+        Ok(LinkTarget {
             path,
             there: Some(there),
         }) => at(path, &there),
     }
 }
 
-fn at(path: PathBuf, there: &Metadata) -> io::Result<Place> {
+fn at(path: PathBuf, there: &Metadata) -> io::Result<Destination> {
     let kind = there.file_type();
     if kind.is_dir() {
         Err(io::ErrorKind::IsADirectory.into())
@@ -51,11 +51,11 @@ fn at(path: PathBuf, there: &Metadata) -> io::Result<Place> {
             "it is a block device: that would overwrite a disk",
         ))
     } else if kind.is_fifo() {
-        Ok(Place::Fifo(path))
+        Ok(Destination::Fifo(path))
     } else if kind.is_file() {
-        Ok(Place::File(path))
+        Ok(Destination::File(path))
     } else {
-        Ok(Place::Stream(path))
+        Ok(Destination::Stream(path))
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) fn folder(path: &Path) -> &Path {
 
 /// A link to what a process has open is none to its name: that may be another file by
 /// now, and the caller's, who wants it written to and not replaced.
-fn descriptor(folder: &Path, path: &Path) -> Option<Place> {
+fn descriptor(folder: &Path, path: &Path) -> Option<Destination> {
     let process = folder.strip_prefix("/proc").ok()?;
     if process.file_name()? != "fd" {
         return None;
@@ -77,8 +77,8 @@ fn descriptor(folder: &Path, path: &Path) -> Option<Place> {
     let own = process.starts_with(std::process::id().to_string());
     let number = path.file_name()?.to_str()?.parse().ok();
     match number {
-        Some(number) if own => Some(Place::Own(number)),
-        _ => Some(Place::Stream(path.to_owned())),
+        Some(number) if own => Some(Destination::Own(number)),
+        _ => Some(Destination::Stream(path.to_owned())),
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct SameFile {
 
 /// What makes a file the same as another.
 #[derive(Debug, PartialEq, Eq)]
-enum Identity {
+enum DestinationIdentity {
     Own(i32),
     Inode(u64, u64),
     Path(PathBuf),
@@ -104,7 +104,7 @@ enum Identity {
 /// # Errors
 /// The first two that do.
 pub(crate) fn distinct(options: &[(&'static str, Option<&Path>)]) -> Result<(), SameFile> {
-    let mut known: Vec<(&'static str, Identity)> = Vec::new();
+    let mut known: Vec<(&'static str, DestinationIdentity)> = Vec::new();
     for (option, path) in options {
         let Some(path) = path else { continue };
         let Some(identity) = identity(path) else {
@@ -124,13 +124,13 @@ pub(crate) fn distinct(options: &[(&'static str, Option<&Path>)]) -> Result<(), 
 
 /// `None` of what cannot be written to, which is told when it is opened, and of devices,
 /// which keep nothing.
-fn identity(path: &Path) -> Option<Identity> {
+fn identity(path: &Path) -> Option<DestinationIdentity> {
     match find(path).ok()? {
-        Place::Own(number) => Some(Identity::Own(number)),
-        Place::Stream(_) => None,
-        Place::File(path) | Place::Fifo(path) => Some(match fs::metadata(&path) {
-            Ok(there) => Identity::Inode(there.dev(), there.ino()),
-            Err(_) => Identity::Path(path),
+        Destination::Own(number) => Some(DestinationIdentity::Own(number)),
+        Destination::Stream(_) => None,
+        Destination::File(path) | Destination::Fifo(path) => Some(match fs::metadata(&path) {
+            Ok(there) => DestinationIdentity::Inode(there.dev(), there.ino()),
+            Err(_) => DestinationIdentity::Path(path),
         }),
     }
 }
@@ -147,9 +147,9 @@ mod tests {
         let folder = fs::canonicalize(folder.path()).unwrap();
         let (link, target) = (folder.join("link"), folder.join("run.json"));
         symlink("run.json", &link).unwrap();
-        assert_eq!(find(&link).unwrap(), Place::File(target.clone()));
+        assert_eq!(find(&link).unwrap(), Destination::File(target.clone()));
         fs::write(&target, "").unwrap();
-        assert_eq!(find(&link).unwrap(), Place::File(target));
+        assert_eq!(find(&link).unwrap(), Destination::File(target));
         let ring = folder.join("ring");
         symlink("ring", &ring).unwrap();
         assert_eq!(find(&ring).unwrap_err().raw_os_error(), Some(libc::ELOOP));
@@ -158,16 +158,20 @@ mod tests {
     #[test]
     fn what_is_open_already_is_told_from_files() {
         for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
-            assert_eq!(find(Path::new(name)).unwrap(), Place::Own(1), "{name}");
+            assert_eq!(
+                find(Path::new(name)).unwrap(),
+                Destination::Own(1),
+                "{name}"
+            );
         }
         assert_eq!(
             find(Path::new("/dev/null")).unwrap(),
-            Place::Stream("/dev/null".into())
+            Destination::Stream("/dev/null".into())
         );
         let fifo = tempfile::tempdir().unwrap();
         let fifo = fs::canonicalize(fifo.path()).unwrap().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(find(&fifo).unwrap(), Place::Fifo(fifo));
+        assert_eq!(find(&fifo).unwrap(), Destination::Fifo(fifo));
         assert!(find(Path::new("/")).is_err());
     }
 
