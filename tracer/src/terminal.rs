@@ -4,16 +4,20 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use log::LevelFilter;
+use terminal_size::{Height, Width, terminal_size_of};
 use tracer_core::harmless;
 
 use crate::config::Verbosity;
 use crate::files::{ByteSink as _, Descriptor, Writer};
 use crate::kernel::descriptors;
 
+/// What a terminal is taken for that does not say how large it is.
+const DEFAULT_SIZE: (usize, usize) = (100, 24);
 /// How long the end waits for somebody to take what was said.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -58,6 +62,13 @@ pub(crate) fn settle() {
         // What nobody takes cannot be told to anybody.
         let _ = writer.settle(Some(PATIENCE));
     }
+}
+
+/// Width and height of a terminal in characters.
+pub(crate) fn size(terminal: impl AsFd) -> (usize, usize) {
+    terminal_size_of(terminal).map_or(DEFAULT_SIZE, |(Width(columns), Height(rows))| {
+        (columns.into(), rows.into())
+    })
 }
 
 /// A log line, which comes whole and with its end, as [`say`] says it.

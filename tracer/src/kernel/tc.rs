@@ -22,7 +22,9 @@ use netlink_packet_core::{
     DefaultNla, Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE,
 };
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
+use netlink_packet_route::tc::{
+    TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcMessage, TcOption,
+};
 
 use crate::kernel::rtnetlink::{exchange, exchange_raw};
 
@@ -31,11 +33,7 @@ pub use crate::kernel::tc::netem::{Loss, Netem, Probability};
 pub use crate::kernel::tc::object::{Object, Stats};
 
 const TCA_OPTIONS: u16 = 2;
-const TCA_BPF_FD: u16 = 6;
 const TCA_BPF_NAME: u16 = 7;
-const TCA_BPF_FLAGS: u16 = 8;
-/// The program's return code is the action.
-const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 /// `htons(ETH_P_ALL)`, the lower half of `tcm_info`.
 const EVERY_PROTOCOL: u32 = 0x0003_u16.to_be() as u32;
 
@@ -205,14 +203,15 @@ pub fn add_bpf_filter(
 ) -> io::Result<()> {
     let mut message = about(place, "bpf")?;
     message.header.info = info(priority);
-    let flags = TCA_BPF_FLAG_ACT_DIRECT;
+    let program = u32::try_from(program.as_raw_fd()).map_err(io::Error::other)?;
     let options = [
-        DefaultNla::new(TCA_BPF_FD, program.as_raw_fd().to_ne_bytes().to_vec()),
-        DefaultNla::new(TCA_BPF_NAME, [name.as_bytes(), &[0]].concat()),
-        DefaultNla::new(TCA_BPF_FLAGS, flags.to_ne_bytes().to_vec()),
+        TcFilterBpfOption::ProgFd(program),
+        TcFilterBpfOption::ProgName(name.to_owned()),
+        // The program's return code is the action.
+        TcFilterBpfOption::Flags(TcBpfFlags::DirectAction),
     ];
-    let options = DefaultNla::new(TCA_OPTIONS, emitted(&options));
-    message.attributes.push(TcAttribute::Other(options));
+    let options = options.map(TcOption::Bpf).into();
+    message.attributes.push(TcAttribute::Options(options));
     exchange(
         RouteNetlinkMessage::NewTrafficFilter(message),
         NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,

@@ -1,7 +1,6 @@
 //! The live view: redrawn on a terminal, one line an interval elsewhere.
 
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use tracer_core::by_kind::sum;
@@ -15,9 +14,7 @@ use tracer_core::report::endpoint::endpoints;
 
 use crate::config::Verbosity;
 use crate::files::{Descriptor, Writer};
-
-/// What a terminal is taken for that does not say how large it is.
-const DEFAULT_SIZE: (usize, usize) = (100, 24);
+use crate::terminal;
 
 /// Everything that is shown at one moment.
 #[derive(Debug)]
@@ -187,8 +184,8 @@ impl Stream {
     /// Width and height in characters.
     fn size(self) -> (usize, usize) {
         match self {
-            Self::Output => size(io::stdout().as_fd()),
-            Self::Error => size(io::stderr().as_fd()),
+            Self::Output => terminal::size(io::stdout()),
+            Self::Error => terminal::size(io::stderr()),
         }
     }
 }
@@ -198,24 +195,6 @@ fn erase(lines: usize) -> String {
     match lines {
         0 => String::new(),
         lines => format!("\x1b[{lines}A\r\x1b[J"),
-    }
-}
-
-/// Width and height of a terminal in characters.
-fn size(terminal: BorrowedFd<'_>) -> (usize, usize) {
-    let mut size = libc::winsize {
-        ws_row: 0,
-        ws_col: 0,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    // SAFETY: the kernel writes one `winsize`.
-    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
-    match result {
-        0 if size.ws_col > 0 && size.ws_row > 0 => {
-            (usize::from(size.ws_col), usize::from(size.ws_row))
-        }
-        _ => DEFAULT_SIZE,
     }
 }
 

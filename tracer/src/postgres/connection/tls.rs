@@ -21,17 +21,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, Error, InconsistentKeys};
+use rustls_native_certs::{CertificateResult, load_native_certs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::postgres::connection::target::Tls;
 use crate::postgres::connection::tls::verifier::Verifier;
-
-/// Where distributions keep the authorities that they trust.
-const SYSTEM_ROOTS: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
 
 /// TLS cannot be had as the connection string asks for it.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +39,10 @@ pub(crate) enum TlsError {
         cause: String,
     },
     /// No authorities of the system's.
-    #[error("sslrootcert=system: this system's certificates are not where they are looked for ({})", SYSTEM_ROOTS.join(", "))]
-    NoSystemRoots,
+    #[error(
+        "sslrootcert=system: this system's certificates are not where they are looked for ({0})"
+    )]
+    NoSystemRoots(String),
     /// A certificate without its key, or the other way round.
     #[error("a client's certificate and its key belong together: sslcert and sslkey")]
     HalfIdentity,
@@ -152,6 +148,27 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Ok(found)
 }
 
+/// The authorities that this system trusts, found as OpenSSL finds them: where
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` say, else where distributions keep them.
+fn system_roots() -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    usable_roots(load_native_certs())
+}
+
+fn usable_roots(found: CertificateResult) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let CertificateResult { certs, errors, .. } = found;
+    let causes: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    if certs.is_empty() {
+        return Err(TlsError::NoSystemRoots(match causes.is_empty() {
+            true => "SSL_CERT_FILE, SSL_CERT_DIR, or where distributions keep them".to_owned(),
+            false => causes.join(", "),
+        }));
+    }
+    for cause in causes {
+        log::debug!("sslrootcert=system: {cause}");
+    }
+    Ok(certs)
+}
+
 /// A key that others can read is none, says libpq.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let file = |cause: String| TlsError::File {
@@ -164,4 +181,25 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
         return Err(file("others may use this key; `chmod 0600` it".to_owned()));
     }
     PrivateKeyDer::from_pem_file(path).map_err(|error| file(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls_native_certs::load_certs_from_paths;
+
+    use super::*;
+
+    #[test]
+    fn a_system_without_authorities_is_an_error_and_one_odd_file_among_others_is_not() {
+        let none = usable_roots(CertificateResult::default()).unwrap_err();
+        let said = "sslrootcert=system: this system's certificates are not where they are \
+                    looked for (SSL_CERT_FILE, SSL_CERT_DIR, or where distributions keep them)";
+        assert_eq!(none.to_string(), said);
+        let missing = || load_certs_from_paths(Some(Path::new("/no/such/file")), None);
+        let said = usable_roots(missing()).unwrap_err().to_string();
+        assert!(said.contains("/no/such/file"), "{said}");
+        let mut found = missing();
+        found.certs.push(certificate::tests::example("root"));
+        assert_eq!(usable_roots(found).unwrap().len(), 1);
+    }
 }

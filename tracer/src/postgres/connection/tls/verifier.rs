@@ -15,7 +15,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 
 use crate::postgres::connection::target::{SslMode, Tls};
 use crate::postgres::connection::tls::{
-    SYSTEM_ROOTS, TlsError, certificate, certificates, host, version1,
+    TlsError, certificate, certificates, host, system_roots, version1,
 };
 
 /// Checks as much of a server's certificate as `sslmode` asks for.
@@ -71,10 +71,8 @@ impl Roots {
     fn read(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let mut store = RootCertStore::empty();
         let certificates = if path == Path::new("system") {
-            let there = SYSTEM_ROOTS.iter().map(Path::new).find(|p| p.exists());
-            let found = certificates(there.ok_or(TlsError::NoSystemRoots)?)?;
             // Some of these are always too odd to be used.
-            store.add_parsable_certificates(found);
+            store.add_parsable_certificates(system_roots()?);
             Vec::new()
         } else {
             let found = certificates(path)?;
