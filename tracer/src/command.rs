@@ -4,6 +4,7 @@
 pub(crate) mod check;
 pub(crate) mod clean;
 pub(crate) mod inject;
+pub(crate) mod log;
 pub(crate) mod merge;
 pub(crate) mod replay;
 pub(crate) mod report;

@@ -25,10 +25,8 @@ use crate::commit_trace::program::Program;
 use crate::kernel::clock::now_ns;
 use crate::kernel::descriptors::explained;
 use crate::kernel::parent::parent_of;
-use crate::kernel::pidns;
-use crate::kernel::preflight;
-use crate::kernel::preflight::why_forbidden;
-use crate::kernel::{elf, server};
+use crate::kernel::preflight::{self, why_forbidden};
+use crate::kernel::{elf, pidns, server};
 use tracer_core::recording::commits::Record;
 
 /// The functions that split a commit, in the order that [`program`] knows: writing the

@@ -5,6 +5,7 @@
 mod destination;
 mod draft;
 mod file;
+pub(crate) mod input;
 mod links;
 mod ready;
 mod target;
@@ -14,6 +15,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tracer_core::harmless;
+
 use crate::files::destination::Destination;
 
 pub(crate) use crate::files::destination::{SameFile, distinct};
@@ -21,6 +24,9 @@ pub(crate) use crate::files::file::Output;
 pub(crate) use crate::files::ready::ReadyFile;
 pub(crate) use crate::files::target::{Appended, ByteSink, Descriptor};
 pub(crate) use crate::files::writer::Writer;
+
+/// How long the end waits for a reader who takes nothing, of what is nowhere else.
+pub(crate) const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where lines are written one after the other, and whether that is standard output.
 ///
@@ -47,14 +53,24 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 /// The same, where a reader who takes nothing for so long a time gets no more.
 ///
 /// # Errors
-/// As [`print`], and if the reader stands still.
+/// As [`print()`], and if the reader stands still.
 pub(crate) fn print_within(text: &str, patience: Option<Duration>) -> io::Result<()> {
     let stdout = Writer::start(Descriptor::new(io::stdout()), &[])?;
-    file::hand_over(
-        &stdout,
-        tracer_core::harmless::lines(text).as_bytes(),
-        patience,
-    )
+    file::hand_over(&stdout, harmless::lines(text).as_bytes(), patience)
+}
+
+/// Prints lines, if there are any, as [`print_within`].
+///
+/// # Errors
+/// Likewise.
+pub(crate) fn print_lines(lines: &[String]) -> io::Result<()> {
+    print_within(&text(lines), Some(MAX_PATIENCE))
+}
+
+/// A line each, whatever they hold that others have written.
+pub(crate) fn text(lines: &[String]) -> String {
+    let lines = lines.iter().map(|line| harmless::line(line));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// A path that cannot be written to.

@@ -2,7 +2,7 @@
 //!
 //! [`FaultRequest::prepare`] finds the interface and refuses what would lock
 //! the user out; [`PreparedFault::start`] makes the fault; [`ActiveFault::stop`]
-//! undoes it and returns a [`FaultReport`]. A fault cannot outlive the tool:
+//! undoes it and returns a [`FaultReport`](tracer_core::report::fault::FaultReport). A fault cannot outlive the tool:
 //! the kernel drops the program with the process, the program itself stops at
 //! the end of its time, and a small process of its own (see [`guard_main`])
 //! puts the interface's offloads back when the tool is gone, however it went.

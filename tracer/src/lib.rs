@@ -2,7 +2,7 @@
 //! kernel, a server, a file or a terminal; what is made of the measurements is in
 //! `tracer_core`.
 //!
-//! A [`command`] reads what was typed ([`cli`], [`config`]) and puts the others to work:
+//! A [`command`] reads what was typed ([`cli`], `config`) and puts the others to work:
 //! the tracing [`programs`], [`postgres`], the trace of commits, and faults ([`inject`]).
 //! These know the [`kernel`], and not each other.
 

@@ -1,4 +1,4 @@
-//! The terminal, or what stands in for it: standard error, the log, and how large it is.
+//! The terminal, or what stands in for it: standard error, and how large it is.
 //! What is said on standard error never ends the program, and never holds it up.
 //! `eprintln!` panics when the terminal is gone, and waits when it was stopped.
 
@@ -8,11 +8,9 @@ use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use log::LevelFilter;
 use terminal_size::{Height, Width, terminal_size_of};
 use tracer_core::harmless;
 
-use crate::config::Verbosity;
 use crate::files::{ByteSink as _, Descriptor, Writer};
 use crate::kernel::descriptors;
 
@@ -94,23 +92,6 @@ impl Write for Log {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Warnings always; then what the kernel programs log; then every step of the
-/// tool's own.
-pub(crate) fn start_log(verbosity: Verbosity) {
-    let mut logger = env_logger::Builder::new();
-    logger.format_target(false);
-    logger.target(env_logger::Target::Pipe(Box::new(Log)));
-    match verbosity {
-        Verbosity::Quiet | Verbosity::Normal => logger.filter_level(LevelFilter::Warn),
-        Verbosity::Verbose(1) => logger
-            .filter_level(LevelFilter::Warn)
-            .filter_module("tracer_ebpf", LevelFilter::Debug),
-        Verbosity::Verbose(_) => logger.filter_level(LevelFilter::Debug),
-    };
-    // A second run in one process keeps the first one's logger.
-    let _ = logger.try_init();
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ mod layers;
 mod source;
 
 use exceptions::{CIRCLES, LONG, NAMED_TWICE, NOT_IN_THE_TABLE, UNNAMED_LIMITS, UNTITLED};
-use layers::{ALLOWED, ALLOWED_IN_CORE, Rooms};
+use layers::{ALLOWED, ALLOWED_IN_CORE, APART, Rooms};
 use source::Source;
 
 /// The longest that a file may be, lines.
@@ -122,6 +122,59 @@ fn strangers(sources: &[Source], allowed: Rooms) -> Vec<Violation> {
                 let what = format!("{to} may not be used by {from}");
                 let violation = Violation::at(&source.path, line, &what);
                 found.entry(violation.name.clone()).or_insert(violation);
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+/// What the table allows and nobody does: it is to be the picture of what is.
+fn unused(root: &str, sources: &[Source], allowed: Rooms) -> Vec<Violation> {
+    let modules = source::modules(sources);
+    let mut used = BTreeSet::new();
+    for source in sources {
+        let targets = source.uses(&modules).into_iter();
+        let rooms = targets.filter_map(|(_, target)| target.first().cloned());
+        used.extend(rooms.map(|to| (source.room().to_owned(), to)));
+    }
+    let mut found = Vec::new();
+    for (from, rooms) in allowed {
+        if sources.iter().all(|source| source.room() != *from) {
+            found.push(Violation::of(root, &format!("there is no {from}")));
+        }
+        for to in *rooms {
+            if !used.contains(&((*from).to_owned(), (*to).to_owned())) {
+                found.push(Violation::of(root, &format!("{to} is not used by {from}")));
+            }
+        }
+    }
+    found
+}
+
+/// Modules of one folder that use each other though they are to stand apart.
+fn neighbours(root: &str, sources: &[Source], apart: Rooms) -> Vec<Violation> {
+    let modules = source::modules(sources);
+    let mut found = BTreeMap::new();
+    for (folder, shared) in apart {
+        let Some(folder) = folder.strip_prefix(root) else {
+            continue;
+        };
+        let parent: Vec<&str> = folder.split('/').filter(|one| !one.is_empty()).collect();
+        let child = |module: &[String]| match module.get(..parent.len()) {
+            Some(start) if start == parent => module.get(parent.len()).cloned(),
+            _ => None,
+        };
+        for source in sources {
+            let Some(from) = child(&source.module) else {
+                continue;
+            };
+            for (line, target) in source.uses(&modules) {
+                let to = child(&target).filter(|to| *to != from && !shared.contains(&to.as_str()));
+                if let Some(to) = to {
+                    let what = format!("{to} may not be used by its neighbour {from}");
+                    let violation = Violation::at(&source.path, line, &what);
+                    found.entry(violation.name.clone()).or_insert(violation);
+                }
             }
         }
     }
@@ -272,6 +325,21 @@ fn rooms_use_what_the_table_says() {
 }
 
 #[test]
+fn the_table_says_no_more_than_is() {
+    let found = in_every_crate(|one, sources| {
+        one.allowed
+            .map_or_else(Vec::new, |allowed| unused(one.root, sources, allowed))
+    });
+    expect(&found, &[]);
+}
+
+#[test]
+fn commands_and_causes_stand_apart() {
+    let found = in_every_crate(|one, sources| neighbours(one.root, sources, APART));
+    expect(&found, &[]);
+}
+
+#[test]
 fn no_module_uses_itself_by_way_of_others() {
     let found = in_every_crate(|one, sources| match one.allowed {
         Some(_) => circles(one.root, sources),
@@ -321,6 +389,13 @@ fn what_is_planted_is_found() {
         complaints(&strangers(&sources, &rooms[1..]), &[])[0],
         unknown
     );
+    let idle: Rooms = &[("command", &["kernel"]), ("kernel", &["command", "files"])];
+    let unused = complaints(&unused("tracer/src", &sources, idle), &[]);
+    assert_eq!(unused, ["tracer/src: files is not used by kernel"]);
+    let apart: Rooms = &[("tracer/src", &["command"])];
+    let neighbour = "tracer/src/command.rs:2: kernel may not be used by its neighbour command";
+    let found = neighbours("tracer/src", &sources, apart);
+    assert_eq!(complaints(&found, &[]), [neighbour]);
     let circle = "tracer/src: circle of command, kernel";
     assert_eq!(complaints(&circles("tracer/src", &sources), &[]), [circle]);
     let types = "tracer/src: type Row has a namesake: \

@@ -1,10 +1,12 @@
 //! `tracer clean`, from top to bottom.
 
-use crate::command::inject::print;
+use anyhow::Context as _;
+
+use crate::command::log::start_log;
 use crate::config::Verbosity;
+use crate::files::print_lines;
 use crate::inject::{self, Fate};
 use crate::kernel::netns;
-use crate::terminal::start_log;
 
 /// Undoes what is left, and says what that was. False if something is still there.
 ///
@@ -38,7 +40,7 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     if lines.is_empty() {
         lines.push("nothing is left of any fault".to_owned());
     }
-    print(&lines)?;
+    print_lines(&lines).context("cannot write to standard output")?;
     Ok(!found
         .iter()
         .any(|leftover| matches!(leftover.fate, Fate::Failed(_))))

@@ -7,26 +7,23 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 use tracer_core::clock::Clock;
+use tracer_core::render;
 use tracer_core::report::fault::FaultReport;
 use tracer_core::report::{Fault, Tool};
-use tracer_core::{harmless, render};
 
 use crate::cli::InjectArguments;
 
-use crate::command::signals;
-use crate::command::signals::Signals;
+use crate::command::log::start_log;
+use crate::command::signals::{self, Signals};
 use crate::config::{ConfigError, FaultConfig, Verbosity};
-use crate::files;
-use crate::files::{Output, ReadyFile};
+use crate::files::{MAX_PATIENCE, Output, ReadyFile, print_lines};
 use crate::inject::{self, PreparedFault, Schedule, Status, Statuses, Unreadable};
 use crate::kernel::descriptors;
 use crate::kernel::netns::{self, Netns};
-use crate::terminal::{self, start_log};
+use crate::terminal;
 
 /// How often the line on the terminal changes.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long the end waits for a reader of the report who takes nothing.
-const LAST: Duration = Duration::from_secs(60);
 
 /// What `tracer inject` was asked for.
 #[derive(Debug)]
@@ -106,7 +103,7 @@ fn make(config: &FaultConfig) -> anyhow::Result<bool> {
     };
     let prepared = config.request.clone().prepare()?;
     if config.dry_run {
-        print(&prepared.describe())?;
+        print_lines(&prepared.describe()).context("cannot write to standard output")?;
         return Ok(true);
     }
     descriptors::ensure(descriptors::LOOP)?;
@@ -130,7 +127,7 @@ fn make(config: &FaultConfig) -> anyhow::Result<bool> {
     for warning in warnings {
         terminal::say(format_args!("tracer: warning: {warning}"));
     }
-    let said = print(&lines);
+    let said = print_lines(&lines).context("cannot write to standard output");
     written?;
     said?;
     Ok(undone)
@@ -147,19 +144,8 @@ fn write(json: Output, reports: Vec<FaultReport>, clock: &Clock) -> anyhow::Resu
         tool: Tool::this(),
         faults: faults.map(|report| Fault::new(report, clock)).collect(),
     };
-    json.finish_within(&render::json::render(&file)?, Some(LAST))?;
+    json.finish_within(&render::json::render(&file)?, Some(MAX_PATIENCE))?;
     Ok(())
-}
-
-/// Prints lines, if there are any.
-pub(crate) fn print(lines: &[String]) -> anyhow::Result<()> {
-    files::print_within(&text(lines), Some(LAST)).context("cannot write to standard output")
-}
-
-/// A line each, whatever a record or a name of an interface holds.
-fn text(lines: &[String]) -> String {
-    let lines = lines.iter().map(|line| harmless::line(line));
-    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// Makes the fault, and waits for its end or for somebody to end it.
@@ -208,7 +194,7 @@ fn status(found: Statuses, json: Option<&std::path::Path>) -> anyhow::Result<boo
     if lines.is_empty() {
         lines.push("no fault of tracer on this host".to_owned());
     }
-    print(&lines)?;
+    print_lines(&lines).context("cannot write to standard output")?;
     Ok(true)
 }
 
@@ -263,6 +249,7 @@ fn status_line(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files;
 
     #[test]
     fn a_record_that_holds_anything_is_told_in_a_line() {
@@ -271,7 +258,7 @@ mod tests {
             reason: "unknown variant `\u{9b}1m\u{202e}`".to_owned(),
             active: false,
         };
-        let said = text(&[unreadable_line(&unreadable)]);
+        let said = files::text(&[unreadable_line(&unreadable)]);
         assert_eq!(
             said,
             "/run/tracer/a\\u{1b}[2J\\nb: a record that this version of tracer cannot read \

@@ -7,8 +7,8 @@ use tracer_core::report::Report;
 use tracer_core::{merge, render};
 
 use crate::cli::MergeArguments;
-use crate::command::report::{contents, name};
 use crate::files::Output;
+use crate::files::input::{contents, name};
 
 /// Reads two reports and writes what they are together.
 ///

@@ -22,10 +22,9 @@ use tracer_core::report::Report;
 use crate::cli::ReplayArguments;
 use crate::command::replay::order::EventOrder;
 use crate::command::replay::recount::Recount;
-use crate::command::report::name;
 use crate::config::{Config, ConfigError};
-use crate::files;
-use crate::files::Output;
+use crate::files::input::name;
+use crate::files::{self, Output};
 use crate::programs::event_file::{EventReader, Flaws, Recorded};
 
 /// Lines of the summary are no longer than this.

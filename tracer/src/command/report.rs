@@ -1,7 +1,5 @@
 //! `tracer report`, from top to bottom.
 
-use std::fs;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -13,6 +11,7 @@ use tracer_core::{merge, render};
 
 use crate::cli::{Format, ReportArguments};
 use crate::files::Output;
+use crate::files::input::{contents, name};
 
 /// Lines of text are no longer than this where words allow it.
 const TEXT_WIDTH: usize = 100;
@@ -87,26 +86,6 @@ pub(crate) fn document(bytes: &[u8]) -> Result<Document, ReadError> {
         Merged::read(bytes).map(|merged| render::account::of_both(&merged))
     } else {
         Report::read(bytes).map(|report| render::account::of(&report))
-    }
-}
-
-/// All that is in a file; `-` is standard input.
-pub(crate) fn contents(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let read = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        fs::read(path)
-    };
-    read.with_context(|| format!("cannot read {}", name(path)))
-}
-
-/// What to call a file that is read.
-pub(crate) fn name(path: &Path) -> String {
-    if path == Path::new("-") {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
     }
 }
 

@@ -14,9 +14,7 @@ use tracer_core::recording::programs::Effort;
 use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit};
 
 use crate::commit_trace::SYMBOLS;
-use crate::kernel::bpf;
-use crate::kernel::bpf as info;
-use crate::kernel::bpf::with_causes;
+use crate::kernel::bpf::{self, with_causes};
 use crate::kernel::{offsets, pidns, uprobes};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/commit.o"));
@@ -174,7 +172,7 @@ impl Program {
         let mut sum = Effort::default();
         for (_, program) in self.object.programs() {
             if let Ok(fd) = program.fd()
-                && let Ok(one) = info::effort(fd.as_fd())
+                && let Ok(one) = bpf::effort(fd.as_fd())
             {
                 sum.runs += one.runs;
                 sum.ns += one.ns;

@@ -6,8 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::files::links;
-use crate::files::links::LinkTarget;
+use crate::files::links::{self, LinkTarget};
 
 const STDOUT: i32 = 1;
 

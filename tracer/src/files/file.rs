@@ -10,8 +10,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use tracer_core::recording::programs::Unwritten;
 
-use crate::files::destination;
-use crate::files::destination::Destination;
+use crate::files::destination::{self, Destination};
 use crate::files::draft::DraftFile;
 use crate::files::target::{Appended, Descriptor, own};
 use crate::files::writer::Writer;

@@ -11,8 +11,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, SFlag, fstat, stat};
 
-use crate::files::destination;
-use crate::files::destination::Destination;
+use crate::files::destination::{self, Destination};
 use crate::files::links;
 
 /// Between two tries to open a file when there is no descriptor for it.

@@ -11,8 +11,7 @@ use nix::sys::time::TimeValLike;
 use tracer_core::text::does_harm;
 use tracer_ebpf::Owner;
 
-use crate::kernel::pidns;
-use crate::kernel::program;
+use crate::kernel::{pidns, program};
 use tracer_core::report::process::{Process, Program};
 
 /// The longest title that is kept.

@@ -11,8 +11,7 @@ use std::fs;
 use std::time::Instant;
 
 use crate::kernel::parent::parent_of;
-use crate::kernel::server;
-use crate::kernel::server::Server;
+use crate::kernel::server::{self, Server};
 use tracer_core::recording::processors::{Step, Track};
 
 /// Who belongs to a server is asked no more often: it takes a walk over `/proc`, ...

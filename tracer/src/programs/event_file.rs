@@ -17,8 +17,7 @@ use tracer_core::clock::Clock;
 use tracer_core::event::Decoded;
 use tracer_core::recording::programs::Unwritten;
 
-use crate::files;
-use crate::files::{ByteSink, OutputError, Writer};
+use crate::files::{self, ByteSink, OutputError, Writer};
 
 use crate::programs::event_file::line::line;
 

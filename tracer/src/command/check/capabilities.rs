@@ -4,8 +4,7 @@ use caps::Capability::{self, CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN,
 
 use crate::command::check::row::Group::Capabilities;
 use crate::command::check::row::Row;
-use crate::command::check::shortfall;
-use crate::command::check::shortfall::Shortfall;
+use crate::command::check::shortfall::{self, Shortfall};
 use crate::kernel::preflight;
 
 /// The capabilities that matter, and whether the kernel counts them.

@@ -8,8 +8,7 @@ use ipnet::IpNet;
 use crate::command::check::row::Group::Interface;
 use crate::command::check::row::Row;
 use crate::command::check::{Question, shortfall};
-use crate::inject::survey;
-use crate::inject::{Allow, InjectError, Refusal, Survey};
+use crate::inject::{Allow, InjectError, Refusal, Survey, survey};
 use crate::kernel::netns::{Netns, NetnsError};
 
 const NETNS: &str = "network namespace";

@@ -4,8 +4,7 @@ use std::{fs, io};
 
 use crate::command::check::row::Group::{Kernel, OtherTools};
 use crate::command::check::row::Row;
-use crate::command::check::shortfall;
-use crate::command::check::shortfall::Shortfall;
+use crate::command::check::shortfall::{self, Shortfall};
 use crate::kernel::btf::RUNNING_KERNEL;
 use crate::kernel::offsets::{OffsetsError, Resolved};
 use crate::kernel::pidns::{self, Shown};

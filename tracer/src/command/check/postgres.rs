@@ -6,13 +6,11 @@ use caps::Capability::CAP_SYS_PTRACE;
 
 use crate::command::check::row::Group::Postgresql;
 use crate::command::check::row::Row;
-use crate::command::check::shortfall;
-use crate::command::check::shortfall::Shortfall;
+use crate::command::check::shortfall::{self, Shortfall};
 use crate::commit_trace::SYMBOLS;
 use crate::kernel::elf;
 use crate::kernel::preflight::why_forbidden;
-use crate::kernel::server;
-use crate::kernel::server::Server;
+use crate::kernel::server::{self, Server};
 use crate::kernel::uprobes::{self, Answer};
 
 /// One row for the kernel's part, and one for each server.

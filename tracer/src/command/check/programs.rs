@@ -3,8 +3,7 @@
 use crate::cli::MAX_FLOWS;
 use crate::command::check::capabilities::HeldCapabilities;
 use crate::command::check::row::{Group, Row};
-use crate::command::check::shortfall;
-use crate::command::check::shortfall::Shortfall;
+use crate::command::check::shortfall::{self, Shortfall};
 use crate::kernel::bpf::with_causes;
 use crate::kernel::offsets::Resolved;
 use crate::kernel::sockstat;

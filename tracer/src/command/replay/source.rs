@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use flate2::bufread::MultiGzDecoder;
 
-use crate::command::report::name;
+use crate::files::input::name;
 
 const GZIP: &[u8] = b"\x1f\x8b";
 /// How files begin that are not read, what they are, and what makes text of them.

@@ -5,9 +5,9 @@ use std::time::Instant;
 use anyhow::Context as _;
 use tracer_core::clock::Clock;
 
+use crate::command::log::start_log;
 use crate::config::Verbosity;
 use crate::kernel::{clock, descriptors, preflight, tick};
-use crate::terminal::start_log;
 
 /// The clocks when the tool was started.
 #[derive(Debug, Clone, Copy)]

@@ -11,14 +11,12 @@ use crate::command::run::exporter::ListenSocket;
 use crate::command::run::live::Live;
 use crate::command::signals;
 use crate::config::Config;
-use crate::files::{Output, ReadyFile};
+use crate::files::{MAX_PATIENCE, Output, ReadyFile};
 use crate::programs::event_file::{EventFile, MissingEvents};
 use crate::terminal;
 
 /// How long the end waits for a reader who takes nothing, of what is also elsewhere.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The same, of what is nowhere else.
-const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was asked for, open.
 pub(crate) struct Outputs {

@@ -30,8 +30,7 @@ use crate::kernel::clock::now_ns;
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::offsets::{self, Resolved};
 use crate::kernel::sockets::{self, Inquirer, SocketInfo};
-use crate::kernel::{descriptors, process};
-use crate::kernel::{pidns, sockstat};
+use crate::kernel::{descriptors, pidns, process, sockstat};
 use crate::programs::{NO_EVENT_BYTES, Options, Programs};
 
 /// Enough for the events of a storm between two turns of the loop: some ten

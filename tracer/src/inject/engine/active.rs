@@ -9,21 +9,17 @@ use std::time::{Duration, Instant};
 use tracer_core::report::fault::{FaultKind, FaultReport};
 use tracer_core::report::whereabouts::Whereabouts;
 
-use crate::inject::Hook;
 use crate::inject::engine::active::differences::differences;
 use crate::inject::engine::fault_plan::Change;
 use crate::inject::engine::prepared::InterfaceState;
 use crate::inject::engine::program::FaultProgram;
-use crate::inject::engine::report;
-use crate::inject::engine::report::{OnAgain, Outcome};
-use crate::inject::guard::undo;
-use crate::inject::guard::{Guard, Orders};
+use crate::inject::engine::report::{self, OnAgain, Outcome};
+use crate::inject::guard::{Guard, Orders, undo};
 use crate::inject::handles::{FAULT_CLASS, FILTER_NAME, NETEM};
 use crate::inject::plan::offloads;
-use crate::inject::{Counts, InjectError, Interface, PreparedFault};
+use crate::inject::{Counts, Hook, InjectError, Interface, PreparedFault};
 use crate::kernel::clock::now_ns;
-use crate::kernel::ethtool;
-use crate::kernel::ethtool::Feature;
+use crate::kernel::ethtool::{self, Feature};
 use crate::kernel::link::{Heard, LinkWatch};
 use crate::kernel::tc::{self, Netem, Stats};
 

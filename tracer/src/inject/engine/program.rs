@@ -16,8 +16,7 @@ use tracer_ebpf::{Direction, FaultCounters, FaultSettings};
 
 use crate::inject::guard::origin::Origin;
 use crate::inject::{InjectError, Interface};
-use crate::kernel::bpf;
-use crate::kernel::bpf::with_causes;
+use crate::kernel::bpf::{self, with_causes};
 use crate::kernel::preflight;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault.o"));

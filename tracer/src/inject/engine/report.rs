@@ -4,9 +4,8 @@ use tracer_core::report::fault::{FaultKind, FaultReport, Qdisc};
 use tracer_core::report::whereabouts::Whereabouts;
 use tracer_ebpf::Direction;
 
-use crate::inject::PreparedFault;
 use crate::inject::plan::direction;
-use crate::inject::{Counts, Engine, FaultSpec, Share, interval};
+use crate::inject::{Counts, Engine, FaultSpec, PreparedFault, Share, interval};
 use crate::kernel::tc::Object;
 
 /// What somebody switched on again while a fault lasted that needs it off.

@@ -6,10 +6,8 @@ use nix::net::if_::if_nameindex;
 use tracer_core::report::whereabouts::Whereabouts;
 
 use crate::inject::guard::origin::Origin;
-use crate::inject::guard::state_file;
-use crate::inject::guard::state_file::{Content, Held, Left};
-use crate::inject::guard::undo;
-use crate::inject::guard::undo::Undo;
+use crate::inject::guard::state_file::{self, Content, Held, Left};
+use crate::inject::guard::undo::{self, Undo};
 use crate::inject::handles::{FILTER_NAME, ROOT};
 use crate::inject::{Interface, Record};
 use crate::kernel::netns::{self, Netns, NetnsError};

@@ -7,8 +7,7 @@ use serde::Serialize;
 use tracer_core::report::whereabouts::Whereabouts;
 
 use crate::inject::Record;
-use crate::inject::guard::state_file;
-use crate::inject::guard::state_file::Content;
+use crate::inject::guard::state_file::{self, Content};
 
 /// All that is known on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

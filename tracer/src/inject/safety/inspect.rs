@@ -2,12 +2,10 @@
 
 use ipnet::IpNet;
 
-use crate::inject::plan::offloads;
-use crate::inject::plan::offloads::is_loopback;
-use crate::inject::safety::hazards::Hazards;
-use crate::inject::safety::place;
-use crate::inject::safety::place::FaultPlace;
-use crate::inject::safety::{hazards, route, ssh};
+use crate::inject::plan::offloads::{self, is_loopback};
+use crate::inject::safety::hazards::{self, Hazards};
+use crate::inject::safety::place::{self, FaultPlace};
+use crate::inject::safety::{route, ssh};
 use crate::inject::{Allow, InjectError, Interface, Needs, Peer, Refusal};
 
 /// An interface, as a fault would find it.

@@ -11,12 +11,10 @@ use tokio_postgres::config::{Config, SslMode as Negotiate, SslNegotiation};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 
 use crate::postgres::connection::door::{Door, Presence};
-use crate::postgres::connection::metered;
-use crate::postgres::connection::metered::{Below, Metered, Stage};
+use crate::postgres::connection::metered::{self, Below, Metered, Stage};
 use crate::postgres::connection::socket::{Reached, Twin, unix};
 use crate::postgres::connection::target::{Route, ServerPlace, SslMode, Target};
-use crate::postgres::connection::tls;
-use crate::postgres::connection::{ConnectError, Connection, Parts, refusal};
+use crate::postgres::connection::{ConnectError, Connection, Parts, refusal, tls};
 
 /// How a server was reached: to reach it in the same way once more.
 #[derive(Debug, Clone)]

@@ -16,8 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::postgres::connection::dsn;
-use crate::postgres::connection::dsn::Settings;
+use crate::postgres::connection::dsn::{self, Settings};
 use crate::postgres::connection::passfile;
 use crate::postgres::connection::target::place::SOCKET_FOLDERS;
 
