@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use caps::Capability::CAP_SYS_PTRACE;
 use tracer_core::metrics;
-use tracer_core::recording::commits::{Binary, Place, Server, Slowest, Waiting};
+use tracer_core::recording::commits::{Binary, Place, Server, Slowest, WaitingBackend};
 use tracer_core::spread::Spread;
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
@@ -27,7 +27,7 @@ use crate::kernel::descriptors::explained;
 use crate::kernel::parent::parent_of;
 use crate::kernel::preflight::{self, why_forbidden};
 use crate::kernel::{elf, pidns, server};
-use tracer_core::recording::commits::Record;
+use tracer_core::recording::commits::CommitsRecord;
 
 /// The functions that split a commit, in the order that [`program`] knows: writing the
 /// log, waiting for the standby, and where all begins, for a transaction and for one
@@ -55,7 +55,7 @@ pub(crate) struct CommitTrace {
     met: Vec<u32>,
     slowest: Slowest,
     start_ns: u64,
-    last: tracer_core::render::commits::Moment,
+    last: tracer_core::render::commits::CommitSums,
 }
 
 impl CommitTrace {
@@ -73,7 +73,7 @@ impl CommitTrace {
             met: Vec::new(),
             slowest: Slowest::default(),
             start_ns: now_ns(),
-            last: tracer_core::render::commits::Moment::default(),
+            last: tracer_core::render::commits::CommitSums::default(),
         };
         commits.reason = commits.attach().err().map(explained);
         if let Some(reason) = &commits.reason {
@@ -196,10 +196,10 @@ impl CommitTrace {
     }
 
     /// What there is now.
-    fn moment(&mut self) -> tracer_core::render::commits::Moment {
+    fn moment(&mut self) -> tracer_core::render::commits::CommitSums {
         let sums = self.sums();
         let waiting = self.waiting();
-        tracer_core::render::commits::Moment::new(
+        tracer_core::render::commits::CommitSums::new(
             now_ns(),
             sums.iter().map(|(_, sums)| sums),
             &waiting,
@@ -247,7 +247,7 @@ impl CommitTrace {
     }
 
     /// Backends of these servers that wait for a standby.
-    fn waiting(&self) -> Vec<Waiting> {
+    fn waiting(&self) -> Vec<WaitingBackend> {
         let waiting = self
             .program
             .as_ref()
@@ -256,7 +256,7 @@ impl CommitTrace {
         for (pid, since_ns) in waiting {
             // One that died in its wait has no parent any more.
             if let Some(server) = parent_of(pid).filter(|server| self.is_wanted(*server)) {
-                found.push(Waiting { server, since_ns });
+                found.push(WaitingBackend { server, since_ns });
             }
         }
         found
@@ -264,7 +264,7 @@ impl CommitTrace {
 
     /// Takes the last reading.
     #[must_use]
-    pub(crate) fn finish(mut self) -> Record {
+    pub(crate) fn finish(mut self) -> CommitsRecord {
         self.take_slow();
         let waiting = self.waiting();
         let sums: BTreeMap<u32, ServerCommits> = self.sums().into_iter().collect();
@@ -297,7 +297,7 @@ impl CommitTrace {
             .collect();
         let given_up = self.not_counted();
         let program = self.program.as_ref();
-        Record {
+        CommitsRecord {
             slow: self.slow,
             start_ns: self.start_ns,
             end_ns,

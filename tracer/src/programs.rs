@@ -18,7 +18,7 @@ use tracer_ebpf::{Baseline, Control, Flow, Socket, Totals, Tuple};
 
 use crate::kernel::bpf;
 use crate::programs::flow_slots::FlowSlots;
-use tracer_core::recording::programs::{Effort, Gaps};
+use tracer_core::recording::programs::{DropCounters, RunStats};
 use tracer_core::report::capabilities::HookStatus;
 
 pub use crate::programs::hooks::{HOOKS, ProgramHook};
@@ -267,8 +267,8 @@ impl Programs {
     ///
     /// # Errors
     /// If the map is gone.
-    pub fn gaps(&self) -> Result<Gaps, ProgramsError> {
-        let mut gaps = Gaps::default();
+    pub fn gaps(&self) -> Result<DropCounters, ProgramsError> {
+        let mut gaps = DropCounters::default();
         for (index, sum) in (0u32..).zip(&mut gaps.0) {
             let per_cpu = self.gaps.get(&index, 0).map_err(map_error("GAPS"))?;
             *sum = per_cpu.iter().sum();
@@ -296,8 +296,8 @@ impl Programs {
     ///
     /// # Errors
     /// If the kernel does not answer.
-    pub fn effort(&self) -> std::io::Result<Effort> {
-        let mut sum = Effort::default();
+    pub fn effort(&self) -> std::io::Result<RunStats> {
+        let mut sum = RunStats::default();
         for (_, program) in self.ebpf.programs() {
             // A program that was refused has no descriptor and never ran.
             if let Ok(fd) = program.fd() {

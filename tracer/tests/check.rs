@@ -74,24 +74,6 @@ fn check(netns: &Netns, arguments: &[&str]) -> Output {
     command.arg("check").args(arguments).output().unwrap()
 }
 
-/// A change of the command line is to be seen as one. To accept it:
-/// `target/debug/tracer check --help > tracer/tests/check/help.txt`.
-#[test]
-fn help_is_what_it_was() {
-    let mut command = Command::new(PROGRAM);
-    let output = command
-        .args(["check", "--help"])
-        .env_remove("COLUMNS")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    assert_eq!(
-        String::from_utf8(output.stdout).unwrap(),
-        include_str!("check/help.txt")
-    );
-}
-
 /// Every kernel that tests run on can do this much.
 #[test]
 fn root_can_run_and_sees_what_there_is() {

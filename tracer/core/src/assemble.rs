@@ -1,5 +1,6 @@
 //! From a recording to its report: pure.
 
+mod commit_warnings;
 mod commits;
 mod correlated;
 mod latency_probe;

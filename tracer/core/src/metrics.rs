@@ -3,7 +3,7 @@
 
 pub mod tally;
 
-pub use crate::metrics::tally::{Sent, Tally};
+pub use crate::metrics::tally::{RetransmitTally, Sent};
 use crate::spread::Spread;
 
 /// Standbys beyond these have no numbers of their own.
@@ -63,7 +63,7 @@ pub struct Database {
     /// Whether it takes writes.
     pub primary: Option<bool>,
     /// Its standbys.
-    pub standbys: Vec<Standby>,
+    pub standbys: Vec<StandbyMetrics>,
     /// The probe's commits.
     pub probe_commits: Option<Spread>,
     /// Its reads.
@@ -76,7 +76,7 @@ pub struct Database {
 
 /// One standby.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Standby {
+pub struct StandbyMetrics {
     /// Its name.
     pub name: String,
     /// Its address, with the port of its connection where another one of its name has

@@ -9,7 +9,7 @@ use crate::evidence::loss_episode;
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
-use crate::recording::latency::{Latencies, Quantiles, Step};
+use crate::recording::latency::{Latencies, LatencyInterval, Quantiles};
 use crate::report::phase::{ChosenBy, Figures, Name, PhaseRequests, Rates, Signal};
 use crate::report::role;
 
@@ -186,7 +186,7 @@ fn figures(recorded: &Recording, name: Name, span: Span) -> Figures {
         counts.max()
     };
     let standbys = || samples.iter().flat_map(|sample| &sample.standbys);
-    let steps = |steps: &[Step]| requests(steps, span, seconds);
+    let steps = |steps: &[LatencyInterval]| requests(steps, span, seconds);
     let (sync_rep_s, in_recovery) = sync_rep(recorded, span);
     Figures {
         replication: some(&|track| track.is_replication()),
@@ -234,11 +234,11 @@ fn rates(
     }
 }
 
-fn requests(steps: &[Step], span: Span, seconds: Option<f64>) -> Option<PhaseRequests> {
+fn requests(steps: &[LatencyInterval], span: Span, seconds: Option<f64>) -> Option<PhaseRequests> {
     let first = steps.partition_point(|step| step.at_ns <= span.from_ns);
     let last = steps.partition_point(|step| step.at_ns <= span.to_ns);
     let steps = steps.get(first..last).filter(|steps| !steps.is_empty())?;
-    let sum = |of: fn(&Step) -> u64| steps.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&LatencyInterval) -> u64| steps.iter().map(of).sum::<u64>();
     let Quantiles {
         p50_ms,
         p95_ms,

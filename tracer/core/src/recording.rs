@@ -31,12 +31,12 @@ use crate::report::fault::FaultReport;
 use crate::report::role::Kind;
 use crate::report::sample::Sample;
 use crate::report::{Host, MissingField};
-use bad_checksums::Damaged;
+use bad_checksums::BadChecksumStep;
 use flow_history::FlowHistory;
-use flow_table::Table;
-use loss_recovery::Holes;
+use flow_table::FlowTable;
+use loss_recovery::LossRecoveries;
 use namespace::{NamespaceCounts, known_sum};
-use programs::{Effort, Gaps, Unwritten};
+use programs::{DropCounters, RunStats, Unwritten};
 use roles::Known;
 use settings::Settings;
 use slow_commit::SlowCommit;
@@ -66,9 +66,9 @@ pub struct Recording {
     /// Every flow, in the order of the report.
     pub flows: Vec<FlowHistory>,
     /// What arrived with a bad checksum; `None` where that is not seen.
-    pub bad_checksums: Option<Vec<Damaged>>,
+    pub bad_checksums: Option<Vec<BadChecksumStep>>,
     /// From which losses there was a recovery, if events were taken.
-    pub holes: Holes,
+    pub holes: LossRecoveries,
     /// Every traced namespace.
     pub namespaces: Vec<NamespaceCounts>,
     /// Whether all readings were taken in quiet moments.
@@ -76,9 +76,9 @@ pub struct Recording {
     /// Hits that the filter would keep, by namespaces that were not traced.
     pub elsewhere: Vec<(u32, u64)>,
     /// What the programs had to give up.
-    pub gaps: Gaps,
+    pub gaps: DropCounters,
     /// What the kernel says of their runs.
-    pub effort: Effort,
+    pub effort: RunStats,
     /// Records that could not be understood.
     pub undecodable: u64,
     /// Of which processes nothing is known, if there are such.
@@ -86,14 +86,14 @@ pub struct Recording {
     /// What was injected.
     pub faults: Vec<FaultReport>,
     /// What was learnt of the database.
-    pub postgres: Option<database::Record>,
+    pub postgres: Option<database::DatabaseRecord>,
     /// What was learnt of commits.
-    pub commits: Option<commits::Record>,
+    pub commits: Option<commits::CommitsRecord>,
     /// Commits that were slow, if commits were split: filled in by
     /// [`assemble`](crate::assemble::assemble) from `commits`.
     pub slow_commits: Option<Vec<SlowCommit>>,
     /// What servers on this host had of its processors, or why that is not known.
-    pub processors: Option<Result<Vec<processors::Track>, String>>,
+    pub processors: Option<Result<Vec<processors::CpuHistory>, String>>,
     /// Events that `--events` did not get.
     pub unwritten_events: Unwritten,
     /// Lines of the live view that nobody took.
@@ -116,15 +116,15 @@ pub type Recoveries = BTreeMap<u32, Vec<Span>>;
 #[derive(Debug, Clone, Copy)]
 pub struct Probed<'a> {
     /// Of commits.
-    pub commits: &'a [latency::Step],
+    pub commits: &'a [latency::LatencyInterval],
     /// Of reads.
-    pub reads: &'a [latency::Step],
+    pub reads: &'a [latency::LatencyInterval],
 }
 
 impl Recording {
     /// The flows of a table, most retransmitted segments first.
     #[must_use]
-    pub fn flows_of(table: Table, jiffy_ns: u64) -> Vec<FlowHistory> {
+    pub fn flows_of(table: FlowTable, jiffy_ns: u64) -> Vec<FlowHistory> {
         let entries = table.into_sorted().into_iter();
         entries
             .map(|entry| FlowHistory::new(entry, jiffy_ns))
@@ -135,7 +135,7 @@ impl Recording {
     /// end: by the standby's name, unless one elsewhere has the same.
     pub fn assign_roles(&mut self) {
         let known = self.postgres.as_ref();
-        let known = known.map_or_else(Known::default, database::Record::known);
+        let known = known.map_or_else(Known::default, database::DatabaseRecord::known);
         for flow in &mut self.flows {
             flow.role = known.role(flow.local, flow.remote, flow.process.as_ref());
         }
@@ -235,7 +235,7 @@ impl Recording {
 
     /// The servers on this host, and what they had of its processors.
     #[must_use]
-    pub fn processors(&self) -> &[processors::Track] {
+    pub fn processors(&self) -> &[processors::CpuHistory] {
         match &self.processors {
             Some(Ok(tracks)) => tracks,
             Some(Err(_)) | None => &[],
@@ -244,7 +244,7 @@ impl Recording {
 
     /// Whether an interval of the probe had a slow request.
     #[must_use]
-    pub fn is_slow(&self, step: &latency::Step) -> bool {
+    pub fn is_slow(&self, step: &latency::LatencyInterval) -> bool {
         [step.latency.max_ms, step.oldest_ms]
             .into_iter()
             .flatten()

@@ -5,6 +5,8 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+use unicode_width::UnicodeWidthStr;
+
 /// PostgreSQL's own bound on names; what is longer is no name of its.
 const MAX_NAME: usize = 63;
 
@@ -92,6 +94,28 @@ pub fn segments_were(count: u64) -> String {
     format!("{} {were}", segments(count))
 }
 
+/// How many columns of a terminal a text takes: an ideograph takes two, an accent none.
+#[must_use]
+pub fn columns(text: &str) -> usize {
+    text.width()
+}
+
+/// A text and the spaces that it lacks to so many columns, behind it.
+#[must_use]
+pub fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", spaces_to(text, width))
+}
+
+/// The same before it.
+#[must_use]
+pub fn padded_before(text: &str, width: usize) -> String {
+    format!("{}{text}", spaces_to(text, width))
+}
+
+fn spaces_to(text: &str, width: usize) -> String {
+    " ".repeat(width.saturating_sub(columns(text)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,5 +165,19 @@ mod tests {
         ] {
             assert_eq!(bytes(count), expected);
         }
+    }
+
+    #[test]
+    fn a_column_is_what_a_terminal_shows() {
+        for (text, width) in [
+            ("db2", 3),
+            ("\u{30c7}\u{30fc}\u{30bf}", 6),
+            ("cafe\u{301}", 4),
+        ] {
+            assert_eq!(columns(text), width, "{text}");
+            assert_eq!(columns(&padded(text, 8)), 8, "{text}");
+            assert!(padded_before(text, 8).ends_with(text));
+        }
+        assert_eq!(padded("longer", 3), "longer");
     }
 }

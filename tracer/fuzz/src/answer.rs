@@ -4,7 +4,7 @@ use tracer::postgres::connection::Rows;
 use tracer::postgres::sampler::query;
 use tracer_core::assemble::assemble;
 use tracer_core::recording::Recording;
-use tracer_core::recording::database::Record;
+use tracer_core::recording::database::DatabaseRecord;
 use tracer_core::render::{database, json};
 
 use crate::shown;
@@ -27,7 +27,7 @@ pub fn target(data: &[u8]) {
     let Some((greeting, looks)) = answers.split_first() else {
         return;
     };
-    let mut record = Record::new("db1".to_owned(), Vec::new(), 0);
+    let mut record = DatabaseRecord::new("db1".to_owned(), Vec::new(), 0);
     if let Ok(greeting) = query::greeted(std::slice::from_ref(greeting)) {
         record.greeted(greeting);
     }

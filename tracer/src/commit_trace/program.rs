@@ -10,7 +10,7 @@ use aya::Ebpf;
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::UProbe;
 use aya::programs::uprobe::UProbeScope;
-use tracer_core::recording::programs::Effort;
+use tracer_core::recording::programs::RunStats;
 use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit};
 
 use crate::commit_trace::SYMBOLS;
@@ -168,8 +168,8 @@ impl Program {
     }
 
     /// What the kernel says of the programs' runs.
-    pub(crate) fn effort(&self) -> Effort {
-        let mut sum = Effort::default();
+    pub(crate) fn effort(&self) -> RunStats {
+        let mut sum = RunStats::default();
         for (_, program) in self.object.programs() {
             if let Ok(fd) = program.fd()
                 && let Ok(one) = bpf::effort(fd.as_fd())

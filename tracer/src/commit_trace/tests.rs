@@ -1,7 +1,7 @@
 //! CommitTrace of several servers.
 
 use tracer_core::recording::commits::{Binary, Place};
-use tracer_core::render::commits::Moment;
+use tracer_core::render::commits::CommitSums;
 use tracer_ebpf::SlowCommit;
 
 use super::*;
@@ -18,7 +18,7 @@ fn commits(netns: Option<u32>) -> CommitTrace {
         met: Vec::new(),
         slowest: Slowest::default(),
         start_ns: 0,
-        last: Moment::default(),
+        last: CommitSums::default(),
     }
 }
 

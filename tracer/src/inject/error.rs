@@ -130,7 +130,7 @@ pub enum InjectError {
     Gateways(io::Error),
     /// The offloads could not be read or set.
     #[error(
-        "cannot {doing} the offloads of {interface}: {error}; a checksum damaged on a device that computes it is repaired, so the fault is refused{}",
+        "cannot {doing} the offloads of {interface}: {error}; a checksum corrupted on a device that computes it is repaired, so the fault is refused{}",
         why_forbidden(error, &[CAP_NET_ADMIN])
     )]
     Offloads {

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use aya::EbpfLoader;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tracer_core::recording::programs::Effort;
+use tracer_core::recording::programs::RunStats;
 
 use crate::kernel::descriptors::explained;
 
@@ -71,7 +71,7 @@ const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 
 /// What the kernel spent on one program: aya reads the structure but does not
 /// show these fields.
-pub(crate) fn effort(program: BorrowedFd<'_>) -> std::io::Result<Effort> {
+pub(crate) fn effort(program: BorrowedFd<'_>) -> std::io::Result<RunStats> {
     let mut info = ProgramInfo::default();
     let attributes = InfoByFd {
         fd: u32::try_from(program.as_raw_fd()).unwrap_or(u32::MAX),
@@ -91,7 +91,7 @@ pub(crate) fn effort(program: BorrowedFd<'_>) -> std::io::Result<Effort> {
     if result < 0 {
         return Err(std::io::Error::last_os_error());
     }
-    Ok(Effort {
+    Ok(RunStats {
         runs: info.run_count,
         ns: info.run_time_ns,
         missed: info.recursion_misses,

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use crate::kernel::parent::parent_of;
 use crate::kernel::server::{self, Server};
-use tracer_core::recording::processors::{Step, Track};
+use tracer_core::recording::processors::{CpuHistory, CpuInterval};
 
 /// Who belongs to a server is asked no more often: it takes a walk over `/proc`, ...
 const MEMBERS_EVERY_NS: u64 = 1_000_000_000;
@@ -33,7 +33,7 @@ pub(crate) struct Times {
 pub(crate) struct Processors {
     /// The only network namespace whose servers are followed.
     netns: Option<u32>,
-    tracks: BTreeMap<u32, Track>,
+    tracks: BTreeMap<u32, CpuHistory>,
     /// Every process of them, with its server and what it had at the last look.
     members: HashMap<u32, (u32, Times)>,
     /// When to look for more of them.
@@ -69,10 +69,10 @@ impl Processors {
             .values_mut()
             .filter(|one| alive.contains(&one.pid))
         {
-            track.steps.push(Step {
+            track.steps.push(CpuInterval {
                 from_ns: self.last_ns,
                 at_ns: now_ns,
-                ..Step::default()
+                ..CpuInterval::default()
             });
         }
         let tracks = &mut self.tracks;
@@ -100,7 +100,7 @@ impl Processors {
 
     /// What was seen of the servers.
     #[must_use]
-    pub(crate) fn finish(mut self, now_ns: u64) -> Vec<Track> {
+    pub(crate) fn finish(mut self, now_ns: u64) -> Vec<CpuHistory> {
         self.poll(now_ns);
         self.tracks.into_values().collect()
     }
@@ -131,8 +131,8 @@ impl Processors {
 }
 
 /// What is followed of a server, with nothing of it yet.
-fn track(server: &Server) -> Track {
-    Track {
+fn track(server: &Server) -> CpuHistory {
+    CpuHistory {
         pid: server.pid,
         port: server.port(),
         netns: server.netns(),
@@ -179,12 +179,12 @@ pub(crate) fn parse(text: &str) -> Option<Times> {
 }
 
 /// Two intervals as one.
-fn halved(steps: &[Step]) -> Vec<Step> {
+fn halved(steps: &[CpuInterval]) -> Vec<CpuInterval> {
     let pairs = steps.chunks(2);
     pairs
         .filter_map(|pair| {
             let (first, last) = (pair.first()?, pair.last()?);
-            Some(Step {
+            Some(CpuInterval {
                 from_ns: first.from_ns,
                 at_ns: last.at_ns,
                 ran_ns: pair.iter().map(|step| step.ran_ns).sum(),
@@ -221,19 +221,20 @@ mod tests {
 
     #[test]
     fn a_wait_that_is_told_when_it_is_over_was_before() {
-        let step = |from_ns| Step {
+        let step = |from_ns| CpuInterval {
             from_ns,
             at_ns: from_ns + 10,
-            ..Step::default()
+            ..CpuInterval::default()
         };
-        let mut track = Track {
+        let mut track = CpuHistory {
             steps: [0, 10, 20].map(step).to_vec(),
-            ..Track::default()
+            ..CpuHistory::default()
         };
         track.waited(3);
         track.waited(25);
-        let told =
-            |track: &Track| -> Vec<u64> { track.steps.iter().map(|step| step.waited_ns).collect() };
+        let told = |track: &CpuHistory| -> Vec<u64> {
+            track.steps.iter().map(|step| step.waited_ns).collect()
+        };
         assert_eq!(told(&track), [5, 10, 13]);
         // What was before the run is no part of it.
         track.waited(1_000);
@@ -242,13 +243,13 @@ mod tests {
 
     #[test]
     fn a_long_run_has_longer_intervals_and_the_same_sums() {
-        let step = |from_ns, waited_ns| Step {
+        let step = |from_ns, waited_ns| CpuInterval {
             from_ns,
             at_ns: from_ns + 1,
             ran_ns: 1,
             waited_ns,
         };
-        let steps: Vec<Step> = (0..5).map(|at| step(at, at)).collect();
+        let steps: Vec<CpuInterval> = (0..5).map(|at| step(at, at)).collect();
         let halved = halved(&steps);
         let told = halved.iter().map(|s| (s.from_ns, s.at_ns, s.waited_ns));
         assert_eq!(told.collect::<Vec<_>>(), [(0, 2, 1), (2, 4, 5), (4, 5, 4)]);

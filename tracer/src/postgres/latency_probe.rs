@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tracer_core::recording::latency::Tally;
+use tracer_core::recording::latency::LatencyWindow;
 use tracer_core::recording::probe::Allowance;
 use tracer_core::spread::Spread;
 
@@ -58,8 +58,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// What the probe's tasks have in common.
 #[derive(Debug)]
 pub(crate) struct ProbeState {
-    commits: Mutex<Tally>,
-    reads: Mutex<Tally>,
+    commits: Mutex<LatencyWindow>,
+    reads: Mutex<LatencyWindow>,
     begun_ns: Mutex<Option<u64>>,
     most: Mutex<Allowance>,
     warnings: Mutex<Vec<String>>,
@@ -97,7 +97,7 @@ pub(crate) struct LatencyProbe {
 }
 
 impl ProbeState {
-    pub(self) fn tally(&self, sort: Sort) -> MutexGuard<'_, Tally> {
+    pub(self) fn tally(&self, sort: Sort) -> MutexGuard<'_, LatencyWindow> {
         match sort {
             Sort::Commit => lock(&self.commits),
             Sort::Read => lock(&self.reads),
@@ -141,8 +141,8 @@ impl LatencyProbe {
             door,
             every,
             shared: Arc::new(ProbeState {
-                commits: Mutex::new(Tally::new()?),
-                reads: Mutex::new(Tally::new()?),
+                commits: Mutex::new(LatencyWindow::new()?),
+                reads: Mutex::new(LatencyWindow::new()?),
                 begun_ns: Mutex::new(None),
                 most: Mutex::new(Allowance::default()),
                 warnings: Mutex::new(Vec::new()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{oneshot, watch};
-use tracer_core::recording::database::Record;
+use tracer_core::recording::database::DatabaseRecord;
 use tracer_core::recording::probe::Plan;
 use tracer_core::render::status::Status;
 
@@ -30,7 +30,7 @@ pub struct Monitor {
     stop: oneshot::Sender<()>,
     status: watch::Receiver<Status>,
     probe: Option<Arc<ProbeState>>,
-    thread: JoinHandle<Record>,
+    thread: JoinHandle<DatabaseRecord>,
 }
 
 impl Monitor {
@@ -65,7 +65,8 @@ impl Monitor {
             .name(env!("CARGO_PKG_NAME").to_owned())
             .spawn(move || {
                 let target = &door.target;
-                let mut record = Record::new(target.to_string(), target.warnings.clone(), now_ns());
+                let mut record =
+                    DatabaseRecord::new(target.to_string(), target.warnings.clone(), now_ns());
                 record
                     .ports
                     .extend(target.places.iter().map(|place| place.port));
@@ -120,7 +121,7 @@ impl Monitor {
     ///
     /// # Errors
     /// If its thread has panicked.
-    pub fn finish(self) -> anyhow::Result<Record> {
+    pub fn finish(self) -> anyhow::Result<DatabaseRecord> {
         // Nobody there to hear it has ended already.
         let _ = self.stop.send(());
         self.thread

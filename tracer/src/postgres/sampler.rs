@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use tracer_core::recording::database::Record;
+use tracer_core::recording::database::DatabaseRecord;
 use tracer_core::render::status::Status;
 use tracer_core::report::sample::Sample;
 use tracer_core::report::statements::Sums;
@@ -39,7 +39,7 @@ const MIN_OUTAGE: Duration = Duration::from_secs(1);
 pub struct Sampler<'a> {
     door: &'a Arc<Door>,
     every: Duration,
-    record: &'a mut Record,
+    record: &'a mut DatabaseRecord,
     status: &'a watch::Sender<Status>,
     /// Whether a failure is told at once, and not only in the live view.
     tell: bool,
@@ -59,7 +59,7 @@ impl<'a> Sampler<'a> {
     pub fn new(
         door: &'a Arc<Door>,
         every: Duration,
-        record: &'a mut Record,
+        record: &'a mut DatabaseRecord,
         status: &'a watch::Sender<Status>,
         tell: bool,
     ) -> Self {

@@ -22,7 +22,7 @@ pub const HOOKS: [ProgramHook; 6] = [
     },
     ProgramHook {
         name: "tcp_bad_csum",
-        consequence: Some("segments received with a wrong checksum are not counted"),
+        consequence: Some("segments received with a bad checksum are not counted"),
     },
     ProgramHook {
         name: "tcp_send_reset",

@@ -51,6 +51,7 @@ pub(crate) const ALLOWED_IN_CORE: Rooms = &[
             "phases",
             "recording",
             "report",
+            "text",
         ],
     ),
     (

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tracer_core::metrics::tally::Sent;
-use tracer_core::metrics::{Commits, Database, GAPS, Health, Metrics, STAGES, Standby};
+use tracer_core::metrics::{Commits, Database, GAPS, Health, Metrics, STAGES, StandbyMetrics};
 use tracer_core::render::openmetrics;
 use tracer_core::report::role;
 use tracer_core::spread::Spread;
@@ -67,7 +67,7 @@ fn every_alert_is_tested_and_says_what_to_do() {
 /// Everything that can be shown, with every name that a label can have.
 fn all() -> Metrics {
     let spread = || Some(Spread::new());
-    let standby = |state: &&str| Standby {
+    let standby = |state: &&str| StandbyMetrics {
         name: "db2".to_owned(),
         address: Some("10.0.10.3".to_owned()),
         sync_state: (*state).to_owned(),

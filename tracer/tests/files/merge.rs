@@ -4,14 +4,6 @@ use std::fs;
 
 use crate::program::{FAILURE, USAGE, assert_refused, data, printed, text, tracer};
 
-/// To accept a change: `target/debug/tracer merge --help >
-/// tracer/tests/files/merge-help.txt`.
-#[test]
-fn help_is_what_it_was() {
-    let help = printed(&["merge", "--help"]);
-    assert_eq!(help, include_str!("merge-help.txt"));
-}
-
 #[test]
 fn two_reports_are_one_file_that_can_be_shown() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,14 +10,6 @@ fn read(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
-/// To accept a change: `target/debug/tracer replay --help >
-/// tracer/tests/files/replay-help.txt`.
-#[test]
-fn help_is_what_it_was() {
-    let help = printed(&["replay", "--help"]);
-    assert_eq!(help, include_str!("replay-help.txt"));
-}
-
 /// The report of the run that recorded them is what is expected.
 #[test]
 fn events_make_the_report_of_their_run() {

@@ -4,14 +4,6 @@ use std::fs;
 
 use crate::program::{FAILURE, USAGE, assert_refused, data, printed, text, tracer};
 
-/// To accept a change: `target/debug/tracer report --help >
-/// tracer/tests/files/report-help.txt`.
-#[test]
-fn help_is_what_it_was() {
-    let help = printed(&["report", "--help"]);
-    assert_eq!(help, include_str!("report-help.txt"));
-}
-
 #[test]
 fn the_verdict_comes_first_in_every_form() {
     let run = data("db1.json");

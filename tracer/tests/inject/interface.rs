@@ -154,7 +154,7 @@ fn an_interface_that_is_moved_is_followed() {
             let lines = format!("link set ens160 netns {}\n", elsewhere.name());
             host.netns.ip(&lines).unwrap();
         });
-        let Some(Whereabouts::Moved { name, netns }) = &report.interface_now else {
+        let Some(Whereabouts::Moved { name, netns, .. }) = &report.interface_now else {
             panic!("{report:?}");
         };
         let inode = std::os::unix::fs::MetadataExt::ino(&fs::metadata(elsewhere.path()).unwrap());

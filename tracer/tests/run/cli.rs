@@ -49,24 +49,6 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A change of the command line is to be seen as one. To accept it:
-/// `target/debug/tracer run --help > tracer/tests/run/help.txt`.
-#[test]
-fn help_is_what_it_was() {
-    let mut command = Command::new(PROGRAM);
-    let output = command
-        .args(["run", "--help"])
-        .env_remove("COLUMNS")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    assert_eq!(
-        String::from_utf8(output.stdout).unwrap(),
-        include_str!("help.txt")
-    );
-}
-
 #[test]
 fn what_cannot_be_meant_is_wrong_usage() {
     let fault = |more: &[&'static str]| [&PEER[..], &["--inject"], more].concat();

@@ -38,6 +38,8 @@ fn tests() -> Result<()> {
             "--lib",
             "--test",
             "files",
+            "--test",
+            "architecture",
         ],
     ] {
         let mut tests = Command::new(&nextest);

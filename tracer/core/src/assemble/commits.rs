@@ -5,7 +5,7 @@ use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 use crate::clock::Clock;
 use crate::interval::Span;
 use crate::recording::Recoveries;
-use crate::recording::commits::{Binary, Record, Server};
+use crate::recording::commits::{Binary, CommitsRecord, Server};
 use crate::report::commits::{CommitsReport, ProgramReport, ServerReport, SlowReport};
 use crate::report::histogram::Histogram;
 
@@ -23,7 +23,7 @@ pub(super) struct Run<'a> {
 }
 
 /// Makes it.
-pub(super) fn commits(record: &Record, run: &Run<'_>) -> CommitsReport {
+pub(super) fn commits(record: &CommitsRecord, run: &Run<'_>) -> CommitsReport {
     let attached = record.reason.is_none();
     let of_one = |pid| record.server(pid).is_some();
     let sums = record.servers.iter().filter_map(|server| server.sums);
@@ -110,7 +110,7 @@ pub(super) fn wait_of(slow: &SlowCommit) -> Span {
     }
 }
 
-fn slow(slow: &SlowCommit, record: &Record, run: &Run<'_>) -> SlowReport {
+fn slow(slow: &SlowCommit, record: &CommitsRecord, run: &Run<'_>) -> SlowReport {
     let ms = |ns: u64| ns as f64 / 1e6;
     let spans = record.recoveries_of(slow.server, run.recoveries);
     SlowReport {

@@ -81,8 +81,8 @@ mod tests {
 
     use crate::assemble::assemble;
     use crate::recording::Recording;
-    use crate::recording::database::Record;
-    use crate::recording::flow_table::Table;
+    use crate::recording::database::DatabaseRecord;
+    use crate::recording::flow_table::FlowTable;
     use crate::recording::settings::Settings;
     use crate::report::Request;
     use crate::report::fault::{FaultKind, FaultReport};
@@ -110,7 +110,7 @@ mod tests {
     }
 
     /// The replication to the standby, of which something is lost for a while.
-    fn table() -> Table {
+    fn table() -> FlowTable {
         let address = |last| Ipv4Addr::new(10, 0, 10, last).to_ipv6_mapped().octets();
         let mut flow = Flow {
             tuple: Tuple {
@@ -125,7 +125,7 @@ mod tests {
             backoff_max: 4,
             ..Flow::default()
         };
-        let mut table = Table::default();
+        let mut table = FlowTable::default();
         for second in (1..=RUN).filter(|second| bad(*second)) {
             flow.segments[RetransmitKind::Rto as usize] += 3;
             flow.events += 3;
@@ -134,8 +134,8 @@ mod tests {
         table
     }
 
-    fn record() -> Record {
-        let mut record = Record::new("db1".into(), Vec::new(), 0);
+    fn record() -> DatabaseRecord {
+        let mut record = DatabaseRecord::new("db1".into(), Vec::new(), 0);
         for second in 1..=RUN {
             let waiters = if bad(second) { 5 } else { 0 };
             let wait = Wait {
@@ -175,7 +175,7 @@ mod tests {
 
     fn report_with(
         faults: Vec<FaultReport>,
-        processors: Option<Result<Vec<processors::Track>, String>>,
+        processors: Option<Result<Vec<processors::CpuHistory>, String>>,
     ) -> Value {
         let report = assemble(Recording {
             settings: settings(),

@@ -1,11 +1,11 @@
 //! What the report says of a path, from the readings of a socket.
 
 use crate::clock::Clock;
-use crate::recording::tcp_info::Reading;
+use crate::recording::tcp_info::TcpInfoSample;
 use crate::report::path::{PathReport, ReadingReport};
 
 /// By the clock and from the start of the run; `None` where nothing was told.
-pub(super) fn path(readings: &[Reading], clock: &Clock, start_ns: u64) -> Option<PathReport> {
+pub(super) fn path(readings: &[TcpInfoSample], clock: &Clock, start_ns: u64) -> Option<PathReport> {
     let srtt = || readings.iter().filter_map(|one| one.srtt_us);
     (!readings.is_empty()).then(|| PathReport {
         srtt_us_min: srtt().min(),

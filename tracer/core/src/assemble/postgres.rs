@@ -2,12 +2,12 @@
 
 use crate::assemble::latency_probe::latency_probe;
 use crate::clock::Clock;
-use crate::recording::database::Record;
+use crate::recording::database::DatabaseRecord;
 use crate::report::postgres::{GapReport, PostgresReport, RoleReport, SampleReport};
 
 /// Makes it, by the clock and the window of the run.
 pub(super) fn postgres(
-    record: Record,
+    record: DatabaseRecord,
     clock: &Clock,
     start_ns: u64,
     end_ns: u64,

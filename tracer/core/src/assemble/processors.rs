@@ -1,12 +1,12 @@
 //! What the report says of a server's processors, from the readings of its processes.
 
 use crate::clock::Clock;
-use crate::recording::processors::{Step, Track};
+use crate::recording::processors::{CpuHistory, CpuInterval};
 use crate::report::processors::{ProcessorsReport, ProcessorsStepReport};
 
 /// By the clock and from the start of the run.
-pub(super) fn processors(track: &Track, clock: &Clock, start_ns: u64) -> ProcessorsReport {
-    let sum_s = |of: fn(&Step) -> u64| track.steps.iter().map(of).sum::<u64>() as f64 / 1e9;
+pub(super) fn processors(track: &CpuHistory, clock: &Clock, start_ns: u64) -> ProcessorsReport {
+    let sum_s = |of: fn(&CpuInterval) -> u64| track.steps.iter().map(of).sum::<u64>() as f64 / 1e9;
     ProcessorsReport {
         pid: track.pid,
         port: track.port,

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::evidence::hold_commits;
 use crate::interval::Span;
-use crate::recording::loss_recovery::Hole;
+use crate::recording::loss_recovery::LossRecovery;
 use crate::recording::{Recording, Recoveries};
 use crate::report::recovery::RecoveryReport;
 use crate::report::role::Kind;
@@ -24,7 +24,7 @@ pub(super) fn by_namespace(recording: &Recording) -> Option<Recoveries> {
         let sent = recording.holes.of_flow(tuple).iter();
         let damaged = recording.holes.of_peer(&tuple.remote).iter();
         let spans = found.entry(tuple.netns).or_default();
-        spans.extend(sent.chain(damaged).map(Hole::span));
+        spans.extend(sent.chain(damaged).map(LossRecovery::span));
     }
     for spans in found.values_mut() {
         *spans = Span::apart(std::mem::take(spans));
@@ -33,7 +33,7 @@ pub(super) fn by_namespace(recording: &Recording) -> Option<Recoveries> {
 }
 
 /// One recovery, by the clock and from the start of the run.
-pub(super) fn recovery(hole: &Hole, clock: &Clock, start_ns: u64) -> RecoveryReport {
+pub(super) fn recovery(hole: &LossRecovery, clock: &Clock, start_ns: u64) -> RecoveryReport {
     RecoveryReport {
         start: clock.utc(hole.from_ns),
         offset_s: (hole.from_ns as f64 - start_ns as f64) / 1e9,

@@ -1,5 +1,6 @@
 //! What the reader of a report must know first.
 
+use crate::assemble::commit_warnings;
 use crate::recording::Recording;
 use crate::report::commits::CommitsReport;
 use crate::report::request::whom;
@@ -17,11 +18,7 @@ pub(super) fn all(
     add(&mut warnings, recording, totals, gaps, flows);
     let of_postgres = recording.postgres.iter();
     warnings.extend(of_postgres.flat_map(|one| one.warnings.clone()));
-    warnings.extend(
-        commits
-            .map(crate::render::commits::warnings)
-            .unwrap_or_default(),
-    );
+    warnings.extend(commits.map(commit_warnings::warnings).unwrap_or_default());
     if let Some(Err(reason)) = &recording.processors {
         warnings.push(reason.clone());
     }

@@ -98,7 +98,7 @@ fn damage_that_arrives_is_of_the_other_side() {
         );
         let seconds = (21..=40).step_by(2);
         run.damaged = seconds
-            .map(|second| Damaged {
+            .map(|second| BadChecksumStep {
                 at_ns: second * S,
                 segments: 9,
                 by_peer: None,

@@ -117,10 +117,10 @@ pub(crate) fn typical_ms(recorded: &Recording, span: Span) -> Option<f64> {
 }
 
 fn overlapping(
-    steps: &[crate::recording::latency::Step],
+    steps: &[crate::recording::latency::LatencyInterval],
     span: Span,
     interval_ns: u64,
-) -> impl Iterator<Item = &crate::recording::latency::Step> {
+) -> impl Iterator<Item = &crate::recording::latency::LatencyInterval> {
     let first = steps.partition_point(|step| step.at_ns <= span.from_ns);
     steps[first..]
         .iter()

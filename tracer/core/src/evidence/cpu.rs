@@ -4,7 +4,7 @@
 use crate::evidence::thresholds::{MIN_STARVED_SHARE, STARVATION_WINDOW_NS};
 use crate::interval::Span;
 use crate::recording::Recording;
-use crate::recording::processors::{Step, Track};
+use crate::recording::processors::{CpuHistory, CpuInterval};
 
 /// A server that had none for some time.
 #[derive(Debug, Clone)]
@@ -12,9 +12,9 @@ pub(crate) struct StarvedServer<'a> {
     /// Its number in the report.
     pub(crate) index: usize,
     /// Whose processes.
-    pub(crate) track: &'a Track,
+    pub(crate) track: &'a CpuHistory,
     /// Intervals in which it was so, in order.
-    steps: Vec<Step>,
+    steps: Vec<CpuInterval>,
     /// The same as lengths of time.
     spans: Vec<Span>,
 }
@@ -27,7 +27,7 @@ impl StarvedServer<'_> {
 
     /// For how long its processes waited and ran within intervals that overlap, s.
     pub(crate) fn waited_and_ran_s(&self, spans: &[Span]) -> (f64, f64) {
-        let overlaps = |step: &&Step| of(step).covered_ns(spans) > 0;
+        let overlaps = |step: &&CpuInterval| of(step).covered_ns(spans) > 0;
         let inside = self.steps.iter().filter(overlaps);
         let (waited, ran) = inside.fold((0, 0), |(waited, ran), step| {
             (waited + step.waited_ns, ran + step.ran_ns)
@@ -36,7 +36,7 @@ impl StarvedServer<'_> {
     }
 }
 
-fn of(step: &Step) -> Span {
+fn of(step: &CpuInterval) -> Span {
     Span {
         from_ns: step.from_ns,
         to_ns: step.at_ns,
@@ -48,11 +48,11 @@ fn of(step: &Step) -> Span {
 pub(crate) fn starved<'a>(recorded: &'a Recording) -> Vec<StarvedServer<'a>> {
     let watched = recorded.system_identifier();
     let slow = recorded.slow_commits.as_deref().unwrap_or_default();
-    let is_watched = |track: &Track| {
+    let is_watched = |track: &CpuHistory| {
         let asked = watched.is_some() && track.system_identifier == watched;
         asked || slow.iter().any(|commit| commit.server == track.pid)
     };
-    let without = |step: &&Step| {
+    let without = |step: &&CpuInterval| {
         let long_ns = of(step).length_ns();
         step.waited_ns as f64 >= MIN_STARVED_SHARE * long_ns as f64 && step.waited_ns >= step.ran_ns
     };
@@ -60,7 +60,7 @@ pub(crate) fn starved<'a>(recorded: &'a Recording) -> Vec<StarvedServer<'a>> {
     let tracks = tracks.filter(|(_, track)| is_watched(track));
     let found = tracks.map(|(index, track)| {
         let steps = together(&track.steps);
-        let steps: Vec<Step> = steps.iter().filter(without).copied().collect();
+        let steps: Vec<CpuInterval> = steps.iter().filter(without).copied().collect();
         StarvedServer {
             index,
             track,
@@ -71,8 +71,8 @@ pub(crate) fn starved<'a>(recorded: &'a Recording) -> Vec<StarvedServer<'a>> {
     found.filter(|one| !one.steps.is_empty()).collect()
 }
 
-fn together(steps: &[Step]) -> Vec<Step> {
-    let mut found: Vec<Step> = Vec::new();
+fn together(steps: &[CpuInterval]) -> Vec<CpuInterval> {
+    let mut found: Vec<CpuInterval> = Vec::new();
     for step in steps {
         match found.last_mut() {
             Some(last)

@@ -56,7 +56,7 @@ const LOSSES: [RetransmitKind; 5] = [
 ];
 
 /// Segments of an interval that were sent again because of a loss.
-pub(crate) fn loss_retransmits(step: &crate::recording::flow_table::Step) -> u64 {
+pub(crate) fn loss_retransmits(step: &crate::recording::flow_table::FlowInterval) -> u64 {
     let of = |kind: &RetransmitKind| step.segments[*kind as usize];
     LOSSES.iter().map(of).sum()
 }

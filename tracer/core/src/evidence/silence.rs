@@ -4,7 +4,7 @@
 use crate::evidence::loss_episode::loss_retransmits;
 use crate::interval::Span;
 use crate::recording::flow_history::FlowHistory;
-use crate::recording::tcp_info::Reading;
+use crate::recording::tcp_info::TcpInfoSample;
 
 /// A time in which nothing arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) struct Silence {
 
 /// Those of one flow in which at least so many were retransmitted, in order.
 pub(crate) fn silences(track: &FlowHistory, min_unanswered: u64) -> Vec<Silence> {
-    let same = |a: &Reading, b: &Reading| a.segs_in.is_some() && a.segs_in == b.segs_in;
+    let same = |a: &TcpInfoSample, b: &TcpInfoSample| a.segs_in.is_some() && a.segs_in == b.segs_in;
     let runs = track.path.chunk_by(same);
     let silences = runs.filter_map(|run| {
         let span = Span {

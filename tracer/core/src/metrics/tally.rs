@@ -26,13 +26,13 @@ pub struct Sent {
 /// The counters. What a flow has sent again counts for the role that it had then: no
 /// counter ever goes back, whatever is learnt later.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct RetransmitTally {
     taken: HashMap<Tuple, [u64; RetransmitKind::COUNT]>,
     peers: BTreeSet<String>,
     sums: BTreeMap<(usize, String, String), u64>,
 }
 
-impl Tally {
+impl RetransmitTally {
     /// Takes in what a flow has sent again up to now.
     pub fn take(
         &mut self,
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn no_counter_goes_back_when_a_role_becomes_known() {
-        let mut tally = Tally::default();
+        let mut tally = RetransmitTally::default();
         let mut segments = [0; RetransmitKind::COUNT];
         segments[RetransmitKind::Rto as usize] = 3;
         tally.take(tuple(1), &segments, "other", "10.0.10.2");
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn peers_beyond_the_bound_are_one() {
-        let mut tally = Tally::default();
+        let mut tally = RetransmitTally::default();
         for number in 0..1_000 {
             let mut segments = [0; RetransmitKind::COUNT];
             segments[RetransmitKind::Tlp as usize] = 1;
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_had_no_flow_of_its_own_is_counted_with_the_others() {
-        let mut tally = Tally::default();
+        let mut tally = RetransmitTally::default();
         let mut segments = [0; RetransmitKind::COUNT];
         segments[RetransmitKind::Rto as usize] = 3;
         tally.take(tuple(1), &segments, "walsender", "10.0.10.3");

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 /// What arrived damaged in one interval.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damaged {
+pub struct BadChecksumStep {
     /// End of the interval, ns of `CLOCK_MONOTONIC`.
     pub at_ns: u64,
     /// Segments with a bad checksum, from the peers that the filter keeps.
@@ -16,7 +16,7 @@ pub struct Damaged {
     pub by_peer: Option<BTreeMap<IpAddr, u64>>,
 }
 
-impl Damaged {
+impl BadChecksumStep {
     /// Whether some of them may have come from this peer.
     #[must_use]
     pub fn may_be_from(&self, peer: IpAddr) -> bool {
@@ -45,7 +45,7 @@ impl Damaged {
 pub struct Series {
     counted: u64,
     by_peer: BTreeMap<IpAddr, u64>,
-    steps: Vec<Damaged>,
+    steps: Vec<BadChecksumStep>,
 }
 
 impl Series {
@@ -63,7 +63,7 @@ impl Series {
             .filter(|(_, count)| *count > 0)
             .collect();
         let is_whole = by_peer.values().sum::<u64>() >= counted;
-        self.steps.push(Damaged {
+        self.steps.push(BadChecksumStep {
             at_ns,
             segments,
             by_peer: is_whole.then_some(grown),
@@ -73,7 +73,7 @@ impl Series {
 
     /// All of them.
     #[must_use]
-    pub fn into_steps(self) -> Vec<Damaged> {
+    pub fn into_steps(self) -> Vec<BadChecksumStep> {
         self.steps
     }
 }

@@ -8,14 +8,14 @@ use tracer_ebpf::{ServerCommits, SlowCommit};
 
 use crate::interval::Span;
 use crate::recording::Recoveries;
-use crate::recording::programs::Effort;
+use crate::recording::programs::RunStats;
 
 /// The most slow commits that are kept one by one: of more, the slowest.
 const MOST_SLOW: usize = 10_000;
 
 /// Everything that was learnt.
 #[derive(Debug)]
-pub struct Record {
+pub struct CommitsRecord {
     /// From when on a commit is slow.
     pub slow: Duration,
     /// When everything was attached, ns of `CLOCK_MONOTONIC`.
@@ -35,10 +35,10 @@ pub struct Record {
     /// Commits of servers outside of the PID namespace that tracer sees.
     pub out_of_sight: u64,
     /// What the kernel says of the programs' runs.
-    pub effort: Effort,
+    pub effort: RunStats,
 }
 
-impl Record {
+impl CommitsRecord {
     /// The server with that first process, if its commits were counted.
     #[must_use]
     pub fn server(&self, pid: u32) -> Option<&Server> {
@@ -102,7 +102,7 @@ pub struct Server {
 
 /// A backend that waits for a standby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingBackend {
     /// Its server's first process.
     pub server: u32,
     /// Since when, ns of `CLOCK_MONOTONIC`.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::recording::outage::{Gap, Gaps};
+use crate::recording::outage::{SamplingOutage, SamplingOutages};
 use crate::recording::peers::{Peers, ReplicationPeer};
 use crate::recording::probe::Outcome;
 use crate::recording::roles::Known;
@@ -66,7 +66,7 @@ pub struct Turn {
 
 /// Everything that was learnt.
 #[derive(Debug)]
-pub struct Record {
+pub struct DatabaseRecord {
     /// Whom we asked, without the password.
     pub target: String,
     /// The last greeting.
@@ -80,8 +80,8 @@ pub struct Record {
     /// All samples, whether kept or not.
     pub taken: u64,
     /// Times without.
-    pub gaps: Vec<Gap>,
-    /// Gaps beyond those.
+    pub gaps: Vec<SamplingOutage>,
+    /// SamplingOutages beyond those.
     pub more_gaps: u64,
     /// What the reader must know.
     pub warnings: Vec<String>,
@@ -97,10 +97,10 @@ pub struct Record {
     pub statements: Option<Account>,
     /// What came of the commit probe.
     pub probe: Option<Outcome>,
-    open: Gaps,
+    open: SamplingOutages,
 }
 
-impl Record {
+impl DatabaseRecord {
     /// An empty one.
     #[must_use]
     pub fn new(target: String, warnings: Vec<String>, now_ns: u64) -> Self {
@@ -120,7 +120,7 @@ impl Record {
             most_waiting: None,
             statements: None,
             probe: None,
-            open: Gaps::new(now_ns),
+            open: SamplingOutages::new(now_ns),
         }
     }
 
@@ -138,7 +138,7 @@ impl Record {
         self.statements.get_or_insert_default().begin(source);
     }
 
-    /// Takes in a sample. `longest_ns` is as in [`Gaps::sampled`].
+    /// Takes in a sample. `longest_ns` is as in [`SamplingOutages::sampled`].
     pub fn sampled(&mut self, sample: &Sample, longest_ns: u64) {
         self.open.sampled(sample.at_ns, longest_ns, || {
             format!(
@@ -210,7 +210,7 @@ impl Record {
 
     /// The gap that lasts at the moment.
     #[must_use]
-    pub fn current_gap(&self) -> Option<&Gap> {
+    pub fn current_gap(&self) -> Option<&SamplingOutage> {
         self.open.current()
     }
 
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn roles_are_kept_as_turns() {
-        let mut record = Record::new("db1".into(), Vec::new(), 0);
+        let mut record = DatabaseRecord::new("db1".into(), Vec::new(), 0);
         for (at, role, timeline) in [
             (1, Role::Standby, 1),
             (2, Role::Standby, 1),
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_long_run_has_a_sparser_series_and_never_too_many_samples() {
-        let mut record = Record::new("db1".into(), Vec::new(), 0);
+        let mut record = DatabaseRecord::new("db1".into(), Vec::new(), 0);
         let one = sample(0, Role::Primary, 1);
         for at_ns in 0..(3 * MOST_SAMPLES as u64) {
             record.sampled(
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn one_reason_is_one_warning() {
-        let mut record = Record::new("db1".into(), Vec::new(), 0);
+        let mut record = DatabaseRecord::new("db1".into(), Vec::new(), 0);
         for at in 1..4 {
             assert!(record.failed("gone"));
             record.sampled(&sample(at, Role::Primary, 1), 100);

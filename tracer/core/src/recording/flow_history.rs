@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use tracer_ebpf::Flow;
 
 use crate::clock::jiffies_to_ms;
-use crate::recording::flow_table::{Entry, Step};
-use crate::recording::tcp_info::Reading;
+use crate::recording::flow_table::{Entry, FlowInterval};
+use crate::recording::tcp_info::TcpInfoSample;
 use crate::report::endpoint::endpoints;
 use crate::report::process::Process;
 use crate::report::role::{FlowRole, Kind};
@@ -27,9 +27,9 @@ pub struct FlowHistory {
     /// Counters and last readings, as the kernel programs left them.
     pub counters: Flow,
     /// The intervals in which something was retransmitted.
-    pub series: Vec<Step>,
+    pub series: Vec<FlowInterval>,
     /// What its socket said of the path, in order.
-    pub path: Vec<Reading>,
+    pub path: Vec<TcpInfoSample>,
     /// The largest retransmission timeout at a retransmit, ms.
     pub rto_max_ms: Option<f64>,
     /// How often it had doubled in a row, at most.

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use tracer_ebpf::{Flow, Owner, RetransmitKind, Tuple};
 
 use crate::by_kind::sum;
-use crate::recording::tcp_info::Path;
+use crate::recording::tcp_info::TcpInfoSeries;
 use crate::report::process::Process;
 
 /// What grew in one interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct FlowInterval {
     /// End of the interval, ns of `CLOCK_MONOTONIC`.
     pub at_ns: u64,
     /// Retransmitted segments by kind.
@@ -39,21 +39,21 @@ pub struct Entry {
     /// Counters and last readings.
     pub flow: Flow,
     /// The intervals in which something was retransmitted.
-    pub series: Vec<Step>,
+    pub series: Vec<FlowInterval>,
     /// The way to its peer, if it is one that is watched.
-    pub path: Path,
+    pub path: TcpInfoSeries,
     /// Whose socket it is, where that is known.
     pub process: Option<Process>,
 }
 
 /// All flows that were seen.
 #[derive(Debug, Default)]
-pub struct Table {
+pub struct FlowTable {
     entries: HashMap<Tuple, Entry>,
     updated_ns: u64,
 }
 
-impl Table {
+impl FlowTable {
     /// Takes in whose sockets they are, of those of which that is not known yet.
     pub fn identify(&mut self, whose: impl Fn(&Owner) -> Option<Process>) {
         for entry in self.entries.values_mut() {
@@ -95,10 +95,10 @@ impl Table {
         entry.flow.segments[other] += unseen.segments;
         entry.flow.failed_segments += if failed { unseen.segments } else { 0 };
         entry.flow.bytes += unseen.bytes;
-        let mut step = Step {
+        let mut step = FlowInterval {
             at_ns,
             bytes: unseen.bytes,
-            ..Step::default()
+            ..FlowInterval::default()
         };
         step.segments[other] = unseen.segments;
         entry.series.push(step);
@@ -170,7 +170,7 @@ impl Entry {
                 ..Flow::default()
             },
             series: Vec::new(),
-            path: Path::default(),
+            path: TcpInfoSeries::default(),
             process: None,
         }
     }
@@ -223,12 +223,12 @@ fn merge(a: &Flow, b: &Flow) -> Flow {
     }
 }
 
-fn step(at_ns: u64, before: &Flow, now: &Flow) -> Step {
+fn step(at_ns: u64, before: &Flow, now: &Flow) -> FlowInterval {
     let mut segments = [0; RetransmitKind::COUNT];
     for (index, grown) in segments.iter_mut().enumerate() {
         *grown = now.segments[index].saturating_sub(before.segments[index]);
     }
-    Step {
+    FlowInterval {
         at_ns,
         segments,
         events: now.events.saturating_sub(before.events),
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_series_holds_what_grew_and_nothing_else() {
-        let mut table = Table::default();
+        let mut table = FlowTable::default();
         table.update(10, &[slot(1, RetransmitKind::Rto, 3, 8)]);
         table.update(20, &[slot(1, RetransmitKind::Rto, 3, 8)]);
         table.update(30, &[slot(1, RetransmitKind::Rto, 5, 28)]);
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn slots_of_one_tuple_are_one_flow() {
-        let mut table = Table::default();
+        let mut table = FlowTable::default();
         let mut child = slot(1, RetransmitKind::Fast, 2, 90);
         child.inode = 77;
         child.rto_max = 60;
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_no_hit_showed_is_counted_as_other_and_failed() {
-        let mut table = Table::default();
+        let mut table = FlowTable::default();
         let tuple = slot(1, RetransmitKind::Rto, 3, 8).tuple;
         table.update(10, &[slot(1, RetransmitKind::Rto, 3, 8)]);
         table.add_unseen(

@@ -31,7 +31,7 @@ pub struct Quantiles {
 
 /// One interval.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct LatencyInterval {
     /// Its end, ns of `CLOCK_MONOTONIC`.
     pub at_ns: u64,
     /// Requests that were answered in it.
@@ -61,7 +61,7 @@ const BITS: u32 = 7;
 
 /// Counts requests of one sort.
 #[derive(Debug)]
-pub struct Tally {
+pub struct LatencyWindow {
     all: Histogram<u64>,
     now: Histogram<u64>,
     answered: u64,
@@ -72,7 +72,7 @@ pub struct Tally {
     under_way: BTreeSet<(u64, u64)>,
     latest_start_ns: u64,
     reasons: BTreeMap<String, u64>,
-    steps: Vec<Step>,
+    steps: Vec<LatencyInterval>,
     ticks: u64,
 }
 
@@ -96,10 +96,10 @@ pub struct Total {
     /// Why requests failed, and how many.
     pub reasons: BTreeMap<String, u64>,
     /// The series.
-    pub steps: Vec<Step>,
+    pub steps: Vec<LatencyInterval>,
 }
 
-impl Tally {
+impl LatencyWindow {
     /// An empty one; `None` if there is no memory for it.
     #[must_use]
     pub fn new() -> Option<Self> {
@@ -180,7 +180,7 @@ impl Tally {
             return;
         }
         let counts = (self.answered, self.failed, self.not_started);
-        self.steps.push(Step {
+        self.steps.push(LatencyInterval {
             at_ns,
             answered: counts.0 - self.closed.0,
             failed: counts.1 - self.closed.1,
@@ -203,7 +203,7 @@ impl Tally {
 
     /// The last interval.
     #[must_use]
-    pub fn last(&self) -> Option<&Step> {
+    pub fn last(&self) -> Option<&LatencyInterval> {
         self.steps.last()
     }
 
@@ -251,7 +251,7 @@ impl Latencies {
     /// The quantiles of several intervals together, but for the largest, which
     /// each of them knows to a thousandth.
     #[must_use]
-    pub fn merged<'a>(steps: impl Iterator<Item = &'a Step>) -> Quantiles {
+    pub fn merged<'a>(steps: impl Iterator<Item = &'a LatencyInterval>) -> Quantiles {
         let mut counts = BTreeMap::new();
         let mut max_ms: Option<f64> = None;
         for step in steps {
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn latency_counts_from_when_a_request_was_due() {
-        let mut tally = Tally::new().unwrap();
+        let mut tally = LatencyWindow::new().unwrap();
         for number in 0..100 {
             let due = number * 10 * MS;
             // Started late because something held us up: that is part of it.
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_stall_shows_while_it_lasts() {
-        let mut tally = Tally::new().unwrap();
+        let mut tally = LatencyWindow::new().unwrap();
         tally.start(0, 0, 0);
         tally.start(1, 500 * MS, 500 * MS);
         tally.skip();
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn intervals_add_up_to_the_whole_however_long_it_lasts() {
-        let mut tally = Tally::new().unwrap();
+        let mut tally = LatencyWindow::new().unwrap();
         for number in 0..3 * INTERVALS as u64 {
             tally.start(number, number, number);
             tally.answer(number, number, number + MS);
@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn intervals_merged_have_the_quantiles_of_the_whole() {
-        let mut tally = Tally::new().unwrap();
+        let mut tally = LatencyWindow::new().unwrap();
         for number in 0..1_000 {
             // Slow ones come together, so that no interval's quantiles are the whole's.
             let latency = if number < 100 { 500 } else { 1 + number % 10 };
@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn reasons_and_latencies_are_bounded() {
-        let mut tally = Tally::new().unwrap();
+        let mut tally = LatencyWindow::new().unwrap();
         for number in 0..100 {
             tally.fail(number, 0, &number.to_string());
         }

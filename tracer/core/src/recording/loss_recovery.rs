@@ -1,4 +1,4 @@
-//! Holes in what a peer has, from single events: each begins where the wait began that
+//! LossRecoveries in what a peer has, from single events: each begins where the wait began that
 //! ended with sending something again, and ends with the acknowledgement that closes it.
 //!
 //! Nothing tells when either comes. What a timer sends again was missing for as long as
@@ -28,7 +28,7 @@ const NEXT_NS: u64 = 440_000_000;
 
 /// One hole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hole {
+pub struct LossRecovery {
     /// Since when something was missing, ns of `CLOCK_MONOTONIC`.
     pub from_ns: u64,
     /// When something was sent again or arrived damaged the last time.
@@ -41,7 +41,7 @@ pub struct Hole {
     next_ns: u64,
 }
 
-impl Hole {
+impl LossRecovery {
     /// From when to when it lasted.
     #[must_use]
     pub fn span(&self) -> Span {
@@ -54,16 +54,16 @@ impl Hole {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub struct Holes {
+pub struct LossRecoveries {
     /// By flow: what this end sent again.
-    sent: HashMap<Tuple, Vec<Hole>>,
+    sent: HashMap<Tuple, Vec<LossRecovery>>,
     /// By the peer's address: what arrived damaged. From then on until it is sent again
     /// it is missing here.
-    damaged: HashMap<[u8; 16], Vec<Hole>>,
+    damaged: HashMap<[u8; 16], Vec<LossRecovery>>,
     dropped: u64,
 }
 
-impl Holes {
+impl LossRecoveries {
     /// Takes in an event; `jiffy_ns` is the unit of its timeout.
     pub fn note(&mut self, decoded: &Decoded, jiffy_ns: u64) {
         let event = &decoded.event;
@@ -90,7 +90,7 @@ impl Holes {
                     RetransmitKind::Tlp => probe_ns(rto_ns, round_ns, event.unacked),
                     _ => round_ns,
                 };
-                let hole = Hole {
+                let hole = LossRecovery {
                     from_ns: event.time_ns.saturating_sub(missing_ns),
                     last_ns: event.time_ns,
                     to_ns: event.time_ns + round_ns,
@@ -108,13 +108,13 @@ impl Holes {
 
     /// Of what this end of a flow sent again, in order.
     #[must_use]
-    pub fn of_flow(&self, tuple: &Tuple) -> &[Hole] {
+    pub fn of_flow(&self, tuple: &Tuple) -> &[LossRecovery] {
         self.sent.get(tuple).map_or(&[], Vec::as_slice)
     }
 
     /// Of what arrived damaged from a peer, in order.
     #[must_use]
-    pub fn of_peer(&self, address: &[u8; 16]) -> &[Hole] {
+    pub fn of_peer(&self, address: &[u8; 16]) -> &[LossRecovery] {
         self.damaged.get(address).map_or(&[], Vec::as_slice)
     }
 
@@ -143,11 +143,11 @@ fn probe_ns(rto_ns: u64, round_ns: u64, unacked: u16) -> u64 {
 /// Forgets the one that has been well for longest where there is no room for another: a
 /// connection that is opened again and again, and loses, must not crowd out one that
 /// stays. How many holes those were.
-fn make_room<K: Copy + Eq + Hash>(all: &mut HashMap<K, Vec<Hole>>, key: &K) -> u64 {
+fn make_room<K: Copy + Eq + Hash>(all: &mut HashMap<K, Vec<LossRecovery>>, key: &K) -> u64 {
     if all.contains_key(key) || all.len() < MOST_FLOWS {
         return 0;
     }
-    let well_since = |holes: &Vec<Hole>| holes.last().map(|hole| hole.last_ns);
+    let well_since = |holes: &Vec<LossRecovery>| holes.last().map(|hole| hole.last_ns);
     let oldest = all.iter().min_by_key(|(_, holes)| well_since(holes));
     let oldest = oldest.map(|(key, _)| *key);
     let forgotten = oldest.and_then(|key| all.remove(&key));
@@ -155,7 +155,7 @@ fn make_room<K: Copy + Eq + Hash>(all: &mut HashMap<K, Vec<Hole>>, key: &K) -> u
 }
 
 /// False if there is no room.
-fn add_sent(holes: &mut Vec<Hole>, hole: Hole, kind: RetransmitKind) -> bool {
+fn add_sent(holes: &mut Vec<LossRecovery>, hole: LossRecovery, kind: RetransmitKind) -> bool {
     if let Some(last) = holes.last_mut() {
         // Sequence numbers wrap around.
         let later = hole.seq.wrapping_sub(last.seq).cast_signed() > 0;
@@ -170,11 +170,11 @@ fn add_sent(holes: &mut Vec<Hole>, hole: Hole, kind: RetransmitKind) -> bool {
     }
     // They are apart.
     let from_ns = hole.from_ns.max(holes.last().map_or(0, |last| last.to_ns));
-    push(holes, Hole { from_ns, ..hole })
+    push(holes, LossRecovery { from_ns, ..hole })
 }
 
 /// What is damaged again and again is sent again ever later.
-fn add_damaged(holes: &mut Vec<Hole>, at_ns: u64) -> bool {
+fn add_damaged(holes: &mut Vec<LossRecovery>, at_ns: u64) -> bool {
     if let Some(last) = holes.last_mut()
         && at_ns <= last.next_ns
     {
@@ -187,7 +187,7 @@ fn add_damaged(holes: &mut Vec<Hole>, at_ns: u64) -> bool {
     }
     push(
         holes,
-        Hole {
+        LossRecovery {
             from_ns: at_ns,
             last_ns: at_ns,
             to_ns: at_ns + NEXT_NS,
@@ -198,7 +198,7 @@ fn add_damaged(holes: &mut Vec<Hole>, at_ns: u64) -> bool {
     )
 }
 
-fn push(holes: &mut Vec<Hole>, hole: Hole) -> bool {
+fn push(holes: &mut Vec<LossRecovery>, hole: LossRecovery) -> bool {
     let room = holes.len() < MOST_HOLES;
     if room {
         holes.push(hole);
@@ -242,16 +242,16 @@ mod tests {
         }
     }
 
-    fn noted(events: &[Decoded]) -> Holes {
-        let mut holes = Holes::default();
+    fn noted(events: &[Decoded]) -> LossRecoveries {
+        let mut holes = LossRecoveries::default();
         for event in events {
             holes.note(event, MS);
         }
         holes
     }
 
-    fn spans(holes: &[Hole]) -> Vec<(u64, u64, u64)> {
-        let span = |one: &Hole| (one.from_ns / MS, one.to_ns / MS, one.segments);
+    fn spans(holes: &[LossRecovery]) -> Vec<(u64, u64, u64)> {
+        let span = |one: &LossRecovery| (one.from_ns / MS, one.to_ns / MS, one.segments);
         holes.iter().map(span).collect()
     }
 
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn what_lost_last_is_remembered_of_many() {
-        let mut holes = Holes::default();
+        let mut holes = LossRecoveries::default();
         let of = |port: usize| Tuple {
             local_port: port as u16,
             ..Tuple::default()
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn there_is_room_for_so_many_and_the_rest_is_counted() {
-        let mut holes = Holes::default();
+        let mut holes = LossRecoveries::default();
         for number in 0..MOST_HOLES as u64 + 3 {
             holes.note(&sent(number * 10_000, RetransmitKind::Rto, 0, 0), MS);
         }

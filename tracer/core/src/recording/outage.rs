@@ -2,7 +2,7 @@
 
 /// A time without samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
+pub struct SamplingOutage {
     /// The last sample before it, or when it was first tried; ns of
     /// `CLOCK_MONOTONIC`.
     pub start_ns: u64,
@@ -16,8 +16,8 @@ pub struct Gap {
 
 /// Notes gaps as they come and go.
 #[derive(Debug, Default)]
-pub struct Gaps {
-    gaps: Vec<Gap>,
+pub struct SamplingOutages {
+    gaps: Vec<SamplingOutage>,
     /// From where a gap would begin.
     since_ns: u64,
     open: bool,
@@ -27,7 +27,7 @@ pub struct Gaps {
 /// More gaps than anybody reads: later ones are only counted.
 const MAX_GAPS: usize = 10_000;
 
-impl Gaps {
+impl SamplingOutages {
     /// Begins at this moment.
     #[must_use]
     pub fn new(now_ns: u64) -> Self {
@@ -46,7 +46,7 @@ impl Gaps {
             }
             self.open = false;
         } else if at_ns.saturating_sub(self.since_ns) > longest_ns {
-            self.push(Gap {
+            self.push(SamplingOutage {
                 start_ns: self.since_ns,
                 end_ns: Some(at_ns),
                 reason: reason(),
@@ -64,7 +64,7 @@ impl Gaps {
             }
             return false;
         }
-        self.open = self.push(Gap {
+        self.open = self.push(SamplingOutage {
             start_ns: self.since_ns,
             end_ns: None,
             reason: reason.to_owned(),
@@ -73,7 +73,7 @@ impl Gaps {
         true
     }
 
-    fn push(&mut self, gap: Gap) -> bool {
+    fn push(&mut self, gap: SamplingOutage) -> bool {
         if self.gaps.len() >= MAX_GAPS {
             self.dropped += 1;
             return false;
@@ -84,13 +84,13 @@ impl Gaps {
 
     /// The gap that lasts at the moment.
     #[must_use]
-    pub fn current(&self) -> Option<&Gap> {
+    pub fn current(&self) -> Option<&SamplingOutage> {
         self.gaps.last().filter(|_| self.open)
     }
 
     /// All of them, and how many more there were.
     #[must_use]
-    pub fn into_parts(self) -> (Vec<Gap>, u64) {
+    pub fn into_parts(self) -> (Vec<SamplingOutage>, u64) {
         (self.gaps, self.dropped)
     }
 }
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_gap_lasts_from_the_last_sample_to_the_next() {
-        let mut gaps = Gaps::new(100);
+        let mut gaps = SamplingOutages::new(100);
         gaps.sampled(110, 20, never);
         gaps.sampled(120, 20, never);
         assert!(gaps.failed("gone"));
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_comes_late_leaves_a_gap_too() {
-        let mut gaps = Gaps::new(100);
+        let mut gaps = SamplingOutages::new(100);
         gaps.sampled(121, 20, || "slow".to_owned());
         let (gaps, _) = gaps.into_parts();
         assert_eq!((gaps[0].start_ns, gaps[0].end_ns), (100, Some(121)));

@@ -2,7 +2,7 @@
 
 /// What all processes of a server had in one interval, added up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct CpuInterval {
     /// Its start, ns of `CLOCK_MONOTONIC`.
     pub from_ns: u64,
     /// Its end.
@@ -15,7 +15,7 @@ pub struct Step {
 
 /// One server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Track {
+pub struct CpuHistory {
     /// Its first process.
     pub pid: u32,
     /// Where it listens.
@@ -25,10 +25,10 @@ pub struct Track {
     /// What it has in common with its standbys and with no other server.
     pub system_identifier: Option<u64>,
     /// Its intervals, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<CpuInterval>,
 }
 
-impl Track {
+impl CpuHistory {
     /// A process has run.
     pub fn ran(&mut self, ns: u64) {
         if let Some(step) = self.steps.last_mut() {

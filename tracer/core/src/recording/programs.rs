@@ -4,9 +4,9 @@ use tracer_ebpf::Gap;
 
 /// What had to be given up, by [`Gap`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Gaps(pub [u64; Gap::COUNT]);
+pub struct DropCounters(pub [u64; Gap::COUNT]);
 
-impl Gaps {
+impl DropCounters {
     /// How often one thing had to be given up.
     #[must_use]
     pub fn count(&self, gap: Gap) -> u64 {
@@ -16,7 +16,7 @@ impl Gaps {
 
 /// What the kernel says of the programs' runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Effort {
+pub struct RunStats {
     /// How often they ran; 0 unless it is measured.
     pub runs: u64,
     /// How long, ns in all; likewise.

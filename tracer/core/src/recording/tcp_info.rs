@@ -7,7 +7,7 @@ const MAX_READINGS: usize = 20_000;
 
 /// What the socket said at one look; `None` is what this kernel does not tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reading {
+pub struct TcpInfoSample {
     /// When, ns of `CLOCK_MONOTONIC`.
     pub at_ns: u64,
     /// Smoothed round-trip time, µs; it stands still while nothing is acknowledged.
@@ -31,13 +31,13 @@ pub struct Reading {
 
 /// Readings of one flow, in order.
 #[derive(Debug, Clone)]
-pub struct Path {
-    readings: Vec<Reading>,
+pub struct TcpInfoSeries {
+    readings: Vec<TcpInfoSample>,
     stride: u64,
     taken: u64,
 }
 
-impl Default for Path {
+impl Default for TcpInfoSeries {
     fn default() -> Self {
         Self {
             readings: Vec::new(),
@@ -47,9 +47,9 @@ impl Default for Path {
     }
 }
 
-impl Path {
+impl TcpInfoSeries {
     /// Takes in a reading.
-    pub fn add(&mut self, reading: Reading) {
+    pub fn add(&mut self, reading: TcpInfoSample) {
         if self.taken.is_multiple_of(self.stride) {
             self.readings.push(reading);
         }
@@ -66,13 +66,13 @@ impl Path {
 
     /// Those that were kept, for good.
     #[must_use]
-    pub fn into_readings(self) -> Vec<Reading> {
+    pub fn into_readings(self) -> Vec<TcpInfoSample> {
         self.readings
     }
 
     /// Those that were kept.
     #[must_use]
-    pub fn readings(&self) -> &[Reading] {
+    pub fn readings(&self) -> &[TcpInfoSample] {
         &self.readings
     }
 }
@@ -83,15 +83,15 @@ mod tests {
 
     #[test]
     fn a_long_run_keeps_fewer_of_them_and_at_even_distances() {
-        let mut path = Path::default();
+        let mut path = TcpInfoSeries::default();
         for at_ns in 0..3 * MAX_READINGS as u64 {
-            path.add(Reading {
+            path.add(TcpInfoSample {
                 at_ns,
-                ..Reading::default()
+                ..TcpInfoSample::default()
             });
         }
         assert!(path.readings().len() <= MAX_READINGS + 1);
-        let apart = |two: &[Reading]| two[1].at_ns - two[0].at_ns;
+        let apart = |two: &[TcpInfoSample]| two[1].at_ns - two[0].at_ns;
         assert!(path.readings().windows(2).all(|two| apart(two) == 4));
     }
 }

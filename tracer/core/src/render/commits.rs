@@ -2,52 +2,12 @@
 
 use tracer_ebpf::{Part, ServerCommits};
 
-use crate::recording::commits::Waiting;
+use crate::recording::commits::WaitingBackend;
 use crate::report::commits::{CommitsReport, ServerReport};
 use crate::report::histogram::Histogram;
-use crate::text::harmless;
 
 /// How many servers and slow commits a summary shows; the JSON has all.
 const MAX_LISTED: usize = 8;
-
-/// What the reader must know.
-#[must_use]
-pub fn warnings(report: &CommitsReport) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if let Some(reason) = &report.reason {
-        warnings.push(format!("commits were not split: {reason}"));
-    }
-    let programs = report.programs.iter().filter(|_| report.attached);
-    for program in programs {
-        if let Some(reason) = &program.reason {
-            let path = harmless(&program.path, 80);
-            warnings.push(format!("commits of {path} were not split: {reason}"));
-        }
-    }
-    for (count, what) in [
-        (
-            report.not_counted,
-            "commits are in no count: more backends or servers than there is room for, or a field of the kernel's that could not be read",
-        ),
-        (
-            report.out_of_sight,
-            "commits are in no count, because their servers run outside of the PID namespace that tracer sees: run it on the host, or in a container that shares the host's (docker run --pid=host, hostPID: true)",
-        ),
-        (
-            report.slow_lost,
-            "slow commits are not listed one by one: they came faster than they could be taken; counts are complete",
-        ),
-        (
-            report.slow_dropped,
-            "slow commits are not listed one by one, only the slowest; use a larger --slow-commit",
-        ),
-    ] {
-        if count > 0 {
-            warnings.push(format!("{count} {what}"));
-        }
-    }
-    warnings
-}
 
 /// The commits in a few lines, for the summary.
 #[must_use]
@@ -106,7 +66,7 @@ fn charged(server: &ServerReport) -> Option<String> {
 
 /// All servers at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
+pub struct CommitSums {
     at_ns: u64,
     total: Histogram,
     wait: Histogram,
@@ -114,18 +74,18 @@ pub struct Moment {
     waiting_longest_ns: u64,
 }
 
-impl Default for Moment {
+impl Default for CommitSums {
     fn default() -> Self {
         Self::new(0, std::iter::empty(), &[])
     }
 }
 
-impl Moment {
+impl CommitSums {
     /// Adds them up.
     pub fn new<'a>(
         at_ns: u64,
         servers: impl Iterator<Item = &'a ServerCommits>,
-        waiting: &[Waiting],
+        waiting: &[WaitingBackend],
     ) -> Self {
         let none = (Histogram::empty(), Histogram::empty());
         let (total, wait) = servers.fold(none, |(total, wait), sums| {
@@ -147,7 +107,7 @@ impl Moment {
 
 /// What came since `earlier`, in a line.
 #[must_use]
-pub fn line(now: &Moment, earlier: &Moment) -> String {
+pub fn line(now: &CommitSums, earlier: &CommitSums) -> String {
     let (total, wait) = (
         now.total.since(&earlier.total),
         now.wait.since(&earlier.wait),

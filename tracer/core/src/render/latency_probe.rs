@@ -1,6 +1,6 @@
 //! The commit probe in a line or two.
 
-use crate::recording::latency::Step;
+use crate::recording::latency::LatencyInterval;
 use crate::render::table::milliseconds;
 use crate::report::latency_probe::{Latency, ProbeReport, Requests};
 
@@ -9,7 +9,7 @@ const LONG_MS: f64 = 100.0;
 
 /// The last interval in one line.
 #[must_use]
-pub fn line(commits: &Step, reads: &Step) -> String {
+pub fn line(commits: &LatencyInterval, reads: &LatencyInterval) -> String {
     let mut line = format!(
         "  probe: {} commits, p50 {}, max {}; {} reads, p50 {}, max {}",
         commits.answered,
@@ -73,8 +73,8 @@ mod tests {
     use super::*;
     use crate::recording::latency::{Latencies, Quantiles};
 
-    fn step() -> Step {
-        Step {
+    fn step() -> LatencyInterval {
+        LatencyInterval {
             at_ns: 0,
             answered: 10,
             failed: 0,
@@ -97,7 +97,7 @@ mod tests {
             line(&step(), &step()),
             "  probe: 10 commits, p50 2.00 ms, max 9.00 ms; 10 reads, p50 2.00 ms, max 9.00 ms"
         );
-        let stalled = Step {
+        let stalled = LatencyInterval {
             answered: 0,
             outstanding: 3,
             oldest_ms: Some(1_500.0),

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::metrics::{Database, GAPS, Metrics, Standby};
+use crate::metrics::{Database, GAPS, Metrics, StandbyMetrics};
 use crate::spread::Spread;
 
 /// The media type of what is rendered.
@@ -22,19 +22,19 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 /// Never: writing to a string cannot fail.
 pub fn render(metrics: Metrics) -> Result<String, Error> {
     let mut registry = Registry::with_prefix("tracer");
-    registry.register_collector(Box::new(Moment(metrics)));
+    registry.register_collector(Box::new(Snapshot(metrics)));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
 }
 
 #[derive(Debug)]
-struct Moment(Metrics);
+struct Snapshot(Metrics);
 
 /// Labels of one series.
 type Labels = Vec<(&'static str, String)>;
 
-impl Collector for Moment {
+impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
         let mut to = Family(&mut encoder);
         to.traffic(&self.0)?;
@@ -301,7 +301,7 @@ fn labelled(
 }
 
 /// What tells one standby apart.
-fn of_standby(one: &Standby) -> impl Iterator<Item = (&'static str, String)> {
+fn of_standby(one: &StandbyMetrics) -> impl Iterator<Item = (&'static str, String)> {
     let address = one.address.clone().map(|address| ("address", address));
     [("standby", one.name.clone())]
         .into_iter()
@@ -336,7 +336,7 @@ mod tests {
             database: Some(Database {
                 up: true,
                 sync_rep_longest_s: Some(0.02),
-                standbys: vec![Standby {
+                standbys: vec![StandbyMetrics {
                     name: "a\"b\n{}".into(),
                     address: Some("10.0.10.3".into()),
                     sync_state: "sync".into(),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::render::document::{Block, Document, Table};
+use crate::text::{columns, padded, padded_before};
 
 /// The whole text; lines of paragraphs and lists are no longer than `width` where
 /// words allow it.
@@ -45,7 +46,7 @@ fn wrap(text: &mut String, words: &str, begin: &str, width: usize) {
     let mut line = begin.to_owned();
     let mut empty = true;
     for word in harmless(words).split_whitespace() {
-        let fits = line.chars().count() + word.chars().count() < width;
+        let fits = columns(&line) + columns(word) < width;
         if !empty && !fits {
             text.push_str(line.trim_end());
             text.push('\n');
@@ -74,18 +75,18 @@ fn write_table(text: &mut String, table: &Table) {
         .enumerate()
         .map(|(at, column)| {
             let cells = rows.iter().filter_map(|row| row.get(at));
-            let widest = cells.map(|cell| cell.chars().count()).max();
-            widest.unwrap_or(0).max(column.name.chars().count())
+            let widest = cells.map(|cell| columns(cell)).max();
+            widest.unwrap_or(0).max(columns(&column.name))
         })
         .collect();
     let mut line = |cells: &mut dyn Iterator<Item = &str>| {
         let mut line = String::from("  ");
         for ((cell, column), width) in cells.zip(&table.head).zip(&widths) {
-            // Writing to a string cannot fail.
-            let _ = match column.numbers {
-                true => write!(line, "{cell:>width$}  "),
-                false => write!(line, "{cell:<width$}  "),
-            };
+            line.push_str(&match column.numbers {
+                true => padded_before(cell, *width),
+                false => padded(cell, *width),
+            });
+            line.push_str("  ");
         }
         text.push_str(line.trim_end());
         text.push('\n');

@@ -1,6 +1,6 @@
 //! What is known of a server at this moment, for those who look on.
 
-use crate::recording::database::Record;
+use crate::recording::database::DatabaseRecord;
 use crate::recording::roles::Known;
 use crate::recording::standby::label;
 use crate::report::sample::{Role, Sample, Standby};
@@ -36,18 +36,18 @@ enum State {
 impl Status {
     /// After a sample.
     #[must_use]
-    pub fn of(sample: &Sample, record: &Record) -> Self {
+    pub fn of(sample: &Sample, record: &DatabaseRecord) -> Self {
         Self::with(State::Seen(Box::new(sample.clone())), record)
     }
 
     /// While there is none.
     #[must_use]
-    pub fn lost(since_ns: u64, reason: &str, record: &Record) -> Self {
+    pub fn lost(since_ns: u64, reason: &str, record: &DatabaseRecord) -> Self {
         let reason = reason.to_owned();
         Self::with(State::Lost { since_ns, reason }, record)
     }
 
-    fn with(state: State, record: &Record) -> Self {
+    fn with(state: State, record: &DatabaseRecord) -> Self {
         Self {
             state,
             known: record.known(),
@@ -187,7 +187,7 @@ mod tests {
     use crate::report::statements::{Account, Pace, Statements};
 
     fn seen(sample: &Sample) -> Vec<String> {
-        Status::of(sample, &Record::new(String::new(), Vec::new(), 0)).lines(0)
+        Status::of(sample, &DatabaseRecord::new(String::new(), Vec::new(), 0)).lines(0)
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
             }),
             ..sample(Role::Primary)
         };
-        let mut record = Record::new(String::new(), Vec::new(), 0);
+        let mut record = DatabaseRecord::new(String::new(), Vec::new(), 0);
         record.statements = Some(Account {
             without_own_role: Some(true),
             ..Account::default()
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_gone_says_since_when() {
-        let record = Record::new(String::new(), Vec::new(), 0);
+        let record = DatabaseRecord::new(String::new(), Vec::new(), 0);
         let lines = Status::lost(2_000_000_000, "refused", &record).lines(5_000_000_000);
         assert_eq!(lines, ["PostgreSQL: no sample for 3 s: refused"]);
         assert!(!Status::default().is_settled());

@@ -1,7 +1,10 @@
 //! Flows as a table of text, for the live view and the summary.
 
+use unicode_width::UnicodeWidthChar;
+
 use crate::harmless;
 use crate::report::ByKind;
+use crate::text::{columns, padded};
 
 /// One line of the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,13 +33,13 @@ pub fn render(rows: &[Row], width: usize) -> Vec<String> {
     let with_added = rows.iter().any(|row| row.added.is_some());
     let flow = rows
         .iter()
-        .map(|row| row.flow.chars().count())
+        .map(|row| columns(&row.flow))
         .max()
         .unwrap_or(0)
         .max(4);
     let kinds = rows
         .iter()
-        .map(|row| row.kinds.chars().count())
+        .map(|row| columns(&row.kinds))
         .max()
         .unwrap_or(0)
         .max(5);
@@ -65,8 +68,14 @@ pub fn render(rows: &[Row], width: usize) -> Vec<String> {
             Some(count) => added(&format!("+{count}")),
         };
         lines.push(format!(
-            "{:>8} {grown}{:<flow$}  {:<kinds$}  {:>10} {:>9} {:>5}  {}",
-            row.segments, row.flow, row.kinds, row.rto_max, row.srtt, row.cwnd, row.process
+            "{:>8} {grown}{}  {}  {:>10} {:>9} {:>5}  {}",
+            row.segments,
+            padded(&row.flow, flow),
+            padded(&row.kinds, kinds),
+            row.rto_max,
+            row.srtt,
+            row.cwnd,
+            row.process
         ));
     }
     lines
@@ -104,10 +113,18 @@ pub fn number<T: ToString>(number: Option<T>) -> String {
     number.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 
-/// The first `width` characters, as they are shown.
+/// What fits into so many columns, as it is shown.
 #[must_use]
 pub fn clip(line: &str, width: usize) -> String {
-    harmless::line(line).chars().take(width).collect()
+    let mut room = width;
+    let line = harmless::line(line);
+    let fitting = line.chars().take_while(|one| {
+        let wide = one.width().unwrap_or(0);
+        let fits = wide <= room;
+        room = room.saturating_sub(wide);
+        fits
+    });
+    fitting.collect()
 }
 
 #[cfg(test)]
@@ -133,7 +150,7 @@ mod tests {
         assert!(
             render(&[row("a > b", 1)], 40)
                 .iter()
-                .all(|line| line.chars().count() <= 40)
+                .all(|line| columns(line) <= 40)
         );
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
 /// Where it is, compared with where the fault was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -19,6 +20,9 @@ pub enum Whereabouts {
     Moved {
         /// Inode of that namespace.
         netns: u32,
+        /// What people call it; empty out of a file.
+        #[serde(skip)]
+        namespace: String,
         /// Its name there.
         name: String,
     },
@@ -60,11 +64,18 @@ impl fmt::Display for Whereabouts {
         match self {
             Self::AsBefore => formatter.write_str("is as before"),
             Self::Renamed { name } => write!(formatter, "is called {name} now"),
-            Self::Moved { netns, name } => write!(
-                formatter,
-                "is in another network namespace now ({}), as {name}",
-                format_args!("net:[{netns}]")
-            ),
+            Self::Moved {
+                netns,
+                namespace,
+                name,
+            } => {
+                formatter.write_str("is in another network namespace now (")?;
+                match namespace.is_empty() {
+                    true => write!(formatter, "net:[{netns}]")?,
+                    false => formatter.write_str(namespace)?,
+                }
+                write!(formatter, "), as {name}")
+            }
             Self::Gone => formatter.write_str("is gone, and everything on it with it"),
             Self::Replaced { name } => write!(
                 formatter,

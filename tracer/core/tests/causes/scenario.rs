@@ -10,15 +10,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tracer_core::kernel_counters::KernelCounts;
-use tracer_core::recording::bad_checksums::Damaged;
-use tracer_core::recording::database::{Greeting, Record};
+use tracer_core::recording::bad_checksums::BadChecksumStep;
+use tracer_core::recording::database::{DatabaseRecord, Greeting};
 use tracer_core::recording::flow_history::FlowHistory;
-use tracer_core::recording::flow_table::Step;
-use tracer_core::recording::latency::{Tally, Total};
+use tracer_core::recording::flow_table::FlowInterval;
+use tracer_core::recording::latency::{LatencyWindow, Total};
 use tracer_core::recording::namespace::NamespaceCounts;
 use tracer_core::recording::probe::{Allowance, Outcome, Plan};
 use tracer_core::recording::settings::Settings;
-use tracer_core::recording::tcp_info::Reading;
+use tracer_core::recording::tcp_info::TcpInfoSample;
 use tracer_core::recording::{Recording, processors};
 use tracer_core::report::finding::{Cause, Confidence};
 use tracer_core::report::role::{FlowRole, Kind};
@@ -114,7 +114,7 @@ impl Scenario {
 
     /// What a run would have left.
     pub(crate) fn recording(&self) -> Recording {
-        let bad_checksums = BAD_S.map(|second| Damaged {
+        let bad_checksums = BAD_S.map(|second| BadChecksumStep {
             at_ns: second * S,
             segments: self.bad_checksums,
             by_peer: None,
@@ -150,9 +150,9 @@ impl Scenario {
             _ => FlowHistory::between(primary, standby),
         };
         let series = BAD_S.map(|second| {
-            let mut step = Step {
+            let mut step = FlowInterval {
                 at_ns: second * S,
-                ..Step::default()
+                ..FlowInterval::default()
             };
             step.segments[tracer_ebpf::RetransmitKind::Rto as usize] = self.retransmitted;
             step
@@ -161,11 +161,11 @@ impl Scenario {
         let path = (1..=RUN_S).map(|second| {
             let is_bad = BAD_S.contains(&second);
             segs_in += u32::from(self.segments_arrive || !is_bad);
-            Reading {
+            TcpInfoSample {
                 at_ns: second * S,
                 srtt_us: Some(1_000 * if is_bad { self.rtt_ms } else { healthy_ms() }),
                 segs_in: Some(segs_in),
-                ..Reading::default()
+                ..TcpInfoSample::default()
             }
         });
         FlowHistory {
@@ -179,17 +179,17 @@ impl Scenario {
         }
     }
 
-    fn processors(&self) -> processors::Track {
+    fn processors(&self) -> processors::CpuHistory {
         let steps = (1..=RUN_S).map(|second| {
             let is_bad = BAD_S.contains(&second);
-            processors::Step {
+            processors::CpuInterval {
                 from_ns: (second - 1) * S,
                 at_ns: second * S,
                 ran_ns: 50 * MS,
                 waited_ns: if is_bad { self.no_processor_ms * MS } else { 0 },
             }
         });
-        processors::Track {
+        processors::CpuHistory {
             pid: 100,
             port: Some(5432),
             netns: None,
@@ -198,8 +198,8 @@ impl Scenario {
         }
     }
 
-    fn database(&self) -> Record {
-        let mut record = Record::new("db1".to_owned(), Vec::new(), 0);
+    fn database(&self) -> DatabaseRecord {
+        let mut record = DatabaseRecord::new("db1".to_owned(), Vec::new(), 0);
         record.greeting = Some(Greeting {
             major: 15,
             version: "15.8".to_owned(),
@@ -301,7 +301,7 @@ fn read<T: DeserializeOwned>(value: Value) -> T {
 
 /// Ten requests a second that take so long, ms.
 fn latencies(ms: impl Fn(u64) -> u64) -> Total {
-    let mut tally = Tally::new().expect("room for latencies");
+    let mut tally = LatencyWindow::new().expect("room for latencies");
     for second in 1..=RUN_S {
         for number in 0..10 {
             tally.answer(number, 0, ms(second) * MS);

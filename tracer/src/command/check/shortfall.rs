@@ -38,7 +38,7 @@ pub(super) const PROCESSES: Shortfall = Shortfall {
     remedy: pidns::REMEDY,
 };
 pub(super) const FAILURES: Shortfall = Shortfall {
-    consequence: "calls that failed on this host are not told apart; their segments are counted all the same",
+    consequence: "calls that failed on this host are not distinguished; their segments are counted all the same",
     remedy: "Linux 6.17 or newer; the count needs none",
 };
 

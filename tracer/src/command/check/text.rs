@@ -2,6 +2,7 @@
 
 use crate::command::check::report::Report;
 use crate::command::check::row::{Group, Row};
+use tracer_core::text::columns;
 
 const WIDTH: usize = 80;
 /// Two spaces, `yes`, two spaces.
@@ -12,7 +13,7 @@ const MAX_NAME: usize = 22;
 /// Every row under the title of its group, and the conclusion.
 pub(super) fn render(report: &Report) -> String {
     let rows = &report.checks;
-    let longest = rows.iter().map(|row| row.name.chars().count());
+    let longest = rows.iter().map(|row| columns(&row.name));
     let found_at = NAME_AT + longest.max().unwrap_or(0).min(MAX_NAME) + 2;
     let mut text = String::new();
     let mut group = None;
@@ -51,13 +52,13 @@ fn add_row(text: &mut String, row: &Row, found_at: usize) {
         None => "?",
     };
     let mut head = format!("  {status:<3}  {}", row.name);
-    let length = head.chars().count();
+    let length = columns(&head);
     if length + 2 > found_at {
         text.push_str(&head);
         text.push('\n');
         head = String::new();
     }
-    let spaces = found_at.saturating_sub(head.chars().count());
+    let spaces = found_at.saturating_sub(columns(&head));
     head.extend(std::iter::repeat_n(' ', spaces));
     add_wrapped(text, &head, &row.found, found_at);
     for (label, words) in [("consequence", &row.consequence), ("remedy", &row.remedy)] {
@@ -95,7 +96,7 @@ fn add_wrapped(text: &mut String, head: &str, words: &str, indent: usize) {
     let mut line = head.to_owned();
     let mut empty = true;
     for word in words.split_whitespace() {
-        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if !empty && columns(&line) + 1 + columns(word) > WIDTH {
             text.push_str(&line);
             text.push('\n');
             line = " ".repeat(indent);
@@ -130,7 +131,7 @@ mod tests {
                 "field inet_connection_sock.icsk_timeout",
                 "not in this kernel, or not as tracer reads it",
                 shortfall::Shortfall {
-                    consequence: "some kinds are told apart less surely",
+                    consequence: "some kinds are distinguished less surely",
                     remedy: "none",
                 },
             ),
@@ -142,7 +143,7 @@ Kernel
   yes  release                 6.1.0; 5.10 is the oldest supported
   no   field inet_connection_sock.icsk_timeout
                                not in this kernel, or not as tracer reads it
-       consequence: some kinds are told apart less surely
+       consequence: some kinds are distinguished less surely
        remedy: none
 
 Capabilities of this process

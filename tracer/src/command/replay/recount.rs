@@ -9,8 +9,8 @@ use tracer_core::clock::Clock;
 use tracer_core::event::Decoded;
 use tracer_core::recording::Recording;
 use tracer_core::recording::bad_checksums;
-use tracer_core::recording::flow_table::Table;
-use tracer_core::recording::loss_recovery::Holes;
+use tracer_core::recording::flow_table::FlowTable;
+use tracer_core::recording::loss_recovery::LossRecoveries;
 use tracer_core::recording::namespace::NamespaceCounts;
 use tracer_core::report::capabilities::HookStatus;
 use tracer_core::report::{Host, Report};
@@ -38,10 +38,10 @@ pub(crate) struct Recount<'a> {
     due_ns: u64,
     flows: HashMap<Tuple, Flow>,
     changed: BTreeSet<Tuple>,
-    table: Table,
+    table: FlowTable,
     damaged: bad_checksums::Series,
     arrived_damaged: BTreeMap<IpAddr, u64>,
-    holes: Holes,
+    holes: LossRecoveries,
     namespaces: BTreeMap<u32, Totals>,
     seen: BTreeSet<&'static str>,
     failed: bool,
@@ -59,10 +59,10 @@ impl<'a> Recount<'a> {
             due_ns: start_ns.saturating_add(interval_ns),
             flows: HashMap::new(),
             changed: BTreeSet::new(),
-            table: Table::default(),
+            table: FlowTable::default(),
             damaged: bad_checksums::Series::default(),
             arrived_damaged: BTreeMap::new(),
-            holes: Holes::default(),
+            holes: LossRecoveries::default(),
             namespaces: BTreeMap::new(),
             seen: BTreeSet::new(),
             failed: false,

@@ -331,12 +331,12 @@ fn duration(seconds: f64) -> String {
 mod tests {
     use std::sync::LazyLock;
 
-    use tracer_core::recording::flow_table::Table;
+    use tracer_core::recording::flow_table::FlowTable;
     use tracer_ebpf::{Flow, RetransmitKind, Tuple};
 
     use super::*;
 
-    fn table() -> Table {
+    fn table() -> FlowTable {
         let address = |text: &str| {
             text.parse::<std::net::Ipv4Addr>()
                 .unwrap()
@@ -359,7 +359,7 @@ mod tests {
             ..Flow::default()
         };
         flow.segments[RetransmitKind::Rto as usize] = 3;
-        let mut table = Table::default();
+        let mut table = FlowTable::default();
         table.update(1_000, &[flow]);
         table
     }

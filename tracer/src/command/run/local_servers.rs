@@ -19,9 +19,9 @@ pub(crate) struct LocalServers {
 /// What was learnt of them by the end.
 #[derive(Debug)]
 pub(crate) struct LearntOfServers {
-    pub(crate) commits: Option<commits::Record>,
+    pub(crate) commits: Option<commits::CommitsRecord>,
     /// Or why it is not known.
-    pub(crate) processors: Option<Result<Vec<processors::Track>, String>>,
+    pub(crate) processors: Option<Result<Vec<processors::CpuHistory>, String>>,
 }
 
 impl LocalServers {

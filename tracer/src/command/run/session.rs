@@ -13,8 +13,8 @@ use tracer_core::by_kind::sum;
 use tracer_core::event::{DecodeError, Decoded};
 use tracer_core::metrics;
 use tracer_core::recording::bad_checksums;
-use tracer_core::recording::flow_table::Table;
-use tracer_core::recording::loss_recovery::Holes;
+use tracer_core::recording::flow_table::FlowTable;
+use tracer_core::recording::loss_recovery::LossRecoveries;
 use tracer_core::recording::roles::Known;
 use tracer_core::render::status::Status;
 use tracer_core::report::capabilities::HookStatus;
@@ -49,7 +49,7 @@ pub(crate) struct Session<'a> {
     pub(super) namespaces: Vec<Namespace>,
     /// A conversation with the namespace of this inode: there is one at a time.
     pub(super) inquirer: Option<(u32, Inquirer)>,
-    pub(super) table: Table,
+    pub(super) table: FlowTable,
     pub(super) bad_checksums: bad_checksums::Series,
     pub(super) title: String,
     pub(super) start_ns: u64,
@@ -57,9 +57,9 @@ pub(crate) struct Session<'a> {
     pub(super) attached: Duration,
     pub(super) ready: Duration,
     pub(super) undecodable: u64,
-    pub(super) holes: Holes,
+    pub(super) holes: LossRecoveries,
     pub(super) searches: HashMap<Tuple, u8>,
-    pub(super) exposed: metrics::Tally,
+    pub(super) exposed: metrics::RetransmitTally,
 }
 
 impl<'a> Session<'a> {
@@ -96,16 +96,16 @@ impl<'a> Session<'a> {
             hooks,
             namespaces: Vec::with_capacity(handles.len()),
             inquirer: None,
-            table: Table::default(),
+            table: FlowTable::default(),
             bad_checksums: bad_checksums::Series::default(),
             start_ns: 0,
             began_quietly: false,
             attached,
             ready: Duration::ZERO,
             undecodable: 0,
-            holes: Holes::default(),
+            holes: LossRecoveries::default(),
             searches: HashMap::new(),
-            exposed: metrics::Tally::default(),
+            exposed: metrics::RetransmitTally::default(),
         };
         for handle in handles {
             session.add_namespace(handle)?;

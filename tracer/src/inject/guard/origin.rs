@@ -199,6 +199,7 @@ impl Origin {
                 return Ok(Some(FoundInterface {
                     whereabouts: Whereabouts::Moved {
                         netns: netns.inode(),
+                        namespace: netns::shown(netns.inode()),
                         name: interface.name.clone(),
                     },
                     place: Some((interface, Some(netns))),

@@ -35,7 +35,7 @@ macro_rules! fields {
 
 const NO_V6: &str = "connections over IPv6 are not traced";
 const NO_OWNER: &str = "a flow's process is not found through its socket: only owners seen while they opened it are named";
-const NO_DUE: &str = "tail loss probes and timeouts are told apart less surely";
+const NO_DUE: &str = "tail loss probes and timeouts are distinguished less surely";
 const NO_ZERO_WINDOW: &str = "probes of a closed window count as timeouts";
 const NO_RTO: &str = "the retransmission timeout is not shown";
 const NO_BACKOFF: &str = "the timer's back-off is not shown";
@@ -43,7 +43,7 @@ const NO_RTT: &str = "the round-trip time is not shown";
 const NO_CWND: &str = "the congestion window is not shown";
 const NO_UNACKED: &str =
     "of what a tail loss probe mends, commits are charged a round trip and not its timeout";
-const NO_SEQUENCE: &str = "events do not tell which bytes were sent again";
+const NO_SEQUENCE: &str = "events do not say which bytes were retransmitted";
 const NO_CHECKSUM: &str =
     "segments with a bad checksum are charged to no flow and no network namespace";
 

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use crate::assemble::commit_warnings;
 use crate::assemble::commits::{Run, commits};
 use crate::clock::Clock;
 use crate::interval::Span;
 use crate::recording::Recoveries;
-use crate::recording::commits::{Binary, Place, Record, Server, Slowest, Waiting};
-use crate::recording::programs::Effort;
+use crate::recording::commits::{Binary, CommitsRecord, Place, Server, Slowest, WaitingBackend};
+use crate::recording::programs::RunStats;
 use crate::render;
-use crate::render::commits::Moment;
+use crate::render::commits::CommitSums;
 use crate::report::commits::CommitsReport;
 use tracer_ebpf::{BUCKETS, Part, ServerCommits, SlowCommit, bucket};
 
@@ -36,8 +37,8 @@ fn sums(commits: &[[u64; 3]]) -> ServerCommits {
     sums
 }
 
-fn record(servers: Vec<Server>) -> Record {
-    Record {
+fn record(servers: Vec<Server>) -> CommitsRecord {
+    CommitsRecord {
         slow: Duration::from_millis(100),
         start_ns: 1_000 * MS,
         end_ns: 5_000 * MS,
@@ -51,7 +52,7 @@ fn record(servers: Vec<Server>) -> Record {
         slowest: Slowest::default(),
         given_up: 0,
         out_of_sight: 0,
-        effort: Effort::default(),
+        effort: RunStats::default(),
     }
 }
 
@@ -69,7 +70,7 @@ fn server(pid: u32, sums: Option<ServerCommits>) -> Server {
     }
 }
 
-fn assemble(record: &Record, recoveries: Option<&Recoveries>, stats: bool) -> CommitsReport {
+fn assemble(record: &CommitsRecord, recoveries: Option<&Recoveries>, stats: bool) -> CommitsReport {
     let run = Run {
         clock: &Clock {
             monotonic_ns: 0,
@@ -142,7 +143,7 @@ fn parts_of_a_server_and_its_slow_commits() {
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
-    assert!(render::commits::warnings(&report).is_empty());
+    assert!(commit_warnings::warnings(&report).is_empty());
 }
 
 #[test]
@@ -172,7 +173,7 @@ fn what_could_not_be_watched_is_a_warning() {
         reason: Some("it exports nothing".to_owned()),
     });
     record.given_up = 3;
-    let warnings = render::commits::warnings(&assemble(&record, None, true));
+    let warnings = commit_warnings::warnings(&assemble(&record, None, true));
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("exports nothing") && !warnings[0].contains('\u{1b}'));
     assert!(warnings[1].starts_with("3 commits are in no count"));
@@ -181,21 +182,21 @@ fn what_could_not_be_watched_is_a_warning() {
     record.reason = Some("no server".to_owned());
     let report = assemble(&record, None, true);
     assert_eq!((report.attached, report.start.is_none()), (false, true));
-    assert!(render::commits::warnings(&report)[0].contains("no server"));
+    assert!(commit_warnings::warnings(&report)[0].contains("no server"));
 }
 
 #[test]
 fn the_line_tells_of_what_came_since() {
     let before = sums(&[[MS, 500 * MS, 0]]);
     let after = sums(&[[MS, 500 * MS, 0], [MS, 3 * MS, 0], [MS, 3 * MS, 0]]);
-    let earlier = Moment::new(1_000 * MS, [&before].into_iter(), &[]);
-    let quiet = Moment::new(2_000 * MS, [&before].into_iter(), &[]);
+    let earlier = CommitSums::new(1_000 * MS, [&before].into_iter(), &[]);
+    let quiet = CommitSums::new(2_000 * MS, [&before].into_iter(), &[]);
     assert_eq!(render::commits::line(&quiet, &earlier), "commits: 0/s");
-    let waiting = [Waiting {
+    let waiting = [WaitingBackend {
         server: 7,
         since_ns: 1_500 * MS,
     }];
-    let now = Moment::new(3_000 * MS, [&after].into_iter(), &waiting);
+    let now = CommitSums::new(3_000 * MS, [&after].into_iter(), &waiting);
     let line = render::commits::line(&now, &earlier);
     assert!(line.starts_with("commits: 1/s, p99 4."), "{line}");
     assert!(

@@ -6,7 +6,7 @@ use crate::evidence::Evidence;
 use crate::evidence::loss_episode::loss_retransmits;
 use crate::evidence::thresholds::{MIN_DURATION_S, MIN_SAMPLES};
 use crate::evidence::waiting::Waiting;
-use crate::recording::latency::Step;
+use crate::recording::latency::LatencyInterval;
 use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::text;
 
@@ -32,13 +32,14 @@ impl CauseRule for SlowCommits {
 fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
     let recorded = evidence.recorded;
     let probe = recorded.probe()?;
-    let inside = |step: &&Step| recorded.window().has(step.at_ns) && recorded.is_slow(step);
-    let slow: Vec<&Step> = probe.commits.iter().filter(inside).collect();
+    let inside =
+        |step: &&LatencyInterval| recorded.window().has(step.at_ns) && recorded.is_slow(step);
+    let slow: Vec<&LatencyInterval> = probe.commits.iter().filter(inside).collect();
     let duration_s = slow.len() as f64 * recorded.interval_ns() as f64 / 1e9;
     if slow.len() < MIN_SAMPLES || duration_s < MIN_DURATION_S {
         return None;
     }
-    let worst = |step: &Step| {
+    let worst = |step: &LatencyInterval| {
         step.latency
             .max_ms
             .into_iter()

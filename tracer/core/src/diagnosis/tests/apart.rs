@@ -4,12 +4,12 @@ use crate::diagnosis::tests::*;
 
 /// What the socket of the replication tells: something arrives every second, unless
 /// that is when nothing does.
-fn path(srtt_us: impl Fn(u64) -> u32, hears: impl Fn(u64) -> bool) -> Vec<Reading> {
+fn path(srtt_us: impl Fn(u64) -> u32, hears: impl Fn(u64) -> bool) -> Vec<TcpInfoSample> {
     let mut segs_in = 100;
     (1..=RUN)
         .map(|second| {
             segs_in += u32::from(hears(second));
-            Reading {
+            TcpInfoSample {
                 at_ns: second * S,
                 srtt_us: Some(srtt_us(second)),
                 min_rtt_us: Some(80),
@@ -352,13 +352,13 @@ fn a_standby_s_disk_and_what_it_applies_are_told_by_what_it_says_it_has() {
 #[test]
 fn a_server_without_a_processor_is_told_whatever_its_backends_wait_for() {
     let starved = |waited_ms: u64| {
-        let steps = (1..=RUN).map(|second| processors::Step {
+        let steps = (1..=RUN).map(|second| processors::CpuInterval {
             from_ns: (second - 1) * S,
             at_ns: second * S,
             ran_ns: 50 * MS,
             waited_ns: if bad(second) { waited_ms * MS } else { 20 * MS },
         });
-        vec![processors::Track {
+        vec![processors::CpuHistory {
             pid: 17,
             port: Some(5432),
             netns: None,

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::diagnosis::tests::*;
-use crate::recording::flow_table::Step;
+use crate::recording::flow_table::FlowInterval;
 use crate::report::sample::Standby;
 
 const DB3: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 10, 4));
@@ -31,7 +31,7 @@ fn db2() -> Standby {
 /// A run with two standbys, and what they say while somebody waits.
 struct Two {
     run: Run,
-    to_db3: Vec<Step>,
+    to_db3: Vec<FlowInterval>,
 }
 
 impl Two {
@@ -73,7 +73,7 @@ impl Two {
     }
 }
 
-fn lossy() -> Vec<Step> {
+fn lossy() -> Vec<FlowInterval> {
     (21..=40)
         .map(|second| resent(second, RetransmitKind::Rto, 3))
         .collect()
@@ -196,10 +196,10 @@ fn a_way_that_is_long_counts_only_where_it_is_waited_for() {
     let mut two = Two::new("ANY 1 (db2, db3)", |_| vec![db2(), behind(db3())]);
     two.run.commits = steps(|second| if bad(second) { 150 } else { 3 });
     two.run.path = (1..=RUN)
-        .map(|second| Reading {
+        .map(|second| TcpInfoSample {
             at_ns: second * S,
             srtt_us: Some(if bad(second) { 100_000 } else { 120 }),
-            ..Reading::default()
+            ..TcpInfoSample::default()
         })
         .collect();
     // db2 is ahead of the other one, so that it is waited for, far away as it is.

@@ -6,14 +6,14 @@ use crate::by_kind::Kinds;
 use crate::diagnosis::findings;
 use crate::interval::Span;
 use crate::kernel_counters::KernelCounts;
-use crate::recording::bad_checksums::Damaged;
-use crate::recording::database::{Greeting, Record};
+use crate::recording::bad_checksums::BadChecksumStep;
+use crate::recording::database::{DatabaseRecord, Greeting};
 use crate::recording::flow_history::FlowHistory;
-use crate::recording::flow_table::Step;
+use crate::recording::flow_table::FlowInterval;
 use crate::recording::namespace::NamespaceCounts;
 use crate::recording::settings::Settings;
 use crate::recording::slow_commit::SlowCommit;
-use crate::recording::tcp_info::Reading;
+use crate::recording::tcp_info::TcpInfoSample;
 use crate::recording::{Recording, processors};
 use crate::report::commits::SlowReport;
 use crate::report::finding::{Cause, Confidence};
@@ -56,14 +56,14 @@ fn recording(report: &Report) -> Recording {
 
 fn flow(report: &FlowReport) -> FlowHistory {
     let segments = |kinds: &Kinds<u64>| kinds.each().map(|(_, segments)| segments);
-    let series = report.series.iter().map(|step| Step {
+    let series = report.series.iter().map(|step| FlowInterval {
         at_ns: ns(step.offset_s),
         segments: segments(&step.by_kind),
         events: step.events,
         bytes: step.bytes,
     });
     let readings = report.path.iter().flat_map(|path| &path.series);
-    let path = readings.map(|one| Reading {
+    let path = readings.map(|one| TcpInfoSample {
         at_ns: ns(one.offset_s),
         srtt_us: one.srtt_us,
         min_rtt_us: one.min_rtt_us,
@@ -86,9 +86,9 @@ fn flow(report: &FlowReport) -> FlowHistory {
     }
 }
 
-fn bad_checksums(report: &Report) -> Vec<Damaged> {
+fn bad_checksums(report: &Report) -> Vec<BadChecksumStep> {
     let series = report.checksum_errors.series.iter();
-    let steps = series.map(|one| Damaged {
+    let steps = series.map(|one| BadChecksumStep {
         at_ns: ns(one.offset_s),
         segments: one.selected,
         by_peer: one.by_peer.clone(),
@@ -100,8 +100,8 @@ fn identifier(text: Option<&String>) -> Option<u64> {
     text.and_then(|id| id.parse().ok())
 }
 
-fn processors(reports: &[ProcessorsReport]) -> Vec<processors::Track> {
-    let tracks = reports.iter().map(|one| processors::Track {
+fn processors(reports: &[ProcessorsReport]) -> Vec<processors::CpuHistory> {
+    let tracks = reports.iter().map(|one| processors::CpuHistory {
         pid: one.pid,
         port: one.port,
         netns: one.netns,
@@ -109,7 +109,7 @@ fn processors(reports: &[ProcessorsReport]) -> Vec<processors::Track> {
         steps: one
             .series
             .iter()
-            .map(|step| processors::Step {
+            .map(|step| processors::CpuInterval {
                 from_ns: ns(step.offset_s).saturating_sub(ns(step.duration_s)),
                 at_ns: ns(step.offset_s),
                 ran_ns: ns(step.ran_ms / 1e3),
@@ -135,8 +135,8 @@ fn slow_commit(one: &SlowReport) -> SlowCommit {
     }
 }
 
-fn database(report: &PostgresReport) -> Record {
-    let mut record = Record::new(report.target.clone(), Vec::new(), 0);
+fn database(report: &PostgresReport) -> DatabaseRecord {
+    let mut record = DatabaseRecord::new(report.target.clone(), Vec::new(), 0);
     record.greeting = Some(Greeting {
         major: 0,
         version: String::new(),

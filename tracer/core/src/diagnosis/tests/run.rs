@@ -12,16 +12,16 @@ use crate::diagnosis::findings;
 pub(super) use crate::interval::Span;
 use crate::kernel_counters::KernelCounts;
 pub(super) use crate::phases::*;
-pub(super) use crate::recording::bad_checksums::Damaged;
-use crate::recording::database::{Greeting, Record};
+pub(super) use crate::recording::bad_checksums::BadChecksumStep;
+use crate::recording::database::{DatabaseRecord, Greeting};
 use crate::recording::flow_history::FlowHistory;
-use crate::recording::flow_table::Step;
-use crate::recording::latency::{Tally, Total};
+use crate::recording::flow_table::FlowInterval;
+use crate::recording::latency::{LatencyWindow, Total};
 use crate::recording::namespace::NamespaceCounts;
 use crate::recording::probe::{Allowance, Outcome, Plan};
 use crate::recording::settings::Settings;
 pub(super) use crate::recording::slow_commit::SlowCommit;
-pub(super) use crate::recording::tcp_info::Reading;
+pub(super) use crate::recording::tcp_info::TcpInfoSample;
 pub(super) use crate::recording::{Recording, processors};
 pub(super) use crate::report::finding::{Cause, Confidence, Finding};
 pub(super) use crate::report::phase::*;
@@ -40,16 +40,16 @@ pub(super) const STANDBY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 10, 3));
 
 /// A run that owns what it recorded.
 pub(super) struct Run {
-    pub flows: Vec<(Kind, Vec<Step>)>,
-    pub damaged: Vec<Damaged>,
+    pub flows: Vec<(Kind, Vec<FlowInterval>)>,
+    pub damaged: Vec<BadChecksumStep>,
     pub refused: Option<u64>,
     pub samples: Vec<Sample>,
-    pub commits: Vec<crate::recording::latency::Step>,
-    pub reads: Vec<crate::recording::latency::Step>,
+    pub commits: Vec<crate::recording::latency::LatencyInterval>,
+    pub reads: Vec<crate::recording::latency::LatencyInterval>,
     pub peers: Vec<IpAddr>,
     /// Of the second flow.
-    pub path: Vec<Reading>,
-    pub processors: Vec<processors::Track>,
+    pub path: Vec<TcpInfoSample>,
+    pub processors: Vec<processors::CpuHistory>,
     pub slow_ms: f64,
     pub slow: Option<Vec<SlowCommit>>,
 }
@@ -144,8 +144,10 @@ pub(super) fn sample(second: u64, waits: Vec<Wait>) -> Sample {
 }
 
 /// Ten requests a second that take so long.
-pub(super) fn steps(latency_ms: impl Fn(u64) -> u64) -> Vec<crate::recording::latency::Step> {
-    let mut tally = Tally::new().unwrap();
+pub(super) fn steps(
+    latency_ms: impl Fn(u64) -> u64,
+) -> Vec<crate::recording::latency::LatencyInterval> {
+    let mut tally = LatencyWindow::new().unwrap();
     for second in 1..=RUN {
         for number in 0..10 {
             tally.answer(number, 0, latency_ms(second) * MS);
@@ -155,10 +157,10 @@ pub(super) fn steps(latency_ms: impl Fn(u64) -> u64) -> Vec<crate::recording::la
     tally.total(RUN * S).steps
 }
 
-pub(super) fn resent(second: u64, kind: RetransmitKind, segments: u64) -> Step {
-    let mut step = Step {
+pub(super) fn resent(second: u64, kind: RetransmitKind, segments: u64) -> FlowInterval {
+    let mut step = FlowInterval {
         at_ns: second * S,
-        ..Step::default()
+        ..FlowInterval::default()
     };
     step.segments[kind as usize] = segments;
     step
@@ -249,7 +251,7 @@ impl Run {
     }
 
     /// From the primary's side, or from the standby's.
-    pub(super) fn role(&mut self, role: Kind) -> &mut Vec<Step> {
+    pub(super) fn role(&mut self, role: Kind) -> &mut Vec<FlowInterval> {
         self.flows[1].0 = role;
         &mut self.flows[1].1
     }
@@ -302,8 +304,8 @@ impl Run {
         }
     }
 
-    fn postgres(&self) -> Record {
-        let mut record = Record::new(String::new(), Vec::new(), 0);
+    fn postgres(&self) -> DatabaseRecord {
+        let mut record = DatabaseRecord::new(String::new(), Vec::new(), 0);
         record.greeting = Some(Greeting {
             major: 15,
             version: "15".into(),

@@ -74,10 +74,10 @@ fn what_is_charged_to_a_loss_is_the_network_s_and_nothing_else_is() {
 fn a_long_way_is_told_by_the_wait_of_each() {
     let mut run = run(880, 10, Some(0));
     run.path = (1..=RUN)
-        .map(|second| Reading {
+        .map(|second| TcpInfoSample {
             at_ns: second * S,
             srtt_us: Some(700_000),
-            ..Reading::default()
+            ..TcpInfoSample::default()
         })
         .collect();
     assert_eq!(first(&run), (Cause::NetworkDelay, Confidence::Medium));
@@ -114,16 +114,16 @@ fn the_primary_s_own_disk_and_what_is_not_told_apart() {
     let unknown = (Cause::NotDetermined, Confidence::Low);
     assert_eq!(first(&run(10, 10, Some(0))), unknown);
     let mut starved = run(10, 10, Some(0));
-    let steps = (1..=RUN).map(|second| processors::Step {
+    let steps = (1..=RUN).map(|second| processors::CpuInterval {
         from_ns: (second - 1) * S,
         at_ns: second * S,
         ran_ns: 50 * MS,
         waited_ns: 1_500 * MS,
     });
-    starved.processors = vec![processors::Track {
+    starved.processors = vec![processors::CpuHistory {
         pid: SERVER,
         steps: steps.collect(),
-        ..processors::Track::default()
+        ..processors::CpuHistory::default()
     }];
     let cpu = (Cause::CpuStarvation, Confidence::Medium);
     assert_eq!(first(&starved), cpu);

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use tracer_core::address::canonical;
 use tracer_core::by_kind::sum;
-use tracer_core::metrics::{Database, Health, MOST_STANDBYS, Metrics, STAGES, Standby};
+use tracer_core::metrics::{Database, Health, MOST_STANDBYS, Metrics, STAGES, StandbyMetrics};
 use tracer_core::recording::roles::Known;
 use tracer_core::recording::standby::label;
 use tracer_core::report::endpoint::endpoints;
@@ -109,8 +109,8 @@ fn database(sample: &Sample) -> Database {
 /// Each name, place and state once, as Prometheus takes it. Whether one is synchronous
 /// must not depend on another one of its name, and how far one is behind neither. Names
 /// that are the same where they are cut off have the one whose last reply is oldest.
-fn standbys(standbys: &[sample::Standby]) -> Vec<Standby> {
-    let mut shown: Vec<Standby> = Vec::new();
+fn standbys(standbys: &[sample::Standby]) -> Vec<StandbyMetrics> {
+    let mut shown: Vec<StandbyMetrics> = Vec::new();
     let all: Vec<_> = standbys.iter().map(label::Who::from).collect();
     for (standby, place) in standbys.iter().zip(label::places(&all)) {
         let lags = [
@@ -120,7 +120,7 @@ fn standbys(standbys: &[sample::Standby]) -> Vec<Standby> {
             standby.replay_lag_bytes,
         ];
         let word = |text: Option<&str>| text::harmless(text.unwrap_or("?"), MAX_LABEL);
-        let one = Standby {
+        let one = StandbyMetrics {
             name: word(standby.name()),
             address: place.map(|place| text::harmless(&place, MAX_LABEL)),
             sync_state: word(standby.sync_state.as_deref()),
@@ -131,7 +131,7 @@ fn standbys(standbys: &[sample::Standby]) -> Vec<Standby> {
                 .collect(),
             reply_age_s: standby.reply_age_ms.map(|ms| ms / 1e3),
         };
-        let same = |known: &Standby| {
+        let same = |known: &StandbyMetrics| {
             (&known.name, &known.address, &known.sync_state)
                 == (&one.name, &one.address, &one.sync_state)
         };

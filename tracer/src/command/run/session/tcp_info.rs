@@ -1,7 +1,7 @@
 //! What the sockets of the replication tell of the path to their peers.
 
 use tracer_core::recording::roles;
-use tracer_core::recording::tcp_info::Reading;
+use tracer_core::recording::tcp_info::TcpInfoSample;
 
 use crate::command::run::counter_sync::namespace::Namespace;
 use crate::command::run::session::Session;
@@ -51,8 +51,8 @@ fn converse(namespace: &Namespace) -> anyhow::Result<Inquirer> {
 const RECOVERY: u8 = 3;
 
 /// From what the kernel tells of a socket.
-fn reading(at_ns: u64, socket: &SocketInfo) -> Reading {
-    Reading {
+fn reading(at_ns: u64, socket: &SocketInfo) -> TcpInfoSample {
+    TcpInfoSample {
         at_ns,
         // 0 before the first measurement.
         srtt_us: socket.srtt_us.filter(|us| *us > 0),

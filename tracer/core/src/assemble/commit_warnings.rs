@@ -1,0 +1,42 @@
+//! What the reader of a report must know of its commits.
+
+use crate::report::commits::CommitsReport;
+use crate::text::harmless;
+
+/// What the reader must know.
+pub(super) fn warnings(report: &CommitsReport) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(reason) = &report.reason {
+        warnings.push(format!("commits were not split: {reason}"));
+    }
+    let programs = report.programs.iter().filter(|_| report.attached);
+    for program in programs {
+        if let Some(reason) = &program.reason {
+            let path = harmless(&program.path, 80);
+            warnings.push(format!("commits of {path} were not split: {reason}"));
+        }
+    }
+    for (count, what) in [
+        (
+            report.not_counted,
+            "commits are in no count: more backends or servers than there is room for, or a field of the kernel's that could not be read",
+        ),
+        (
+            report.out_of_sight,
+            "commits are in no count, because their servers run outside of the PID namespace that tracer sees: run it on the host, or in a container that shares the host's (docker run --pid=host, hostPID: true)",
+        ),
+        (
+            report.slow_lost,
+            "slow commits are not listed one by one: they came faster than they could be taken; counts are complete",
+        ),
+        (
+            report.slow_dropped,
+            "slow commits are not listed one by one, only the slowest; use a larger --slow-commit",
+        ),
+    ] {
+        if count > 0 {
+            warnings.push(format!("{count} {what}"));
+        }
+    }
+    warnings
+}
