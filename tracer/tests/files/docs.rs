@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Parser as _;
 use tracer::cli::Cli;
 
+use crate::program::{printed, text};
+
 /// The README is read in one go: everything else has a page.
 const README_LINES: usize = 160;
 
@@ -15,6 +17,20 @@ fn root() -> PathBuf {
         .join("..")
         .canonicalize()
         .unwrap()
+}
+
+/// What the README shows of a report is what the tool says of it, line by line.
+#[test]
+fn the_readme_shows_what_a_report_says() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let shown = readme.split("```text\n").nth(1).unwrap();
+    let shown = shown.split("```").next().unwrap();
+    let run = root().join("results/partial-loss/steady/run.json");
+    let said = printed(&["report", &text(&run)]);
+    let said: Vec<&str> = said.lines().collect();
+    let lines = shown.lines().filter(|line| !line.is_empty());
+    let missing: Vec<&str> = lines.filter(|line| !said.contains(line)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 /// Every page for people, with its text.
