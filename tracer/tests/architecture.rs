@@ -1,23 +1,18 @@
 //! The rooms of the program and of its core, and who may use which: read from the sources,
 //! and held against the tables below. Beside it what no compiler looks after: modules in a
 //! circle, files that grow, names that stand for two things.
-//!
-//! What is not as it should be is listed as an exception. One that no longer occurs fails
-//! the test as well: the lists only shrink.
+//! There are no exceptions.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-#[path = "architecture/exceptions.rs"]
-mod exceptions;
 #[path = "architecture/layers.rs"]
 mod layers;
 #[path = "architecture/source.rs"]
 mod source;
 
-use exceptions::{CIRCLES, LONG, NAMED_TWICE, NOT_IN_THE_TABLE, UNNAMED_LIMITS, UNTITLED};
 use layers::{ALLOWED, ALLOWED_IN_CORE, APART, Rooms};
 use source::Source;
 
@@ -59,48 +54,24 @@ const OTHERS: [&str; 5] = [
     "xtask/tests",
 ];
 
-/// Something that is not as it should be.
-#[derive(Debug)]
-struct Violation {
-    /// As it stands in a list of exceptions: without lines, which move.
-    name: String,
-    /// As it is told, `tracer/src/x.rs:259: …`.
-    message: String,
-}
+/// Something that is not as it should be, as it is told: `tracer/src/x.rs:259: …`.
+#[derive(Debug, PartialEq, Eq)]
+struct Violation(String);
 
 impl Violation {
     fn at(path: &str, line: usize, what: &str) -> Self {
-        Self {
-            name: format!("{path}: {what}"),
-            message: format!("{path}:{line}: {what}"),
-        }
+        Self(format!("{path}:{line}: {what}"))
     }
 
     fn of(path: &str, what: &str) -> Self {
-        let name = format!("{path}: {what}");
-        Self {
-            message: name.clone(),
-            name,
-        }
+        Self(format!("{path}: {what}"))
     }
 }
 
-/// What is found and not excepted, and what is excepted and not found.
-fn complaints(found: &[Violation], excepted: &[&str]) -> Vec<String> {
-    let new = found
-        .iter()
-        .filter(|one| !excepted.contains(&one.name.as_str()))
-        .map(|one| one.message.clone());
-    let gone = excepted
-        .iter()
-        .filter(|name| found.iter().all(|one| one.name != **name))
-        .map(|name| format!("{name}: occurs no more; take it off the list of exceptions"));
-    new.chain(gone).collect()
-}
-
-fn expect(found: &[Violation], excepted: &[&str]) {
-    let complaints = complaints(found, excepted);
-    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+/// There is none.
+fn expect_none(found: &[Violation]) {
+    let told = told(found);
+    assert!(told.is_empty(), "\n{}\n", told.join("\n"));
 }
 
 /// Who uses what the table does not say, and who is not in it.
@@ -113,7 +84,7 @@ fn strangers(sources: &[Source], allowed: Rooms) -> Vec<Violation> {
         if row.is_none() {
             let what = format!("{from} is not in the table of rooms");
             let violation = Violation::of(&source.path, &what);
-            found.insert(violation.name.clone(), violation);
+            found.insert((&source.path, what), violation);
         }
         for (line, target) in source.uses(&modules) {
             let to = target.first().map_or("lib", String::as_str);
@@ -121,7 +92,7 @@ fn strangers(sources: &[Source], allowed: Rooms) -> Vec<Violation> {
             if to != from && !known {
                 let what = format!("{to} may not be used by {from}");
                 let violation = Violation::at(&source.path, line, &what);
-                found.entry(violation.name.clone()).or_insert(violation);
+                found.entry((&source.path, what)).or_insert(violation);
             }
         }
     }
@@ -173,7 +144,7 @@ fn neighbours(root: &str, sources: &[Source], apart: Rooms) -> Vec<Violation> {
                 if let Some(to) = to {
                     let what = format!("{to} may not be used by its neighbour {from}");
                     let violation = Violation::at(&source.path, line, &what);
-                    found.entry(violation.name.clone()).or_insert(violation);
+                    found.entry((&source.path, what)).or_insert(violation);
                 }
             }
         }
@@ -241,9 +212,8 @@ fn namesakes(root: &str, sources: &[Source]) -> Vec<Violation> {
     }
     let several = places.iter().filter(|(_, places)| places.len() > 1);
     let violation = |(name, places): (&&str, &Vec<String>)| {
-        let name = format!("{root}: type {name} has a namesake");
-        let message = format!("{name}: {}", places.join(", "));
-        Violation { name, message }
+        let places = places.join(", ");
+        Violation(format!("{root}: type {name} has a namesake: {places}"))
     };
     several.map(violation).collect()
 }
@@ -321,7 +291,7 @@ fn rooms_use_what_the_table_says() {
         one.allowed
             .map_or_else(Vec::new, |allowed| strangers(sources, allowed))
     });
-    expect(&found, NOT_IN_THE_TABLE);
+    expect_none(&found);
 }
 
 #[test]
@@ -330,13 +300,13 @@ fn the_table_says_no_more_than_is() {
         one.allowed
             .map_or_else(Vec::new, |allowed| unused(one.root, sources, allowed))
     });
-    expect(&found, &[]);
+    expect_none(&found);
 }
 
 #[test]
 fn commands_and_causes_stand_apart() {
     let found = in_every_crate(|one, sources| neighbours(one.root, sources, APART));
-    expect(&found, &[]);
+    expect_none(&found);
 }
 
 #[test]
@@ -345,28 +315,28 @@ fn no_module_uses_itself_by_way_of_others() {
         Some(_) => circles(one.root, sources),
         None => Vec::new(),
     });
-    expect(&found, CIRCLES);
+    expect_none(&found);
 }
 
 #[test]
 fn a_type_name_stands_for_one_thing() {
     let found = in_every_crate(|one, sources| namesakes(one.root, sources));
-    expect(&found, NAMED_TWICE);
+    expect_none(&found);
 }
 
 #[test]
 fn every_file_says_first_what_it_is() {
-    expect(&untitled(&every_file()), UNTITLED);
+    expect_none(&untitled(&every_file()));
 }
 
 #[test]
 fn no_file_is_long() {
-    expect(&long(&every_file()), LONG);
+    expect_none(&long(&every_file()));
 }
 
 #[test]
 fn a_limit_says_of_what() {
-    expect(&unnamed_limits(&every_file()), UNNAMED_LIMITS);
+    expect_none(&unnamed_limits(&every_file()));
 }
 
 /// Two rooms of which the lower one uses the upper one.
@@ -378,45 +348,36 @@ fn planted() -> [Source; 2] {
         .map(|(name, text)| Source::read("tracer/src", &format!("tracer/src/{name}.rs"), text))
 }
 
+fn told(found: &[Violation]) -> Vec<&str> {
+    found.iter().map(|one| one.0.as_str()).collect()
+}
+
 #[test]
 fn what_is_planted_is_found() {
     let sources = planted();
     let rooms: Rooms = &[("command", &["kernel"]), ("kernel", &[])];
     let up = "tracer/src/kernel.rs:3: command may not be used by kernel";
-    assert_eq!(complaints(&strangers(&sources, rooms), &[]), [up]);
+    assert_eq!(told(&strangers(&sources, rooms)), [up]);
     let unknown = "tracer/src/command.rs: command is not in the table of rooms";
-    assert_eq!(
-        complaints(&strangers(&sources, &rooms[1..]), &[])[0],
-        unknown
-    );
+    assert_eq!(told(&strangers(&sources, &rooms[1..]))[0], unknown);
     let idle: Rooms = &[("command", &["kernel"]), ("kernel", &["command", "files"])];
-    let unused = complaints(&unused("tracer/src", &sources, idle), &[]);
-    assert_eq!(unused, ["tracer/src: files is not used by kernel"]);
+    let unused = unused("tracer/src", &sources, idle);
+    assert_eq!(told(&unused), ["tracer/src: files is not used by kernel"]);
     let apart: Rooms = &[("tracer/src", &["command"])];
     let neighbour = "tracer/src/command.rs:2: kernel may not be used by its neighbour command";
     let found = neighbours("tracer/src", &sources, apart);
-    assert_eq!(complaints(&found, &[]), [neighbour]);
+    assert_eq!(told(&found), [neighbour]);
     let circle = "tracer/src: circle of command, kernel";
-    assert_eq!(complaints(&circles("tracer/src", &sources), &[]), [circle]);
+    assert_eq!(told(&circles("tracer/src", &sources)), [circle]);
     let types = "tracer/src: type Row has a namesake: \
                  tracer/src/command.rs:3, tracer/src/kernel.rs:5";
-    assert_eq!(complaints(&namesakes("tracer/src", &sources), &[]), [types]);
+    assert_eq!(told(&namesakes("tracer/src", &sources)), [types]);
     let first = "tracer/src/kernel.rs:1: does not begin with `//!`";
-    assert_eq!(complaints(&untitled(&sources), &[]), [first]);
+    assert_eq!(told(&untitled(&sources)), [first]);
     let limit = "tracer/src/kernel.rs:6: MOST of what?";
-    assert_eq!(complaints(&unnamed_limits(&sources), &[]), [limit]);
+    assert_eq!(told(&unnamed_limits(&sources)), [limit]);
     let lines = "//! Long.\n".repeat(MAX_LINES + 1);
     let source = Source::read("tracer/src", "tracer/src/long.rs", &lines);
     let long_one = "tracer/src/long.rs: more than 500 lines";
-    assert_eq!(complaints(&long(&[source]), &[]), [long_one]);
-}
-
-#[test]
-fn an_exception_that_is_none_any_more_is_found_too() {
-    let found = circles("tracer/src", &planted());
-    let circle = "tracer/src: circle of command, kernel";
-    assert!(complaints(&found, &[circle]).is_empty());
-    let gone = "tracer/src: circle of a, b: occurs no more; take it off the list of exceptions";
-    let complaints = complaints(&found, &[circle, "tracer/src: circle of a, b"]);
-    assert_eq!(complaints, [gone]);
+    assert_eq!(told(&long(&[source])), [long_one]);
 }
