@@ -100,7 +100,14 @@ pub(crate) const ALLOWED_IN_CORE: Rooms = &[
     ("metrics", &["spread"]),
     (
         "report",
-        &["address", "by_kind", "clock", "kernel_counters", "text"],
+        &[
+            "address",
+            "by_kind",
+            "clock",
+            "harmless",
+            "kernel_counters",
+            "text",
+        ],
     ),
     ("kernel_counters", &[]),
     ("event", &[]),

@@ -8,6 +8,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::harmless;
 use crate::report::{Report, SCHEMA, possible};
 
 /// A file that is no report that this program understands.
@@ -34,6 +35,11 @@ pub enum ReadError {
     },
 }
 
+/// What stands in the file, in a message.
+fn shown(text: &str) -> String {
+    harmless::line(text).into_owned()
+}
+
 /// What every file of ours begins with.
 #[derive(Debug, Deserialize)]
 struct Head {
@@ -50,7 +56,10 @@ pub fn schema(bytes: &[u8]) -> Result<String, ReadError> {
         Err(error) if error.is_data() => {
             Err(ReadError::Foreign("it is JSON without a `schema`".into()))
         }
-        Err(error) => Err(ReadError::Foreign(format!("it is not JSON: {error}"))),
+        Err(error) => {
+            let error = shown(&error.to_string());
+            Err(ReadError::Foreign(format!("it is not JSON: {error}")))
+        }
     }
 }
 
@@ -76,10 +85,12 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8], ours: &'static str) -> Result<T, 
         let read = possible::check(bytes).and_then(|()| serde_json::from_slice(bytes));
         return read.map_err(|error| ReadError::Broken {
             ours,
-            error: error.to_string(),
+            error: shown(&error.to_string()),
         });
     }
-    Err(if is_akin(&found, ours) {
+    let is_akin = is_akin(&found, ours);
+    let found = shown(&found);
+    Err(if is_akin {
         ReadError::Version { found, ours }
     } else {
         ReadError::Foreign(format!("its schema is `{found}`"))
@@ -191,5 +202,22 @@ mod tests {
         }
         let wrong = changed(|value| value["totals"]["segments"] = "many".into());
         assert!(wrong.unwrap_err().to_string().contains("many"));
+    }
+
+    #[test]
+    fn what_stands_in_a_file_does_no_harm_in_the_message_about_it() {
+        let escapes = r"\u001b[2J\u202e\n";
+        for file in [
+            format!(r#"{{"schema": "{escapes}"}}"#),
+            format!(r#"{{"schema": "tracer.report/{escapes}"}}"#),
+            format!(
+                r#"{{"schema": "tracer.report/1", "tool": {{"name": "{escapes}", "version": 1}}}}"#
+            ),
+            format!(r#"{{"schema": "tracer.report/1", "tool": "{escapes}"}}"#),
+        ] {
+            let told = Report::read(file.as_bytes()).unwrap_err().to_string();
+            let harm = told.chars().any(crate::text::does_harm);
+            assert!(!harm, "{told:?}");
+        }
     }
 }
