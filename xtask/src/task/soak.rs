@@ -135,8 +135,9 @@ impl Timetable {
         Self {
             long,
             settled: Duration::from_secs(600).min(long / 3),
-            // A report keeps every interval, as it should: some hundreds in all.
-            interval: (long / 720).clamp(Duration::from_millis(200), Duration::from_secs(10)),
+            // A report keeps every interval, as it should, at some 5 KiB here: with a hundred
+            // of them, what grows beside that is seen.
+            interval: (long / 120).clamp(Duration::from_millis(500), Duration::from_secs(60)),
             poll: (long / 240).clamp(Duration::from_millis(250), Duration::from_secs(15)),
             rare: RARE.min(long / 4),
         }
