@@ -50,6 +50,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) losses: Vec<LossSignal>,
     /// The sample intervals in which commits were blocked by a standby, and what each shows.
     pub(crate) standby_waits: Vec<StandbyWait<'a>>,
+    /// How long backends waited in them, all together, s: nothing, if that did not last.
+    standby_waited_s: f64,
     /// Sample intervals blocked by this server's own disk, and by locks.
     wal: Vec<SampleInterval<'a>>,
     lock: Vec<SampleInterval<'a>>,
@@ -90,7 +92,9 @@ impl<'a> Evidence<'a> {
         for loss in &mut losses {
             extend_over_silence(loss, &links, &before);
         }
+        let all_s = waited_s(behind_standby.iter(), WaitKind::SyncRep);
         Self {
+            standby_waited_s: if lasted(&behind_standby) { all_s } else { 0.0 },
             sees_waits: samples.iter().any(|one| one.sample.waits.is_some()),
             standby_waits: seen(&losses),
             recorded,
@@ -115,9 +119,7 @@ impl<'a> Evidence<'a> {
 
     /// What these are of all waiting for a standby: nothing, if that did not last.
     pub(crate) fn waiting(&self, intervals: Vec<SampleInterval<'a>>) -> Waiting<'a> {
-        let all = self.blocked(WaitKind::SyncRep);
-        let all_s = waited_s(all.iter(), WaitKind::SyncRep);
-        Waiting::new(intervals, if lasted(&all) { all_s } else { 0.0 })
+        Waiting::new(intervals, self.standby_waited_s)
     }
 
     /// What was to be seen only in some of the waits for a standby.

@@ -113,12 +113,12 @@ pub(super) const INTERFACE: Shortfall = Shortfall {
     remedy: "check the route with `ip route get`, or name one of the interfaces that `ip link` shows with --interface",
 };
 pub(super) const FIXED_OFFLOADS: Shortfall = Shortfall {
-    consequence: "a fault there is refused: the device would repair every checksum that it damages",
+    consequence: "a fault there is refused: the device would repair every checksum that it corrupts",
     remedy: "use another interface on the path, with --interface",
 };
 pub(super) const LOOPBACK: Shortfall = Shortfall {
     consequence: "a fault there is refused: nobody computes the checksums of loopback",
-    remedy: "name a peer on another host or in another network namespace; what does not damage can be allowed with --allow-loopback",
+    remedy: "name a peer on another host or in another network namespace; what does not corrupt can be allowed with --allow-loopback",
 };
 pub(super) const WHOLE_INTERFACE: Shortfall = Shortfall {
     consequence: "a fault toward it is refused: it would hit everybody",

@@ -10,7 +10,7 @@ use crate::report::finding::{Finding, Size};
 use crate::text::bytes;
 
 /// A value longer than this is not shown whole.
-const LONGEST: usize = 120;
+const MAX_VALUE: usize = 120;
 
 pub(crate) fn blocks(report: &Report) -> Vec<Block> {
     if report.findings.is_empty() {
@@ -91,7 +91,7 @@ fn shown(value: &Value) -> String {
         },
         other => other.to_string(),
     };
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_VALUE) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
     }
