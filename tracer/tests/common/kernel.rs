@@ -20,11 +20,13 @@ pub(crate) struct Counters {
     pub(crate) syn: u64,
     /// Calls that sent nothing, because the segment still waits in this host.
     pub(crate) busy: u64,
+    /// Segments whose retransmission the host's own queue or firewall refused.
+    pub(crate) refused: u64,
 }
 
 impl Counters {
     pub(crate) fn read(netns: &Netns) -> Result<Self> {
-        let [segments, timeouts, fast, slow_start, probes, syn, busy] = netns.counters([
+        let [segments, timeouts, fast, slow_start, probes, syn, busy, refused] = netns.counters([
             ("Tcp", "RetransSegs"),
             ("TcpExt", "TCPTimeouts"),
             ("TcpExt", "TCPFastRetrans"),
@@ -32,6 +34,7 @@ impl Counters {
             ("TcpExt", "TCPLossProbes"),
             ("TcpExt", "TCPSynRetrans"),
             ("TcpExt", "TCPSpuriousRtxHostQueues"),
+            ("TcpExt", "TCPRetransFail"),
         ])?;
         Ok(Self {
             segments,
@@ -41,6 +44,7 @@ impl Counters {
             probes,
             syn,
             busy,
+            refused,
         })
     }
 
@@ -53,6 +57,7 @@ impl Counters {
             probes: self.probes - before.probes,
             syn: self.syn - before.syn,
             busy: self.busy - before.busy,
+            refused: self.refused - before.refused,
         }
     }
 }
@@ -60,6 +65,11 @@ impl Counters {
 /// `RetransSegs`.
 pub(crate) fn segments(netns: &Netns) -> Result<u64> {
     netns.counter("Tcp", "RetransSegs")
+}
+
+/// `TCPRetransFail`.
+pub(crate) fn refused(netns: &Netns) -> Result<u64> {
+    netns.counter("TcpExt", "TCPRetransFail")
 }
 
 /// What `ss` says of one connection.

@@ -30,14 +30,27 @@ pub(crate) const WIDE: Queue = Queue {
     limit_bytes: 1_000_000_000,
 };
 
-/// Pushes until so many segments more than `base` were retransmitted.
+/// Pushes until the host has retransmitted so many segments since it came up.
 pub(crate) fn push_until(host: &Host, load: &mut Load, segments: u64) -> Result<()> {
-    wait::until(LIMIT, "retransmits", || {
+    push(load, "retransmits", || {
+        Ok(kernel::segments(&host.netns)? >= segments)
+    })
+}
+
+/// Pushes until the host itself refused to send more retransmitted segments than `before`.
+pub(crate) fn push_until_one_is_refused(host: &Host, load: &mut Load, before: u64) -> Result<()> {
+    push(load, "a retransmit that is refused", || {
+        Ok(kernel::refused(&host.netns)? > before)
+    })
+}
+
+fn push(load: &mut Load, what: &str, mut enough: impl FnMut() -> Result<bool>) -> Result<()> {
+    wait::until(LIMIT, what, || {
         // A slow machine would else wait more than it sends.
         for _ in 0..4 {
             load.push()?;
         }
-        Ok((kernel::segments(&host.netns)? >= segments).then_some(()))
+        Ok(enough()?.then_some(()))
     })
 }
 

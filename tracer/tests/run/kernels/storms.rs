@@ -10,7 +10,7 @@ use crate::{
     exact::{check_connections, check_kinds},
     kernel::Counters,
     report::{endpoint, number},
-    storm::{NARROW, WIDE, drain, push_until},
+    storm::{NARROW, WIDE, drain, push_until, push_until_one_is_refused},
     tool::Tool,
     traffic::{Load, Sink},
 };
@@ -79,6 +79,11 @@ fn storm(tag: &str, loss: Loss, family: Family, congestion_control: &str) {
     let tool = Tool::start(&from.netns, &["--peer", &peer.to_string()]).unwrap();
     loss.shape(&net, &NARROW).unwrap();
     push_until(from, &mut load, before.segments + segments()).unwrap();
+    if loss == Loss::Host {
+        // With few segments, the queue may have refused only what was sent for the
+        // first time.
+        push_until_one_is_refused(from, &mut load, before.refused).unwrap();
+    }
     loss.shape(&net, &WIDE).unwrap();
     let connections = drain(from).unwrap();
     let grown = Counters::read(&from.netns).unwrap().since(before);
