@@ -11,6 +11,7 @@
 )]
 
 pub mod answer;
+mod base;
 pub mod btf;
 pub mod certificate;
 pub mod dsn;

@@ -8,25 +8,25 @@ use tracer_core::merge::model::Merged;
 use tracer_core::render::{account, json};
 use tracer_core::report::Report;
 
-use crate::{patch, report, shown};
+use crate::{base, patch, report, shown};
 
 /// What the other host saw of the same run.
-static OTHER: LazyLock<Value> = LazyLock::new(|| {
-    let bytes = include_bytes!("report/other.json");
-    serde_json::from_slice(bytes).expect("it is JSON")
-});
+static OTHERS: LazyLock<Vec<Value>> =
+    LazyLock::new(|| base::of(include_bytes!("report/other.json")));
 
-/// The first byte says how many of the others change the first report; the rest changes
-/// the second.
+/// The first byte says which reports are joined, and the second how many of the others change
+/// the first of them; the rest changes the second.
 ///
 /// No figure becomes negative, none is made up, and what is made of the two is a file that
 /// can be read and shown.
 pub fn target(data: &[u8]) {
-    let Some((length, changes)) = data.split_first() else {
+    let [which, length, changes @ ..] = data else {
         return;
     };
     let (ours, theirs) = changes.split_at(changes.len().min(usize::from(*length)));
-    let (Some(one), Some(two)) = (changed(&report::WHOLE, ours), changed(&OTHER, theirs)) else {
+    let one = changed(base::chosen(&report::BASES, Some(which)), ours);
+    let two = changed(base::chosen(&OTHERS, Some(which)), theirs);
+    let (Some(one), Some(two)) = (one, two) else {
         return;
     };
     let segments = [&one, &two].map(|report| report.selected.segments);
@@ -53,14 +53,13 @@ pub fn target(data: &[u8]) {
             "{common:?}"
         );
     }
-    shown::document(&account::of_both(&merged));
+    shown::document(&account::of_both(&merged), data.len());
     let written = json::render(&merged).expect("a merged file has a form in JSON");
     let read = Merged::read(&written).expect("what we write can be read");
     assert!(json::render(&read).expect("likewise") == written);
 }
 
-fn changed(base: &Value, changes: &[u8]) -> Option<Report> {
-    let mut value = base.clone();
+fn changed(mut value: Value, changes: &[u8]) -> Option<Report> {
     patch::apply(&mut value, changes);
     Report::read(&serde_json::to_vec(&value).ok()?).ok()
 }

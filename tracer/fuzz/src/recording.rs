@@ -37,7 +37,7 @@ pub fn target(data: &[u8]) {
         assert_eq!(again.flows.len(), report.flows.len());
     }
     shown::lines(&text::render(&report, WIDTH));
-    shown::document(&account::of(&report));
+    shown::document(&account::of(&report), data.len());
     let written = json::render(&report).expect("a report has a form in JSON");
     let read = Report::read(&written).expect("what we write can be read");
     assert!(json::render(&read).expect("likewise") == written);

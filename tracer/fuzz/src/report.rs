@@ -8,31 +8,30 @@ use tracer_core::merge::model::Merged;
 use tracer_core::render::json;
 use tracer_core::report::Report;
 
-use crate::{patch, shown};
+use crate::{base, patch, shown};
 
-/// A report with one of everything.
-pub(crate) static WHOLE: LazyLock<Value> = LazyLock::new(|| {
-    let bytes = include_bytes!("report/whole.json");
-    serde_json::from_slice(bytes).expect("it is JSON")
-});
+/// A report with one of everything, and short ones.
+pub(crate) static BASES: LazyLock<Vec<Value>> =
+    LazyLock::new(|| base::of(include_bytes!("report/whole.json")));
 
-/// The bytes are a file, if they begin with `{`; otherwise they say how a good one is
-/// changed.
+/// The bytes are a file, if they begin with `{`; otherwise the first of them says which good
+/// one is changed, and the others how.
 ///
 /// What is read, written and read again stays the same, and whatever it holds does no harm
 /// in any form, nor in the message that says what is wrong with it.
 pub fn target(data: &[u8]) {
     if data.first() == Some(&b'{') {
-        return read(data);
+        return read(data, data.len());
     }
-    let mut value = WHOLE.clone();
-    patch::apply(&mut value, data);
-    read(&serde_json::to_vec(&value).expect("it is JSON"));
+    let mut value = base::chosen(&BASES, data.first());
+    patch::apply(&mut value, data.get(1..).unwrap_or_default());
+    let bytes = serde_json::to_vec(&value).expect("it is JSON");
+    read(&bytes, data.len());
 }
 
-fn read(bytes: &[u8]) {
+fn read(bytes: &[u8], turn: usize) {
     match foreign::document(bytes) {
-        Ok(document) => shown::document(&document),
+        Ok(document) => shown::document(&document, turn),
         Err(error) => shown::line(&error.to_string()),
     }
     if let Ok(report) = Report::read(bytes) {

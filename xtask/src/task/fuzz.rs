@@ -16,7 +16,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use self::build::{Depth, FuzzPrograms};
+use self::build::{FuzzPrograms, Speed};
 use self::round::{Round, Span};
 use crate::provision::repo;
 use crate::testbed::interrupt;
@@ -62,7 +62,7 @@ pub fn run(arguments: &FuzzArguments) -> Result<()> {
         (None, minutes) => Span::Seconds(minutes.unwrap_or(MINUTES).saturating_mul(60)),
     };
     let targets = chosen(&arguments.targets)?;
-    let programs = FuzzPrograms::build(&targets, Depth::Whole)?;
+    let programs = FuzzPrograms::build(&targets, Speed::Fast)?;
     let failures = fuzz(&programs, &targets, span, arguments.jobs)?;
     if arguments.keep {
         for target in &targets {
@@ -79,7 +79,7 @@ pub fn run(arguments: &FuzzArguments) -> Result<()> {
 /// As [`run`].
 pub fn brief() -> Result<()> {
     let targets = all()?;
-    let programs = FuzzPrograms::build(&targets, Depth::Own)?;
+    let programs = FuzzPrograms::build(&targets, Speed::Soon)?;
     let each = (BRIEF_S / targets.len().max(1) as u64).max(1);
     told(&fuzz(&programs, &targets, Span::Seconds(each), 1)?)
 }
