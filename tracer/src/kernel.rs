@@ -14,6 +14,7 @@ pub mod fib;
 pub mod link;
 pub(crate) mod netns;
 pub mod offsets;
+pub(crate) mod own_thread;
 pub(crate) mod parent;
 pub(crate) mod pidns;
 pub mod preflight;

@@ -78,6 +78,9 @@ pub(crate) enum NetnsError {
         why_forbidden(&(*.0).into(), &[CAP_SYS_ADMIN])
     )]
     Make(nix::errno::Errno),
+    /// No thread for it.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
 }
 
 impl Netns {

@@ -1,6 +1,6 @@
 //! Undoing what a fault left behind whose guard was killed, too.
 
-use std::{io, thread};
+use std::io;
 
 use nix::net::if_::if_nameindex;
 use tracer_core::report::whereabouts::Whereabouts;
@@ -11,6 +11,7 @@ use crate::inject::guard::undo::{self, Undo};
 use crate::inject::handles::{FILTER_NAME, ROOT};
 use crate::inject::{Interface, Record};
 use crate::kernel::netns::{self, Netns, NetnsError};
+use crate::kernel::own_thread::on_own_thread;
 use crate::kernel::tc::{self, Handle};
 
 /// What was found of a fault, and what became of it.
@@ -65,10 +66,7 @@ pub(crate) enum CleanError {
 pub(crate) fn clean() -> Result<Vec<Leftover>, CleanError> {
     // A process counts as where its first thread is, and whoever removes a
     // namespace ends those that are in it.
-    thread::scope(|scope| match scope.spawn(visit_all).join() {
-        Ok(found) => found,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+    on_own_thread(visit_all).map_err(NetnsError::Thread)?
 }
 
 fn visit_all() -> Result<Vec<Leftover>, CleanError> {

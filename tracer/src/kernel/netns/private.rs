@@ -1,17 +1,16 @@
 //! A network namespace of our own, for trying things out.
 
-use std::thread;
-
 use nix::sched::{CloneFlags, unshare};
 
 use crate::kernel::netns::NetnsError;
+use crate::kernel::own_thread::on_own_thread;
 
 /// Calls the closure on a thread of its own, in a network namespace that is made
 /// for it, has nothing but its own `lo` (down), and goes with the thread.
 /// Nothing outside of it can be touched from there.
 ///
 /// # Errors
-/// When the namespace cannot be made, which needs `CAP_SYS_ADMIN`.
+/// When the namespace cannot be made, which needs `CAP_SYS_ADMIN`, or no thread.
 ///
 /// # Panics
 /// When the closure does.
@@ -20,10 +19,7 @@ pub(crate) fn in_private<T: Send>(inside: impl FnOnce() -> T + Send) -> Result<T
         unshare(CloneFlags::CLONE_NEWNET).map_err(NetnsError::Make)?;
         Ok(inside())
     };
-    thread::scope(|scope| match scope.spawn(apart).join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+    on_own_thread(apart).map_err(NetnsError::Thread)?
 }
 
 #[cfg(test)]
