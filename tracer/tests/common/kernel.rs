@@ -26,7 +26,16 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn read(netns: &Netns) -> Result<Self> {
-        let [segments, timeouts, fast, slow_start, probes, syn, busy, refused] = netns.counters([
+        let [
+            segments,
+            timeouts,
+            fast,
+            slow_start,
+            probes,
+            syn,
+            busy,
+            refused,
+        ] = netns.counters([
             ("Tcp", "RetransSegs"),
             ("TcpExt", "TCPTimeouts"),
             ("TcpExt", "TCPFastRetrans"),
