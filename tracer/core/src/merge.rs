@@ -11,6 +11,7 @@ pub mod model;
 
 use jiff::Timestamp;
 
+use crate::harmless;
 use crate::report::finding::Finding;
 use crate::report::{Report, Tool, Window};
 
@@ -23,14 +24,15 @@ pub use crate::merge::model::{HostFinding, Merged, MergedHost, SCHEMA, Windows};
 pub enum MergeError {
     /// The same place twice.
     #[error(
-        "both reports are of the same network namespace of {0}: what is merged has to be seen from two sides"
+        "both reports are of the same network namespace of {}: what is merged has to be seen from two sides",
+        harmless::line(.0)
     )]
     OneSide(String),
     /// The same run twice.
     #[error("both reports are of one run: what is merged has to be seen from two sides")]
     OneRun,
     /// A time that is none.
-    #[error("a report has `{0}` where a time should be")]
+    #[error("a report has `{}` where a time should be", harmless::line(.0))]
     Time(String),
 }
 

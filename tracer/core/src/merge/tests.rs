@@ -268,3 +268,20 @@ fn what_is_merged_is_read_again_and_shown() {
     let html = render::html::render(&render::account::of_both(&again));
     assert!(html.contains("db2 retransmitted"), "{html}");
 }
+
+#[test]
+fn what_stands_in_a_report_does_no_harm_in_the_refusal() {
+    let mut same_side = reports();
+    for report in &mut same_side {
+        report.host.name = "db\u{1b}[2J".into();
+        report.host.boot_id = Some("one".into());
+        report.host.netns = Some(1);
+    }
+    let mut no_time = reports();
+    no_time[0].window.start = "\u{1b}[2J".into();
+    for refused in [same_side, no_time] {
+        let error = merge(refused, ["db1", "db2"]).unwrap_err().to_string();
+        assert!(error.contains("\\u{1b}[2J"), "{error}");
+        assert!(!error.contains('\u{1b}'), "{error}");
+    }
+}
