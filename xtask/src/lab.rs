@@ -4,19 +4,19 @@
 //! namespace of its own.
 
 mod clients;
-pub mod cluster;
+mod cluster;
 mod context;
 mod daemon;
-pub mod disk;
-pub mod etcd;
+mod disk;
+mod etcd;
 pub mod experiment;
 pub(crate) mod format;
-pub mod haproxy;
+mod haproxy;
 pub(crate) mod leftover;
 mod outcome;
 mod overlap;
-pub mod patroni;
-pub mod provenance;
+mod patroni;
+pub(crate) mod provenance;
 mod result;
 mod runner;
 pub(crate) mod staging;

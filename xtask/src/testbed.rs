@@ -3,15 +3,15 @@
 
 pub mod command;
 pub(crate) mod injection;
-pub mod interrupt;
+pub(crate) mod interrupt;
 pub mod load;
 pub(crate) mod lock;
 pub mod netns;
 pub mod postgres;
 pub mod quantile;
-pub mod resource_name;
+pub(crate) mod resource_name;
 #[cfg(test)]
 pub(crate) mod sample_report;
-pub mod scratch_dir;
+pub(crate) mod scratch_dir;
 pub mod wait;
 pub mod withheld;

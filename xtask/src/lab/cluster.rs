@@ -26,21 +26,21 @@ use crate::testbed::wait;
 const INTERFACE: &str = "ens160";
 
 /// The databases' hosts; the first is the primary at the start.
-pub const DATABASES: [&str; 2] = ["db1", "db2"];
+pub(crate) const DATABASES: [&str; 2] = ["db1", "db2"];
 
 /// Members of etcd, and their hosts: three, so that one may fail.
-pub const ETCD: [(&str, &str); 3] = [("etcd1", "etcd1"), ("etcd2", "etcd2"), ("etcd3", "lb1")];
+pub(crate) const ETCD: [(&str, &str); 3] = [("etcd1", "etcd1"), ("etcd2", "etcd2"), ("etcd3", "lb1")];
 
 /// Where HAProxy runs.
-pub const BALANCER: &str = "lb1";
+pub(crate) const BALANCER: &str = "lb1";
 
 /// Where the load comes from.
-pub const CLIENT: &str = "client";
+pub(crate) const CLIENT: &str = "client";
 
 const HAPROXY: &str = "haproxy";
 
 /// All hosts, with the last number of their addresses.
-pub const HOSTS: [(&str, u8); 6] = [
+pub(crate) const HOSTS: [(&str, u8); 6] = [
     ("db1", 2),
     ("db2", 3),
     ("etcd1", 4),
@@ -58,7 +58,7 @@ const RETURN: Duration = Duration::from_secs(180);
 
 /// A running cluster; all of it is gone when dropped.
 #[derive(Debug)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     // Dropped in this order.
     daemons: BTreeMap<&'static str, Daemon>,
     net: Net,
@@ -76,7 +76,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When a step fails or takes too long; the error holds the end of the log.
-    pub fn start(tag: &str, timing: &Timing, own_disk: bool, logs: &Path) -> Result<Self> {
+    pub(crate) fn start(tag: &str, timing: &Timing, own_disk: bool, logs: &Path) -> Result<Self> {
         timing.check()?;
         let hosts = HOSTS.map(|(role, number)| HostSpec {
             role,
@@ -106,13 +106,13 @@ impl Cluster {
     ///
     /// # Errors
     /// When there is none.
-    pub fn host(&self, name: &str) -> Result<&Host> {
+    pub(crate) fn host(&self, name: &str) -> Result<&Host> {
         self.net.host(name)
     }
 
     /// The folder of a database's socket file: `host` in a connection string.
     #[must_use]
-    pub fn socket_dir(&self, database: &str) -> PathBuf {
+    pub(crate) fn socket_dir(&self, database: &str) -> PathBuf {
         self.scratch.path().join(database)
     }
 
@@ -125,7 +125,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it has none of its own.
-    pub fn disk(&self) -> Result<&Disk> {
+    pub(crate) fn disk(&self) -> Result<&Disk> {
         let disk = self.disk.as_ref();
         disk.context("the cluster was made without a disk to stall")
     }
@@ -134,7 +134,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it is not there.
-    pub fn sql(&self, database: &str) -> Result<Connection> {
+    pub(crate) fn sql(&self, database: &str) -> Result<Connection> {
         postgres::connect(&self.socket_dir(database))
     }
 
@@ -142,7 +142,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Never, as long as the cluster has its hosts.
-    pub fn entrance(&self) -> Result<SocketAddr> {
+    pub(crate) fn entrance(&self) -> Result<SocketAddr> {
         let host = self.host(BALANCER)?;
         Ok(SocketAddr::new(host.v4.into(), haproxy::PRIMARY))
     }
@@ -151,7 +151,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it does not answer.
-    pub fn writable(&self, database: &str) -> Result<bool> {
+    pub(crate) fn writable(&self, database: &str) -> Result<bool> {
         let recovering = self.sql(database)?.value("select pg_is_in_recovery()")?;
         Ok(recovering.as_deref() == Some("f"))
     }
@@ -160,7 +160,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When there is none, or more than one.
-    pub fn primary(&self) -> Result<&'static str> {
+    pub(crate) fn primary(&self) -> Result<&'static str> {
         let writable: Vec<&'static str> = DATABASES
             .into_iter()
             .filter(|name| self.writable(name).unwrap_or(false))
@@ -186,7 +186,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When that does not come about within three minutes.
-    pub fn wait_healthy(&self) -> Result<()> {
+    pub(crate) fn wait_healthy(&self) -> Result<()> {
         wait::until(RETURN, "the standby to be `streaming|sync` again", || {
             Ok(self.is_synchronous()?.then_some(()))
         })?;
@@ -210,7 +210,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When one does not.
-    pub fn prove_commits_wait(&self) -> Result<()> {
+    pub(crate) fn prove_commits_wait(&self) -> Result<()> {
         let primary = self.primary()?;
         postgres::prove_commits_wait(&self.socket_dir(primary), &self.socket_dir(other(primary)))
     }
@@ -219,7 +219,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Then; with the end of its log.
-    pub fn check(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self) -> Result<()> {
         for (name, daemon) in &mut self.daemons {
             ensure!(
                 daemon.runs()?,
@@ -248,7 +248,7 @@ impl Drop for Cluster {
 
 /// The database that is not this one.
 #[must_use]
-pub fn other(database: &str) -> &'static str {
+pub(crate) fn other(database: &str) -> &'static str {
     let [first, second] = DATABASES;
     if database == first { second } else { first }
 }

@@ -17,7 +17,7 @@ const BYTES: u64 = 2 << 30;
 
 /// Unmounted when dropped.
 #[derive(Debug)]
-pub struct Disk {
+pub(crate) struct Disk {
     mount: PathBuf,
 }
 
@@ -46,7 +46,7 @@ impl Disk {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn stall(&self) -> Result<Stalled> {
+    pub(crate) fn stall(&self) -> Result<Stalled> {
         // Before it is true: whatever happens from here on, it is let go again.
         let stalled = Stalled(self.mount.clone());
         scratch_dir::freeze(&self.mount)?;
@@ -69,7 +69,7 @@ impl Drop for Disk {
 
 /// A disk that stands still.
 #[derive(Debug)]
-pub struct Stalled(PathBuf);
+pub(crate) struct Stalled(PathBuf);
 
 impl Drop for Stalled {
     fn drop(&mut self) {

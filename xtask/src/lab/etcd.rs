@@ -53,7 +53,7 @@ fn url(address: Ipv4Addr, port: u16) -> String {
 ///
 /// # Errors
 /// When it does not answer.
-pub fn is_healthy(host: &Host) -> Result<bool> {
+pub(crate) fn is_healthy(host: &Host) -> Result<bool> {
     let server = SocketAddr::new(host.v4.into(), PORT);
     let answer = host
         .netns

@@ -93,20 +93,20 @@ pub struct ExperimentArguments {
 
 /// What can be chosen about all of them together.
 #[derive(Debug, Clone, Args)]
-pub struct ForAll {
+pub(crate) struct ForAll {
     /// Folder for the results [default: results of this repository]
     #[arg(long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 
     /// The cluster's clocks.
     #[command(flatten)]
-    pub timing: Timing,
+    pub(crate) timing: Timing,
 }
 
 impl ForAll {
     /// For one of them.
     #[must_use]
-    pub fn of(&self, name: &str) -> ExperimentArguments {
+    pub(crate) fn of(&self, name: &str) -> ExperimentArguments {
         ExperimentArguments {
             variant: None,
             output: self.output.as_ref().map(|folder| folder.join(name)),
@@ -120,7 +120,7 @@ impl ForAll {
 
 /// The names of all experiments, in the order in which all are run.
 #[must_use]
-pub fn names() -> Vec<&'static str> {
+pub(crate) fn names() -> Vec<&'static str> {
     VARIANTS
         .iter()
         .filter_map(|variants| Some(variants.first()?.experiment))

@@ -15,10 +15,10 @@ use crate::testbed::netns::Host;
 use crate::testbed::postgres;
 
 /// Behind this port is the primary.
-pub const PRIMARY: u16 = 5000;
+pub(crate) const PRIMARY: u16 = 5000;
 
 /// Behind this one are standbys.
-pub const REPLICA: u16 = 5001;
+pub(crate) const REPLICA: u16 = 5001;
 
 const STATUS: u16 = 7000;
 
@@ -87,7 +87,7 @@ listen {name}
 ///
 /// # Errors
 /// When HAProxy does not answer.
-pub fn up(host: &Host, port: u16) -> Result<Vec<String>> {
+pub(crate) fn up(host: &Host, port: u16) -> Result<Vec<String>> {
     let listen = if port == PRIMARY {
         "primary"
     } else {

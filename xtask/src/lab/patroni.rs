@@ -137,15 +137,15 @@ watchdog:
 
 /// What a Patroni says of its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     /// `primary` or `replica`, as it believes at this moment.
-    pub role: String,
+    pub(crate) role: String,
     /// `running`, `starting`, `stopped` and so on.
-    pub state: String,
+    pub(crate) state: String,
     /// Counts promotions.
-    pub timeline: Option<u64>,
+    pub(crate) timeline: Option<u64>,
     /// Whether commits on the primary wait for it.
-    pub synchronous: bool,
+    pub(crate) synchronous: bool,
 }
 
 impl fmt::Display for Member {
@@ -167,7 +167,7 @@ impl fmt::Display for Member {
 ///
 /// # Errors
 /// When it does not answer.
-pub fn ask(host: &Host) -> Result<Member> {
+pub(crate) fn ask(host: &Host) -> Result<Member> {
     host.netns.enter(|| ask_from_inside(host.v4))
 }
 

@@ -11,7 +11,7 @@ use crate::testbed::command;
 /// How every `how.md` begins: the command that does it again, and on what it was done,
 /// by tracer's report. `more` are rows of that table.
 #[must_use]
-pub fn head(command: &str, commit: &str, report: &Report, more: &str) -> String {
+pub(crate) fn head(command: &str, commit: &str, report: &Report, more: &str) -> String {
     format!(
         "# How this result was made
 
@@ -39,7 +39,7 @@ Written by the run itself.
 
 /// The commit, and whether there were changes beside it.
 #[must_use]
-pub fn commit() -> String {
+pub(crate) fn commit() -> String {
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
         command::output(git.current_dir(repo::root()).args(arguments)).ok()
@@ -58,7 +58,7 @@ pub fn commit() -> String {
 
 /// The version of PostgreSQL that the lab runs.
 #[must_use]
-pub fn postgres() -> String {
+pub(crate) fn postgres() -> String {
     let version = packages::postgres_bin()
         .and_then(|folder| command::output(Command::new(folder.join("postgres")).arg("--version")));
     // "postgres (PostgreSQL) 15.18 (…)"
@@ -70,7 +70,7 @@ pub fn postgres() -> String {
 
 /// The version of a Debian package.
 #[must_use]
-pub fn package(name: &str) -> String {
+pub(crate) fn package(name: &str) -> String {
     let mut query = Command::new("dpkg-query");
     let version = command::output(query.args(["--show", "--showformat=${Version}", name]));
     version.unwrap_or_else(|_| UNKNOWN.to_owned())

@@ -16,27 +16,27 @@ const LEAST_TTL: u32 = 20;
 pub struct Timing {
     /// Patroni: seconds that a leader keeps its lock without renewing it
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub ttl: u32,
+    pub(crate) ttl: u32,
 
     /// Patroni: seconds between two polls at the cluster
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    pub loop_wait: u32,
+    pub(crate) loop_wait: u32,
 
     /// Patroni: seconds that etcd or PostgreSQL may take to answer
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..))]
-    pub retry_timeout: u32,
+    pub(crate) retry_timeout: u32,
 
     /// PostgreSQL: seconds without a reply after which a primary gives a standby up
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub wal_sender_timeout: u32,
+    pub(crate) wal_sender_timeout: u32,
 
     /// Kernel, on every host: the shortest retransmission timeout
     #[arg(long, value_name = "MILLISECONDS")]
-    pub rto_min: Option<u32>,
+    pub(crate) rto_min: Option<u32>,
 
     /// Kernel, on every host: the longest retransmission timeout
     #[arg(long, value_name = "MILLISECONDS")]
-    pub rto_max: Option<u32>,
+    pub(crate) rto_max: Option<u32>,
 }
 
 impl Default for Timing {
@@ -81,7 +81,7 @@ impl Timing {
 
     /// The options that make the same clocks; empty for those that are the default.
     #[must_use]
-    pub fn options(&self) -> String {
+    pub(crate) fn options(&self) -> String {
         let default = Self::default();
         let numbers = [
             ("--ttl", self.ttl, default.ttl),
@@ -109,7 +109,7 @@ impl Timing {
 
     /// All of it, for the result.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "ttl_s": self.ttl,
             "loop_wait_s": self.loop_wait,

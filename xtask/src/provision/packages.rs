@@ -47,7 +47,7 @@ const CLUSTER_SERVICES: [&str; 3] = ["etcd", "haproxy", "patroni"];
 /// # Errors
 /// When something is missing that cannot be installed here; the error says
 /// what to install.
-pub fn ensure() -> Result<()> {
+pub(crate) fn ensure() -> Result<()> {
     if nix::unistd::geteuid().is_root() {
         service::remove_orphan()?;
         temporary::remove_orphan(&no_cluster())?;
@@ -84,7 +84,7 @@ pub fn ensure() -> Result<()> {
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn ensure_for_guests() -> Result<()> {
+pub(crate) fn ensure_for_guests() -> Result<()> {
     complete(&GUEST_NEEDS, "once; large", install)
 }
 
@@ -93,7 +93,7 @@ pub fn ensure_for_guests() -> Result<()> {
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn ensure_for_cluster() -> Result<()> {
+pub(crate) fn ensure_for_cluster() -> Result<()> {
     complete(&CLUSTER_NEEDS, "once", |missing| {
         service::install_without(&CLUSTER_SERVICES, missing)
     })
@@ -104,7 +104,7 @@ pub fn ensure_for_cluster() -> Result<()> {
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn ensure_for_alerts() -> Result<()> {
+pub(crate) fn ensure_for_alerts() -> Result<()> {
     complete(&ALERT_NEEDS, "once", |missing| {
         service::install_without(&ALERT_SERVICES, missing)
     })
@@ -114,7 +114,7 @@ pub fn ensure_for_alerts() -> Result<()> {
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn ensure_for_fuzzing() -> Result<()> {
+pub(crate) fn ensure_for_fuzzing() -> Result<()> {
     complete(&FUZZ_NEEDS, "once", install)
 }
 
@@ -122,7 +122,7 @@ pub fn ensure_for_fuzzing() -> Result<()> {
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn ensure_for_pictures() -> Result<()> {
+pub(crate) fn ensure_for_pictures() -> Result<()> {
     complete(&PICTURE_NEEDS, "once; large", install)
 }
 
@@ -131,7 +131,7 @@ pub fn ensure_for_pictures() -> Result<()> {
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn ensure_for_tests() -> Result<()> {
+pub(crate) fn ensure_for_tests() -> Result<()> {
     complete(&TEST_NEEDS, "once", |missing| {
         service::install_without(&TEST_SERVICES, missing)
     })
@@ -151,7 +151,7 @@ fn complete(needs: &[Need], how: &str, install: impl FnOnce(&[&str]) -> Result<(
 ///
 /// # Errors
 /// When it is not here.
-pub fn program(name: &str) -> Result<PathBuf> {
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
     command::find(name).with_context(|| {
         format!("there is no {name} here: `cargo xtask lab` or `cargo xtask test` installs it")
     })
@@ -161,7 +161,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// Without apt or without root; the error says what to install by hand.
-pub fn install(packages: &[&str]) -> Result<()> {
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
     if command::find("apt-get").is_none() {
         bail!(
@@ -187,7 +187,7 @@ pub fn install(packages: &[&str]) -> Result<()> {
 
 /// Whether apt can get the package; false without apt.
 #[must_use]
-pub fn is_available(package: &str) -> bool {
+pub(crate) fn is_available(package: &str) -> bool {
     let Ok(policy) = command::output(Command::new("apt-cache").args(["policy", package])) else {
         return false;
     };
@@ -198,7 +198,7 @@ pub fn is_available(package: &str) -> bool {
 ///
 /// # Errors
 /// When apt fails.
-pub fn refresh() -> Result<()> {
+pub(crate) fn refresh() -> Result<()> {
     apt(&["update"])
 }
 
@@ -221,7 +221,7 @@ fn apt(arguments: &[&str]) -> Result<()> {
 ///
 /// # Errors
 /// When none is recent enough and complete.
-pub fn postgres_bin() -> Result<PathBuf> {
+pub(crate) fn postgres_bin() -> Result<PathBuf> {
     if let Some(bin) = std::env::var_os(OTHER_POSTGRES).map(PathBuf::from) {
         ensure!(
             is_server(&bin),

@@ -9,26 +9,26 @@ use crate::testbed::command;
 
 /// The repository that this program was built from.
 #[must_use]
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
 /// A text with the paths of this repository as seen from its root.
 #[must_use]
-pub fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     text.replace(&format!("{}/", root().display()), "")
 }
 
 /// Git-ignored folder for the BPF linker and the answer to "which compiler?".
 #[must_use]
-pub fn toolchain_dir() -> PathBuf {
+pub(crate) fn toolchain_dir() -> PathBuf {
     root().join(".toolchain")
 }
 
 /// The folder that cargo builds into: `CARGO_TARGET_DIR`, or `target/`.
 #[must_use]
-pub fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         // Cargo takes a relative one from where it is run: the root, here.
         Some(dir) => root().join(dir),
@@ -40,7 +40,7 @@ pub fn target_dir() -> PathBuf {
 ///
 /// # Errors
 /// When cargo fails; what is wrong then stands on the terminal.
-pub fn build_release() -> Result<PathBuf> {
+pub(crate) fn build_release() -> Result<PathBuf> {
     build(&["--release"])?;
     Ok(target_dir().join("release/tracer"))
 }

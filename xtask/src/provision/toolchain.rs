@@ -33,21 +33,21 @@ const BY_HAND: &str = "the kernel programs need a compiler for BPF, and none of 
 
 /// The answer for the build script.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Toolchain {
+pub(crate) struct Toolchain {
     /// The cargo to call; `None` for the one that builds the rest.
-    pub cargo: Option<PathBuf>,
+    pub(crate) cargo: Option<PathBuf>,
     /// The compiler; `None` for cargo's own.
-    pub rustc: Option<PathBuf>,
+    pub(crate) rustc: Option<PathBuf>,
     /// `bpf-linker`, an absolute path.
-    pub linker: PathBuf,
+    pub(crate) linker: PathBuf,
     /// Whether `core` has to be built from source.
-    pub build_std: bool,
+    pub(crate) build_std: bool,
 }
 
 impl Toolchain {
     /// As `key=value` lines.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut text = String::new();
         for (key, path) in [("cargo", &self.cargo), ("rustc", &self.rustc)] {
             if let Some(path) = path {
@@ -66,7 +66,7 @@ impl Toolchain {
 ///
 /// # Errors
 /// When none can be had here; the error says what to install.
-pub fn ensure() -> Result<()> {
+pub(crate) fn ensure() -> Result<()> {
     let (toolchain, route) = decide()?;
     println!(
         "found      {} (links the kernel programs)",

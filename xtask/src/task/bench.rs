@@ -36,7 +36,7 @@ const POLL: Duration = Duration::from_micros(200);
 
 /// What can be chosen about the benchmark.
 #[derive(Debug, Args)]
-pub struct BenchArguments {
+pub(crate) struct BenchArguments {
     /// Measure this instead
     #[arg(value_enum)]
     what: Option<Subject>,
@@ -97,7 +97,7 @@ struct Cost {
 ///
 /// # Errors
 /// When tracer cannot run, or a median misses its bar.
-pub fn run(arguments: &BenchArguments) -> Result<()> {
+pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     netns::require_root()?;
     if let Some(Subject::Commits) = arguments.what {
         return commits::run(arguments.rounds, arguments.seconds, arguments.clients);

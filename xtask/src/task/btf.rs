@@ -59,7 +59,7 @@ const ENUM64: u32 = 19;
 /// # Errors
 /// When the input is neither, lacks what tracer needs, or a file cannot be read
 /// or written. Images need the program they were compressed with.
-pub fn run(input: &Path, output: &Path) -> Result<()> {
+pub(crate) fn run(input: &Path, output: &Path) -> Result<()> {
     let bytes = fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
     let bytes = image::btf(bytes).with_context(|| format!("no BTF in {}", input.display()))?;
     let small = shrink(&bytes).with_context(|| format!("cannot shrink {}", input.display()))?;

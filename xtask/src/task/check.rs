@@ -16,7 +16,7 @@ use crate::testbed::command;
 ///
 /// # Errors
 /// When any step failed.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
     steps.make("format", lint::format)?;
     steps.make("lints", lint::check)?;

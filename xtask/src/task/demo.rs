@@ -43,7 +43,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// What can be chosen about the demo.
 #[derive(Debug, Args)]
-pub struct DemoArguments {
+pub(crate) struct DemoArguments {
     /// Folder for run.json, load.json and how.md [default: results/demo of this repository]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -70,7 +70,7 @@ pub struct DemoArguments {
 ///
 /// # Errors
 /// When any step fails; what was built is taken down first.
-pub fn run(arguments: &DemoArguments) -> Result<()> {
+pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
     let tracer = repo::build_release()?;

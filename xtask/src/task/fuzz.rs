@@ -28,7 +28,7 @@ const MINUTES: u64 = 1;
 
 /// What can be chosen.
 #[derive(Debug, Args)]
-pub struct FuzzArguments {
+pub(crate) struct FuzzArguments {
     /// Targets, such as dsn [default: every one]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
@@ -56,7 +56,7 @@ pub struct FuzzArguments {
 ///
 /// # Errors
 /// When a target cannot be built, or an input made one fail.
-pub fn run(arguments: &FuzzArguments) -> Result<()> {
+pub(crate) fn run(arguments: &FuzzArguments) -> Result<()> {
     let span = match (arguments.runs, arguments.minutes) {
         (Some(runs), _) => Span::Runs(runs),
         (None, minutes) => Span::Seconds(minutes.unwrap_or(MINUTES).saturating_mul(60)),
@@ -77,7 +77,7 @@ pub fn run(arguments: &FuzzArguments) -> Result<()> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn brief() -> Result<()> {
+pub(crate) fn brief() -> Result<()> {
     let targets = all()?;
     let programs = FuzzPrograms::build(&targets, Speed::Soon)?;
     let each = (BRIEF_S / targets.len().max(1) as u64).max(1);

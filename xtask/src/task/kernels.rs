@@ -26,7 +26,7 @@ use crate::testbed::{interrupt, netns};
 
 /// What can be chosen about the matrix.
 #[derive(Debug, Default, Args)]
-pub struct KernelsArguments {
+pub(crate) struct KernelsArguments {
     /// Kernels, such as 5.10 [default: every one, and this machine's own]
     #[arg(value_name = "KERNEL")]
     kernels: Vec<Kernel>,
@@ -51,7 +51,7 @@ struct Visit {
 /// # Errors
 /// When a test failed anywhere, when a kernel could not be booted, and when one
 /// can less, or more, than the documentation says.
-pub fn run(arguments: &KernelsArguments) -> Result<()> {
+pub(crate) fn run(arguments: &KernelsArguments) -> Result<()> {
     netns::require_root()?;
     vm::prepare()?;
     let suite = Suite::build()?;

@@ -12,7 +12,7 @@ use crate::testbed::{interrupt, netns};
 
 /// What can be chosen about the lab.
 #[derive(Debug, Args)]
-pub struct LabArguments {
+pub(crate) struct LabArguments {
     #[command(subcommand)]
     task: LabTask,
 }
@@ -50,7 +50,7 @@ enum LabTask {
 ///
 /// # Errors
 /// When a step fails; what was built for an experiment is taken down first.
-pub fn run(arguments: &LabArguments) -> Result<()> {
+pub(crate) fn run(arguments: &LabArguments) -> Result<()> {
     match &arguments.task {
         LabTask::Up(timing) => {
             prepare()?;

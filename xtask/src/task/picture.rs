@@ -28,7 +28,7 @@ const MAX_BYTES: u64 = 150_000;
 
 /// What can be chosen about the pictures.
 #[derive(Debug, Args)]
-pub struct PictureArguments {
+pub(crate) struct PictureArguments {
     /// The report to show [default: results/partial-loss/steady/db1.json of this repository]
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -54,7 +54,7 @@ enum Picture {
 ///
 /// # Errors
 /// When one cannot be made; those that were there before stay then.
-pub fn run(arguments: &PictureArguments) -> Result<()> {
+pub(crate) fn run(arguments: &PictureArguments) -> Result<()> {
     setup::run()?;
     packages::ensure_for_pictures()?;
     // What it shows is the same as in a release, which takes minutes to build.

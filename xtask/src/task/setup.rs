@@ -10,7 +10,7 @@ use crate::provision::{packages, toolchain};
 /// # Errors
 /// When something is missing that cannot be installed here; the error says
 /// what to install.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     packages::ensure().context("cannot set up the system packages")?;
     toolchain::ensure().context("cannot set up the compiler for the kernel programs")
 }

@@ -50,7 +50,7 @@ const WITHHELD: u64 = 1_000;
 
 /// What can be chosen about the soak.
 #[derive(Debug, Args)]
-pub struct SoakArguments {
+pub(crate) struct SoakArguments {
     /// How long tracer runs
     #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = hours)]
     hours: f64,
@@ -68,7 +68,7 @@ fn hours(text: &str) -> Result<f64, String> {
 /// # Errors
 /// When tracer ends early or badly, its memory or its descriptors grow, its count is not
 /// the kernel's, or something could not be set up.
-pub fn run(arguments: &SoakArguments) -> Result<()> {
+pub(crate) fn run(arguments: &SoakArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
     let built = repo::build_release()?;

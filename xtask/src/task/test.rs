@@ -12,7 +12,7 @@ use crate::testbed::{command, postgres};
 
 /// What can be chosen about the test run.
 #[derive(Debug, Args)]
-pub struct TestArguments {
+pub(crate) struct TestArguments {
     /// Run only tests whose names contain one of these (after `--`)
     #[arg(last = true, value_name = "FILTER")]
     filters: Vec<String>,
@@ -22,7 +22,7 @@ pub struct TestArguments {
 ///
 /// # Errors
 /// When any step failed.
-pub fn run(arguments: &TestArguments) -> Result<()> {
+pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
     let mut steps = Steps::default();
     steps.make("setup", || {
         setup::run()?;

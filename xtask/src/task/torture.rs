@@ -50,18 +50,18 @@ const STARTING: Duration = Duration::from_secs(30);
 
 /// What can be chosen.
 #[derive(Debug, Args, Clone)]
-pub struct TortureArguments {
+pub(crate) struct TortureArguments {
     /// How long to go on
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
-    pub minutes: u64,
+    pub(crate) minutes: u64,
 
     /// Draw what happens from this number [default: one of the clock's]
     #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
 
     /// Play this round of the seed only
     #[arg(long, value_name = "N", requires = "seed")]
-    pub round: Option<u32>,
+    pub(crate) round: Option<u32>,
 }
 
 /// For how long, or which rounds.
@@ -79,7 +79,7 @@ pub struct Extent {
 ///
 /// # Errors
 /// When a round cannot be played, with the first broken promise, or on an interrupt.
-pub fn run(arguments: &TortureArguments) -> Result<()> {
+pub(crate) fn run(arguments: &TortureArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
     let tracer = repo::build_release()?;

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-pub use self::matrix::{Kernel, MATRIX};
+pub(crate) use self::matrix::{Kernel, MATRIX};
 
 use self::image::Image;
 use self::job::Job;
@@ -33,7 +33,7 @@ use crate::testbed::interrupt;
 
 /// What can be chosen about guests.
 #[derive(Debug, Args)]
-pub struct VmArguments {
+pub(crate) struct VmArguments {
     /// Kernels, such as 5.10 [default: all: 5.10, 6.1, 6.12, 6.18 and 7.3]
     #[arg(value_name = "KERNEL")]
     kernels: Vec<Kernel>,
@@ -57,7 +57,7 @@ pub struct VmArguments {
 ///
 /// # Errors
 /// On an interrupt, and when no guest can be run here.
-pub fn run(arguments: &VmArguments) -> Result<u8> {
+pub(crate) fn run(arguments: &VmArguments) -> Result<u8> {
     prepare()?;
     let command = if arguments.command.is_empty() {
         ["uname", "-r"].map(OsString::from).to_vec()
@@ -94,7 +94,7 @@ pub fn run(arguments: &VmArguments) -> Result<u8> {
 ///
 /// # Errors
 /// When no guest can be run here.
-pub fn prepare() -> Result<()> {
+pub(crate) fn prepare() -> Result<()> {
     ensure!(
         cfg!(target_arch = "x86_64"),
         "the guests are x86-64 machines and run this machine's programs: it has to be one"
@@ -109,7 +109,7 @@ pub fn prepare() -> Result<()> {
 ///
 /// # Errors
 /// When the kernel cannot be had or does not come up, and on an interrupt.
-pub fn run_quietly(
+pub(crate) fn run_quietly(
     kernel: Kernel,
     command: Vec<OsString>,
     limit: Duration,

@@ -28,7 +28,7 @@ const HEARD: Duration = Duration::from_secs(3);
 
 /// The command as one would type it, for messages and to be pasted.
 #[must_use]
-pub fn line(command: &Command) -> String {
+pub(crate) fn line(command: &Command) -> String {
     let words = [command.get_program()].into_iter();
     let words: Vec<String> = words.chain(command.get_args()).map(word).collect();
     words.join(" ")
@@ -45,7 +45,7 @@ fn word(text: &OsStr) -> String {
 
 /// The text as one word of a POSIX shell.
 #[must_use]
-pub fn quote(text: &OsStr) -> Vec<u8> {
+pub(crate) fn quote(text: &OsStr) -> Vec<u8> {
     let mut quoted = vec![b'\''];
     for byte in text.as_bytes() {
         match byte {
@@ -76,7 +76,7 @@ pub fn only_child(parent: Pid) -> Result<Pid> {
 
 /// A command of this program, also where it stands in a folder that `PATH` lacks.
 #[must_use]
-pub fn named(program: &str) -> Command {
+pub(crate) fn named(program: &str) -> Command {
     Command::new(find(program).unwrap_or_else(|| program.into()))
 }
 
@@ -105,7 +105,7 @@ pub fn output(command: &mut Command) -> Result<String> {
 ///
 /// # Errors
 /// As [`output`].
-pub fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
+pub(crate) fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
     let text = line(command);
     let mut child = command
         .stdin(Stdio::piped())
@@ -157,7 +157,7 @@ fn finish(child: Child, text: &str, limit: Duration) -> Result<Output> {
 ///
 /// # Errors
 /// When it cannot be started or does not succeed, or on an interrupt.
-pub fn show(command: &mut Command) -> Result<()> {
+pub(crate) fn show(command: &mut Command) -> Result<()> {
     let text = line(command);
     let child = command
         .spawn()
@@ -181,7 +181,7 @@ pub fn state(pid: impl Display) -> Option<char> {
 /// Where a program is on `PATH`, or in the system's folders that a user's
 /// `PATH` often lacks.
 #[must_use]
-pub fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
@@ -260,7 +260,7 @@ impl Running {
     /// Ends the process if it still runs: SIGINT, and SIGKILL if it does not
     /// obey in time. Says how it ended; and warns of one that survives that, as
     /// who waits for a device does.
-    pub fn end(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn end(&mut self) -> Option<ExitStatus> {
         if let Ok(Some(status)) = self.child.try_wait() {
             return Some(status);
         }

@@ -18,7 +18,7 @@ extern "C" fn note(signal: i32) {
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn install() -> Result<()> {
+pub(crate) fn install() -> Result<()> {
     // Without SA_RESTART a blocking call returns early, and its caller looks.
     let action = SigAction::new(SigHandler::Handler(note), SaFlags::empty(), SigSet::empty());
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -31,7 +31,7 @@ pub fn install() -> Result<()> {
 
 /// Whether the user asked this program to stop.
 #[must_use]
-pub fn caught() -> Option<Signal> {
+pub(crate) fn caught() -> Option<Signal> {
     Signal::try_from(CAUGHT.load(Ordering::Relaxed)).ok()
 }
 
@@ -39,7 +39,7 @@ pub fn caught() -> Option<Signal> {
 ///
 /// # Errors
 /// Exactly then.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     match caught() {
         Some(signal) => bail!("stopped by {signal}"),
         None => Ok(()),

@@ -1,8 +1,8 @@
 //! A load on a database: requests at a fixed rate, whatever the answers do, or
 //! users of whom each waits for his answer.
 
-pub mod phase;
-pub mod record;
+pub(crate) mod phase;
+pub(crate) mod record;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,7 +26,7 @@ const CONNECTING: Duration = Duration::from_secs(10);
 pub const WRITE: &str = "insert into lab (note) values ('load')";
 
 /// In a plan's SQL, what each request has its own number for, from 0 on.
-pub const NUMBER: &str = "{number}";
+pub(crate) const NUMBER: &str = "{number}";
 
 /// A read that touches the table and no other server.
 pub const READ: &str = "select id, note from lab order by id desc limit 1";
@@ -65,13 +65,13 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// Which of the load's it was.
-    pub number: u32,
+    pub(crate) number: u32,
     /// When it was due.
     pub due: SystemTime,
     /// How much later it was sent, because every connection was busy.
-    pub late: Duration,
+    pub(crate) late: Duration,
     /// From when it was due to its answer, or to its failure.
-    pub latency: Duration,
+    pub(crate) latency: Duration,
     /// What went wrong, if it did.
     pub error: Option<String>,
 }

@@ -23,7 +23,8 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-pub use self::link::{Queue, shape};
+pub use self::link::Queue;
+use self::link::shape;
 pub use self::net::{Host, HostSpec, Net};
 use crate::testbed::{command, resource_name, scratch_dir, wait};
 
@@ -103,7 +104,7 @@ impl Netns {
     /// Like [`Self::command_as`], with System V memory of its own: what a killed
     /// PostgreSQL leaves of that then goes with its last process.
     #[must_use]
-    pub fn command_apart_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn command_apart_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
         let mut unshare = self.command("unshare");
         unshare
             .args(["--ipc", "--", "setpriv"])
@@ -115,7 +116,7 @@ impl Netns {
     /// Like [`Self::command_as`], with process ids of its own: its first and only child
     /// is the program.
     #[must_use]
-    pub fn command_alone_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn command_alone_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
         // Whoever waits outside for the program ends when the thread does that spawned it.
         let mut unshare = self.command("setpriv");
         unshare
@@ -139,7 +140,7 @@ impl Netns {
     ///
     /// # Errors
     /// When one does not go.
-    pub fn cut_power(&self, spared: &[Pid]) -> Result<()> {
+    pub(crate) fn cut_power(&self, spared: &[Pid]) -> Result<()> {
         let off = wait::until_uninterrupted(POWER, "processes to be gone", || {
             let mut inside = self.processes()?;
             inside.retain(|pid| !spared.contains(pid));
@@ -189,7 +190,7 @@ impl Netns {
     /// # Errors
     /// When the namespace cannot be opened; the thread returns an error when
     /// it cannot enter.
-    pub fn spawn<T: Send + 'static>(
+    pub(crate) fn spawn<T: Send + 'static>(
         &self,
         inside: impl FnOnce() -> T + Send + 'static,
     ) -> Result<JoinHandle<Result<T>>> {
@@ -283,7 +284,7 @@ impl Drop for Netns {
 ///
 /// # Errors
 /// Exactly then.
-pub fn require_root() -> Result<()> {
+pub(crate) fn require_root() -> Result<()> {
     ensure!(
         nix::unistd::geteuid().is_root(),
         "network namespaces need root: put `sudo env PATH=\"$PATH\"` in front of the command"
@@ -296,7 +297,7 @@ pub fn require_root() -> Result<()> {
 ///
 /// # Errors
 /// When one cannot be removed.
-pub fn remove_orphans() -> Result<Vec<String>> {
+pub(crate) fn remove_orphans() -> Result<Vec<String>> {
     scratch_dir::thaw_orphans();
     let mut removed = Vec::new();
     for name in names()
@@ -315,7 +316,7 @@ pub fn remove_orphans() -> Result<Vec<String>> {
 
 /// The names of all namespaces here, ours and others'.
 #[must_use]
-pub fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let Ok(entries) = fs::read_dir(NAMES) else {
         // No folder, no namespaces.
         return Vec::new();

@@ -17,9 +17,11 @@ use nix::unistd::Pid;
 
 pub use self::pooler::{POOLER_PORT, Pooler};
 pub use self::programs::Programs;
-pub use self::release::fetch;
-pub use self::server::{PORT, Server, USER};
-pub use self::wire::{Connection, Cutter, Row};
+pub(crate) use self::release::fetch;
+pub use self::server::Server;
+pub(crate) use self::server::{PORT, USER};
+pub(crate) use self::wire::Cutter;
+pub use self::wire::{Connection, Row};
 use crate::testbed::netns::Host;
 use crate::testbed::scratch_dir::{self, ScratchDir};
 use crate::testbed::{command, wait};
@@ -31,7 +33,7 @@ pub const STANDBY: &str = "standby";
 const STEP: Duration = Duration::from_secs(30);
 
 /// The table that the proof and the load write to.
-pub const TABLE: &str = "create table if not exists lab (
+pub(crate) const TABLE: &str = "create table if not exists lab (
     id bigint generated always as identity primary key,
     at timestamptz not null default now(),
     note text)";
@@ -170,7 +172,7 @@ impl Pair {
 ///
 /// # Errors
 /// When a commit returned though the standby could not have replied.
-pub fn prove_commits_wait(primary: &Path, standby: &Path) -> Result<()> {
+pub(crate) fn prove_commits_wait(primary: &Path, standby: &Path) -> Result<()> {
     must_wait(do_commits_wait(primary, standby, |id| {
         Ok(Pid::from_raw(id.parse()?))
     })?)
@@ -223,13 +225,13 @@ fn do_commits_wait(
 ///
 /// # Errors
 /// When the server is not ready.
-pub fn connect(socket_dir: &Path) -> Result<Connection> {
+pub(crate) fn connect(socket_dir: &Path) -> Result<Connection> {
     Connection::unix(&socket(socket_dir), "lab", STEP)
 }
 
 /// The socket file of a server, in its folder.
 #[must_use]
-pub fn socket(folder: &Path) -> PathBuf {
+pub(crate) fn socket(folder: &Path) -> PathBuf {
     folder.join(format!(".s.PGSQL.{PORT}"))
 }
 

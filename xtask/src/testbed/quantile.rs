@@ -3,7 +3,7 @@
 /// The smallest value that at least this share of all values does not exceed
 /// (nearest rank); `None` without values.
 #[must_use]
-pub fn quantile<T: Ord + Copy>(values: &[T], share: f64) -> Option<T> {
+pub(crate) fn quantile<T: Ord + Copy>(values: &[T], share: f64) -> Option<T> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     // Counts of measurements are far below 2^52, and the cast saturates.

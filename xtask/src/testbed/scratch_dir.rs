@@ -25,14 +25,14 @@ pub(crate) const ROLE: &str = "scratch";
 
 /// A folder that is removed when dropped.
 #[derive(Debug)]
-pub struct ScratchDir(TempDir);
+pub(crate) struct ScratchDir(TempDir);
 
 impl ScratchDir {
     /// Makes `tracer-<tag>-<pid>-scratch-…` among the temporary files.
     ///
     /// # Errors
     /// When there is no room for it.
-    pub fn new(tag: &str) -> Result<Self> {
+    pub(crate) fn new(tag: &str) -> Result<Self> {
         let prefix = format!("{}-", resource_name::name(tag, ROLE));
         let scratch = tempfile::Builder::new()
             .prefix(&prefix)
@@ -45,7 +45,7 @@ impl ScratchDir {
 
     /// Where it is.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
@@ -53,7 +53,7 @@ impl ScratchDir {
     ///
     /// # Errors
     /// When there is no such user, or the folder is there already.
-    pub fn folder(&self, name: &str, user: &str) -> Result<PathBuf> {
+    pub(crate) fn folder(&self, name: &str, user: &str) -> Result<PathBuf> {
         let path = self.path().join(name);
         let user = User::from_name(user)?
             .with_context(|| format!("no user {user}: run `cargo xtask setup`"))?;
@@ -68,7 +68,7 @@ impl ScratchDir {
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn freeze(mount: &Path) -> Result<()> {
+pub(crate) fn freeze(mount: &Path) -> Result<()> {
     fsfreeze("--freeze", mount).map(drop)
 }
 
@@ -76,7 +76,7 @@ pub fn freeze(mount: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When it may still stand.
-pub fn thaw(mount: &Path) -> Result<()> {
+pub(crate) fn thaw(mount: &Path) -> Result<()> {
     match fsfreeze("--unfreeze", mount) {
         // It did not stand still.
         Err(error) if format!("{error:#}").contains("Invalid argument") => Ok(()),
@@ -95,7 +95,7 @@ fn fsfreeze(option: &str, mount: &Path) -> Result<String> {
 ///
 /// # Errors
 /// When somebody still uses it.
-pub fn unmount(mount: &Path) -> Result<()> {
+pub(crate) fn unmount(mount: &Path) -> Result<()> {
     let free = || match umount2(mount, MntFlags::empty()) {
         Ok(()) => Ok(Some(())),
         // Whoever used it is just ending.
@@ -107,7 +107,7 @@ pub fn unmount(mount: &Path) -> Result<()> {
 
 /// Lets the file systems of earlier runs go on whose process has died while they stood
 /// still: what runs on them could not even be killed.
-pub fn thaw_orphans() {
+pub(crate) fn thaw_orphans() {
     for mount in mounts_of_orphans() {
         if let Err(error) = thaw(&mount) {
             eprintln!("warning: {error:#}");
@@ -132,7 +132,7 @@ fn mounts_of_orphans() -> Vec<PathBuf> {
 
 /// Removes the folders of earlier runs whose process has died. Their servers
 /// went with it or with their namespace.
-pub fn remove_orphans() {
+pub(crate) fn remove_orphans() {
     for mount in mounts_of_orphans() {
         let _ = unmount(&mount);
     }
@@ -143,7 +143,7 @@ pub fn remove_orphans() {
 
 /// The folders whose process has died.
 #[must_use]
-pub fn orphans() -> Vec<PathBuf> {
+pub(crate) fn orphans() -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
         return Vec::new();
     };

@@ -35,7 +35,7 @@ pub fn until<T>(
 ///
 /// # Errors
 /// When `limit` passes first or the condition itself fails.
-pub fn until_uninterrupted<T>(
+pub(crate) fn until_uninterrupted<T>(
     limit: Duration,
     what: &str,
     condition: impl FnMut() -> Result<Option<T>>,

@@ -9,7 +9,7 @@ use crate::testbed::wait;
 impl Cluster {
     /// From now on, this process is no part of the host that it is on: it watches what
     /// becomes of it, also without power.
-    pub fn spare(&mut self, watcher: Pid) {
+    pub(crate) fn spare(&mut self, watcher: Pid) {
         self.watchers.push(watcher);
     }
 
@@ -18,7 +18,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it does not end.
-    pub fn shut_down(&mut self, name: &'static str) -> Result<()> {
+    pub(crate) fn shut_down(&mut self, name: &'static str) -> Result<()> {
         let daemon = self.daemons.get(name);
         let daemon = daemon.with_context(|| format!("{name} does not run"))?;
         daemon.terminate()?;
@@ -37,7 +37,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When something does not go.
-    pub fn cut_power(&mut self, host: &'static str) -> Result<()> {
+    pub(crate) fn cut_power(&mut self, host: &'static str) -> Result<()> {
         self.net.plug(host, false)?;
         self.host(host)?.netns.cut_power(&self.watchers)?;
         // They have ended; nothing is left to wait for.
@@ -50,7 +50,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn power_on(&mut self, host: &'static str) -> Result<()> {
+    pub(crate) fn power_on(&mut self, host: &'static str) -> Result<()> {
         self.net.plug(host, true)?;
         self.start_database(host)
     }
@@ -59,7 +59,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it does not run.
-    pub fn kill(&mut self, name: &'static str) -> Result<()> {
+    pub(crate) fn kill(&mut self, name: &'static str) -> Result<()> {
         let daemon = self.daemons.remove(name);
         let mut daemon = daemon.with_context(|| format!("{name} does not run"))?;
         daemon.kill()

@@ -50,7 +50,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start_etcd(&mut self, member: &'static str) -> Result<()> {
+    pub(crate) fn start_etcd(&mut self, member: &'static str) -> Result<()> {
         let members = ETCD
             .iter()
             .map(|(name, host)| Ok((*name, self.host(host)?)))
@@ -65,7 +65,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start_database(&mut self, name: &'static str) -> Result<()> {
+    pub(crate) fn start_database(&mut self, name: &'static str) -> Result<()> {
         let host = self.host(name)?;
         let members = ETCD
             .iter()

@@ -6,17 +6,17 @@ use crate::provision::apt::Archive;
 
 /// A line of Debian's kernels, of which the newest is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kernel {
+pub(crate) struct Kernel {
     /// The version's first two numbers: the packages are called
     /// `linux-image-NAME.…-amd64`.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     pub(super) archive: Archive,
     pub(super) suite: &'static str,
 }
 
 #[rustfmt::skip]
 /// Every line that guests run; a new one is one more.
-pub const MATRIX: [Kernel; 5] = [
+pub(crate) const MATRIX: [Kernel; 5] = [
     Kernel { name: "5.10", archive: Archive::Security, suite: "bullseye-security" },
     Kernel { name: "6.1",  archive: Archive::Security, suite: "bookworm-security" },
     Kernel { name: "6.12", archive: Archive::Security, suite: "bookworm-security" },

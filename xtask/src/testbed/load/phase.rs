@@ -9,32 +9,32 @@ use tracer_core::report::Report;
 
 /// A stretch of time under the same conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Phase {
+pub(crate) struct Phase {
     /// What it is called.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its first moment.
-    pub start: SystemTime,
+    pub(crate) start: SystemTime,
     /// The first moment after it.
-    pub end: SystemTime,
+    pub(crate) end: SystemTime,
 }
 
 impl Phase {
     /// Whether the moment lies in it.
     #[must_use]
-    pub fn contains(&self, moment: SystemTime) -> bool {
+    pub(crate) fn contains(&self, moment: SystemTime) -> bool {
         self.start <= moment && moment < self.end
     }
 
     /// How long it is.
     #[must_use]
-    pub fn length(&self) -> Duration {
+    pub(crate) fn length(&self) -> Duration {
         self.end.duration_since(self.start).unwrap_or_default()
     }
 }
 
 /// The phases of a run, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Phases(pub Vec<Phase>);
+pub(crate) struct Phases(pub(crate) Vec<Phase>);
 
 impl Phases {
     /// What the report says of its first fault, by tracer's own clock, within the
@@ -42,7 +42,7 @@ impl Phases {
     ///
     /// # Errors
     /// When there was a fault and the report does not say when.
-    pub fn from_report(report: &Report, since: SystemTime, until: SystemTime) -> Result<Self> {
+    pub(crate) fn from_report(report: &Report, since: SystemTime, until: SystemTime) -> Result<Self> {
         let Some(fault) = report.faults.first() else {
             let (name, start, end) = ("baseline", since, until);
             return Ok(Self(vec![Phase { name, start, end }]));
@@ -62,7 +62,7 @@ impl Phases {
 
     /// Before, during and after.
     #[must_use]
-    pub fn around(
+    pub(crate) fn around(
         since: SystemTime,
         started: SystemTime,
         ended: SystemTime,
@@ -78,13 +78,13 @@ impl Phases {
 
     /// The phase of this name.
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<&Phase> {
+    pub(crate) fn named(&self, name: &str) -> Option<&Phase> {
         self.0.iter().find(|phase| phase.name == name)
     }
 
     /// Name, start and end of each.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let phase = |phase: &Phase| {
             json!({
                 "name": phase.name,
@@ -98,7 +98,7 @@ impl Phases {
 
 /// RFC 3339, UTC; `None` for times that have no such text.
 #[must_use]
-pub fn rfc3339(time: SystemTime) -> Option<String> {
+pub(crate) fn rfc3339(time: SystemTime) -> Option<String> {
     Some(Timestamp::try_from(time).ok()?.to_string())
 }
 

@@ -11,25 +11,25 @@ use crate::testbed::quantile::quantile;
 
 /// One kind of request, with all that were made.
 #[derive(Debug)]
-pub struct Record {
+pub(crate) struct Record {
     /// What the requests are called together.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     plan: Plan,
     requests: Vec<Request>,
 }
 
 /// A stretch in which no request was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gap {
+pub(crate) struct Gap {
     /// The last good answer before it.
-    pub start: SystemTime,
+    pub(crate) start: SystemTime,
     /// From that one to the next.
-    pub length: Duration,
+    pub(crate) length: Duration,
 }
 
 /// Which requests are written one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
+pub(crate) enum Keep {
     /// Each.
     All,
     /// Those that failed or took as long.
@@ -39,32 +39,32 @@ pub enum Keep {
 /// The figures of one phase. Latencies are of the requests due in it that
 /// succeeded.
 #[derive(Debug, PartialEq)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// Requests due in the phase.
-    pub requests: usize,
+    pub(crate) requests: usize,
     /// Successful answers that came within the phase, a second.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
     /// How many of the requests failed.
-    pub failed: usize,
+    pub(crate) failed: usize,
     /// From when a request was due: what a user of the database waits.
-    pub due: Latency,
+    pub(crate) due: Latency,
     /// From when it was sent: what the database takes.
-    pub sent: Latency,
+    pub(crate) sent: Latency,
 }
 
 /// How long requests took; `None` without any.
 #[derive(Debug, PartialEq)]
-pub struct Latency {
+pub(crate) struct Latency {
     /// The shortest.
-    pub min: Option<Duration>,
+    pub(crate) min: Option<Duration>,
     /// The average.
-    pub mean: Option<Duration>,
+    pub(crate) mean: Option<Duration>,
     /// The median.
-    pub p50: Option<Duration>,
+    pub(crate) p50: Option<Duration>,
     /// What one in a hundred exceeds.
-    pub p99: Option<Duration>,
+    pub(crate) p99: Option<Duration>,
     /// The longest.
-    pub max: Option<Duration>,
+    pub(crate) max: Option<Duration>,
 }
 
 impl Latency {
@@ -93,7 +93,7 @@ impl Latency {
 impl Record {
     /// All that were made by this plan.
     #[must_use]
-    pub fn new(name: &'static str, plan: Plan, requests: Vec<Request>) -> Self {
+    pub(crate) fn new(name: &'static str, plan: Plan, requests: Vec<Request>) -> Self {
         Self {
             name,
             plan,
@@ -103,7 +103,7 @@ impl Record {
 
     /// The figures of one phase.
     #[must_use]
-    pub fn figures(&self, phase: &Phase) -> Figures {
+    pub(crate) fn figures(&self, phase: &Phase) -> Figures {
         let succeeded = || {
             self.requests
                 .iter()
@@ -132,7 +132,7 @@ impl Record {
 
     /// Whether requests had to wait for a connection, all being busy.
     #[must_use]
-    pub fn queued(&self) -> bool {
+    pub(crate) fn queued(&self) -> bool {
         let noticeable = Duration::from_millis(100);
         self.requests
             .iter()
@@ -141,7 +141,7 @@ impl Record {
 
     /// From this moment to the first successful answer after it.
     #[must_use]
-    pub fn first_answer(&self, after: SystemTime) -> Option<Duration> {
+    pub(crate) fn first_answer(&self, after: SystemTime) -> Option<Duration> {
         self.requests
             .iter()
             .filter(|request| request.error.is_none())
@@ -172,13 +172,13 @@ impl Record {
 
     /// The longest stretch between two good answers that reaches into this phase.
     #[must_use]
-    pub fn longest_gap(&self, phase: &Phase) -> Option<Gap> {
+    pub(crate) fn longest_gap(&self, phase: &Phase) -> Option<Gap> {
         longest(self.gaps(phase).into_iter())
     }
 
     /// The longest part of this phase between two good answers, wherever these are.
     #[must_use]
-    pub fn longest_gap_within(&self, phase: &Phase) -> Option<Gap> {
+    pub(crate) fn longest_gap_within(&self, phase: &Phase) -> Option<Gap> {
         let clip =
             |(from, to): (SystemTime, SystemTime)| (from.max(phase.start), to.min(phase.end));
         longest(self.gaps(phase).into_iter().map(clip))
@@ -186,7 +186,7 @@ impl Record {
 
     /// How often each error came, the most frequent first.
     #[must_use]
-    pub fn errors(&self) -> Vec<(String, usize)> {
+    pub(crate) fn errors(&self) -> Vec<(String, usize)> {
         let mut counts = BTreeMap::new();
         for error in self.requests.iter().filter_map(|it| it.error.as_ref()) {
             *counts.entry(error.clone()).or_insert(0) += 1;
@@ -252,7 +252,7 @@ fn longest(gaps: impl Iterator<Item = (SystemTime, SystemTime)>) -> Option<Gap> 
 /// `load.json`. A request's latency counts from when it was due; it was sent
 /// that much later as `late_ms` says. `requests` holds those that are kept.
 #[must_use]
-pub fn json(records: &[Record], phases: &Phases, keep: Keep) -> Value {
+pub(crate) fn json(records: &[Record], phases: &Phases, keep: Keep) -> Value {
     let mut all = json!({ "phases": phases.json() });
     if let Some(map) = all.as_object_mut() {
         map.extend(
@@ -266,7 +266,7 @@ pub fn json(records: &[Record], phases: &Phases, keep: Keep) -> Value {
 
 /// With three decimals: what is finer is noise.
 #[must_use]
-pub fn milliseconds(duration: Duration) -> f64 {
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 

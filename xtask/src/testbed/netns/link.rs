@@ -20,7 +20,7 @@ pub struct Queue {
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn shape(netns: &Netns, interface: &str, queue: &Queue) -> Result<()> {
+pub(crate) fn shape(netns: &Netns, interface: &str, queue: &Queue) -> Result<()> {
     let rate = format!("{}bit", queue.rate_bps);
     let burst = queue.burst_bytes.to_string();
     let limit = queue.limit_bytes.to_string();

@@ -44,7 +44,7 @@ impl Host {
     ///
     /// # Errors
     /// When there is no such namespace.
-    pub fn borrowed(namespace: &str, number: u8) -> Result<ManuallyDrop<Self>> {
+    pub(crate) fn borrowed(namespace: &str, number: u8) -> Result<ManuallyDrop<Self>> {
         ensure!(
             super::names().iter().any(|name| name == namespace),
             "there is no namespace {namespace}"

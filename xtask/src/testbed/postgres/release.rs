@@ -171,7 +171,7 @@ fn in_one_line(text: &str) -> String {
 
 /// Fetches what the tests run on and this machine does not have; a line on each.
 /// What cannot be had is told, and is an error of the tests that want it.
-pub fn fetch() {
+pub(crate) fn fetch() {
     for major in Release::majors() {
         match super::Programs::of(major) {
             Ok(programs) => println!("found      {programs}"),

@@ -19,10 +19,10 @@ use crate::testbed::netns::Host;
 use crate::testbed::wait;
 
 /// The system user that Debian's packages make.
-pub const USER: &str = "postgres";
+pub(crate) const USER: &str = "postgres";
 
 /// The port of every server: each has an address to itself.
-pub const PORT: u16 = 5432;
+pub(crate) const PORT: u16 = 5432;
 
 /// How long a server may take to start, or to answer one administrative query.
 const STARTING: Duration = Duration::from_secs(30);
@@ -88,7 +88,7 @@ impl Server {
     ///
     /// # Errors
     /// When it ends or does not get there; the error holds the log's tail.
-    pub fn wait_ready(&mut self) -> Result<()> {
+    pub(crate) fn wait_ready(&mut self) -> Result<()> {
         let ready = wait::until(STARTING, "the server to take queries", || {
             if let Some(status) = self.process.ended()? {
                 bail!("the server ended ({status})");

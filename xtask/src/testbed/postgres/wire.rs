@@ -41,7 +41,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the server cannot be reached or does not want us.
-    pub fn tcp(server: SocketAddr, name: &str, limit: Duration) -> Result<Self> {
+    pub(crate) fn tcp(server: SocketAddr, name: &str, limit: Duration) -> Result<Self> {
         Self::tcp_as("postgres", server, name, limit)
     }
 
@@ -63,7 +63,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the server is not there (yet) or does not want us.
-    pub fn unix(socket: &Path, name: &str, limit: Duration) -> Result<Self> {
+    pub(crate) fn unix(socket: &Path, name: &str, limit: Duration) -> Result<Self> {
         let stream = UnixStream::connect(socket)
             .with_context(|| format!("cannot connect to {}", socket.display()))?;
         stream.set_nonblocking(true)?;
@@ -147,7 +147,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the process is out of file descriptors.
-    pub fn cutter(&self) -> Result<Cutter> {
+    pub(crate) fn cutter(&self) -> Result<Cutter> {
         Ok(Cutter(self.socket.try_clone()?))
     }
 }
@@ -165,11 +165,11 @@ impl Drop for Connection {
 
 /// Cuts a connection, whoever waits on it.
 #[derive(Debug)]
-pub struct Cutter(Socket);
+pub(crate) struct Cutter(Socket);
 
 impl Cutter {
     /// Ends the connection: a pending query fails at once.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         let _ = match &self.0 {
             Socket::Tcp(socket) => socket.shutdown(Shutdown::Both),
             Socket::Unix(socket) => socket.shutdown(Shutdown::Both),
