@@ -69,7 +69,6 @@ enum Task {
 }
 
 /// Runs what was typed, and takes down what was set up, also after Ctrl-C.
-#[must_use]
 pub fn main() -> ExitCode {
     let task = Cli::parse().task;
     let done = interrupt::install().and_then(|()| run(task));

@@ -2,6 +2,7 @@
 //! load, and the ways to run programs and to wait for them.
 
 pub mod command;
+pub(crate) mod file;
 pub(crate) mod injection;
 pub(crate) mod interrupt;
 pub mod load;

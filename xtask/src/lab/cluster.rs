@@ -5,22 +5,21 @@ mod fault;
 mod start;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::Pid;
 
-use super::daemon::Daemon;
 use super::disk::Disk;
 use super::haproxy;
 use super::timing::Timing;
+use crate::testbed::command::Running;
 use crate::testbed::netns::{Host, HostSpec, Net};
 use crate::testbed::postgres::{self, Connection};
 use crate::testbed::scratch_dir::{self, ScratchDir};
-use crate::testbed::wait;
+use crate::testbed::{file, wait};
 
 /// As on the hosts of the cluster that this one stands for.
 const INTERFACE: &str = "ens160";
@@ -29,7 +28,8 @@ const INTERFACE: &str = "ens160";
 pub(crate) const DATABASES: [&str; 2] = ["db1", "db2"];
 
 /// Members of etcd, and their hosts: three, so that one may fail.
-pub(crate) const ETCD: [(&str, &str); 3] = [("etcd1", "etcd1"), ("etcd2", "etcd2"), ("etcd3", "lb1")];
+pub(crate) const ETCD: [(&str, &str); 3] =
+    [("etcd1", "etcd1"), ("etcd2", "etcd2"), ("etcd3", "lb1")];
 
 /// Where HAProxy runs.
 pub(crate) const BALANCER: &str = "lb1";
@@ -60,7 +60,7 @@ const RETURN: Duration = Duration::from_secs(180);
 #[derive(Debug)]
 pub(crate) struct Cluster {
     // Dropped in this order.
-    daemons: BTreeMap<&'static str, Daemon>,
+    daemons: BTreeMap<&'static str, Running>,
     net: Net,
     disk: Option<Disk>,
     scratch: ScratchDir,
@@ -73,9 +73,6 @@ impl Cluster {
     /// Makes and starts all of it, up to a standby that commits wait for. Everything
     /// stops when this is dropped, or when the calling thread ends. The first database
     /// can have a disk of its own, to be stalled.
-    ///
-    /// # Errors
-    /// When a step fails or takes too long; the error holds the end of the log.
     pub(crate) fn start(tag: &str, timing: &Timing, own_disk: bool, logs: &Path) -> Result<Self> {
         timing.check()?;
         let hosts = HOSTS.map(|(role, number)| HostSpec {
@@ -85,7 +82,7 @@ impl Cluster {
         });
         let net = Net::star(tag, &hosts).context("cannot make the lab's network")?;
         scratch_dir::remove_orphans();
-        fs::create_dir_all(logs).with_context(|| format!("cannot make {}", logs.display()))?;
+        file::make_folder(logs)?;
         let mut cluster = Self {
             daemons: BTreeMap::new(),
             net,
@@ -103,15 +100,11 @@ impl Cluster {
     }
 
     /// The host of this name.
-    ///
-    /// # Errors
-    /// When there is none.
     pub(crate) fn host(&self, name: &str) -> Result<&Host> {
         self.net.host(name)
     }
 
     /// The folder of a database's socket file: `host` in a connection string.
-    #[must_use]
     pub(crate) fn socket_dir(&self, database: &str) -> PathBuf {
         self.scratch.path().join(database)
     }
@@ -122,44 +115,29 @@ impl Cluster {
     }
 
     /// The disk of the first database.
-    ///
-    /// # Errors
-    /// When it has none of its own.
     pub(crate) fn disk(&self) -> Result<&Disk> {
         let disk = self.disk.as_ref();
         disk.context("the cluster was made without a disk to stall")
     }
 
     /// A new connection to a database, by its socket file.
-    ///
-    /// # Errors
-    /// When it is not there.
     pub(crate) fn sql(&self, database: &str) -> Result<Connection> {
         postgres::connect(&self.socket_dir(database))
     }
 
     /// Where clients find the primary, behind HAProxy.
-    ///
-    /// # Errors
-    /// Never, as long as the cluster has its hosts.
     pub(crate) fn entrance(&self) -> Result<SocketAddr> {
         let host = self.host(BALANCER)?;
         Ok(SocketAddr::new(host.v4.into(), haproxy::PRIMARY))
     }
 
     /// Whether this database takes writes.
-    ///
-    /// # Errors
-    /// When it does not answer.
     pub(crate) fn writable(&self, database: &str) -> Result<bool> {
         let recovering = self.sql(database)?.value("select pg_is_in_recovery()")?;
         Ok(recovering.as_deref() == Some("f"))
     }
 
     /// The one database that takes writes.
-    ///
-    /// # Errors
-    /// When there is none, or more than one.
     pub(crate) fn primary(&self) -> Result<&'static str> {
         let writable: Vec<&'static str> = DATABASES
             .into_iter()
@@ -167,7 +145,7 @@ impl Cluster {
             .collect();
         match writable[..] {
             [one] => Ok(one),
-            _ => anyhow::bail!("of the databases, {writable:?} take writes: one should"),
+            _ => bail!("of the databases, {writable:?} take writes: one should"),
         }
     }
 
@@ -183,9 +161,6 @@ impl Cluster {
     }
 
     /// Waits until both databases are in their roles again and HAProxy knows it.
-    ///
-    /// # Errors
-    /// When that does not come about within three minutes.
     pub(crate) fn wait_healthy(&self) -> Result<()> {
         wait::until(RETURN, "the standby to be `streaming|sync` again", || {
             Ok(self.is_synchronous()?.then_some(()))
@@ -207,25 +182,17 @@ impl Cluster {
     }
 
     /// Shows that commits wait for the standby.
-    ///
-    /// # Errors
-    /// When one does not.
     pub(crate) fn prove_commits_wait(&self) -> Result<()> {
         let primary = self.primary()?;
         postgres::prove_commits_wait(&self.socket_dir(primary), &self.socket_dir(other(primary)))
     }
 
-    /// Fails when a program of the cluster has ended that was not told to.
-    ///
-    /// # Errors
-    /// Then; with the end of its log.
+    /// Fails when a program of the cluster has ended that nobody has ended.
     pub(crate) fn check(&mut self) -> Result<()> {
         for (name, daemon) in &mut self.daemons {
-            ensure!(
-                daemon.runs()?,
-                "{:#}",
-                daemon.with_log(&anyhow::anyhow!("{name} has ended"))
-            );
+            if let Some(status) = daemon.ended()? {
+                return Err(daemon.with_log(anyhow!("{name} has ended ({status})")));
+            }
         }
         Ok(())
     }
@@ -247,7 +214,6 @@ impl Drop for Cluster {
 }
 
 /// The database that is not this one.
-#[must_use]
 pub(crate) fn other(database: &str) -> &'static str {
     let [first, second] = DATABASES;
     if database == first { second } else { first }

@@ -43,9 +43,6 @@ impl Disk {
     }
 
     /// From now on, whoever writes waits, as long as the value lives.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
     pub(crate) fn stall(&self) -> Result<Stalled> {
         // Before it is true: whatever happens from here on, it is let go again.
         let stalled = Stalled(self.mount.clone());

@@ -50,9 +50,6 @@ fn url(address: Ipv4Addr, port: u16) -> String {
 }
 
 /// Whether the member has a leader, as it says itself, on its own host.
-///
-/// # Errors
-/// When it does not answer.
 pub(crate) fn is_healthy(host: &Host) -> Result<bool> {
     let server = SocketAddr::new(host.v4.into(), PORT);
     let answer = host

@@ -105,7 +105,6 @@ pub(crate) struct ForAll {
 
 impl ForAll {
     /// For one of them.
-    #[must_use]
     pub(crate) fn of(&self, name: &str) -> ExperimentArguments {
         ExperimentArguments {
             variant: None,
@@ -119,7 +118,6 @@ impl ForAll {
 }
 
 /// The names of all experiments, in the order in which all are run.
-#[must_use]
 pub(crate) fn names() -> Vec<&'static str> {
     VARIANTS
         .iter()

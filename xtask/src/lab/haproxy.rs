@@ -84,9 +84,6 @@ listen {name}
 }
 
 /// The servers that are up behind a port, by name.
-///
-/// # Errors
-/// When HAProxy does not answer.
 pub(crate) fn up(host: &Host, port: u16) -> Result<Vec<String>> {
     let listen = if port == PRIMARY {
         "primary"

@@ -92,9 +92,6 @@ impl Outcome {
     }
 
     /// What the experiment itself has noted under this name.
-    ///
-    /// # Errors
-    /// When there is nothing of that kind.
     pub(super) fn noted<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let value = self.extra.get(name).cloned().unwrap_or_default();
         serde_json::from_value(value).with_context(|| format!("the experiment has noted no {name}"))

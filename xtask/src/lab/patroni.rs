@@ -164,9 +164,6 @@ impl fmt::Display for Member {
 }
 
 /// Asks the Patroni of this host, from the host itself: also when nobody else can.
-///
-/// # Errors
-/// When it does not answer.
 pub(crate) fn ask(host: &Host) -> Result<Member> {
     host.netns.enter(|| ask_from_inside(host.v4))
 }

@@ -10,7 +10,6 @@ use crate::testbed::command;
 
 /// How every `how.md` begins: the command that does it again, and on what it was done,
 /// by tracer's report. `more` are rows of that table.
-#[must_use]
 pub(crate) fn head(command: &str, commit: &str, report: &Report, more: &str) -> String {
     format!(
         "# How this result was made
@@ -38,7 +37,6 @@ Written by the run itself.
 }
 
 /// The commit, and whether there were changes beside it.
-#[must_use]
 pub(crate) fn commit() -> String {
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
@@ -57,7 +55,6 @@ pub(crate) fn commit() -> String {
 }
 
 /// The version of PostgreSQL that the lab runs.
-#[must_use]
 pub(crate) fn postgres() -> String {
     let version = packages::postgres_bin()
         .and_then(|folder| command::output(Command::new(folder.join("postgres")).arg("--version")));
@@ -69,7 +66,6 @@ pub(crate) fn postgres() -> String {
 }
 
 /// The version of a Debian package.
-#[must_use]
 pub(crate) fn package(name: &str) -> String {
     let mut query = Command::new("dpkg-query");
     let version = command::output(query.args(["--show", "--showformat=${Version}", name]));

@@ -47,10 +47,6 @@ pub(super) struct Script<'a> {
 }
 
 /// Runs it.
-///
-/// # Errors
-/// When a step fails, when the cluster was not in its roles before or after, when its
-/// commits did not wait for the standby, or when something is left behind.
 pub(super) fn run(script: &Script) -> Result<Outcome> {
     let begun = Instant::now();
     let cluster = Cluster::start(TAG, script.timing, script.own_disk, script.folder)?;

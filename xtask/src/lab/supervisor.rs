@@ -1,9 +1,9 @@
 //! A cluster that stands until it is taken down: a process in the background owns
 //! it, so that nobody takes it for the leftovers of a crash.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -45,24 +45,15 @@ pub(crate) fn up(timing: &Timing) -> Result<()> {
     let begun = Instant::now();
     let staging = Staging::make(LOGS)?;
     let logs = staging.path();
-    let said = logs.join("supervisor.log");
-    let log = File::create(&said).with_context(|| format!("cannot make {}", said.display()))?;
     // Out of this terminal's reach: what ends there shall not end the lab.
     let mut supervisor = Command::new("setsid");
     supervisor
         .arg(std::env::current_exe().context("this program has no path")?)
         .args(["lab", COMMAND])
-        .args(timing.options().split_whitespace())
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log);
-    let child = supervisor.spawn().context("cannot run setsid")?;
-    let mut supervisor = Running::new(child, "the lab's supervisor");
-    wait::until(STARTING, "the lab to be up", || {
-        if let Some(status) = supervisor.ended()? {
-            let said = fs::read_to_string(&said).unwrap_or_default();
-            bail!("its supervisor ended ({status}): {}", said.trim());
-        }
+        .args(timing.options().split_whitespace());
+    let log = logs.join("supervisor.log");
+    let mut supervisor = Running::start_logged(&mut supervisor, "the lab's supervisor", &log)?;
+    supervisor.until(STARTING, "the lab to be up", || {
         Ok(logs.join(READY).exists().then_some(()))
     })?;
     println!("the lab is up after {:.1} s", begun.elapsed().as_secs_f64());

@@ -80,7 +80,6 @@ impl Timing {
     }
 
     /// The options that make the same clocks; empty for those that are the default.
-    #[must_use]
     pub(crate) fn options(&self) -> String {
         let default = Self::default();
         let numbers = [
@@ -108,7 +107,6 @@ impl Timing {
     }
 
     /// All of it, for the result.
-    #[must_use]
     pub(crate) fn json(&self) -> Value {
         json!({
             "ttl_s": self.ttl,

@@ -1,21 +1,21 @@
 //! The tool under test: watching a database's host, or breaking its network.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::unistd::Pid;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::cluster::Cluster;
-use super::daemon::in_a_session;
+use super::daemon;
 use crate::provision::repo;
 use crate::testbed::command::{self, Running};
-use crate::testbed::wait;
+use crate::testbed::file;
 
 /// Everybody in the lab.
 pub(super) const EVERYBODY: &str = "10.0.10.0/24";
@@ -36,7 +36,6 @@ pub(super) struct Tracer {
     /// As one would type it, from the root of the repository.
     pub(super) line: String,
     report: PathBuf,
-    said: PathBuf,
 }
 
 impl Tracer {
@@ -87,40 +86,19 @@ impl Tracer {
     fn start(mut command: Command, name: &str, folder: &Path) -> Result<Self> {
         let line = repo::shorten(&command::line(&command));
         let report = folder.join(format!("{name}.json"));
-        let said = folder.join(format!("tracer-{name}.log"));
         let ready = folder.join(format!("{name}.ready"));
-        let log = File::create(&said).with_context(|| format!("cannot make {}", said.display()))?;
-        command
-            .arg("--json")
-            .arg(&report)
-            .arg("--ready-file")
-            .arg(&ready);
-        let mut command = in_a_session(&command);
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot run `{line}`"))?;
-        let mut tracer = Self {
-            running: Running::new(child, "tracer"),
-            line,
-            report,
-            said,
-        };
-        wait::until(STARTING, "tracer to be ready", || {
-            if let Some(status) = tracer.running.ended()? {
-                bail!(
-                    "`{}` ended ({status}): {}",
-                    tracer.line,
-                    tracer.said().trim()
-                );
-            }
+        command.arg("--json").arg(&report);
+        command.arg("--ready-file").arg(&ready);
+        let mut running = daemon::start(&format!("tracer-{name}"), &command, folder)?;
+        running.until(STARTING, "tracer to be ready", || {
             Ok(ready.exists().then_some(()))
         })?;
         let _ = fs::remove_file(ready);
-        Ok(tracer)
+        Ok(Self {
+            running,
+            line,
+            report,
+        })
     }
 
     /// Its process id.
@@ -128,30 +106,13 @@ impl Tracer {
         self.running.pid()
     }
 
-    fn said(&self) -> String {
-        fs::read_to_string(&self.said).unwrap_or_default()
-    }
-
     /// Ends it as Ctrl-C does, and returns what it wrote.
     pub(super) fn finish<T: DeserializeOwned>(self) -> Result<T> {
-        let Self {
-            running,
-            line,
-            report,
-            said,
-        } = self;
-        running.interrupt()?;
-        let status = running.wait(Some(ENDING))?;
-        let said = fs::read_to_string(said).unwrap_or_default();
-        ensure!(
-            status.success(),
-            "`{line}` failed ({status}): {}",
-            said.trim()
-        );
-        let text = fs::read_to_string(&report)
-            .with_context(|| format!("tracer left no report at {}", report.display()))?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("{} is not what tracer writes", report.display()))
+        let finished = self.running.finish(ENDING);
+        finished.with_context(|| format!("`{}`", self.line))?;
+        let text = file::read(&self.report).context("tracer left no report")?;
+        serde_json::from_slice(&text)
+            .with_context(|| format!("{} is not what tracer writes", self.report.display()))
     }
 }
 

@@ -13,9 +13,6 @@ const NEXTEST: Tool = Tool {
 };
 
 /// Finds it, or builds it.
-///
-/// # Errors
-/// When it cannot be built here; the error says what to install.
 pub(crate) fn ensure() -> Result<PathBuf> {
     NEXTEST
         .ensure("runs the tests")

@@ -43,10 +43,6 @@ const TEST_SERVICES: [&str; 1] = ["pgbouncer"];
 const CLUSTER_SERVICES: [&str; 3] = ["etcd", "haproxy", "patroni"];
 
 /// Finds or installs the packages of the lab; one line each on standard output.
-///
-/// # Errors
-/// When something is missing that cannot be installed here; the error says
-/// what to install.
 pub(crate) fn ensure() -> Result<()> {
     if nix::unistd::geteuid().is_root() {
         service::remove_orphan()?;
@@ -81,18 +77,12 @@ pub(crate) fn ensure() -> Result<()> {
 
 /// Finds or installs what guests with other kernels need; says so only when
 /// something is missing.
-///
-/// # Errors
-/// As [`ensure`].
 pub(crate) fn ensure_for_guests() -> Result<()> {
     complete(&GUEST_NEEDS, "once; large", install)
 }
 
 /// Finds or installs what the cluster of the lab needs; says so only when something
 /// is missing. No service is started or enabled by that.
-///
-/// # Errors
-/// As [`ensure`].
 pub(crate) fn ensure_for_cluster() -> Result<()> {
     complete(&CLUSTER_NEEDS, "once", |missing| {
         service::install_without(&CLUSTER_SERVICES, missing)
@@ -101,9 +91,6 @@ pub(crate) fn ensure_for_cluster() -> Result<()> {
 
 /// Finds or installs what tests the alert rules; says so only when something is
 /// missing. No service is started or enabled by that.
-///
-/// # Errors
-/// As [`ensure`].
 pub(crate) fn ensure_for_alerts() -> Result<()> {
     complete(&ALERT_NEEDS, "once", |missing| {
         service::install_without(&ALERT_SERVICES, missing)
@@ -111,26 +98,17 @@ pub(crate) fn ensure_for_alerts() -> Result<()> {
 }
 
 /// Finds or installs what fuzzing needs; says so only when something is missing.
-///
-/// # Errors
-/// As [`ensure`].
 pub(crate) fn ensure_for_fuzzing() -> Result<()> {
     complete(&FUZZ_NEEDS, "once", install)
 }
 
 /// Finds or installs what takes pictures; says so only when something is missing.
-///
-/// # Errors
-/// As [`ensure`].
 pub(crate) fn ensure_for_pictures() -> Result<()> {
     complete(&PICTURE_NEEDS, "once; large", install)
 }
 
 /// Finds or installs what only tests need; says so only when something is missing. No
 /// service is started or enabled by that.
-///
-/// # Errors
-/// As [`ensure`].
 pub(crate) fn ensure_for_tests() -> Result<()> {
     complete(&TEST_NEEDS, "once", |missing| {
         service::install_without(&TEST_SERVICES, missing)
@@ -148,9 +126,6 @@ fn complete(needs: &[Need], how: &str, install: impl FnOnce(&[&str]) -> Result<(
 }
 
 /// Where a program is.
-///
-/// # Errors
-/// When it is not here.
 pub(crate) fn program(name: &str) -> Result<PathBuf> {
     command::find(name).with_context(|| {
         format!("there is no {name} here: `cargo xtask lab` or `cargo xtask test` installs it")
@@ -158,9 +133,6 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
 }
 
 /// Installs packages with apt; prints one line for each.
-///
-/// # Errors
-/// Without apt or without root; the error says what to install by hand.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
     if command::find("apt-get").is_none() {
@@ -186,7 +158,6 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
 }
 
 /// Whether apt can get the package; false without apt.
-#[must_use]
 pub(crate) fn is_available(package: &str) -> bool {
     let Ok(policy) = command::output(Command::new("apt-cache").args(["policy", package])) else {
         return false;
@@ -195,9 +166,6 @@ pub(crate) fn is_available(package: &str) -> bool {
 }
 
 /// Refreshes apt's lists, which a fresh container comes without.
-///
-/// # Errors
-/// When apt fails.
 pub(crate) fn refresh() -> Result<()> {
     apt(&["update"])
 }
@@ -218,9 +186,6 @@ fn apt(arguments: &[&str]) -> Result<()> {
 }
 
 /// The folder with the server programs of the newest PostgreSQL here.
-///
-/// # Errors
-/// When none is recent enough and complete.
 pub(crate) fn postgres_bin() -> Result<PathBuf> {
     if let Some(bin) = std::env::var_os(OTHER_POSTGRES).map(PathBuf::from) {
         ensure!(

@@ -8,26 +8,22 @@ use anyhow::Result;
 use crate::testbed::command;
 
 /// The repository that this program was built from.
-#[must_use]
 pub(crate) fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
 /// A text with the paths of this repository as seen from its root.
-#[must_use]
 pub(crate) fn shorten(text: &str) -> String {
     text.replace(&format!("{}/", root().display()), "")
 }
 
 /// Git-ignored folder for the BPF linker and the answer to "which compiler?".
-#[must_use]
 pub(crate) fn toolchain_dir() -> PathBuf {
     root().join(".toolchain")
 }
 
 /// The folder that cargo builds into: `CARGO_TARGET_DIR`, or `target/`.
-#[must_use]
 pub(crate) fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         // Cargo takes a relative one from where it is run: the root, here.
@@ -37,9 +33,6 @@ pub(crate) fn target_dir() -> PathBuf {
 }
 
 /// Builds tracer as users get it, and returns the program.
-///
-/// # Errors
-/// When cargo fails; what is wrong then stands on the terminal.
 pub(crate) fn build_release() -> Result<PathBuf> {
     build(&["--release"])?;
     Ok(target_dir().join("release/tracer"))

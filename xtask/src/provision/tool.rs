@@ -35,9 +35,6 @@ impl Tool {
 
     /// Finds it on `PATH` or where an earlier set-up put it, or builds it, and says which;
     /// `does` is what it is for.
-    ///
-    /// # Errors
-    /// When it cannot be built here.
     pub(crate) fn ensure(&self, does: &str) -> Result<PathBuf> {
         let found = command::find(self.name).or_else(|| self.installed(None));
         if let Some(found) = found {

@@ -46,7 +46,6 @@ pub(crate) struct Toolchain {
 
 impl Toolchain {
     /// As `key=value` lines.
-    #[must_use]
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
         for (key, path) in [("cargo", &self.cargo), ("rustc", &self.rustc)] {
@@ -63,9 +62,6 @@ impl Toolchain {
 
 /// Finds or installs a toolchain, says which, and leaves the answer for the
 /// build script.
-///
-/// # Errors
-/// When none can be had here; the error says what to install.
 pub(crate) fn ensure() -> Result<()> {
     let (toolchain, route) = decide()?;
     println!(

@@ -94,9 +94,6 @@ struct Cost {
 }
 
 /// Measures and prints.
-///
-/// # Errors
-/// When tracer cannot run, or a median misses its bar.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     netns::require_root()?;
     if let Some(Subject::Commits) = arguments.what {
@@ -138,10 +135,7 @@ fn measure(tracer: &Path, netns: &str, folder: &Path, storm: Option<&Net>) -> Re
     }
     let line = command::line(&run);
     let begun = Instant::now();
-    let child = run
-        .spawn()
-        .with_context(|| format!("cannot run `{line}`"))?;
-    let mut tracer = Running::new(child, "tracer");
+    let mut tracer = Running::start(&mut run, "tracer")?;
     let ready = wait_for(&ready_file, begun, &mut tracer).with_context(|| format!("`{line}`"))?;
     if let Some(net) = storm {
         storm::run(net)?;

@@ -55,10 +55,6 @@ const ENUM64: u32 = 19;
 
 /// Writes the small BTF of a kernel: `input` is a kernel image (`vmlinuz-…`) or
 /// raw BTF such as `/sys/kernel/btf/vmlinux`.
-///
-/// # Errors
-/// When the input is neither, lacks what tracer needs, or a file cannot be read
-/// or written. Images need the program they were compressed with.
 pub(crate) fn run(input: &Path, output: &Path) -> Result<()> {
     let bytes = fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
     let bytes = image::btf(bytes).with_context(|| format!("no BTF in {}", input.display()))?;

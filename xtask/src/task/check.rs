@@ -13,9 +13,6 @@ use crate::provision::{nextest, repo};
 use crate::testbed::command;
 
 /// Runs every step, also after one has failed, and prints the time of each.
-///
-/// # Errors
-/// When any step failed.
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
     steps.make("format", lint::format)?;

@@ -7,12 +7,11 @@
 mod how;
 mod summary;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use tracer_core::report::Report;
 
@@ -26,7 +25,7 @@ use crate::testbed::load::record::{self, Keep, Record};
 use crate::testbed::load::{Load, Pace, Plan, READ, WRITE};
 use crate::testbed::netns::{Host, HostSpec, Net};
 use crate::testbed::postgres::Pair;
-use crate::testbed::{interrupt, netns, wait};
+use crate::testbed::{file, interrupt, netns, wait};
 
 /// As on the hosts of the cluster that the lab stands for.
 const INTERFACE: &str = "ens160";
@@ -67,9 +66,6 @@ pub(crate) struct DemoArguments {
 }
 
 /// Runs the demo and prints what a person wants to know.
-///
-/// # Errors
-/// When any step fails; what was built is taken down first.
 pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
@@ -79,7 +75,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
         None => repo::root().join("results/demo"),
     };
     // A bad path fails at once.
-    fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
+    file::make_folder(&output)?;
     // Before the run: what is changed meanwhile did not run.
     let commit = provenance::commit();
     // What is not as it had to be is no result.
@@ -120,10 +116,10 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
         Record::new("writes", write, writes),
         Record::new("reads", read, reads),
     ];
-    let path = files.join("load.json");
-    let text = serde_json::to_string(&record::json(&records, &phases, Keep::All))?;
-    fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-    how::write(files, arguments, &report, &commit)?;
+    let load = serde_json::to_string(&record::json(&records, &phases, Keep::All))?;
+    file::write(&files.join("load.json"), load + "\n")?;
+    let how = how::render(arguments, &report, &commit);
+    file::write(&files.join("how.md"), how)?;
 
     print!(
         "{}",
@@ -193,16 +189,12 @@ fn trace(mut run: Command, arguments: &DemoArguments, output: &Path) -> Result<R
     let path = output.join("run.json");
     let line = repo::shorten(&command::line(&run));
     println!("\n$ {line}");
-    let child = run
-        .spawn()
-        .with_context(|| format!("cannot run `{line}`"))?;
     let limit = Duration::from_secs(arguments.seconds() + 30);
-    let status = Running::new(child, "tracer").wait(Some(limit))?;
+    let status = Running::start(&mut run, "tracer")?.wait(Some(limit))?;
     // On Ctrl-C tracer, too, ends well: but not with the run that was meant.
     interrupt::check()?;
-    anyhow::ensure!(status.success(), "`{line}` failed ({status})");
-    let bytes =
-        fs::read(&path).with_context(|| format!("tracer left no report at {}", path.display()))?;
+    ensure!(status.success(), "`{line}` failed ({status})");
+    let bytes = file::read(&path).context("tracer left no report")?;
     Report::read(&bytes).with_context(|| format!("{} is no report", path.display()))
 }
 

@@ -16,9 +16,6 @@ const DENY: Tool = Tool {
 };
 
 /// Finds it, or builds it.
-///
-/// # Errors
-/// When it cannot be built here; the error says what to install.
 pub(crate) fn ensure() -> Result<PathBuf> {
     DENY.ensure("judges dependencies").context(
         "dependencies are judged by cargo-deny: put it on PATH, as \
@@ -27,9 +24,6 @@ pub(crate) fn ensure() -> Result<PathBuf> {
 }
 
 /// Judges what is in the lock file.
-///
-/// # Errors
-/// When something in it is not allowed, or has a known fault.
 pub(crate) fn check() -> Result<()> {
     let deny = ensure()?;
     let check = |what: &[&str]| {

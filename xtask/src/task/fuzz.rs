@@ -53,9 +53,6 @@ pub(crate) struct FuzzArguments {
 }
 
 /// Fuzzes the targets, one line each, and says what was found.
-///
-/// # Errors
-/// When a target cannot be built, or an input made one fail.
 pub(crate) fn run(arguments: &FuzzArguments) -> Result<()> {
     let span = match (arguments.runs, arguments.minutes) {
         (Some(runs), _) => Span::Runs(runs),
@@ -74,9 +71,6 @@ pub(crate) fn run(arguments: &FuzzArguments) -> Result<()> {
 }
 
 /// Fuzzes every target for a moment.
-///
-/// # Errors
-/// As [`run`].
 pub(crate) fn brief() -> Result<()> {
     let targets = all()?;
     let programs = FuzzPrograms::build(&targets, Speed::Soon)?;

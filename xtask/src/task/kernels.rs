@@ -47,10 +47,6 @@ struct Visit {
 
 /// Runs the tests everywhere, prints the table, and compares it with the one in
 /// the documentation or writes it there.
-///
-/// # Errors
-/// When a test failed anywhere, when a kernel could not be booted, and when one
-/// can less, or more, than the documentation says.
 pub(crate) fn run(arguments: &KernelsArguments) -> Result<()> {
     netns::require_root()?;
     vm::prepare()?;

@@ -47,9 +47,6 @@ enum LabTask {
 }
 
 /// Does it.
-///
-/// # Errors
-/// When a step fails; what was built for an experiment is taken down first.
 pub(crate) fn run(arguments: &LabArguments) -> Result<()> {
     match &arguments.task {
         LabTask::Up(timing) => {

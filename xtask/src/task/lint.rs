@@ -11,17 +11,11 @@ use crate::testbed::command;
 const PROGRAMS: &str = "tracer-ebpf";
 
 /// Whether every file is as rustfmt writes it.
-///
-/// # Errors
-/// When one is not; the difference stands on the terminal.
 pub(super) fn format() -> Result<()> {
     command::show(repo::cargo().args(["fmt", "--all", "--check"]))
 }
 
 /// Clippy, for which a warning is an error.
-///
-/// # Errors
-/// When it has something to say, which stands on the terminal.
 pub(super) fn check() -> Result<()> {
     let mut userspace = repo::cargo();
     userspace.args(["clippy", "--workspace", "--exclude", PROGRAMS]);

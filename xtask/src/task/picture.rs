@@ -51,9 +51,6 @@ enum Picture {
 }
 
 /// Makes the pictures.
-///
-/// # Errors
-/// When one cannot be made; those that were there before stay then.
 pub(crate) fn run(arguments: &PictureArguments) -> Result<()> {
     setup::run()?;
     packages::ensure_for_pictures()?;

@@ -6,10 +6,6 @@ use anyhow::{Context, Result};
 use crate::provision::{packages, toolchain};
 
 /// Finds or installs everything; one line each on standard output.
-///
-/// # Errors
-/// When something is missing that cannot be installed here; the error says
-/// what to install.
 pub(crate) fn run() -> Result<()> {
     packages::ensure().context("cannot set up the system packages")?;
     toolchain::ensure().context("cannot set up the compiler for the kernel programs")

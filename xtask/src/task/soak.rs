@@ -9,21 +9,21 @@ mod verdict;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use tracer_core::report::Report;
 
 use crate::provision::{http, repo};
 use crate::task::setup;
-use crate::testbed::command::{self, Running};
+use crate::testbed::command::Running;
 use crate::testbed::netns::{Host, Net};
 use crate::testbed::postgres::Pair;
-use crate::testbed::{interrupt, netns, wait, withheld};
+use crate::testbed::{file, interrupt, netns, wait, withheld};
 use traffic::Traffic;
 use usage::Usage;
 use verdict::Reading;
@@ -64,10 +64,6 @@ fn hours(text: &str) -> Result<f64, String> {
 }
 
 /// Soaks, and prints what tracer used at each tenth.
-///
-/// # Errors
-/// When tracer ends early or badly, its memory or its descriptors grow, its count is not
-/// the kernel's, or something could not be set up.
 pub(crate) fn run(arguments: &SoakArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
@@ -83,7 +79,7 @@ pub fn soak(built: &Path, long: Duration) -> Result<()> {
     let folder = tempfile::tempdir().context("cannot make a folder for the soak")?;
     // What is built meanwhile does not change what runs.
     let program = folder.path().join("tracer");
-    fs::copy(built, &program).with_context(|| format!("cannot copy {}", built.display()))?;
+    file::copy(built, &program)?;
     let net = Net::pair("soak", "ens160")?;
     let (primary, standby) = (net.host("primary")?, net.host("standby")?);
     let mut pair = Pair::start(primary, standby).context("cannot start PostgreSQL")?;
@@ -98,20 +94,18 @@ pub fn soak(built: &Path, long: Duration) -> Result<()> {
     let transfers = traffic.stop();
     let readings = watched?;
     let transfers = transfers?;
-    tracer.interrupt()?;
-    let status = tracer.wait(Some(LIMIT))?;
-    ensure!(status.success(), "tracer ended with {status}");
+    tracer.finish(LIMIT)?;
     ensure!(!files.ready.exists(), "tracer left its ready file behind");
     let grown = primary.netns.counter("Tcp", "RetransSegs")? - before;
 
-    let bytes = fs::read(&files.report).context("tracer left no report")?;
+    let bytes = file::read(&files.report).context("tracer left no report")?;
     let report = Report::read(&bytes).context("the report cannot be read")?;
     println!("{}", verdict::table(&readings));
     println!("connections made and closed: {transfers}");
     let good = counted(&report, grown).and_then(|()| verdict::check(&readings, plan.settled));
     if good.is_err() {
         let kept = repo::target_dir().join("soak.json");
-        fs::copy(&files.report, &kept)?;
+        file::copy(&files.report, &kept)?;
         println!("the report is kept: {}", kept.display());
     }
     good
@@ -186,26 +180,11 @@ fn start(
         .arg("--ready-file")
         .arg(&files.ready)
         .stdin(Stdio::null());
-    let mut tracer = spawn(run)?;
-    wait::until(LIMIT, "tracer to count", || {
-        still_runs(&mut tracer)?;
+    let mut tracer = Running::start(&mut run, "tracer")?;
+    tracer.until(LIMIT, "tracer to count", || {
         Ok(files.ready.exists().then_some(()))
     })?;
     Ok(tracer)
-}
-
-fn spawn(mut command: Command) -> Result<Running> {
-    let line = command::line(&command);
-    let child = command.spawn();
-    let child = child.with_context(|| format!("cannot run `{line}`"))?;
-    Ok(Running::new(child, "tracer"))
-}
-
-fn still_runs(tracer: &mut Running) -> Result<()> {
-    match tracer.ended()? {
-        None => Ok(()),
-        Some(status) => anyhow::bail!("tracer ended early ({status})"),
-    }
 }
 
 /// Does what is due, each in its time, until all of it is over.
@@ -222,7 +201,9 @@ fn watch(
     let (mut scrapes, mut restarts) = (0_u64, 0_u64);
     loop {
         interrupt::check()?;
-        still_runs(tracer)?;
+        if let Some(status) = tracer.ended()? {
+            bail!("tracer ended early ({status})");
+        }
         let now = begun.elapsed();
         if now >= plan.long {
             println!("scrapes {scrapes}, servers restarted {restarts}");

@@ -15,9 +15,6 @@ pub(super) struct Steps {
 
 impl Steps {
     /// Makes one.
-    ///
-    /// # Errors
-    /// On an interrupt: there is nothing to go on with then.
     pub(super) fn make(
         &mut self,
         name: &'static str,
@@ -39,9 +36,6 @@ impl Steps {
     }
 
     /// Prints the time of each.
-    ///
-    /// # Errors
-    /// When any has failed.
     pub(super) fn finish(self) -> Result<()> {
         println!("\n{}", self.times.join("\n"));
         if self.failed.is_empty() {

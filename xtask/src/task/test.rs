@@ -19,9 +19,6 @@ pub(crate) struct TestArguments {
 }
 
 /// Runs every step, also after one has failed, and prints the time of each.
-///
-/// # Errors
-/// When any step failed.
 pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
     let mut steps = Steps::default();
     steps.make("setup", || {

@@ -76,9 +76,6 @@ pub struct Extent {
 }
 
 /// Plays rounds until the time is up.
-///
-/// # Errors
-/// When a round cannot be played, with the first broken promise, or on an interrupt.
 pub(crate) fn run(arguments: &TortureArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;

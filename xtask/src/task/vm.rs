@@ -54,9 +54,6 @@ pub(crate) struct VmArguments {
 /// Runs the command under each of the kernels, one after the other, also after
 /// one has failed. Returns the first status that is not 0: the command's, 124
 /// when time was up, or 125 when there was no run.
-///
-/// # Errors
-/// On an interrupt, and when no guest can be run here.
 pub(crate) fn run(arguments: &VmArguments) -> Result<u8> {
     prepare()?;
     let command = if arguments.command.is_empty() {
@@ -91,9 +88,6 @@ pub(crate) fn run(arguments: &VmArguments) -> Result<u8> {
 }
 
 /// Finds or installs what guests need, and clears away what killed runs left.
-///
-/// # Errors
-/// When no guest can be run here.
 pub(crate) fn prepare() -> Result<()> {
     ensure!(
         cfg!(target_arch = "x86_64"),
@@ -106,9 +100,6 @@ pub(crate) fn prepare() -> Result<()> {
 /// Runs one command under one kernel and writes what it prints to `output`.
 /// Returns the kernel's release and the command's status, `None` if time was up.
 /// Needs [`prepare`].
-///
-/// # Errors
-/// When the kernel cannot be had or does not come up, and on an interrupt.
 pub(crate) fn run_quietly(
     kernel: Kernel,
     command: Vec<OsString>,

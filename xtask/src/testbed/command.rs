@@ -11,23 +11,25 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::testbed::{interrupt, wait};
+use crate::testbed::{file, interrupt, wait};
 
-/// How long a program may take to end after it was told to.
+/// How long a program may take to end after the signal to.
 const ENDING: Duration = Duration::from_secs(10);
 
 /// How long one may take whose output is waited for: some of them download, or compile.
 const MAX_RUN: Duration = Duration::from_secs(3600);
 
-/// How long a program that may have heard of an interrupt has to itself.
-const HEARD: Duration = Duration::from_secs(3);
+/// How long a program that may have got the interrupt, too, has to end by itself.
+const INTERRUPTED: Duration = Duration::from_secs(3);
+
+/// How much of a log says what went wrong, lines.
+const LOG_LINES_SHOWN: usize = 20;
 
 /// The command as one would type it, for messages and to be pasted.
-#[must_use]
 pub(crate) fn line(command: &Command) -> String {
     let words = [command.get_program()].into_iter();
     let words: Vec<String> = words.chain(command.get_args()).map(word).collect();
@@ -44,7 +46,6 @@ fn word(text: &OsStr) -> String {
 }
 
 /// The text as one word of a POSIX shell.
-#[must_use]
 pub(crate) fn quote(text: &OsStr) -> Vec<u8> {
     let mut quoted = vec![b'\''];
     for byte in text.as_bytes() {
@@ -75,7 +76,6 @@ pub fn only_child(parent: Pid) -> Result<Pid> {
 }
 
 /// A command of this program, also where it stands in a folder that `PATH` lacks.
-#[must_use]
 pub(crate) fn named(program: &str) -> Command {
     Command::new(find(program).unwrap_or_else(|| program.into()))
 }
@@ -86,47 +86,49 @@ pub(crate) fn named(program: &str) -> Command {
 /// When it cannot be started or does not succeed; the error holds what it
 /// wrote to standard error.
 pub fn output(command: &mut Command) -> Result<String> {
+    let child = spawn(
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    )?;
     let text = line(command);
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run `{text}`"))?;
-    let output = finish(child, &text, MAX_RUN)?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`{text}` failed ({}): {}", output.status, said.trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    succeeded(&finish(child, &text, MAX_RUN)?, &text)
 }
 
 /// Like [`output`], with `input` on the command's standard input.
-///
-/// # Errors
-/// As [`output`].
 pub(crate) fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
     let text = line(command);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run `{text}`"))?;
+    let mut child = spawn(
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    )?;
     let written = match child.stdin.take() {
         Some(mut stdin) => stdin.write_all(input.as_bytes()),
         None => Ok(()),
     };
     let output = finish(child, &text, MAX_RUN)?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "`{text}` failed ({}): {}; its input was:\n{input}",
-            output.status,
-            said.trim()
-        );
-    }
+    let said = succeeded(&output, &text).with_context(|| format!("with this input:\n{input}"))?;
     written.with_context(|| format!("cannot write to `{text}`"))?;
+    Ok(said)
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    let child = command.spawn();
+    child.with_context(|| format!("cannot run `{}`", line(command)))
+}
+
+/// What it printed, if it succeeded.
+fn succeeded(output: &Output, text: &str) -> Result<String> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "`{text}` failed ({}): {}",
+        output.status,
+        said.trim()
+    );
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -154,24 +156,15 @@ fn finish(child: Child, text: &str, limit: Duration) -> Result<Output> {
 
 /// Runs the command with its output on this terminal, until it ends or this
 /// program is interrupted.
-///
-/// # Errors
-/// When it cannot be started or does not succeed, or on an interrupt.
 pub(crate) fn show(command: &mut Command) -> Result<()> {
     let text = line(command);
-    let child = command
-        .spawn()
-        .with_context(|| format!("cannot run `{text}`"))?;
-    let status = Running::new(child, &text).wait(None)?;
-    if !status.success() {
-        bail!("`{text}` failed ({status})");
-    }
+    let status = Running::start(command, &text)?.wait(None)?;
+    ensure!(status.success(), "`{text}` failed ({status})");
     Ok(())
 }
 
 /// The state of a process, as one letter of `/proc/PID/stat`; `None` when there is no
 /// such process.
-#[must_use]
 pub fn state(pid: impl Display) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Behind its name, which is in parentheses and may hold any.
@@ -180,7 +173,6 @@ pub fn state(pid: impl Display) -> Option<char> {
 
 /// Where a program is on `PATH`, or in the system's folders that a user's
 /// `PATH` often lacks.
-#[must_use]
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -199,20 +191,85 @@ fn is_executable(path: &Path) -> bool {
 pub struct Running {
     child: Child,
     name: String,
+    /// The file that what it says goes to.
+    log: Option<PathBuf>,
 }
 
 impl Running {
     /// Takes charge of a child; `name` is for messages.
-    #[must_use]
     pub fn new(child: Child, name: &str) -> Self {
         Self {
             child,
             name: name.to_owned(),
+            log: None,
+        }
+    }
+
+    /// Starts the program; `name` is for messages.
+    pub(crate) fn start(command: &mut Command, name: &str) -> Result<Self> {
+        Ok(Self::new(spawn(command)?, name))
+    }
+
+    /// The same, without input; what it says goes to a file, which is made anew.
+    pub(crate) fn start_logged(command: &mut Command, name: &str, log: &Path) -> Result<Self> {
+        file::create(log)?;
+        Self::start_appending(command, name, log)
+    }
+
+    /// The same, behind what the file holds already.
+    pub(crate) fn start_appending(command: &mut Command, name: &str, log: &Path) -> Result<Self> {
+        let file = file::append(log)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file);
+        let mut running = Self::start(command, name)?;
+        running.log = Some(log.to_owned());
+        Ok(running)
+    }
+
+    /// Waits for the condition, no longer than the process runs; an error comes with the
+    /// end of the log.
+    pub(crate) fn until<T>(
+        &mut self,
+        limit: Duration,
+        what: &str,
+        mut condition: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        let waited = wait::until(limit, what, || {
+            if let Some(status) = self.ended()? {
+                bail!("{} ended ({status})", self.name);
+            }
+            condition()
+        });
+        waited.map_err(|error| self.with_log(error))
+    }
+
+    /// All that it has said, if that goes to a file.
+    pub(crate) fn said(&self) -> String {
+        let log = self.log.as_deref();
+        log.and_then(|log| file::read_text(log).ok())
+            .unwrap_or_default()
+    }
+
+    /// The last lines of that.
+    pub(crate) fn log_tail(&self) -> String {
+        file::tail(&self.said(), LOG_LINES_SHOWN)
+    }
+
+    /// The error, and how the log ends.
+    pub(crate) fn with_log(&self, error: anyhow::Error) -> anyhow::Error {
+        match &self.log {
+            Some(log) => anyhow!(
+                "{error:#}\n{} ends with:\n{}",
+                log.display(),
+                self.log_tail()
+            ),
+            None => error,
         }
     }
 
     /// The process id.
-    #[must_use]
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
@@ -243,14 +300,27 @@ impl Running {
     pub fn wait(mut self, limit: Option<Duration>) -> Result<ExitStatus> {
         // A build may honestly take long: without a limit, the user's Ctrl-C
         // is the deadline.
-        let limit = limit.unwrap_or(Duration::from_secs(24 * 3600));
+        self.await_end(limit.unwrap_or(Duration::from_secs(24 * 3600)))
+    }
+
+    /// Ends it as Ctrl-C does. Anything but success is an error, with the end of the log.
+    pub(crate) fn finish(mut self, limit: Duration) -> Result<()> {
+        self.interrupt()?;
+        let status = self.await_end(limit)?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(self.with_log(anyhow!("{} failed ({status})", self.name)))
+    }
+
+    fn await_end(&mut self, limit: Duration) -> Result<ExitStatus> {
         let what = format!("the end of {}", self.name);
         let waited = wait::until(limit, &what, || self.ended());
         if waited.is_err() {
             // Ctrl-C reaches everything on the terminal: the child may already
             // be tidying up, and a second signal might make it stop doing so.
             if interrupt::caught().is_some() {
-                let _ = wait::until_uninterrupted(HEARD, &what, || self.ended());
+                let _ = wait::until_uninterrupted(INTERRUPTED, &what, || self.ended());
             }
             self.end();
         }

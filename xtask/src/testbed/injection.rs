@@ -16,9 +16,6 @@ pub(crate) struct Injection {
 
 impl Injection {
     /// As it was written.
-    ///
-    /// # Errors
-    /// If it is none.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, ReadError> {
         report::read(bytes, SCHEMA)
     }

@@ -15,9 +15,6 @@ extern "C" fn note(signal: i32) {
 
 /// From now on SIGINT, SIGTERM and SIGHUP are noted and end nothing by
 /// themselves. Programs started later begin with the default again.
-///
-/// # Errors
-/// When the kernel refuses.
 pub(crate) fn install() -> Result<()> {
     // Without SA_RESTART a blocking call returns early, and its caller looks.
     let action = SigAction::new(SigHandler::Handler(note), SaFlags::empty(), SigSet::empty());
@@ -30,15 +27,11 @@ pub(crate) fn install() -> Result<()> {
 }
 
 /// Whether the user asked this program to stop.
-#[must_use]
 pub(crate) fn caught() -> Option<Signal> {
     Signal::try_from(CAUGHT.load(Ordering::Relaxed)).ok()
 }
 
 /// Fails when the user asked this program to stop.
-///
-/// # Errors
-/// Exactly then.
 pub(crate) fn check() -> Result<()> {
     match caught() {
         Some(signal) => bail!("stopped by {signal}"),

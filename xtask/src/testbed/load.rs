@@ -140,14 +140,12 @@ impl Load {
     }
 
     /// How many requests have failed so far.
-    #[must_use]
     pub fn failed(&self) -> u32 {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
     /// Sends nothing more, gives the requests in flight that long for their
     /// answers, and returns all requests in the order in which they were due.
-    #[must_use]
     pub fn stop(mut self, grace: Duration) -> Vec<Request> {
         self.shared.stop();
         // Neither the deadline nor an interrupt is a failure: what is in flight

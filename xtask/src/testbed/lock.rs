@@ -15,9 +15,6 @@ pub(crate) const OTHERS: Duration = Duration::from_secs(600);
 
 /// Takes the lock that this file stands for, and says so when another run has it. It is
 /// given back when the value is dropped, and by the kernel when its process ends.
-///
-/// # Errors
-/// When the other run still has it after the limit.
 pub(crate) fn take(path: &Path, what: &str, limit: Duration) -> Result<Flock<File>> {
     let mut file =
         Some(File::create(path).with_context(|| format!("cannot write {}", path.display()))?);

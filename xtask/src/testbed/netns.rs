@@ -68,13 +68,11 @@ impl Netns {
     }
 
     /// The name that `ip netns` knows it by.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The file that stands for it.
-    #[must_use]
     pub fn path(&self) -> PathBuf {
         PathBuf::from(NAMES).join(&self.name)
     }
@@ -82,7 +80,6 @@ impl Netns {
     /// A command that will run inside. Its process id is the program's own.
     ///
     /// Unlike `ip netns exec`, this leaves `/sys` and its mounts as they are.
-    #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut nsenter = Command::new("nsenter");
         nsenter
@@ -94,7 +91,6 @@ impl Netns {
 
     /// A command that will run inside as another user, and that the kernel
     /// sends `SIGINT` when the *thread* that spawned it ends, however it ends.
-    #[must_use]
     pub fn command_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
         let mut setpriv = self.command("setpriv");
         setpriv.args(identity(user)).arg(program);
@@ -103,7 +99,6 @@ impl Netns {
 
     /// Like [`Self::command_as`], with System V memory of its own: what a killed
     /// PostgreSQL leaves of that then goes with its last process.
-    #[must_use]
     pub(crate) fn command_apart_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
         let mut unshare = self.command("unshare");
         unshare
@@ -115,7 +110,6 @@ impl Netns {
 
     /// Like [`Self::command_as`], with process ids of its own: its first and only child
     /// is the program.
-    #[must_use]
     pub(crate) fn command_alone_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
         // Whoever waits outside for the program ends when the thread does that spawned it.
         let mut unshare = self.command("setpriv");
@@ -137,9 +131,6 @@ impl Netns {
 
     /// Ends the processes inside as a power cut does, and waits until they are gone:
     /// all but those that are spared.
-    ///
-    /// # Errors
-    /// When one does not go.
     pub(crate) fn cut_power(&self, spared: &[Pid]) -> Result<()> {
         let off = wait::until_uninterrupted(POWER, "processes to be gone", || {
             let mut inside = self.processes()?;
@@ -186,10 +177,6 @@ impl Netns {
     }
 
     /// Starts a thread that lives inside.
-    ///
-    /// # Errors
-    /// When the namespace cannot be opened; the thread returns an error when
-    /// it cannot enter.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         inside: impl FnOnce() -> T + Send + 'static,
@@ -281,9 +268,6 @@ impl Drop for Netns {
 }
 
 /// Fails unless this is root: to be asked before anything slow.
-///
-/// # Errors
-/// Exactly then.
 pub(crate) fn require_root() -> Result<()> {
     ensure!(
         nix::unistd::geteuid().is_root(),
@@ -294,9 +278,6 @@ pub(crate) fn require_root() -> Result<()> {
 
 /// Removes the namespaces of earlier runs whose process has died, and the
 /// processes that still are in them. Returns the names.
-///
-/// # Errors
-/// When one cannot be removed.
 pub(crate) fn remove_orphans() -> Result<Vec<String>> {
     scratch_dir::thaw_orphans();
     let mut removed = Vec::new();
@@ -315,7 +296,6 @@ pub(crate) fn remove_orphans() -> Result<Vec<String>> {
 }
 
 /// The names of all namespaces here, ours and others'.
-#[must_use]
 pub(crate) fn names() -> Vec<String> {
     let Ok(entries) = fs::read_dir(NAMES) else {
         // No folder, no namespaces.

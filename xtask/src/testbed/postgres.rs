@@ -109,18 +109,16 @@ impl Pair {
         wait::until(STEP, "one more standby to stream", || {
             Ok(self.primary.value(&streams)?.map(drop))
         })
-        .map_err(|error| server.with_log(&error))?;
+        .map_err(|error| server.with_log(error))?;
         Ok(server)
     }
 
     /// The primary.
-    #[must_use]
     pub fn primary(&self) -> &Server {
         &self.primary
     }
 
     /// The standby.
-    #[must_use]
     pub fn standby(&self) -> &Server {
         &self.standby
     }
@@ -146,7 +144,7 @@ impl Pair {
         let reached = wait::until(STEP, "the standby to be `streaming|sync`", || {
             Ok((sql.value(state)?.as_deref() == Some("streaming|sync")).then_some(()))
         });
-        reached.map_err(|error| self.standby.with_log(&error))
+        reached.map_err(|error| self.standby.with_log(error))
     }
 
     /// Shows that a commit waits for the standby, by keeping the standby from
@@ -169,9 +167,6 @@ impl Pair {
 
 /// Shows, as [`Pair::prove_commits_wait`] does, that commits on one server wait for
 /// the other; of both, the folders of their socket files.
-///
-/// # Errors
-/// When a commit returned though the standby could not have replied.
 pub(crate) fn prove_commits_wait(primary: &Path, standby: &Path) -> Result<()> {
     must_wait(do_commits_wait(primary, standby, |id| {
         Ok(Pid::from_raw(id.parse()?))
@@ -222,15 +217,11 @@ fn do_commits_wait(
 }
 
 /// A new connection over the socket file in this folder, for administration.
-///
-/// # Errors
-/// When the server is not ready.
 pub(crate) fn connect(socket_dir: &Path) -> Result<Connection> {
     Connection::unix(&socket(socket_dir), "lab", STEP)
 }
 
 /// The socket file of a server, in its folder.
-#[must_use]
 pub(crate) fn socket(folder: &Path) -> PathBuf {
     folder.join(format!(".s.PGSQL.{PORT}"))
 }
@@ -281,7 +272,6 @@ impl Alone {
     }
 
     /// The server.
-    #[must_use]
     pub fn server(&self) -> &Server {
         &self.server
     }
@@ -343,7 +333,7 @@ fn standby_of(
     standby: &Host,
     (name, home): (&str, &Path),
 ) -> Result<Server> {
-    copy(programs, host, standby, (name, home)).map_err(|error| primary.with_log(&error))?;
+    copy(programs, host, standby, (name, home)).map_err(|error| primary.with_log(error))?;
     let settings = settings_of_standby(host, name);
     let mut server = Server::start(programs, standby, home, &settings)?;
     server

@@ -2,7 +2,6 @@
 
 /// The smallest value that at least this share of all values does not exceed
 /// (nearest rank); `None` without values.
-#[must_use]
 pub(crate) fn quantile<T: Ord + Copy>(values: &[T], share: f64) -> Option<T> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
@@ -13,7 +12,6 @@ pub(crate) fn quantile<T: Ord + Copy>(values: &[T], share: f64) -> Option<T> {
 }
 
 /// The middle value; `None` without values.
-#[must_use]
 pub fn median<T: Ord + Copy>(values: &[T]) -> Option<T> {
     quantile(values, 0.5)
 }

@@ -8,20 +8,17 @@ use crate::testbed::command;
 pub(crate) const PREFIX: &str = "tracer-";
 
 /// The name of a thing that the calling process owns.
-#[must_use]
 pub(crate) fn name(tag: &str, role: &str) -> String {
     name_of(tag, std::process::id(), role)
 }
 
 /// The name of a thing that this process owns.
-#[must_use]
 pub(crate) fn name_of(tag: &str, pid: impl std::fmt::Display, role: &str) -> String {
     format!("{PREFIX}{tag}-{pid}-{role}")
 }
 
 /// The process that a name says it belongs to; `None` when the name is not
 /// one of ours.
-#[must_use]
 pub(crate) fn of(name: &str) -> Option<u32> {
     let mut parts = name.strip_prefix(PREFIX)?.rsplit('-');
     let _role = parts.next()?;
@@ -32,7 +29,6 @@ pub(crate) fn of(name: &str) -> Option<u32> {
 }
 
 /// Whether the name is one of ours and its owner has died.
-#[must_use]
 pub(crate) fn is_orphan(name: &str) -> bool {
     // One that has died stays a zombie until somebody asks how.
     of(name).is_some_and(|pid| matches!(command::state(pid), None | Some('Z' | 'X')))

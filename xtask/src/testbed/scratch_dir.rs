@@ -29,9 +29,6 @@ pub(crate) struct ScratchDir(TempDir);
 
 impl ScratchDir {
     /// Makes `tracer-<tag>-<pid>-scratch-…` among the temporary files.
-    ///
-    /// # Errors
-    /// When there is no room for it.
     pub(crate) fn new(tag: &str) -> Result<Self> {
         let prefix = format!("{}-", resource_name::name(tag, ROLE));
         let scratch = tempfile::Builder::new()
@@ -44,15 +41,11 @@ impl ScratchDir {
     }
 
     /// Where it is.
-    #[must_use]
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// Makes a folder in it that belongs to this user.
-    ///
-    /// # Errors
-    /// When there is no such user, or the folder is there already.
     pub(crate) fn folder(&self, name: &str, user: &str) -> Result<PathBuf> {
         let path = self.path().join(name);
         let user = User::from_name(user)?
@@ -65,17 +58,11 @@ impl ScratchDir {
 }
 
 /// Makes a file system stand still: whoever writes waits.
-///
-/// # Errors
-/// When the kernel refuses.
 pub(crate) fn freeze(mount: &Path) -> Result<()> {
     fsfreeze("--freeze", mount).map(drop)
 }
 
 /// Lets a file system go on that was made to stand still; nothing happens to others.
-///
-/// # Errors
-/// When it may still stand.
 pub(crate) fn thaw(mount: &Path) -> Result<()> {
     match fsfreeze("--unfreeze", mount) {
         // It did not stand still.
@@ -92,9 +79,6 @@ fn fsfreeze(option: &str, mount: &Path) -> Result<String> {
 }
 
 /// Unmounts what is mounted there; its file is then free of the loop device, too.
-///
-/// # Errors
-/// When somebody still uses it.
 pub(crate) fn unmount(mount: &Path) -> Result<()> {
     let free = || match umount2(mount, MntFlags::empty()) {
         Ok(()) => Ok(Some(())),
@@ -142,7 +126,6 @@ pub(crate) fn remove_orphans() {
 }
 
 /// The folders whose process has died.
-#[must_use]
 pub(crate) fn orphans() -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
         return Vec::new();

@@ -32,9 +32,6 @@ pub fn until<T>(
 }
 
 /// Like [`until`], for what has to happen even after an interrupt: tidying up.
-///
-/// # Errors
-/// When `limit` passes first or the condition itself fails.
 pub(crate) fn until_uninterrupted<T>(
     limit: Duration,
     what: &str,

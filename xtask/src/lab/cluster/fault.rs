@@ -1,6 +1,7 @@
 //! What can happen to its hosts and programs.
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{Cluster, STEP};
@@ -15,13 +16,10 @@ impl Cluster {
 
     /// Shuts down what runs on a database's host in good order. The host itself still
     /// answers that nobody listens, as one does that has not got further yet.
-    ///
-    /// # Errors
-    /// When it does not end.
     pub(crate) fn shut_down(&mut self, name: &'static str) -> Result<()> {
         let daemon = self.daemons.get(name);
         let daemon = daemon.with_context(|| format!("{name} does not run"))?;
-        daemon.terminate()?;
+        kill(daemon.pid(), Signal::SIGTERM).with_context(|| format!("cannot end {name}"))?;
         let host = self.host(name)?;
         wait::until(STEP, "the database to be shut down", || {
             let inside = host.netns.processes()?;
@@ -34,9 +32,6 @@ impl Cluster {
 
     /// Ends everything on a host as a power cut does: first its cable goes, so that
     /// nobody hears of it.
-    ///
-    /// # Errors
-    /// When something does not go.
     pub(crate) fn cut_power(&mut self, host: &'static str) -> Result<()> {
         self.net.plug(host, false)?;
         self.host(host)?.netns.cut_power(&self.watchers)?;
@@ -47,21 +42,17 @@ impl Cluster {
 
     /// Gives a database's host its cable back if it had lost it, and starts what ran
     /// there.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub(crate) fn power_on(&mut self, host: &'static str) -> Result<()> {
         self.net.plug(host, true)?;
         self.start_database(host)
     }
 
     /// Ends one program as the kernel would that runs out of memory.
-    ///
-    /// # Errors
-    /// When it does not run.
     pub(crate) fn kill(&mut self, name: &'static str) -> Result<()> {
         let daemon = self.daemons.remove(name);
         let mut daemon = daemon.with_context(|| format!("{name} does not run"))?;
-        daemon.kill()
+        kill(daemon.pid(), Signal::SIGKILL).with_context(|| format!("cannot kill {name}"))?;
+        daemon.end();
+        Ok(())
     }
 }

@@ -1,17 +1,15 @@
 //! How its programs are started, and in which order.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::{BALANCER, Cluster, DATABASES, ETCD, HAPROXY, STEP};
-use crate::lab::daemon::Daemon;
 use crate::lab::disk::Disk;
-use crate::lab::{etcd, haproxy, patroni};
+use crate::lab::{daemon, etcd, haproxy, patroni};
 use crate::provision::packages;
-use crate::testbed::postgres;
+use crate::testbed::{file, postgres};
 
 impl Cluster {
     pub(super) fn start_all(&mut self, own_disk: bool) -> Result<()> {
@@ -47,9 +45,6 @@ impl Cluster {
     }
 
     /// Starts a member of etcd; its data are those that it has.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub(crate) fn start_etcd(&mut self, member: &'static str) -> Result<()> {
         let members = ETCD
             .iter()
@@ -62,9 +57,6 @@ impl Cluster {
     }
 
     /// Starts the Patroni of a database, which starts PostgreSQL.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub(crate) fn start_database(&mut self, name: &'static str) -> Result<()> {
         let host = self.host(name)?;
         let members = ETCD
@@ -101,12 +93,12 @@ impl Cluster {
 
     fn configure(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.scratch.path().join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        file::write(&path, text)?;
         Ok(path)
     }
 
     fn launch(&mut self, name: &'static str, command: &Command) -> Result<()> {
-        let daemon = Daemon::start(name, command, &self.logs)?;
+        let daemon = daemon::start(name, command, &self.logs)?;
         // One that ran before under this name has ended.
         self.daemons.insert(name, daemon);
         Ok(())

@@ -2,7 +2,6 @@
 //! soon; and how soon do they stop?
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread::sleep;
@@ -16,16 +15,17 @@ use super::Variant;
 use crate::lab::clients::Profile;
 use crate::lab::cluster::{CLIENT, Cluster};
 use crate::lab::context::RunContext;
-use crate::lab::daemon::Daemon;
+use crate::lab::daemon;
 use crate::lab::outcome::{Outcome, blames_a_cut, cause_names, seconds, time};
 use crate::lab::tracer::EVERYBODY;
 use crate::lab::verify::Checks;
 use crate::provision::packages::{self, PROMETHEUS_USER};
 use crate::provision::{http, repo};
+use crate::testbed::command::Running;
 use crate::testbed::injection::Injection;
 use crate::testbed::load::phase::rfc3339;
 use crate::testbed::scratch_dir::ScratchDir;
-use crate::testbed::{interrupt, wait};
+use crate::testbed::{file, interrupt, wait};
 
 /// Where tracer shows db1, and where Prometheus shows its alerts: on the client's host.
 const SHOWN: &str = "10.0.10.2:9187";
@@ -105,11 +105,10 @@ fn act(run: &mut RunContext) -> Result<()> {
 }
 
 /// Prometheus on the client's host, with the rules of this repository.
-fn start(cluster: &Cluster, scratch: &ScratchDir, logs: &Path) -> Result<Daemon> {
+fn start(cluster: &Cluster, scratch: &ScratchDir, logs: &Path) -> Result<Running> {
     let data = scratch.folder("data", PROMETHEUS_USER)?;
     let rules = scratch.path().join("alerts.yml");
-    fs::copy(repo::root().join("deploy/alerts.yml"), &rules)
-        .context("cannot read the alert rules")?;
+    file::copy(&repo::root().join("deploy/alerts.yml"), &rules)?;
     let file = scratch.path().join("prometheus.yml");
     let text = format!(
         "global:
@@ -124,7 +123,7 @@ scrape_configs:
 ",
         rules.display()
     );
-    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    file::write(&file, text)?;
     let client = &cluster.host(CLIENT)?.netns;
     let mut prometheus = client.command_as(PROMETHEUS_USER, packages::program("prometheus")?);
     prometheus
@@ -132,7 +131,7 @@ scrape_configs:
         .arg(format!("--storage.tsdb.path={}", data.display()))
         .arg(format!("--web.listen-address={PROMETHEUS}"))
         .arg("--log.level=warn");
-    Daemon::start("prometheus", &prometheus, logs)
+    daemon::start("prometheus", &prometheus, logs)
 }
 
 /// What Prometheus says; nothing while it does not.

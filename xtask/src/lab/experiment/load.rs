@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -19,7 +19,7 @@ use crate::lab::format;
 use crate::lab::outcome::{Outcome, blames_the_network, cause_names, causes, name};
 use crate::lab::verify::Checks;
 use crate::provision::packages;
-use crate::testbed::command::{self, Running};
+use crate::testbed::command::Running;
 use crate::testbed::netns::Netns;
 
 /// How many programs want the processor of db1 beside its database.
@@ -70,7 +70,7 @@ fn act_cpu(run: &mut RunContext) -> Result<()> {
     let hogs = hogs(&run.cluster.host("db1")?.netns)?;
     run.fault_begins(format!("{HOGS} programs want db1's processor"));
     run.hold()?;
-    // All are told before any is waited for: one after the other, they took seconds.
+    // All before any is waited for: one after the other, they took seconds.
     for hog in &hogs {
         let _ = hog.interrupt();
     }
@@ -103,22 +103,11 @@ fn hogs(host: &Netns) -> Result<Vec<Running>> {
     for _ in 0..HOGS {
         let mut hog = host.command("setsid");
         hog.arg(&program)
-            .args([
-                "--cpu",
-                "1",
-                "--taskset",
-                "0",
-                "--timeout",
-                "600",
-                "--quiet",
-            ])
+            .args(["--cpu", "1", "--taskset", "0"])
+            .args(["--timeout", "600", "--quiet"])
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        let line = command::line(&hog);
-        let child = hog
-            .spawn()
-            .with_context(|| format!("cannot run `{line}`"))?;
-        hogs.push(Running::new(child, "stress-ng"));
+        hogs.push(Running::start(&mut hog, "stress-ng")?);
     }
     Ok(hogs)
 }

@@ -19,9 +19,6 @@ fn refusal(mark: &str) -> String {
 
 /// Installs packages; those of their services that were not here before are neither
 /// started now nor with the machine.
-///
-/// # Errors
-/// As [`install`].
 pub(super) fn install_without(services: &[&str], packages: &[&str]) -> Result<()> {
     let new: Vec<&str> = services
         .iter()

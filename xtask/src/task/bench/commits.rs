@@ -1,15 +1,14 @@
 //! What watching commits costs those who commit: pgbench at saturation, without
 //! tracer, with traps at the same places that do nothing, and with tracer, in turn.
 
-use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use tracer_core::report::Report;
 
@@ -20,7 +19,7 @@ use crate::testbed::command::{self, Running};
 use crate::testbed::netns::{Host, Net};
 use crate::testbed::postgres::{Alone, Connection, Pair, Server};
 use crate::testbed::quantile::median;
-use crate::testbed::wait;
+use crate::testbed::{file, wait};
 
 /// How much of the transactions a second watching may cost.
 const BAR_PERCENT: f64 = 2.0;
@@ -109,9 +108,6 @@ struct Bench<'a> {
 }
 
 /// Measures and prints.
-///
-/// # Errors
-/// When tracer, bpftrace or pgbench cannot run, or watching surely misses its bar.
 pub(super) fn run(rounds: u32, seconds: u32, clients: u32) -> Result<()> {
     setup::run()?;
     let tracer = repo::build_release()?;
@@ -124,7 +120,7 @@ pub(super) fn run(rounds: u32, seconds: u32, clients: u32) -> Result<()> {
         phase: Duration::from_secs(seconds.into()),
         clients,
     };
-    fs::write(bench.path("insert.sql"), INSERT).context("cannot write pgbench's script")?;
+    file::write(&bench.path("insert.sql"), INSERT)?;
 
     let alone = Alone::start(host, SETTINGS)?;
     fill(alone.server())?;
@@ -191,9 +187,7 @@ impl Bench<'_> {
             let mut line = format!("  {:<18}{tps:>21.1}", watcher.name());
             if watcher != Watcher::Nobody {
                 let loss = Loss::of(&found, watcher);
-                // Writing to a string cannot fail.
-                let _ = write!(
-                    line,
+                line += &format!(
                     "{:>10.2} %  ({:.2} to {:.2} %)",
                     -loss.median, -loss.between.1, -loss.between.0
                 );
@@ -252,13 +246,10 @@ impl Bench<'_> {
         ];
         let mut script = "BEGIN { printf(\"attached\\n\"); }".to_owned();
         for (kind, symbol) in at {
-            // Writing to a string cannot fail.
-            let _ = write!(script, " {kind}:{}:{symbol} {{}}", program.display());
+            script += &format!(" {kind}:{}:{symbol} {{}}", program.display());
         }
         let mut bpftrace = Command::new("bpftrace");
-        bpftrace
-            .args(["-B", "line", "-e", &script])
-            .stdin(Stdio::null());
+        bpftrace.args(["-B", "line", "-e", &script]);
         self.start(&mut bpftrace, "bpftrace", |said| {
             Ok(said.lines().any(|line| line == "attached"))
         })
@@ -272,20 +263,10 @@ impl Bench<'_> {
         name: &str,
         mut works: impl FnMut(&str) -> Result<bool>,
     ) -> Result<Running> {
-        let path = self.path(&format!("{name}.log"));
-        let log = File::create(&path).with_context(|| format!("cannot make {name}'s log"))?;
-        command
-            .stdout(log.try_clone().context("cannot share a log")?)
-            .stderr(log);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot run {name}"))?;
-        let mut running = Running::new(child, name);
-        wait::until(STARTING, &format!("{name} to do its work"), || {
-            let said = fs::read_to_string(&path).unwrap_or_default();
-            if let Some(status) = running.ended()? {
-                bail!("{name} has ended ({status}): {said}");
-            }
+        let log = self.path(&format!("{name}.log"));
+        let mut running = Running::start_logged(command, name, &log)?;
+        running.until(STARTING, &format!("{name} to do its work"), || {
+            let said = file::read_text(&log)?;
             Ok(works(&said)?.then_some(()))
         })?;
         Ok(running)
@@ -303,11 +284,7 @@ impl Bench<'_> {
             .arg("--ready-file")
             .arg(&ready)
             .stdin(Stdio::null());
-        let line = command::line(&run);
-        let child = run
-            .spawn()
-            .with_context(|| format!("cannot run `{line}`"))?;
-        let mut tracer = Running::new(child, "tracer");
+        let mut tracer = Running::start(&mut run, "tracer")?;
         wait_for(&ready, Instant::now(), &mut tracer)?;
         Ok(tracer)
     }
@@ -349,8 +326,7 @@ fn pgbench(server: &Server) -> Result<Command> {
         .arg("--host")
         .arg(server.socket_dir())
         .args(["--username", "postgres"])
-        .env("PGDATABASE", "postgres")
-        .stdin(Stdio::null());
+        .env("PGDATABASE", "postgres");
     Ok(pgbench)
 }
 

@@ -1,27 +1,12 @@
 //! `how.md`: how a result came about, written by the run itself.
 
-use std::fs;
-use std::path::Path;
-
-use anyhow::{Context, Result};
 use tracer_core::report::Report;
 
 use super::{CONNECTIONS, DemoArguments, READS_PER_SECOND, WRITES_PER_SECOND};
 use crate::lab::provenance;
 
-/// Writes it beside the result.
-pub(super) fn write(
-    folder: &Path,
-    arguments: &DemoArguments,
-    report: &Report,
-    commit: &str,
-) -> Result<()> {
-    let path = folder.join("how.md");
-    let text = render(arguments, report, commit);
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn render(arguments: &DemoArguments, report: &Report, commit: &str) -> String {
+/// How to do it again, and on what it was done.
+pub(super) fn render(arguments: &DemoArguments, report: &Report, commit: &str) -> String {
     let DemoArguments {
         percent,
         before,

@@ -52,9 +52,6 @@ pub(super) fn render(
 }
 
 /// Fails if the run contradicts what tracer promises.
-///
-/// # Errors
-/// Then; the error says which promise.
 pub(super) fn verify(report: &Report, checksum_errors: u64) -> Result<()> {
     let difference = report.totals.difference;
     ensure!(

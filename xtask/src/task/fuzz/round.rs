@@ -1,8 +1,8 @@
 //! One target's turn.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +11,7 @@ use super::build::FuzzPrograms;
 use super::folder;
 use crate::provision::repo;
 use crate::testbed::command::{self, Running};
+use crate::testbed::file;
 
 /// The longest for one input, s: a parser that takes that long is a find.
 const TIMEOUT_S: u64 = 10;
@@ -57,29 +58,29 @@ impl<'a> Round<'a> {
             artifacts: folder().join("failed").join(target),
         };
         for folder in [&round.corpus, &round.found, &round.artifacts] {
-            make(folder)?;
+            file::make_folder(folder)?;
         }
         Ok(round)
     }
 
-    fn command(&self) -> Result<Command> {
-        let log = File::create(&self.log)
-            .with_context(|| format!("cannot write {}", self.log.display()))?;
+    fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
             .arg(format!("-timeout={TIMEOUT_S}"))
             .arg(format!("-rss_limit_mb={MEMORY_MIB}"))
             .arg(format!("-malloc_limit_mb={ALLOCATION_MIB}"))
             .arg(format!("-artifact_prefix={}/", self.artifacts.display()));
-        Ok(command)
+        command
+    }
+
+    fn start(&self, command: &mut Command) -> Result<Running> {
+        let name = command::line(command);
+        Running::start_logged(command, &name, &self.log)
     }
 
     /// Fuzzes it and prints a line; returns what was found, if anything.
     pub(super) fn fuzz(&self, span: Span) -> Result<Option<String>> {
-        let mut command = self.command()?;
+        let mut command = self.command();
         let limit = match span {
             Span::Runs(runs) => {
                 command.arg(format!("-runs={runs}"));
@@ -96,12 +97,8 @@ impl<'a> Round<'a> {
             command.arg(format!("-dict={}", words.display()));
         }
         command.arg(&self.found).arg(&self.corpus);
-        let name = command::line(&command);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot run `{name}`"))?;
-        let status = Running::new(child, &name).wait(limit)?;
-        let log = self.read_log()?;
+        let status = self.start(&mut command)?.wait(limit)?;
+        let log = file::read_text(&self.log)?;
         println!("{:<12} {}", self.target, Told::of(&log));
         if status.success() {
             return Ok(None);
@@ -110,38 +107,25 @@ impl<'a> Round<'a> {
     }
 
     fn failure(&self, log: &str) -> String {
-        let lines: Vec<&str> = log.lines().collect();
-        let end = lines.iter().skip(lines.len().saturating_sub(SHOWN));
-        let end: Vec<&str> = end.copied().collect();
         let (target, folder) = (self.target, self.artifacts.display());
         format!(
             "{}\n{target} failed, see {}; the input is in {folder}. Put it into \
              tracer/fuzz/corpus/{target}/, and `cargo test --package fuzz` shows it",
-            end.join("\n"),
+            file::tail(log, SHOWN),
             self.log.display()
         )
-    }
-
-    fn read_log(&self) -> Result<String> {
-        let bytes =
-            fs::read(&self.log).with_context(|| format!("cannot read {}", self.log.display()))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Makes the repository's corpus anew: as few and as short inputs as reach the same as
     /// all of them and all that were found. Returns how many there were and are.
     pub(super) fn keep(&self) -> Result<(usize, usize)> {
         let fresh = tempfile::tempdir_in(folder())?;
-        let mut command = self.command()?;
+        let mut command = self.command();
         command.arg("-set_cover_merge=1").arg(fresh.path());
         command.arg(&self.corpus).arg(&self.found);
-        let name = command::line(&command);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot run `{name}`"))?;
-        let status = Running::new(child, &name).wait(None)?;
+        let status = self.start(&mut command)?.wait(None)?;
         if !status.success() {
-            bail!("{}", self.failure(&self.read_log()?));
+            bail!("{}", self.failure(&file::read_text(&self.log)?));
         }
         let before = files(&self.corpus)?;
         let after = files(fresh.path())?;
@@ -157,10 +141,6 @@ impl<'a> Round<'a> {
         }
         Ok((before.len(), files(&self.corpus)?.len()))
     }
-}
-
-fn make(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -19,9 +19,6 @@ pub(super) struct Cell {
 }
 
 /// Everything that tests said in their output.
-///
-/// # Errors
-/// The line that says something and cannot be understood.
 pub(super) fn parse(output: &str) -> Result<Vec<Cell>, String> {
     output
         .lines()

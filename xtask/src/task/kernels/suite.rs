@@ -1,10 +1,9 @@
 //! The tests' executable, and its run under one kernel.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,6 +13,7 @@ use super::cell::{self, Cell};
 use crate::provision::repo;
 use crate::task::vm::{self, Kernel};
 use crate::testbed::command::{self, Running};
+use crate::testbed::file;
 
 /// What the names of the tests begin with.
 const FILTER: &str = "kernels::";
@@ -100,17 +100,12 @@ impl Suite {
     }
 
     /// Runs them under that kernel.
-    ///
-    /// # Errors
-    /// When they could not be run at all.
     pub(super) fn run(&self, machine: Machine, log: &Path) -> Result<SuiteRun> {
-        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let (release, status) = match machine {
-            Machine::Own => (machine.name()?, self.run_here(file)?),
-            Machine::Guest(kernel) => self.run_in_guest(kernel, file)?,
+            Machine::Own => (machine.name()?, self.run_here(log)?),
+            Machine::Guest(kernel) => self.run_in_guest(kernel, log)?,
         };
-        let output = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
-        let output = String::from_utf8_lossy(&output);
+        let output = file::read_text(log)?;
         let cells = cell::parse(&output);
         let failure = match (&cells, status) {
             (_, Some(0)) if !output.contains("test result: ok.") => {
@@ -131,24 +126,23 @@ impl Suite {
         [FILTER, "--nocapture", "--test-threads", threads]
     }
 
-    fn run_here(&self, log: File) -> Result<Option<u8>> {
+    fn run_here(&self, log: &Path) -> Result<Option<u8>> {
         let mut tests = Command::new(&self.program);
-        tests.args(Self::arguments(THREADS)).stdin(Stdio::null());
+        tests.args(Self::arguments(THREADS));
         // Cargo and nextest run them where their package is.
         tests.current_dir(repo::root().join("tracer"));
-        tests.stderr(log.try_clone().context("cannot share the log")?);
-        let child = tests.stdout(log).spawn().context("cannot run the tests")?;
-        let status = Running::new(child, "the tests").wait(Some(LIMIT))?;
+        let tests = Running::start_logged(&mut tests, "the tests", log)?;
+        let status = tests.wait(Some(LIMIT))?;
         Ok(status.code().and_then(|code| u8::try_from(code).ok()))
     }
 
-    fn run_in_guest(&self, kernel: Kernel, log: File) -> Result<(String, Option<u8>)> {
+    fn run_in_guest(&self, kernel: Kernel, log: &Path) -> Result<(String, Option<u8>)> {
         let mut words: Vec<OsString> = vec!["env".into()];
         words.push(format!("TRACER_TEST_SEGMENTS={GUEST_SEGMENTS}").into());
         words.push(self.program.clone().into());
         words.extend(Self::arguments(GUEST_THREADS).map(OsString::from));
-        let (release, outcome) = vm::run_quietly(kernel, words, LIMIT, &mut BufWriter::new(log))?;
-        Ok((release, outcome))
+        let mut log = BufWriter::new(file::create(log)?);
+        vm::run_quietly(kernel, words, LIMIT, &mut log)
     }
 }
 
@@ -174,9 +168,8 @@ fn why(output: &str, status: Option<u8>) -> String {
     }
     let status = status.map_or("no status".to_owned(), |status| format!("status {status}"));
     if failed.is_empty() {
-        let last: Vec<&str> = output.lines().rev().take(5).collect();
-        let last: Vec<&str> = last.into_iter().rev().collect();
-        return format!("{status}, after:\n  {}", last.join("\n  "));
+        let last = file::tail(output, 5).replace('\n', "\n  ");
+        return format!("{status}, after:\n  {last}");
     }
     format!("{} ({status})\n{}", failed.join(", "), panics.join("\n"))
 }

@@ -32,10 +32,7 @@ pub(super) fn photograph(page: &Path, (width, height): (u32, u32)) -> Result<Pat
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let line = command::line(&browser);
-    let child = browser
-        .spawn()
-        .with_context(|| format!("cannot run `{line}`"))?;
-    let status = Running::new(child, "chromium").wait(Some(LIMIT))?;
+    let status = Running::start(&mut browser, "chromium")?.wait(Some(LIMIT))?;
     ensure!(
         status.success() && picture.exists(),
         "`{line}` made no picture ({status})"

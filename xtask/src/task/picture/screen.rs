@@ -27,9 +27,6 @@ struct Style {
 }
 
 /// The page, and how high it is in pixels. Empty lines at the end are none.
-///
-/// # Errors
-/// If the screen has a style that the page has no words for.
 pub(super) fn page(screen: &str) -> Result<(String, u32)> {
     let screen = screen.trim_end();
     let mut body = String::new();

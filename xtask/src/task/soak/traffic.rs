@@ -52,9 +52,6 @@ pub(super) struct Traffic {
 
 impl Traffic {
     /// From one host to the other.
-    ///
-    /// # Errors
-    /// When nobody can listen.
     pub(super) fn start(from: &Host, to: &Host) -> Result<Self> {
         let listener = to
             .netns
@@ -70,9 +67,6 @@ impl Traffic {
     }
 
     /// Ends it, and says how many connections came and went.
-    ///
-    /// # Errors
-    /// When something failed meanwhile.
     pub(super) fn stop(self) -> Result<u64> {
         self.ends.store(true, Ordering::Relaxed);
         let sent = joined(self.sender)?;

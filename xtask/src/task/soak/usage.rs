@@ -17,9 +17,6 @@ pub(super) struct Usage {
 
 impl Usage {
     /// Of this process.
-    ///
-    /// # Errors
-    /// When it is gone.
     pub(super) fn of(pid: Pid) -> Result<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))?.count();

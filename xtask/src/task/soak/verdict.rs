@@ -30,9 +30,6 @@ pub(super) struct Reading {
 const SHARE: u32 = 4;
 
 /// Compares the first and the last quarter of the time after `settled`, by medians.
-///
-/// # Errors
-/// When there is too little to compare, or something has grown.
 pub(super) fn check(readings: &[Reading], settled: Duration) -> Result<()> {
     let end = readings.last().context("nothing was looked at")?.at;
     let part = end.saturating_sub(settled) / SHARE;

@@ -55,9 +55,6 @@ pub(super) struct RoundOutcome {
 }
 
 /// Plays it.
-///
-/// # Errors
-/// When it could not be played, or on an interrupt.
 pub(super) fn play(plan: &RoundPlan, shop: &Workshop) -> Result<RoundOutcome> {
     let stage = Stage::set(plan, shop.scratch).context("cannot set the stage")?;
     let storm = Storm::connect(&stage.net)?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +14,7 @@ use super::job::Job;
 use super::outcome::{self, GuestOutcome};
 use crate::provision::cache::Scratch;
 use crate::testbed::command::Running;
-use crate::testbed::{interrupt, wait};
+use crate::testbed::{file, interrupt, wait};
 
 /// A panic ends the guest at once, and what slows down an emulated processor
 /// without need is off; so is the check whether timer interrupts come in time, which on a
@@ -30,10 +30,6 @@ const BOOTS: usize = 2;
 const LAST_LINES: usize = 50;
 
 /// Boots the kernel, runs the job in it, and writes on what it prints as it comes.
-///
-/// # Errors
-/// When the guest ends without a status, on an interrupt, and when the machine
-/// cannot be started.
 pub(super) fn run(
     image: &Image,
     job: &Job,
@@ -61,17 +57,16 @@ enum End {
 
 fn boot(image: &Image, job: &Job, limit: Duration, to: &mut dyn Write) -> Result<End> {
     let scratch = Scratch::make(&super::folder(), "guest")?;
-    let file = |name| scratch.path().join(name);
+    let within = |name| scratch.path().join(name);
     let initrd = initrd::build(image, job).context("cannot make the guest's first root")?;
-    fs::write(file("initrd"), initrd).context("cannot write the guest's first root")?;
-    fs::write(file("output"), "").context("cannot write the guest's output")?;
+    file::write(&within("initrd"), initrd)?;
+    file::create(&within("output"))?;
 
-    let child = machine(image, scratch.path())
-        .spawn()
-        .context("cannot run qemu-system-x86_64")?;
-    // Ends it when dropped, whatever happens below.
-    let mut machine = Running::new(child, "the guest");
-    let mut output = fs::File::open(file("output")).context("cannot read the guest's output")?;
+    // Ended when dropped, whatever happens below.
+    let log = within("machine");
+    let mut machine = machine(image, scratch.path());
+    let mut machine = Running::start_logged(&mut machine, "the guest", &log)?;
+    let mut output = fs::File::open(within("output")).context("cannot read the guest's output")?;
     let begun = Instant::now();
     let ended = wait::until(limit + Duration::from_secs(1), "the guest", || {
         // Asked before its output is read, so that none is missed.
@@ -85,11 +80,12 @@ fn boot(image: &Image, job: &Job, limit: Duration, to: &mut dyn Write) -> Result
     if ended.is_none() {
         return Ok(End::Outcome(GuestOutcome::TimedOut));
     }
-    let reason = match outcome::parse(&read(&file("report"))) {
+    let reason = match outcome::parse(&read(&within("report"))) {
         Ok(status) => return Ok(End::Outcome(GuestOutcome::Exit(status))),
         Err(reason) => reason,
     };
-    let said = [file("console"), file("machine")].map(|path| tail(&read(&path)));
+    let last = |path: &Path| file::tail(&read(path), LAST_LINES).replace('\n', "\n    ");
+    let said = [within("console"), log].map(|path| format!("    {}\n", last(&path)));
     let why = format!("{reason}\n{}", said.concat().trim_end());
     if reason == outcome::NOT_UP {
         return Ok(End::Down(why));
@@ -119,12 +115,7 @@ fn machine(image: &Image, folder: &Path) -> Command {
     }
     machine.arg("-kernel").arg(image.vmlinuz());
     machine.args(["-initrd", "initrd", "-append", KERNEL_ARGUMENTS]);
-    machine.current_dir(folder).stdin(Stdio::null());
-    match fs::File::create(folder.join("machine")) {
-        Ok(file) => machine.stdout(Stdio::null()).stderr(file),
-        // Its words are lost, and nothing else.
-        Err(_) => machine.stdout(Stdio::null()).stderr(Stdio::null()),
-    };
+    machine.current_dir(folder);
     machine
 }
 
@@ -139,13 +130,5 @@ fn pass_on(output: &mut fs::File, to: &mut dyn Write) -> Result<()> {
 }
 
 fn read(path: &Path) -> String {
-    let bytes = fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    let last = lines.get(lines.len().saturating_sub(LAST_LINES)..);
-    let last = last.unwrap_or_default();
-    last.iter().map(|line| format!("    {line}\n")).collect()
+    file::read_text(path).unwrap_or_default()
 }

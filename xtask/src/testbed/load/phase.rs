@@ -20,13 +20,11 @@ pub(crate) struct Phase {
 
 impl Phase {
     /// Whether the moment lies in it.
-    #[must_use]
     pub(crate) fn contains(&self, moment: SystemTime) -> bool {
         self.start <= moment && moment < self.end
     }
 
     /// How long it is.
-    #[must_use]
     pub(crate) fn length(&self) -> Duration {
         self.end.duration_since(self.start).unwrap_or_default()
     }
@@ -39,10 +37,11 @@ pub(crate) struct Phases(pub(crate) Vec<Phase>);
 impl Phases {
     /// What the report says of its first fault, by tracer's own clock, within the
     /// time watched. A run without a fault is all baseline.
-    ///
-    /// # Errors
-    /// When there was a fault and the report does not say when.
-    pub(crate) fn from_report(report: &Report, since: SystemTime, until: SystemTime) -> Result<Self> {
+    pub(crate) fn from_report(
+        report: &Report,
+        since: SystemTime,
+        until: SystemTime,
+    ) -> Result<Self> {
         let Some(fault) = report.faults.first() else {
             let (name, start, end) = ("baseline", since, until);
             return Ok(Self(vec![Phase { name, start, end }]));
@@ -61,7 +60,6 @@ impl Phases {
     }
 
     /// Before, during and after.
-    #[must_use]
     pub(crate) fn around(
         since: SystemTime,
         started: SystemTime,
@@ -77,13 +75,11 @@ impl Phases {
     }
 
     /// The phase of this name.
-    #[must_use]
     pub(crate) fn named(&self, name: &str) -> Option<&Phase> {
         self.0.iter().find(|phase| phase.name == name)
     }
 
     /// Name, start and end of each.
-    #[must_use]
     pub(crate) fn json(&self) -> Value {
         let phase = |phase: &Phase| {
             json!({
@@ -97,7 +93,6 @@ impl Phases {
 }
 
 /// RFC 3339, UTC; `None` for times that have no such text.
-#[must_use]
 pub(crate) fn rfc3339(time: SystemTime) -> Option<String> {
     Some(Timestamp::try_from(time).ok()?.to_string())
 }

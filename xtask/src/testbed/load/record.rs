@@ -92,7 +92,6 @@ impl Latency {
 
 impl Record {
     /// All that were made by this plan.
-    #[must_use]
     pub(crate) fn new(name: &'static str, plan: Plan, requests: Vec<Request>) -> Self {
         Self {
             name,
@@ -102,7 +101,6 @@ impl Record {
     }
 
     /// The figures of one phase.
-    #[must_use]
     pub(crate) fn figures(&self, phase: &Phase) -> Figures {
         let succeeded = || {
             self.requests
@@ -131,7 +129,6 @@ impl Record {
     }
 
     /// Whether requests had to wait for a connection, all being busy.
-    #[must_use]
     pub(crate) fn queued(&self) -> bool {
         let noticeable = Duration::from_millis(100);
         self.requests
@@ -140,7 +137,6 @@ impl Record {
     }
 
     /// From this moment to the first successful answer after it.
-    #[must_use]
     pub(crate) fn first_answer(&self, after: SystemTime) -> Option<Duration> {
         self.requests
             .iter()
@@ -171,13 +167,11 @@ impl Record {
     }
 
     /// The longest stretch between two good answers that reaches into this phase.
-    #[must_use]
     pub(crate) fn longest_gap(&self, phase: &Phase) -> Option<Gap> {
         longest(self.gaps(phase).into_iter())
     }
 
     /// The longest part of this phase between two good answers, wherever these are.
-    #[must_use]
     pub(crate) fn longest_gap_within(&self, phase: &Phase) -> Option<Gap> {
         let clip =
             |(from, to): (SystemTime, SystemTime)| (from.max(phase.start), to.min(phase.end));
@@ -185,7 +179,6 @@ impl Record {
     }
 
     /// How often each error came, the most frequent first.
-    #[must_use]
     pub(crate) fn errors(&self) -> Vec<(String, usize)> {
         let mut counts = BTreeMap::new();
         for error in self.requests.iter().filter_map(|it| it.error.as_ref()) {
@@ -251,7 +244,6 @@ fn longest(gaps: impl Iterator<Item = (SystemTime, SystemTime)>) -> Option<Gap> 
 
 /// `load.json`. A request's latency counts from when it was due; it was sent
 /// that much later as `late_ms` says. `requests` holds those that are kept.
-#[must_use]
 pub(crate) fn json(records: &[Record], phases: &Phases, keep: Keep) -> Value {
     let mut all = json!({ "phases": phases.json() });
     if let Some(map) = all.as_object_mut() {
@@ -265,7 +257,6 @@ pub(crate) fn json(records: &[Record], phases: &Phases, keep: Keep) -> Value {
 }
 
 /// With three decimals: what is finer is noise.
-#[must_use]
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -17,9 +17,6 @@ pub struct Queue {
 
 /// Puts the queue on an interface (token bucket), in the place of an earlier
 /// one of ours.
-///
-/// # Errors
-/// When the kernel refuses.
 pub(crate) fn shape(netns: &Netns, interface: &str, queue: &Queue) -> Result<()> {
     let rate = format!("{}bit", queue.rate_bps);
     let burst = queue.burst_bytes.to_string();

@@ -41,9 +41,6 @@ pub struct Host {
 impl Host {
     /// A host that another process has made and will remove, by the name of its
     /// namespace and the last number of its addresses.
-    ///
-    /// # Errors
-    /// When there is no such namespace.
     pub(crate) fn borrowed(namespace: &str, number: u8) -> Result<ManuallyDrop<Self>> {
         ensure!(
             super::names().iter().any(|name| name == namespace),
@@ -62,7 +59,6 @@ impl Host {
     }
 
     /// Its IPv4 address, or its IPv6 address.
-    #[must_use]
     pub fn address(&self, ipv6: bool) -> IpAddr {
         if ipv6 { self.v6.into() } else { self.v4.into() }
     }
@@ -161,7 +157,6 @@ impl Net {
     }
 
     /// The hosts, in the order of their specs.
-    #[must_use]
     pub fn hosts(&self) -> &[Host] {
         &self.hosts
     }
@@ -178,7 +173,6 @@ impl Net {
     }
 
     /// The switch's namespace. Its port toward a host bears the host's role.
-    #[must_use]
     pub fn switch(&self) -> &Netns {
         &self.switch
     }

@@ -1,20 +1,18 @@
 //! PgBouncer between clients and a server, in the server's namespace.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 use super::server::USER;
 use super::wire::Connection;
 use crate::provision::packages;
 use crate::testbed::command::Running;
+use crate::testbed::file;
 use crate::testbed::netns::Host;
 use crate::testbed::scratch_dir::ScratchDir;
-use crate::testbed::wait;
 
 /// Debian's port for it.
 pub const POOLER_PORT: u16 = 6432;
@@ -26,7 +24,7 @@ const STARTING: Duration = Duration::from_secs(30);
 pub struct Pooler {
     // Dropped in this order.
     process: Running,
-    scratch: ScratchDir,
+    _scratch: ScratchDir,
     address: SocketAddr,
 }
 
@@ -39,8 +37,8 @@ impl Pooler {
     pub fn start(host: &Host, server: SocketAddr, mode: &str, size: u32) -> Result<Self> {
         let scratch = ScratchDir::new("pooler")?;
         let folder = scratch.folder("pgbouncer", USER)?;
-        let (users, log) = (folder.join("users"), folder.join("log"));
-        fs::write(&users, format!("\"{USER}\" \"\"\n\"app\" \"\"\n"))?;
+        let users = folder.join("users");
+        file::write(&users, format!("\"{USER}\" \"\"\n\"app\" \"\"\n"))?;
         let file = folder.join("pgbouncer.ini");
         let address = SocketAddr::new(host.v4.into(), POOLER_PORT);
         let (own, users) = (host.v4, users.display());
@@ -59,32 +57,22 @@ pool_mode = {mode}
 default_pool_size = {size}
 "
         );
-        fs::write(&file, text)?;
+        file::write(&file, text)?;
         let program = packages::program("pgbouncer")?;
-        let log = fs::File::create(log)?;
         let mut pgbouncer = host.netns.command_as(USER, program);
-        pgbouncer
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            // Ctrl-C is for us.
-            .process_group(0);
-        let child = pgbouncer.spawn().context("cannot run pgbouncer")?;
-        let mut pooler = Self {
-            process: Running::new(child, "pgbouncer"),
-            scratch,
-            address,
-        };
-        let ready = wait::until(STARTING, "the pooler to lend a connection", || {
-            if let Some(status) = pooler.process.ended()? {
-                bail!("pgbouncer ended ({status})");
-            }
-            let inside = || pooler.connect().and_then(|mut sql| sql.value("select 1"));
+        // Ctrl-C is for us.
+        pgbouncer.arg(&file).process_group(0);
+        let log = folder.join("log");
+        let mut process = Running::start_logged(&mut pgbouncer, "pgbouncer", &log)?;
+        process.until(STARTING, "the pooler to lend a connection", || {
+            let inside = || client(address)?.value("select 1");
             Ok(host.netns.enter(inside).ok())
-        });
-        ready.with_context(|| pooler.log())?;
-        Ok(pooler)
+        })?;
+        Ok(Self {
+            process,
+            _scratch: scratch,
+            address,
+        })
     }
 
     /// A client without a name, as many are. Within a namespace that reaches it.
@@ -92,12 +80,15 @@ default_pool_size = {size}
     /// # Errors
     /// When it is refused.
     pub fn connect(&self) -> Result<Connection> {
-        Connection::tcp(self.address, "", STARTING)
+        client(self.address)
     }
 
     /// What it has said.
-    #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(self.scratch.path().join("pgbouncer/log")).unwrap_or_default()
+        self.process.said()
     }
+}
+
+fn client(pooler: SocketAddr) -> Result<Connection> {
+    Connection::tcp(pooler, "", STARTING)
 }

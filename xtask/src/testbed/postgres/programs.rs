@@ -76,7 +76,6 @@ impl Programs {
     }
 
     /// The same, with another file as the server's program: a link to it, or a copy.
-    #[must_use]
     pub fn with_server(self, program: PathBuf) -> Self {
         Self {
             server: Some(program),
@@ -85,7 +84,6 @@ impl Programs {
     }
 
     /// The same, each with process ids of its own and a `/proc` that shows these alone.
-    #[must_use]
     pub fn apart(self) -> Self {
         Self {
             apart: true,
@@ -94,7 +92,6 @@ impl Programs {
     }
 
     /// Where a program is, as it is seen by itself.
-    #[must_use]
     pub fn path(&self, program: &str) -> PathBuf {
         match &self.server {
             Some(server) if program == "postgres" => server.clone(),

@@ -35,9 +35,6 @@ impl Release {
     }
 
     /// The release with this major version: from the cache, or fetched.
-    ///
-    /// # Errors
-    /// In one line, if it cannot be had.
     pub(super) fn get(major: u32) -> Result<Self> {
         let suite = RELEASES.iter().find(|(known, _)| *known == major);
         let (_, suite) = suite.with_context(|| {

@@ -1,14 +1,13 @@
 //! One PostgreSQL server in one namespace.
 
-use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -16,7 +15,7 @@ use super::programs::Programs;
 use super::wire::Connection;
 use crate::testbed::command::{self, Running};
 use crate::testbed::netns::Host;
-use crate::testbed::wait;
+use crate::testbed::{file, wait};
 
 /// The system user that Debian's packages make.
 pub(crate) const USER: &str = "postgres";
@@ -27,10 +26,8 @@ pub(crate) const PORT: u16 = 5432;
 /// How long a server may take to start, or to answer one administrative query.
 const STARTING: Duration = Duration::from_secs(30);
 
-/// How long one that was told to end may take, beside its standby.
+/// How long one may take to end, with its standby.
 const ENDING: Duration = Duration::from_secs(10);
-
-const LOG_LINES_SHOWN: usize = 20;
 
 /// A server process and where its things are. Dropping it stops the server.
 #[derive(Debug)]
@@ -53,16 +50,15 @@ impl Server {
         settings: &[(&str, String)],
     ) -> Result<Self> {
         let data = home.join("data");
-        let mut text = String::new();
         let own = [
             // Both families: IPv6 is the lab's to use as well.
             ("listen_addresses", format!("{},{}", host.v4, host.v6)),
             ("unix_socket_directories", home.display().to_string()),
         ];
-        for (name, value) in own.iter().chain(settings) {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{name} = '{value}'");
-        }
+        let lines = own.iter().chain(settings);
+        let text: String = lines
+            .map(|(name, value)| format!("{name} = '{value}'\n"))
+            .collect();
         append(&data.join("postgresql.conf"), &text)?;
         Ok(Self {
             process: launch(programs, host, home)?,
@@ -85,18 +81,12 @@ impl Server {
     }
 
     /// Waits until the server takes queries, for 30 s at most.
-    ///
-    /// # Errors
-    /// When it ends or does not get there; the error holds the log's tail.
     pub(crate) fn wait_ready(&mut self) -> Result<()> {
-        let ready = wait::until(STARTING, "the server to take queries", || {
-            if let Some(status) = self.process.ended()? {
-                bail!("the server ended ({status})");
-            }
-            // Refused or "starting up": look again.
-            Ok(self.connect().ok().map(drop))
-        });
-        ready.map_err(|error| self.with_log(&error))?;
+        self.process
+            .until(STARTING, "the server to take queries", || {
+                // Refused or "starting up": ask again.
+                Ok(super::connect(&self.home).ok().map(drop))
+            })?;
         if self.programs.is_apart() {
             self.inner = Some(command::only_child(self.process.pid())?);
         }
@@ -120,25 +110,21 @@ impl Server {
     }
 
     /// Where it listens for TCP (IPv4).
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The folder of its socket file: `host` in a connection string.
-    #[must_use]
     pub fn socket_dir(&self) -> &Path {
         &self.home
     }
 
     /// The folder of its data, with its configuration.
-    #[must_use]
     pub fn data(&self) -> PathBuf {
         self.home.join("data")
     }
 
     /// The postmaster's process id.
-    #[must_use]
     pub fn pid(&self) -> Pid {
         self.inner.unwrap_or_else(|| self.process.pid())
     }
@@ -186,21 +172,12 @@ impl Server {
     }
 
     /// The last lines of its log.
-    #[must_use]
     pub fn log_tail(&self) -> String {
-        let bytes = fs::read(log_path(&self.home)).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().collect();
-        let from = lines.len().saturating_sub(LOG_LINES_SHOWN);
-        lines.get(from..).unwrap_or_default().join("\n")
+        self.process.log_tail()
     }
 
-    pub(super) fn with_log(&self, error: &anyhow::Error) -> anyhow::Error {
-        let home = self.home.display();
-        anyhow!(
-            "{error:#}\nthe log of {home} ends with:\n{}",
-            self.log_tail()
-        )
+    pub(super) fn with_log(&self, error: anyhow::Error) -> anyhow::Error {
+        self.process.with_log(error)
     }
 }
 
@@ -212,35 +189,19 @@ impl Drop for Server {
 
 /// The server's process, with a new log.
 fn launch(programs: &Programs, host: &Host, home: &Path) -> Result<Running> {
-    let log = File::create(log_path(home)).context("cannot make the server's log")?;
     let mut postgres = programs.command(&host.netns, home, "postgres")?;
     postgres
         .arg("-D")
         .arg(home.join("data"))
         .current_dir(home)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
         // Ctrl-C is for us: we stop the servers, in the right order.
         .process_group(0);
-    let line = command::line(&postgres);
-    let child = postgres
-        .spawn()
-        .with_context(|| format!("cannot run `{line}`"))?;
-    Ok(Running::new(child, "postgres"))
-}
-
-fn log_path(home: &Path) -> PathBuf {
-    home.join("log")
+    Running::start_logged(&mut postgres, "postgres", &home.join("log"))
 }
 
 pub(super) fn append(path: &Path, text: &str) -> Result<()> {
-    use std::io::Write as _;
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
+    file::append(path)?
+        .write_all(text.as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))
 }
 

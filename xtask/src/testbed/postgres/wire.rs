@@ -38,9 +38,6 @@ impl Connection {
     /// Connects over TCP, from the namespace that the calling thread is in.
     ///
     /// `limit` bounds the connecting and each answer afterwards.
-    ///
-    /// # Errors
-    /// When the server cannot be reached or does not want us.
     pub(crate) fn tcp(server: SocketAddr, name: &str, limit: Duration) -> Result<Self> {
         Self::tcp_as("postgres", server, name, limit)
     }
@@ -60,9 +57,6 @@ impl Connection {
     }
 
     /// Connects over the server's socket file.
-    ///
-    /// # Errors
-    /// When the server is not there (yet) or does not want us.
     pub(crate) fn unix(socket: &Path, name: &str, limit: Duration) -> Result<Self> {
         let stream = UnixStream::connect(socket)
             .with_context(|| format!("cannot connect to {}", socket.display()))?;
@@ -144,9 +138,6 @@ impl Connection {
     }
 
     /// A handle that can cut the connection from another thread.
-    ///
-    /// # Errors
-    /// When the process is out of file descriptors.
     pub(crate) fn cutter(&self) -> Result<Cutter> {
         Ok(Cutter(self.socket.try_clone()?))
     }
