@@ -1,6 +1,5 @@
 //! What an experiment acts on: the cluster, the time, and the notes of what was done.
 
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::cluster::Cluster;
+use super::runner::Script;
 use super::tracer::Tracer;
 use crate::testbed::interrupt;
 
@@ -28,14 +28,9 @@ pub(super) struct Note {
 }
 
 /// A run, while it lasts.
-#[derive(Debug)]
-pub(super) struct RunContext {
+pub(super) struct RunContext<'a> {
     pub(super) cluster: Cluster,
-    pub(super) lengths: Lengths,
-    /// Where this run's files go.
-    pub(super) folder: PathBuf,
-    /// The program under test.
-    pub(super) program: PathBuf,
+    pub(super) script: &'a Script<'a>,
     pub(super) notes: Vec<Note>,
     /// What this experiment has measured beside what all do.
     pub(super) extra: Map<String, Value>,
@@ -45,13 +40,11 @@ pub(super) struct RunContext {
     ended: Option<SystemTime>,
 }
 
-impl RunContext {
-    pub(super) fn new(cluster: Cluster, lengths: Lengths, folder: &Path, program: &Path) -> Self {
+impl<'a> RunContext<'a> {
+    pub(super) fn new(cluster: Cluster, script: &'a Script<'a>) -> Self {
         Self {
             cluster,
-            lengths,
-            folder: folder.to_owned(),
-            program: program.to_owned(),
+            script,
             notes: Vec::new(),
             extra: Map::new(),
             begun: Instant::now(),
@@ -78,8 +71,9 @@ impl RunContext {
     }
 
     /// Lets normal operation go on for as long as is planned.
-    pub(super) fn baseline(&self) -> Result<()> {
-        pause_until(self.begun + self.lengths.baseline)
+    pub(super) fn baseline(&mut self, text: &str) -> Result<()> {
+        self.note(text);
+        pause_until(self.begun + self.script.lengths.baseline)
     }
 
     /// From now on, something is broken.
@@ -92,7 +86,7 @@ impl RunContext {
     pub(super) fn hold(&self) -> Result<()> {
         let begun = self.started.context("no fault has begun")?;
         let lasted = begun.elapsed().unwrap_or_default();
-        pause(self.lengths.fault.saturating_sub(lasted))
+        pause(self.script.lengths.fault.saturating_sub(lasted))
     }
 
     /// From now on, nothing is broken any more.
@@ -105,7 +99,7 @@ impl RunContext {
     pub(super) fn recover(&mut self) -> Result<()> {
         self.cluster.wait_healthy()?;
         self.note("the cluster is whole again: a standby streams and commits wait for it");
-        pause(self.lengths.recovery)
+        pause(self.script.lengths.recovery)
     }
 
     /// When the fault began and ended.
@@ -113,20 +107,14 @@ impl RunContext {
         Some((self.started?, self.ended?))
     }
 
-    /// Breaks the network of a host with tracer.
-    pub(super) fn inject(&self, host: &str, fault: &str, peer: &str) -> Result<Tracer> {
-        Tracer::inject(
-            &self.program,
-            &self.cluster,
-            host,
-            fault,
-            peer,
-            &self.folder,
-        )
+    /// Cuts a host off from everybody, with tracer.
+    pub(super) fn cut_off(&self, host: &str) -> Result<Tracer> {
+        Tracer::cut_off(self.script, &self.cluster, host)
     }
 }
 
-/// Sleeps, unless the user asks to stop.
+/// Waits as long as is planned: the length is the experiment's, and there is no condition
+/// that it could end by. An interrupt does end it.
 pub(super) fn pause(length: Duration) -> Result<()> {
     pause_until(Instant::now() + length)
 }

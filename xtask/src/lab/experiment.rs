@@ -8,7 +8,6 @@ mod long_isolation;
 mod partial_loss;
 mod split_brain;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,14 +17,15 @@ use clap::Args;
 use super::clients::Profile;
 use super::context::{Lengths, RunContext};
 use super::outcome::Outcome;
-use super::result::{self, Made};
+use super::result;
 use super::runner::{self, Inject, Script};
 use super::timing::Timing;
 use super::verify::Checks;
-use crate::lab::format::UNKNOWN;
+use crate::lab::format::known;
 use crate::lab::provenance;
 use crate::lab::staging::{self, Staging};
 use crate::provision::repo;
+use crate::testbed::file;
 
 /// One way of doing an experiment.
 pub(super) struct Variant {
@@ -35,14 +35,30 @@ pub(super) struct Variant {
     pub(super) question: &'static str,
     /// Seconds of baseline, fault and recovery.
     pub(super) seconds: (u64, u64, u64),
+    pub(super) setup: Setup,
+    /// What is done, from the baseline to the recovery.
+    pub(super) act: fn(&mut RunContext) -> Result<()>,
+    pub(super) verify: fn(&mut Outcome, &mut Checks) -> Result<()>,
+}
+
+/// What a variant runs on.
+#[derive(Clone, Copy)]
+pub(super) struct Setup {
     pub(super) profile: fn() -> Profile,
     pub(super) inject: Option<Inject>,
-    /// What tracer on db1 is told beside the usual.
+    /// Options of tracer on db1, beside the usual.
     pub(super) watch: &'static [&'static str],
     /// Whether db1 needs a disk that can be stalled.
     pub(super) own_disk: bool,
-    pub(super) act: fn(&mut RunContext) -> Result<()>,
-    pub(super) verify: fn(&mut Outcome, &mut Checks, &Path) -> Result<()>,
+}
+
+impl Setup {
+    pub(super) const USUAL: Self = Self {
+        profile: Profile::steady,
+        inject: None,
+        watch: &[],
+        own_disk: false,
+    };
 }
 
 impl Variant {
@@ -131,14 +147,14 @@ pub(crate) fn names() -> Vec<&'static str> {
 /// When a step fails, or when something was not as it had to be: the results are then
 /// left among the logs.
 pub fn run(name: &str, arguments: &ExperimentArguments, program: &Path) -> Result<()> {
-    let known = named(name);
-    let mut variants: Vec<&Variant> = known.iter().collect();
+    let all = named(name);
+    let mut variants: Vec<&Variant> = all.iter().collect();
     if let Some(wanted) = &arguments.variant {
         variants.retain(|variant| variant.name == wanted);
     }
     if variants.is_empty() {
-        let known: Vec<&str> = known.iter().map(|variant| variant.name).collect();
-        bail!("{name} has no such variant; it has {}", known.join(", "));
+        let names: Vec<&str> = all.iter().map(|variant| variant.name).collect();
+        bail!("{name} has no such variant; it has {}", names.join(", "));
     }
     for variant in variants {
         run_one(variant, arguments, program)
@@ -159,36 +175,24 @@ pub(super) fn named(name: &str) -> &'static [Variant] {
 fn run_one(variant: &Variant, arguments: &ExperimentArguments, program: &Path) -> Result<()> {
     println!("\n== {}: {}", variant.title(), variant.question);
     let begun = Instant::now();
-    let commit = provenance::commit();
-    let lengths = lengths(variant, arguments);
     // What is not finished, or not as it had to be, is no result.
     let staging = Staging::make(&format!("{}/{}", variant.experiment, variant.name))?;
-    let folder = staging.path();
     let script = Script {
-        lengths,
-        profile: (variant.profile)(),
-        inject: variant.inject,
-        watch: variant.watch,
-        own_disk: variant.own_disk,
+        variant,
+        lengths: lengths(variant, arguments),
         timing: &arguments.timing,
-        folder,
+        folder: staging.path(),
         program,
-        act: variant.act,
+        commit: provenance::commit(),
     };
     let mut outcome = runner::run(&script)?;
     let mut checks = Checks::default();
     in_any_case(&outcome, &mut checks);
-    (variant.verify)(&mut outcome, &mut checks, folder)?;
+    (variant.verify)(&mut outcome, &mut checks)?;
 
-    let made = Made {
-        variant,
-        lengths,
-        timing: &arguments.timing,
-        commit: &commit,
-    };
-    let files = folder.join("result");
-    fs::create_dir_all(&files).with_context(|| format!("cannot make {}", files.display()))?;
-    result::write(&files, &made, &outcome, &checks)?;
+    let files = script.folder.join("result");
+    file::make_folder(&files)?;
+    result::write(&files, &script, &outcome, &checks)?;
     result::present(&files, program)?;
     let failures = checks.failures();
     if !failures.is_empty() {
@@ -234,9 +238,7 @@ fn in_any_case(outcome: &Outcome, checks: &mut Checks) {
             format!(
                 "{} segments, difference {}",
                 totals.segments,
-                totals
-                    .difference
-                    .map_or(UNKNOWN.to_owned(), |it| it.to_string())
+                known(totals.difference, |it| it.to_string())
             ),
         );
         let commits = report.commits.as_ref();

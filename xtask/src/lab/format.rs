@@ -7,6 +7,11 @@ use crate::testbed::load::record;
 /// What was not measured, or could not be found out. Never a zero.
 pub(crate) const UNKNOWN: &str = "–";
 
+/// What was measured, in words.
+pub(crate) fn known<T>(measured: Option<T>, words: impl Fn(T) -> String) -> String {
+    measured.map_or(UNKNOWN.to_owned(), words)
+}
+
 /// Milliseconds, with a unit and the digits that matter.
 pub(crate) fn milliseconds(ms: f64) -> String {
     if ms >= 1000.0 {

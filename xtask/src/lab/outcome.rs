@@ -1,6 +1,7 @@
 //! All that a run has shown.
 
 use std::cmp::Reverse;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -16,8 +17,8 @@ pub(super) use tracer_core::report::role::Kind as FlowKind;
 use super::cluster::DATABASES;
 use super::context::Note;
 use super::timing::Timing;
-use super::watch::Change;
-use crate::lab::format::UNKNOWN;
+use super::watch::{self, Change};
+use crate::lab::format::{UNKNOWN, known};
 use crate::testbed::load::phase::{Phase, Phases};
 use crate::testbed::load::record::{Figures, Gap, Record};
 
@@ -39,6 +40,8 @@ pub(super) struct Outcome {
     /// What ran tracer, as one would type it.
     pub(super) commands: Vec<String>,
     pub(super) timing: Timing,
+    /// Where the run's files are.
+    pub(super) folder: PathBuf,
     /// How long the cluster took to be up.
     pub(super) up: Duration,
 }
@@ -60,13 +63,11 @@ impl Outcome {
     }
 
     pub(super) fn writes(&self) -> &Record {
-        let [writes, _] = &self.records;
-        writes
+        &self.records[0]
     }
 
     pub(super) fn reads(&self) -> &Record {
-        let [_, reads] = &self.records;
-        reads
+        &self.records[1]
     }
 
     pub(super) fn figures(&self, record: &Record, phase: &'static str) -> Figures {
@@ -99,12 +100,22 @@ impl Outcome {
 
     /// tracer's report of the host of a database.
     pub(super) fn report(&self, database: &str) -> &Report {
-        let [first, second] = &self.reports;
-        if database == DATABASES[0] {
-            first
-        } else {
-            second
-        }
+        &self.reports[usize::from(database != DATABASES[0])]
+    }
+
+    /// The stretches in which a node took writes, by its own account.
+    pub(super) fn reigns(&self, node: &str) -> Vec<(SystemTime, Option<SystemTime>)> {
+        watch::reigns(&self.roles, node)
+    }
+
+    /// When the second database first took writes after the fault had begun.
+    pub(super) fn promoted(&self) -> Option<SystemTime> {
+        watch::promoted(&self.roles, DATABASES[1], self.started())
+    }
+
+    /// How long both databases took writes at the same time, as far as polls can tell.
+    pub(super) fn two_primaries(&self) -> Duration {
+        watch::two_primaries(&self.roles, self.phase("recovery").end)
     }
 
     /// From the beginning of the fault to this moment, in seconds.
@@ -195,9 +206,7 @@ pub(super) fn name(word: impl Serialize) -> String {
 
 /// Seconds as a person reads them.
 pub(super) fn seconds(length: Option<Duration>) -> String {
-    length.map_or(UNKNOWN.to_owned(), |it| {
-        format!("{:.1} s", it.as_secs_f64())
-    })
+    known(length, |it| format!("{:.1} s", it.as_secs_f64()))
 }
 
 /// A time as reports have it.

@@ -1,17 +1,17 @@
 //! How much of slow commits was the wait for a segment that was retransmitted.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracer_core::report::Report;
 
 use super::outcome::time;
-use crate::lab::format::{self, UNKNOWN};
+use crate::lab::format::{self, known};
+use crate::testbed::file;
 use crate::testbed::postgres::PORT;
 use crate::testbed::quantile::quantile;
 
@@ -41,9 +41,10 @@ pub(super) struct Overlap {
 /// Puts the slow commits that the primary's host saw beside the times at which the
 /// standby's host retransmitted a reply.
 pub(super) fn of(primary: &Report, events: &Path) -> Result<Overlap> {
-    let text =
-        fs::read_to_string(events).with_context(|| format!("cannot read {}", events.display()))?;
-    Ok(overlap(&waits(primary), &retransmitted(&text)))
+    Ok(overlap(
+        &waits(primary),
+        &retransmitted(&file::read_text(events)?),
+    ))
 }
 
 fn waits(primary: &Report) -> Vec<Wait> {
@@ -132,11 +133,7 @@ impl Overlap {
 
     /// In sentences.
     pub(super) fn words(&self) -> Vec<String> {
-        let percent = |share: Option<f64>| {
-            share.map_or(UNKNOWN.to_owned(), |share| {
-                format::percent(&(100.0 * share))
-            })
-        };
+        let percent = |share| known(share, |share: f64| format::percent(&(100.0 * share)));
         vec![
             format!(
                 "{} commits took 100 ms or more; {} of their time was the wait for the standby",

@@ -3,7 +3,6 @@
 mod how;
 mod summary;
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -15,37 +14,31 @@ use tracer_core::merge::model::Merged;
 use tracer_core::report::Report;
 
 use super::cluster::DATABASES;
-use super::context::Lengths;
-use super::experiment::Variant;
 use super::outcome::{FlowKind, Outcome};
-use super::timing::Timing;
+use super::runner::Script;
 use super::verify::Checks;
 use super::watch;
-use crate::testbed::command;
 use crate::testbed::load::phase::rfc3339;
 use crate::testbed::load::record::{self, Keep};
+use crate::testbed::{command, file};
 
-/// Requests that are told of one by one.
+/// Requests that are written one by one.
 const SLOW: Duration = Duration::from_millis(100);
 
-/// How a run came about.
-pub(super) struct Made<'a> {
-    pub(super) variant: &'a Variant,
-    pub(super) lengths: Lengths,
-    pub(super) timing: &'a Timing,
-    /// What ran; found out before it did.
-    pub(super) commit: &'a str,
-}
-
 /// Writes all of it into the folder.
-pub(super) fn write(folder: &Path, made: &Made, outcome: &Outcome, checks: &Checks) -> Result<()> {
+pub(super) fn write(
+    folder: &Path,
+    script: &Script,
+    outcome: &Outcome,
+    checks: &Checks,
+) -> Result<()> {
     let load = record::json(&outcome.records, &outcome.phases, Keep::Slow(SLOW));
     let roles = json!({
         "changes": watch::json(&outcome.roles),
         "done": notes(outcome),
     });
     let beside = json!({
-        "timing": made.timing.json(),
+        "timing": script.timing.json(),
         "in_csum_errors": {"db1": outcome.checksum_errors[0], "db2": outcome.checksum_errors[1]},
         "up_after_s": outcome.up.as_secs_f64(),
         "experiment": outcome.extra,
@@ -56,12 +49,9 @@ pub(super) fn write(folder: &Path, made: &Made, outcome: &Outcome, checks: &Chec
     save_json(folder, "load.json", &load)?;
     save_json(folder, "roles.json", &roles)?;
     save_json(folder, "measured.json", &beside)?;
-    save(
-        folder,
-        "result.md",
-        &summary::render(made.variant, outcome, checks),
-    )?;
-    save(folder, "how.md", &how::render(made, outcome))
+    let summary = summary::render(script.variant, outcome, checks);
+    file::write(&folder.join("result.md"), summary)?;
+    file::write(&folder.join("how.md"), how::render(script, outcome))
 }
 
 /// Has tracer make one of its two reports, and show that to people: as a page with
@@ -78,7 +68,7 @@ pub(super) fn present(folder: &Path, program: &Path) -> Result<()> {
         command::output(report.arg("--output").arg(folder.join(name)))?;
     }
     // Half the size without its indentation.
-    let bytes = fs::read(&run).context("tracer has merged nothing")?;
+    let bytes = file::read(&run).context("tracer has merged nothing")?;
     let merged = Merged::read(&bytes).context("what it merged cannot be read")?;
     save_json(folder, "run.json", &merged)
 }
@@ -98,12 +88,7 @@ fn reduced(report: &Report) -> Report {
 }
 
 fn save_json(folder: &Path, name: &str, value: &impl Serialize) -> Result<()> {
-    save(folder, name, &(serde_json::to_string(value)? + "\n"))
-}
-
-fn save(folder: &Path, name: &str, text: &str) -> Result<()> {
-    let path = folder.join(name);
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    file::write(&folder.join(name), serde_json::to_string(value)? + "\n")
 }
 
 fn notes(outcome: &Outcome) -> Value {

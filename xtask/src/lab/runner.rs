@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, ensure};
 use tracer_core::report::Report;
 
-use super::clients::{Clients, Profile};
+use super::clients::Clients;
 use super::cluster::{Cluster, DATABASES};
 use super::context::{Lengths, RunContext};
+use super::experiment::Variant;
 use super::outcome::{Outcome, time};
 use super::timing::Timing;
 use super::tracer::{self, EVERYBODY, Tracer};
@@ -21,6 +22,9 @@ use crate::testbed::resource_name;
 /// Part of the names of all that belongs to a run.
 const TAG: &str = "run";
 
+/// Where tracer writes its events when it makes the fault itself.
+pub(super) const EVENTS: &str = "events.jsonl";
+
 /// A fault that `tracer run` itself makes on the second database's host.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inject {
@@ -28,75 +32,59 @@ pub(super) struct Inject {
     pub(super) peer: &'static str,
 }
 
-/// What is to be run.
+/// A variant of an experiment that is to be run.
 pub(super) struct Script<'a> {
+    pub(super) variant: &'a Variant,
     pub(super) lengths: Lengths,
-    pub(super) profile: Profile,
-    pub(super) inject: Option<Inject>,
-    /// What tracer on the first database's host is told beside the usual.
-    pub(super) watch: &'a [&'a str],
     pub(super) timing: &'a Timing,
-    /// Whether the first database has a disk that can be stalled.
-    pub(super) own_disk: bool,
     /// Where this run's files go.
     pub(super) folder: &'a Path,
     /// The program under test.
     pub(super) program: &'a Path,
-    /// What is done, from the baseline to the recovery.
-    pub(super) act: fn(&mut RunContext) -> Result<()>,
+    /// What ran; found out before it did.
+    pub(super) commit: String,
 }
 
-/// Runs it.
+/// Runs it. Also a cluster that was not in its roles before or after, whose commits did not
+/// wait for the standby, or of which something is left behind is an error.
 pub(super) fn run(script: &Script) -> Result<Outcome> {
     let begun = Instant::now();
-    let cluster = Cluster::start(TAG, script.timing, script.own_disk, script.folder)?;
-    let up = begun.elapsed();
-    let outcome = observe(script, cluster, up)?;
+    let own_disk = script.variant.setup.own_disk;
+    let cluster = Cluster::start(TAG, script.timing, own_disk, script.folder)?;
+    let outcome = observe(script, cluster, begun.elapsed())?;
     nothing_left(script.program)?;
     Ok(outcome)
 }
 
-fn observe(script: &Script, cluster: Cluster, up: Duration) -> Result<Outcome> {
+fn observe(script: &Script, mut cluster: Cluster, up: Duration) -> Result<Outcome> {
     let [first, second] = DATABASES;
+    let setup = &script.variant.setup;
     ensure!(cluster.primary()? == first, "the primary is not {first}");
     cluster.prove_commits_wait()?;
     println!(
         "lab        up after {:.1} s; a commit was seen to wait for the standby",
         up.as_secs_f64()
     );
-    let before = Interfaces::of(&cluster)?;
+    let before = interfaces(&cluster)?;
     let watch = Watch::start(&cluster)?;
     let since = SystemTime::now();
-    let clients = Clients::start(&cluster, script.profile.clone())?;
-    let checksum_errors = checksum_errors(&cluster)?;
+    let clients = Clients::start(&cluster, (setup.profile)())?;
+    let errors_before = checksum_errors(&cluster)?;
 
-    let Lengths {
-        baseline, fault, ..
-    } = script.lengths;
-    let watched = |database, more: &[String]| {
-        Tracer::watch(script.program, &cluster, database, more, script.folder)
+    let mut more = phases(script.lengths);
+    more.extend(setup.watch.iter().map(|&word| word.to_owned()));
+    let one = Tracer::watch(script, &cluster, first, &more)?;
+    let more = match setup.inject {
+        None => phases(script.lengths),
+        Some(inject) => injecting(inject, script),
     };
-    let (one, two) = (
-        watched(first, &{
-            let mut more = phases(EVERYBODY, baseline, fault);
-            more.extend(script.watch.iter().map(|&word| word.to_owned()));
-            more
-        })?,
-        watched(
-            second,
-            &match script.inject {
-                None => phases(EVERYBODY, baseline, fault),
-                Some(inject) => injecting(inject, baseline, fault, script.folder),
-            },
-        )?,
-    );
-    let mut cluster = cluster;
+    let two = Tracer::watch(script, &cluster, second, &more)?;
     for watcher in [&one, &two] {
         cluster.spare(watcher.pid());
     }
-    let mut run = RunContext::new(cluster, script.lengths, script.folder, script.program);
+    let mut run = RunContext::new(cluster, script);
     let commands = vec![one.line.clone(), two.line.clone()];
-    if let Err(error) = (script.act)(&mut run) {
+    if let Err(error) = (script.variant.act)(&mut run) {
         // Before the hosts go, and all that is on them: a fault is undone by its tracer.
         drop((one, two));
         return Err(error);
@@ -107,58 +95,57 @@ fn observe(script: &Script, cluster: Cluster, up: Duration) -> Result<Outcome> {
     let reports = [one.finish()?, two.finish()?];
     let until = SystemTime::now();
     let records = clients.stop();
-    let errors_after = self::checksum_errors(cluster)?;
+    let errors_after = checksum_errors(cluster)?;
     let roles = watch.stop();
     cluster.wait_healthy()?;
     cluster
         .prove_commits_wait()
         .context("after the run, commits no longer wait for the standby")?;
-    let after = Interfaces::of(cluster)?;
+    let after = interfaces(cluster)?;
     ensure!(
         before == after,
         "the interfaces are not what they were: {before:?}, then {after:?}"
     );
-    let [_, report] = &reports;
-    let (started, ended) = match script.inject {
-        Some(_) => injected(report).context("tracer does not say when its fault was")?,
+    let (started, ended) = match setup.inject {
+        Some(_) => injected(&reports[1]).context("tracer does not say when its fault was")?,
         None => run.fault().context("no fault was made")?,
     };
-    let [one, two] = errors_after;
-    let [one_before, two_before] = checksum_errors;
     Ok(Outcome {
         phases: Phases::around(since, started, ended, until),
         records,
         roles,
         notes: run.notes,
         reports,
-        checksum_errors: [one - one_before, two - two_before],
+        checksum_errors: [0, 1].map(|host| errors_after[host] - errors_before[host]),
         extra: run.extra,
         words: Vec::new(),
         commands,
         timing: script.timing.clone(),
+        folder: script.folder.to_owned(),
         up,
     })
 }
 
-/// What tracer is told of the time of a fault that somebody else makes.
-fn phases(peer: &str, baseline: Duration, fault: Duration) -> Vec<String> {
-    let (before, during) = (baseline.as_secs(), fault.as_secs());
-    vec![
-        "--peer".to_owned(),
-        peer.to_owned(),
-        "--phases".to_owned(),
-        format!("{before}s,{during}s"),
-    ]
+/// What tells tracer when somebody else makes a fault.
+fn phases(lengths: Lengths) -> Vec<String> {
+    let (before, during) = (lengths.baseline.as_secs(), lengths.fault.as_secs());
+    let phases = format!("{before}s,{during}s");
+    ["--peer", EVERYBODY, "--phases", &phases]
+        .map(str::to_owned)
+        .to_vec()
 }
 
-/// What it is told to make a fault itself.
-fn injecting(inject: Inject, baseline: Duration, fault: Duration, folder: &Path) -> Vec<String> {
-    let Inject { fault: kind, peer } = inject;
+/// What has it make a fault itself.
+fn injecting(inject: Inject, script: &Script) -> Vec<String> {
+    let Inject { fault, peer } = inject;
     let seconds = |length: Duration| format!("{}s", length.as_secs());
-    let (after, lasts) = (seconds(baseline), seconds(fault));
-    let events = folder.join("events.jsonl").display().to_string();
+    let (after, lasts) = (
+        seconds(script.lengths.baseline),
+        seconds(script.lengths.fault),
+    );
+    let events = script.folder.join(EVENTS).display().to_string();
     let words = [
-        "--peer", peer, "--inject", kind, "--after", &after, "--for", &lasts, "--events", &events,
+        "--peer", peer, "--inject", fault, "--after", &after, "--for", &lasts, "--events", &events,
     ];
     words.map(str::to_owned).to_vec()
 }
@@ -175,22 +162,17 @@ fn checksum_errors(cluster: &Cluster) -> Result<[u64; 2]> {
 }
 
 /// What a fault may change of the databases' interfaces, and has to put back.
-#[derive(Debug, PartialEq, Eq)]
-struct Interfaces(Vec<(String, String)>);
-
-impl Interfaces {
-    fn of(cluster: &Cluster) -> Result<Self> {
-        let state = |name: &&str| {
-            let Host {
-                netns, interface, ..
-            } = cluster.host(name)?;
-            Ok((
-                netns.run("tc", &["qdisc", "show", "dev", interface])?,
-                netns.run("ethtool", &["-k", interface])?,
-            ))
-        };
-        DATABASES.iter().map(state).collect::<Result<_>>().map(Self)
-    }
+fn interfaces(cluster: &Cluster) -> Result<Vec<(String, String)>> {
+    let state = |name: &&str| {
+        let Host {
+            netns, interface, ..
+        } = cluster.host(name)?;
+        Ok((
+            netns.run("tc", &["qdisc", "show", "dev", interface])?,
+            netns.run("ethtool", &["-k", interface])?,
+        ))
+    };
+    DATABASES.iter().map(state).collect()
 }
 
 /// Fails when something of a run is still there.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use nix::fcntl::Flock;
 
 use crate::provision::repo;
-use crate::testbed::lock;
+use crate::testbed::{file, lock};
 
 /// A folder that belongs to one run as long as the value lives, and is kept after it.
 pub(crate) struct Staging {
@@ -27,11 +27,11 @@ impl Staging {
         // Beside it: what is in it is removed.
         let lock = place.join(format!("{name}.lock"));
         let around = folder.parent().unwrap_or(place);
-        fs::create_dir_all(around).with_context(|| format!("cannot make {}", around.display()))?;
+        file::make_folder(around)?;
         let alone = lock::take(&lock, &folder.display().to_string(), limit)?;
         // Not there: nothing to remove.
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        file::make_folder(&folder)?;
         Ok(Self {
             folder,
             _alone: alone,
@@ -50,7 +50,7 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Puts files in the place of those of an earlier run.
 pub(crate) fn publish(files: &Path, output: &Path) -> Result<()> {
-    fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
+    file::make_folder(output)?;
     for entry in fs::read_dir(files)? {
         let entry = entry?;
         let to = output.join(entry.file_name());

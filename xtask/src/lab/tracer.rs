@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::daemon;
+use super::runner::Script;
 use crate::provision::repo;
 use crate::testbed::command::{self, Running};
 use crate::testbed::file;
@@ -41,18 +42,17 @@ pub(super) struct Tracer {
 impl Tracer {
     /// Watches the host of a database, its server and its commits.
     pub(super) fn watch(
-        program: &Path,
+        script: &Script,
         cluster: &Cluster,
         database: &'static str,
         more: &[String],
-        folder: &Path,
     ) -> Result<Self> {
         let netns = &cluster.host(database)?.netns;
         // What it shows to others, it shows from where it was started.
         let mut run = if more.iter().any(|word| word == "--listen") {
-            netns.command(program)
+            netns.command(script.program)
         } else {
-            Command::new(program)
+            Command::new(script.program)
         };
         let dsn = format!(
             "host={} user=postgres dbname=postgres",
@@ -62,24 +62,17 @@ impl Tracer {
             // By the socket file: what is asked does not go over the network.
             .args(["--pg", &dsn, "--commits", "--duration", MAX_DURATION])
             .args(more);
-        Self::start(run, database, folder)
+        Self::start(run, database, script.folder)
     }
 
-    /// Breaks the network of a host.
-    pub(super) fn inject(
-        program: &Path,
-        cluster: &Cluster,
-        host: &str,
-        fault: &str,
-        peer: &str,
-        folder: &Path,
-    ) -> Result<Self> {
-        let mut inject = Command::new(program);
+    /// Cuts a host off from everybody.
+    pub(super) fn cut_off(script: &Script, cluster: &Cluster, host: &str) -> Result<Self> {
+        let mut inject = Command::new(script.program);
         inject
-            .args(["inject", fault, "--peer", peer])
+            .args(["inject", "partition", "--peer", EVERYBODY])
             .args(["--netns", cluster.host(host)?.netns.name()])
             .args(["--duration", MAX_DURATION]);
-        Self::start(inject, &format!("fault-{host}"), folder)
+        Self::start(inject, &format!("fault-{host}"), script.folder)
     }
 
     /// Waits until it counts or hits.

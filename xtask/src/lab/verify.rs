@@ -1,6 +1,6 @@
 //! What a run has to show: sentences, each of them true or not.
 
-use crate::lab::format::UNKNOWN;
+use crate::lab::format::known;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +46,11 @@ impl Checks {
         other: Option<T>,
         words: impl Fn(&T) -> String,
     ) {
-        let holds = match (&one, &other) {
-            (Some(one), Some(other)) => one < other,
-            _ => false,
-        };
-        let [one, other] = [one, other].map(|it| it.map_or(UNKNOWN.to_owned(), |it| words(&it)));
+        let holds = one
+            .as_ref()
+            .zip(other.as_ref())
+            .is_some_and(|(one, other)| one < other);
+        let [one, other] = [one, other].map(|it| known(it, |it| words(&it)));
         self.that(sentence, holds, format!("{one}, {other}"));
     }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::testbed::command;
+use crate::testbed::{command, file};
 
 /// Debian's keys, of older and newer releases than the machine's, too.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -176,7 +176,7 @@ fn configure(folder: &Path) -> String {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    file::write(path, text)
 }
 
 #[cfg(test)]

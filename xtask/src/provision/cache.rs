@@ -1,45 +1,30 @@
 //! What was fetched once and is kept, in the git-ignored folder `.cache`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use nix::fcntl::Flock;
+use tempfile::TempDir;
 
 use crate::provision::repo;
-use crate::testbed::{lock, resource_name};
+use crate::testbed::{file, lock, resource_name};
 
 /// The folder for things of this kind.
 pub(crate) fn folder(kind: &str) -> PathBuf {
     repo::root().join(".cache").join(kind)
 }
 
-/// A folder that goes when this value does.
-pub(crate) struct Scratch {
-    path: PathBuf,
-}
-
-impl Scratch {
-    /// A new one below `place`, of this process, which may make several at once.
-    pub(crate) fn make(place: &Path, role: &str) -> Result<Self> {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let path = place.join(resource_name::name("cache", &format!("{role}{number}")));
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self { path })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Gone already when it became part of the cache.
-        let _ = fs::remove_dir_all(&self.path);
-    }
+/// A new folder below `place` that goes when the value does, or becomes part of the cache.
+pub(crate) fn scratch(place: &Path, role: &str) -> Result<TempDir> {
+    file::make_folder(place)?;
+    tempfile::Builder::new()
+        .prefix(&resource_name::name("cache", role))
+        // Other users' programs run from what was unpacked.
+        .permissions(fs::Permissions::from_mode(0o755))
+        .tempdir_in(place)
+        .with_context(|| format!("cannot make a folder in {}", place.display()))
 }
 
 /// Removes what runs left behind there that were killed.
@@ -55,8 +40,7 @@ pub(crate) fn remove_orphans(place: &Path) -> Result<()> {
             .is_some_and(resource_name::is_orphan)
         {
             let path = entry.path();
-            fs::remove_dir_all(&path)
-                .with_context(|| format!("cannot remove {}", path.display()))?;
+            file::remove_folder(&path)?;
         }
     }
     Ok(())

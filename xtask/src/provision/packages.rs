@@ -10,11 +10,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use self::need::{
-    ALERT_NEEDS, CLUSTER_NEEDS, FUZZ_NEEDS, GUEST_NEEDS, NEEDS, Need, PICTURE_NEEDS, TEST_NEEDS,
-};
+use self::need::BASIC;
+pub(crate) use self::need::{ALERTS, CLUSTER, FUZZING, GUESTS, Needs, PICTURES, TESTS};
 use self::temporary::Temporary;
-use crate::testbed::command;
+use crate::testbed::{command, file};
 
 /// The oldest PostgreSQL that the lab's settings are written for.
 const OLDEST_POSTGRES: u32 = 13;
@@ -33,15 +32,6 @@ pub(crate) const ETCD_USER: &str = "etcd";
 pub(crate) const HAPROXY_USER: &str = "haproxy";
 pub(crate) const PROMETHEUS_USER: &str = "prometheus";
 
-/// The service of that package: only its programs are wanted.
-const ALERT_SERVICES: [&str; 1] = ["prometheus"];
-
-/// The service of the package that only tests need.
-const TEST_SERVICES: [&str; 1] = ["pgbouncer"];
-
-/// Services that these packages bring; the lab runs the programs itself.
-const CLUSTER_SERVICES: [&str; 3] = ["etcd", "haproxy", "patroni"];
-
 /// Finds or installs the packages of the lab; one line each on standard output.
 pub(crate) fn ensure() -> Result<()> {
     if nix::unistd::geteuid().is_root() {
@@ -49,10 +39,10 @@ pub(crate) fn ensure() -> Result<()> {
         temporary::remove_orphan(&no_cluster())?;
     }
     let mut missing: Vec<&str> = Vec::new();
-    for need in NEEDS {
+    for need in BASIC {
         match need.thing.found() {
             Some(found) => println!("found      {found} ({})", need.why),
-            None => missing.extend(need.packages),
+            None => missing.extend(need.packages()),
         }
     }
     let wants_postgres = match postgres_bin() {
@@ -75,54 +65,18 @@ pub(crate) fn ensure() -> Result<()> {
     install(&missing)
 }
 
-/// Finds or installs what guests with other kernels need; says so only when
-/// something is missing.
-pub(crate) fn ensure_for_guests() -> Result<()> {
-    complete(&GUEST_NEEDS, "once; large", install)
-}
-
-/// Finds or installs what the cluster of the lab needs; says so only when something
-/// is missing. No service is started or enabled by that.
-pub(crate) fn ensure_for_cluster() -> Result<()> {
-    complete(&CLUSTER_NEEDS, "once", |missing| {
-        service::install_without(&CLUSTER_SERVICES, missing)
-    })
-}
-
-/// Finds or installs what tests the alert rules; says so only when something is
-/// missing. No service is started or enabled by that.
-pub(crate) fn ensure_for_alerts() -> Result<()> {
-    complete(&ALERT_NEEDS, "once", |missing| {
-        service::install_without(&ALERT_SERVICES, missing)
-    })
-}
-
-/// Finds or installs what fuzzing needs; says so only when something is missing.
-pub(crate) fn ensure_for_fuzzing() -> Result<()> {
-    complete(&FUZZ_NEEDS, "once", install)
-}
-
-/// Finds or installs what takes pictures; says so only when something is missing.
-pub(crate) fn ensure_for_pictures() -> Result<()> {
-    complete(&PICTURE_NEEDS, "once; large", install)
-}
-
-/// Finds or installs what only tests need; says so only when something is missing. No
-/// service is started or enabled by that.
-pub(crate) fn ensure_for_tests() -> Result<()> {
-    complete(&TEST_NEEDS, "once", |missing| {
-        service::install_without(&TEST_SERVICES, missing)
-    })
-}
-
-/// Installs what is missing of these, and says so only then.
-fn complete(needs: &[Need], how: &str, install: impl FnOnce(&[&str]) -> Result<()>) -> Result<()> {
-    let missing = need::missing(needs);
+/// Finds or installs these; says so only when something is missing. No service is started
+/// or enabled by that.
+pub(crate) fn ensure_also(needs: &Needs) -> Result<()> {
+    let missing = needs.missing();
     if missing.is_empty() {
         return Ok(());
     }
-    println!("installing {} ({how})", missing.join(" "));
-    install(&missing)
+    println!("installing {} ({})", missing.join(" "), needs.how);
+    if needs.services.is_empty() {
+        return install(&missing);
+    }
+    service::install_without(needs.services, &missing)
 }
 
 /// Where a program is.
@@ -250,8 +204,7 @@ impl NoCluster {
         };
         // Not root, or another system: `install` says so in better words.
         if nix::unistd::geteuid().is_root() && command::find("apt-get").is_some() {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
+            file::make_folder(folder)?;
             let text = format!(
                 "# {}: while packages are set up\ncreate_main_cluster = false\n",
                 temporary::mark()

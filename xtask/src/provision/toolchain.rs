@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::provision::tool::Tool;
 use crate::provision::{packages, repo};
-use crate::testbed::command;
+use crate::testbed::{command, file};
 
 const LINKER: Tool = Tool {
     name: "bpf-linker",
@@ -218,9 +218,8 @@ fn write(text: &str) -> Result<()> {
     if fs::read_to_string(&path).is_ok_and(|old| old == text) {
         return Ok(());
     }
-    fs::create_dir_all(repo::toolchain_dir())
-        .and_then(|()| fs::write(&path, text))
-        .with_context(|| format!("cannot write {}", path.display()))
+    file::make_folder(&repo::toolchain_dir())?;
+    file::write(&path, text)
 }
 
 #[cfg(test)]

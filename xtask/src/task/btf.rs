@@ -9,9 +9,9 @@
 mod image;
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
+use crate::testbed::file;
 use anyhow::{Context, Result, bail, ensure};
 
 /// Structs that are looked into.
@@ -56,10 +56,10 @@ const ENUM64: u32 = 19;
 /// Writes the small BTF of a kernel: `input` is a kernel image (`vmlinuz-…`) or
 /// raw BTF such as `/sys/kernel/btf/vmlinux`.
 pub(crate) fn run(input: &Path, output: &Path) -> Result<()> {
-    let bytes = fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
+    let bytes = file::read(input)?;
     let bytes = image::btf(bytes).with_context(|| format!("no BTF in {}", input.display()))?;
     let small = shrink(&bytes).with_context(|| format!("cannot shrink {}", input.display()))?;
-    fs::write(output, &small).with_context(|| format!("cannot write {}", output.display()))?;
+    file::write(output, &small)?;
     println!(
         "{}: {} of {} bytes",
         output.display(),
@@ -291,6 +291,8 @@ impl<'a> Shrinker<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -22,7 +22,7 @@ use self::page::{KernelRow, Page};
 use self::suite::{Machine, Suite, SuiteRun};
 use crate::provision::repo;
 use crate::task::vm::{self, Kernel};
-use crate::testbed::{interrupt, netns};
+use crate::testbed::{file, interrupt, netns};
 
 /// What can be chosen about the matrix.
 #[derive(Debug, Default, Args)]
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &KernelsArguments) -> Result<()> {
     vm::prepare()?;
     let suite = Suite::build()?;
     let folder = suite::folder();
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    file::make_folder(&folder)?;
 
     let visits = visit_all(&suite, machines(&arguments.kernels));
     interrupt::check()?;
@@ -70,18 +70,16 @@ pub(crate) fn run(arguments: &KernelsArguments) -> Result<()> {
     let page = Page::new(visits.into_iter().map(|visit| visit.row).collect());
     println!("\n{}", page.verdicts());
     let now = folder.join("kernels.md");
-    fs::write(&now, page.render()).with_context(|| format!("cannot write {}", now.display()))?;
+    file::write(&now, page.render())?;
     if !failed.is_empty() {
         bail!("the tests failed\n{}", failed.join("\n"));
     }
     let path = repo::root().join("docs/kernels.md");
     if arguments.write {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
+            file::make_folder(folder)?;
         }
-        return fs::write(&path, page.render())
-            .with_context(|| format!("cannot write {}", path.display()));
+        return file::write(&path, page.render());
     }
     let written = fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}: make it with --write", path.display()))?;

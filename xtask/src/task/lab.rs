@@ -98,6 +98,6 @@ fn all(arguments: &experiment::ForAll) -> Result<()> {
 fn prepare() -> Result<()> {
     netns::require_root()?;
     packages::ensure()?;
-    packages::ensure_for_cluster()?;
-    packages::ensure_for_alerts()
+    packages::ensure_also(&packages::CLUSTER)?;
+    packages::ensure_also(&packages::ALERTS)
 }

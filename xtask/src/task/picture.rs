@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::provision::{packages, repo};
 use crate::task::setup;
-use crate::testbed::command;
+use crate::testbed::{command, file};
 
 /// The width of both pictures, pixels.
 const WIDTH: u32 = 1280;
@@ -53,14 +53,14 @@ enum Picture {
 /// Makes the pictures.
 pub(crate) fn run(arguments: &PictureArguments) -> Result<()> {
     setup::run()?;
-    packages::ensure_for_pictures()?;
+    packages::ensure_also(&packages::PICTURES)?;
     // What it shows is the same as in a release, which takes minutes to build.
     let tracer = repo::build_debug()?;
     let within = |path: &str| repo::root().join(path);
     let output = arguments.output.clone();
     let output = output.unwrap_or_else(|| within("docs/images"));
     // A bad path fails at once.
-    fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
+    file::make_folder(&output)?;
     let wanted = |one| arguments.only.is_none_or(|only| only == one);
     if wanted(Picture::Report) {
         let report = arguments.report.clone();
@@ -87,7 +87,7 @@ fn of_live_view(tracer: &Path, picture: &Path) -> Result<()> {
     let folder = TempDir::new().context("cannot make a folder for the page")?;
     let page = folder.path().join("live.html");
     let (html, height) = screen::page(&screen)?;
-    fs::write(&page, html).with_context(|| format!("cannot write {}", page.display()))?;
+    file::write(&page, html)?;
     publish(&page, height, picture)
 }
 

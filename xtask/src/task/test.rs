@@ -23,10 +23,10 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
     let mut steps = Steps::default();
     steps.make("setup", || {
         setup::run()?;
-        packages::ensure_for_cluster()?;
-        packages::ensure_for_alerts()?;
-        packages::ensure_for_tests()?;
-        packages::ensure_for_fuzzing()?;
+        use packages::{ALERTS, CLUSTER, FUZZING, TESTS};
+        for needs in [CLUSTER, ALERTS, TESTS, FUZZING] {
+            packages::ensure_also(&needs)?;
+        }
         nextest::ensure()?;
         deny::ensure().map(drop)
     })?;

@@ -93,7 +93,7 @@ pub(crate) fn prepare() -> Result<()> {
         cfg!(target_arch = "x86_64"),
         "the guests are x86-64 machines and run this machine's programs: it has to be one"
     );
-    packages::ensure_for_guests().context("cannot set up the guests' machine")?;
+    packages::ensure_also(&packages::GUESTS).context("cannot set up the guests' machine")?;
     cache::remove_orphans(&folder())
 }
 

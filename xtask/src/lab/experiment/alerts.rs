@@ -11,13 +11,11 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Variant;
-use crate::lab::clients::Profile;
+use super::{Setup, Variant};
 use crate::lab::cluster::{CLIENT, Cluster};
 use crate::lab::context::RunContext;
 use crate::lab::daemon;
 use crate::lab::outcome::{Outcome, blames_a_cut, cause_names, seconds, time};
-use crate::lab::tracer::EVERYBODY;
 use crate::lab::verify::Checks;
 use crate::provision::packages::{self, PROMETHEUS_USER};
 use crate::provision::{http, repo};
@@ -50,17 +48,17 @@ pub(super) const VARIANTS: [Variant; 1] = [Variant {
     question: "The standby is cut off and commits do not end: how soon does Prometheus raise \
                the alert, and how soon is it over after the end of the cut?",
     seconds: (20, 27, 15),
-    profile: Profile::steady,
-    inject: None,
-    watch: &["--commit-probe", "5", "--listen", SHOWN],
-    own_disk: false,
+    setup: Setup {
+        watch: &["--commit-probe", "5", "--listen", SHOWN],
+        ..Setup::USUAL
+    },
     act,
     verify,
 }];
 
 fn act(run: &mut RunContext) -> Result<()> {
     let scratch = ScratchDir::new("prometheus")?;
-    let mut prometheus = start(&run.cluster, &scratch, &run.folder)?;
+    let mut prometheus = start(&run.cluster, &scratch, run.script.folder)?;
     prometheus.until(STARTING, "Prometheus to see tracer", || {
         let up = ask(&run.cluster, "/api/v1/query?query=up")?;
         let seen = list(&up, "/data/result")
@@ -75,7 +73,7 @@ fn act(run: &mut RunContext) -> Result<()> {
     run.note("normal operation; Prometheus scrapes tracer once a second");
     let mut alerts = Alerts::default();
     let mut answers = 0;
-    while run.begun.elapsed() < run.lengths.baseline {
+    while run.begun.elapsed() < run.script.lengths.baseline {
         answers += u32::from(alerts.poll(&run.cluster)?);
         sleep(POLL);
     }
@@ -85,10 +83,10 @@ fn act(run: &mut RunContext) -> Result<()> {
         "alerts without a fault: {:?}",
         alerts.0.keys()
     );
-    let cut = run.inject("db2", "partition", EVERYBODY)?;
+    let cut = run.cut_off("db2")?;
     run.fault_begins("db2 is cut off from everybody");
     let begun = Instant::now();
-    while begun.elapsed() < run.lengths.fault {
+    while begun.elapsed() < run.script.lengths.fault {
         alerts.poll(&run.cluster)?;
         sleep(POLL);
     }
@@ -231,7 +229,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     text.unwrap_or_default()
 }
 
-fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     let alerts: Vec<Alert> = outcome.noted("alerts")?;
     let fault = outcome.phase("fault");
     let mut words = Vec::new();

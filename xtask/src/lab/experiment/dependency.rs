@@ -1,13 +1,11 @@
 //! etcd, by which Patroni knows who leads, loses one member, or its quorum.
 
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::Variant;
-use crate::lab::clients::Profile;
+use super::{Setup, Variant};
 use crate::lab::context::RunContext;
 use crate::lab::format;
 use crate::lab::outcome::{Outcome, seconds};
@@ -21,11 +19,8 @@ pub(super) const VARIANTS: [Variant; 2] = [
         name: "one-member",
         question: "etcd loses one of three members: does anybody notice?",
         seconds: (15, 45, 10),
-        profile: Profile::steady,
-        inject: None,
-        watch: &[],
-        own_disk: false,
-        act: act_one,
+        setup: Setup::USUAL,
+        act: |run| act(run, &["etcd1"]),
         verify: verify_one,
     },
     Variant {
@@ -34,26 +29,14 @@ pub(super) const VARIANTS: [Variant; 2] = [
         question: "etcd loses two of three members, and with them its quorum: what does Patroni \
                    do, when, and what do clients lose?",
         seconds: (15, 60, 15),
-        profile: Profile::steady,
-        inject: None,
-        watch: &[],
-        own_disk: false,
-        act: act_quorum,
+        setup: Setup::USUAL,
+        act: |run| act(run, &["etcd1", "etcd2"]),
         verify: verify_quorum,
     },
 ];
 
-fn act_one(run: &mut RunContext) -> Result<()> {
-    act(run, &["etcd1"])
-}
-
-fn act_quorum(run: &mut RunContext) -> Result<()> {
-    act(run, &["etcd1", "etcd2"])
-}
-
 fn act(run: &mut RunContext, members: &[&'static str]) -> Result<()> {
-    run.note("normal operation");
-    run.baseline()?;
+    run.baseline("normal operation")?;
     run.fault_begins(format!("killed: {}", members.join(" and ")));
     for member in members {
         run.cluster.kill(member)?;
@@ -66,8 +49,8 @@ fn act(run: &mut RunContext, members: &[&'static str]) -> Result<()> {
     run.recover()
 }
 
-fn verify_one(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
-    let reigns = ["db1", "db2"].map(|node| watch::reigns(&outcome.roles, node).len());
+fn verify_one(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
+    let reigns = ["db1", "db2"].map(|node| outcome.reigns(node).len());
     checks.that(
         "the primary stayed the primary",
         reigns == [1, 0],
@@ -92,10 +75,9 @@ fn verify_one(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()
     Ok(())
 }
 
-fn verify_quorum(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify_quorum(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     let fault = outcome.phase("fault");
-    let first = watch::reigns(&outcome.roles, "db1");
-    let demoted = first.first().and_then(|(_, to)| *to);
+    let demoted = outcome.reigns("db1").first().and_then(|(_, to)| *to);
     checks.that(
         "Patroni made the primary give up, though nothing was wrong with it",
         demoted.is_some_and(|at| fault.contains(at)),
@@ -114,7 +96,7 @@ fn verify_quorum(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result
         again.is_some_and(|at| at >= fault.end),
         seconds(outcome.since_fault(again)),
     );
-    let both = watch::two_primaries(&outcome.roles, outcome.phase("recovery").end);
+    let both = outcome.two_primaries();
     checks.that(
         "never did both databases take writes",
         both.is_zero(),

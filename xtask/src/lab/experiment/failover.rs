@@ -1,18 +1,15 @@
 //! The primary goes: in good order, or like a power cut.
 
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::Variant;
-use crate::lab::clients::Profile;
+use super::{Setup, Variant};
 use crate::lab::context::RunContext;
-use crate::lab::format::{self, UNKNOWN};
+use crate::lab::format::{self, known};
 use crate::lab::outcome::{Outcome, seconds};
 use crate::lab::verify::Checks;
-use crate::lab::watch;
 use crate::testbed::load::record::milliseconds;
 
 pub(super) const VARIANTS: [Variant; 2] = [
@@ -22,11 +19,14 @@ pub(super) const VARIANTS: [Variant; 2] = [
         question: "The primary is shut down in good order, with its Patroni: how soon is there another \
                    primary, and what do clients lose?",
         seconds: (20, 40, 15),
-        profile: Profile::steady,
-        inject: None,
-        watch: &[],
-        own_disk: false,
-        act: act_orderly,
+        setup: Setup::USUAL,
+        act: |run| {
+            run.baseline("normal operation")?;
+            run.fault_begins("db1 is shut down");
+            run.cluster.shut_down("db1")?;
+            run.note("nothing runs on db1 any more");
+            come_back(run)
+        },
         verify: verify_orderly,
     },
     Variant {
@@ -35,31 +35,16 @@ pub(super) const VARIANTS: [Variant; 2] = [
         question: "The primary's host loses its cable and its power: how soon is there another \
                    primary, and what do clients lose?",
         seconds: (20, 60, 15),
-        profile: Profile::steady,
-        inject: None,
-        watch: &[],
-        own_disk: false,
-        act: act_hard,
+        setup: Setup::USUAL,
+        act: |run| {
+            run.baseline("normal operation")?;
+            run.fault_begins("db1 loses its cable, and its power");
+            run.cluster.cut_power("db1")?;
+            come_back(run)
+        },
         verify: verify_hard,
     },
 ];
-
-fn act_orderly(run: &mut RunContext) -> Result<()> {
-    run.note("normal operation");
-    run.baseline()?;
-    run.fault_begins("db1 is told to shut down");
-    run.cluster.shut_down("db1")?;
-    run.note("nothing runs on db1 any more");
-    come_back(run)
-}
-
-fn act_hard(run: &mut RunContext) -> Result<()> {
-    run.note("normal operation");
-    run.baseline()?;
-    run.fault_begins("db1 loses its cable, and its power");
-    run.cluster.cut_power("db1")?;
-    come_back(run)
-}
 
 fn come_back(run: &mut RunContext) -> Result<()> {
     run.hold()?;
@@ -68,7 +53,7 @@ fn come_back(run: &mut RunContext) -> Result<()> {
     run.recover()
 }
 
-fn verify_orderly(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify_orderly(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     let promotion = verify(outcome, checks);
     let lock = Duration::from_secs((outcome.timing.ttl - outcome.timing.loop_wait).into());
     checks.less(
@@ -80,7 +65,7 @@ fn verify_orderly(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Resul
     Ok(())
 }
 
-fn verify_hard(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify_hard(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     let promotion = verify(outcome, checks);
     // Renewed up to a round before the fault; noticed up to a round after its end.
     let least = outcome
@@ -105,23 +90,17 @@ fn verify_hard(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<(
 
 /// What holds for both; returns how long the promotion took.
 fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Option<Duration> {
-    let started = outcome.started();
-    let promoted = watch::promoted(&outcome.roles, "db2", started);
+    let promoted = outcome.promoted();
     let promotion = outcome.since_fault(promoted);
-    let end = outcome.phase("recovery").end;
-    let both = watch::two_primaries(&outcome.roles, end);
-    let reign = |node| watch::reigns(&outcome.roles, node);
-    let last_of_first = reign("db1").last().and_then(|(_, to)| *to);
+    let both = outcome.two_primaries();
+    let [first, second] = ["db1", "db2"].map(|node| outcome.reigns(node));
+    let last_of_first = first.last().and_then(|(_, to)| *to);
 
     checks.that("db2 was promoted", promoted.is_some(), seconds(promotion));
     checks.that(
         "there was one promotion, and no other",
-        reign("db1").len() == 1 && reign("db2").len() == 1,
-        format!(
-            "{} reigns of db1, {} of db2",
-            reign("db1").len(),
-            reign("db2").len()
-        ),
+        (first.len(), second.len()) == (1, 1),
+        format!("{} reigns of db1, {} of db2", first.len(), second.len()),
     );
     checks.that(
         "db1 had stopped to take writes before",
@@ -134,11 +113,11 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Option<Duration> {
         .filter_map(|change| change.state.member.as_ref()?.timeline)
         .collect();
     let (lowest, highest) = (timelines.iter().min(), timelines.iter().max());
-    let told = |timeline: Option<&u64>| timeline.map_or(UNKNOWN.to_owned(), u64::to_string);
+    let words = |timeline| known(timeline, u64::to_string);
     checks.that(
         "the timeline rose by one",
         (lowest, highest) == (Some(&1), Some(&2)),
-        format!("from {} to {}", told(lowest), told(highest)),
+        format!("from {} to {}", words(lowest), words(highest)),
     );
 
     let gaps = [outcome.writes(), outcome.reads()].map(|record| outcome.gap(record));

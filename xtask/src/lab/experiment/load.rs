@@ -1,7 +1,6 @@
 //! The primary's host is busy, or its disk stands still: the network has no part in it.
 
 use std::fs;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -12,8 +11,7 @@ use serde_json::json;
 use tracer_core::report::commits::SlowReport;
 use tracer_core::report::finding::Cause;
 
-use super::Variant;
-use crate::lab::clients::Profile;
+use super::{Setup, Variant};
 use crate::lab::context::{RunContext, pause};
 use crate::lab::format;
 use crate::lab::outcome::{Outcome, blames_the_network, cause_names, causes, name};
@@ -31,7 +29,10 @@ const GOING: Duration = Duration::from_millis(1000);
 
 /// Commits and reads of tracer's own, by the socket file: it can then tell a slow
 /// database from a slow network.
-const WATCH: &[&str] = &["--commit-probe", "10", "--slow-commit", "20ms"];
+const SETUP: Setup = Setup {
+    watch: &["--commit-probe", "10", "--slow-commit", "20ms"],
+    ..Setup::USUAL
+};
 
 pub(super) const VARIANTS: [Variant; 2] = [
     Variant {
@@ -40,10 +41,7 @@ pub(super) const VARIANTS: [Variant; 2] = [
         question: "The only processor of the primary's host is wanted by many: do commits get \
                    slow, and is the network blamed?",
         seconds: (20, 40, 15),
-        profile: Profile::steady,
-        inject: None,
-        watch: WATCH,
-        own_disk: false,
+        setup: SETUP,
         act: act_cpu,
         verify: verify_cpu,
     },
@@ -53,10 +51,10 @@ pub(super) const VARIANTS: [Variant; 2] = [
         question: "The primary's disk stands still again and again: do commits get slow, and is \
                    the network blamed?",
         seconds: (20, 40, 15),
-        profile: Profile::steady,
-        inject: None,
-        watch: WATCH,
-        own_disk: true,
+        setup: Setup {
+            own_disk: true,
+            ..SETUP
+        },
         act: act_disk,
         verify: verify_disk,
     },
@@ -65,8 +63,7 @@ pub(super) const VARIANTS: [Variant; 2] = [
 fn act_cpu(run: &mut RunContext) -> Result<()> {
     // From the baseline on, so that only the hogs are new in the fault.
     pin(&run.cluster.host("db1")?.netns)?;
-    run.note("normal operation, db1 with one processor");
-    run.baseline()?;
+    run.baseline("normal operation, db1 with one processor")?;
     let hogs = hogs(&run.cluster.host("db1")?.netns)?;
     run.fault_begins(format!("{HOGS} programs want db1's processor"));
     run.hold()?;
@@ -113,8 +110,7 @@ fn hogs(host: &Netns) -> Result<Vec<Running>> {
 }
 
 fn act_disk(run: &mut RunContext) -> Result<()> {
-    run.note("normal operation");
-    run.baseline()?;
+    run.baseline("normal operation")?;
     run.fault_begins(format!(
         "db1's disk stands still for {:.1} s, goes on for {:.1} s, and so on",
         STALLED.as_secs_f64(),
@@ -122,7 +118,7 @@ fn act_disk(run: &mut RunContext) -> Result<()> {
     ));
     let begun = Instant::now();
     let mut times = 0;
-    while begun.elapsed() < run.lengths.fault {
+    while begun.elapsed() < run.script.lengths.fault {
         let stalled = run.cluster.disk()?.stall()?;
         pause(STALLED)?;
         drop(stalled);
@@ -134,7 +130,7 @@ fn act_disk(run: &mut RunContext) -> Result<()> {
     run.recover()
 }
 
-fn verify_cpu(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify_cpu(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     verify(outcome, checks);
     names(outcome, checks, Cause::CpuStarvation);
     tell(outcome);
@@ -150,7 +146,7 @@ fn names(outcome: &Outcome, checks: &mut Checks, cause: Cause) {
     );
 }
 
-fn verify_disk(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify_disk(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     verify(outcome, checks);
     let [flush, ..] = parts(outcome);
     checks.less(

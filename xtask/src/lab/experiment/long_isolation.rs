@@ -1,6 +1,5 @@
 //! The standby is cut off for minutes, comes back, and has to catch up.
 
-use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracer_core::report::Report;
 
-use super::Variant;
+use super::{Setup, Variant};
 use crate::lab::clients::{Profile, plan};
 use crate::lab::cluster::Cluster;
 use crate::lab::context::RunContext;
@@ -17,7 +16,6 @@ use crate::lab::format::{self, mebibytes};
 use crate::lab::outcome::{
     FlowKind, Outcome, blames_a_cut, cause_names, retransmitted, seconds, time,
 };
-use crate::lab::tracer::EVERYBODY;
 use crate::lab::verify::Checks;
 use crate::testbed::injection::Injection;
 use crate::testbed::interrupt;
@@ -41,21 +39,20 @@ pub(super) const VARIANTS: [Variant; 1] = [Variant {
     question: "The standby is cut off for minutes: what do commits wait for, what does the \
                primary keep for it, and how does it catch up?",
     seconds: (20, 180, 15),
-    profile: || Profile {
-        writes: plan(WRITE, Pace::Open { rate: 10.0 }, 4),
-        ..Profile::steady()
+    setup: Setup {
+        profile: || Profile {
+            writes: plan(WRITE, Pace::Open { rate: 10.0 }, 4),
+            ..Profile::steady()
+        },
+        ..Setup::USUAL
     },
-    inject: None,
-    watch: &[],
-    own_disk: false,
     act,
     verify,
 }];
 
 fn act(run: &mut RunContext) -> Result<()> {
-    run.note("normal operation");
-    run.baseline()?;
-    let cut = run.inject("db2", "partition", EVERYBODY)?;
+    run.baseline("normal operation")?;
+    let cut = run.cut_off("db2")?;
     run.fault_begins("db2 is cut off from everybody");
     run.hold()?;
     let behind = position(&run.cluster)?;
@@ -122,7 +119,7 @@ fn catch_up(cluster: &Cluster) -> Result<CatchUp> {
     }
 }
 
-fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     let (db1, db2) = (outcome.report("db1"), outcome.report("db2"));
     let fault = outcome.phase("fault");
     let gap = outcome.gap(outcome.writes());
@@ -145,8 +142,7 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
     );
     checks.that(
         "the primary stayed the primary",
-        crate::lab::watch::reigns(&outcome.roles, "db1").len() == 1
-            && crate::lab::watch::reigns(&outcome.roles, "db2").is_empty(),
+        outcome.reigns("db1").len() == 1 && outcome.reigns("db2").is_empty(),
         "",
     );
     let copied = outcome

@@ -1,26 +1,27 @@
 //! Half of what the standby sends to the primary has a bad checksum.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use tracer_core::report::finding::Cause;
 
-use super::Variant;
+use super::{Setup, Variant};
 use crate::lab::clients::Profile;
 use crate::lab::context::{RunContext, pause};
-use crate::lab::format::{self, UNKNOWN};
+use crate::lab::format::{self, known};
 use crate::lab::outcome::{FlowKind, Outcome, cause_names, causes, flows, name, retransmitted};
 use crate::lab::overlap;
-use crate::lab::runner::Inject;
+use crate::lab::runner::{EVENTS, Inject};
 use crate::lab::verify::Checks;
 
 const QUESTION: &str = "Half of the standby's segments to the primary arrive with a bad checksum: what do \
                         commits wait for, and whose segments are retransmitted?";
 
-const INJECT: Option<Inject> = Some(Inject {
-    fault: "corrupt=50%",
-    peer: "10.0.10.2",
-});
+const SETUP: Setup = Setup {
+    inject: Some(Inject {
+        fault: "corrupt=50%",
+        peer: "10.0.10.2",
+    }),
+    ..Setup::USUAL
+};
 
 pub(super) const VARIANTS: [Variant; 2] = [
     Variant {
@@ -28,10 +29,10 @@ pub(super) const VARIANTS: [Variant; 2] = [
         name: "one-user",
         question: QUESTION,
         seconds: (20, 100, 20),
-        profile: Profile::one_user,
-        inject: INJECT,
-        watch: &[],
-        own_disk: false,
+        setup: Setup {
+            profile: Profile::one_user,
+            ..SETUP
+        },
         act,
         verify,
     },
@@ -40,10 +41,7 @@ pub(super) const VARIANTS: [Variant; 2] = [
         name: "steady",
         question: QUESTION,
         seconds: (20, 100, 20),
-        profile: Profile::steady,
-        inject: INJECT,
-        watch: &[],
-        own_disk: false,
+        setup: SETUP,
         act,
         verify,
     },
@@ -51,15 +49,14 @@ pub(super) const VARIANTS: [Variant; 2] = [
 
 /// tracer makes the fault itself: there is nothing to do but to wait.
 fn act(run: &mut RunContext) -> Result<()> {
-    run.note("normal operation");
-    run.baseline()?;
+    run.baseline("normal operation")?;
     run.note("tracer on db2 gives half of the segments to db1 a bad checksum");
-    pause(run.lengths.fault)?;
+    pause(run.script.lengths.fault)?;
     run.recover()
 }
 
-fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<()> {
-    let overlap = overlap::of(outcome.report("db1"), &folder.join("events.jsonl"))?;
+fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
+    let overlap = overlap::of(outcome.report("db1"), &outcome.folder.join(EVENTS))?;
     let (db1, db2) = (outcome.report("db1"), outcome.report("db2"));
 
     let made = db2.faults.first().context("tracer made no fault")?;
@@ -170,7 +167,7 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks, folder: &Path) -> Result<(
     words.push(format!(
         "the standby retransmitted {replies} segments and the primary {log}; the standby's timeout doubled up to {} times in a row, to {}",
         doubled.unwrap_or_default(),
-        longest.map_or(UNKNOWN.to_owned(), format::milliseconds),
+        known(longest, format::milliseconds),
     ));
     outcome.tell("overlap", overlap.json(), words);
     Ok(())

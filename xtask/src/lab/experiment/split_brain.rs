@@ -1,7 +1,6 @@
 //! Databases are cut off from everybody, and asked to write all the same.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -9,13 +8,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Variant;
-use crate::lab::clients::{Profile, plan};
+use super::{Setup, Variant};
+use crate::lab::clients::plan;
 use crate::lab::cluster::{Cluster, DATABASES};
 use crate::lab::context::RunContext;
 use crate::lab::format;
 use crate::lab::outcome::{Outcome, seconds};
-use crate::lab::tracer::EVERYBODY;
 use crate::lab::verify::Checks;
 use crate::lab::watch;
 use crate::testbed::injection::Injection;
@@ -33,11 +31,8 @@ pub(super) const VARIANTS: [Variant; 2] = [
         question: "The primary is cut off from everybody, while clients on both nodes go on \
                    writing: do two databases take writes at the same time?",
         seconds: (15, 75, 15),
-        profile: Profile::steady,
-        inject: None,
-        watch: &[],
-        own_disk: false,
-        act: act_primary,
+        setup: Setup::USUAL,
+        act: |run| act(run, &DATABASES[..1]),
         verify: verify_primary,
     },
     Variant {
@@ -46,30 +41,18 @@ pub(super) const VARIANTS: [Variant; 2] = [
         question: "Both databases are cut off from everybody at the same time, while clients on \
                    both nodes go on writing: does any of them take writes?",
         seconds: (15, 75, 15),
-        profile: Profile::steady,
-        inject: None,
-        watch: &[],
-        own_disk: false,
-        act: act_both,
+        setup: Setup::USUAL,
+        act: |run| act(run, &DATABASES),
         verify: verify_both,
     },
 ];
 
-fn act_primary(run: &mut RunContext) -> Result<()> {
-    act(run, &DATABASES[..1])
-}
-
-fn act_both(run: &mut RunContext) -> Result<()> {
-    act(run, &DATABASES)
-}
-
 fn act(run: &mut RunContext, cut_off: &[&'static str]) -> Result<()> {
-    run.note("normal operation; on each node, somebody writes to its own database, too");
     let writers = DATABASES
         .iter()
         .map(|node| writer(&run.cluster, node))
         .collect::<Result<Vec<_>>>()?;
-    run.baseline()?;
+    run.baseline("normal operation; on each node, somebody writes to its own database, too")?;
     // Before the first cut: what a cut brings about lies in the fault.
     run.fault_begins(format!(
         "to be cut off from everybody: {}",
@@ -77,7 +60,7 @@ fn act(run: &mut RunContext, cut_off: &[&'static str]) -> Result<()> {
     ));
     let mut faults = Vec::new();
     for node in cut_off {
-        faults.push((*node, run.inject(node, "partition", EVERYBODY)?));
+        faults.push((*node, run.cut_off(node)?));
     }
     run.note("they are cut off");
     run.hold()?;
@@ -188,9 +171,9 @@ fn seconds_of(answers: &[SystemTime]) -> Vec<Timestamp> {
     seconds
 }
 
-fn verify_primary(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify_primary(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     verify(outcome, checks)?;
-    let promoted = watch::promoted(&outcome.roles, "db2", outcome.started());
+    let promoted = outcome.promoted();
     let promotion = outcome.since_fault(promoted);
     checks.that(
         "db2 was promoted while db1 was cut off",
@@ -217,7 +200,7 @@ fn verify_primary(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Resul
     Ok(())
 }
 
-fn verify_both(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<()> {
+fn verify_both(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     verify(outcome, checks)?;
     let fault = outcome.phase("fault");
     let demotion = end_of_reign(outcome, "db1");
@@ -226,7 +209,7 @@ fn verify_both(outcome: &mut Outcome, checks: &mut Checks, _: &Path) -> Result<(
         demotion.is_some_and(|at| at < fault.end),
         seconds(outcome.since_fault(demotion)),
     );
-    let promoted = watch::promoted(&outcome.roles, "db2", fault.start);
+    let promoted = outcome.promoted();
     checks.that(
         "db2 was not promoted while it was cut off",
         promoted.is_none_or(|at| at > fault.end),
@@ -266,14 +249,14 @@ fn taken_again(again: Option<SystemTime>, cut: &Phase) -> String {
 
 /// When a node first stopped to take writes after the fault began.
 fn end_of_reign(outcome: &Outcome, node: &str) -> Option<SystemTime> {
-    watch::reigns(&outcome.roles, node)
-        .into_iter()
+    let reigns = outcome.reigns(node).into_iter();
+    reigns
         .filter_map(|(_, to)| to)
         .find(|to| *to >= outcome.started())
 }
 
 fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
-    let both = watch::two_primaries(&outcome.roles, outcome.phase("recovery").end);
+    let both = outcome.two_primaries();
     checks.that(
         "never did both databases take writes at the same time",
         both.is_zero(),

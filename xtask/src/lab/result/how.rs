@@ -1,8 +1,6 @@
 //! `how.md`: how a result came about, written by the run itself.
 
-use std::fmt::Write as _;
-
-use super::Made;
+use super::Script;
 use crate::lab::cluster::DATABASES;
 use crate::lab::context::Lengths;
 use crate::lab::outcome::Outcome;
@@ -12,26 +10,22 @@ use crate::lab::provenance;
 const PACKAGES: [&str; 3] = ["patroni", "etcd-server", "haproxy"];
 
 /// How to do it again, and on what it was done.
-pub(super) fn render(made: &Made, outcome: &Outcome) -> String {
+pub(super) fn render(script: &Script, outcome: &Outcome) -> String {
     let Lengths {
         baseline,
         fault,
         recovery,
-    } = made.lengths;
+    } = script.lengths;
     let report = outcome.report(DATABASES[0]);
-    let mut versions = String::new();
-    for name in PACKAGES {
-        // Writing to a string cannot fail.
-        let _ = writeln!(versions, "| {name} | {} |", provenance::package(name));
-    }
+    let versions = PACKAGES.map(|name| format!("| {name} | {} |\n", provenance::package(name)));
     let command = format!(
         "cargo xtask lab {} {} --baseline {} --fault {} --recovery {}{}",
-        made.variant.experiment,
-        made.variant.name,
+        script.variant.experiment,
+        script.variant.name,
         baseline.as_secs(),
         fault.as_secs(),
         recovery.as_secs(),
-        made.timing.options(),
+        script.timing.options(),
     );
     format!(
         "{head}
@@ -53,7 +47,7 @@ clients on 10.0.10.10. tracer ran on the hosts of both databases:
 | `roles.json` | what each node said of itself, asked every 100 ms, and what was done |
 | `measured.json` | the cluster's clocks, the kernels' counts of wrong checksums, and what this experiment alone measures |
 ",
-        head = provenance::head(&command, made.commit, report, &versions),
+        head = provenance::head(&command, &script.commit, report, &versions.concat()),
         commands = outcome.commands.join("\n"),
     )
 }

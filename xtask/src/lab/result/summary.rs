@@ -1,7 +1,6 @@
 //! `result.md`: what was seen, for a person.
 
 use std::cmp::Reverse;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use tracer_core::report::ByKind;
@@ -9,9 +8,9 @@ use tracer_core::report::phase::Figures;
 
 use crate::lab::cluster::DATABASES;
 use crate::lab::experiment::Variant;
-use crate::lab::format::UNKNOWN;
+use crate::lab::format::known;
 use crate::lab::outcome::{Outcome, flows, name};
-use crate::lab::verify::Checks;
+use crate::lab::verify::{Check, Checks};
 use crate::testbed::load::record::{Record, milliseconds};
 
 /// Of each host, the flows that retransmitted the most: each question to etcd and each
@@ -20,33 +19,30 @@ const FLOWS_SHOWN: usize = 10;
 
 /// All of it.
 pub(super) fn render(variant: &Variant, outcome: &Outcome, checks: &Checks) -> String {
-    let mut text = format!("# {}\n\n{}\n", variant.title(), variant.question);
-    // Writing to a string cannot fail.
-    let _ = write!(text, "\n## What the clients saw\n\n{}", clients(outcome));
-    let _ = write!(text, "\n## Who was what, when\n\n{}", timeline(outcome));
-    let _ = write!(
-        text,
-        "\n## Who retransmitted\n\n{}",
-        retransmitters(outcome)
-    );
-    let _ = write!(
-        text,
-        "\n## The replication, by phase\n\n{}",
-        replication(outcome)
-    );
-    let _ = write!(text, "\n## What tracer found\n\n{}", findings(outcome));
+    let mut sections = vec![
+        ("What the clients saw", clients(outcome)),
+        ("Who was what, when", timeline(outcome)),
+        ("Who retransmitted", retransmitters(outcome)),
+        ("The replication, by phase", replication(outcome)),
+        ("What tracer found", findings(outcome)),
+    ];
     if !outcome.words.is_empty() {
-        let _ = writeln!(text, "\n## Beside that\n");
-        for word in &outcome.words {
-            let _ = writeln!(text, "- {word}");
-        }
+        let words = outcome.words.iter();
+        sections.push((
+            "Beside that",
+            words.map(|word| format!("- {word}\n")).collect(),
+        ));
     }
-    let _ = writeln!(text, "\n## What had to be so\n");
-    for check in &checks.0 {
+    let check = |check: &Check| {
         let mark = if check.holds { "yes" } else { "**no**" };
-        let _ = writeln!(text, "- {mark}: {}", check.words());
-    }
-    text
+        format!("- {mark}: {}\n", check.words())
+    };
+    sections.push(("What had to be so", checks.0.iter().map(check).collect()));
+    let sections = sections.iter();
+    let sections: String = sections
+        .map(|(title, text)| format!("\n## {title}\n\n{text}"))
+        .collect();
+    format!("# {}\n\n{}\n{sections}", variant.title(), variant.question)
 }
 
 /// In the shape of the published tables; latencies from when a request was sent.
@@ -59,10 +55,8 @@ fn clients(outcome: &Outcome) -> String {
             let figures = record.figures(phase);
             let sent = &figures.sent;
             let gap = record.longest_gap_within(phase);
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {} |",
+            text += &format!(
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {} |\n",
                 record.name,
                 phase.name,
                 figures.requests,
@@ -73,9 +67,7 @@ fn clients(outcome: &Outcome) -> String {
                 cell(sent.p50),
                 cell(sent.p99),
                 figures.per_second,
-                gap.map_or(UNKNOWN.to_owned(), |gap| {
-                    format!("{:.1} s", gap.length.as_secs_f64())
-                }),
+                known(gap, |gap| { format!("{:.1} s", gap.length.as_secs_f64()) }),
             );
         }
     }
@@ -88,8 +80,7 @@ fn clients(outcome: &Outcome) -> String {
 fn errors(record: &Record) -> String {
     let mut text = String::new();
     for (error, count) in record.errors() {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "\n- {count} {} failed: {error}", record.name);
+        text += &format!("\n- {count} {} failed: {error}", record.name);
     }
     if !text.is_empty() {
         text.push('\n');
@@ -98,7 +89,7 @@ fn errors(record: &Record) -> String {
 }
 
 fn cell(latency: Option<Duration>) -> String {
-    latency.map_or(UNKNOWN.to_owned(), |it| format!("{:.1}", milliseconds(it)))
+    known(latency, |it| format!("{:.1}", milliseconds(it)))
 }
 
 /// What was done and what became of it, in one order.
@@ -117,8 +108,7 @@ fn timeline(outcome: &Outcome) -> String {
         "Seconds from the beginning of the fault.\n\n| s | who | what |\n|--:|---|---|\n"
             .to_owned();
     for (at, who, what) in lines {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "| {:.1} | {who} | {what} |", outcome.after_fault(at));
+        text += &format!("| {:.1} | {who} | {what} |\n", outcome.after_fault(at));
     }
     text
 }
@@ -131,22 +121,19 @@ fn retransmitters(outcome: &Outcome) -> String {
         any |= !flows.is_empty();
         let (shown, rest) = flows.split_at(flows.len().min(FLOWS_SHOWN));
         for flow in shown {
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "| {name} | {} → {} | {} | {} | {} | {} |",
+            text += &format!(
+                "| {name} | {} → {} | {} | {} | {} | {} |\n",
                 flow.local,
                 flow.remote,
                 flow.role.kind,
                 flow.segments,
                 kinds(&flow.by_kind),
-                flow.rto_max_ms
-                    .map_or(UNKNOWN.to_owned(), |it| format!("{it:.0} ms")),
+                known(flow.rto_max_ms, |it| format!("{it:.0} ms")),
             );
         }
         if !rest.is_empty() {
             let segments: u64 = rest.iter().map(|flow| flow.segments).sum();
-            let _ = writeln!(text, "| {name} | {} more | | {segments} | | |", rest.len());
+            text += &format!("| {name} | {} more | | {segments} | | |\n", rest.len());
         }
     }
     if !any {
@@ -155,16 +142,14 @@ fn retransmitters(outcome: &Outcome) -> String {
     text
 }
 
-/// What tracer tells of each phase.
+/// What tracer says of each phase.
 fn replication(outcome: &Outcome) -> String {
     let mut text = "| seen on | phase | seconds | retransmitted | by kind, a second | arrived with a bad checksum | seconds with commits waiting | of these in loss recovery |\n|---|---|--:|--:|---|--:|--:|--:|\n".to_owned();
     for (name, report) in DATABASES.iter().zip(&outcome.reports) {
         for phase in &report.phases {
             let figures = &phase.figures;
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "| {name} | {} | {} | {} | {} | {} | {} | {} |",
+            text += &format!(
+                "| {name} | {} | {} | {} | {} | {} | {} | {} |\n",
                 self::name(phase.name),
                 format_args!("{:.0}", phase.duration_s),
                 known(figures.replication, |it| it.segments.to_string()),
@@ -178,11 +163,6 @@ fn replication(outcome: &Outcome) -> String {
         }
     }
     text
-}
-
-/// What was measured, in words.
-fn known<T>(measured: Option<T>, words: impl Fn(T) -> String) -> String {
-    measured.map_or(UNKNOWN.to_owned(), words)
 }
 
 fn rates(figures: &Figures) -> String {
@@ -210,10 +190,8 @@ fn findings(outcome: &Outcome) -> String {
     let mut text = String::new();
     for (name, report) in DATABASES.iter().zip(&outcome.reports) {
         for finding in &report.findings {
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "- on {name}, `{}` ({}): {}",
+            text += &format!(
+                "- on {name}, `{}` ({}): {}\n",
                 self::name(finding.cause),
                 self::name(finding.confidence),
                 finding.text,
@@ -228,6 +206,7 @@ fn findings(outcome: &Outcome) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::time::SystemTime;
 
     use tracer_core::report::role::FlowRole;
@@ -239,7 +218,6 @@ mod tests {
     use crate::lab::context::Note;
     use crate::lab::outcome::FlowKind;
     use crate::lab::timing::Timing;
-    use crate::lab::verify::Check;
     use crate::testbed::load::Request;
     use crate::testbed::load::phase::Phases;
     use crate::testbed::sample_report;
@@ -309,6 +287,7 @@ mod tests {
             words: Vec::new(),
             commands: Vec::new(),
             timing: Timing::default(),
+            folder: PathBuf::new(),
             up: Duration::ZERO,
         }
     }

@@ -12,8 +12,33 @@ use crate::testbed::command;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Need {
     pub(super) thing: Thing,
-    pub(super) packages: &'static [&'static str],
+    /// Debian's, with blanks between.
+    packages: &'static str,
     pub(super) why: &'static str,
+}
+
+impl Need {
+    pub(super) fn packages(&self) -> impl Iterator<Item = &'static str> {
+        self.packages.split(' ')
+    }
+}
+
+const fn program(name: &'static str, packages: &'static str, why: &'static str) -> Need {
+    let thing = Program(name);
+    Need {
+        thing,
+        packages,
+        why,
+    }
+}
+
+const fn user(name: &'static str, packages: &'static str, why: &'static str) -> Need {
+    let thing = User(name);
+    Need {
+        thing,
+        packages,
+        why,
+    }
 }
 
 /// What can be missing.
@@ -45,207 +70,144 @@ impl fmt::Display for Thing {
     }
 }
 
-pub(super) const NEEDS: [Need; 9] = [
-    Need {
-        thing: Program("cc"),
-        packages: &["gcc", "libc6-dev"],
-        why: "links Rust programs",
-    },
-    Need {
-        thing: Program("ip"),
-        packages: &["iproute2"],
-        why: "makes the lab's networks",
-    },
-    Need {
-        thing: Program("tc"),
-        packages: &["iproute2"],
-        why: "shapes the lab's links",
-    },
-    Need {
-        thing: Program("ethtool"),
-        packages: &["ethtool"],
-        why: "switches offloads",
-    },
-    Need {
-        thing: Program("setpriv"),
-        packages: &["util-linux"],
-        why: "runs PostgreSQL as its own user",
-    },
-    Need {
-        thing: Program("nsenter"),
-        packages: &["util-linux"],
-        why: "runs programs inside the lab",
-    },
-    Need {
-        thing: Program("openssl"),
-        packages: &["openssl"],
-        why: "makes certificates for tests",
-    },
-    Need {
-        thing: Program("bpftrace"),
-        packages: &["bpftrace"],
-        why: "is what tracer is compared with",
-    },
-    Need {
-        thing: Program("strace"),
-        packages: &["strace"],
-        why: "makes a server's disk slow",
-    },
+/// What belongs together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs {
+    all: &'static [Need],
+    /// How it comes here.
+    pub(super) how: &'static str,
+    /// Services that the packages bring, of which only the programs are wanted.
+    pub(super) services: &'static [&'static str],
+}
+
+/// Without which nothing is built or tested.
+pub(super) const BASIC: &[Need] = &[
+    program("cc", "gcc libc6-dev", "links Rust programs"),
+    program("ip", "iproute2", "makes the lab's networks"),
+    program("tc", "iproute2", "shapes the lab's links"),
+    program("ethtool", "ethtool", "switches offloads"),
+    program("setpriv", "util-linux", "runs PostgreSQL as its own user"),
+    program("nsenter", "util-linux", "runs programs inside the lab"),
+    program("openssl", "openssl", "makes certificates for tests"),
+    program("bpftrace", "bpftrace", "is what tracer is compared with"),
+    program("strace", "strace", "makes a server's disk slow"),
 ];
 
-/// For guests only: too large to install for those who never boot one.
-pub(super) const GUEST_NEEDS: [Need; 6] = [
-    Need {
-        thing: Program("qemu-system-x86_64"),
-        packages: &["qemu-system-x86"],
-        why: "is the guest's machine",
-    },
-    Need {
-        thing: Program("busybox"),
-        packages: &["busybox-static"],
-        why: "brings the guest up",
-    },
-    Need {
-        thing: Program("modprobe"),
-        packages: &["kmod"],
-        why: "knows which kernel modules the guest needs",
-    },
-    Need {
-        thing: Program("xz"),
-        packages: &["xz-utils"],
-        why: "unpacks kernel modules",
-    },
-    Need {
-        thing: Program("zstd"),
-        packages: &["zstd"],
-        why: "unpacks kernel modules",
-    },
-    Need {
-        thing: Program("setpriv"),
-        packages: &["util-linux"],
-        why: "ends the guest together with its caller",
-    },
-];
+/// Other kernels, for those who boot one.
+pub(crate) const GUESTS: Needs = Needs {
+    how: "once; large",
+    services: &[],
+    all: &[
+        program(
+            "qemu-system-x86_64",
+            "qemu-system-x86",
+            "is the guest's machine",
+        ),
+        program("busybox", "busybox-static", "brings the guest up"),
+        program(
+            "modprobe",
+            "kmod",
+            "knows which kernel modules the guest needs",
+        ),
+        program("xz", "xz-utils", "unpacks kernel modules"),
+        program("zstd", "zstd", "unpacks kernel modules"),
+        program(
+            "setpriv",
+            "util-linux",
+            "ends the guest together with its caller",
+        ),
+    ],
+};
 
-/// For the cluster only: too much for those who never run one.
-pub(super) const CLUSTER_NEEDS: [Need; 11] = [
-    Need {
-        thing: Program("patroni"),
-        packages: &["patroni", "python3-etcd", "python3-psycopg2"],
-        why: "decides which database is the primary",
-    },
-    Need {
-        thing: Program("etcd"),
-        packages: &["etcd-server"],
-        why: "is where Patroni keeps who leads",
-    },
-    Need {
-        thing: Program("haproxy"),
-        packages: &["haproxy"],
-        why: "leads clients to the primary",
-    },
-    Need {
-        thing: Program("unshare"),
-        packages: &["util-linux"],
-        why: "gives each database its own memory segments",
-    },
-    Need {
-        thing: Program("stress-ng"),
-        packages: &["stress-ng"],
-        why: "keeps a host's processor busy",
-    },
-    Need {
-        thing: Program("mkfs.ext4"),
-        packages: &["e2fsprogs"],
-        why: "makes a disk that can be stalled",
-    },
-    Need {
-        thing: Program("mount"),
-        packages: &["mount"],
-        why: "puts that disk in its place",
-    },
-    Need {
-        thing: Program("setsid"),
-        packages: &["util-linux"],
-        why: "gives programs a session of their own",
-    },
-    Need {
-        thing: User(ETCD_USER),
-        packages: &["etcd-server"],
-        why: "is who etcd runs as",
-    },
-    Need {
-        thing: User(HAPROXY_USER),
-        packages: &["haproxy"],
-        why: "is who HAProxy runs as",
-    },
-    Need {
-        thing: Program("fsfreeze"),
-        packages: &["util-linux"],
-        why: "stalls that disk",
-    },
-];
+/// The cluster, for those who run one.
+pub(crate) const CLUSTER: Needs = Needs {
+    how: "once",
+    services: &["etcd", "haproxy", "patroni"],
+    all: &[
+        program(
+            "patroni",
+            "patroni python3-etcd python3-psycopg2",
+            "decides which database is the primary",
+        ),
+        program("etcd", "etcd-server", "is where Patroni keeps who leads"),
+        program("haproxy", "haproxy", "leads clients to the primary"),
+        program(
+            "unshare",
+            "util-linux",
+            "gives each database its own memory segments",
+        ),
+        program("stress-ng", "stress-ng", "keeps a host's processor busy"),
+        program("mkfs.ext4", "e2fsprogs", "makes a disk that can be stalled"),
+        program("mount", "mount", "puts that disk in its place"),
+        program(
+            "setsid",
+            "util-linux",
+            "gives programs a session of their own",
+        ),
+        user(ETCD_USER, "etcd-server", "is who etcd runs as"),
+        user(HAPROXY_USER, "haproxy", "is who HAProxy runs as"),
+        program("fsfreeze", "util-linux", "stalls that disk"),
+    ],
+};
 
-/// For what is deployed: the tests of the alert rules, and the experiment with them.
-pub(super) const ALERT_NEEDS: [Need; 3] = [
-    Need {
-        thing: Program("promtool"),
-        packages: &["prometheus"],
-        why: "tests the alert rules",
-    },
-    Need {
-        thing: Program("prometheus"),
-        packages: &["prometheus"],
-        why: "looks at them in the lab",
-    },
-    Need {
-        thing: User(PROMETHEUS_USER),
-        packages: &["prometheus"],
-        why: "is who it runs as there",
-    },
-];
+/// What is deployed: the tests of the alert rules, and the experiment with them.
+pub(crate) const ALERTS: Needs = Needs {
+    how: "once",
+    services: &["prometheus"],
+    all: &[
+        program("promtool", "prometheus", "tests the alert rules"),
+        program("prometheus", "prometheus", "looks at them in the lab"),
+        user(PROMETHEUS_USER, "prometheus", "is who it runs as there"),
+    ],
+};
 
-/// For fuzzing only.
-pub(super) const FUZZ_NEEDS: [Need; 1] = [Need {
-    thing: Program("c++"),
-    packages: &["g++"],
-    why: "compiles libFuzzer",
-}];
+/// Fuzzing.
+pub(crate) const FUZZING: Needs = Needs {
+    how: "once",
+    services: &[],
+    all: &[program("c++", "g++", "compiles libFuzzer")],
+};
 
-/// For the README's pictures only.
-pub(super) const PICTURE_NEEDS: [Need; 2] = [
-    Need {
-        thing: Program("chromium"),
-        packages: &["chromium", "fonts-dejavu-core"],
-        why: "takes the pictures",
-    },
-    Need {
-        thing: Program("tmux"),
-        packages: &["tmux"],
-        why: "is the terminal of the live view",
-    },
-];
+/// The README's pictures.
+pub(crate) const PICTURES: Needs = Needs {
+    how: "once; large",
+    services: &[],
+    all: &[
+        program(
+            "chromium",
+            "chromium fonts-dejavu-core",
+            "takes the pictures",
+        ),
+        program("tmux", "tmux", "is the terminal of the live view"),
+    ],
+};
 
-/// For tests only.
-pub(super) const TEST_NEEDS: [Need; 1] = [Need {
-    thing: Program("pgbouncer"),
-    packages: &["pgbouncer"],
-    why: "stands between tracer and a database",
-}];
+/// Tests alone.
+pub(crate) const TESTS: Needs = Needs {
+    how: "once",
+    services: &["pgbouncer"],
+    all: &[program(
+        "pgbouncer",
+        "pgbouncer",
+        "stands between tracer and a database",
+    )],
+};
 
-/// The packages of what is not here; prints one line for each.
-pub(super) fn missing(needs: &[Need]) -> Vec<&'static str> {
-    let mut missing: Vec<&'static str> = Vec::new();
-    for need in needs {
-        if need.thing.found().is_none() {
-            println!("missing    {} ({})", need.thing, need.why);
-            missing.extend(need.packages);
+impl Needs {
+    /// The packages of what is not here; prints one line for each.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        let mut missing: Vec<&'static str> = Vec::new();
+        for need in self.all {
+            if need.thing.found().is_none() {
+                println!("missing    {} ({})", need.thing, need.why);
+                missing.extend(need.packages());
+            }
         }
+        // A package may bring several of them.
+        missing.sort_unstable();
+        missing.dedup();
+        missing
     }
-    // A package may bring several of them.
-    missing.sort_unstable();
-    missing.dedup();
-    missing
 }
 
 #[cfg(test)]
@@ -254,17 +216,16 @@ mod tests {
 
     #[test]
     fn what_is_not_here_is_missing() {
-        assert!(User("root").found().is_some());
-        let need = |thing| Need {
-            thing,
-            packages: &["some-package"],
-            why: "is for a test",
+        const SOME: Needs = Needs {
+            all: &[
+                program("sh", "some-package", "is for a test"),
+                program("no-such-program", "some-package", "is for a test"),
+                user("no-such-user", "some-package", "is for a test"),
+            ],
+            how: "",
+            services: &[],
         };
-        let needs = [
-            need(Program("sh")),
-            need(Program("no-such-program")),
-            need(User("no-such-user")),
-        ];
-        assert_eq!(missing(&needs), ["some-package"]);
+        assert!(User("root").found().is_some());
+        assert_eq!(SOME.missing(), ["some-package"]);
     }
 }

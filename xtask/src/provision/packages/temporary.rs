@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::testbed::resource_name;
+use crate::testbed::{file, resource_name};
 
 /// The name that this process signs with.
 pub(super) fn mark() -> String {
@@ -21,7 +21,7 @@ impl Temporary {
     pub(super) fn write(path: &Path, text: &str) -> Result<Self> {
         // Before it is there: half of it is removed, too.
         let file = Self(path.to_owned());
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        file::write(path, text)?;
         Ok(file)
     }
 }

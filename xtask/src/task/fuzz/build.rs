@@ -42,7 +42,7 @@ impl FuzzPrograms {
     /// Builds them, with all that this needs.
     pub(super) fn build(targets: &[String], speed: Speed) -> Result<Self> {
         setup::run()?;
-        packages::ensure_for_fuzzing()?;
+        packages::ensure_also(&packages::FUZZING)?;
         let (profile, folder) = speed.profile();
         let changes = |target: &&String| CHANGERS.contains(&target.as_str());
         let (changers, parsers): (Vec<_>, Vec<_>) = targets.iter().partition(changes);

@@ -21,7 +21,7 @@ use super::stage::{RECORDS, Stage};
 use super::state::{Excused, HostState};
 use super::storm::Storm;
 use crate::testbed::scratch_dir::ScratchDir;
-use crate::testbed::{command, wait};
+use crate::testbed::{command, file, wait};
 
 /// How long a guard may take to undo and end, and the kernel to free what was used.
 const SETTLING: Duration = Duration::from_secs(15);
@@ -233,7 +233,7 @@ impl Comparison<'_> {
 
 /// Keeps everything by which it can be understood.
 fn keep(to: &Path, stage: &Stage, texts: &[(&str, String)]) -> Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    file::make_folder(to)?;
     for (name, text) in texts {
         fs::write(to.join(name).with_extension("txt"), text)?;
     }

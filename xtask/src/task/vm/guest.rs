@@ -12,7 +12,7 @@ use super::image::Image;
 use super::initrd;
 use super::job::Job;
 use super::outcome::{self, GuestOutcome};
-use crate::provision::cache::Scratch;
+use crate::provision::cache;
 use crate::testbed::command::Running;
 use crate::testbed::{file, interrupt, wait};
 
@@ -56,7 +56,7 @@ enum End {
 }
 
 fn boot(image: &Image, job: &Job, limit: Duration, to: &mut dyn Write) -> Result<End> {
-    let scratch = Scratch::make(&super::folder(), "guest")?;
+    let scratch = cache::scratch(&super::folder(), "guest")?;
     let within = |name| scratch.path().join(name);
     let initrd = initrd::build(image, job).context("cannot make the guest's first root")?;
     file::write(&within("initrd"), initrd)?;

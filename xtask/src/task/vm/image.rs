@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use super::matrix::Kernel;
 use super::{folder, package};
 use crate::provision::apt::{self, Apt};
-use crate::provision::cache::{self, Scratch};
-use crate::testbed::command;
+use crate::provision::cache;
+use crate::testbed::{command, file};
 
 /// An unpacked kernel.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Image {
     /// is not there or `update` asks to look.
     pub(super) fn get(kernel: Kernel, update: bool) -> Result<Self> {
         let folder = folder().join(kernel.name);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        file::make_folder(&folder)?;
         let _alone = cache::lock(&folder)?;
         let cached = Self::cached(&folder)?;
         if !update && let Some(image) = cached {
@@ -78,8 +78,8 @@ impl Image {
     }
 
     fn fetch(apt: &Apt, release: String, folder: &Path) -> Result<Self> {
-        let packages = Scratch::make(&super::folder(), "packages")?;
-        let unpacked = Scratch::make(&super::folder(), "kernel")?;
+        let packages = cache::scratch(&super::folder(), "packages")?;
+        let unpacked = cache::scratch(&super::folder(), "kernel")?;
         let files = apt.download(&parts(apt, &release)?, packages.path())?;
         apt::unpack(&files, unpacked.path())?;
         let lib = unpacked.path().join("lib");
@@ -109,7 +109,7 @@ impl Image {
             return Ok(());
         }
         let boot = self.folder.join("boot");
-        fs::create_dir_all(&boot).with_context(|| format!("cannot make {}", boot.display()))?;
+        file::make_folder(&boot)?;
         fs::rename(self.modules().join("vmlinuz"), &place)
             .with_context(|| format!("the packages of {} hold no vmlinuz", self.release))
     }
@@ -119,8 +119,7 @@ impl Image {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             if path != self.folder && path.join("boot").is_dir() {
-                fs::remove_dir_all(&path)
-                    .with_context(|| format!("cannot remove {}", path.display()))?;
+                file::remove_folder(&path)?;
             }
         }
         Ok(())

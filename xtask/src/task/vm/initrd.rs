@@ -2,7 +2,6 @@
 //! host's files cannot be seen.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::cpio::Cpio;
 use super::image::Image;
 use super::job::{self, Job};
-use crate::testbed::command;
+use crate::testbed::{command, file};
 
 const INIT: &str = include_str!("init.sh");
 
@@ -45,7 +44,7 @@ pub(super) fn build(image: &Image, job: &Job) -> Result<Vec<u8>> {
         for folder in Path::new(&place).ancestors().skip(1) {
             folders.insert(folder.to_string_lossy().into_owned());
         }
-        let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let content = file::read(&path)?;
         files.push((place, content));
     }
     for folder in folders.iter().filter(|folder| !folder.is_empty()) {
@@ -95,7 +94,7 @@ fn busybox() -> Result<Vec<u8>> {
             path.display()
         );
     }
-    fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    file::read(&path)
 }
 
 /// The files to load, in that order.
@@ -129,7 +128,7 @@ fn read_module(path: &Path) -> Result<Vec<u8>> {
         Some("xz") => "xz",
         Some("zst") => "zstd",
         Some("gz") => "gzip",
-        _ => return fs::read(path).with_context(|| format!("cannot read {}", path.display())),
+        _ => return file::read(path),
     };
     let output = Command::new(unpacker)
         .arg("-dc")

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use crate::provision::apt::{self, Apt, Archive};
-use crate::provision::cache::{self, Scratch};
+use crate::provision::cache;
+use crate::testbed::file;
 
 /// The major versions that the tests run on, and the release that has each.
 const RELEASES: [(u32, &str); 3] = [(13, "bullseye"), (15, "bookworm"), (17, "trixie")];
@@ -42,7 +43,7 @@ impl Release {
         })?;
         let place = cache::folder("postgres");
         let folder = place.join(major.to_string());
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        file::make_folder(&folder)?;
         let _alone = cache::lock(&folder)?;
         let release = Self { folder, major };
         if !release.folder.join(WHOLE).exists() {
@@ -72,7 +73,7 @@ impl Release {
     }
 
     fn fetch(&self, place: &Path, suite: &str) -> Result<()> {
-        let state = Scratch::make(place, "apt")?;
+        let state = cache::scratch(place, "apt")?;
         let security = format!("{suite}-security");
         let suites = [(Archive::Main, suite), (Archive::Security, &security)];
         let apt = Apt::prepare(state.path(), &suites)?;
@@ -81,16 +82,15 @@ impl Release {
         let packages = needed(&apt.dependencies(&wanted)?, &wanted);
 
         let (debs, root) = (
-            Scratch::make(place, "packages")?,
-            Scratch::make(place, "root")?,
+            cache::scratch(place, "packages")?,
+            cache::scratch(place, "root")?,
         );
         let files = apt.download(&packages, debs.path())?;
         apt::unpack(&files, root.path())?;
         complete(root.path())?;
         for folder in [self.root(), self.stage()] {
             if folder.exists() {
-                fs::remove_dir_all(&folder)
-                    .with_context(|| format!("cannot remove {}", folder.display()))?;
+                file::remove_folder(&folder)?;
             }
         }
         fs::rename(root.path(), self.root()).context("cannot keep what was unpacked")?;
