@@ -34,22 +34,21 @@ pub(super) enum Output {
 impl Output {
     pub(super) const ALL: [Self; 3] = [Self::Json, Self::Events, Self::Ready];
 
-    /// The name of its folder.
-    pub(super) const fn folder(self) -> &'static str {
+    /// The option, the folder, and the name within.
+    const fn words(self) -> [&'static str; 3] {
         match self {
-            Self::Json => "json",
-            Self::Events => "events",
-            Self::Ready => "ready",
+            Self::Json => ["--json", "json", "run.json"],
+            Self::Events => ["--events", "events", "events.jsonl"],
+            Self::Ready => ["--ready-file", "ready", "ready"],
         }
     }
 
-    /// Its name within.
+    pub(super) const fn folder(self) -> &'static str {
+        self.words()[1]
+    }
+
     pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "run.json",
-            Self::Events => "events.jsonl",
-            Self::Ready => "ready",
-        }
+        self.words()[2]
     }
 }
 
@@ -140,7 +139,7 @@ impl What {
         }
     }
 
-    /// What it is called where many of its kind are told of.
+    /// What it is called in the tally.
     pub(super) fn kind(self) -> String {
         match self {
             Self::Signal { signal, to, .. } => format!("{signal} to {to}"),
@@ -233,10 +232,6 @@ impl fmt::Display for Stream {
 
 impl fmt::Display for Output {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Json => "--json",
-            Self::Events => "--events",
-            Self::Ready => "--ready-file",
-        })
+        formatter.write_str(self.words()[0])
     }
 }

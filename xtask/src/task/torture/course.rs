@@ -1,9 +1,8 @@
 //! The course of a round: the tool runs, and the blows fall.
 
 use std::collections::VecDeque;
-use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,15 +10,16 @@ use anyhow::Result;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::blow::{Output, Rival, Target, What};
+use super::blow::{Family, Output, Rival, Target, What};
 use super::expected::{Ended, Sent};
 use super::files;
 use super::plan::RoundPlan;
 use super::process::Program;
 use super::stage::Stage;
 use super::storm::Storm;
-use super::tool::{Second, ToolRun};
-use crate::testbed::interrupt;
+use super::tool::ToolRun;
+use crate::testbed::command::{self, Running};
+use crate::testbed::{interrupt, wait};
 
 /// Between two polls.
 const POLL: Duration = Duration::from_millis(4);
@@ -29,7 +29,7 @@ const SAMPLE: Duration = Duration::from_millis(25);
 const AGAIN: Duration = Duration::from_millis(10);
 /// By so much the tool may end later than it was to, when nobody stands in its way.
 const LATE: Duration = Duration::from_secs(40);
-/// After so long, a tool whose reader takes nothing is told to give him up.
+/// After so long, a tool whose reader takes nothing gets a signal to give him up.
 const NUDGE: Duration = Duration::from_secs(8);
 const NUDGES: u32 = 5;
 /// What the second tool does lasts so long.
@@ -69,7 +69,7 @@ pub(super) struct Course<'a> {
     pub(super) program: Program,
     pub(super) tool: ToolRun,
     pub(super) storm: Option<Storm>,
-    pub(super) others: Vec<(Rival, Second)>,
+    pub(super) others: Vec<(Rival, Running)>,
     begun: Instant,
     steps: VecDeque<(Instant, Step)>,
     /// The kernel's counter when the tool had begun to count.
@@ -334,21 +334,20 @@ impl<'a> Course<'a> {
     fn delete(&mut self) -> Result<()> {
         self.storm = None;
         let name = self.stage.host()?.netns.name().to_owned();
-        let mut ip = crate::testbed::command::named("ip");
-        if let Err(error) = crate::testbed::command::output(ip.args(["netns", "delete", &name])) {
+        let mut ip = command::named("ip");
+        if let Err(error) = command::output(ip.args(["netns", "delete", &name])) {
             self.log(&format!("missed: {error:#}"));
         }
         Ok(())
     }
 
     fn beside(&mut self, rival: Rival) -> Result<()> {
-        let command = match rival {
-            Rival::Clean => self.stage.clean(self.tracer)?,
+        let mut command = match rival {
+            Rival::Clean => self.stage.clean(self.tracer),
             Rival::Fault | Rival::Run => {
                 let peer = self.stage.net.host("standby")?.v4.to_string();
-                let words = self.stage.way(true)?;
-                let mut command = Command::new(&words[0]);
-                command.args(&words[1..]).arg(self.tracer);
+                let mut command = self.stage.command(Some(&self.stage.host()?.netns));
+                command.arg(self.tracer);
                 command.args(match rival {
                     Rival::Fault => &["inject", "loss=1%", "--allow-ssh-peer"][..],
                     _ => &["run"],
@@ -362,28 +361,27 @@ impl<'a> Course<'a> {
             Rival::Clean => "clean.txt",
             _ => "second.txt",
         });
-        self.others.push((rival, Second::start(command, &said)?));
+        // Ctrl-C is for us.
+        command.process_group(0);
+        let second = Running::start_logged(&mut command, "the second tool", &said)?;
+        self.others.push((rival, second));
         Ok(())
     }
 
     /// What was wrong with how the second tools ended, which are waited for.
     pub(super) fn others_ended(&mut self) -> Result<Vec<String>> {
-        let mut told = Vec::new();
+        let mut found = Vec::new();
         for (rival, second) in &mut self.others {
-            let ended =
-                crate::testbed::wait::until(LATE, "the second tool to end", || second.ended());
-            let ended = match ended {
-                Ok(ended) => ended,
+            let ended = match wait::until(LATE, "the second tool to end", || second.ended()) {
+                Ok(status) => Ended::from(status),
                 Err(error) => {
                     interrupt::check()?;
-                    told.push(format!("{error:#}"));
+                    found.push(format!("{error:#}"));
                     continue;
                 }
             };
-            let said = fs::read_to_string(&second.said).unwrap_or_default();
-            let moved = self
-                .plan
-                .has(|what| what.family() == super::blow::Family::Interface);
+            let said = second.said();
+            let moved = self.plan.has(|what| what.family() == Family::Interface);
             let good = match ended {
                 Ended::Exit(0) => true,
                 Ended::Exit(1) => moved || *rival == Rival::Fault,
@@ -392,11 +390,11 @@ impl<'a> Course<'a> {
                 Ended::Killed(_) => false,
             };
             if !good || said.contains("panicked") {
-                told.push(format!(
+                found.push(format!(
                     "the second tool ({rival:?}) ended with {ended}: {said}"
                 ));
             }
         }
-        Ok(told)
+        Ok(found)
     }
 }

@@ -1,6 +1,8 @@
 //! What a tool may do to whom all that happened, and what not.
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 
 use nix::sys::signal::Signal;
 
@@ -196,10 +198,19 @@ fn counted(count: Count) -> Option<String> {
     }
     if !(least..=most).contains(&kernel) {
         return Some(format!(
-            "it read that the kernel sent {kernel} segments again, which are {least} to {most}"
+            "it read that the kernel retransmitted {kernel} segments, and they are {least} to {most}"
         ));
     }
     None
+}
+
+impl From<ExitStatus> for Ended {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exit(code),
+            (None, signal) => Self::Killed(signal.unwrap_or_default()),
+        }
+    }
 }
 
 impl fmt::Display for Ended {

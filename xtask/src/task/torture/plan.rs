@@ -13,7 +13,7 @@ const MOST_BLOWS: u64 = 3;
 const TRIES: u32 = 20;
 /// Within this the tool has started, opened everything and attached its programs, ms.
 const STARTING_MS: u64 = 300;
-/// What is told of after the tool's end, ms.
+/// What happens so long after the tool's end is drawn, too, ms.
 const AFTER_MS: u64 = 300;
 
 /// What this machine can do.
@@ -60,7 +60,7 @@ pub(super) enum Scene {
 }
 
 impl Scene {
-    /// What it is called where many of its kind are told of.
+    /// What it is called in the tally.
     pub(super) const fn kind(self) -> &'static str {
         match self {
             Self::Count => "tracer run",
@@ -85,9 +85,9 @@ impl Scene {
 pub(super) struct RoundPlan {
     pub(super) round: u32,
     pub(super) scene: Scene,
-    /// What the tool is told with `--duration`, ms.
+    /// The tool's `--duration`, ms.
     pub(super) lasts_ms: u64,
-    /// The tool is outside of the namespace, and told its name.
+    /// The tool is outside of the namespace, and gets its name.
     pub(super) by_name: bool,
     /// It has a terminal.
     pub(super) terminal: bool,

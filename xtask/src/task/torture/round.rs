@@ -21,7 +21,7 @@ use super::stage::{RECORDS, Stage};
 use super::state::{Excused, HostState};
 use super::storm::Storm;
 use crate::testbed::scratch_dir::ScratchDir;
-use crate::testbed::{command, file, wait};
+use crate::testbed::{command, file, interrupt, wait};
 
 /// How long a guard may take to undo and end, and the kernel to free what was used.
 const SETTLING: Duration = Duration::from_secs(15);
@@ -93,10 +93,7 @@ pub(super) fn play(plan: &RoundPlan, shop: &Workshop) -> Result<RoundOutcome> {
     let mut cleaned = false;
     if may_leave && !left.is_empty() {
         cleaned = true;
-        let done = stage
-            .clean(shop.tracer)
-            .and_then(|mut clean| command::output(&mut clean));
-        match done {
+        match command::output(&mut stage.clean(shop.tracer)) {
             Ok(_) => left = comparison.wait(SETTLING)?,
             Err(error) => left.push(format!("{error:#}")),
         }
@@ -184,14 +181,14 @@ impl Comparison<'_> {
             Ok(self.shop.program.processes()?.is_empty().then_some(()))
         });
         if ended.is_err() {
-            crate::testbed::interrupt::check()?;
+            interrupt::check()?;
         }
         let gone = wait::until(limit, "everything to be as before", || {
             left = self.left()?;
             Ok(left.is_empty().then_some(()))
         });
         if gone.is_err() {
-            crate::testbed::interrupt::check()?;
+            interrupt::check()?;
             // Or it could not be looked at.
             if left.is_empty() {
                 gone?;

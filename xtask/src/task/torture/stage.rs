@@ -18,6 +18,10 @@ use crate::testbed::scratch_dir::ScratchDir;
 pub(super) const RECORDS: &str = "/run/tracer";
 /// What is in the place of a report before the run.
 pub(super) const OLD: &str = "{\"schema\":\"old\"}\n";
+/// Leaves these named network namespaces alone, and cleans.
+const CLEAN: &str = r#"set -e; at=$1; tracer=$2; shift 2; mount -t tmpfs none "$at"
+for name; do : >"$at/$name"; mount --bind "/run/netns/$name" "$at/$name"; done
+mount --move "$at" /run/netns; exec "$tracer" clean"#;
 
 /// The whole of it, gone when dropped.
 #[derive(Debug)]
@@ -80,50 +84,33 @@ impl Stage {
         self.outside(&self.folder)
     }
 
-    /// What a command begins with that sees what the tool sees; in the host, or outside.
-    pub(super) fn way(&self, inside: bool) -> Result<Vec<String>> {
-        let mut words = vec![
-            "nsenter".to_owned(),
-            format!("--mount=/proc/{}/ns/mnt", self.keeper.id()),
-        ];
-        if inside {
-            let host = self.host()?;
-            words.push(format!("--net={}", host.netns.path().display()));
+    /// A command that will run what its next arguments say where it sees what the tool sees,
+    /// in that network namespace or outside.
+    pub(super) fn command(&self, netns: Option<&Netns>) -> Command {
+        let mut nsenter = Command::new("nsenter");
+        nsenter.arg(format!("--mount=/proc/{}/ns/mnt", self.keeper.id()));
+        if let Some(netns) = netns {
+            nsenter.arg(format!("--net={}", netns.path().display()));
         }
-        words.push("--".to_owned());
-        Ok(words)
+        nsenter.arg("--");
+        nsenter
     }
 
     /// `tracer clean`, for what is here and nothing else: it sees the processes and the
     /// named network namespaces of the stage only. What others on this machine break on
     /// purpose, whose records are elsewhere, it must not take for something left behind.
-    pub(super) fn clean(&self, tracer: &Path) -> Result<Command> {
-        let folder = self.folder.join("names");
-        let mut words = self.way(false)?;
-        words.pop();
-        // Its own namespace is looked at as well.
-        words.push(format!("--net={}", self.elsewhere.path().display()));
-        words.extend(
-            "-- unshare --mount --propagation private --pid --fork --kill-child --mount-proc -- sh -c"
-                .split(' ')
-                .map(str::to_owned),
-        );
-        words.push(
-            "set -e; at=$1; tracer=$2; shift 2; mount -t tmpfs none \"$at\"\n\
-             for name; do : >\"$at/$name\"; mount --bind \"/run/netns/$name\" \"$at/$name\"; done\n\
-             mount --move \"$at\" /run/netns; exec \"$tracer\" clean"
-                .to_owned(),
-        );
-        words.extend([
-            "sh".to_owned(),
-            folder.display().to_string(),
-            tracer.display().to_string(),
-        ]);
-        let namespaces = self.namespaces();
-        words.extend(namespaces.iter().map(|netns| netns.name().to_owned()));
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).stdin(Stdio::null());
-        Ok(command)
+    pub(super) fn clean(&self, tracer: &Path) -> Command {
+        // It searches its own namespace as well.
+        let mut clean = self.command(Some(&self.elsewhere));
+        clean
+            .args(["unshare", "--mount", "--propagation", "private"])
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"])
+            .args(["sh", "-c", CLEAN, "sh"])
+            .arg(self.folder.join("names"))
+            .arg(tracer)
+            .args(self.namespaces().iter().map(|netns| netns.name()))
+            .stdin(Stdio::null());
+        clean
     }
 }
 
@@ -140,19 +127,13 @@ fn script(plan: &RoundPlan, folder: &Path) -> String {
         "mkdir json events ready second names".to_owned(),
     ];
     for blow in &plan.blows {
-        match blow.what {
-            What::Full { output, kib } => lines.push(format!(
-                "mount -t tmpfs -o size={kib}k,mode=755 none {}",
-                output.folder()
-            )),
-            What::ReadOnly(output) => {
-                lines.push(format!(
-                    "mount -t tmpfs -o mode=755 none {}",
-                    output.folder()
-                ));
-            }
-            _ => {}
-        }
+        let (output, size) = match blow.what {
+            What::Full { output, kib } => (output, format!("size={kib}k,")),
+            What::ReadOnly(output) => (output, String::new()),
+            _ => continue,
+        };
+        let folder = output.folder();
+        lines.push(format!("mount -t tmpfs -o {size}mode=755 none {folder}"));
     }
     if plan.old {
         let path = format!("{}/{}", Output::Json.folder(), Output::Json.name());

@@ -1,26 +1,20 @@
 //! What came of all rounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::expected::{Ended, ReportFile};
 use super::plan::RoundPlan;
 use super::round::RoundOutcome;
 
-/// How rounds ended.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct TallyRow {
-    rounds: u32,
-    success: u32,
-    failure: u32,
-    usage: u32,
-    killed: u32,
-    complete: u32,
-    old: u32,
-    absent: u32,
-    cleaned: u32,
-    broken: u32,
-}
+/// What is counted of rounds.
+const COLUMNS: [&str; 10] = [
+    "rounds", "exit 0", "exit 1", "exit 2", "killed", "complete", "old", "absent", "cleaned",
+    "broken",
+];
+
+/// A count for each column.
+type TallyRow = [u32; COLUMNS.len()];
 
 /// Rounds by what happened in them, and by what the tool did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -32,38 +26,39 @@ pub(super) struct Tally {
     compared: (u32, u64),
 }
 
-impl TallyRow {
-    fn add(&mut self, outcome: &RoundOutcome) {
-        self.rounds += 1;
-        *match outcome.ended {
-            Ended::Exit(0) => &mut self.success,
-            Ended::Exit(2) => &mut self.usage,
-            Ended::Exit(_) => &mut self.failure,
-            Ended::Killed(_) => &mut self.killed,
-        } += 1;
-        match outcome.report {
-            ReportFile::New => self.complete += 1,
-            ReportFile::Old => self.old += 1,
-            ReportFile::Absent => self.absent += 1,
-            ReportFile::Half(_) => {}
-        }
-        self.cleaned += u32::from(outcome.cleaned);
-        self.broken += u32::from(!outcome.broken.is_empty());
+/// What a round adds to each column.
+fn row(outcome: &RoundOutcome) -> TallyRow {
+    let (ended, report) = (outcome.ended, &outcome.report);
+    [
+        true,
+        ended == Ended::Exit(0),
+        matches!(ended, Ended::Exit(code) if code != 0 && code != 2),
+        ended == Ended::Exit(2),
+        matches!(ended, Ended::Killed(_)),
+        *report == ReportFile::New,
+        *report == ReportFile::Old,
+        *report == ReportFile::Absent,
+        outcome.cleaned,
+        !outcome.broken.is_empty(),
+    ]
+    .map(u32::from)
+}
+
+fn add(sums: &mut TallyRow, row: &TallyRow) {
+    for (sum, more) in sums.iter_mut().zip(row) {
+        *sum += more;
     }
 }
 
 impl Tally {
     pub(super) fn add(&mut self, plan: &RoundPlan, outcome: &RoundOutcome) {
-        let kinds: std::collections::BTreeSet<String> =
-            plan.blows.iter().map(|blow| blow.what.kind()).collect();
+        let row = row(outcome);
+        let kinds: BTreeSet<String> = plan.blows.iter().map(|blow| blow.what.kind()).collect();
         for kind in kinds {
-            self.blows.entry(kind).or_default().add(outcome);
+            add(self.blows.entry(kind).or_default(), &row);
         }
-        self.scenes
-            .entry(plan.scene.kind())
-            .or_default()
-            .add(outcome);
-        self.all.add(outcome);
+        add(self.scenes.entry(plan.scene.kind()).or_default(), &row);
+        add(&mut self.all, &row);
         if let Some(segments) = outcome.compared {
             self.compared.0 += 1;
             self.compared.1 += segments;
@@ -71,43 +66,28 @@ impl Tally {
     }
 
     pub(super) fn rounds(&self) -> u32 {
-        self.all.rounds
+        self.all[0]
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            formatter,
-            "{:<36} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8} {:>5} {:>6} {:>7} {:>6}",
-            "what happened",
-            "rounds",
-            "exit 0",
-            "exit 1",
-            "exit 2",
-            "killed",
-            "complete",
-            "old",
-            "absent",
-            "cleaned",
-            "broken"
-        )?;
+        let line = |name: &str, cells: [String; COLUMNS.len()]| {
+            let cells = COLUMNS.iter().zip(cells);
+            let cells: String = cells
+                .map(|(title, cell)| format!(" {cell:>width$}", width = title.len().max(6)))
+                .collect();
+            format!("{name:<36}{cells}")
+        };
+        let title = line("what happened", COLUMNS.map(str::to_owned));
+        writeln!(formatter, "{title}")?;
         let blows = self.blows.iter().map(|(name, row)| (name.as_str(), row));
         let scenes = self.scenes.iter().map(|(name, row)| (*name, row));
         for (name, row) in blows.chain(scenes).chain([("all", &self.all)]) {
             writeln!(
                 formatter,
-                "{name:<36} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8} {:>5} {:>6} {:>7} {:>6}",
-                row.rounds,
-                row.success,
-                row.failure,
-                row.usage,
-                row.killed,
-                row.complete,
-                row.old,
-                row.absent,
-                row.cleaned,
-                row.broken
+                "{}",
+                line(name, row.map(|count| count.to_string()))
             )?;
         }
         let (rounds, segments) = self.compared;
@@ -135,8 +115,7 @@ mod tests {
         let mut kinds = 0;
         for round in 0..100 {
             let plan = RoundPlan::draw(2, round, able);
-            let all: std::collections::BTreeSet<String> =
-                plan.blows.iter().map(|blow| blow.what.kind()).collect();
+            let all: BTreeSet<String> = plan.blows.iter().map(|blow| blow.what.kind()).collect();
             kinds += all.len();
             let outcome = RoundOutcome {
                 ended: Ended::Exit(i32::from(round % 2 == 0)),
@@ -148,11 +127,11 @@ mod tests {
             tally.add(&plan, &outcome);
         }
         assert_eq!(tally.rounds(), 100);
-        let sum: u32 = tally.blows.values().map(|row| row.rounds).sum();
+        let sum: u32 = tally.blows.values().map(|row| row[0]).sum();
         assert_eq!(sum as usize, kinds);
-        let sum: u32 = tally.scenes.values().map(|row| row.rounds).sum();
+        let sum: u32 = tally.scenes.values().map(|row| row[0]).sum();
         assert_eq!(sum, 100);
-        assert_eq!((tally.all.success, tally.all.failure), (50, 50));
+        assert_eq!(tally.all[1..3], [50, 50]);
         assert!(
             tally
                 .to_string()

@@ -1,8 +1,7 @@
 //! The tool that is tortured, while it runs.
 
-use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -40,21 +39,21 @@ pub(super) struct ToolRun {
 impl ToolRun {
     /// Starts what the plan says.
     pub(super) fn start(plan: &RoundPlan, stage: &Stage, tracer: &Path) -> Result<Self> {
+        let mut command = stage.command(match plan.by_name {
+            true => None,
+            false => Some(&stage.host()?.netns),
+        });
         let memory = memory(plan)?;
-        let mut words = Vec::new();
         if let Some(group) = &memory {
             let join = format!("echo $$ >{} && exec \"$@\"", group.members().display());
-            words.extend(["sh".to_owned(), "-c".to_owned(), join, "sh".to_owned()]);
+            command.args(["sh", "-c", &join, "sh"]);
         }
-        words.extend(stage.way(!plan.by_name)?);
-        words.extend(limits(plan));
+        limit(&mut command, plan);
         if plan.terminal {
-            words.extend(["setsid", "--ctty"].map(str::to_owned));
+            command.args(["setsid", "--ctty"]);
         }
-        words.push(tracer.display().to_string());
-        words.extend(arguments(plan, stage)?);
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]);
+        command.arg(tracer);
+        demand(&mut command, plan, stage)?;
         // Making one takes more memory than there may be.
         command.env("RUST_BACKTRACE", "0");
         let line = command::line(&command);
@@ -98,10 +97,7 @@ impl ToolRun {
         let status = wait::until_uninterrupted(ENDING, "the end of tracer", || {
             Ok(self.child.try_wait()?)
         })?;
-        Ok(match (status.code(), status.signal()) {
-            (Some(code), _) => Ended::Exit(code),
-            (None, signal) => Ended::Killed(signal.unwrap_or_default()),
-        })
+        Ok(status.into())
     }
 
     /// The process that undoes its fault, if there is one.
@@ -170,107 +166,56 @@ fn memory(plan: &RoundPlan) -> Result<Option<Group>> {
 }
 
 /// What it starts by way of.
-fn limits(plan: &RoundPlan) -> Vec<String> {
-    let mut words = Vec::new();
+fn limit(command: &mut Command, plan: &RoundPlan) {
     for blow in &plan.blows {
         match blow.what {
             What::Descriptors(limit) => {
-                words.extend(["prlimit".to_owned(), format!("--nofile={limit}:{limit}")]);
+                command.args(["prlimit", &format!("--nofile={limit}:{limit}")]);
             }
             What::AddressSpace { mib } => {
                 let bytes = mib << 20;
-                words.extend(["prlimit".to_owned(), format!("--as={bytes}:{bytes}")]);
+                command.args(["prlimit", &format!("--as={bytes}:{bytes}")]);
             }
             What::Clock { seconds } => {
-                words.push("unshare".to_owned());
-                words.extend(clock_options(seconds));
-                words.push("--".to_owned());
+                command.arg("unshare");
+                command.args(clock_options(seconds)).arg("--");
             }
             _ => {}
         }
     }
-    words
 }
 
-fn arguments(plan: &RoundPlan, stage: &Stage) -> Result<Vec<String>> {
-    let host = stage.host()?;
-    let peer = stage.net.host("standby")?.v4.to_string();
-    let lasts = seconds(plan.lasts_ms);
-    let path = |output| stage.path(output).display().to_string();
-    let mut words = match plan.scene {
-        Scene::Inject(fault) => vec!["inject".to_owned(), fault.typed().to_owned()],
-        Scene::Count | Scene::Fault { .. } => {
-            let mut words = ["run", "--interval", "0.1", "--listen"]
-                .map(str::to_owned)
-                .to_vec();
-            // From outside, the machine's own loopback would be listened at.
-            let port = if plan.by_name { 0 } else { 9187 };
-            words.push(format!("127.0.0.1:{port}"));
-            words.extend(["--events".to_owned(), path(Output::Events)]);
-            words
-        }
-    };
+/// What the tool is to do.
+fn demand(command: &mut Command, plan: &RoundPlan, stage: &Stage) -> Result<()> {
+    if let Scene::Inject(fault) = plan.scene {
+        command.args(["inject", fault.typed()]);
+    } else {
+        // From outside, the machine's own loopback would be listened at.
+        let listen = if plan.by_name {
+            "127.0.0.1:0"
+        } else {
+            "127.0.0.1:9187"
+        };
+        command.args(["run", "--interval", "0.1", "--listen", listen]);
+        command.arg("--events").arg(stage.path(Output::Events));
+    }
     if let Scene::Fault { fault, after_ms } = plan.scene {
-        words.extend(["--inject", fault.typed(), "--after"].map(str::to_owned));
-        words.push(seconds(after_ms));
+        command.args(["--inject", fault.typed(), "--after", &seconds(after_ms)]);
     }
     if plan.scene.has_fault() {
-        words.push("--allow-ssh-peer".to_owned());
+        command.arg("--allow-ssh-peer");
     }
-    words.extend(["--peer".to_owned(), peer, "--duration".to_owned(), lasts]);
-    words.extend(["--json".to_owned(), path(Output::Json)]);
-    words.extend(["--ready-file".to_owned(), path(Output::Ready)]);
+    let peer = stage.net.host("standby")?.v4.to_string();
+    command.args(["--peer", &peer, "--duration", &seconds(plan.lasts_ms)]);
+    command.arg("--json").arg(stage.path(Output::Json));
+    command.arg("--ready-file").arg(stage.path(Output::Ready));
     if plan.by_name {
-        words.extend(["--netns".to_owned(), host.netns.name().to_owned()]);
+        command.args(["--netns", stage.host()?.netns.name()]);
     }
-    Ok(words)
+    Ok(())
 }
 
 /// As it is typed.
 fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
-}
-
-/// A second tool beside the first, and where it puts what it says.
-#[derive(Debug)]
-pub(super) struct Second {
-    child: Child,
-    pub(super) said: std::path::PathBuf,
-}
-
-impl Second {
-    pub(super) fn start(mut command: Command, said: &Path) -> Result<Self> {
-        let file = fs::File::create(said)?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("cannot run `{}`", command::line(&command)))?;
-        Ok(Self {
-            child,
-            said: said.to_owned(),
-        })
-    }
-
-    pub(super) fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
-    }
-
-    /// How it ended; [`None`] while it runs.
-    pub(super) fn ended(&mut self) -> Result<Option<Ended>> {
-        let status = self.child.try_wait().context("cannot wait for it")?;
-        Ok(status.map(|status| match (status.code(), status.signal()) {
-            (Some(code), _) => Ended::Exit(code),
-            (None, signal) => Ended::Killed(signal.unwrap_or_default()),
-        }))
-    }
-}
-
-impl Drop for Second {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
