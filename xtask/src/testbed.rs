@@ -8,6 +8,7 @@ pub(crate) mod interrupt;
 pub mod load;
 pub(crate) mod lock;
 pub mod netns;
+pub(crate) mod parallel;
 pub mod postgres;
 pub mod quantile;
 pub(crate) mod resource_name;

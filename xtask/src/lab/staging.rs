@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::fcntl::Flock;
 
 use crate::provision::repo;
 use crate::testbed::{file, lock};
@@ -13,7 +12,7 @@ use crate::testbed::{file, lock};
 /// A folder that belongs to one run as long as the value lives, and is kept after it.
 pub(crate) struct Staging {
     folder: PathBuf,
-    _alone: Flock<File>,
+    _alone: File,
 }
 
 impl Staging {

@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use nix::fcntl::Flock;
 use tempfile::TempDir;
 
 use crate::provision::repo;
@@ -47,7 +46,7 @@ pub(crate) fn remove_orphans(place: &Path) -> Result<()> {
 }
 
 /// One run at a time changes a folder.
-pub(crate) fn lock(folder: &Path) -> Result<Flock<fs::File>> {
+pub(crate) fn lock(folder: &Path) -> Result<fs::File> {
     let what = folder.display().to_string();
     lock::take(&folder.join("lock"), &what, lock::OTHERS)
 }

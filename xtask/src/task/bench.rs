@@ -4,7 +4,6 @@
 mod commits;
 mod storm;
 
-use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ use crate::task::setup;
 use crate::testbed::command::{self, Running};
 use crate::testbed::netns::Net;
 use crate::testbed::quantile::median;
-use crate::testbed::{interrupt, netns, wait};
+use crate::testbed::{file, interrupt, netns, wait};
 
 /// How soon after its start tracer's first program has to be attached: the blink
 /// that a person does not wait for.
@@ -77,12 +76,6 @@ struct Measurement {
     /// From its start to the moment from which everything is counted.
     ready: Duration,
     peak_kib: u64,
-    cost: Cost,
-}
-
-/// What a run says of itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Cost {
     /// Calls that retransmitted something.
     events: u64,
     /// Runs of the kernel programs.
@@ -92,6 +85,14 @@ struct Cost {
     /// tracer's own processor time, µs.
     cpu_us: u64,
 }
+
+type Figure = fn(&Measurement) -> u64;
+
+/// How a figure is shown: divided by that, with so many decimals.
+type Unit = (f64, usize);
+
+const COUNT: Unit = (1.0, 0);
+const MS: Unit = (1e3, 1);
 
 /// Measures and prints.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
@@ -142,35 +143,29 @@ fn measure(tracer: &Path, netns: &str, folder: &Path, storm: Option<&Net>) -> Re
     }
     let peak_kib = stop(&mut tracer).with_context(|| format!("`{line}`"))?;
     ensure!(!ready_file.exists(), "tracer left its ready file behind");
-    let report = Report::read(&fs::read(&report)?)?;
-    let cost = cost(&report);
-    let counting = from_attached_to_ready(&report)
-        .context("tracer's report does not say when it was attached")?;
-    Ok(Measurement {
-        attached: ready.saturating_sub(counting),
-        ready,
-        peak_kib,
-        cost,
-    })
+    let report = Report::read(&file::read(&report)?)?;
+    Measurement::new(&report, ready, peak_kib)
+        .context("tracer's report does not say when it was attached")
 }
 
-fn cost(report: &Report) -> Cost {
-    let overhead = &report.overhead;
-    Cost {
-        events: report.totals.events,
-        runs: overhead.program_runs.unwrap_or_default(),
-        // Both are far below 2^52, and the casts saturate.
-        ns_per_run: overhead.program_ns_per_run.unwrap_or_default() as u64,
-        cpu_us: (overhead.cpu_ms * 1e3) as u64,
+impl Measurement {
+    /// tracer knows when its first program was attached, and this program knows when tracer
+    /// was started.
+    fn new(report: &Report, ready: Duration, peak_kib: u64) -> Option<Self> {
+        let overhead = &report.overhead;
+        let counting_ms = overhead.ready_ms? - overhead.attached_ms?;
+        let counting = Duration::try_from_secs_f64(counting_ms / 1e3).ok()?;
+        Some(Self {
+            attached: ready.saturating_sub(counting),
+            ready,
+            peak_kib,
+            events: report.totals.events,
+            runs: overhead.program_runs.unwrap_or_default(),
+            // Both are far below 2^52, and the casts saturate.
+            ns_per_run: overhead.program_ns_per_run.unwrap_or_default() as u64,
+            cpu_us: (overhead.cpu_ms * 1e3) as u64,
+        })
     }
-}
-
-/// What tracer itself says: it knows when its first program was attached, and this
-/// program knows when it was started.
-fn from_attached_to_ready(report: &Report) -> Option<Duration> {
-    let overhead = &report.overhead;
-    let ms = overhead.ready_ms? - overhead.attached_ms?;
-    Duration::try_from_secs_f64(ms / 1e3).ok()
 }
 
 fn wait_for(ready_file: &Path, begun: Instant, tracer: &mut Running) -> Result<Duration> {
@@ -193,7 +188,7 @@ fn wait_for(ready_file: &Path, begun: Instant, tracer: &mut Running) -> Result<D
 /// with what this program itself had at the moment of the fork.
 fn stop(tracer: &mut Running) -> Result<u64> {
     let pid = tracer.pid();
-    let mut peak_kib = peak(pid).context("the kernel does not tell tracer's peak of memory")?;
+    let mut peak_kib = peak(pid).context("the kernel does not show tracer's peak of memory")?;
     tracer.interrupt()?;
     let status = wait::until(ENDING, "tracer to end", || {
         peak_kib = peak(pid).unwrap_or(peak_kib);
@@ -204,86 +199,61 @@ fn stop(tracer: &mut Running) -> Result<u64> {
 }
 
 fn peak(pid: Pid) -> Option<u64> {
-    parse_peak(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+    let peak = command::status(pid, "VmHWM:")?;
+    peak.strip_suffix(" kB")?.parse().ok()
 }
 
-fn parse_peak(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
+/// A line of a table: the median and the largest of a figure, and what the median may be.
+fn row(name: &str, runs: &[Measurement], figure: Figure, unit: Unit, bar: &str) {
+    let values: Vec<u64> = runs.iter().map(figure).collect();
+    let (scale, digits) = unit;
+    let shown = |value: Option<u64>| value.unwrap_or_default() as f64 / scale;
+    let (median, max) = (shown(median(&values)), shown(values.iter().max().copied()));
+    let line = format!("{name:<36}{median:>9.digits$}{max:>9.digits$}{bar:>9}");
+    println!("{}", line.trim_end());
 }
 
 fn costs(quiet: &[Measurement], storms: &[Measurement]) {
-    let all = |runs: &[Measurement], figure: fn(&Cost) -> u64| -> Vec<u64> {
-        runs.iter().map(|run| figure(&run.cost)).collect()
-    };
-    let row = |name: &str, values: &[u64], scale: f64, digits: usize| {
-        let median = median(values).unwrap_or_default() as f64 / scale;
-        let max = values.iter().max().copied().unwrap_or_default() as f64 / scale;
-        println!("{name:<36}{median:>9.digits$}{max:>9.digits$}");
-    };
-    println!(
-        "\n{:<36}   median      max",
-        format!("{} storms of retransmits", storms.len())
-    );
-    row(
-        "retransmit events",
-        &all(storms, |cost| cost.events),
-        1.0,
-        0,
-    );
-    row(
-        "runs of the kernel programs",
-        &all(storms, |cost| cost.runs),
-        1.0,
-        0,
-    );
-    row(
-        "kernel program, ns a run",
-        &all(storms, |cost| cost.ns_per_run),
-        1.0,
-        0,
-    );
-    row(
-        "tracer's processor time, ms",
-        &all(storms, |cost| cost.cpu_us),
-        1e3,
-        1,
-    );
+    let title = format!("{} storms of retransmits", storms.len());
+    println!("\n{title:<36}   median      max");
+    let of_storms = |name, figure: Figure, unit| row(name, storms, figure, unit, "");
+    of_storms("retransmit events", |run| run.events, COUNT);
+    of_storms("runs of the kernel programs", |run| run.runs, COUNT);
+    of_storms("kernel program, ns a run", |run| run.ns_per_run, COUNT);
+    of_storms("tracer's processor time, ms", |run| run.cpu_us, MS);
     row(
         "  the same without a storm",
-        &all(quiet, |cost| cost.cpu_us),
-        1e3,
-        1,
+        quiet,
+        |run| run.cpu_us,
+        MS,
+        "",
     );
 }
 
 fn verdict(runs: &[Measurement]) -> Result<()> {
     let attached: Vec<Duration> = runs.iter().map(|run| run.attached).collect();
-    let ready: Vec<Duration> = runs.iter().map(|run| run.ready).collect();
     let peak: Vec<u64> = runs.iter().map(|run| run.peak_kib).collect();
-    let (Some(attached_median), Some(peak_median)) = (median(&attached), median(&peak)) else {
+    let (Some(attached), Some(peak)) = (median(&attached), median(&peak)) else {
         bail!("nothing was measured");
     };
-    let peak_max = peak.iter().max().copied().unwrap_or_default();
-    println!(
-        "\n{:<36}   median      max      bar",
-        format!("{} quiet runs", runs.len())
+    let title = format!("{} quiet runs", runs.len());
+    println!("\n{title:<36}   median      max      bar");
+    let us = |length: Duration| u64::try_from(length.as_micros()).unwrap_or(u64::MAX);
+    let of_runs = |name, figure: Figure, unit, bar: &str| row(name, runs, figure, unit, bar);
+    let bars = (
+        ATTACHED_BAR.as_millis().to_string(),
+        MEMORY_BAR_KIB.to_string(),
     );
-    let row = |name: &str, values: &[Duration], bar: &str| {
-        let ms = |value: Option<Duration>| value.unwrap_or_default().as_secs_f64() * 1e3;
-        let (median, max) = (ms(median(values)), ms(values.iter().max().copied()));
-        println!("{name:<36} {median:>8.1} {max:>8.1} {bar:>8}");
-    };
-    let bar = ATTACHED_BAR.as_millis().to_string();
-    row("first program attached after, ms", &attached, &bar);
-    row("everything counted from, ms", &ready, "");
-    println!(
-        "peak memory, KiB                     {peak_median:>8} {peak_max:>8} {MEMORY_BAR_KIB:>8}"
+    of_runs(
+        "first program attached after, ms",
+        |run| us(run.attached),
+        MS,
+        &bars.0,
     );
+    of_runs("everything counted from, ms", |run| us(run.ready), MS, "");
+    of_runs("peak memory, KiB", |run| run.peak_kib, COUNT, &bars.1);
     ensure!(
-        attached_median <= ATTACHED_BAR && peak_median <= MEMORY_BAR_KIB,
+        attached <= ATTACHED_BAR && peak <= MEMORY_BAR_KIB,
         "a median misses its bar"
     );
     Ok(())
@@ -295,27 +265,26 @@ mod tests {
     use crate::testbed::sample_report;
 
     #[test]
-    fn the_peak_is_a_line_of_the_status() {
-        let status = "VmPeak:\t  9000 kB\nVmHWM:\t  5124 kB\nVmRSS:\t  5000 kB\n";
-        assert_eq!(parse_peak(status), Some(5124));
-        assert_eq!(parse_peak("Name:\tx\n"), None);
+    fn this_process_has_a_peak() {
+        assert!(peak(Pid::this()).unwrap() > 100);
     }
 
     #[test]
-    fn the_report_tells_the_cost() {
+    fn the_report_says_what_a_run_costs() {
         let mut report = sample_report::empty();
         report.totals.events = 3;
         report.overhead.program_runs = Some(4);
         report.overhead.program_ns_per_run = Some(812.5);
         report.overhead.cpu_ms = 1.5;
-        let cost = cost(&report);
-        assert_eq!((cost.events, cost.runs), (3, 4));
-        assert_eq!((cost.ns_per_run, cost.cpu_us), (812, 1500));
-        assert_eq!(from_attached_to_ready(&report), None);
+        let ready = Duration::from_millis(100);
+        report.overhead.attached_ms = None;
+        assert!(Measurement::new(&report, ready, 9).is_none());
         report.overhead.attached_ms = Some(40.0);
         report.overhead.ready_ms = Some(65.5);
-        let took = from_attached_to_ready(&report);
-        assert_eq!(took, Some(Duration::from_micros(25_500)));
+        let run = Measurement::new(&report, ready, 9).unwrap();
+        assert_eq!((run.events, run.runs), (3, 4));
+        assert_eq!((run.ns_per_run, run.cpu_us), (812, 1500));
+        assert_eq!(run.attached, Duration::from_micros(74_500));
     }
 
     #[test]
@@ -324,7 +293,10 @@ mod tests {
             attached: Duration::from_millis(attached),
             ready: Duration::from_millis(attached + 30),
             peak_kib,
-            cost: Cost::default(),
+            events: 0,
+            runs: 0,
+            ns_per_run: 0,
+            cpu_us: 0,
         };
         assert!(verdict(&[run(40, 9000), run(40, 9000), run(900, 90_000)]).is_ok());
         assert!(verdict(&[run(61, 9000)]).is_err());

@@ -7,11 +7,8 @@
 mod build;
 mod round;
 
-use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::thread;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -19,7 +16,7 @@ use clap::Args;
 use self::build::{FuzzPrograms, Speed};
 use self::round::{Round, Span};
 use crate::provision::repo;
-use crate::testbed::interrupt;
+use crate::testbed::parallel;
 
 /// How long `cargo xtask test` looks, in all, s of one processor's time.
 const BRIEF_S: u64 = 60;
@@ -67,7 +64,7 @@ pub(crate) fn run(arguments: &FuzzArguments) -> Result<()> {
             println!("{target:<12} {before} inputs, {after} kept");
         }
     }
-    told(&failures)
+    verdict(&failures)
 }
 
 /// Fuzzes every target for a moment.
@@ -75,10 +72,10 @@ pub(crate) fn brief() -> Result<()> {
     let targets = all()?;
     let programs = FuzzPrograms::build(&targets, Speed::Soon)?;
     let each = (BRIEF_S / targets.len().max(1) as u64).max(1);
-    told(&fuzz(&programs, &targets, Span::Seconds(each), 1)?)
+    verdict(&fuzz(&programs, &targets, Span::Seconds(each), 1)?)
 }
 
-fn told(failures: &[String]) -> Result<()> {
+fn verdict(failures: &[String]) -> Result<()> {
     if failures.is_empty() {
         return Ok(());
     }
@@ -118,28 +115,10 @@ fn fuzz(
     span: Span,
     jobs: usize,
 ) -> Result<Vec<String>> {
-    let waiting: Mutex<VecDeque<&String>> = Mutex::new(targets.iter().collect());
-    let next = || waiting.lock().ok()?.pop_front();
-    let work = || -> Result<Vec<String>> {
-        let mut failures = Vec::new();
-        while let Some(target) = next() {
-            interrupt::check()?;
-            failures.extend(Round::new(programs, target)?.fuzz(span)?);
-        }
-        Ok(failures)
-    };
-    let outcomes: Vec<Result<Vec<String>>> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs.clamp(1, targets.len().max(1)))
-            .map(|_| scope.spawn(work))
-            .collect();
-        let ended = workers.into_iter().map(|worker| {
-            let ended = worker.join();
-            ended.unwrap_or_else(|_| bail!("a thread of the fuzzing panicked"))
-        });
-        ended.collect()
-    });
-    let failures: Vec<Vec<String>> = outcomes.into_iter().collect::<Result<_>>()?;
-    Ok(failures.concat())
+    let found = parallel::map(jobs, targets, |target| {
+        Round::new(programs, target)?.fuzz(span)
+    })?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Where inputs are kept that were found on this machine, and what they reached.

@@ -8,10 +8,8 @@ mod cell;
 mod page;
 mod suite;
 
-use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
@@ -22,7 +20,7 @@ use self::page::{KernelRow, Page};
 use self::suite::{Machine, Suite, SuiteRun};
 use crate::provision::repo;
 use crate::task::vm::{self, Kernel};
-use crate::testbed::{file, interrupt, netns};
+use crate::testbed::{file, netns, parallel};
 
 /// What can be chosen about the matrix.
 #[derive(Debug, Default, Args)]
@@ -54,9 +52,12 @@ pub(crate) fn run(arguments: &KernelsArguments) -> Result<()> {
     let folder = suite::folder();
     file::make_folder(&folder)?;
 
-    let visits = visit_all(&suite, machines(&arguments.kernels));
-    interrupt::check()?;
-    let visits = visits?;
+    // As many at a time as there are processors: a guest has one, and its tests run
+    // several at a time, so that it uses it.
+    let jobs = thread::available_parallelism()?.get();
+    let visits = parallel::map(jobs, &machines(&arguments.kernels), |machine| {
+        visit(&suite, *machine)
+    })?;
     let mut failed = Vec::new();
     for visit in &visits {
         if let Some(failure) = &visit.failure {
@@ -93,63 +94,12 @@ pub(crate) fn run(arguments: &KernelsArguments) -> Result<()> {
     Ok(())
 }
 
-fn machines(chosen: &[Kernel]) -> VecDeque<Machine> {
+fn machines(chosen: &[Kernel]) -> Vec<Machine> {
     if chosen.is_empty() {
         let guests = vm::MATRIX.into_iter().map(Machine::Guest);
         [Machine::Own].into_iter().chain(guests).collect()
     } else {
         chosen.iter().copied().map(Machine::Guest).collect()
-    }
-}
-
-/// As many at a time as there are processors: a guest has one, and its tests run
-/// several at a time, so that it uses it.
-fn visit_all(suite: &Suite, machines: VecDeque<Machine>) -> Result<Vec<Visit>> {
-    let workers = thread::available_parallelism()?.get().min(machines.len());
-    let places = machines.iter().copied().collect::<Vec<_>>();
-    let queue = Mutex::new(machines);
-    let mut visits = thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers)
-            .map(|_| scope.spawn(|| work(suite, &queue)))
-            .collect();
-        let mut visits = Vec::new();
-        for worker in workers {
-            match worker.join() {
-                Ok(done) => visits.extend(done),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        visits
-    });
-    visits.sort_by_key(|(machine, _)| places.iter().position(|place| place == machine));
-    visits.into_iter().map(|(_, visit)| visit).collect()
-}
-
-fn work(suite: &Suite, queue: &Mutex<VecDeque<Machine>>) -> Vec<(Machine, Result<Visit>)> {
-    let mut done = Vec::new();
-    loop {
-        // A worker that panicked took nothing with it that is needed here.
-        let next = queue
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .pop_front();
-        let Some(machine) = next.filter(|_| interrupt::caught().is_none()) else {
-            return done;
-        };
-        let visit = visit(suite, machine);
-        if let Ok(visit) = &visit {
-            println!(
-                "{:<24} {:<7} {:>6.1} s",
-                visit.row.kernel,
-                if visit.failure.is_none() {
-                    "ok"
-                } else {
-                    "FAILED"
-                },
-                visit.seconds
-            );
-        }
-        done.push((machine, visit));
     }
 }
 
@@ -160,7 +110,7 @@ fn visit(suite: &Suite, machine: Machine) -> Result<Visit> {
     let run = suite
         .run(machine, &log)
         .unwrap_or_else(|error| SuiteRun::broken(&error));
-    Ok(Visit {
+    let visit = Visit {
         row: KernelRow {
             kernel: machine.name()?,
             release: run.release,
@@ -170,5 +120,11 @@ fn visit(suite: &Suite, machine: Machine) -> Result<Visit> {
         seconds: begun.elapsed().as_secs_f64(),
         log,
         failure: run.failure,
-    })
+    };
+    let verdict = visit.failure.as_ref().map_or("ok", |_| "FAILED");
+    println!(
+        "{:<24} {verdict:<7} {:>6.1} s",
+        visit.row.kernel, visit.seconds
+    );
+    Ok(visit)
 }

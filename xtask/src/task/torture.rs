@@ -202,7 +202,7 @@ fn unharmed(tracer: &Path, program: Program, scratch: &ScratchDir) -> Result<BTr
         tool.signal(nix::sys::signal::Signal::SIGINT);
         wait::until(STARTING, "tracer to end", || {
             tool.listen();
-            let over = tool.is_over() && program.processes()?.is_empty();
+            let over = tool.is_over() && program.processes().is_empty();
             Ok(over.then_some(()))
         })?;
     }

@@ -163,6 +163,22 @@ pub(crate) fn show(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Every process of this machine, as far as it can be seen.
+pub(crate) fn processes() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| {
+        let id = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        Some(Pid::from_raw(id))
+    })
+}
+
+/// What stands behind a name, such as `VmHWM:`, in the status of a process.
+pub(crate) fn status(pid: Pid, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim().to_owned())
+}
+
 /// The state of a process, as one letter of `/proc/PID/stat`; `None` when there is no
 /// such process.
 pub fn state(pid: impl Display) -> Option<char> {

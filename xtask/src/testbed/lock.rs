@@ -1,41 +1,38 @@
 //! One run at a time.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::mem;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use anyhow::{Context, Result};
 
-use crate::testbed::wait;
+use crate::testbed::{file, wait};
 
 /// How long another run is waited for.
 pub(crate) const OTHERS: Duration = Duration::from_secs(600);
 
 /// Takes the lock that this file stands for, and says so when another run has it. It is
 /// given back when the value is dropped, and by the kernel when its process ends.
-pub(crate) fn take(path: &Path, what: &str, limit: Duration) -> Result<Flock<File>> {
-    let mut file =
-        Some(File::create(path).with_context(|| format!("cannot write {}", path.display()))?);
+pub(crate) fn take(path: &Path, what: &str, limit: Duration) -> Result<File> {
+    let file = file::create(path)?;
     let awaited = format!("another run to leave {what}");
     let mut said = false;
-    wait::until(limit, &awaited, || {
-        let Some(unlocked) = file.take() else {
-            bail!("{} is lost", path.display());
-        };
-        match Flock::lock(unlocked, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Some(lock)),
-            Err((unlocked, Errno::EWOULDBLOCK | Errno::EINTR)) => {
-                if !std::mem::replace(&mut said, true) {
-                    eprintln!("waiting    for {awaited}, at most {} s", limit.as_secs());
-                }
-                file = Some(unlocked);
-                Ok(None)
+    wait::until(limit, &awaited, || match file.try_lock() {
+        Ok(()) => Ok(Some(())),
+        Err(TryLockError::WouldBlock) => {
+            if !mem::replace(&mut said, true) {
+                eprintln!("waiting    for {awaited}, at most {} s", limit.as_secs());
             }
-            Err((_, error)) => Err(error).context(format!("cannot lock {}", path.display())),
+            Ok(None)
         }
-    })
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => Ok(None),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    })?;
+    Ok(file)
 }
 
 #[cfg(test)]

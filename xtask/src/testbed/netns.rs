@@ -246,7 +246,7 @@ impl Netns {
     }
 }
 
-/// What `setpriv` is told: whom to be, and to end with the thread that began it.
+/// The options of `setpriv`: whom to be, and to end with the thread that began it.
 fn identity(user: &str) -> [&str; 7] {
     let groups = "--init-groups";
     let signal = "--pdeathsig=INT";
@@ -349,21 +349,11 @@ fn processes(netns: &Path) -> Result<Vec<Pid>> {
     let identity = |file: fs::Metadata| (file.dev(), file.ino());
     let wanted = fs::metadata(netns)
         .map(identity)
-        .with_context(|| format!("cannot look at {}", netns.display()))?;
-    let entries = fs::read_dir("/proc").context("cannot list processes")?;
-    let mut inside = Vec::new();
-    for entry in entries.filter_map(Result::ok) {
-        let pid = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        // A process that has gone in the meantime is nowhere.
-        if let Some(pid) = pid
-            && let Ok(its) = fs::metadata(entry.path().join("ns/net"))
-            && identity(its) == wanted
-        {
-            inside.push(Pid::from_raw(pid));
-        }
-    }
-    Ok(inside)
+        .with_context(|| format!("cannot read {}", netns.display()))?;
+    // A process that has gone in the meantime is nowhere.
+    let is_inside = |pid: &Pid| {
+        let its = fs::metadata(format!("/proc/{pid}/ns/net"));
+        its.is_ok_and(|its| identity(its) == wanted)
+    };
+    Ok(command::processes().filter(is_inside).collect())
 }

@@ -5,6 +5,8 @@ use std::fs;
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
+use crate::testbed::command;
+
 /// At one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Usage {
@@ -18,22 +20,18 @@ pub(super) struct Usage {
 impl Usage {
     /// Of this process.
     pub(super) fn of(pid: Pid) -> Result<Self> {
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let field = |name: &str| {
+            let number = command::status(pid, name);
+            let number = number.and_then(|line| line.split_whitespace().next()?.parse().ok());
+            number.with_context(|| format!("process {pid} has no {name} in its status"))
+        };
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))?.count();
         Ok(Self {
-            resident_kib: field(&status, "VmRSS:")?,
+            resident_kib: field("VmRSS:")?,
             descriptors: u64::try_from(descriptors)?,
-            threads: field(&status, "Threads:")?,
+            threads: field("Threads:")?,
         })
     }
-}
-
-/// The number behind a name.
-fn field(status: &str, name: &str) -> Result<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    let number = number.and_then(|number| number.parse().ok());
-    number.with_context(|| format!("no {name} in the process's status"))
 }
 
 #[cfg(test)]

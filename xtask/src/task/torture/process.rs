@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
+use crate::testbed::command;
+
 /// The program, known by its file: nobody else runs that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Program {
@@ -38,20 +40,9 @@ impl Program {
     }
 
     /// All that run it.
-    pub(super) fn processes(self) -> Result<Vec<Process>> {
-        let entries = fs::read_dir("/proc").context("cannot list processes")?;
-        let mut found = Vec::new();
-        for entry in entries.filter_map(Result::ok) {
-            let name = entry.file_name();
-            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            let pid = Pid::from_raw(pid);
-            if self.is_run_by(pid) {
-                found.extend(Process::read(pid));
-            }
-        }
-        Ok(found)
+    pub(super) fn processes(self) -> Vec<Process> {
+        let running = command::processes().filter(|pid| self.is_run_by(*pid));
+        running.filter_map(Process::read).collect()
     }
 }
 

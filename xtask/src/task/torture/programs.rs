@@ -7,6 +7,8 @@ use anyhow::Result;
 use aya::programs::{loaded_links, loaded_programs};
 use nix::unistd::Pid;
 
+use crate::testbed::command;
+
 /// What is loaded at a moment, by id. Programs have a name, links a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Loaded {
@@ -30,7 +32,7 @@ impl Loaded {
     /// Names of the programs that this process holds.
     pub(super) fn names_of(&self, pid: Pid) -> BTreeSet<String> {
         let mut held = Held::default();
-        held.add(&pid.to_string());
+        held.add(pid);
         let names = held.programs.iter().filter_map(|id| self.programs.get(id));
         names.cloned().collect()
     }
@@ -76,17 +78,11 @@ struct Held {
 impl Held {
     fn by_all() -> Self {
         let mut held = Self::default();
-        let entries = fs::read_dir("/proc").into_iter().flatten();
-        for entry in entries.filter_map(Result::ok) {
-            let name = entry.file_name();
-            if let Some(pid) = name.to_str().filter(|name| name.parse::<u32>().is_ok()) {
-                held.add(pid);
-            }
-        }
+        command::processes().for_each(|pid| held.add(pid));
         held
     }
 
-    fn add(&mut self, pid: &str) {
+    fn add(&mut self, pid: Pid) {
         let entries = fs::read_dir(format!("/proc/{pid}/fd"))
             .into_iter()
             .flatten();

@@ -65,7 +65,7 @@ pub(super) fn play(plan: &RoundPlan, shop: &Workshop) -> Result<RoundOutcome> {
     let base = course.counter();
     let run = course.run();
     // Whatever was stopped has to go on, or nothing ends.
-    for process in shop.program.processes()? {
+    for process in shop.program.processes() {
         let _ = kill(process.pid, Signal::SIGCONT);
     }
     run?;
@@ -141,7 +141,7 @@ pub(super) fn play(plan: &RoundPlan, shop: &Workshop) -> Result<RoundOutcome> {
         ];
         keep(&shop.kept, &stage, &texts)?;
         // Nothing of it is to disturb what comes next.
-        for process in shop.program.processes()? {
+        for process in shop.program.processes() {
             let _ = kill(process.pid, Signal::SIGKILL);
         }
     }
@@ -178,7 +178,7 @@ impl Comparison<'_> {
     fn wait(&self, limit: Duration) -> Result<Vec<String>> {
         let mut left = Vec::new();
         let ended = wait::until(SETTLING, "every process to end", || {
-            Ok(self.shop.program.processes()?.is_empty().then_some(()))
+            Ok(self.shop.program.processes().is_empty().then_some(()))
         });
         if ended.is_err() {
             interrupt::check()?;
@@ -198,7 +198,7 @@ impl Comparison<'_> {
     }
 
     fn left(&self) -> Result<Vec<String>> {
-        let processes = self.shop.program.processes()?;
+        let processes = self.shop.program.processes();
         let mut left: Vec<String> = processes
             .iter()
             .map(|process| format!("process {} ({}) is there", process.pid, process.name))

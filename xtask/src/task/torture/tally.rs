@@ -75,7 +75,7 @@ impl fmt::Display for Tally {
         let line = |name: &str, cells: [String; COLUMNS.len()]| {
             let cells = COLUMNS.iter().zip(cells);
             let cells: String = cells
-                .map(|(title, cell)| format!(" {cell:>width$}", width = title.len().max(6)))
+                .map(|(title, cell)| format!(" {cell:>width$}", width = title.len().max(5)))
                 .collect();
             format!("{name:<36}{cells}")
         };

@@ -102,7 +102,7 @@ impl ToolRun {
 
     /// The process that undoes its fault, if there is one.
     pub(super) fn guard(&self, program: Program, beside: Option<Pid>) -> Result<Option<Process>> {
-        let all = program.processes()?;
+        let all = program.processes();
         let own = |process: &Process| {
             process.pid != self.pid()
                 && Some(process.pid) != beside

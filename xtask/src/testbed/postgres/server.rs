@@ -1,6 +1,5 @@
 //! One PostgreSQL server in one namespace.
 
-use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -136,20 +135,17 @@ impl Server {
     /// When the server has no such process.
     pub fn process(&self, id: &str) -> Result<Pid> {
         let own = self.pid().to_string();
-        let found = fs::read_dir("/proc")?
-            .filter_map(Result::ok)
-            .find_map(|entry| {
-                let status = fs::read_to_string(entry.path().join("status")).ok()?;
-                let last = |name: &str| {
-                    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-                    line.split_whitespace().last()
-                };
-                // The last id is the one in the innermost namespace.
-                let is_it = last("PPid:")? == own && last("NSpid:")? == id;
-                is_it.then(|| entry.file_name().to_str()?.parse().ok())?
-            });
-        found
-            .map(Pid::from_raw)
+        // The last id is the one in the innermost namespace.
+        let last = |pid, name| {
+            let ids = command::status(pid, name)?;
+            Some(ids.split_whitespace().last()?.to_owned())
+        };
+        let is_it = |pid: &Pid| {
+            last(*pid, "PPid:").is_some_and(|it| it == own)
+                && last(*pid, "NSpid:").is_some_and(|it| it == id)
+        };
+        command::processes()
+            .find(is_it)
             .with_context(|| format!("server {own} has no process {id}"))
     }
 

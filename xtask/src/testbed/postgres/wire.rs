@@ -5,12 +5,14 @@
 //! they belong to the namespace that the calling thread is in, and so that
 //! another thread can cut them.
 
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use nix::sys::socket::{Shutdown, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -30,7 +32,8 @@ pub struct Connection {
     client: Option<Client>,
     /// Moves the bytes, whenever the runtime runs.
     transfer: JoinHandle<()>,
-    socket: Socket,
+    /// The socket, beside the runtime that reads it.
+    socket: OwnedFd,
     limit: Duration,
 }
 
@@ -51,7 +54,7 @@ impl Connection {
             .with_context(|| format!("cannot connect to {server}"))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        let socket = Socket::Tcp(stream.try_clone()?);
+        let socket = OwnedFd::from(stream.try_clone()?);
         let adopt = || tokio::net::TcpStream::from_std(stream);
         Self::login(socket, adopt, user, name, limit)
     }
@@ -61,14 +64,14 @@ impl Connection {
         let stream = UnixStream::connect(socket)
             .with_context(|| format!("cannot connect to {}", socket.display()))?;
         stream.set_nonblocking(true)?;
-        let socket = Socket::Unix(stream.try_clone()?);
+        let socket = OwnedFd::from(stream.try_clone()?);
         let adopt = || tokio::net::UnixStream::from_std(stream);
         Self::login(socket, adopt, "postgres", name, limit)
     }
 
     /// `adopt` hands the socket over to the runtime, inside of it.
     fn login<S>(
-        socket: Socket,
+        socket: OwnedFd,
         adopt: impl FnOnce() -> std::io::Result<S>,
         user: &str,
         name: &str,
@@ -88,7 +91,7 @@ impl Connection {
             let (client, connection) = tokio::time::timeout(limit, connecting)
                 .await
                 .map_err(|_| silence(limit))?
-                .map_err(|error| anyhow!("the server refused the login: {}", told(&error)))?;
+                .map_err(|error| anyhow!("the server refused the login: {}", reason(&error)))?;
             let transfer = tokio::spawn(async move {
                 // The query that was running fails with the same error.
                 let _ = connection.await;
@@ -117,7 +120,7 @@ impl Connection {
         });
         let messages = answer
             .map_err(|_| silence(self.limit))
-            .and_then(|answer| answer.map_err(|error| anyhow!(told(&error))))
+            .and_then(|answer| answer.map_err(|error| anyhow!(reason(&error))))
             .with_context(|| format!("`{sql}`"))?;
         Ok(rows(&messages))
     }
@@ -156,31 +159,12 @@ impl Drop for Connection {
 
 /// Cuts a connection, whoever waits on it.
 #[derive(Debug)]
-pub(crate) struct Cutter(Socket);
+pub(crate) struct Cutter(OwnedFd);
 
 impl Cutter {
     /// Ends the connection: a pending query fails at once.
     pub(crate) fn cut(&self) {
-        let _ = match &self.0 {
-            Socket::Tcp(socket) => socket.shutdown(Shutdown::Both),
-            Socket::Unix(socket) => socket.shutdown(Shutdown::Both),
-        };
-    }
-}
-
-/// The socket of a connection, beside the runtime that reads it.
-#[derive(Debug)]
-enum Socket {
-    Tcp(std::net::TcpStream),
-    Unix(UnixStream),
-}
-
-impl Socket {
-    fn try_clone(&self) -> std::io::Result<Self> {
-        Ok(match self {
-            Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
-            Self::Unix(socket) => Self::Unix(socket.try_clone()?),
-        })
+        let _ = shutdown(self.0.as_raw_fd(), Shutdown::Both);
     }
 }
 
@@ -189,7 +173,7 @@ fn silence(limit: Duration) -> anyhow::Error {
 }
 
 /// What the server said, or else why it did not.
-fn told(error: &tokio_postgres::Error) -> String {
+fn reason(error: &tokio_postgres::Error) -> String {
     use std::error::Error as _;
     match (error.as_db_error(), error.source()) {
         (Some(said), _) => format!("{}: {}", said.severity(), said.message()),
