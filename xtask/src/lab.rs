@@ -3,7 +3,6 @@
 //! Patroni, etcd, HAProxy and PostgreSQL as Debian packages them, each host in a
 //! namespace of its own.
 
-mod clients;
 mod cluster;
 mod context;
 mod daemon;

@@ -16,13 +16,10 @@ use super::disk::Disk;
 use super::haproxy;
 use super::timing::Timing;
 use crate::testbed::command::Running;
-use crate::testbed::netns::{Host, HostSpec, Net};
+use crate::testbed::netns::{Host, Net};
 use crate::testbed::postgres::{self, Connection};
 use crate::testbed::scratch_dir::{self, ScratchDir};
 use crate::testbed::{file, wait};
-
-/// As on the hosts of the cluster that this one stands for.
-const INTERFACE: &str = "ens160";
 
 /// The databases' hosts; the first is the primary at the start.
 pub(crate) const DATABASES: [&str; 2] = ["db1", "db2"];
@@ -75,12 +72,7 @@ impl Cluster {
     /// can have a disk of its own, to be stalled.
     pub(crate) fn start(tag: &str, timing: &Timing, own_disk: bool, logs: &Path) -> Result<Self> {
         timing.check()?;
-        let hosts = HOSTS.map(|(role, number)| HostSpec {
-            role,
-            number,
-            interface: INTERFACE,
-        });
-        let net = Net::star(tag, &hosts).context("cannot make the lab's network")?;
+        let net = Net::lab(tag, &HOSTS)?;
         scratch_dir::remove_orphans();
         file::make_folder(logs)?;
         let mut cluster = Self {

@@ -1,9 +1,8 @@
 //! etcd: three members, of which two make a quorum.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -15,8 +14,6 @@ use crate::testbed::netns::Host;
 pub(super) const PORT: u16 = 2379;
 
 const PEER_PORT: u16 = 2380;
-
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// A member: its name, and its host.
 pub(super) type Peer<'a> = (&'static str, &'a Host);
@@ -51,10 +48,6 @@ fn url(address: Ipv4Addr, port: u16) -> String {
 
 /// Whether the member has a leader, as it says itself, on its own host.
 pub(crate) fn is_healthy(host: &Host) -> Result<bool> {
-    let server = SocketAddr::new(host.v4.into(), PORT);
-    let answer = host
-        .netns
-        .enter(|| http::get(server, "/health", ANSWER))
-        .context("etcd does not answer")?;
+    let answer = http::get_on(host, PORT, "/health").context("etcd does not answer")?;
     Ok(answer.status == 200 && answer.body.contains("\"true\""))
 }

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::clients::Profile;
 use super::context::{Lengths, RunContext};
 use super::outcome::Outcome;
 use super::result;
@@ -26,6 +25,7 @@ use crate::lab::provenance;
 use crate::lab::staging::{self, Staging};
 use crate::provision::repo;
 use crate::testbed::file;
+use crate::testbed::load::clients::Profile;
 
 /// One way of doing an experiment.
 pub(super) struct Variant {

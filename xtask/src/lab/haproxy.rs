@@ -1,10 +1,8 @@
 //! HAProxy: one port that leads to the primary, one that leads to standbys.
 
-use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -21,8 +19,6 @@ pub(crate) const PRIMARY: u16 = 5000;
 pub(crate) const REPLICA: u16 = 5001;
 
 const STATUS: u16 = 7000;
-
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// The command that runs it with the configuration in the file.
 pub(super) fn command(host: &Host, file: &Path) -> Result<Command> {
@@ -60,9 +56,7 @@ listen status
         ("primary", PRIMARY, "/primary"),
         ("replica", REPLICA, "/replica"),
     ] {
-        // Writing to a string cannot fail.
-        let _ = write!(
-            text,
+        text += &format!(
             "
 listen {name}
     bind {own}:{port}
@@ -72,12 +66,9 @@ listen {name}
 "
         );
         for (server, address) in databases {
-            let _ = writeln!(
-                text,
-                "    server {server} {address}:{} maxconn 200 check port {}",
-                postgres::PORT,
-                patroni::PORT
-            );
+            let (port, check) = (postgres::PORT, patroni::PORT);
+            text +=
+                &format!("    server {server} {address}:{port} maxconn 200 check port {check}\n");
         }
     }
     text
@@ -90,11 +81,7 @@ pub(crate) fn up(host: &Host, port: u16) -> Result<Vec<String>> {
     } else {
         "replica"
     };
-    let server = SocketAddr::new(host.v4.into(), STATUS);
-    let answer = host
-        .netns
-        .enter(|| http::get(server, "/;csv", ANSWER))
-        .context("HAProxy does not answer")?;
+    let answer = http::get_on(host, STATUS, "/;csv").context("HAProxy does not answer")?;
     Ok(servers_up(&answer.body, listen))
 }
 

@@ -1,10 +1,9 @@
 //! Patroni: which of two PostgreSQL servers is the primary.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -15,10 +14,8 @@ use crate::provision::{http, packages};
 use crate::testbed::netns::Host;
 use crate::testbed::postgres;
 
-/// Where it tells about its server.
+/// Where it answers questions about its server.
 pub(super) const PORT: u16 = 8008;
-
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// What runs it may not hear of whoever started the lab: libpq and Python read
 /// the environment.
@@ -59,11 +56,10 @@ impl Configuration<'_> {
             wal_sender_timeout,
             ..
         } = self.timing;
-        let mut hosts = String::new();
-        for member in self.etcd {
-            // Writing to a string cannot fail.
-            let _ = write!(hosts, "\n    - {member}:{}", etcd::PORT);
-        }
+        let members = self.etcd.iter();
+        let hosts: String = members
+            .map(|member| format!("\n    - {member}:{}", etcd::PORT))
+            .collect();
         format!(
             "scope: lab
 name: {name}
@@ -171,7 +167,7 @@ pub(crate) fn ask(host: &Host) -> Result<Member> {
 /// [`ask`] for a thread that is in the host's namespace already.
 pub(super) fn ask_from_inside(address: Ipv4Addr) -> Result<Member> {
     let server = SocketAddr::new(address.into(), PORT);
-    let answer = http::get(server, "/patroni", ANSWER).context("Patroni does not answer")?;
+    let answer = http::get(server, "/patroni", http::ANSWER).context("Patroni does not answer")?;
     let value: Value = serde_json::from_str(&answer.body)
         .with_context(|| format!("Patroni says no JSON: {}", answer.body))?;
     Ok(member(&value))

@@ -19,7 +19,7 @@ use super::runner::Script;
 use super::verify::Checks;
 use super::watch;
 use crate::testbed::load::phase::rfc3339;
-use crate::testbed::load::record::{self, Keep};
+use crate::testbed::load::record;
 use crate::testbed::{command, file};
 
 /// Requests that are written one by one.
@@ -32,7 +32,7 @@ pub(super) fn write(
     outcome: &Outcome,
     checks: &Checks,
 ) -> Result<()> {
-    let load = record::json(&outcome.records, &outcome.phases, Keep::Slow(SLOW));
+    let load = record::json(&outcome.records, &outcome.phases, Some(SLOW));
     let roles = json!({
         "changes": watch::json(&outcome.roles),
         "done": notes(outcome),

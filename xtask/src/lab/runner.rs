@@ -7,14 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, ensure};
 use tracer_core::report::Report;
 
-use super::clients::Clients;
-use super::cluster::{Cluster, DATABASES};
+use super::cluster::{CLIENT, Cluster, DATABASES};
 use super::context::{Lengths, RunContext};
 use super::experiment::Variant;
 use super::outcome::{Outcome, time};
 use super::timing::Timing;
 use super::tracer::{self, EVERYBODY, Tracer};
 use super::watch::Watch;
+use crate::testbed::load::clients::Clients;
 use crate::testbed::load::phase::Phases;
 use crate::testbed::netns::{self, Host};
 use crate::testbed::resource_name;
@@ -68,7 +68,12 @@ fn observe(script: &Script, mut cluster: Cluster, up: Duration) -> Result<Outcom
     let before = interfaces(&cluster)?;
     let watch = Watch::start(&cluster)?;
     let since = SystemTime::now();
-    let clients = Clients::start(&cluster, (setup.profile)())?;
+    let clients = Clients::start(
+        &cluster.host(CLIENT)?.netns,
+        cluster.entrance()?,
+        cluster.sql(first)?,
+        (setup.profile)(),
+    )?;
     let errors_before = checksum_errors(&cluster)?;
 
     let mut more = phases(script.lengths);

@@ -6,8 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::testbed::netns::Host;
+
 /// More than any page of the lab's servers.
 const LARGEST: usize = 4 << 20;
+
+/// For an answer of the lab's servers.
+pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 
 /// What the server said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +53,12 @@ pub fn get(server: SocketAddr, path: &str, limit: Duration) -> Result<Answer> {
         ensure!(bytes.len() <= LARGEST, "{server} does not stop talking");
     }
     parse(&String::from_utf8_lossy(&bytes)).with_context(|| format!("{server}{path}"))
+}
+
+/// Asks a host, from the host itself: also when nobody else can.
+pub(crate) fn get_on(host: &Host, port: u16, path: &str) -> Result<Answer> {
+    let server = SocketAddr::new(host.v4.into(), port);
+    host.netns.enter(|| get(server, path, ANSWER))
 }
 
 fn parse(text: &str) -> Result<Answer> {

@@ -230,6 +230,10 @@ fn costs(quiet: &[Measurement], storms: &[Measurement]) {
     );
 }
 
+fn us(length: Duration) -> u64 {
+    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn verdict(runs: &[Measurement]) -> Result<()> {
     let attached: Vec<Duration> = runs.iter().map(|run| run.attached).collect();
     let peak: Vec<u64> = runs.iter().map(|run| run.peak_kib).collect();
@@ -238,7 +242,6 @@ fn verdict(runs: &[Measurement]) -> Result<()> {
     };
     let title = format!("{} quiet runs", runs.len());
     println!("\n{title:<36}   median      max      bar");
-    let us = |length: Duration| u64::try_from(length.as_micros()).unwrap_or(u64::MAX);
     let of_runs = |name, figure: Figure, unit, bar: &str| row(name, runs, figure, unit, bar);
     let bars = (
         ATTACHED_BAR.as_millis().to_string(),

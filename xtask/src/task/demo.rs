@@ -20,25 +20,12 @@ use crate::lab::staging::{self, Staging};
 use crate::provision::repo;
 use crate::task::setup;
 use crate::testbed::command::{self, Running};
+use crate::testbed::load::clients::{Clients, Profile};
 use crate::testbed::load::phase::Phases;
-use crate::testbed::load::record::{self, Keep, Record};
-use crate::testbed::load::{Load, Pace, Plan, READ, WRITE};
-use crate::testbed::netns::{Host, HostSpec, Net};
+use crate::testbed::load::record;
+use crate::testbed::netns::{Host, Net};
 use crate::testbed::postgres::Pair;
-use crate::testbed::{file, interrupt, netns, wait};
-
-/// As on the hosts of the cluster that the lab stands for.
-const INTERFACE: &str = "ens160";
-
-const WRITES_PER_SECOND: f64 = 10.0;
-const READS_PER_SECOND: f64 = 5.0;
-
-/// As many clients as were measured on the cluster that the lab stands for.
-const CONNECTIONS: u32 = 4;
-
-/// How long the last requests have for their answers: longer than the
-/// timeouts that a flow may have doubled its way up to by the fault's end.
-const GRACE: Duration = Duration::from_secs(30);
+use crate::testbed::{file, interrupt, netns};
 
 /// What can be chosen about the demo.
 #[derive(Debug, Args)]
@@ -83,7 +70,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     let files = staging.path();
 
     let begun = Instant::now();
-    let net = lab()?;
+    let net = Net::pair_and_client("demo")?;
     let (primary, standby) = (net.host("primary")?, net.host("standby")?);
     let pair = Pair::start(primary, standby).context("cannot start PostgreSQL")?;
     println!(
@@ -94,12 +81,13 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
         begun.elapsed().as_secs_f64()
     );
 
-    let client = net.host("client")?;
     let since = SystemTime::now();
-    let start = |plan| Load::start(&client.netns, pair.primary().address(), plan);
-    let (write, read) = (plan(WRITE, WRITES_PER_SECOND), plan(READ, READS_PER_SECOND));
-    let (writes, reads) = (start(write.clone())?, start(read.clone())?);
-    wait_for_writes(&pair)?;
+    let clients = Clients::start(
+        &net.host("client")?.netns,
+        pair.primary().address(),
+        pair.primary().connect()?,
+        Profile::steady(),
+    )?;
 
     let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")?;
     let run = tracer_run(&tracer, arguments, files, primary, standby);
@@ -107,16 +95,12 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")? - checksum_errors;
     let until = SystemTime::now();
     println!("\nwaiting for the last answers to the clients …");
-    let (writes, reads) = (writes.stop(GRACE), reads.stop(GRACE));
+    let records = clients.stop();
     pair.prove_commits_wait()
         .context("after the fault, commits no longer wait for the standby")?;
 
     let phases = Phases::from_report(&report, since, until)?;
-    let records = [
-        Record::new("writes", write, writes),
-        Record::new("reads", read, reads),
-    ];
-    let load = serde_json::to_string(&record::json(&records, &phases, Keep::All))?;
+    let load = serde_json::to_string(&record::json(&records, &phases, None))?;
     file::write(&files.join("load.json"), load + "\n")?;
     let how = how::render(arguments, &report, &commit);
     file::write(&files.join("how.md"), how)?;
@@ -133,34 +117,6 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
         repo::shorten(&output.display().to_string())
     );
     Ok(())
-}
-
-fn lab() -> Result<Net> {
-    let host = |role, number| HostSpec {
-        role,
-        number,
-        interface: INTERFACE,
-    };
-    let hosts = [host("primary", 2), host("standby", 3), host("client", 10)];
-    Net::star("demo", &hosts).context("cannot make the lab's network")
-}
-
-fn plan(sql: &str, rate: f64) -> Plan {
-    Plan {
-        sql: sql.to_owned(),
-        pace: Pace::Open { rate },
-        connections: CONNECTIONS,
-    }
-}
-
-/// The first requests fill caches: they are no part of a baseline.
-fn wait_for_writes(pair: &Pair) -> Result<()> {
-    let mut sql = pair.primary().connect()?;
-    let enough = "select 1 from lab where note = 'load' having count(*) >= 5";
-    wait::until(Duration::from_secs(10), "the load to get going", || {
-        sql.value(enough)
-    })
-    .map(drop)
 }
 
 /// tracer on the standby's side.

@@ -1,6 +1,7 @@
 //! A load on a database: requests at a fixed rate, whatever the answers do, or
 //! users of whom each waits for his answer.
 
+pub(crate) mod clients;
 pub(crate) mod phase;
 pub(crate) mod record;
 
@@ -59,6 +60,17 @@ pub struct Plan {
     pub pace: Pace,
     /// How many may wait for their answers at the same time.
     pub connections: u32,
+}
+
+impl Plan {
+    /// So many requests a second.
+    pub(crate) fn open(sql: &str, rate: f64, connections: u32) -> Self {
+        Self {
+            sql: sql.to_owned(),
+            pace: Pace::Open { rate },
+            connections,
+        }
+    }
 }
 
 /// One request.

@@ -30,7 +30,6 @@ const SHOWN: &str = "10.0.10.2:9187";
 const PROMETHEUS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 
-const ANSWER: Duration = Duration::from_secs(2);
 const STARTING: Duration = Duration::from_secs(30);
 
 /// Between two polls of the alerts; Prometheus evaluates the rules once a second.
@@ -138,7 +137,7 @@ fn ask(cluster: &Cluster, path: &str) -> Result<Value> {
     let answer = cluster
         .host(CLIENT)?
         .netns
-        .enter(|| http::get(PROMETHEUS, path, ANSWER));
+        .enter(|| http::get(PROMETHEUS, path, http::ANSWER));
     // Nobody there yet, or one who is still starting.
     let Some(answer) = answer.ok().filter(|answer| answer.status == 200) else {
         return Ok(Value::Null);

@@ -9,7 +9,6 @@ use serde_json::json;
 use tracer_core::report::Report;
 
 use super::{Setup, Variant};
-use crate::lab::clients::{Profile, plan};
 use crate::lab::cluster::Cluster;
 use crate::lab::context::RunContext;
 use crate::lab::format::{self, mebibytes};
@@ -19,7 +18,8 @@ use crate::lab::outcome::{
 use crate::lab::verify::Checks;
 use crate::testbed::injection::Injection;
 use crate::testbed::interrupt;
-use crate::testbed::load::Pace;
+use crate::testbed::load::Plan;
+use crate::testbed::load::clients::Profile;
 use crate::testbed::load::record::milliseconds;
 
 /// 32 KiB of what does not compress well: minutes of it are much to catch up with, and
@@ -41,7 +41,7 @@ pub(super) const VARIANTS: [Variant; 1] = [Variant {
     seconds: (20, 180, 15),
     setup: Setup {
         profile: || Profile {
-            writes: plan(WRITE, Pace::Open { rate: 10.0 }, 4),
+            writes: Plan::open(WRITE, 10.0, 4),
             ..Profile::steady()
         },
         ..Setup::USUAL

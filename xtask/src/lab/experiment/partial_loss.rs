@@ -4,13 +4,13 @@ use anyhow::{Context, Result};
 use tracer_core::report::finding::Cause;
 
 use super::{Setup, Variant};
-use crate::lab::clients::Profile;
 use crate::lab::context::{RunContext, pause};
 use crate::lab::format::{self, known};
 use crate::lab::outcome::{FlowKind, Outcome, cause_names, causes, flows, name, retransmitted};
 use crate::lab::overlap;
 use crate::lab::runner::{EVENTS, Inject};
 use crate::lab::verify::Checks;
+use crate::testbed::load::clients::Profile;
 
 const QUESTION: &str = "Half of the standby's segments to the primary arrive with a bad checksum: what do \
                         commits wait for, and whose segments are retransmitted?";

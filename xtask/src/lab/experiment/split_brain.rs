@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Setup, Variant};
-use crate::lab::clients::plan;
 use crate::lab::cluster::{Cluster, DATABASES};
 use crate::lab::context::RunContext;
 use crate::lab::format;
@@ -18,7 +17,7 @@ use crate::lab::verify::Checks;
 use crate::lab::watch;
 use crate::testbed::injection::Injection;
 use crate::testbed::load::phase::{Phase, rfc3339};
-use crate::testbed::load::{Load, NUMBER, Pace, Request};
+use crate::testbed::load::{Load, NUMBER, Plan, Request};
 use crate::testbed::postgres::{PORT, Row};
 
 /// For the last of the writes on a node itself.
@@ -106,8 +105,11 @@ struct Side {
 fn writer(cluster: &Cluster, node: &str) -> Result<Load> {
     let host = cluster.host(node)?;
     let sql = format!("insert into lab (note) values ('{}{NUMBER}')", mark(node));
-    let plan = plan(&sql, Pace::Open { rate: 5.0 }, 2);
-    Load::start(&host.netns, (host.v4, PORT).into(), plan)
+    Load::start(
+        &host.netns,
+        (host.v4, PORT).into(),
+        Plan::open(&sql, 5.0, 2),
+    )
 }
 
 /// What stands before the number of each write on a node.

@@ -11,6 +11,7 @@ use crate::lab::experiment::Variant;
 use crate::lab::format::known;
 use crate::lab::outcome::{Outcome, flows, name};
 use crate::lab::verify::{Check, Checks};
+use crate::testbed::load::clients::Profile;
 use crate::testbed::load::record::{Record, milliseconds};
 
 /// Of each host, the flows that retransmitted the most: each question to etcd and each
@@ -214,7 +215,6 @@ mod tests {
 
     use super::super::reduced;
     use super::*;
-    use crate::lab::clients::Profile;
     use crate::lab::context::Note;
     use crate::lab::outcome::FlowKind;
     use crate::lab::timing::Timing;

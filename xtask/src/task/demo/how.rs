@@ -2,8 +2,9 @@
 
 use tracer_core::report::Report;
 
-use super::{CONNECTIONS, DemoArguments, READS_PER_SECOND, WRITES_PER_SECOND};
+use super::DemoArguments;
 use crate::lab::provenance;
+use crate::testbed::load::clients::{CONNECTIONS, READS_PER_SECOND, WRITES_PER_SECOND};
 
 /// How to do it again, and on what it was done.
 pub(super) fn render(arguments: &DemoArguments, report: &Report, commit: &str) -> String {

@@ -10,13 +10,10 @@ use tempfile::TempDir;
 
 use super::screen::{COLUMNS, ROWS};
 use crate::provision::packages;
-use crate::testbed::load::{Load, Pace, Plan, WRITE};
-use crate::testbed::netns::{self, Host, HostSpec, Net};
+use crate::testbed::load::{Load, Plan, WRITE};
+use crate::testbed::netns::{self, Host, Net};
 use crate::testbed::postgres::Pair;
 use crate::testbed::{command, wait};
-
-/// As on the hosts of the cluster that the lab stands for.
-const INTERFACE: &str = "ens160";
 
 /// Of the primary's segments to the standby.
 const LOSS: &str = "loss=40%";
@@ -32,22 +29,12 @@ const ENDING: Duration = Duration::from_secs(30);
 /// as escape sequences.
 pub(super) fn capture(tracer: &Path) -> Result<String> {
     netns::require_root().context("the live view is that of a real run")?;
-    let host = |role, number| HostSpec {
-        role,
-        number,
-        interface: INTERFACE,
-    };
-    let hosts = [host("primary", 2), host("standby", 3), host("client", 10)];
-    let net = Net::star("picture", &hosts).context("cannot make the network")?;
+    let net = Net::pair_and_client("picture")?;
     let (primary, standby) = (net.host("primary")?, net.host("standby")?);
     let pair = Pair::start(primary, standby).context("cannot start PostgreSQL")?;
-    let plan = Plan {
-        sql: WRITE.to_owned(),
-        pace: Pace::Open { rate: 20.0 },
-        connections: 4,
-    };
-    let client = net.host("client")?;
-    let _load = Load::start(&client.netns, pair.primary().address(), plan)?;
+    let client = &net.host("client")?.netns;
+    let plan = Plan::open(WRITE, 20.0, 4);
+    let _load = Load::start(client, pair.primary().address(), plan)?;
 
     let run = tracer_run(tracer, &pair, primary, standby);
     let terminal = Terminal::open(&run)?;

@@ -27,15 +27,6 @@ pub(crate) struct Gap {
     pub(crate) length: Duration,
 }
 
-/// Which requests are written one by one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
-    /// Each.
-    All,
-    /// Those that failed or took as long.
-    Slow(Duration),
-}
-
 /// The figures of one phase. Latencies are of the requests due in it that
 /// succeeded.
 #[derive(Debug, PartialEq)]
@@ -102,17 +93,19 @@ impl Record {
 
     /// The figures of one phase.
     pub(crate) fn figures(&self, phase: &Phase) -> Figures {
-        let succeeded = || {
-            self.requests
-                .iter()
-                .filter(|request| request.error.is_none())
-        };
-        let answered = succeeded()
+        let answered = self
+            .succeeded()
             .filter(|request| phase.contains(request.due + request.latency))
             .count();
         let due = |request: &&Request| phase.contains(request.due);
         let latencies = |latency: fn(&Request) -> Duration| {
-            Latency::of(&succeeded().filter(due).map(latency).collect::<Vec<_>>())
+            Latency::of(
+                &self
+                    .succeeded()
+                    .filter(due)
+                    .map(latency)
+                    .collect::<Vec<_>>(),
+            )
         };
         let failed = self
             .requests
@@ -138,19 +131,21 @@ impl Record {
 
     /// From this moment to the first successful answer after it.
     pub(crate) fn first_answer(&self, after: SystemTime) -> Option<Duration> {
-        self.requests
-            .iter()
-            .filter(|request| request.error.is_none())
-            .filter_map(|request| (request.due + request.latency).duration_since(after).ok())
+        let answers = self.answers().into_iter();
+        answers
+            .filter_map(|answer| answer.duration_since(after).ok())
             .min()
+    }
+
+    fn succeeded(&self) -> impl Iterator<Item = &Request> {
+        let requests = self.requests.iter();
+        requests.filter(|request| request.error.is_none())
     }
 
     /// When good answers came, in order.
     fn answers(&self) -> Vec<SystemTime> {
         let mut answers: Vec<SystemTime> = self
-            .requests
-            .iter()
-            .filter(|request| request.error.is_none())
+            .succeeded()
             .map(|request| request.due + request.latency)
             .collect();
         answers.sort_unstable();
@@ -189,7 +184,7 @@ impl Record {
         counts
     }
 
-    fn json(&self, phases: &Phases, keep: Keep) -> Value {
+    fn json(&self, phases: &Phases, slow: Option<Duration>) -> Value {
         let figures = |phase: &Phase| {
             let figures = self.figures(phase);
             json!({
@@ -209,17 +204,12 @@ impl Record {
                 "error": request.error,
             })
         };
-        let kept = |request: &&Request| match keep {
-            Keep::All => true,
-            Keep::Slow(than) => request.error.is_some() || request.latency >= than,
+        let kept = |request: &&Request| {
+            request.error.is_some() || slow.is_none_or(|slow| request.latency >= slow)
         };
         let (rate, think) = match self.plan.pace {
             Pace::Open { rate } => (Some(rate), None),
             Pace::Closed { think } => (None, Some(milliseconds(think))),
-        };
-        let least = match keep {
-            Keep::All => None,
-            Keep::Slow(than) => Some(milliseconds(than)),
         };
         json!({
             "sql": self.plan.sql,
@@ -228,7 +218,7 @@ impl Record {
             "connections": self.plan.connections,
             "phases": phases.0.iter().map(figures).collect::<Vec<_>>(),
             "made": self.requests.len(),
-            "failed_or_took_ms": least,
+            "failed_or_took_ms": slow.map(milliseconds),
             "requests": self.requests.iter().filter(kept).map(request).collect::<Vec<_>>(),
         })
     }
@@ -243,17 +233,13 @@ fn longest(gaps: impl Iterator<Item = (SystemTime, SystemTime)>) -> Option<Gap> 
 }
 
 /// `load.json`. A request's latency counts from when it was due; it was sent
-/// that much later as `late_ms` says. `requests` holds those that are kept.
-pub(crate) fn json(records: &[Record], phases: &Phases, keep: Keep) -> Value {
-    let mut all = json!({ "phases": phases.json() });
-    if let Some(map) = all.as_object_mut() {
-        map.extend(
-            records
-                .iter()
-                .map(|record| (record.name.to_owned(), record.json(phases, keep))),
-        );
-    }
-    all
+/// that much later as `late_ms` says. `requests` holds each, or only those that failed or
+/// were slow: took as long.
+pub(crate) fn json(records: &[Record], phases: &Phases, slow: Option<Duration>) -> Value {
+    let each = records.iter();
+    let each = each.map(|record| (record.name.to_owned(), record.json(phases, slow)));
+    let all = [("phases".to_owned(), phases.json())];
+    all.into_iter().chain(each).collect()
 }
 
 /// With three decimals: what is finer is noise.
@@ -309,10 +295,10 @@ mod tests {
             (at(3), Duration::from_secs(6))
         );
         assert_eq!(record.errors(), [("gone".to_owned(), 2)]);
-        let all = json(std::slice::from_ref(&record), &Phases(vec![]), Keep::All);
+        let all = json(std::slice::from_ref(&record), &Phases(vec![]), None);
         assert_eq!(all["writes"]["requests"].as_array().unwrap().len(), 6);
-        let keep = Keep::Slow(Duration::from_secs(2));
-        let few = json(&[record], &Phases(vec![]), keep);
+        let slow = Some(Duration::from_secs(2));
+        let few = json(&[record], &Phases(vec![]), slow);
         assert_eq!(few["writes"]["requests"].as_array().unwrap().len(), 3);
     }
 

@@ -12,6 +12,9 @@ const INTERFACE_NAME_MAX: usize = 15;
 
 const BRIDGE: &str = "switch";
 
+/// As on the hosts of the cluster that the lab stands for.
+const INTERFACE: &str = "ens160";
+
 /// What a host shall be.
 #[derive(Debug, Clone, Copy)]
 pub struct HostSpec<'a> {
@@ -76,8 +79,8 @@ impl Host {
         self.netns.run("ethtool", &arguments).map(|_| ())
     }
 
-    /// Puts a small queue in front of what the host sends. What it drops, the
-    /// host's own TCP is told of: that is congestion in the host.
+    /// Puts a small queue in front of what the host sends. Of what it drops the host's
+    /// own TCP knows: that is congestion in the host.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -107,6 +110,23 @@ impl Net {
             interface,
         };
         Self::star(tag, &[host("primary", 2), host("standby", 3)])
+    }
+
+    /// The same with a `client` at 10.0.10.10, all with the interface of the cluster that
+    /// the lab stands for.
+    pub(crate) fn pair_and_client(tag: &str) -> Result<Self> {
+        let hosts = [("primary", 2), ("standby", 3), ("client", 10)];
+        Self::lab(tag, &hosts)
+    }
+
+    /// Hosts by their roles and numbers, with that interface.
+    pub(crate) fn lab<const N: usize>(tag: &str, hosts: &[(&str, u8); N]) -> Result<Self> {
+        let specs = hosts.map(|(role, number)| HostSpec {
+            role,
+            number,
+            interface: INTERFACE,
+        });
+        Self::star(tag, &specs).context("cannot make the lab's network")
     }
 
     /// Hosts around a switch. Clears away first what crashed runs have left.
