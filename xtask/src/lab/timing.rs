@@ -82,27 +82,24 @@ impl Timing {
     /// The options that make the same clocks; empty for those that are the default.
     pub(crate) fn options(&self) -> String {
         let default = Self::default();
-        let numbers = [
-            ("--ttl", self.ttl, default.ttl),
-            ("--loop-wait", self.loop_wait, default.loop_wait),
-            ("--retry-timeout", self.retry_timeout, default.retry_timeout),
+        let chosen = |value: u32, default: u32| (value != default).then_some(value);
+        let options = [
+            ("--ttl", chosen(self.ttl, default.ttl)),
+            ("--loop-wait", chosen(self.loop_wait, default.loop_wait)),
+            (
+                "--retry-timeout",
+                chosen(self.retry_timeout, default.retry_timeout),
+            ),
             (
                 "--wal-sender-timeout",
-                self.wal_sender_timeout,
-                default.wal_sender_timeout,
+                chosen(self.wal_sender_timeout, default.wal_sender_timeout),
             ),
+            ("--rto-min", self.rto_min),
+            ("--rto-max", self.rto_max),
         ];
-        let limits = [("--rto-min", self.rto_min), ("--rto-max", self.rto_max)];
-        numbers
-            .into_iter()
-            .filter(|(_, value, default)| value != default)
-            .map(|(name, value, _)| (name, value))
-            .chain(
-                limits
-                    .into_iter()
-                    .filter_map(|(name, it)| Some((name, it?))),
-            )
-            .map(|(name, value)| format!(" {name} {value}"))
+        let options = options.into_iter();
+        options
+            .filter_map(|(name, value)| Some(format!(" {name} {}", value?)))
             .collect()
     }
 

@@ -1,8 +1,8 @@
 //! Who was what, when: what each node's Patroni and PostgreSQL say of themselves,
-//! asked on the node, so that no fault of the network keeps them from telling.
+//! asked on the node, so that no fault of the network keeps the answer away.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, sleep};
@@ -39,12 +39,12 @@ pub(super) struct Change {
     pub(super) state: NodeState,
 }
 
-/// Looks as long as it lives.
+/// Polls as long as it lives.
 #[derive(Debug)]
 pub(super) struct Watch {
     changes: Arc<Mutex<Vec<Change>>>,
     stopping: Arc<AtomicBool>,
-    lookers: Vec<JoinHandle<Result<()>>>,
+    pollers: Vec<JoinHandle<Result<()>>>,
 }
 
 impl Watch {
@@ -52,15 +52,20 @@ impl Watch {
         let mut watch = Self {
             changes: Arc::default(),
             stopping: Arc::default(),
-            lookers: Vec::new(),
+            pollers: Vec::new(),
         };
         for node in DATABASES {
             let host = cluster.host(node)?;
             let (address, folder) = (host.v4, cluster.socket_dir(node));
             let changes = Arc::clone(&watch.changes);
             let stopping = Arc::clone(&watch.stopping);
-            watch.lookers.push(host.netns.spawn(move || {
-                let mut poller = Poller::new(address, folder);
+            watch.pollers.push(host.netns.spawn(move || {
+                let mut poller = Poller {
+                    address,
+                    folder,
+                    connection: None,
+                    last: None,
+                };
                 while !stopping.load(Ordering::Relaxed) {
                     poller.poll(node, &changes);
                     sleep(POLL);
@@ -81,7 +86,7 @@ impl Watch {
 
     fn finish(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
-        for poller in self.lookers.drain(..) {
+        for poller in self.pollers.drain(..) {
             let _ = poller.join();
         }
     }
@@ -93,7 +98,7 @@ impl Drop for Watch {
     }
 }
 
-/// Looks at one node.
+/// Polls one node.
 struct Poller {
     address: Ipv4Addr,
     folder: PathBuf,
@@ -102,15 +107,6 @@ struct Poller {
 }
 
 impl Poller {
-    fn new(address: Ipv4Addr, folder: PathBuf) -> Self {
-        Self {
-            address,
-            folder,
-            connection: None,
-            last: None,
-        }
-    }
-
     fn poll(&mut self, node: &'static str, changes: &Mutex<Vec<Change>>) {
         // The database first: it answers at once, and it is the one that writes.
         let at = SystemTime::now();
@@ -127,7 +123,10 @@ impl Poller {
     fn writable(&mut self) -> Option<bool> {
         let kept = self.connection.take().and_then(|it| self.ask(it));
         // A connection may have been cut where the server was not.
-        kept.or_else(|| self.ask(connect(&self.folder).ok()?))
+        kept.or_else(|| {
+            let socket = postgres::socket(&self.folder);
+            self.ask(Connection::unix(&socket, "watch", ANSWER).ok()?)
+        })
     }
 
     fn ask(&mut self, mut connection: Connection) -> Option<bool> {
@@ -135,10 +134,6 @@ impl Poller {
         self.connection = Some(connection);
         Some(recovering.as_deref() == Some("f"))
     }
-}
-
-fn connect(folder: &Path) -> Result<Connection> {
-    Connection::unix(&postgres::socket(folder), "watch", ANSWER)
 }
 
 impl NodeState {

@@ -5,7 +5,6 @@
 //! prebuilt. Either needs `bpf-linker`. The answer goes to
 //! `.toolchain/ebpf.env`, which `tracer/build.rs` obeys.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,16 +46,17 @@ pub(crate) struct Toolchain {
 impl Toolchain {
     /// As `key=value` lines.
     pub(crate) fn render(&self) -> String {
-        let mut text = String::new();
-        for (key, path) in [("cargo", &self.cargo), ("rustc", &self.rustc)] {
-            if let Some(path) = path {
-                // Writing to a string cannot fail.
-                let _ = writeln!(text, "{key}={}", path.display());
-            }
-        }
-        let _ = writeln!(text, "linker={}", self.linker.display());
-        let _ = writeln!(text, "build_std={}", u8::from(self.build_std));
-        text
+        let path = |key: &str, path: &Option<PathBuf>| {
+            let path = path.as_ref();
+            path.map_or_else(String::new, |path| format!("{key}={}\n", path.display()))
+        };
+        format!(
+            "{}{}linker={}\nbuild_std={}\n",
+            path("cargo", &self.cargo),
+            path("rustc", &self.rustc),
+            self.linker.display(),
+            u8::from(self.build_std)
+        )
     }
 }
 

@@ -11,7 +11,6 @@ use crate::lab::experiment::Variant;
 use crate::lab::format::known;
 use crate::lab::outcome::{Outcome, flows, name};
 use crate::lab::verify::{Check, Checks};
-use crate::testbed::load::clients::Profile;
 use crate::testbed::load::record::{Record, milliseconds};
 
 /// Of each host, the flows that retransmitted the most: each question to etcd and each
@@ -219,6 +218,7 @@ mod tests {
     use crate::lab::outcome::FlowKind;
     use crate::lab::timing::Timing;
     use crate::testbed::load::Request;
+    use crate::testbed::load::clients::Profile;
     use crate::testbed::load::phase::Phases;
     use crate::testbed::sample_report;
 

@@ -1,7 +1,6 @@
 //! The demo's outcome, as a person reads it.
 
 use std::cmp::Reverse;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -9,7 +8,7 @@ use tracer_core::report::percent::Percent;
 use tracer_core::report::{Fault, FlowReport, Report};
 use tracer_ebpf::RetransmitKind;
 
-use crate::lab::format::{self, UNKNOWN};
+use crate::lab::format;
 use crate::testbed::load::phase::Phases;
 use crate::testbed::load::record::{Figures, Record};
 
@@ -41,11 +40,10 @@ pub(super) fn render(
         ("What the clients saw", clients(records, phases)),
     ];
     let mut text = String::new();
-    // Writing to a string cannot fail.
     for (title, lines) in parts {
-        let _ = writeln!(text, "\n{title}");
+        text += &format!("\n{title}\n");
         for line in lines {
-            let _ = writeln!(text, "{}", format!("  {line}").trim_end());
+            text += &(format!("  {line}").trim_end().to_owned() + "\n");
         }
     }
     text
@@ -157,12 +155,8 @@ fn kernel(report: &Report) -> Vec<String> {
 type Column = fn(&Figures) -> String;
 
 fn clients(records: &[Record], phases: &Phases) -> Vec<String> {
-    let mut header = format!("{:<26}", "");
-    // Writing to a string cannot fail.
-    for phase in &phases.0 {
-        let _ = write!(header, "{:>12}", phase.name);
-    }
-    let mut lines = vec![header];
+    let names = phases.0.iter().map(|phase| format!("{:>12}", phase.name));
+    let mut lines = vec![format!("{:<26}{}", "", names.collect::<String>())];
     let rows: [(&str, Column); 8] = [
         ("answered a second", |it| format!("{:.1}", it.per_second)),
         ("failed", |it| it.failed.to_string()),
@@ -178,11 +172,8 @@ fn clients(records: &[Record], phases: &Phases) -> Vec<String> {
         let shown = if record.queued() { 8 } else { 5 };
         for (place, (name, cell)) in rows.iter().take(shown).enumerate() {
             let of = if place == 0 { record.name } else { "" };
-            let mut line = format!("{of:<8}{name:<18}");
-            for figures in &figures {
-                let _ = write!(line, "{:>12}", cell(figures));
-            }
-            lines.push(line);
+            let cells = figures.iter().map(|it| format!("{:>12}", cell(it)));
+            lines.push(format!("{of:<8}{name:<18}{}", cells.collect::<String>()));
         }
     }
     lines.push("writes commit, and wait for the standby's reply; reads wait for nobody".to_owned());
@@ -197,7 +188,7 @@ fn clients(records: &[Record], phases: &Phases) -> Vec<String> {
 
 /// How long the fault outlasted itself.
 fn aftermath(records: &[Record], phases: &Phases) -> Option<String> {
-    let end = phases.0.iter().find(|phase| phase.name == "fault")?.end;
+    let end = phases.named("fault")?.end;
     let writes = records.iter().find(|record| record.name == "writes")?;
     let first = writes.first_answer(end)?;
     Some(format!(
@@ -207,11 +198,11 @@ fn aftermath(records: &[Record], phases: &Phases) -> Option<String> {
 }
 
 fn latency(latency: Option<Duration>) -> String {
-    latency.map_or_else(|| UNKNOWN.to_owned(), |it| format::time(&it))
+    format::known(latency, |it| format::time(&it))
 }
 
 fn known(value: Option<impl ToString>) -> String {
-    value.map_or(UNKNOWN.to_owned(), |value| value.to_string())
+    format::known(value, |value| value.to_string())
 }
 
 #[cfg(test)]

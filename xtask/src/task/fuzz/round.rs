@@ -19,7 +19,7 @@ const TIMEOUT_S: u64 = 10;
 /// smaller by far.
 const MEMORY_MIB: u64 = 1024;
 const ALLOCATION_MIB: u64 = 256;
-/// How much longer than it was told a target may take to end, s.
+/// How much longer than asked for a target may take to end, s.
 const GRACE_S: u64 = 120;
 /// How much of a log is shown of a target that failed, lines.
 const SHOWN: usize = 40;
@@ -99,7 +99,7 @@ impl<'a> Round<'a> {
         command.arg(&self.found).arg(&self.corpus);
         let status = self.start(&mut command)?.wait(limit)?;
         let log = file::read_text(&self.log)?;
-        println!("{:<12} {}", self.target, Told::of(&log));
+        println!("{:<12} {}", self.target, summary(&log));
         if status.success() {
             return Ok(None);
         }
@@ -150,55 +150,30 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     paths.collect()
 }
 
-/// What libFuzzer's log says at its end.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
-    runs: Option<u64>,
-    per_s: Option<u64>,
-    covered: Option<u64>,
-    features: Option<u64>,
-    peak_mib: Option<u64>,
-}
-
-impl Told {
-    fn of(log: &str) -> Self {
-        let statistic = |name: &str| {
-            let line = log.lines().rev().find_map(|line| {
-                let rest = line.strip_prefix("stat::")?.strip_prefix(name)?;
-                rest.strip_prefix(':')
-            })?;
-            line.trim().parse().ok()
-        };
-        // `#123	DONE   cov: 4 ft: 5 corp: 6/7b …`
-        let reached = |name: &str| {
-            let line = log.lines().rev().find(|line| line.contains(" cov: "))?;
-            let mut words = line.split_whitespace();
-            words.find(|word| *word == name)?;
-            words.next()?.parse().ok()
-        };
-        Self {
-            runs: statistic("number_of_executed_units"),
-            per_s: statistic("average_exec_per_sec"),
-            covered: reached("cov:"),
-            features: reached("ft:"),
-            peak_mib: statistic("peak_rss_mb"),
-        }
-    }
-}
-
-impl std::fmt::Display for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let number = |number: Option<u64>| number.map_or("?".to_owned(), |it| it.to_string());
-        write!(
-            f,
-            "{:>9} runs, {:>7} a second, {:>6} edges, {:>6} features, {:>4} MiB",
-            number(self.runs),
-            number(self.per_s),
-            number(self.covered),
-            number(self.features),
-            number(self.peak_mib)
-        )
-    }
+/// What libFuzzer's log says at its end, in a line.
+fn summary(log: &str) -> String {
+    let statistic = |name: &str| {
+        let line = log.lines().rev().find_map(|line| {
+            let rest = line.strip_prefix("stat::")?.strip_prefix(name)?;
+            rest.strip_prefix(':')
+        });
+        line.map_or("?", str::trim)
+    };
+    // `#123	DONE   cov: 4 ft: 5 corp: 6/7b …`
+    let reached = |name: &str| {
+        let line = log.lines().rev().find(|line| line.contains(" cov: "));
+        let mut words = line.unwrap_or_default().split_whitespace();
+        words.find(|word| *word == name);
+        words.next().unwrap_or("?")
+    };
+    format!(
+        "{:>9} runs, {:>7} a second, {:>6} edges, {:>6} features, {:>4} MiB",
+        statistic("number_of_executed_units"),
+        statistic("average_exec_per_sec"),
+        reached("cov:"),
+        reached("ft:"),
+        statistic("peak_rss_mb")
+    )
 }
 
 #[cfg(test)]
@@ -206,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_libfuzzer_says_at_its_end_is_told() {
+    fn what_libfuzzer_says_at_its_end_is_a_line() {
         let log = "INFO: seed corpus: files: 7\n\
                    #8\tINITED cov: 10 ft: 12 corp: 5/99b exec/s: 0 rss: 40Mb\n\
                    #500\tDONE   cov: 75 ft: 130 corp: 9/120b lim: 4096 exec/s: 250 rss: 41Mb\n\
@@ -216,14 +191,13 @@ mod tests {
                    stat::new_units_added:          4\n\
                    stat::slowest_unit_time_sec:    0\n\
                    stat::peak_rss_mb:              41\n";
-        let told = Told {
-            runs: Some(500),
-            per_s: Some(250),
-            covered: Some(75),
-            features: Some(130),
-            peak_mib: Some(41),
-        };
-        assert_eq!(Told::of(log), told);
-        assert_eq!(Told::of("no such program"), Told::default());
+        assert_eq!(
+            summary(log),
+            "      500 runs,     250 a second,     75 edges,    130 features,   41 MiB"
+        );
+        assert_eq!(
+            summary("no such program"),
+            "        ? runs,       ? a second,      ? edges,      ? features,    ? MiB"
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! The table of kernels: a row a kernel, a column a feature.
 
+use std::collections::BTreeMap;
+
 use super::cell::Cell;
 
 /// Of a table that has no such cell.
@@ -107,27 +109,29 @@ impl Page {
 
     /// What is not as the page says; nothing of kernels that were not visited.
     pub(super) fn changes(&self, page: &str) -> Vec<String> {
-        let written = WrittenPage::parse(page);
+        let written = written(page);
         let columns = || self.tables.iter().flat_map(|table| &table.columns);
         let mut changes = Vec::new();
         for row in self.rows.iter().filter(|row| row.compared) {
-            if !written.has_row(&row.kernel) {
+            let mut then: BTreeMap<&str, &str> = written
+                .iter()
+                .filter(|(kernel, ..)| *kernel == row.kernel)
+                .map(|(_, column, verdict)| (*column, *verdict))
+                .collect();
+            if then.is_empty() {
                 changes.push(format!("{}: there is no such row", row.kernel));
                 continue;
             }
             for column in columns() {
                 let now = row.verdict(column);
-                let then = written.verdict(&row.kernel, column).unwrap_or(NOTHING);
+                let then = then.remove(column.as_str()).unwrap_or(NOTHING);
                 if now != then {
                     changes.push(format!("{}, {column}: {then}, now {now}", row.kernel));
                 }
             }
-            for (kernel, gone, verdict) in &written.cells {
-                let known = columns().any(|column| column == gone);
-                if *kernel == row.kernel && !known && *verdict != NOTHING {
-                    changes.push(format!("{kernel}, {gone}: is no longer tested"));
-                }
-            }
+            then.retain(|_, verdict| *verdict != NOTHING);
+            let gone = then.keys();
+            changes.extend(gone.map(|gone| format!("{}, {gone}: is no longer tested", row.kernel)));
         }
         changes
     }
@@ -162,38 +166,21 @@ impl Page {
     }
 }
 
-/// What a page says was found.
-struct WrittenPage<'a> {
-    /// Kernel, column and verdict.
-    cells: Vec<(&'a str, &'a str, &'a str)>,
-}
-
-impl<'a> WrittenPage<'a> {
-    fn parse(page: &'a str) -> Self {
-        let mut found = Vec::new();
-        let mut columns: Vec<&str> = Vec::new();
-        for line in page.lines().take_while(|line| *line != FIGURES.trim_end()) {
-            if line.starts_with("| kernel |") {
-                columns = cells(line);
-            } else if line.starts_with("| ") {
-                let row = cells(line);
-                let kernel = row.first().copied().unwrap_or_default();
-                let pairs = columns.iter().zip(&row).skip(1);
-                found.extend(pairs.map(|(column, verdict)| (kernel, *column, *verdict)));
-            }
+/// What a page says was found: kernel, column and verdict.
+fn written(page: &str) -> Vec<(&str, &str, &str)> {
+    let mut found = Vec::new();
+    let mut columns: Vec<&str> = Vec::new();
+    for line in page.lines().take_while(|line| *line != FIGURES.trim_end()) {
+        if line.starts_with("| kernel |") {
+            columns = cells(line);
+        } else if line.starts_with("| ") {
+            let row = cells(line);
+            let kernel = row.first().copied().unwrap_or_default();
+            let pairs = columns.iter().zip(&row).skip(1);
+            found.extend(pairs.map(|(column, verdict)| (kernel, *column, *verdict)));
         }
-        Self { cells: found }
     }
-
-    fn has_row(&self, kernel: &str) -> bool {
-        self.cells.iter().any(|(row, _, _)| *row == kernel)
-    }
-
-    fn verdict(&self, kernel: &str, column: &str) -> Option<&'a str> {
-        let mut found = self.cells.iter();
-        let cell = found.find(|(row, name, _)| (*row, *name) == (kernel, column))?;
-        Some(cell.2)
-    }
+    found
 }
 
 /// The cells of a line of a table.

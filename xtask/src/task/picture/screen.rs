@@ -1,7 +1,5 @@
 //! A terminal's screen as a page for a browser.
 
-use std::fmt::Write as _;
-
 use anyhow::{Result, bail};
 
 /// The size of the terminal, in characters.
@@ -99,10 +97,9 @@ fn escape(page: &mut String, style: Style, text: &str) {
         return;
     }
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    // Writing to a string cannot fail.
-    let _ = match style {
-        plain if plain == Style::default() => write!(page, "{text}"),
-        style => write!(page, "<span style=\"{}\">{text}</span>", style.css()),
+    *page += &match style {
+        plain if plain == Style::default() => text,
+        style => format!("<span style=\"{}\">{text}</span>", style.css()),
     };
 }
 

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::blow::{Family, Output, Rival, Target, What};
-use super::expected::{Ended, Sent};
+use super::expected::{Ended, Seen, Sent};
 use super::files;
 use super::plan::RoundPlan;
 use super::process::Program;
@@ -42,23 +42,6 @@ enum Step {
     /// What was stopped goes on.
     Continue(Vec<Pid>),
     Up,
-}
-
-/// What is seen of it meanwhile.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    /// What was done, when, and what came of it.
-    pub(super) log: Vec<String>,
-    pub(super) sent: Vec<Sent>,
-    pub(super) nudged: bool,
-    pub(super) was_ready: bool,
-    pub(super) guard_killed: bool,
-    /// By how much the kernel's counter grew at least while the tool counted.
-    pub(super) least: u64,
-    /// A report that was there was removed with its folder.
-    pub(super) report_taken: bool,
-    /// It did not end in time.
-    pub(super) endless: bool,
 }
 
 /// The round, with whom it is about.

@@ -1,4 +1,4 @@
-//! What a tool may do to whom all that happened, and what not.
+//! What a tool may do to which all that happened, and what not.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt as _;
@@ -46,20 +46,34 @@ pub(super) struct Count {
     pub(super) most: u64,
 }
 
+/// What was seen of a tool while it ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// What was done, when, and what came of it.
+    pub(super) log: Vec<String>,
+    pub(super) sent: Vec<Sent>,
+    /// Signals made it give up a reader who takes nothing.
+    pub(super) nudged: bool,
+    /// It said that it is ready.
+    pub(super) was_ready: bool,
+    pub(super) guard_killed: bool,
+    /// By how much the kernel's counter grew at least while the tool counted.
+    pub(super) least: u64,
+    /// A report that was there was removed with its folder.
+    pub(super) report_taken: bool,
+    /// It did not end in time.
+    pub(super) endless: bool,
+}
+
 /// What was seen of a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) ended: Ended,
-    pub(super) sent: Vec<Sent>,
-    /// Signals that made it give up a reader who takes nothing.
-    pub(super) nudged: bool,
-    /// It said that it is ready.
-    pub(super) was_ready: bool,
-    /// It says so still.
+    /// While it ran.
+    pub(super) seen: Seen,
+    /// It says at the end that it is ready.
     pub(super) is_ready: bool,
     pub(super) report: ReportFile,
-    /// It was there, and was removed with its folder.
-    pub(super) report_taken: bool,
     /// Of a report that has a count; [`None`] if it could not be compared.
     pub(super) count: Option<Count>,
     /// On standard error.
@@ -99,28 +113,28 @@ const fn is_polite(signal: Signal) -> bool {
 
 /// What was not as promised, a line each.
 pub(super) fn broken(plan: &RoundPlan, facts: &Facts) -> Vec<String> {
-    let mut told = Vec::new();
-    told.extend(ending(plan, facts));
-    told.extend(report(plan, facts));
+    let mut found = Vec::new();
+    found.extend(ending(plan, facts));
+    found.extend(report(plan, facts));
     // Rust's threads can do nothing else where there is no memory for their stacks.
     let out_of_memory = plan
         .has(|what| matches!(what, What::Memory { .. } | What::AddressSpace { .. }))
         && facts.stderr.contains("Cannot allocate memory");
     if facts.stderr.contains("panicked") && !out_of_memory {
-        told.push("it panicked".to_owned());
+        found.push("it panicked".to_owned());
     }
     let gone = plan.has(|what| what == What::FolderGone(Output::Ready));
     let by_force = matches!(facts.ended, Ended::Killed(signal) if !took(signal));
     if facts.is_ready && !by_force && !gone {
-        told.push("it has ended, and its ready file is there".to_owned());
+        found.push("it has ended, and its ready file is there".to_owned());
     }
     if !limited(plan) && plan.scene.counts() && facts.report == ReportFile::New {
-        told.extend(match facts.count {
+        found.extend(match facts.count {
             Some(count) => counted(count),
             None => Some("its count was not compared with the kernel's".to_owned()),
         });
     }
-    told
+    found
 }
 
 fn took(signal: i32) -> bool {
@@ -132,16 +146,16 @@ fn ending(plan: &RoundPlan, facts: &Facts) -> Option<String> {
     match ended {
         Ended::Exit(0) => None,
         Ended::Exit(1) if may_fail(plan) => None,
-        // What it is told to break is not there.
+        // What it is to break is not there.
         Ended::Exit(2) if plan.has(|what| what.family() == Family::Interface) => None,
         Ended::Exit(_) => Some(format!("it ended with {ended}, and nothing explains that")),
         Ended::Killed(number) => {
             let signal = Signal::try_from(number).ok();
-            let sent: Vec<&Sent> = facts.sent.iter().collect();
+            let sent: Vec<&Sent> = facts.seen.sent.iter().collect();
             let hit = sent.iter().any(|sent| Some(sent.signal) == signal);
             let starved =
                 limited(plan) && matches!(signal, Some(Signal::SIGKILL | Signal::SIGABRT));
-            let nudged = facts.nudged && signal == Some(Signal::SIGTERM);
+            let nudged = facts.seen.nudged && signal == Some(Signal::SIGTERM);
             if starved || nudged {
                 return None;
             }
@@ -162,7 +176,7 @@ fn ending(plan: &RoundPlan, facts: &Facts) -> Option<String> {
 fn report(plan: &RoundPlan, facts: &Facts) -> Option<String> {
     let none = match &facts.report {
         ReportFile::New => return None,
-        ReportFile::Absent if facts.report_taken => return None,
+        ReportFile::Absent if facts.seen.report_taken => return None,
         ReportFile::Half(why) => {
             return Some(format!("the report is neither whole nor absent: {why}"));
         }
@@ -177,7 +191,7 @@ fn report(plan: &RoundPlan, facts: &Facts) -> Option<String> {
     });
     match facts.ended {
         Ended::Exit(0) => Some(format!("it ended with success, and {none}")),
-        Ended::Exit(_) if facts.was_ready && !unwritable && !limited(plan) => Some(format!(
+        Ended::Exit(_) if facts.seen.was_ready && !unwritable && !limited(plan) => Some(format!(
             "it had begun to count, it ended by itself, and {none}"
         )),
         _ => None,
@@ -254,12 +268,12 @@ mod tests {
     fn facts(ended: Ended, report: ReportFile) -> Facts {
         Facts {
             ended,
-            sent: Vec::new(),
-            nudged: false,
-            was_ready: true,
+            seen: Seen {
+                was_ready: true,
+                ..Seen::default()
+            },
             is_ready: false,
             report,
-            report_taken: false,
             count: Some(RIGHT),
             stderr: String::new(),
         }
@@ -311,12 +325,12 @@ mod tests {
         let plan = plan(Scene::Count, &[DOWN]);
         let mut facts = facts(Ended::Killed(15), ReportFile::Absent);
         assert_eq!(broken(&plan, &facts).len(), 1, "nobody sent it");
-        facts.sent.push(Sent {
+        facts.seen.sent.push(Sent {
             signal: Signal::SIGTERM,
             at_work: false,
         });
         assert!(broken(&plan, &facts).is_empty());
-        facts.sent[0].at_work = true;
+        facts.seen.sent[0].at_work = true;
         assert_eq!(broken(&plan, &facts).len(), 1);
         facts.ended = Ended::Killed(11);
         assert_eq!(broken(&plan, &facts).len(), 1);
@@ -328,7 +342,7 @@ mod tests {
         let mut facts = facts(Ended::Exit(0), ReportFile::New);
         facts.is_ready = true;
         assert_eq!(broken(&plan, &facts).len(), 1);
-        facts.sent.push(Sent {
+        facts.seen.sent.push(Sent {
             signal: Signal::SIGKILL,
             at_work: true,
         });

@@ -115,12 +115,9 @@ pub(super) fn play(plan: &RoundPlan, shop: &Workshop) -> Result<RoundOutcome> {
     broken.extend(files::misses(faults, surely));
     let facts = Facts {
         ended,
-        sent: course.seen.sent.clone(),
-        nudged: course.seen.nudged,
-        was_ready: course.seen.was_ready,
+        seen: course.seen.clone(),
         is_ready: stage.outside(&stage.path(Output::Ready)).exists(),
         report: report.clone(),
-        report_taken: course.seen.report_taken,
         count,
         // On a terminal, both are one.
         stderr: format!("{stdout}{stderr}"),
