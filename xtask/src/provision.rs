@@ -4,7 +4,6 @@
 pub(crate) mod apt;
 pub(crate) mod cache;
 pub mod http;
-pub(crate) mod nextest;
 pub(crate) mod packages;
 pub mod repo;
 pub(crate) mod tool;

@@ -79,7 +79,7 @@ const VARIANTS: [&[Variant]; 7] = [
 ];
 
 /// What can be chosen about an experiment.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ExperimentArguments {
     /// Do only this variant of it [default: all, one after the other]
     #[arg(value_name = "VARIANT")]
@@ -123,12 +123,9 @@ impl ForAll {
     /// For one of them.
     pub(crate) fn of(&self, name: &str) -> ExperimentArguments {
         ExperimentArguments {
-            variant: None,
             output: self.output.as_ref().map(|folder| folder.join(name)),
-            baseline: None,
-            fault: None,
-            recovery: None,
             timing: self.timing.clone(),
+            ..ExperimentArguments::default()
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Figures as a person reads them.
 
+use std::cmp::Reverse;
 use std::time::Duration;
+
+use tracer_core::report::{ByKind, FlowReport, Report};
+use tracer_ebpf::RetransmitKind;
 
 use crate::testbed::load::record;
 
@@ -10,6 +14,22 @@ pub(crate) const UNKNOWN: &str = "–";
 /// What was measured, in words.
 pub(crate) fn known<T>(measured: Option<T>, words: impl Fn(T) -> String) -> String {
     measured.map_or(UNKNOWN.to_owned(), words)
+}
+
+/// The flows of a report that retransmitted, the worst first.
+pub(crate) fn flows(report: &Report) -> Vec<&FlowReport> {
+    let flows = report.flows.iter();
+    let mut flows: Vec<_> = flows.filter(|flow| flow.segments > 0).collect();
+    flows.sort_by_key(|flow| Reverse(flow.segments));
+    flows
+}
+
+/// The kinds of retransmits that there were, the most frequent first.
+pub(crate) fn kinds(by_kind: &ByKind) -> Vec<(RetransmitKind, u64)> {
+    let mut kinds: Vec<_> = by_kind.each().into_iter().collect();
+    kinds.retain(|(_, count)| *count > 0);
+    kinds.sort_by_key(|(_, count)| Reverse(*count));
+    kinds
 }
 
 /// Milliseconds, with a unit and the digits that matter.

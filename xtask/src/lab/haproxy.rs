@@ -18,6 +18,9 @@ pub(crate) const PRIMARY: u16 = 5000;
 /// Behind this one are standbys.
 pub(crate) const REPLICA: u16 = 5001;
 
+/// Both ports, and what is behind them, as Patroni and the configuration call it.
+pub(crate) const PORTS: [(u16, &str); 2] = [(PRIMARY, "primary"), (REPLICA, "replica")];
+
 const STATUS: u16 = 7000;
 
 /// The command that runs it with the configuration in the file.
@@ -52,15 +55,12 @@ listen status
     stats uri /
 "
     );
-    for (name, port, path) in [
-        ("primary", PRIMARY, "/primary"),
-        ("replica", REPLICA, "/replica"),
-    ] {
+    for (port, name) in PORTS {
         text += &format!(
             "
 listen {name}
     bind {own}:{port}
-    option httpchk OPTIONS {path}
+    option httpchk OPTIONS /{name}
     http-check expect status 200
     default-server inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
 "
@@ -76,11 +76,8 @@ listen {name}
 
 /// The servers that are up behind a port, by name.
 pub(crate) fn up(host: &Host, port: u16) -> Result<Vec<String>> {
-    let listen = if port == PRIMARY {
-        "primary"
-    } else {
-        "replica"
-    };
+    let listen = PORTS.iter().find(|(known, _)| *known == port);
+    let (_, listen) = listen.with_context(|| format!("nothing is behind port {port}"))?;
     let answer = http::get_on(host, STATUS, "/;csv").context("HAProxy does not answer")?;
     Ok(servers_up(&answer.body, listen))
 }

@@ -1,6 +1,5 @@
 //! All that a run has shown.
 
-use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -9,8 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tracer_core::report::Report;
 use tracer_core::report::finding::{Cause, Finding};
-use tracer_core::report::{FlowReport, Report};
 
 pub(super) use tracer_core::report::role::Kind as FlowKind;
 
@@ -126,14 +125,6 @@ impl Outcome {
             Err(before) => -before.duration().as_secs_f64(),
         }
     }
-}
-
-/// The flows of a report that retransmitted, the worst first.
-pub(super) fn flows(report: &Report) -> Vec<&FlowReport> {
-    let flows = report.flows.iter();
-    let mut flows: Vec<_> = flows.filter(|flow| flow.segments > 0).collect();
-    flows.sort_by_key(|flow| Reverse(flow.segments));
-    flows
 }
 
 /// The segments that flows of this kind retransmitted.

@@ -63,7 +63,7 @@ pub(crate) fn up(timing: &Timing) -> Result<()> {
     Ok(())
 }
 
-/// Owns a cluster until it is told to end.
+/// Owns a cluster until it gets a signal to end.
 pub(crate) fn supervise(timing: &Timing) -> Result<()> {
     let logs = staging::folder().join(LOGS);
     let cluster = Cluster::start(TAG, timing, false, &logs)?;
@@ -101,7 +101,7 @@ pub(crate) fn down() -> Result<()> {
     Ok(())
 }
 
-/// Tells of the cluster that stands.
+/// Shows the cluster that stands.
 pub(crate) fn status() -> Result<()> {
     netns::require_root()?;
     let Some(pid) = standing() else {
@@ -114,7 +114,7 @@ pub(crate) fn status() -> Result<()> {
             "{name:<7} {:<11} {:<24} {}",
             host.v4,
             host.netns.name(),
-            told(name, &host).join("; ")
+            words(name, &host).join("; ")
         );
     }
     if let Some(scratch) = scratch(pid) {
@@ -129,30 +129,30 @@ pub(crate) fn status() -> Result<()> {
 }
 
 /// What the programs of a host say of themselves.
-fn told(name: &str, host: &Host) -> Vec<String> {
-    let mut told = Vec::new();
+fn words(name: &str, host: &Host) -> Vec<String> {
+    let mut words = Vec::new();
     if DATABASES.contains(&name) {
-        told.push(match patroni::ask(host) {
+        words.push(match patroni::ask(host) {
             Ok(member) => member.to_string(),
             Err(error) => format!("{error:#}"),
         });
     }
     for (member, _) in ETCD.iter().filter(|(_, on)| *on == name) {
-        told.push(match etcd::is_healthy(host) {
+        words.push(match etcd::is_healthy(host) {
             Ok(true) => format!("{member} has a leader"),
             Ok(false) => format!("{member} has no leader"),
             Err(error) => format!("{member}: {error:#}"),
         });
     }
     if name == BALANCER {
-        for (port, what) in [(haproxy::PRIMARY, "primary"), (haproxy::REPLICA, "replica")] {
-            told.push(match haproxy::up(host, port) {
+        for (port, what) in haproxy::PORTS {
+            words.push(match haproxy::up(host, port) {
                 Ok(up) => format!("port {port} leads to the {what}: {}", up.join(" ")),
                 Err(error) => format!("{error:#}"),
             });
         }
     }
-    told
+    words
 }
 
 /// The process that supervises a cluster.

@@ -16,7 +16,20 @@ use crate::testbed::command;
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
+    /// What it is for.
+    pub(crate) does: &'static str,
+    /// What to do where it cannot be built.
+    pub(crate) by_hand: &'static str,
 }
+
+/// The runner of the tests. `.config/nextest.toml` says which of them have to be alone and
+/// when one is ended that does not end by itself: `cargo test` knows nothing of that.
+pub(crate) const NEXTEST: Tool = Tool {
+    name: "cargo-nextest",
+    version: "0.9.151",
+    does: "runs the tests",
+    by_hand: "the tests need cargo-nextest on PATH: see https://nexte.st for a build of it",
+};
 
 impl fmt::Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,16 +46,15 @@ impl Tool {
         (self.is_in(&record, feature) && program.exists()).then_some(program)
     }
 
-    /// Finds it on `PATH` or where an earlier set-up put it, or builds it, and says which;
-    /// `does` is what it is for.
-    pub(crate) fn ensure(&self, does: &str) -> Result<PathBuf> {
+    /// Finds it on `PATH` or where an earlier set-up put it, or builds it, and says which.
+    pub(crate) fn ensure(&self) -> Result<PathBuf> {
         let found = command::find(self.name).or_else(|| self.installed(None));
         if let Some(found) = found {
-            println!("found      {} ({does})", found.display());
+            println!("found      {} ({})", found.display(), self.does);
             return Ok(found);
         }
         println!("building   {self}, once (some minutes) …");
-        self.install(|_| {})
+        self.install(|_| {}).context(self.by_hand)
     }
 
     fn program(&self) -> PathBuf {
@@ -62,7 +74,7 @@ impl Tool {
         })
     }
 
-    /// Builds it; `more` is what cargo is told beside the usual.
+    /// Builds it; `more` adds to what cargo usually gets.
     pub(crate) fn install(&self, more: impl FnOnce(&mut Command)) -> Result<PathBuf> {
         let mut cargo = Command::new("cargo");
         cargo
@@ -94,6 +106,7 @@ mod tests {
         let tool = Tool {
             name: "bpf-linker",
             version: "0.13.0",
+            ..NEXTEST
         };
         let record = |version: &str| {
             let package = format!("bpf-linker {version} (registry+https://example.org)");

@@ -18,6 +18,8 @@ use crate::testbed::{command, file};
 const LINKER: Tool = Tool {
     name: "bpf-linker",
     version: "0.13.0",
+    does: "links the kernel programs",
+    by_hand: BY_HAND,
 };
 
 /// Debian's compiler and its `core` for BPF.
@@ -65,8 +67,9 @@ impl Toolchain {
 pub(crate) fn ensure() -> Result<()> {
     let (toolchain, route) = decide()?;
     println!(
-        "found      {} (links the kernel programs)",
-        toolchain.linker.display()
+        "found      {} ({})",
+        toolchain.linker.display(),
+        LINKER.does
     );
     println!("toolchain  {route}");
     write(&toolchain.render())

@@ -111,7 +111,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let runs = (0..arguments.runs)
         .map(|_| once(None))
         .collect::<Result<Vec<_>>>()?;
-    storm::prepare(&net)?;
+    net.narrow(&storm::QUEUE)?;
     let storms = (0..arguments.storms)
         .map(|_| once(Some(&net)))
         .collect::<Result<Vec<_>>>()?;

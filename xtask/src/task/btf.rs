@@ -272,15 +272,9 @@ impl<'a> Shrinker<'a> {
 
     fn write(&self) -> Vec<u8> {
         let types: Vec<u32> = self.kept.iter().flatten().copied().collect();
-        let (types_length, strings) = (types.len() as u32 * 4, &self.new_strings);
-        let header = [
-            0x1_eb9f,
-            24,
-            0,
-            types_length,
-            types_length,
-            strings.len() as u32,
-        ];
+        let strings = &self.new_strings;
+        let (size, texts) = (types.len() as u32 * 4, strings.len() as u32);
+        let header = [0x1_eb9f, 24, 0, size, size, texts];
         let words = header.into_iter().chain(types);
         words
             .flat_map(u32::to_ne_bytes)

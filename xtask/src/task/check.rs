@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::lint;
 use super::steps::Steps;
-use crate::provision::{nextest, repo};
+use crate::provision::{repo, tool};
 use crate::testbed::command;
 
 /// Runs every step, also after one has failed, and prints the time of each.
@@ -24,24 +24,14 @@ pub(crate) fn run() -> Result<()> {
 /// Of `tracer` and `xtask` only what may hold such tests: to link the rest takes as long
 /// as all of this.
 fn tests() -> Result<()> {
-    let nextest = nextest::ensure()?;
+    let nextest = tool::NEXTEST.ensure()?;
     for targets in [
-        &["--package", "tracer-core", "--package", "fuzz"][..],
-        &[
-            "--package",
-            "tracer",
-            "--package",
-            "xtask",
-            "--lib",
-            "--test",
-            "files",
-            "--test",
-            "architecture",
-        ],
+        "--package tracer-core --package fuzz",
+        "--package tracer --package xtask --lib --test files --test architecture",
     ] {
         let mut tests = Command::new(&nextest);
         tests.args(["nextest", "run", "--profile", "check", "--no-fail-fast"]);
-        command::show(tests.args(targets).current_dir(repo::root()))?;
+        command::show(tests.args(targets.split(' ')).current_dir(repo::root()))?;
     }
     Ok(())
 }

@@ -1,31 +1,26 @@
 //! What the project stands on: licences, sources and bans of its dependencies by
 //! `deny.toml`, and what is known against them where the database of that can be had.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::provision::repo;
 use crate::provision::tool::Tool;
 use crate::testbed::command;
 
-const DENY: Tool = Tool {
+pub(super) const DENY: Tool = Tool {
     name: "cargo-deny",
     version: "0.20.2",
+    does: "judges dependencies",
+    by_hand: "dependencies are judged by cargo-deny: put it on PATH, as \
+              https://embarkstudios.github.io/cargo-deny/ says",
 };
-
-/// Finds it, or builds it.
-pub(crate) fn ensure() -> Result<PathBuf> {
-    DENY.ensure("judges dependencies").context(
-        "dependencies are judged by cargo-deny: put it on PATH, as \
-         https://embarkstudios.github.io/cargo-deny/ says",
-    )
-}
 
 /// Judges what is in the lock file.
 pub(crate) fn check() -> Result<()> {
-    let deny = ensure()?;
+    let deny = DENY.ensure()?;
     let check = |what: &[&str]| {
         let mut deny = deny_in_repo(&deny);
         deny.args(["--log-level", "error", "check", "--hide-inclusion-graph"]);

@@ -8,7 +8,7 @@ mod verdict;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -34,6 +34,9 @@ const LISTEN: &str = "127.0.0.1:9187";
 /// Fewer than there are connections in a minute, so that memory for flows is used up
 /// before it is read, and what is beyond is counted together for the rest.
 const MAX_FLOWS: &str = "64";
+
+/// Where tracer writes its events.
+const EVENTS: &str = "events.jsonl";
 
 /// How often the metrics are asked for.
 const SCRAPE: Duration = Duration::from_secs(1);
@@ -83,29 +86,36 @@ pub fn soak(built: &Path, long: Duration) -> Result<()> {
     let net = Net::pair("soak", "ens160")?;
     let (primary, standby) = (net.host("primary")?, net.host("standby")?);
     let mut pair = Pair::start(primary, standby).context("cannot start PostgreSQL")?;
-    traffic::narrow(&net)?;
+    net.narrow(&traffic::QUEUE)?;
 
     let plan = Timetable::of(long);
-    let files = Files::within(folder.path());
-    let mut tracer = start(&program, primary, &pair, &plan, &files)?;
+    let within = |name: &str| folder.path().join(name);
+    let (ready, report) = (within("ready"), within("run.json"));
+    let mut tracer = start(&program, primary, &pair, &plan, folder.path())?;
     let traffic = Traffic::start(primary, standby)?;
     let before = primary.netns.counter("Tcp", "RetransSegs")?;
-    let watched = watch(&mut tracer, &mut pair, (primary, standby), &plan, &files);
+    let watched = watch(
+        &mut tracer,
+        &mut pair,
+        (primary, standby),
+        &plan,
+        &within(EVENTS),
+    );
     let transfers = traffic.stop();
     let readings = watched?;
     let transfers = transfers?;
     tracer.finish(LIMIT)?;
-    ensure!(!files.ready.exists(), "tracer left its ready file behind");
+    ensure!(!ready.exists(), "tracer left its ready file behind");
     let grown = primary.netns.counter("Tcp", "RetransSegs")? - before;
 
-    let bytes = file::read(&files.report).context("tracer left no report")?;
-    let report = Report::read(&bytes).context("the report cannot be read")?;
+    let bytes = file::read(&report).context("tracer left no report")?;
+    let counts = Report::read(&bytes).context("the report cannot be read")?;
     println!("{}", verdict::table(&readings));
     println!("connections made and closed: {transfers}");
-    let good = counted(&report, grown).and_then(|()| verdict::check(&readings, plan.settled));
+    let good = counted(&counts, grown).and_then(|()| verdict::check(&readings, plan.settled));
     if good.is_err() {
         let kept = repo::target_dir().join("soak.json");
-        file::copy(&files.report, &kept)?;
+        file::copy(&report, &kept)?;
         println!("the report is kept: {}", kept.display());
     }
     good
@@ -138,32 +148,15 @@ impl Timetable {
     }
 }
 
-/// What tracer writes.
-#[derive(Debug)]
-struct Files {
-    ready: PathBuf,
-    report: PathBuf,
-    events: PathBuf,
-}
-
-impl Files {
-    fn within(folder: &Path) -> Self {
-        Self {
-            ready: folder.join("ready"),
-            report: folder.join("run.json"),
-            events: folder.join("events.jsonl"),
-        }
-    }
-}
-
 /// tracer with all that it can watch, once everything is counted.
 fn start(
     program: &Path,
     primary: &Host,
     pair: &Pair,
     plan: &Timetable,
-    files: &Files,
+    folder: &Path,
 ) -> Result<Running> {
+    let ready = folder.join("ready");
     let mut run = primary.netns.command(program);
     let dsn = format!(
         "host={} user=postgres",
@@ -174,15 +167,15 @@ fn start(
         .args(["--interval", &format!("{}ms", plan.interval.as_millis())])
         .args(["--max-flows", MAX_FLOWS])
         .arg("--json")
-        .arg(&files.report)
+        .arg(folder.join("run.json"))
         .arg("--events")
-        .arg(&files.events)
+        .arg(folder.join(EVENTS))
         .arg("--ready-file")
-        .arg(&files.ready)
+        .arg(&ready)
         .stdin(Stdio::null());
     let mut tracer = Running::start(&mut run, "tracer")?;
     tracer.until(LIMIT, "tracer to count", || {
-        Ok(files.ready.exists().then_some(()))
+        Ok(ready.exists().then_some(()))
     })?;
     Ok(tracer)
 }
@@ -193,7 +186,7 @@ fn watch(
     pair: &mut Pair,
     (primary, standby): (&Host, &Host),
     plan: &Timetable,
-    files: &Files,
+    events: &Path,
 ) -> Result<Vec<Reading>> {
     let begun = Instant::now();
     let mut due = [SCRAPE, plan.poll, plan.rare];
@@ -226,7 +219,7 @@ fn watch(
                 _ => pair.primary_mut().restart(primary),
             }?;
             restarts += 1;
-            rotate(tracer, &files.events)?;
+            rotate(tracer, events)?;
         }
         let next = due.into_iter().min().unwrap_or(SCRAPE);
         sleep(next.saturating_sub(begun.elapsed()).min(SCRAPE));
@@ -236,10 +229,8 @@ fn watch(
 /// As Prometheus does.
 fn scrape(host: &Host) -> Result<()> {
     let server: SocketAddr = LISTEN.parse()?;
-    let answer = host
-        .netns
-        .enter(|| http::get(server, "/metrics", LIMIT))
-        .context("the metrics cannot be had")?;
+    let answer = host.netns.enter(|| http::get(server, "/metrics", LIMIT));
+    let answer = answer.context("the metrics cannot be had")?;
     ensure!(
         answer.status == 200 && answer.body.ends_with("# EOF\n"),
         "half of the metrics: {} {}",

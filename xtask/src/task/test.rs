@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::Args;
 
-use crate::provision::{nextest, packages, repo};
+use crate::provision::{packages, repo, tool};
 use crate::task::steps::Steps;
 use crate::task::{deny, fuzz, kernels, lint, setup};
 use crate::testbed::{command, postgres};
@@ -27,8 +27,8 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
         for needs in [CLUSTER, ALERTS, TESTS, FUZZING] {
             packages::ensure_also(&needs)?;
         }
-        nextest::ensure()?;
-        deny::ensure().map(drop)
+        tool::NEXTEST.ensure()?;
+        deny::DENY.ensure().map(drop)
     })?;
     steps.make("format", lint::format)?;
     steps.make("lints", lint::check)?;
@@ -53,23 +53,16 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
 /// Without filters, what depends on the kernel is left to the step that runs it
 /// under all of them, this machine's own included.
 fn tests(filters: &[String]) -> Result<()> {
-    let run = [
-        "nextest",
-        "run",
-        "--workspace",
-        "--exclude",
-        "tracer-ebpf",
-        "--no-fail-fast",
-        "--no-tests=pass",
-    ];
-    let rest = [
-        "--filterset",
-        "not (package(tracer) and test(/^kernels::/))",
-    ];
-    let rest = if filters.is_empty() { &rest[..] } else { &[] };
     // As cargo would call it, which does not look into `.toolchain`.
-    let mut nextest = Command::new(nextest::ensure()?);
-    nextest.args(run).args(rest).args(filters);
+    let mut nextest = Command::new(tool::NEXTEST.ensure()?);
+    nextest
+        .args(["nextest", "run", "--workspace", "--exclude", "tracer-ebpf"])
+        .args(["--no-fail-fast", "--no-tests=pass"]);
+    if filters.is_empty() {
+        let rest = "not (package(tracer) and test(/^kernels::/))";
+        nextest.args(["--filterset", rest]);
+    }
+    nextest.args(filters);
     command::show(nextest.current_dir(repo::root()))?;
     // nextest leaves these out.
     command::show(repo::cargo().args(["test", "--quiet", "--doc"]))

@@ -86,42 +86,24 @@ pub(crate) fn named(program: &str) -> Command {
 /// When it cannot be started or does not succeed; the error holds what it
 /// wrote to standard error.
 pub fn output(command: &mut Command) -> Result<String> {
-    let child = spawn(
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped()),
-    )?;
-    let text = line(command);
-    succeeded(&finish(child, &text, MAX_RUN)?, &text)
+    captured(command, None)
 }
 
 /// Like [`output`], with `input` on the command's standard input.
 pub(crate) fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
+    captured(command, Some(input)).with_context(|| format!("with this input:\n{input}"))
+}
+
+fn captured(command: &mut Command, input: Option<&str>) -> Result<String> {
     let text = line(command);
-    let mut child = spawn(
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped()),
-    )?;
-    let written = match child.stdin.take() {
-        Some(mut stdin) => stdin.write_all(input.as_bytes()),
-        None => Ok(()),
+    let stdin = input.map_or_else(Stdio::null, |_| Stdio::piped());
+    command.stdin(stdin).stdout(Stdio::piped());
+    let mut child = spawn(command.stderr(Stdio::piped()))?;
+    let written = match (child.stdin.take(), input) {
+        (Some(mut stdin), Some(input)) => stdin.write_all(input.as_bytes()),
+        _ => Ok(()),
     };
     let output = finish(child, &text, MAX_RUN)?;
-    let said = succeeded(&output, &text).with_context(|| format!("with this input:\n{input}"))?;
-    written.with_context(|| format!("cannot write to `{text}`"))?;
-    Ok(said)
-}
-
-fn spawn(command: &mut Command) -> Result<Child> {
-    let child = command.spawn();
-    child.with_context(|| format!("cannot run `{}`", line(command)))
-}
-
-/// What it printed, if it succeeded.
-fn succeeded(output: &Output, text: &str) -> Result<String> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success(),
@@ -129,7 +111,13 @@ fn succeeded(output: &Output, text: &str) -> Result<String> {
         output.status,
         said.trim()
     );
+    written.with_context(|| format!("cannot write to `{text}`"))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    let child = command.spawn();
+    child.with_context(|| format!("cannot run `{}`", line(command)))
 }
 
 /// Waits for the end of a child and all that it prints. One that does not end in time is

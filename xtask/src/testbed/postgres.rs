@@ -69,11 +69,7 @@ impl Pair {
         let one = scratch.folder("primary", USER)?;
         let two = scratch.folder("standby", USER)?;
 
-        server::init(programs, primary, &one).context("cannot make the primary's database")?;
-        let mut first = Server::start(programs, primary, &one, &settings())?;
-        first.wait_ready().context("the primary does not start")?;
-        first.connect()?.query(TABLE)?;
-
+        let first = serve(programs, primary, &one, &[]).context("the primary does not start")?;
         let second = standby_of(programs, (primary, &first), standby, (STANDBY, &two))?;
         let pair = Self {
             standby: second,
@@ -90,8 +86,8 @@ impl Pair {
         Ok(pair)
     }
 
-    /// One more standby of the same primary, which is told nothing of it: it streams and
-    /// no commit waits for it. It stops when dropped, which has to be before the pair is.
+    /// One more standby of the same primary, whose settings stay: it streams and no commit
+    /// waits for it. It stops when dropped, which has to be before the pair is.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -148,9 +144,9 @@ impl Pair {
     }
 
     /// Shows that a commit waits for the standby, by keeping the standby from
-    /// replying and looking at the commit that hangs.
+    /// replying until the commit is seen to hang.
     ///
-    /// `sync_state` alone proves nothing: a primary that was once told of a
+    /// `sync_state` alone proves nothing: a primary that once got a
     /// flush position far ahead calls its standby `sync` and waits for nothing.
     ///
     /// # Errors
@@ -256,17 +252,8 @@ impl Alone {
         scratch_dir::remove_orphans();
         let scratch = ScratchDir::new("pg")?;
         let folder = scratch.folder("alone", USER)?;
-        server::init(programs, host, &folder).context("cannot make the database")?;
-        let mut settings = settings();
-        settings.extend(
-            more.iter()
-                .map(|(name, value)| (*name, (*value).to_owned())),
-        );
-        let mut server = Server::start(programs, host, &folder, &settings)?;
-        server.wait_ready().context("the server does not start")?;
-        server.connect()?.query(TABLE)?;
         Ok(Self {
-            server,
+            server: serve(programs, host, &folder, more).context("the server does not start")?,
             _scratch: scratch,
         })
     }
@@ -311,19 +298,34 @@ impl Drop for Frozen {
 
 /// Small, and silent on what the lab does not ask about. Everything that
 /// decides how a commit waits keeps its default.
-fn settings() -> Vec<(&'static str, String)> {
-    let fixed = [
-        ("shared_buffers", "16MB"),
-        ("max_connections", "400"),
-        ("max_wal_senders", "4"),
-        ("max_replication_slots", "4"),
-        ("wal_level", "replica"),
-        ("min_wal_size", "32MB"),
-        ("max_wal_size", "256MB"),
-        ("logging_collector", "off"),
-        ("log_line_prefix", "%m [%p] %a "),
-    ];
-    fixed.map(|(name, value)| (name, value.to_owned())).to_vec()
+const SETTINGS: [(&str, &str); 9] = [
+    ("shared_buffers", "16MB"),
+    ("max_connections", "400"),
+    ("max_wal_senders", "4"),
+    ("max_replication_slots", "4"),
+    ("wal_level", "replica"),
+    ("min_wal_size", "32MB"),
+    ("max_wal_size", "256MB"),
+    ("logging_collector", "off"),
+    ("log_line_prefix", "%m [%p] %a "),
+];
+
+/// Makes and starts a server in this folder, with the lab's table.
+fn serve(
+    programs: &Programs,
+    host: &Host,
+    home: &Path,
+    more: &[(&'static str, &str)],
+) -> Result<Server> {
+    server::init(programs, host, home).context("cannot make its database")?;
+    let settings = SETTINGS.iter().chain(more);
+    let settings: Vec<_> = settings
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect();
+    let mut server = Server::start(programs, host, home, &settings)?;
+    server.wait_ready()?;
+    server.connect()?.query(TABLE)?;
+    Ok(server)
 }
 
 /// Makes and starts a standby of this primary, of this name and in this folder.
@@ -334,23 +336,17 @@ fn standby_of(
     (name, home): (&str, &Path),
 ) -> Result<Server> {
     copy(programs, host, standby, (name, home)).map_err(|error| primary.with_log(error))?;
-    let settings = settings_of_standby(host, name);
+    let address = host.v4;
+    let conninfo = format!("host={address} port={PORT} user={USER} application_name={name}");
+    let settings = [
+        ("primary_conninfo", conninfo),
+        ("primary_slot_name", name.to_owned()),
+    ];
     let mut server = Server::start(programs, standby, home, &settings)?;
     server
         .wait_ready()
         .with_context(|| format!("the standby {name} does not start"))?;
     Ok(server)
-}
-
-fn settings_of_standby(primary: &Host, name: &str) -> Vec<(&'static str, String)> {
-    let conninfo = format!(
-        "host={} port={PORT} user=postgres application_name={name}",
-        primary.v4
-    );
-    vec![
-        ("primary_conninfo", conninfo),
-        ("primary_slot_name", name.to_owned()),
-    ]
 }
 
 /// Copies the primary's data, from inside the standby's namespace.

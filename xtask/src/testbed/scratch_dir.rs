@@ -127,9 +127,8 @@ pub(crate) fn remove_orphans() {
 
 /// The folders whose process has died.
 pub(crate) fn orphans() -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
-        return Vec::new();
-    };
+    let entries = fs::read_dir(std::env::temp_dir());
+    let entries = entries.into_iter().flatten();
     entries
         .filter_map(Result::ok)
         .filter(|entry| {

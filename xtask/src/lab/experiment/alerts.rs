@@ -32,7 +32,8 @@ const PROMETHEUS: SocketAddr =
 
 const STARTING: Duration = Duration::from_secs(30);
 
-/// Between two polls of the alerts; Prometheus evaluates the rules once a second.
+/// The pace of polls of the alerts: how exactly it is known when one was raised.
+/// Prometheus evaluates the rules once a second.
 const POLL: Duration = Duration::from_millis(200);
 
 /// Until the last alert has to be over.
@@ -71,11 +72,7 @@ fn act(run: &mut RunContext) -> Result<()> {
     })?;
     run.note("normal operation; Prometheus scrapes tracer once a second");
     let mut alerts = Alerts::default();
-    let mut answers = 0;
-    while run.begun.elapsed() < run.script.lengths.baseline {
-        answers += u32::from(alerts.poll(&run.cluster)?);
-        sleep(POLL);
-    }
+    let answers = alerts.watch(&run.cluster, run.begun + run.script.lengths.baseline)?;
     ensure!(answers > 0, "Prometheus said nothing of alerts");
     ensure!(
         alerts.0.is_empty(),
@@ -84,11 +81,7 @@ fn act(run: &mut RunContext) -> Result<()> {
     );
     let cut = run.cut_off("db2")?;
     run.fault_begins("db2 is cut off from everybody");
-    let begun = Instant::now();
-    while begun.elapsed() < run.script.lengths.fault {
-        alerts.poll(&run.cluster)?;
-        sleep(POLL);
-    }
+    alerts.watch(&run.cluster, Instant::now() + run.script.lengths.fault)?;
     let report: Injection = cut.finish()?;
     run.fault_ends("db2 is not cut off any more");
     wait::until(RESOLVED, "the alerts to be over", || {
@@ -158,6 +151,17 @@ fn has_rule(rules: &Value, name: &str) -> bool {
 struct Alerts(BTreeMap<String, (SystemTime, Option<SystemTime>)>);
 
 impl Alerts {
+    /// Polls until the moment, to which the experiment lasts whatever is raised, and
+    /// returns how many answers there were.
+    fn watch(&mut self, cluster: &Cluster, until: Instant) -> Result<u32> {
+        let mut answers = 0;
+        while Instant::now() < until {
+            answers += u32::from(self.poll(cluster)?);
+            sleep(POLL);
+        }
+        Ok(answers)
+    }
+
     /// Returns whether there was an answer.
     fn poll(&mut self, cluster: &Cluster) -> Result<bool> {
         let answer = ask(cluster, "/api/v1/alerts")?;

@@ -1,9 +1,8 @@
 //! The standby is cut off for minutes, comes back, and has to catch up.
 
-use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracer_core::report::Report;
@@ -17,18 +16,18 @@ use crate::lab::outcome::{
 };
 use crate::lab::verify::Checks;
 use crate::testbed::injection::Injection;
-use crate::testbed::interrupt;
 use crate::testbed::load::Plan;
 use crate::testbed::load::clients::Profile;
 use crate::testbed::load::record::milliseconds;
+use crate::testbed::wait;
 
 /// 32 KiB of what does not compress well: minutes of it are much to catch up with, and
 /// less than the log that a primary keeps in any case.
 const WRITE: &str = "insert into lab (note) \
                      select string_agg(md5(random()::text), '') from generate_series(1, 1000)";
 
-/// Between two polls of a standby that catches up.
-const POLL: Duration = Duration::from_millis(20);
+/// What is shorter is not told from the time between two polls.
+const MEASURABLE: Duration = Duration::from_millis(20);
 
 /// Until it has caught up.
 const CATCHING_UP: Duration = Duration::from_secs(180);
@@ -84,7 +83,7 @@ struct CatchUp {
     bytes_per_s: Option<f64>,
 }
 
-/// Looks at the standby from the primary until nothing is missing, and returns what was
+/// Asks the primary for the standby until nothing is missing, and returns what was
 /// seen: what it lacked at first, and how long that took from its return.
 fn catch_up(cluster: &Cluster) -> Result<CatchUp> {
     let begun = Instant::now();
@@ -92,31 +91,27 @@ fn catch_up(cluster: &Cluster) -> Result<CatchUp> {
     let query = "select (pg_current_wal_lsn() - flush_lsn)::bigint \
                 from pg_stat_replication where flush_lsn is not null and state <> 'backup'";
     let mut first: Option<(Duration, u64)> = None;
-    loop {
-        interrupt::check()?;
+    wait::until(CATCHING_UP, "db2 to catch up", || {
         let asked = begun.elapsed();
-        let lacking = sql
-            .value(query)?
-            .map(|bytes| bytes.parse::<u64>())
-            .transpose()?;
-        match (first, lacking) {
-            (None, Some(bytes)) => first = Some((asked, bytes)),
-            // As close as a load that goes on lets it come.
-            (Some((returned, bytes)), Some(left)) if left < 1 << 20 => {
-                let took = asked.saturating_sub(returned);
-                return Ok(CatchUp {
-                    returned_after_ms: milliseconds(returned),
-                    lacked_bytes: bytes,
-                    caught_up_after_ms: milliseconds(asked),
-                    took_ms: milliseconds(took),
-                    bytes_per_s: (took > POLL).then(|| bytes as f64 / took.as_secs_f64()),
-                });
-            }
-            _ => {}
-        }
-        ensure!(begun.elapsed() < CATCHING_UP, "db2 does not catch up");
-        sleep(POLL);
-    }
+        let Some(lacking) = sql.value(query)? else {
+            return Ok(None);
+        };
+        let lacking: u64 = lacking.parse()?;
+        let Some((returned, bytes)) = first else {
+            first = Some((asked, lacking));
+            return Ok(None);
+        };
+        // As close as a load that goes on lets it come.
+        let caught_up = lacking < 1 << 20;
+        let took = asked.saturating_sub(returned);
+        Ok(caught_up.then(|| CatchUp {
+            returned_after_ms: milliseconds(returned),
+            lacked_bytes: bytes,
+            caught_up_after_ms: milliseconds(asked),
+            took_ms: milliseconds(took),
+            bytes_per_s: (took > MEASURABLE).then(|| bytes as f64 / took.as_secs_f64()),
+        }))
+    })
 }
 
 fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {

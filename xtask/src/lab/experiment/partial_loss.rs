@@ -5,8 +5,8 @@ use tracer_core::report::finding::Cause;
 
 use super::{Setup, Variant};
 use crate::lab::context::{RunContext, pause};
-use crate::lab::format::{self, known};
-use crate::lab::outcome::{FlowKind, Outcome, cause_names, causes, flows, name, retransmitted};
+use crate::lab::format::{self, flows, known};
+use crate::lab::outcome::{FlowKind, Outcome, cause_names, causes, name, retransmitted};
 use crate::lab::overlap;
 use crate::lab::runner::{EVENTS, Inject};
 use crate::lab::verify::Checks;

@@ -1,6 +1,5 @@
 //! `result.md`: what was seen, for a person.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use tracer_core::report::ByKind;
@@ -8,8 +7,8 @@ use tracer_core::report::phase::Figures;
 
 use crate::lab::cluster::DATABASES;
 use crate::lab::experiment::Variant;
-use crate::lab::format::known;
-use crate::lab::outcome::{Outcome, flows, name};
+use crate::lab::format::{self, flows, known};
+use crate::lab::outcome::{Outcome, name};
 use crate::lab::verify::{Check, Checks};
 use crate::testbed::load::record::{Record, milliseconds};
 
@@ -176,11 +175,8 @@ fn rates(figures: &Figures) -> String {
 }
 
 fn kinds(by_kind: &ByKind) -> String {
-    let mut kinds: Vec<_> = by_kind.each().into_iter().collect();
-    kinds.retain(|(_, count)| *count > 0);
-    kinds.sort_by_key(|(_, count)| Reverse(*count));
+    let kinds = format::kinds(by_kind).into_iter();
     let words: Vec<String> = kinds
-        .iter()
         .map(|(kind, count)| format!("{count} {}", kind.name()))
         .collect();
     words.join(", ")

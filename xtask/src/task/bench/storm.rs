@@ -1,16 +1,16 @@
 //! Retransmits by the thousand: connections through a queue that is too small.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::testbed::netns::{Host, Net, Queue};
+use crate::testbed::netns::{Net, Queue};
 
 /// Drops much of what several connections send at once.
-const QUEUE: Queue = Queue {
+pub(super) const QUEUE: Queue = Queue {
     rate_bps: 200_000_000,
     burst_bytes: 20_000,
     limit_bytes: 20_000,
@@ -24,25 +24,16 @@ const BYTES: usize = 6_000_000;
 /// How long a connection may stand still: far longer than its timeouts.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Puts the queue on the way from the primary to the standby.
-pub(super) fn prepare(net: &Net) -> Result<()> {
-    // Segments one by one: the queue would refuse larger packets as a whole.
-    net.host("primary")?
-        .offloads(&["tso", "gso", "gro"], false)?;
-    net.shape_toward("standby", &QUEUE)
-}
-
 /// Sends until everything has arrived.
 pub(super) fn run(net: &Net) -> Result<()> {
     let (from, to) = (net.host("primary")?, net.host("standby")?);
-    let listener = to
-        .netns
-        .enter(|| Ok(TcpListener::bind(SocketAddr::new(to.v4.into(), 0))?))?;
+    let listener = to.listen()?;
     let target = listener.local_addr()?;
     thread::scope(|scope| {
         let mut transfers = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
-            let sender = connect(from, target)?;
+            let sender = from.connect(target, LIMIT)?;
+            sender.set_write_timeout(Some(LIMIT))?;
             let (receiver, _) = listener.accept().context("no connection came")?;
             receiver.set_read_timeout(Some(LIMIT))?;
             transfers.push(scope.spawn(move || send(sender)));
@@ -56,15 +47,6 @@ pub(super) fn run(net: &Net) -> Result<()> {
         }
         Ok(())
     })
-}
-
-fn connect(from: &Host, target: SocketAddr) -> Result<TcpStream> {
-    let stream = from
-        .netns
-        .enter(|| Ok(TcpStream::connect_timeout(&target, LIMIT)?))
-        .with_context(|| format!("cannot connect to {target}"))?;
-    stream.set_write_timeout(Some(LIMIT))?;
-    Ok(stream)
 }
 
 fn send(mut stream: TcpStream) -> Result<()> {

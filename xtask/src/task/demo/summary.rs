@@ -1,6 +1,5 @@
 //! The demo's outcome, as a person reads it.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -98,9 +97,7 @@ fn fault(report: &Report, checksum_errors: u64) -> Vec<String> {
 }
 
 fn flows(report: &Report) -> Vec<String> {
-    let mut hit: Vec<&FlowReport> = report.flows.iter().collect();
-    hit.retain(|flow| flow.segments > 0);
-    hit.sort_by_key(|flow| Reverse(flow.segments));
+    let hit = format::flows(report);
     if hit.is_empty() {
         return vec!["nobody: no flow retransmitted anything".to_owned()];
     }
@@ -124,13 +121,9 @@ fn describe(flow: &FlowReport) -> Vec<String> {
         .unwrap_or_default();
     lines.push(format!("{} > {}{process}", flow.local, flow.remote));
     lines.push(format!("{:>6} segments, of these", flow.segments));
-    let mut kinds: Vec<_> = flow.by_kind.each().into_iter().collect();
-    kinds.retain(|(_, count)| *count > 0);
-    kinds.sort_by_key(|(_, count)| Reverse(*count));
+    let kinds = format::kinds(&flow.by_kind).into_iter();
     lines.extend(
-        kinds
-            .into_iter()
-            .map(|(kind, count)| format!("{count:>6} {:<11} {}", kind.name(), words(kind))),
+        kinds.map(|(kind, count)| format!("{count:>6} {:<11} {}", kind.name(), words(kind))),
     );
     if let (Some(longest), Some(doubled @ 1..)) = (flow.rto_max_ms, flow.backoff_max) {
         lines.push(format!(

@@ -85,10 +85,10 @@ pub(super) struct Suite {
 impl Suite {
     /// Builds them.
     pub(super) fn build() -> Result<Self> {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = repo::cargo();
         cargo.args(["test", "--package", "tracer", "--test", "run", "--no-run"]);
         cargo.args(["--quiet", "--message-format", "json"]);
-        let messages = command::output(cargo.current_dir(repo::root()))?;
+        let messages = command::output(&mut cargo)?;
         let program = messages.lines().find_map(|line| {
             let message: Value = serde_json::from_str(line).ok()?;
             let is_ours = message.pointer("/target/name")? == "run";

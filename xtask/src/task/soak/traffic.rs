@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::testbed::netns::{Host, Net, Queue};
+use crate::testbed::netns::{Host, Queue};
 
 /// Drops something of every burst, and is empty again before the next.
-const QUEUE: Queue = Queue {
+pub(super) const QUEUE: Queue = Queue {
     rate_bps: 50_000_000,
     burst_bytes: 20_000,
     limit_bytes: 20_000,
@@ -34,14 +34,6 @@ const POLL: Duration = Duration::from_millis(10);
 /// How long a connection may stand still: far longer than its timeouts.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Puts the queue on the way from the primary to the standby.
-pub(super) fn narrow(net: &Net) -> Result<()> {
-    // Segments one by one: the queue would refuse larger packets as a whole.
-    net.host("primary")?
-        .offloads(&["tso", "gso", "gro"], false)?;
-    net.shape_toward("standby", &QUEUE)
-}
-
 /// Goes on until it is stopped.
 #[derive(Debug)]
 pub(super) struct Traffic {
@@ -53,9 +45,7 @@ pub(super) struct Traffic {
 impl Traffic {
     /// From one host to the other.
     pub(super) fn start(from: &Host, to: &Host) -> Result<Self> {
-        let listener = to
-            .netns
-            .enter(|| Ok(TcpListener::bind(SocketAddr::new(to.v4.into(), 0))?))?;
+        let listener = to.listen()?;
         let target = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let ends = Arc::new(AtomicBool::new(false));

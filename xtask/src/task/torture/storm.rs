@@ -2,7 +2,7 @@
 //! stay open until it is dropped.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -44,17 +44,12 @@ impl Storm {
     /// Connects; nothing is sent yet.
     pub(super) fn connect(net: &Net) -> Result<Self> {
         let (from, to) = (net.host("primary")?, net.host("standby")?);
-        let listener = to
-            .netns
-            .enter(|| Ok(TcpListener::bind(SocketAddr::new(to.v4.into(), 0))?))?;
+        let listener = to.listen()?;
         let target = listener.local_addr()?;
         let mut senders = Vec::new();
         let mut receivers = Vec::new();
         for _ in 0..CONNECTIONS {
-            let sender = from
-                .netns
-                .enter(|| Ok(TcpStream::connect_timeout(&target, LIMIT)?))
-                .context("cannot connect")?;
+            let sender = from.connect(target, LIMIT)?;
             setsockopt(&sender, sockopt::SndBuf, &BUFFER)?;
             sender.set_nonblocking(true)?;
             let (receiver, _) = listener.accept().context("no connection came")?;

@@ -35,21 +35,8 @@ impl Cpio {
         let (size, name) = (content.len() as u32, path.len() as u32 + 1);
         // inode, mode, user, group, links, time, size, device and the file's
         // own (major and minor each), length of the name, checksum (unused).
-        let fields = [
-            self.entries,
-            mode,
-            0,
-            0,
-            links,
-            0,
-            size,
-            0,
-            0,
-            0,
-            0,
-            name,
-            0,
-        ];
+        let inode = self.entries;
+        let fields = [inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, name, 0];
         self.bytes.extend(b"070701");
         for field in fields {
             self.bytes.extend(format!("{field:08x}").bytes());

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 
 use super::image::Image;
 use super::initrd;
@@ -38,24 +38,17 @@ pub(super) fn run(
 ) -> Result<GuestOutcome> {
     for _ in 1..BOOTS {
         match boot(image, job, limit, to)? {
-            End::Down(why) => eprintln!("kernel     {}, once more: {why}", image.release),
-            End::Outcome(outcome) => return Ok(outcome),
+            Ok(outcome) => return Ok(outcome),
+            Err(why) => eprintln!("kernel     {}, once more: {why}", image.release),
         }
     }
-    match boot(image, job, limit, to)? {
-        End::Down(why) => bail!(why),
-        End::Outcome(outcome) => Ok(outcome),
-    }
+    boot(image, job, limit, to)?.map_err(Error::msg)
 }
 
-/// What came of a boot.
-enum End {
-    Outcome(GuestOutcome),
-    /// The guest did not come up, and what its console said.
-    Down(String),
-}
+type Booted = std::result::Result<GuestOutcome, String>;
 
-fn boot(image: &Image, job: &Job, limit: Duration, to: &mut dyn Write) -> Result<End> {
+/// What came of a boot; or the guest did not come up, and what its console said.
+fn boot(image: &Image, job: &Job, limit: Duration, to: &mut dyn Write) -> Result<Booted> {
     let scratch = cache::scratch(&super::folder(), "guest")?;
     let within = |name| scratch.path().join(name);
     let initrd = initrd::build(image, job).context("cannot make the guest's first root")?;
@@ -78,17 +71,17 @@ fn boot(image: &Image, job: &Job, limit: Duration, to: &mut dyn Write) -> Result
     // Ctrl-C reaches the machine, too, which may have been quicker to end.
     interrupt::check()?;
     if ended.is_none() {
-        return Ok(End::Outcome(GuestOutcome::TimedOut));
+        return Ok(Ok(GuestOutcome::TimedOut));
     }
     let reason = match outcome::parse(&read(&within("report"))) {
-        Ok(status) => return Ok(End::Outcome(GuestOutcome::Exit(status))),
+        Ok(status) => return Ok(Ok(GuestOutcome::Exit(status))),
         Err(reason) => reason,
     };
     let last = |path: &Path| file::tail(&read(path), LAST_LINES).replace('\n', "\n    ");
     let said = [within("console"), log].map(|path| format!("    {}\n", last(&path)));
     let why = format!("{reason}\n{}", said.concat().trim_end());
     if reason == outcome::NOT_UP {
-        return Ok(End::Down(why));
+        return Ok(Err(why));
     }
     bail!(why)
 }

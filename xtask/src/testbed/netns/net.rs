@@ -1,7 +1,8 @@
 //! Hosts around a switch.
 
 use std::mem::ManuallyDrop;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -64,6 +65,19 @@ impl Host {
     /// Its IPv4 address, or its IPv6 address.
     pub fn address(&self, ipv6: bool) -> IpAddr {
         if ipv6 { self.v6.into() } else { self.v4.into() }
+    }
+
+    /// A listener at its IPv4 address.
+    pub(crate) fn listen(&self) -> Result<TcpListener> {
+        let address = SocketAddr::new(self.v4.into(), 0);
+        self.netns.enter(|| Ok(TcpListener::bind(address)?))
+    }
+
+    /// A connection from this host, made within the limit.
+    pub(crate) fn connect(&self, to: SocketAddr, limit: Duration) -> Result<TcpStream> {
+        let connect = || Ok(TcpStream::connect_timeout(&to, limit)?);
+        let connected = self.netns.enter(connect);
+        connected.with_context(|| format!("cannot connect to {to}"))
     }
 
     /// Switches offloads of the interface, as `ethtool -K` names them.
@@ -204,6 +218,14 @@ impl Net {
     /// When there is no such host or the kernel refuses.
     pub fn shape_toward(&self, role: &str, queue: &Queue) -> Result<()> {
         shape(&self.switch, &self.host(role)?.role, queue)
+    }
+
+    /// Puts a small queue on the way from the primary to the standby.
+    pub(crate) fn narrow(&self, queue: &Queue) -> Result<()> {
+        // Segments one by one: the queue would refuse larger packets as a whole.
+        self.host("primary")?
+            .offloads(&["tso", "gso", "gro"], false)?;
+        self.shape_toward("standby", queue)
     }
 
     /// Pulls the host's cable, or plugs it in again: its port on the switch
