@@ -80,6 +80,11 @@ impl Outcome {
         during.into_iter().chain(after).max_by_key(|gap| gap.length)
     }
 
+    /// The same of writes, and of reads.
+    pub(super) fn gaps(&self) -> [Option<Gap>; 2] {
+        [self.writes(), self.reads()].map(|record| self.gap(record))
+    }
+
     /// From the beginning of the fault to this moment, if there was one.
     pub(super) fn since_fault(&self, moment: Option<SystemTime>) -> Option<Duration> {
         moment?.duration_since(self.started()).ok()

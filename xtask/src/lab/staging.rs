@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::provision::repo;
 use crate::testbed::{file, lock};
@@ -50,10 +50,10 @@ pub(crate) fn folder() -> PathBuf {
 /// Puts files in the place of those of an earlier run.
 pub(crate) fn publish(files: &Path, output: &Path) -> Result<()> {
     file::make_folder(output)?;
-    for entry in fs::read_dir(files)? {
-        let entry = entry?;
-        let to = output.join(entry.file_name());
-        fs::copy(entry.path(), &to).with_context(|| format!("cannot write {}", to.display()))?;
+    for from in file::entries(files)? {
+        if let Some(name) = from.file_name() {
+            file::copy(&from, &output.join(name))?;
+        }
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, SystemTime};
 
@@ -42,22 +42,19 @@ pub(super) struct Change {
 /// Polls as long as it lives.
 #[derive(Debug)]
 pub(super) struct Watch {
-    changes: Arc<Mutex<Vec<Change>>>,
     stopping: Arc<AtomicBool>,
-    pollers: Vec<JoinHandle<Result<()>>>,
+    pollers: Vec<JoinHandle<Result<Vec<Change>>>>,
 }
 
 impl Watch {
     pub(super) fn start(cluster: &Cluster) -> Result<Self> {
         let mut watch = Self {
-            changes: Arc::default(),
             stopping: Arc::default(),
             pollers: Vec::new(),
         };
         for node in DATABASES {
             let host = cluster.host(node)?;
             let (address, folder) = (host.v4, cluster.socket_dir(node));
-            let changes = Arc::clone(&watch.changes);
             let stopping = Arc::clone(&watch.stopping);
             watch.pollers.push(host.netns.spawn(move || {
                 let mut poller = Poller {
@@ -66,10 +63,12 @@ impl Watch {
                     connection: None,
                     last: None,
                 };
+                let mut changes = Vec::new();
                 while !stopping.load(Ordering::Relaxed) {
-                    poller.poll(node, &changes);
+                    changes.extend(poller.poll(node));
                     sleep(POLL);
                 }
+                changes
             })?);
         }
         Ok(watch)
@@ -77,18 +76,16 @@ impl Watch {
 
     /// All changes, in the order of their times.
     pub(super) fn stop(mut self) -> Vec<Change> {
-        self.finish();
-        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changes = std::mem::take(&mut *changes);
+        let mut changes = self.finish();
         changes.sort_by_key(|change| change.at);
         changes
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self) -> Vec<Change> {
         self.stopping.store(true, Ordering::Relaxed);
-        for poller in self.pollers.drain(..) {
-            let _ = poller.join();
-        }
+        let ended = self.pollers.drain(..);
+        let changes = ended.filter_map(|poller| poller.join().ok()?.ok());
+        changes.flatten().collect()
     }
 }
 
@@ -107,17 +104,15 @@ struct Poller {
 }
 
 impl Poller {
-    fn poll(&mut self, node: &'static str, changes: &Mutex<Vec<Change>>) {
+    /// What has changed since the last poll.
+    fn poll(&mut self, node: &'static str) -> Option<Change> {
         // The database first: it answers at once, and it is the one that writes.
         let at = SystemTime::now();
         let writable = self.writable();
         let member = patroni::ask_from_inside(self.address).ok();
         let state = NodeState { member, writable };
-        if self.last.as_ref() != Some(&state) {
-            self.last = Some(state.clone());
-            let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
-            changes.push(Change { at, node, state });
-        }
+        let last = self.last.replace(state.clone());
+        (last.as_ref() != Some(&state)).then_some(Change { at, node, state })
     }
 
     fn writable(&mut self) -> Option<bool> {

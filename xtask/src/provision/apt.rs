@@ -73,13 +73,8 @@ impl Apt {
         let mut download = self.command("apt-get");
         download.arg("download").args(packages).current_dir(folder);
         command::output(&mut download)?;
-        let mut files = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "deb") {
-                files.push(path);
-            }
-        }
+        let mut files = file::entries(folder)?;
+        files.retain(|path| path.extension().is_some_and(|it| it == "deb"));
         ensure!(
             files.len() == packages.len(),
             "apt was to fetch {}, and left {} files",

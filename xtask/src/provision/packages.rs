@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use self::need::BASIC;
 pub(crate) use self::need::{ALERTS, CLUSTER, FUZZING, GUESTS, Needs, PICTURES, TESTS};
 use self::temporary::Temporary;
-use crate::testbed::{command, file};
+use crate::testbed::command;
 
 /// The oldest PostgreSQL that the lab's settings are written for.
 const OLDEST_POSTGRES: u32 = 13;
@@ -36,7 +36,7 @@ pub(crate) const PROMETHEUS_USER: &str = "prometheus";
 pub(crate) fn ensure() -> Result<()> {
     if nix::unistd::geteuid().is_root() {
         service::remove_orphan()?;
-        temporary::remove_orphan(&no_cluster())?;
+        temporary::remove_orphan(&no_cluster_file())?;
     }
     let mut missing: Vec<&str> = Vec::new();
     for need in BASIC {
@@ -45,14 +45,11 @@ pub(crate) fn ensure() -> Result<()> {
             None => missing.extend(need.packages()),
         }
     }
-    let wants_postgres = match postgres_bin() {
-        Ok(folder) => {
-            println!("found      {} (the lab's database)", folder.display());
-            false
-        }
-        Err(_) => true,
-    };
-    if wants_postgres {
+    let postgres = postgres_bin();
+    let wants_postgres = postgres.is_err();
+    if let Ok(folder) = postgres {
+        println!("found      {} (the lab's database)", folder.display());
+    } else {
         // The metapackages know this release's major version; pgbench and the
         // extensions come with the server package or with contrib.
         missing.extend(["postgresql", "postgresql-contrib"]);
@@ -61,7 +58,7 @@ pub(crate) fn ensure() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let _quiet = wants_postgres.then(NoCluster::set).transpose()?;
+    let _quiet = wants_postgres.then(no_cluster).transpose()?;
     install(&missing)
 }
 
@@ -179,50 +176,22 @@ fn is_server(bin: &Path) -> bool {
         .all(|program| bin.join(program).exists())
 }
 
-/// While this lives, a PostgreSQL server package that gets installed neither
-/// makes a database cluster of its own nor starts one. Nothing stays behind.
-struct NoCluster {
-    file: Option<Temporary>,
-    made_folders: Vec<PathBuf>,
-}
-
-fn no_cluster() -> PathBuf {
+fn no_cluster_file() -> PathBuf {
     Path::new(CLUSTER_DEFAULTS).join("tracer-setup.conf")
 }
 
-impl NoCluster {
-    fn set() -> Result<Self> {
-        let folder = Path::new(CLUSTER_DEFAULTS);
-        let made_folders = folder
-            .ancestors()
-            .take_while(|ancestor| !ancestor.exists())
-            .map(Path::to_path_buf)
-            .collect();
-        let mut guard = Self {
-            file: None,
-            made_folders,
-        };
-        // Not root, or another system: `install` says so in better words.
-        if nix::unistd::geteuid().is_root() && command::find("apt-get").is_some() {
-            file::make_folder(folder)?;
-            let text = format!(
-                "# {}: while packages are set up\ncreate_main_cluster = false\n",
-                temporary::mark()
-            );
-            guard.file = Some(Temporary::write(&no_cluster(), &text)?);
-        }
-        Ok(guard)
+/// While its value lives, a PostgreSQL server package that gets installed neither makes a
+/// database cluster of its own nor starts one. Nothing stays behind.
+fn no_cluster() -> Result<Option<Temporary>> {
+    // Not root, or another system: `install` says so in better words.
+    if !nix::unistd::geteuid().is_root() || command::find("apt-get").is_none() {
+        return Ok(None);
     }
-}
-
-impl Drop for NoCluster {
-    fn drop(&mut self) {
-        self.file = None;
-        for folder in &self.made_folders {
-            // Fails, as it should, where the package has put files of its own.
-            let _ = fs::remove_dir(folder);
-        }
-    }
+    let text = format!(
+        "# {}: while packages are set up\ncreate_main_cluster = false\n",
+        temporary::mark()
+    );
+    Temporary::write(&no_cluster_file(), &text).map(Some)
 }
 
 #[cfg(test)]

@@ -7,16 +7,15 @@
 mod build;
 mod round;
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use self::build::{FuzzPrograms, Speed};
 use self::round::{Round, Span};
 use crate::provision::repo;
-use crate::testbed::parallel;
+use crate::testbed::{file, parallel};
 
 /// How long `cargo xtask test` looks, in all, s of one processor's time.
 const BRIEF_S: u64 = 60;
@@ -84,15 +83,9 @@ fn verdict(failures: &[String]) -> Result<()> {
 
 /// Every target: each has a program of its own.
 fn all() -> Result<Vec<String>> {
-    let folder = repo::root().join("tracer/fuzz/targets");
-    let entries =
-        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut targets = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        let name = path.file_stem().and_then(|name| name.to_str());
-        targets.extend(name.map(str::to_owned));
-    }
+    let sources = file::entries(&repo::root().join("tracer/fuzz/targets"))?;
+    let names = sources.iter().filter_map(|path| path.file_stem()?.to_str());
+    let mut targets: Vec<String> = names.map(str::to_owned).collect();
     targets.sort_unstable();
     Ok(targets)
 }

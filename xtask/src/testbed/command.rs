@@ -120,6 +120,28 @@ fn spawn(command: &mut Command) -> Result<Child> {
     child.with_context(|| format!("cannot run `{}`", line(command)))
 }
 
+/// What a program makes of compressed bytes; `None` if they are not compressed by xz, gzip
+/// or zstd.
+pub(crate) fn unpack(packed: &[u8]) -> Result<Option<Output>> {
+    let tool = match packed {
+        [0xfd, b'7', b'z', ..] => "xz",
+        [0x1f, 0x8b, ..] => "gzip",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd",
+        _ => return Ok(None),
+    };
+    let mut unpack = Command::new(tool);
+    unpack.arg("-dc").stdin(Stdio::piped());
+    unpack.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawn(&mut unpack)?;
+    let stdin = child.stdin.take();
+    let output = thread::scope(|scope| {
+        // Both ends at once, or both wait; and the tool may stop reading.
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(packed)));
+        child.wait_with_output()
+    })?;
+    Ok(Some(output))
+}
+
 /// Waits for the end of a child and all that it prints. One that does not end in time is
 /// killed; one that survives even that, as who waits for a device does, is left alone.
 fn finish(child: Child, text: &str, limit: Duration) -> Result<Output> {

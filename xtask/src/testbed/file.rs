@@ -1,7 +1,7 @@
 //! Files and folders: what cannot be done with one is an error that names it.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -41,6 +41,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 /// Its text, as far as it is one.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&read(path)?).into_owned())
+}
+
+/// What is in the folder.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    entries.with_context(|| format!("cannot read {}", folder.display()))
 }
 
 /// The last lines of a text.

@@ -92,33 +92,41 @@ impl Netns {
     /// A command that will run inside as another user, and that the kernel
     /// sends `SIGINT` when the *thread* that spawned it ends, however it ends.
     pub fn command_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
-        let mut setpriv = self.command("setpriv");
-        setpriv.args(identity(user)).arg(program);
-        setpriv
+        self.command_by(&[], user, program)
     }
 
     /// Like [`Self::command_as`], with System V memory of its own: what a killed
     /// PostgreSQL leaves of that then goes with its last process.
     pub(crate) fn command_apart_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
-        let mut unshare = self.command("unshare");
-        unshare
-            .args(["--ipc", "--", "setpriv"])
-            .args(identity(user))
-            .arg(program);
-        unshare
+        self.command_by(&["unshare", "--ipc", "--"], user, program)
     }
 
     /// Like [`Self::command_as`], with process ids of its own: its first and only child
     /// is the program.
     pub(crate) fn command_alone_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
         // Whoever waits outside for the program ends when the thread does that spawned it.
-        let mut unshare = self.command("setpriv");
-        unshare
-            .args(["--pdeathsig", "KILL", "--", "unshare", "--mount-proc"])
-            .args(["--pid", "--fork", "--kill-child", "--", "setpriv"])
-            .args(identity(user))
+        let wait = ["setpriv", "--pdeathsig", "KILL", "--"];
+        let unshare = [
+            "unshare",
+            "--mount-proc",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--",
+        ];
+        self.command_by(&[&wait[..], &unshare].concat(), user, program)
+    }
+
+    /// By way of other programs, as a user, and to end with the thread that began it.
+    fn command_by(&self, way: &[&str], user: &str, program: impl AsRef<OsStr>) -> Command {
+        let words = [way, &["setpriv"]].concat();
+        let mut command = self.command(words[0]);
+        command
+            .args(&words[1..])
+            .args(["--reuid", user, "--regid", user])
+            .args(["--init-groups", "--pdeathsig=INT", "--"])
             .arg(program);
-        unshare
+        command
     }
 
     /// The processes inside, as `ip netns pids` lists them.
@@ -162,13 +170,8 @@ impl Netns {
     /// # Panics
     /// When the closure does.
     pub fn enter<T: Send>(&self, inside: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let path = self.path();
-        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        let enter_and_call = || {
-            setns(&file, CloneFlags::CLONE_NEWNET)
-                .with_context(|| format!("cannot enter namespace {}", self.name))?;
-            inside()
-        };
+        let entrance = self.entrance()?;
+        let enter_and_call = || entrance().and_then(|()| inside());
         thread::scope(|scope| match scope.spawn(enter_and_call).join() {
             Ok(result) => result,
             // A failed assertion inside is the test's failure.
@@ -181,13 +184,18 @@ impl Netns {
         &self,
         inside: impl FnOnce() -> T + Send + 'static,
     ) -> Result<JoinHandle<Result<T>>> {
+        let entrance = self.entrance()?;
+        Ok(thread::spawn(move || entrance().map(|()| inside())))
+    }
+
+    /// What takes the thread inside that calls it.
+    fn entrance(&self) -> Result<impl Fn() -> Result<()> + Send + Sync + use<>> {
         let path = self.path();
         let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        Ok(thread::spawn(move || {
-            setns(&file, CloneFlags::CLONE_NEWNET)
-                .with_context(|| format!("cannot enter {}", path.display()))?;
-            Ok(inside())
-        }))
+        Ok(move || {
+            let entered = setns(&file, CloneFlags::CLONE_NEWNET);
+            entered.with_context(|| format!("cannot enter {}", path.display()))
+        })
     }
 
     /// Sets a sysctl of this namespace, such as `net.ipv4.tcp_retries2`.
@@ -244,13 +252,6 @@ impl Netns {
     pub fn ip(&self, lines: &str) -> Result<()> {
         run_ip(&["-netns", &self.name], lines)
     }
-}
-
-/// The options of `setpriv`: whom to be, and to end with the thread that began it.
-fn identity(user: &str) -> [&str; 7] {
-    let groups = "--init-groups";
-    let signal = "--pdeathsig=INT";
-    ["--reuid", user, "--regid", user, groups, signal, "--"]
 }
 
 fn run_ip(options: &[&str], lines: &str) -> Result<()> {

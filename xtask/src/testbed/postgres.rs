@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -164,17 +164,13 @@ impl Pair {
 /// Shows, as [`Pair::prove_commits_wait`] does, that commits on one server wait for
 /// the other; of both, the folders of their socket files.
 pub(crate) fn prove_commits_wait(primary: &Path, standby: &Path) -> Result<()> {
-    must_wait(do_commits_wait(primary, standby, |id| {
-        Ok(Pid::from_raw(id.parse()?))
-    })?)
+    let process = |id: &str| Ok(Pid::from_raw(id.parse()?));
+    must_wait(do_commits_wait(primary, standby, process)?)
 }
 
 fn must_wait(does: bool) -> Result<()> {
-    ensure!(
-        does,
-        "a commit did not wait for the standby, which could not reply"
-    );
-    Ok(())
+    let what = "a commit did not wait for the standby, which could not reply";
+    does.then_some(()).context(what)
 }
 
 /// Whether one does that is made for it; `process` finds the process that the standby

@@ -102,7 +102,7 @@ fn verify_quorum(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
         both.is_zero(),
         seconds(Some(both)),
     );
-    let gaps = [outcome.writes(), outcome.reads()].map(|record| outcome.gap(record));
+    let gaps = outcome.gaps();
     let [writes, reads] = gaps.map(|gap| gap.map(|gap| gap.length));
     let reached = |moment: Option<SystemTime>| moment.is_some_and(|at| fault.contains(at));
     checks.that(

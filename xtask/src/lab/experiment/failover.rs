@@ -120,7 +120,7 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Option<Duration> {
         format!("from {} to {}", words(lowest), words(highest)),
     );
 
-    let gaps = [outcome.writes(), outcome.reads()].map(|record| outcome.gap(record));
+    let gaps = outcome.gaps();
     let [write_gap, read_gap] = gaps.map(|gap| gap.map(|gap| gap.length));
     let around = |moment: Option<SystemTime>| {
         let (gap, moment) = (gaps[0]?, moment?);

@@ -1,5 +1,5 @@
 //! Files in the system's folders that are there while packages are set up. Each says whose
-//! it is: what a run that was killed has left can then be told from what others made.
+//! it is: what a run that was killed has left is then known from what others made.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,22 +13,37 @@ pub(super) fn mark() -> String {
     resource_name::name("setup", "file")
 }
 
-/// Removed when dropped.
-pub(super) struct Temporary(PathBuf);
+/// Removed when dropped, with the folders that were made for it.
+pub(super) struct Temporary {
+    path: PathBuf,
+    folders: Vec<PathBuf>,
+}
 
 impl Temporary {
     /// Writes it. The text has to hold the mark, as a word before a colon.
     pub(super) fn write(path: &Path, text: &str) -> Result<Self> {
+        let folders = path.ancestors().skip(1);
+        let folders = folders.take_while(|folder| !folder.exists());
         // Before it is there: half of it is removed, too.
-        let file = Self(path.to_owned());
+        let temporary = Self {
+            path: path.to_owned(),
+            folders: folders.map(Path::to_owned).collect(),
+        };
+        if let Some(folder) = path.parent() {
+            file::make_folder(folder)?;
+        }
         file::write(path, text)?;
-        Ok(file)
+        Ok(temporary)
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(&self.path);
+        for folder in &self.folders {
+            // Fails, as it should, where a package has put files of its own.
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 
@@ -64,6 +79,9 @@ mod tests {
     fn only_what_the_dead_have_signed_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
+        let nested = folder.path().join("a/b/file");
+        drop(Temporary::write(&nested, "text").unwrap());
+        assert!(!folder.path().join("a").exists());
         let kept = |text: &str| {
             fs::write(&path, text).unwrap();
             remove_orphan(&path).unwrap();

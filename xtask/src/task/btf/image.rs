@@ -2,11 +2,9 @@
 //!
 //! Layout of a bzImage: <https://docs.kernel.org/arch/x86/boot.html>.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-use std::thread;
-
 use anyhow::{Context, Result, bail};
+
+use crate::testbed::command;
 
 /// Raw BTF as it is, or the section `.BTF` of the ELF file in a bzImage, or of an
 /// ELF file.
@@ -29,31 +27,10 @@ pub(super) fn btf(bytes: Vec<u8>) -> Result<Vec<u8>> {
     let payload = bytes
         .get(start..start + length)
         .context("the payload is cut short")?;
-    section(&unpack(payload)?, ".BTF")
-}
-
-fn unpack(payload: &[u8]) -> Result<Vec<u8>> {
-    let tool = match payload {
-        [0xfd, b'7', b'z', ..] => "xz",
-        [0x1f, 0x8b, ..] => "gzip",
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd",
-        _ => bail!("the payload is compressed with something other than xz, gzip and zstd"),
-    };
-    let mut child = Command::new(tool)
-        .arg("-dc")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot run {tool}: install it"))?;
-    let mut stdin = child.stdin.take().context("no pipe")?;
-    let output = thread::scope(|scope| {
-        // Both ends at once, or both wait. The tool complains about the image's
-        // size, which stands behind the compressed data, and may stop reading.
-        scope.spawn(move || stdin.write_all(payload));
-        child.wait_with_output()
-    })?;
-    Ok(output.stdout)
+    // The tool complains about the image's size, which stands behind the compressed data.
+    let unpacked = command::unpack(payload)?;
+    let unpacked = unpacked.context("the payload is not compressed by xz, gzip or zstd")?;
+    section(&unpacked.stdout, ".BTF")
 }
 
 /// A section of a 64-bit little-endian ELF file.

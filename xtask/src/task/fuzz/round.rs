@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::build::FuzzPrograms;
 use super::folder;
@@ -127,8 +127,8 @@ impl<'a> Round<'a> {
         if !status.success() {
             bail!("{}", self.failure(&file::read_text(&self.log)?));
         }
-        let before = files(&self.corpus)?;
-        let after = files(fresh.path())?;
+        let before = file::entries(&self.corpus)?;
+        let after = file::entries(fresh.path())?;
         // What has a name of its own was put there by somebody, for a reason.
         let is_found = |path: &Path| path.file_name().is_some_and(|name| name.len() == 40);
         for path in before.iter().filter(|path| is_found(path)) {
@@ -139,15 +139,8 @@ impl<'a> Round<'a> {
                 fs::copy(path, self.corpus.join(name))?;
             }
         }
-        Ok((before.len(), files(&self.corpus)?.len()))
+        Ok((before.len(), file::entries(&self.corpus)?.len()))
     }
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let paths = entries.map(|entry| Ok(entry?.path()));
-    paths.collect()
 }
 
 /// What libFuzzer's log says at its end, in a line.

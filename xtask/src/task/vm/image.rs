@@ -62,19 +62,12 @@ impl Image {
     }
 
     fn cached(folder: &Path) -> Result<Option<Self>> {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if let Ok(release) = entry.file_name().into_string() {
-                let image = Self {
-                    release,
-                    folder: entry.path(),
-                };
-                if image.vmlinuz().exists() {
-                    return Ok(Some(image));
-                }
-            }
-        }
-        Ok(None)
+        let images = file::entries(folder)?.into_iter().filter_map(|folder| {
+            let release = folder.file_name()?.to_str()?.to_owned();
+            Some(Self { release, folder })
+        });
+        let mut whole = images.filter(|image| image.vmlinuz().exists());
+        Ok(whole.next())
     }
 
     fn fetch(apt: &Apt, release: String, folder: &Path) -> Result<Self> {
@@ -116,8 +109,7 @@ impl Image {
 
     /// A line of kernels keeps one: they are large.
     fn remove_others(&self, folder: &Path) -> Result<()> {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
+        for path in file::entries(folder)? {
             if path != self.folder && path.join("boot").is_dir() {
                 file::remove_folder(&path)?;
             }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -124,21 +124,13 @@ fn insmods(shown: &str) -> Vec<String> {
 
 /// The module, unpacked: older kernels' `insmod` wants it so.
 fn read_module(path: &Path) -> Result<Vec<u8>> {
-    let unpacker = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("xz") => "xz",
-        Some("zst") => "zstd",
-        Some("gz") => "gzip",
-        _ => return file::read(path),
+    let bytes = file::read(path)?;
+    let Some(output) = command::unpack(&bytes)? else {
+        return Ok(bytes);
     };
-    let output = Command::new(unpacker)
-        .arg("-dc")
-        .arg(path)
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {unpacker}"))?;
     ensure!(
         output.status.success(),
-        "{unpacker} cannot unpack {}: {}",
+        "cannot unpack {}: {}",
         path.display(),
         String::from_utf8_lossy(&output.stderr).trim()
     );

@@ -22,7 +22,7 @@ pub struct Programs {
     /// The server's own program, where that is another file.
     server: Option<PathBuf>,
     /// Whether they also have process ids of their own.
-    apart: bool,
+    pub(super) apart: bool,
 }
 
 impl Programs {
@@ -44,10 +44,8 @@ impl Programs {
         }
         let release = Release::get(major)?;
         Ok(Self {
-            bin: release.bin(),
-            release: Some(release),
-            server: None,
-            apart: false,
+            release: Some(release.clone()),
+            ..Self::at(release.bin())
         })
     }
 
@@ -102,7 +100,7 @@ impl Programs {
     /// A command that will run the program in the namespace as the servers' user, with
     /// `home` where it is on this machine. The kernel sends it `SIGINT` when the thread
     /// that spawned it ends. Its process is the program's own, or the parent of that
-    /// where [`Self::is_apart`].
+    /// where they are apart.
     pub(super) fn command(&self, netns: &Netns, home: &Path, program: &str) -> Result<Command> {
         let path = self.path(program);
         let Some(release) = &self.release else {
@@ -115,11 +113,6 @@ impl Programs {
         let mut command = container::command(netns, release, home, &user, self.apart);
         command.arg(path);
         Ok(command)
-    }
-
-    /// Whether they have process ids of their own.
-    pub(super) fn is_apart(&self) -> bool {
-        self.apart
     }
 }
 

@@ -86,7 +86,7 @@ impl Server {
                 // Refused or "starting up": ask again.
                 Ok(super::connect(&self.home).ok().map(drop))
             })?;
-        if self.programs.is_apart() {
+        if self.programs.apart {
             self.inner = Some(command::only_child(self.process.pid())?);
         }
         Ok(())
