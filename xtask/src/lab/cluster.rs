@@ -91,7 +91,6 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The host of this name.
     pub(crate) fn host(&self, name: &str) -> Result<&Host> {
         self.net.host(name)
     }
@@ -101,7 +100,6 @@ impl Cluster {
         self.scratch.path().join(database)
     }
 
-    /// The folder that a database's data are in.
     fn data(&self, database: &str) -> PathBuf {
         self.socket_dir(database).join("data")
     }
@@ -123,7 +121,6 @@ impl Cluster {
         Ok(SocketAddr::new(host.v4.into(), haproxy::PRIMARY))
     }
 
-    /// Whether this database takes writes.
     pub(crate) fn writable(&self, database: &str) -> Result<bool> {
         let recovering = self.sql(database)?.value("select pg_is_in_recovery()")?;
         Ok(recovering.as_deref() == Some("f"))
@@ -173,7 +170,6 @@ impl Cluster {
         })
     }
 
-    /// Shows that commits wait for the standby.
     pub(crate) fn prove_commits_wait(&self) -> Result<()> {
         let primary = self.primary()?;
         postgres::prove_commits_wait(&self.socket_dir(primary), &self.socket_dir(other(primary)))
@@ -205,7 +201,6 @@ impl Drop for Cluster {
     }
 }
 
-/// The database that is not this one.
 pub(crate) fn other(database: &str) -> &'static str {
     let [first, second] = DATABASES;
     if database == first { second } else { first }

@@ -12,7 +12,6 @@ use super::runner::Script;
 use super::tracer::Tracer;
 use crate::testbed::interrupt;
 
-/// How long each part of a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lengths {
     pub(super) baseline: Duration,
@@ -20,7 +19,6 @@ pub(super) struct Lengths {
     pub(super) recovery: Duration,
 }
 
-/// Something that was done.
 #[derive(Debug, Clone)]
 pub(super) struct Note {
     pub(super) at: SystemTime,
@@ -53,7 +51,6 @@ impl<'a> RunContext<'a> {
         }
     }
 
-    /// Something that is done now.
     pub(super) fn note(&mut self, text: impl Into<String>) {
         let note = Note {
             at: SystemTime::now(),
@@ -102,7 +99,6 @@ impl<'a> RunContext<'a> {
         pause(self.script.lengths.recovery)
     }
 
-    /// When the fault began and ended.
     pub(super) fn fault(&self) -> Option<(SystemTime, SystemTime)> {
         Some((self.started?, self.ended?))
     }

@@ -64,7 +64,6 @@ impl Drop for Disk {
     }
 }
 
-/// A disk that stands still.
 #[derive(Debug)]
 pub(crate) struct Stalled(PathBuf);
 

@@ -107,20 +107,17 @@ pub struct ExperimentArguments {
     pub timing: Timing,
 }
 
-/// What can be chosen about all of them together.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ForAll {
     /// Folder for the results [default: results of this repository]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 
-    /// The cluster's clocks.
     #[command(flatten)]
     pub(crate) timing: Timing,
 }
 
 impl ForAll {
-    /// For one of them.
     pub(crate) fn of(&self, name: &str) -> ExperimentArguments {
         ExperimentArguments {
             output: self.output.as_ref().map(|folder| folder.join(name)),

@@ -53,7 +53,6 @@ pub(crate) fn mebibytes(bytes: f64) -> String {
     format!("{:.1} MiB", bytes / f64::from(1 << 20))
 }
 
-/// Percent.
 pub(crate) fn percent(percent: &f64) -> String {
     format!("{percent:.1} %")
 }

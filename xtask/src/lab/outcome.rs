@@ -39,14 +39,12 @@ pub(super) struct Outcome {
     /// What ran tracer, as one would type it.
     pub(super) commands: Vec<String>,
     pub(super) timing: Timing,
-    /// Where the run's files are.
     pub(super) folder: PathBuf,
     /// How long the cluster took to be up.
     pub(super) up: Duration,
 }
 
 impl Outcome {
-    /// When the fault began.
     pub(super) fn started(&self) -> SystemTime {
         self.phase("fault").start
     }
@@ -151,7 +149,6 @@ pub(super) fn cause_names(report: &Report) -> String {
     names.join(", ")
 }
 
-/// Whether a cause blames the network.
 pub(super) fn blames_the_network(cause: Cause) -> bool {
     matches!(
         cause,

@@ -20,14 +20,12 @@ use crate::testbed::quantile::quantile;
 struct Wait {
     from: SystemTime,
     to: SystemTime,
-    /// Share of the whole commit.
     share: f64,
 }
 
 /// Of all slow commits.
 #[derive(Debug, PartialEq)]
 pub(super) struct Overlap {
-    /// How many there were.
     pub(super) commits: usize,
     /// How many waited while a reply was retransmitted.
     pub(super) overlapped: usize,
@@ -121,7 +119,6 @@ fn overlap(waits: &[Wait], retransmitted: &[SystemTime]) -> Overlap {
 }
 
 impl Overlap {
-    /// For the result.
     pub(super) fn json(&self) -> Value {
         json!({
             "slow_commits": self.commits,
@@ -131,7 +128,6 @@ impl Overlap {
         })
     }
 
-    /// In sentences.
     pub(super) fn words(&self) -> Vec<String> {
         let percent = |share| known(share, |share: f64| format::percent(&(100.0 * share)));
         vec![

@@ -33,7 +33,6 @@ pub(super) fn command(host: &Host, file: &Path) -> Result<Command> {
     Ok(patroni)
 }
 
-/// Its configuration.
 pub(super) struct Configuration<'a> {
     pub(super) name: &'a str,
     pub(super) address: Ipv4Addr,

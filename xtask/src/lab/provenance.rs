@@ -65,7 +65,6 @@ pub(crate) fn postgres() -> String {
         .unwrap_or_else(|| UNKNOWN.to_owned())
 }
 
-/// The version of a Debian package.
 pub(crate) fn package(name: &str) -> String {
     let mut query = Command::new("dpkg-query");
     let version = command::output(query.args(["--show", "--showformat=${Version}", name]));

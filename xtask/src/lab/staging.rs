@@ -42,7 +42,6 @@ impl Staging {
     }
 }
 
-/// Where they all are.
 pub(crate) fn folder() -> PathBuf {
     repo::target_dir().join("lab")
 }

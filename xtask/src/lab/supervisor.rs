@@ -33,7 +33,6 @@ const ENDING: Duration = Duration::from_secs(60);
 
 const READY: &str = "ready";
 
-/// The folder of its logs.
 const LOGS: &str = "up";
 
 /// Starts a cluster and leaves it running.
@@ -101,7 +100,6 @@ pub(crate) fn down() -> Result<()> {
     Ok(())
 }
 
-/// Shows the cluster that stands.
 pub(crate) fn status() -> Result<()> {
     netns::require_root()?;
     let Some(pid) = standing() else {
@@ -155,7 +153,6 @@ fn words(name: &str, host: &Host) -> Vec<String> {
     words
 }
 
-/// The process that supervises a cluster.
 fn standing() -> Option<Pid> {
     netns::names().iter().find_map(|name| {
         let pid = Pid::from_raw(resource_name::of(name)?.cast_signed());

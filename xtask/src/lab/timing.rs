@@ -103,7 +103,6 @@ impl Timing {
             .collect()
     }
 
-    /// All of it, for the result.
     pub(crate) fn json(&self) -> Value {
         json!({
             "ttl_s": self.ttl,

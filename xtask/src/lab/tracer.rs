@@ -18,7 +18,6 @@ use crate::provision::repo;
 use crate::testbed::command::{self, Running};
 use crate::testbed::file;
 
-/// Everybody in the lab.
 pub(super) const EVERYBODY: &str = "10.0.10.0/24";
 
 /// Longer than any experiment: what is stopped before ends well, too.
@@ -65,7 +64,6 @@ impl Tracer {
         Self::start(run, database, script.folder)
     }
 
-    /// Cuts a host off from everybody.
     pub(super) fn cut_off(script: &Script, cluster: &Cluster, host: &str) -> Result<Self> {
         let mut inject = Command::new(script.program);
         inject
@@ -94,7 +92,6 @@ impl Tracer {
         })
     }
 
-    /// Its process id.
     pub(super) fn pid(&self) -> Pid {
         self.running.pid()
     }

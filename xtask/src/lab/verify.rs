@@ -2,19 +2,15 @@
 
 use crate::lab::format::known;
 
-/// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Check {
-    /// What has to be so.
     pub(super) sentence: String,
-    /// Whether it was.
     pub(super) holds: bool,
     /// What was seen; empty where there is nothing to add.
     pub(super) seen: String,
 }
 
 impl Check {
-    /// The sentence, and what was seen.
     pub(super) fn words(&self) -> String {
         match self.seen.as_str() {
             "" => self.sentence.clone(),
@@ -28,7 +24,6 @@ impl Check {
 pub(super) struct Checks(pub(super) Vec<Check>);
 
 impl Checks {
-    /// Notes whether it was so.
     pub(super) fn that(&mut self, sentence: &str, holds: bool, seen: impl Into<String>) {
         self.0.push(Check {
             sentence: sentence.to_owned(),
@@ -54,7 +49,6 @@ impl Checks {
         self.that(sentence, holds, format!("{one}, {other}"));
     }
 
-    /// What was not so.
     pub(super) fn failures(&self) -> Vec<String> {
         self.0
             .iter()

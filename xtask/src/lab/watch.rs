@@ -25,7 +25,6 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// What one node says of itself; `None` where nobody answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NodeState {
-    /// By Patroni.
     pub(super) member: Option<Member>,
     /// By PostgreSQL: whether it is no standby.
     pub(super) writable: Option<bool>,
@@ -146,7 +145,6 @@ impl NodeState {
     }
 }
 
-/// `roles.json`.
 pub(super) fn json(changes: &[Change]) -> Value {
     let change = |change: &Change| {
         let member = change.state.member.as_ref();

@@ -10,7 +10,6 @@ use tempfile::TempDir;
 use crate::provision::repo;
 use crate::testbed::{file, lock, resource_name};
 
-/// The folder for things of this kind.
 pub(crate) fn folder(kind: &str) -> PathBuf {
     repo::root().join(".cache").join(kind)
 }

@@ -76,7 +76,6 @@ pub(crate) fn ensure_also(needs: &Needs) -> Result<()> {
     service::install_without(needs.services, &missing)
 }
 
-/// Where a program is.
 pub(crate) fn program(name: &str) -> Result<PathBuf> {
     command::find(name).with_context(|| {
         format!("there is no {name} here: `cargo xtask lab` or `cargo xtask test` installs it")

@@ -51,7 +51,6 @@ fn build(options: &[&str]) -> Result<()> {
     command::show(cargo().args(["build", "--package", "tracer"]).args(options))
 }
 
-/// Cargo, for this workspace.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(root());

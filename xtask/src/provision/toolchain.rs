@@ -32,7 +32,6 @@ const BY_HAND: &str = "the kernel programs need a compiler for BPF, and none of 
     bpf-linker (a release from https://github.com/aya-rs/bpf-linker/releases put on PATH), or use \
     Debian 12, whose rustc-web and libstd-rust-web-dev-bpf do without; then run this again";
 
-/// The answer for the build script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Toolchain {
     /// The cargo to call; `None` for the one that builds the rest.
@@ -46,7 +45,6 @@ pub(crate) struct Toolchain {
 }
 
 impl Toolchain {
-    /// As `key=value` lines.
     pub(crate) fn render(&self) -> String {
         let path = |key: &str, path: &Option<PathBuf>| {
             let path = path.as_ref();

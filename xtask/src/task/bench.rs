@@ -33,7 +33,6 @@ const ENDING: Duration = Duration::from_secs(10);
 /// Between two polls for the ready file: a hundredth of what is measured.
 const POLL: Duration = Duration::from_micros(200);
 
-/// What can be chosen about the benchmark.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
     /// Measure this instead
@@ -61,14 +60,12 @@ pub(crate) struct BenchArguments {
     storms: u32,
 }
 
-/// What else can be measured.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Subject {
     /// What watching commits costs pgbench
     Commits,
 }
 
-/// One run of tracer.
 #[derive(Debug, Clone, Copy)]
 struct Measurement {
     /// From its start to the first attached program.
@@ -94,7 +91,6 @@ type Unit = (f64, usize);
 const COUNT: Unit = (1.0, 0);
 const MS: Unit = (1e3, 1);
 
-/// Measures and prints.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     netns::require_root()?;
     if let Some(Subject::Commits) = arguments.what {

@@ -27,7 +27,6 @@ use crate::testbed::netns::{Host, Net};
 use crate::testbed::postgres::Pair;
 use crate::testbed::{file, interrupt, netns};
 
-/// What can be chosen about the demo.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
     /// Folder for run.json, load.json and how.md [default: results/demo of this repository]
@@ -155,7 +154,6 @@ fn trace(mut run: Command, arguments: &DemoArguments, output: &Path) -> Result<R
 }
 
 impl DemoArguments {
-    /// How long tracer runs.
     fn seconds(&self) -> u64 {
         self.before + self.fault + self.recovery
     }

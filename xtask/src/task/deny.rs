@@ -18,7 +18,6 @@ pub(super) const DENY: Tool = Tool {
               https://embarkstudios.github.io/cargo-deny/ says",
 };
 
-/// Judges what is in the lock file.
 pub(crate) fn check() -> Result<()> {
     let deny = DENY.ensure()?;
     let check = |what: &[&str]| {

@@ -22,7 +22,6 @@ const BRIEF_S: u64 = 60;
 /// How long one target is fuzzed unless something else is asked, minutes.
 const MINUTES: u64 = 1;
 
-/// What can be chosen.
 #[derive(Debug, Args)]
 pub(crate) struct FuzzArguments {
     /// Targets, such as dsn [default: every one]

@@ -22,7 +22,6 @@ use crate::provision::repo;
 use crate::task::vm::{self, Kernel};
 use crate::testbed::{file, netns, parallel};
 
-/// What can be chosen about the matrix.
 #[derive(Debug, Default, Args)]
 pub(crate) struct KernelsArguments {
     /// Kernels, such as 5.10 [default: every one, and this machine's own]
@@ -34,7 +33,6 @@ pub(crate) struct KernelsArguments {
     write: bool,
 }
 
-/// What one kernel made of the tests.
 struct Visit {
     row: KernelRow,
     seconds: f64,

@@ -10,7 +10,6 @@ use crate::lab::{experiment, leftover, supervisor};
 use crate::provision::{packages, repo};
 use crate::testbed::{interrupt, netns};
 
-/// What can be chosen about the lab.
 #[derive(Debug, Args)]
 pub(crate) struct LabArguments {
     #[command(subcommand)]
@@ -46,7 +45,6 @@ enum LabTask {
     Supervise(Timing),
 }
 
-/// Does it.
 pub(crate) fn run(arguments: &LabArguments) -> Result<()> {
     match &arguments.task {
         LabTask::Up(timing) => {

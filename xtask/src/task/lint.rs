@@ -7,7 +7,6 @@ use anyhow::Result;
 use crate::provision::repo;
 use crate::testbed::command;
 
-/// The package of the kernel programs.
 const PROGRAMS: &str = "tracer-ebpf";
 
 /// Whether every file is as rustfmt writes it.

@@ -26,7 +26,6 @@ const REPORT: &str = "results/partial-loss/steady/db1.json";
 /// Readers on a slow line wait for no more than this, bytes.
 const MAX_BYTES: u64 = 150_000;
 
-/// What can be chosen about the pictures.
 #[derive(Debug, Args)]
 pub(crate) struct PictureArguments {
     /// The report to show [default: results/partial-loss/steady/db1.json of this repository]
@@ -50,7 +49,6 @@ enum Picture {
     Live,
 }
 
-/// Makes the pictures.
 pub(crate) fn run(arguments: &PictureArguments) -> Result<()> {
     setup::run()?;
     packages::ensure_also(&packages::PICTURES)?;

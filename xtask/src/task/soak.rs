@@ -35,10 +35,8 @@ const LISTEN: &str = "127.0.0.1:9187";
 /// before it is read, and what is beyond is counted together for the rest.
 const MAX_FLOWS: &str = "64";
 
-/// Where tracer writes its events.
 const EVENTS: &str = "events.jsonl";
 
-/// How often the metrics are asked for.
 const SCRAPE: Duration = Duration::from_secs(1);
 
 /// How long an answer, a file, or the end may take.
@@ -51,7 +49,6 @@ const RARE: Duration = Duration::from_secs(300);
 /// Of so many segments one may be missing where a vendor's kernel withholds hits.
 const WITHHELD: u64 = 1_000;
 
-/// What can be chosen about the soak.
 #[derive(Debug, Args)]
 pub(crate) struct SoakArguments {
     /// How long tracer runs

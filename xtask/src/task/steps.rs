@@ -6,7 +6,6 @@ use anyhow::{Result, bail};
 
 use crate::testbed::interrupt;
 
-/// What has been made so far.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     times: Vec<String>,
@@ -14,7 +13,6 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Makes one.
     pub(super) fn make(
         &mut self,
         name: &'static str,
@@ -35,7 +33,6 @@ impl Steps {
         Ok(())
     }
 
-    /// Prints the time of each.
     pub(super) fn finish(self) -> Result<()> {
         println!("\n{}", self.times.join("\n"));
         if self.failed.is_empty() {

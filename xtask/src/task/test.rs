@@ -10,7 +10,6 @@ use crate::task::steps::Steps;
 use crate::task::{deny, fuzz, kernels, lint, setup};
 use crate::testbed::{command, postgres};
 
-/// What can be chosen about the test run.
 #[derive(Debug, Args)]
 pub(crate) struct TestArguments {
     /// Run only tests whose names contain one of these (after `--`)

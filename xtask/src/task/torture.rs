@@ -48,7 +48,6 @@ const TELL: Duration = Duration::from_secs(1);
 /// How long the tool may take until it counts, when nothing happens to it.
 const STARTING: Duration = Duration::from_secs(30);
 
-/// What can be chosen.
 #[derive(Debug, Args, Clone)]
 pub(crate) struct TortureArguments {
     /// How long to go on
@@ -75,7 +74,6 @@ pub struct Extent {
     pub rounds: u32,
 }
 
-/// Plays rounds until the time is up.
 pub(crate) fn run(arguments: &TortureArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;

@@ -31,7 +31,6 @@ use self::outcome::GuestOutcome;
 use crate::provision::{cache, packages};
 use crate::testbed::interrupt;
 
-/// What can be chosen about guests.
 #[derive(Debug, Args)]
 pub(crate) struct VmArguments {
     /// Kernels, such as 5.10 [default: all: 5.10, 6.1, 6.12, 6.18 and 7.3]

@@ -278,7 +278,6 @@ impl Running {
             .unwrap_or_default()
     }
 
-    /// The last lines of that.
     pub(crate) fn log_tail(&self) -> String {
         file::tail(&self.said(), LOG_LINES_SHOWN)
     }

@@ -3,10 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tracer_core::report::{self, Fault, ReadError, Tool};
 
-/// Its version.
 pub(crate) const SCHEMA: &str = "tracer.inject/1";
 
-/// All of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Injection {
     pub(crate) schema: String,
@@ -15,7 +13,6 @@ pub(crate) struct Injection {
 }
 
 impl Injection {
-    /// As it was written.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, ReadError> {
         report::read(bytes, SCHEMA)
     }

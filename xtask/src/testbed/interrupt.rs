@@ -26,7 +26,6 @@ pub(crate) fn install() -> Result<()> {
     Ok(())
 }
 
-/// Whether the user asked this program to stop.
 pub(crate) fn caught() -> Option<Signal> {
     Signal::try_from(CAUGHT.load(Ordering::Relaxed)).ok()
 }

@@ -63,7 +63,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// So many requests a second.
     pub(crate) fn open(sql: &str, rate: f64, connections: u32) -> Self {
         Self {
             sql: sql.to_owned(),
@@ -281,7 +280,6 @@ impl Shared {
     }
 }
 
-/// The SQL of the request of this number.
 fn numbered(sql: &str, number: u32) -> String {
     sql.replace(NUMBER, &number.to_string())
 }

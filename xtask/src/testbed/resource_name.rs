@@ -12,7 +12,6 @@ pub(crate) fn name(tag: &str, role: &str) -> String {
     name_of(tag, std::process::id(), role)
 }
 
-/// The name of a thing that this process owns.
 pub(crate) fn name_of(tag: &str, pid: impl std::fmt::Display, role: &str) -> String {
     format!("{PREFIX}{tag}-{pid}-{role}")
 }

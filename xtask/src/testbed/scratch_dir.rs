@@ -40,7 +40,6 @@ impl ScratchDir {
         Ok(Self(scratch))
     }
 
-    /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
@@ -125,7 +124,6 @@ pub(crate) fn remove_orphans() {
     }
 }
 
-/// The folders whose process has died.
 pub(crate) fn orphans() -> Vec<PathBuf> {
     let entries = fs::read_dir(std::env::temp_dir());
     let entries = entries.into_iter().flatten();

@@ -138,7 +138,6 @@ fn ask(cluster: &Cluster, path: &str) -> Result<Value> {
     serde_json::from_str(&answer.body).with_context(|| format!("Prometheus: {}", answer.body))
 }
 
-/// Whether Prometheus has loaded the rule of this name.
 fn has_rule(rules: &Value, name: &str) -> bool {
     list(rules, "/data/groups")
         .iter()

@@ -233,7 +233,6 @@ fn parts(outcome: &Outcome) -> [f64; 3] {
     parts.map(|part| (100.0 * sum(part) / whole).max(0.0))
 }
 
-/// The slow commits on db1.
 fn slow(outcome: &Outcome) -> &[SlowReport] {
     let commits = outcome.report("db1").commits.as_ref();
     commits.map_or(&[], |commits| &commits.slow)

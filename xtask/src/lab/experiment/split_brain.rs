@@ -80,7 +80,6 @@ fn act(run: &mut RunContext, cut_off: &[&'static str]) -> Result<()> {
     run.measured("cuts", cuts)
 }
 
-/// What cut a node off.
 #[derive(Debug, Serialize, Deserialize)]
 struct Cut {
     node: String,
@@ -141,7 +140,6 @@ fn side(cluster: &Cluster, node: &str, requests: &[Request]) -> Result<Side> {
     })
 }
 
-/// The numbers behind the mark.
 fn numbers(rows: &[Row], mark: &str) -> Result<BTreeSet<u32>> {
     rows.iter()
         .filter_map(|row| row.first()?.as_deref())
@@ -232,7 +230,6 @@ fn verify_both(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     Ok(())
 }
 
-/// When somebody took writes again, in words.
 fn taken_again(again: Option<SystemTime>, cut: &Phase) -> String {
     let Some(at) = again else {
         return "nobody was seen to take writes again".to_owned();

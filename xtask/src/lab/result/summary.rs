@@ -16,7 +16,6 @@ use crate::testbed::load::record::{Record, milliseconds};
 /// check of health is a flow.
 const FLOWS_SHOWN: usize = 10;
 
-/// All of it.
 pub(super) fn render(variant: &Variant, outcome: &Outcome, checks: &Checks) -> String {
     let mut sections = vec![
         ("What the clients saw", clients(outcome)),

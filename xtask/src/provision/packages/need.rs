@@ -41,11 +41,9 @@ const fn user(name: &'static str, packages: &'static str, why: &'static str) -> 
     }
 }
 
-/// What can be missing.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Thing {
     Program(&'static str),
-    /// A user of the system, by name.
     User(&'static str),
 }
 
@@ -93,7 +91,6 @@ pub(super) const BASIC: &[Need] = &[
     program("strace", "strace", "makes a server's disk slow"),
 ];
 
-/// Other kernels, for those who boot one.
 pub(crate) const GUESTS: Needs = Needs {
     how: "once; large",
     services: &[],
@@ -119,7 +116,6 @@ pub(crate) const GUESTS: Needs = Needs {
     ],
 };
 
-/// The cluster, for those who run one.
 pub(crate) const CLUSTER: Needs = Needs {
     how: "once",
     services: &["etcd", "haproxy", "patroni"],
@@ -161,14 +157,12 @@ pub(crate) const ALERTS: Needs = Needs {
     ],
 };
 
-/// Fuzzing.
 pub(crate) const FUZZING: Needs = Needs {
     how: "once",
     services: &[],
     all: &[program("c++", "g++", "compiles libFuzzer")],
 };
 
-/// The README's pictures.
 pub(crate) const PICTURES: Needs = Needs {
     how: "once; large",
     services: &[],
@@ -182,7 +176,6 @@ pub(crate) const PICTURES: Needs = Needs {
     ],
 };
 
-/// Tests alone.
 pub(crate) const TESTS: Needs = Needs {
     how: "once",
     services: &["pgbouncer"],

@@ -47,7 +47,6 @@ const SETTLING: Duration = Duration::from_millis(100);
 /// pgbench is ended when all is measured, or by itself when this went wrong.
 const MAX_SECONDS: &str = "3600";
 
-/// What is run.
 #[derive(Debug, Clone, Copy)]
 enum Transaction {
     /// What pgbench does unless told otherwise: seven statements a transaction, each
@@ -66,7 +65,6 @@ impl Transaction {
     }
 }
 
-/// Who watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Watcher {
     Nobody,
@@ -98,7 +96,6 @@ struct Loss {
     between: (f64, f64),
 }
 
-/// Where it takes place.
 struct Bench<'a> {
     tracer: PathBuf,
     host: &'a Host,
@@ -107,7 +104,6 @@ struct Bench<'a> {
     clients: u32,
 }
 
-/// Measures and prints.
 pub(super) fn run(rounds: u32, seconds: u32, clients: u32) -> Result<()> {
     setup::run()?;
     let tracer = repo::build_release()?;
@@ -199,7 +195,6 @@ impl Bench<'_> {
         Ok(Loss::of(&found, Watcher::Tracer))
     }
 
-    /// pgbench, at work.
     fn load(&self, server: &Server, script: Transaction) -> Result<Running> {
         let mut pgbench = pgbench(server)?;
         pgbench
@@ -216,7 +211,6 @@ impl Bench<'_> {
         })
     }
 
-    /// Transactions a second while somebody watches.
     fn phase(&self, watcher: Watcher, sql: &mut Connection) -> Result<f64> {
         let running = match watcher {
             Watcher::Nobody => None,
@@ -314,7 +308,6 @@ impl Bench<'_> {
     }
 }
 
-/// Makes pgbench's tables.
 fn fill(server: &Server) -> Result<()> {
     command::output(pgbench(server)?.args(["-i", "-q", "-s", SCALE]))?;
     Ok(())

@@ -24,7 +24,6 @@ const BYTES: usize = 6_000_000;
 /// How long a connection may stand still: far longer than its timeouts.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Sends until everything has arrived.
 pub(super) fn run(net: &Net) -> Result<()> {
     let (from, to) = (net.host("primary")?, net.host("standby")?);
     let listener = to.listen()?;

@@ -11,7 +11,6 @@ use crate::lab::format;
 use crate::testbed::load::phase::Phases;
 use crate::testbed::load::record::{Figures, Record};
 
-/// A kind of retransmit in words.
 fn words(kind: RetransmitKind) -> &'static str {
     match kind {
         RetransmitKind::Rto => "retransmission timeout: no answer in time",
@@ -144,7 +143,6 @@ fn kernel(report: &Report) -> Vec<String> {
     )]
 }
 
-/// How a figure is written.
 type Column = fn(&Figures) -> String;
 
 fn clients(records: &[Record], phases: &Phases) -> Vec<String> {

@@ -32,7 +32,6 @@ impl Speed {
     }
 }
 
-/// Where they are.
 #[derive(Debug)]
 pub(super) struct FuzzPrograms {
     folder: PathBuf,
@@ -72,7 +71,6 @@ impl FuzzPrograms {
         })
     }
 
-    /// The program of a target.
     pub(super) fn of(&self, target: &str) -> PathBuf {
         self.folder.join(Path::new(target))
     }

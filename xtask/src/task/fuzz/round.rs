@@ -24,16 +24,12 @@ const GRACE_S: u64 = 120;
 /// How much of a log is shown of a target that failed, lines.
 const SHOWN: usize = 40;
 
-/// For how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Span {
-    /// So many executions.
     Runs(u64),
-    /// Seconds.
     Seconds(u64),
 }
 
-/// A target with its folders.
 #[derive(Debug)]
 pub(super) struct Round<'a> {
     target: &'a str,
@@ -47,7 +43,6 @@ pub(super) struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    /// Makes the folders.
     pub(super) fn new(programs: &FuzzPrograms, target: &'a str) -> Result<Self> {
         let round = Self {
             target,

@@ -5,7 +5,6 @@ use serde_json::Value;
 /// What begins a line in which a test says something.
 const MARK: &str = "cell ";
 
-/// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cell {
     /// Which of the tests it comes from.

@@ -16,7 +16,6 @@ pub(super) struct KernelRow {
     pub(super) release: String,
     /// Whether the next run will find the same kernel, wherever it takes place.
     pub(super) compared: bool,
-    /// What was found.
     pub(super) cells: Vec<Cell>,
 }
 
@@ -51,14 +50,12 @@ impl KernelRow {
     }
 }
 
-/// The page of the documentation.
 #[derive(Debug)]
 pub(super) struct Page {
     rows: Vec<KernelRow>,
     tables: Vec<Table>,
 }
 
-/// What belongs together.
 #[derive(Debug)]
 struct Table {
     name: String,
@@ -89,12 +86,10 @@ impl Page {
         Self { rows, tables }
     }
 
-    /// The tables of what was found.
     pub(super) fn verdicts(&self) -> String {
         self.render_tables(|row| &row.kernel, KernelRow::verdict, |_| true)
     }
 
-    /// The whole page.
     pub(super) fn render(&self) -> String {
         let figures = self.render_tables(
             |row| &row.release,

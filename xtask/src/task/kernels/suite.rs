@@ -24,15 +24,11 @@ const GUEST_SEGMENTS: &str = "1000";
 const THREADS: &str = "2";
 /// The same in a guest, where most of a test is waiting for timers.
 const GUEST_THREADS: &str = "4";
-/// How long one kernel may take.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// Where the tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Machine {
-    /// On this machine.
     Own,
-    /// In a guest.
     Guest(Kernel),
 }
 
@@ -46,18 +42,15 @@ impl Machine {
     }
 }
 
-/// What came of the tests under one kernel.
 pub(super) struct SuiteRun {
     /// As `uname -r` prints it.
     pub(super) release: String,
-    /// What the tests said.
     pub(super) cells: Vec<Cell>,
     /// Why it is no success.
     pub(super) failure: Option<String>,
 }
 
 impl SuiteRun {
-    /// One that came to nothing.
     pub(super) fn broken(error: &anyhow::Error) -> Self {
         Self {
             release: String::new(),
@@ -77,13 +70,11 @@ pub(super) fn log(machine: Machine) -> Result<PathBuf> {
     Ok(folder().join(format!("{}.log", machine.name()?)))
 }
 
-/// The tests, built.
 pub(super) struct Suite {
     program: PathBuf,
 }
 
 impl Suite {
-    /// Builds them.
     pub(super) fn build() -> Result<Self> {
         let mut cargo = repo::cargo();
         cargo.args(["test", "--package", "tracer", "--test", "run", "--no-run"]);
@@ -99,7 +90,6 @@ impl Suite {
         Ok(Self { program })
     }
 
-    /// Runs them under that kernel.
     pub(super) fn run(&self, machine: Machine, log: &Path) -> Result<SuiteRun> {
         let (release, status) = match machine {
             Machine::Own => (machine.name()?, self.run_here(log)?),

@@ -40,7 +40,6 @@ pub(super) fn photograph(page: &Path, (width, height): (u32, u32)) -> Result<Pat
     Ok(picture)
 }
 
-/// Text with a path behind it.
 fn with(text: &str, path: &Path) -> OsString {
     let mut text = OsString::from(text);
     text.push(path);

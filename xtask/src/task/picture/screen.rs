@@ -91,7 +91,6 @@ impl Style {
     }
 }
 
-/// Adds text in that style.
 fn escape(page: &mut String, style: Style, text: &str) {
     if text.is_empty() {
         return;

@@ -19,7 +19,6 @@ pub(super) const QUEUE: Queue = Queue {
     limit_bytes: 20_000,
 };
 
-/// Connections that stay.
 const STAYING: usize = 2;
 
 /// What one sends in one go.
@@ -43,7 +42,6 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// From one host to the other.
     pub(super) fn start(from: &Host, to: &Host) -> Result<Self> {
         let listener = to.listen()?;
         let target = listener.local_addr()?;
@@ -103,7 +101,6 @@ fn send(target: SocketAddr, ends: &AtomicBool) -> Result<u64> {
     Ok(closed)
 }
 
-/// Reads whatever comes.
 fn take(listener: &TcpListener, ends: &AtomicBool) -> Result<()> {
     let mut streams: Vec<TcpStream> = Vec::new();
     let mut buffer = vec![0; 1 << 16];

@@ -7,18 +7,15 @@ use nix::unistd::Pid;
 
 use crate::testbed::command;
 
-/// At one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Usage {
     /// `VmRSS`, KiB.
     pub(super) resident_kib: u64,
-    /// Open descriptors.
     pub(super) descriptors: u64,
     pub(super) threads: u64,
 }
 
 impl Usage {
-    /// Of this process.
     pub(super) fn of(pid: Pid) -> Result<Self> {
         let field = |name: &str| {
             let number = command::status(pid, name);

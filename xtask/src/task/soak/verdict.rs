@@ -17,7 +17,6 @@ const GROWTH_KIB: u64 = 2048;
 const MORE_DESCRIPTORS: u64 = 8;
 const MORE_THREADS: u64 = 1;
 
-/// A moment of the soak.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
     /// From the start.
@@ -28,7 +27,6 @@ pub(super) struct Reading {
 /// Which share of the time in which memory has to be flat is compared at either end.
 const SHARE: u32 = 4;
 
-/// What is compared.
 type Figure = fn(&Usage) -> u64;
 
 /// Compares the first and the last quarter of the time after `settled`, by medians.

@@ -4,13 +4,11 @@ use std::fmt;
 
 use nix::sys::signal::Signal;
 
-/// Who is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Tool,
     /// The process that undoes the tool's fault.
     Guard,
-    /// The tool first, or its guard first.
     Both {
         tool_first: bool,
     },
@@ -52,7 +50,6 @@ impl Output {
     }
 }
 
-/// A second tool beside the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rival {
     Fault,
@@ -60,7 +57,6 @@ pub(super) enum Rival {
     Clean,
 }
 
-/// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Signal {
@@ -180,7 +176,6 @@ impl What {
     }
 }
 
-/// Something that happens at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Blow {
     /// From the tool's start on, ms; 0 for what is there from the start.

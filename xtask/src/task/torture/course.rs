@@ -21,7 +21,6 @@ use super::tool::ToolRun;
 use crate::testbed::command::{self, Running};
 use crate::testbed::{interrupt, wait};
 
-/// Between two polls.
 const POLL: Duration = Duration::from_millis(4);
 /// Between two polls of the kernel's counter.
 const SAMPLE: Duration = Duration::from_millis(25);
@@ -35,11 +34,9 @@ const NUDGES: u32 = 5;
 /// What the second tool does lasts so long.
 const SECOND: &str = "0.4";
 
-/// Something that is to be done.
 #[derive(Debug, Clone)]
 enum Step {
     Blow(What),
-    /// What was stopped goes on.
     Continue(Vec<Pid>),
     Up,
 }
@@ -63,7 +60,6 @@ pub(super) struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    /// Starts the tool.
     pub(super) fn begin(
         plan: &'a RoundPlan,
         stage: &'a Stage,

@@ -9,7 +9,6 @@ use nix::sys::signal::Signal;
 use super::blow::{Family, Output, Rival, Target, What};
 use super::plan::RoundPlan;
 
-/// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     Exit(i32),
@@ -26,7 +25,6 @@ pub(super) enum ReportFile {
     Half(String),
 }
 
-/// A signal that reached the tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sent {
     pub(super) signal: Signal,
@@ -61,22 +59,18 @@ pub(super) struct Seen {
     pub(super) least: u64,
     /// A report that was there was removed with its folder.
     pub(super) report_taken: bool,
-    /// It did not end in time.
     pub(super) endless: bool,
 }
 
-/// What was seen of a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) ended: Ended,
-    /// While it ran.
     pub(super) seen: Seen,
     /// It says at the end that it is ready.
     pub(super) is_ready: bool,
     pub(super) report: ReportFile,
     /// Of a report that has a count; [`None`] if it could not be compared.
     pub(super) count: Option<Count>,
-    /// On standard error.
     pub(super) stderr: String,
 }
 

@@ -39,14 +39,12 @@ pub(super) fn report(stage: &Stage) -> (ReportFile, Option<WrittenReport>) {
     }
 }
 
-/// What the tool has written, whole.
 pub(super) enum WrittenReport {
     Run(Box<Report>),
     Injection(Injection),
 }
 
 impl WrittenReport {
-    /// Of a run.
     pub(super) fn run(&self) -> Option<&Report> {
         match self {
             Self::Run(report) => Some(report),
@@ -54,7 +52,6 @@ impl WrittenReport {
         }
     }
 
-    /// What it says of its faults.
     pub(super) fn faults(&self) -> &[Fault] {
         match self {
             Self::Run(report) => &report.faults,

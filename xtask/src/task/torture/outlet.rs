@@ -51,7 +51,6 @@ impl Outlet {
         })
     }
 
-    /// Takes what is there.
     pub(super) fn listen(&mut self) {
         let Some(reader) = self.reader.as_mut().filter(|_| self.reads) else {
             return;
@@ -88,7 +87,6 @@ impl Outlet {
         }
     }
 
-    /// What was said.
     pub(super) fn said(&self) -> String {
         String::from_utf8_lossy(&self.said).into_owned()
     }

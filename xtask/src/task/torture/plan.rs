@@ -16,7 +16,6 @@ const STARTING_MS: u64 = 300;
 /// What happens so long after the tool's end is drawn, too, ms.
 const AFTER_MS: u64 = 300;
 
-/// What this machine can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Abilities {
     /// Clocks of a process's own.
@@ -27,7 +26,6 @@ pub(super) struct Abilities {
     pub(super) netem: bool,
 }
 
-/// What is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     Corrupt,
@@ -37,7 +35,6 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// As it is typed.
     pub(super) const fn typed(self) -> &'static str {
         match self {
             Self::Corrupt => "corrupt=50%",
@@ -48,14 +45,14 @@ impl Fault {
     }
 }
 
-/// What the tool does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scene {
-    /// `tracer run`.
     Count,
     /// `tracer run` with a fault of its own, from so many ms on.
-    Fault { fault: Fault, after_ms: u64 },
-    /// `tracer inject`.
+    Fault {
+        fault: Fault,
+        after_ms: u64,
+    },
     Inject(Fault),
 }
 
@@ -69,18 +66,15 @@ impl Scene {
         }
     }
 
-    /// Whether there is a guard.
     pub(super) const fn has_fault(self) -> bool {
         !matches!(self, Self::Count)
     }
 
-    /// Whether it counts.
     pub(super) const fn counts(self) -> bool {
         !matches!(self, Self::Inject(_))
     }
 }
 
-/// A round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RoundPlan {
     pub(super) round: u32,
@@ -89,7 +83,6 @@ pub(super) struct RoundPlan {
     pub(super) lasts_ms: u64,
     /// The tool is outside of the namespace, and gets its name.
     pub(super) by_name: bool,
-    /// It has a terminal.
     pub(super) terminal: bool,
     /// Nothing is sent before everything is counted, and nothing in the second half: the
     /// kernel's count then is to be met to the segment.
@@ -101,7 +94,6 @@ pub(super) struct RoundPlan {
 }
 
 impl RoundPlan {
-    /// The plan of this round.
     pub(super) fn draw(seed: u64, round: u32, abilities: Abilities) -> Self {
         let mut random = Random::new(seed, round);
         let lasts_ms = random.between(200, 1800);
@@ -136,7 +128,6 @@ impl RoundPlan {
         plan
     }
 
-    /// Whether something of this kind happens.
     pub(super) fn has(&self, is: impl Fn(What) -> bool) -> bool {
         self.blows.iter().any(|blow| is(blow.what))
     }

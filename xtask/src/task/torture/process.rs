@@ -16,7 +16,6 @@ pub(super) struct Program {
     inode: u64,
 }
 
-/// A process that runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) pid: Pid,
@@ -39,7 +38,6 @@ impl Program {
             .is_ok_and(|file| (file.dev(), file.ino()) == (self.device, self.inode))
     }
 
-    /// All that run it.
     pub(super) fn processes(self) -> Vec<Process> {
         let running = command::processes().filter(|pid| self.is_run_by(*pid));
         running.filter_map(Process::read).collect()
@@ -61,7 +59,6 @@ impl Process {
         })
     }
 
-    /// Whether it is there to undo a fault.
     pub(super) fn is_guard(&self) -> bool {
         self.name.starts_with("tracer: guard")
     }

@@ -33,7 +33,6 @@ impl Random {
         self.between(0, 99) < percent
     }
 
-    /// One of them.
     pub(super) fn pick<T: Copy, const N: usize>(&mut self, of: [T; N]) -> T {
         const { assert!(N > 0, "there is nothing to pick from") };
         let last = u64::try_from(N - 1).unwrap_or_default();

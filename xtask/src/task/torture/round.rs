@@ -31,7 +31,6 @@ const LEFT: Duration = Duration::from_secs(1);
 
 /// What all rounds have in common.
 pub(super) struct Workshop<'a> {
-    /// The copy that is tortured.
     pub(super) tracer: &'a Path,
     pub(super) program: Program,
     pub(super) scratch: &'a ScratchDir,
@@ -41,7 +40,6 @@ pub(super) struct Workshop<'a> {
     pub(super) kept: PathBuf,
 }
 
-/// What came of a round.
 #[derive(Debug, Clone)]
 pub(super) struct RoundOutcome {
     pub(super) ended: Ended,
@@ -54,7 +52,6 @@ pub(super) struct RoundOutcome {
     pub(super) broken: Vec<String>,
 }
 
-/// Plays it.
 pub(super) fn play(plan: &RoundPlan, shop: &Workshop) -> Result<RoundOutcome> {
     let stage = Stage::set(plan, shop.scratch).context("cannot set the stage")?;
     let storm = Storm::connect(&stage.net)?;
@@ -161,7 +158,6 @@ fn count(run: &Report, least: u64, most: u64) -> Option<Count> {
     })
 }
 
-/// What is compared with what was.
 struct Comparison<'a> {
     plan: &'a RoundPlan,
     shop: &'a Workshop<'a>,

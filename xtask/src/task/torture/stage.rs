@@ -23,7 +23,6 @@ const CLEAN: &str = r#"set -e; at=$1; tracer=$2; shift 2; mount -t tmpfs none "$
 for name; do : >"$at/$name"; mount --bind "/run/netns/$name" "$at/$name"; done
 mount --move "$at" /run/netns; exec "$tracer" clean"#;
 
-/// The whole of it, gone when dropped.
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) net: Net,
@@ -50,7 +49,6 @@ impl Stage {
         })
     }
 
-    /// Where the tool runs.
     pub(super) fn host(&self) -> Result<&Host> {
         self.net.host("primary")
     }
@@ -68,7 +66,6 @@ impl Stage {
         self.folder.join(output.folder()).join(output.name())
     }
 
-    /// The folder of a second tool's report.
     pub(super) fn second(&self) -> PathBuf {
         self.folder.join("second/second.json")
     }
@@ -114,7 +111,6 @@ impl Stage {
     }
 }
 
-/// What the keeper mounts.
 fn script(plan: &RoundPlan, folder: &Path) -> String {
     let quoted = String::from_utf8_lossy(&command::quote(folder.as_os_str())).into_owned();
     let mut lines = vec![

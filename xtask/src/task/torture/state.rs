@@ -17,7 +17,6 @@ pub(super) struct HostState(BTreeMap<String, Face>);
 /// What can be seen of an interface. Its name in the texts is `it`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Face {
-    /// Where it is, and what it is called.
     place: String,
     /// `ethtool -k`.
     features: String,
@@ -31,14 +30,11 @@ struct Face {
 /// What may differ, because it happened to the interface and not by the tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Excused {
-    /// Interfaces may be missing.
     pub(super) missing: bool,
-    /// Addresses may be.
     pub(super) addresses: bool,
 }
 
 impl HostState {
-    /// Of these namespaces.
     pub(super) fn read(namespaces: &[&Netns]) -> Result<Self> {
         let mut all = BTreeMap::new();
         for netns in namespaces {

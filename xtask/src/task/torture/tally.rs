@@ -7,13 +7,11 @@ use super::expected::{Ended, ReportFile};
 use super::plan::RoundPlan;
 use super::round::RoundOutcome;
 
-/// What is counted of rounds.
 const COLUMNS: [&str; 10] = [
     "rounds", "exit 0", "exit 1", "exit 2", "killed", "complete", "old", "absent", "cleaned",
     "broken",
 ];
 
-/// A count for each column.
 type TallyRow = [u32; COLUMNS.len()];
 
 /// Rounds by what happened in them, and by what the tool did.

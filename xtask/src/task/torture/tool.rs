@@ -37,7 +37,6 @@ pub(super) struct ToolRun {
 }
 
 impl ToolRun {
-    /// Starts what the plan says.
     pub(super) fn start(plan: &RoundPlan, stage: &Stage, tracer: &Path) -> Result<Self> {
         let mut command = stage.command(match plan.by_name {
             true => None,
@@ -185,7 +184,6 @@ fn limit(command: &mut Command, plan: &RoundPlan) {
     }
 }
 
-/// What the tool is to do.
 fn demand(command: &mut Command, plan: &RoundPlan, stage: &Stage) -> Result<()> {
     if let Scene::Inject(fault) = plan.scene {
         command.args(["inject", fault.typed()]);
@@ -215,7 +213,6 @@ fn demand(command: &mut Command, plan: &RoundPlan, stage: &Stage) -> Result<()> 
     Ok(())
 }
 
-/// As it is typed.
 fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }

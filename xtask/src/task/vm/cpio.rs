@@ -22,7 +22,6 @@ impl Cpio {
         self.entry(path, PROGRAM, content);
     }
 
-    /// The whole archive.
     pub(super) fn finish(mut self) -> Vec<u8> {
         self.entry("TRAILER!!!", 0, &[]);
         self.bytes

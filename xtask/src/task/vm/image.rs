@@ -13,7 +13,6 @@ use crate::provision::apt::{self, Apt};
 use crate::provision::cache;
 use crate::testbed::{command, file};
 
-/// An unpacked kernel.
 #[derive(Debug)]
 pub(super) struct Image {
     /// As `uname -r` prints it.
@@ -130,7 +129,6 @@ fn newest(apt: &Apt, kernel: Kernel) -> Result<String> {
     })
 }
 
-/// The packages of that release.
 fn parts(apt: &Apt, release: &str) -> Result<Vec<String>> {
     let image = format!("linux-image-{release}");
     let mut parts = package::parts(&apt.show(&image)?, release);

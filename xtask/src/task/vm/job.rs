@@ -10,9 +10,7 @@ use crate::testbed::command::quote;
 pub(super) struct Job {
     /// Its words; the first is the program.
     pub(super) command: Vec<OsString>,
-    /// Where it is run.
     pub(super) folder: PathBuf,
-    /// What it finds in its environment.
     pub(super) environment: Vec<(&'static str, OsString)>,
 }
 

@@ -5,12 +5,10 @@ use std::fmt;
 /// Why there was no run at all.
 pub(super) const NOT_UP: &str = "the guest did not come up";
 
-/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GuestOutcome {
     /// The command ended with this status.
     Exit(u8),
-    /// Time was up.
     TimedOut,
     /// There was no run: the kernel could not be had or did not get so far.
     Broken,

@@ -25,7 +25,6 @@ pub(crate) const READS_PER_SECOND: f64 = 5.0;
 /// stands for.
 pub(crate) const CONNECTIONS: u32 = 4;
 
-/// What the clients do.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
     pub(crate) writes: Plan,

@@ -10,27 +10,22 @@ use tracer_core::report::Report;
 /// A stretch of time under the same conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Phase {
-    /// What it is called.
     pub(crate) name: &'static str,
-    /// Its first moment.
     pub(crate) start: SystemTime,
     /// The first moment after it.
     pub(crate) end: SystemTime,
 }
 
 impl Phase {
-    /// Whether the moment lies in it.
     pub(crate) fn contains(&self, moment: SystemTime) -> bool {
         self.start <= moment && moment < self.end
     }
 
-    /// How long it is.
     pub(crate) fn length(&self) -> Duration {
         self.end.duration_since(self.start).unwrap_or_default()
     }
 }
 
-/// The phases of a run, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Phases(pub(crate) Vec<Phase>);
 
@@ -59,7 +54,6 @@ impl Phases {
         ))
     }
 
-    /// Before, during and after.
     pub(crate) fn around(
         since: SystemTime,
         started: SystemTime,
@@ -74,12 +68,10 @@ impl Phases {
         ])
     }
 
-    /// The phase of this name.
     pub(crate) fn named(&self, name: &str) -> Option<&Phase> {
         self.0.iter().find(|phase| phase.name == name)
     }
 
-    /// Name, start and end of each.
     pub(crate) fn json(&self) -> Value {
         let phase = |phase: &Phase| {
             json!({

@@ -12,7 +12,6 @@ use crate::testbed::quantile::quantile;
 /// One kind of request, with all that were made.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// What the requests are called together.
     pub(crate) name: &'static str,
     plan: Plan,
     requests: Vec<Request>,
@@ -35,7 +34,6 @@ pub(crate) struct Figures {
     pub(crate) requests: usize,
     /// Successful answers that came within the phase, a second.
     pub(crate) per_second: f64,
-    /// How many of the requests failed.
     pub(crate) failed: usize,
     /// From when a request was due: what a user of the database waits.
     pub(crate) due: Latency,
@@ -46,15 +44,10 @@ pub(crate) struct Figures {
 /// How long requests took; `None` without any.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Latency {
-    /// The shortest.
     pub(crate) min: Option<Duration>,
-    /// The average.
     pub(crate) mean: Option<Duration>,
-    /// The median.
     pub(crate) p50: Option<Duration>,
-    /// What one in a hundred exceeds.
     pub(crate) p99: Option<Duration>,
-    /// The longest.
     pub(crate) max: Option<Duration>,
 }
 
@@ -82,7 +75,6 @@ impl Latency {
 }
 
 impl Record {
-    /// All that were made by this plan.
     pub(crate) fn new(name: &'static str, plan: Plan, requests: Vec<Request>) -> Self {
         Self {
             name,
@@ -91,7 +83,6 @@ impl Record {
         }
     }
 
-    /// The figures of one phase.
     pub(crate) fn figures(&self, phase: &Phase) -> Figures {
         let answered = self
             .succeeded()

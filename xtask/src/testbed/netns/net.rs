@@ -67,7 +67,6 @@ impl Host {
         if ipv6 { self.v6.into() } else { self.v4.into() }
     }
 
-    /// A listener at its IPv4 address.
     pub(crate) fn listen(&self) -> Result<TcpListener> {
         let address = SocketAddr::new(self.v4.into(), 0);
         self.netns.enter(|| Ok(TcpListener::bind(address)?))
@@ -261,7 +260,6 @@ fn host(tag: &str, spec: &HostSpec) -> Result<Host> {
     })
 }
 
-/// Of the host with this number.
 fn addresses(number: u8) -> Result<(Ipv4Addr, Ipv6Addr)> {
     // Number 10 is written `::10`, as in the IPv4 address, so that a person
     // can match the two; hexadecimal it may be.

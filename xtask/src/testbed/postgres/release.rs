@@ -22,7 +22,6 @@ const MORE: [&str; 4] = ["dash", "mount", "util-linux", "tzdata"];
 /// Found in the root only when all of it was unpacked.
 const WHOLE: &str = "whole";
 
-/// An unpacked release.
 #[derive(Debug, Clone)]
 pub(super) struct Release {
     folder: PathBuf,
@@ -57,7 +56,6 @@ impl Release {
         Ok(release)
     }
 
-    /// The root that its files are below.
     pub(super) fn root(&self) -> PathBuf {
         self.folder.join("root")
     }

@@ -59,7 +59,6 @@ impl Connection {
         Self::login(socket, adopt, user, name, limit)
     }
 
-    /// Connects over the server's socket file.
     pub(crate) fn unix(socket: &Path, name: &str, limit: Duration) -> Result<Self> {
         let stream = UnixStream::connect(socket)
             .with_context(|| format!("cannot connect to {}", socket.display()))?;
