@@ -25,11 +25,7 @@ fn in_a_session(command: &Command) -> Command {
     alone
         .env_clear()
         .envs(env::var_os("PATH").map(|path| ("PATH", path)));
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => alone.env(name, value),
-            None => alone.env_remove(name),
-        };
-    }
+    let own = command.get_envs();
+    alone.envs(own.filter_map(|(name, value)| Some((name, value?))));
     alone
 }

@@ -52,9 +52,7 @@ pub(crate) fn up(timing: &Timing) -> Result<()> {
         .args(timing.options().split_whitespace());
     let log = logs.join("supervisor.log");
     let mut supervisor = Running::start_logged(&mut supervisor, "the lab's supervisor", &log)?;
-    supervisor.until(STARTING, "the lab to be up", || {
-        Ok(logs.join(READY).exists().then_some(()))
-    })?;
+    supervisor.until_exists(STARTING, "the lab to be up", &logs.join(READY))?;
     println!("the lab is up after {:.1} s", begun.elapsed().as_secs_f64());
     status()?;
     // It is to outlive this program.

@@ -81,9 +81,7 @@ impl Tracer {
         command.arg("--json").arg(&report);
         command.arg("--ready-file").arg(&ready);
         let mut running = daemon::start(&format!("tracer-{name}"), &command, folder)?;
-        running.until(STARTING, "tracer to be ready", || {
-            Ok(ready.exists().then_some(()))
-        })?;
+        running.until_exists(STARTING, "tracer to be ready", &ready)?;
         let _ = fs::remove_file(ready);
         Ok(Self {
             running,

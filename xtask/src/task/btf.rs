@@ -139,7 +139,8 @@ impl<'a> Shrinker<'a> {
                 PTR | 7..=12 | 16 | 18 => 0,
                 kind => bail!("type {} is of the unknown kind {kind}", types.len() + 1),
             };
-            let tail = words.by_ref().take(length).collect();
+            let tail: Vec<u32> = words.by_ref().take(length).collect();
+            ensure!(tail.len() == length, "it is cut short");
             types.push(Type {
                 name,
                 info,

@@ -89,8 +89,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     )?;
 
     let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")?;
-    let run = tracer_run(&tracer, arguments, files, primary, standby);
-    let report = trace(run, arguments, files)?;
+    let report = trace(&tracer, arguments, files, primary, standby)?;
     let checksum_errors = primary.netns.counter("Tcp", "InCsumErrors")? - checksum_errors;
     let until = SystemTime::now();
     println!("\nwaiting for the last answers to the clients …");
@@ -118,14 +117,15 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     Ok(())
 }
 
-/// tracer on the standby's side.
-fn tracer_run(
+/// Runs tracer on the standby's side with its view on this terminal, and returns its report.
+fn trace(
     tracer: &Path,
     arguments: &DemoArguments,
     output: &Path,
     primary: &Host,
     standby: &Host,
-) -> Command {
+) -> Result<Report> {
+    let path = output.join("run.json");
     let mut run = Command::new(tracer);
     run.args(["run", "--peer", &primary.v4.to_string()])
         .args(["--netns", standby.netns.name()])
@@ -135,13 +135,7 @@ fn tracer_run(
         .args(["--for", &format!("{}s", arguments.fault)])
         .args(["--duration", &format!("{}s", arguments.seconds())])
         .arg("--json")
-        .arg(output.join("run.json"));
-    run
-}
-
-/// Runs tracer with its view on this terminal, and returns its report.
-fn trace(mut run: Command, arguments: &DemoArguments, output: &Path) -> Result<Report> {
-    let path = output.join("run.json");
+        .arg(&path);
     let line = repo::shorten(&command::line(&run));
     println!("\n$ {line}");
     let limit = Duration::from_secs(arguments.seconds() + 30);

@@ -171,9 +171,7 @@ fn start(
         .arg(&ready)
         .stdin(Stdio::null());
     let mut tracer = Running::start(&mut run, "tracer")?;
-    tracer.until(LIMIT, "tracer to count", || {
-        Ok(ready.exists().then_some(()))
-    })?;
+    tracer.until_exists(LIMIT, "tracer to count", &ready)?;
     Ok(tracer)
 }
 

@@ -271,6 +271,11 @@ impl Running {
         waited.map_err(|error| self.with_log(error))
     }
 
+    /// Waits for a file, no longer than the process runs.
+    pub(crate) fn until_exists(&mut self, limit: Duration, what: &str, path: &Path) -> Result<()> {
+        self.until(limit, what, || Ok(path.exists().then_some(())))
+    }
+
     /// All that it has said, if that goes to a file.
     pub(crate) fn said(&self) -> String {
         let log = self.log.as_deref();

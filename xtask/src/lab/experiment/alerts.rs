@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,13 +16,12 @@ use super::{Setup, Variant};
 use crate::lab::cluster::{CLIENT, Cluster};
 use crate::lab::context::RunContext;
 use crate::lab::daemon;
-use crate::lab::outcome::{Outcome, blames_a_cut, cause_names, seconds, time};
+use crate::lab::outcome::{Outcome, blames_a_cut, cause_names, seconds};
 use crate::lab::verify::Checks;
 use crate::provision::packages::{self, PROMETHEUS_USER};
 use crate::provision::{http, repo};
 use crate::testbed::command::Running;
 use crate::testbed::injection::Injection;
-use crate::testbed::load::phase::rfc3339;
 use crate::testbed::scratch_dir::ScratchDir;
 use crate::testbed::{file, interrupt, wait};
 
@@ -192,12 +192,14 @@ impl Alerts {
     }
 
     fn written(&self) -> Vec<Alert> {
-        let alert = |(name, (raised, over)): (&String, &(SystemTime, Option<SystemTime>))| Alert {
+        let time = |moment| Timestamp::try_from(moment).ok();
+        let each = self.0.iter();
+        each.map(|(name, (raised, over))| Alert {
             alert: name.clone(),
-            raised: rfc3339(*raised),
-            over: over.and_then(rfc3339),
-        };
-        self.0.iter().map(alert).collect()
+            raised: time(*raised),
+            over: over.and_then(time),
+        })
+        .collect()
     }
 }
 
@@ -205,18 +207,8 @@ impl Alerts {
 #[derive(Debug, Serialize, Deserialize)]
 struct Alert {
     alert: String,
-    raised: Option<String>,
-    over: Option<String>,
-}
-
-impl Alert {
-    fn raised(&self) -> Option<SystemTime> {
-        time(self.raised.as_deref()?)
-    }
-
-    fn over(&self) -> Option<SystemTime> {
-        time(self.over.as_deref()?)
-    }
+    raised: Option<Timestamp>,
+    over: Option<Timestamp>,
 }
 
 /// A list in what Prometheus says; empty if there is none.
@@ -234,26 +226,25 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 fn verify(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     let alerts: Vec<Alert> = outcome.noted("alerts")?;
     let fault = outcome.phase("fault");
+    let time = |moment: Option<Timestamp>| moment.map(SystemTime::from);
     let mut words = Vec::new();
     for alert in &alerts {
-        let over = alert
-            .over()
-            .and_then(|at| at.duration_since(fault.end).ok());
+        let over = time(alert.over).and_then(|at| at.duration_since(fault.end).ok());
         words.push(format!(
             "`{}` was raised {} after the beginning of the cut, and over {} after its end",
             alert.alert,
-            seconds(outcome.since_fault(alert.raised())),
+            seconds(outcome.since_fault(time(alert.raised))),
             seconds(over),
         ));
     }
     let stalled = alerts.iter().find(|alert| alert.alert == ALERT);
-    let raised = stalled.and_then(Alert::raised);
+    let raised = time(stalled.and_then(|alert| alert.raised));
     checks.that(
         &format!("`{ALERT}` was raised while db2 was cut off"),
         raised.is_some_and(|at| fault.contains(at)),
         seconds(outcome.since_fault(raised)),
     );
-    let over = stalled.and_then(Alert::over);
+    let over = time(stalled.and_then(|alert| alert.over));
     checks.that(
         "and was over after that",
         over.is_some_and(|at| at > fault.end),

@@ -10,7 +10,7 @@ use anyhow::Result;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::blow::{Family, Output, Rival, Target, What};
+use super::blow::{Family, Output, Rival, Stream, Target, What};
 use super::expected::{Ended, Seen, Sent};
 use super::files;
 use super::plan::RoundPlan;
@@ -228,14 +228,14 @@ impl<'a> Course<'a> {
             }
             What::Hangup => {
                 let at_work = self.is_ready();
-                self.tool.hang_up();
+                self.tool.outlet(Stream::Stdout).leave();
                 self.seen.sent.push(Sent {
                     signal: Signal::SIGHUP,
                     at_work: at_work && self.is_ready(),
                 });
             }
-            What::Leaves(stream) => self.tool.leave(stream),
-            What::Stalls(stream) => self.tool.stall(stream),
+            What::Leaves(stream) => self.tool.outlet(stream).leave(),
+            What::Stalls(stream) => self.tool.outlet(stream).stall(),
             What::FolderGone(output) => {
                 self.seen.report_taken |= files::remove(&self.stage.folder(), output);
             }

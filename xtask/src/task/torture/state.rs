@@ -66,18 +66,14 @@ impl HostState {
                     told.push(format!("{place}, {what}: {}", changed.join(" ")));
                 }
             };
-            compare("offloads", &before.features, &now.features, &now.place);
-            compare(
-                "queues and filters",
-                &before.traffic,
-                &now.traffic,
-                &now.place,
-            );
             let programs = |face: &Face| format!("{:?}", face.programs);
-            compare("programs", &programs(before), &programs(now), &now.place);
+            let addresses = |face: &Face| face.addresses.join("\n");
+            let place = &now.place;
+            compare("offloads", &before.features, &now.features, place);
+            compare("queues and filters", &before.traffic, &now.traffic, place);
+            compare("programs", &programs(before), &programs(now), place);
             if !excused.addresses {
-                let addresses = |face: &Face| face.addresses.join("\n");
-                compare("addresses", &addresses(before), &addresses(now), &now.place);
+                compare("addresses", &addresses(before), &addresses(now), place);
             }
         }
         told

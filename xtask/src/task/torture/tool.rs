@@ -1,6 +1,5 @@
 //! The tool that is tortured, while it runs.
 
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -56,23 +55,19 @@ impl ToolRun {
         // Making one takes more memory than there may be.
         command.env("RUST_BACKTRACE", "0");
         let line = command::line(&command);
-        let (stdout, out) = match plan.terminal {
-            true => Outlet::terminal()?,
-            false => Outlet::pipe()?,
-        };
-        let (stderr, err): (_, OwnedFd) = match plan.terminal {
-            true => (None, out.try_clone()?),
-            false => {
-                let (stderr, err) = Outlet::pipe()?;
-                (Some(stderr), err)
-            }
-        };
-        match plan.terminal {
-            true => command.stdin(out.try_clone()?),
+        let (stdout, stderr) = if plan.terminal {
+            let (terminal, end) = Outlet::terminal()?;
+            command.stdin(end.try_clone()?).stdout(end.try_clone()?);
+            command.stderr(end);
+            (terminal, None)
+        } else {
+            let ((stdout, out), (stderr, err)) = (Outlet::pipe()?, Outlet::pipe()?);
             // Ctrl-C is for us, and `setsid` would have to fork.
-            false => command.stdin(Stdio::null()).process_group(0),
+            command.stdin(Stdio::null()).process_group(0);
+            command.stdout(out).stderr(err);
+            (stdout, Some(stderr))
         };
-        let child = command.stdout(out).stderr(err).spawn();
+        let child = command.spawn();
         Ok(Self {
             child: child.with_context(|| format!("cannot run `{line}`"))?,
             line,
@@ -123,23 +118,12 @@ impl ToolRun {
         }
     }
 
-    fn outlet(&mut self, stream: Stream) -> &mut Outlet {
+    /// Where a stream goes: on a terminal, both are one.
+    pub(super) fn outlet(&mut self, stream: Stream) -> &mut Outlet {
         match (stream, &mut self.stderr) {
             (Stream::Stderr, Some(stderr)) => stderr,
             _ => &mut self.stdout,
         }
-    }
-
-    pub(super) fn leave(&mut self, stream: Stream) {
-        self.outlet(stream).leave();
-    }
-
-    pub(super) fn stall(&mut self, stream: Stream) {
-        self.outlet(stream).stall();
-    }
-
-    pub(super) fn hang_up(&mut self) {
-        self.stdout.leave();
     }
 
     /// Everything that it said: on standard output, and on standard error.

@@ -1,6 +1,8 @@
 //! The archive format in which a kernel takes its first root: cpio, "newc"
 //! ([format](https://docs.kernel.org/driver-api/early-userspace/buffer-format.html)).
 
+use std::collections::BTreeSet;
+
 const FOLDER: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
 
@@ -9,16 +11,17 @@ const PROGRAM: u32 = 0o100_755;
 pub(super) struct Cpio {
     bytes: Vec<u8>,
     entries: u32,
+    folders: BTreeSet<String>,
 }
 
 impl Cpio {
-    /// Adds an empty folder; those above it have to be there.
-    pub(super) fn folder(&mut self, path: &str) {
-        self.entry(path, FOLDER, &[]);
-    }
-
-    /// Adds a file that may be executed.
+    /// Adds a file that may be executed, and the folders that it is in.
     pub(super) fn file(&mut self, path: &str, content: &[u8]) {
+        for (end, _) in path.match_indices('/') {
+            if self.folders.insert(path[..end].to_owned()) {
+                self.entry(&path[..end], FOLDER, &[]);
+            }
+        }
         self.entry(path, PROGRAM, content);
     }
 
@@ -59,7 +62,6 @@ mod tests {
     #[test]
     fn an_archive_is_what_the_format_says() {
         let mut cpio = Cpio::default();
-        cpio.folder("bin");
         cpio.file("bin/x", b"hello");
         let bytes = cpio.finish();
         let text = String::from_utf8(bytes).unwrap();

@@ -25,33 +25,18 @@ const OFTEN: [&str; 6] = ["ip", "tc", "ss", "ethtool", "nsenter", "setpriv"];
 /// The archive for that kernel and command.
 pub(super) fn build(image: &Image, job: &Job) -> Result<Vec<u8>> {
     let mut cpio = Cpio::default();
-    cpio.folder("bin");
     cpio.file("bin/busybox", &busybox()?);
     cpio.file("init", INIT.as_bytes());
     cpio.file("job", &job::settings(&image.release, &image.modules()));
     cpio.file("command", &job.script());
-    cpio.folder("modules");
     for (number, path) in modules(image)?.iter().enumerate() {
         let path = Path::new(path);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // The shell's pattern sorts by name: numbers of equal length.
         cpio.file(&format!("modules/{number:02}-{name}"), &read_module(path)?);
     }
-    let (mut folders, mut files) = (BTreeSet::new(), Vec::new());
     for path in often()? {
-        let place = format!("often{}", path.display());
-        // The empty one above the first is none.
-        for folder in Path::new(&place).ancestors().skip(1) {
-            folders.insert(folder.to_string_lossy().into_owned());
-        }
-        let content = file::read(&path)?;
-        files.push((place, content));
-    }
-    for folder in folders.iter().filter(|folder| !folder.is_empty()) {
-        cpio.folder(folder);
-    }
-    for (place, content) in files {
-        cpio.file(&place, &content);
+        cpio.file(&format!("often{}", path.display()), &file::read(&path)?);
     }
     Ok(cpio.finish())
 }
