@@ -131,7 +131,7 @@ fn observe(script: &Script, mut cluster: Cluster, up: Duration) -> Result<Outcom
     })
 }
 
-/// What tells tracer when somebody else makes a fault.
+/// Options for a fault that somebody else makes.
 fn phases(lengths: Lengths) -> Vec<String> {
     let (before, during) = (lengths.baseline.as_secs(), lengths.fault.as_secs());
     let phases = format!("{before}s,{during}s");
@@ -140,7 +140,7 @@ fn phases(lengths: Lengths) -> Vec<String> {
         .to_vec()
 }
 
-/// What has it make a fault itself.
+/// Options for a fault of its own.
 fn injecting(inject: Inject, script: &Script) -> Vec<String> {
     let Inject { fault, peer } = inject;
     let seconds = |length: Duration| format!("{}s", length.as_secs());

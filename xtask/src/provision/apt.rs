@@ -119,7 +119,7 @@ fn own_site(archive: Archive) -> Result<String> {
 /// Where this machine gets Debian from: the site of that archive, out of lines
 /// of `SITE RELEASE`.
 ///
-/// Others' archives are told from Debian's by having no release of the same
+/// Others' archives differ from Debian's in having no release of the same
 /// name with `-security` behind it.
 fn site(targets: &str, archive: Archive) -> Option<&str> {
     let pairs = || {

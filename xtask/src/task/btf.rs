@@ -3,7 +3,7 @@
 //! Out of the BTF of a whole kernel (5 MB) it writes one that holds only the
 //! types that tracer asks for (some 20 KB). Members of those keep their offsets;
 //! pointers lose what they point to, and structs embedded by value that nobody
-//! looks into keep only their size. It shares no code with tracer's reader, so
+//! reads keep only their size. It shares no code with tracer's reader, so
 //! that neither hides a fault of the other.
 
 mod image;
@@ -14,7 +14,7 @@ use std::path::Path;
 use crate::testbed::file;
 use anyhow::{Context, Result, bail, ensure};
 
-/// Structs that are looked into.
+/// Structs whose fields are read.
 const STRUCTS: [&str; 15] = [
     "sock_common",
     "sock",
@@ -215,7 +215,7 @@ impl<'a> Shrinker<'a> {
                     *id = self.keep(*id)?;
                 }
             }
-            STRUCT | UNION if self.is_looked_into(name) => {
+            STRUCT | UNION if self.is_read(name) => {
                 for member in tail.chunks_exact_mut(3) {
                     member[0] = self.name(member[0]);
                     member[1] = self.keep(member[1])?;
@@ -258,7 +258,7 @@ impl<'a> Shrinker<'a> {
         Ok(())
     }
 
-    fn is_looked_into(&self, name: u32) -> bool {
+    fn is_read(&self, name: u32) -> bool {
         name == 0 || STRUCTS.contains(&self.text(name).as_str())
     }
 

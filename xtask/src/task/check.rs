@@ -1,4 +1,4 @@
-//! `cargo xtask check`: what tells within two minutes whether a change is sound.
+//! `cargo xtask check`: within two minutes, whether a change is sound.
 //!
 //! Format, lints, and the tests that need neither root nor a package: the profile
 //! `check` of `.config/nextest.toml` says which.

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: input that makes one of tracer's parsers panic, looked for by
+//! `cargo xtask fuzz`: input that makes one of tracer's parsers panic, searched for by
 //! libFuzzer, which is led by what code an input reaches.
 //!
 //! The compiler is the one that builds everything else: what `cargo fuzz` needs a nightly
@@ -50,12 +50,12 @@ pub(crate) struct FuzzArguments {
 /// Fuzzes the targets, one line each, and says what was found.
 pub(crate) fn run(arguments: &FuzzArguments) -> Result<()> {
     let span = match (arguments.runs, arguments.minutes) {
-        (Some(runs), _) => Span::Runs(runs),
-        (None, minutes) => Span::Seconds(minutes.unwrap_or(MINUTES).saturating_mul(60)),
+        (Some(runs), _) => Span::runs(runs),
+        (None, minutes) => Span::seconds(minutes.unwrap_or(MINUTES).saturating_mul(60)),
     };
     let targets = chosen(&arguments.targets)?;
     let programs = FuzzPrograms::build(&targets, Speed::Fast)?;
-    let failures = fuzz(&programs, &targets, span, arguments.jobs)?;
+    let failures = fuzz(&programs, &targets, &span, arguments.jobs)?;
     if arguments.keep {
         for target in &targets {
             let (before, after) = Round::new(&programs, target)?.keep()?;
@@ -70,7 +70,7 @@ pub(crate) fn brief() -> Result<()> {
     let targets = all()?;
     let programs = FuzzPrograms::build(&targets, Speed::Soon)?;
     let each = (BRIEF_S / targets.len().max(1) as u64).max(1);
-    verdict(&fuzz(&programs, &targets, Span::Seconds(each), 1)?)
+    verdict(&fuzz(&programs, &targets, &Span::seconds(each), 1)?)
 }
 
 fn verdict(failures: &[String]) -> Result<()> {
@@ -104,7 +104,7 @@ fn chosen(names: &[String]) -> Result<Vec<String>> {
 fn fuzz(
     programs: &FuzzPrograms,
     targets: &[String],
-    span: Span,
+    span: &Span,
     jobs: usize,
 ) -> Result<Vec<String>> {
     let found = parallel::map(jobs, targets, |target| {

@@ -22,7 +22,7 @@ pub(super) fn check() -> Result<()> {
     command::show(deny_warnings(&mut of_programs()))
 }
 
-/// The kernel programs are looked at as if they were for this machine: there is a `core`
+/// The kernel programs are checked as if they were for this machine: there is a `core`
 /// for that in every toolchain, and none of their code depends on the target. Nothing is
 /// generated, so that the instructions in them need not be this machine's.
 fn of_programs() -> Command {

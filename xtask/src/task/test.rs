@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
 /// Without filters, what depends on the kernel is left to the step that runs it
 /// under all of them, this machine's own included.
 fn tests(filters: &[String]) -> Result<()> {
-    // As cargo would call it, which does not look into `.toolchain`.
+    // As cargo would call it, which does not search `.toolchain`.
     let mut nextest = Command::new(tool::NEXTEST.ensure()?);
     nextest
         .args(["nextest", "run", "--workspace", "--exclude", "tracer-ebpf"])

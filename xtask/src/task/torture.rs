@@ -1,5 +1,5 @@
 //! `cargo xtask torture`: runs the tool, lets happen to it what a machine and its people
-//! can do, drawn at random, and looks each time whether it kept what it promises: the
+//! can do, drawn at random, and checks each time whether it kept what it promises: the
 //! network as it was, nothing left behind, reports whole or absent, counts as the kernel's.
 //!
 //! All of it happens in network namespaces of its own, with a `/run/tracer` that nobody
@@ -44,7 +44,7 @@ use crate::testbed::scratch_dir::ScratchDir;
 use crate::testbed::{interrupt, netns, wait};
 
 /// Lines come no faster than this.
-const TELL: Duration = Duration::from_secs(1);
+const PRINT: Duration = Duration::from_secs(1);
 /// How long the tool may take until it counts, when nothing happens to it.
 const STARTING: Duration = Duration::from_secs(30);
 
@@ -114,7 +114,7 @@ pub fn torture(tracer: &Path, seed: u64, extent: Extent) -> Result<()> {
     let names = unharmed(&copy, program, &scratch)?;
     let begun = Instant::now();
     let mut tally = Tally::default();
-    let mut told: Option<Instant> = None;
+    let mut printed: Option<Instant> = None;
     let mut played = Ok(());
     for round in (extent.first..).take(usize::try_from(extent.rounds)?) {
         if begun.elapsed() >= extent.time {
@@ -136,8 +136,8 @@ pub fn torture(tracer: &Path, seed: u64, extent: Extent) -> Result<()> {
             }
         };
         tally.add(&plan, &outcome);
-        if told.is_none_or(|told| told.elapsed() >= TELL) || !outcome.broken.is_empty() {
-            told = Some(Instant::now());
+        if printed.is_none_or(|printed| printed.elapsed() >= PRINT) || !outcome.broken.is_empty() {
+            printed = Some(Instant::now());
             println!("round {round}: {plan} -> {}", word(&outcome));
         }
         if !outcome.broken.is_empty() {

@@ -1,5 +1,5 @@
 //! A load on a database: requests at a fixed rate, whatever the answers do, or
-//! users of whom each waits for his answer.
+//! users who each wait for an answer.
 
 pub(crate) mod clients;
 pub(crate) mod phase;

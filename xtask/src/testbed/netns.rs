@@ -132,7 +132,7 @@ impl Netns {
     /// The processes inside, as `ip netns pids` lists them.
     ///
     /// # Errors
-    /// When the namespace or the processes cannot be looked at.
+    /// When the namespace or the processes cannot be listed.
     pub fn processes(&self) -> Result<Vec<Pid>> {
         processes(&self.path())
     }

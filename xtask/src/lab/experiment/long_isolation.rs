@@ -26,7 +26,7 @@ use crate::testbed::wait;
 const WRITE: &str = "insert into lab (note) \
                      select string_agg(md5(random()::text), '') from generate_series(1, 1000)";
 
-/// What is shorter is not told from the time between two polls.
+/// What is shorter cannot be measured: it is the time between two polls.
 const MEASURABLE: Duration = Duration::from_millis(20);
 
 /// Until it has caught up.

@@ -116,7 +116,7 @@ fn mark(node: &str) -> String {
     format!("on {node}: ")
 }
 
-/// Looks at what became of them.
+/// What became of them.
 fn side(cluster: &Cluster, node: &str, requests: &[Request]) -> Result<Side> {
     let primary = cluster.primary()?;
     let mark = mark(node);
@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_took_writes_again_is_told_as_it_was() {
+    fn when_writes_were_taken_again_is_in_words() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let cut = Phase {
             name: "fault",
@@ -335,13 +335,13 @@ mod tests {
                 "somebody took writes again 4.0 s before the end",
             ),
         ] {
-            let told = taken_again(again, &cut);
-            assert!(told.contains(words), "{told}");
+            let said = taken_again(again, &cut);
+            assert!(said.contains(words), "{said}");
         }
     }
 
     #[test]
-    fn what_was_acknowledged_is_looked_for_one_by_one() {
+    fn what_was_acknowledged_is_compared_one_by_one() {
         let request = |number| Request {
             number,
             due: SystemTime::UNIX_EPOCH,

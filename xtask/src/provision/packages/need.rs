@@ -152,7 +152,7 @@ pub(crate) const ALERTS: Needs = Needs {
     services: &["prometheus"],
     all: &[
         program("promtool", "prometheus", "tests the alert rules"),
-        program("prometheus", "prometheus", "looks at them in the lab"),
+        program("prometheus", "prometheus", "evaluates them in the lab"),
         user(PROMETHEUS_USER, "prometheus", "is who it runs as there"),
     ],
 };

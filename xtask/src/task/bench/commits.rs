@@ -47,23 +47,22 @@ const SETTLING: Duration = Duration::from_millis(100);
 /// pgbench is ended when all is measured, or by itself when this went wrong.
 const MAX_SECONDS: &str = "3600";
 
-#[derive(Debug, Clone, Copy)]
-enum Transaction {
-    /// What pgbench does unless told otherwise: seven statements a transaction, each
-    /// planned anew.
-    TpcB,
-    /// One prepared statement a transaction.
-    Insert,
+struct Transaction {
+    name: &'static str,
+    /// Of pgbench, in the folder of the runs.
+    options: &'static [&'static str],
 }
 
-impl Transaction {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::TpcB => "pgbench as it comes, 7 statements a transaction",
-            Self::Insert => "single-row inserts, 1 prepared statement a transaction",
-        }
-    }
-}
+/// What pgbench does by default: each statement is planned anew.
+const TPC_B: Transaction = Transaction {
+    name: "pgbench as it comes, 7 statements a transaction",
+    options: &[],
+};
+
+const INSERTS: Transaction = Transaction {
+    name: "single-row inserts, 1 prepared statement a transaction",
+    options: &["--file", "insert.sql", "--protocol=prepared"],
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Watcher {
@@ -121,14 +120,14 @@ pub(super) fn run(rounds: u32, seconds: u32, clients: u32) -> Result<()> {
     let alone = Alone::start(host, SETTINGS)?;
     fill(alone.server())?;
     println!("\nA server without a standby");
-    let loss = bench.compare(alone.server(), Transaction::TpcB, rounds)?;
-    bench.compare(alone.server(), Transaction::Insert, rounds)?;
+    let loss = bench.compare(alone.server(), &TPC_B, rounds)?;
+    bench.compare(alone.server(), &INSERTS, rounds)?;
     drop(alone);
 
     let pair = synchronous(host, net.host("standby")?)?;
     fill(pair.primary())?;
     println!("\nA primary whose commits wait for a standby on this machine");
-    bench.compare(pair.primary(), Transaction::TpcB, rounds)?;
+    bench.compare(pair.primary(), &TPC_B, rounds)?;
     ensure!(
         loss.between.0 <= BAR_PERCENT,
         "watching costs {:.1} % of pgbench's transactions, more than {BAR_PERCENT} %",
@@ -155,7 +154,7 @@ fn synchronous(primary: &Host, standby: &Host) -> Result<Pair> {
 impl Bench<'_> {
     /// One pgbench all through, watched in turn: whatever else slows the machine down
     /// slows all of a round.
-    fn compare(&self, server: &Server, script: Transaction, rounds: u32) -> Result<Loss> {
+    fn compare(&self, server: &Server, script: &Transaction, rounds: u32) -> Result<Loss> {
         let load = self.load(server, script)?;
         let mut sql = server.connect()?;
         let mut found = Vec::new();
@@ -173,7 +172,7 @@ impl Bench<'_> {
 
         println!(
             "\n{}: {rounds} rounds of {} s each, {} clients",
-            script.name(),
+            script.name,
             self.phase.as_secs(),
             self.clients
         );
@@ -195,15 +194,13 @@ impl Bench<'_> {
         Ok(Loss::of(&found, Watcher::Tracer))
     }
 
-    fn load(&self, server: &Server, script: Transaction) -> Result<Running> {
+    fn load(&self, server: &Server, script: &Transaction) -> Result<Running> {
         let mut pgbench = pgbench(server)?;
         pgbench
             .args(["--no-vacuum", "--time", MAX_SECONDS, "--jobs", "2"])
-            .args(["--client", &self.clients.to_string()]);
-        if let Transaction::Insert = script {
-            pgbench.arg("--file").arg(self.path("insert.sql"));
-            pgbench.arg("--protocol=prepared");
-        }
+            .args(["--client", &self.clients.to_string()])
+            .args(script.options)
+            .current_dir(self.folder.path());
         let mut sql = server.connect()?;
         let first = begun(&mut sql)?;
         self.start(&mut pgbench, "pgbench", |_| {
@@ -228,7 +225,7 @@ impl Bench<'_> {
     }
 
     /// Traps that nothing is done at. They have to be killed: now and then bpftrace misses
-    /// the Ctrl-C that comes between its look for one and its sleep, and the kernel detaches
+    /// the Ctrl-C that comes between its check for one and its sleep, and the kernel detaches
     /// what a process had in any case.
     fn empty(&self) -> Result<Running> {
         let program = packages::postgres_bin()?.join("postgres");
@@ -249,7 +246,7 @@ impl Bench<'_> {
         })
     }
 
-    /// Starts a program and waits until it does its work, which may be told by what it
+    /// Starts a program and waits until it does its work, as it may be seen in what it
     /// said.
     fn start(
         &self,
@@ -289,7 +286,7 @@ impl Bench<'_> {
         thread::sleep(self.phase);
         end(tracer, Signal::SIGINT)?;
         let report = Report::read(&fs::read(self.path("run.json"))?)?;
-        let told = || {
+        let words = || {
             let commits = report.commits.as_ref()?;
             let runs = commits.program_runs? as f64;
             let each_ns = commits.program_ns_per_run?;
@@ -300,7 +297,7 @@ impl Bench<'_> {
                 runs / commits
             ))
         };
-        told().context("tracer's report does not say what its programs did")
+        words().context("tracer's report does not say what its programs did")
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -331,8 +328,8 @@ fn begun(sql: &mut Connection) -> Result<u64> {
 fn end(mut running: Running, signal: Signal) -> Result<()> {
     kill(running.pid(), signal).context("cannot end who watches")?;
     let status = wait::until(ENDING, "who watches to end", || running.ended())?;
-    let as_told = status.success() || status.signal() == Some(signal as i32);
-    ensure!(as_told, "who watches failed ({status})");
+    let as_asked = status.success() || status.signal() == Some(signal as i32);
+    ensure!(as_asked, "who watches failed ({status})");
     Ok(())
 }
 

@@ -32,6 +32,7 @@ impl Speed {
     }
 }
 
+/// Where they are.
 #[derive(Debug)]
 pub(super) struct FuzzPrograms {
     folder: PathBuf,
@@ -71,6 +72,7 @@ impl FuzzPrograms {
         })
     }
 
+    /// The program of a target.
     pub(super) fn of(&self, target: &str) -> PathBuf {
         self.folder.join(Path::new(target))
     }

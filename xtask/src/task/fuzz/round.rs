@@ -24,10 +24,19 @@ const GRACE_S: u64 = 120;
 /// How much of a log is shown of a target that failed, lines.
 const SHOWN: usize = 40;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Span {
-    Runs(u64),
-    Seconds(u64),
+/// How long a target is fuzzed: an option of libFuzzer, and until when it has to end.
+#[derive(Debug, Clone)]
+pub(super) struct Span(String, Option<Duration>);
+
+impl Span {
+    pub(super) fn runs(runs: u64) -> Self {
+        Self(format!("-runs={runs}"), None)
+    }
+
+    pub(super) fn seconds(seconds: u64) -> Self {
+        let limit = Duration::from_secs(seconds.saturating_add(GRACE_S));
+        Self(format!("-max_total_time={seconds}"), Some(limit))
+    }
 }
 
 #[derive(Debug)]
@@ -74,25 +83,17 @@ impl<'a> Round<'a> {
     }
 
     /// Fuzzes it and prints a line; returns what was found, if anything.
-    pub(super) fn fuzz(&self, span: Span) -> Result<Option<String>> {
+    pub(super) fn fuzz(&self, span: &Span) -> Result<Option<String>> {
         let mut command = self.command();
-        let limit = match span {
-            Span::Runs(runs) => {
-                command.arg(format!("-runs={runs}"));
-                None
-            }
-            Span::Seconds(seconds) => {
-                command.arg(format!("-max_total_time={seconds}"));
-                Some(Duration::from_secs(seconds.saturating_add(GRACE_S)))
-            }
-        };
+        let Span(option, limit) = span;
+        command.arg(option);
         command.arg("-print_final_stats=1");
         let words = repo::root().join("tracer/fuzz/words").join(self.target);
         if words.exists() {
             command.arg(format!("-dict={}", words.display()));
         }
         command.arg(&self.found).arg(&self.corpus);
-        let status = self.start(&mut command)?.wait(limit)?;
+        let status = self.start(&mut command)?.wait(*limit)?;
         let log = file::read_text(&self.log)?;
         println!("{:<12} {}", self.target, summary(&log));
         if status.success() {

@@ -70,7 +70,7 @@ fn shows_all(screen: &str) -> bool {
             .all(|word| screen.contains(word))
 }
 
-/// tmux, which knows what a program's output looks like. Whatever runs in it ends with it.
+/// tmux, which keeps what a program's output makes of a screen. Whatever runs in it ends with it.
 struct Terminal {
     folder: TempDir,
     tmux: PathBuf,

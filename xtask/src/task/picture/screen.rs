@@ -16,7 +16,7 @@ const COLOURS: [&str; 16] = [
     "#585b70", "#f38ba8", "#a6e3a1", "#f9e2af", "#89b4fa", "#f5c2e7", "#94e2d5", "#ffffff",
 ];
 
-/// How characters look from here on.
+/// The style of characters from here on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Style {
     bold: bool,

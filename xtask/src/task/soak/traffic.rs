@@ -1,7 +1,7 @@
 //! Connections from the primary's host to the standby's through a queue that is too
 //! small: some that stay, and new ones all the time.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ const BURST: usize = 60_000;
 /// From one round of bursts to the next.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Between two polls of the reader, who has nothing else to wait for.
+/// Between two polls for a new connection, or for the end.
 const POLL: Duration = Duration::from_millis(10);
 
 /// How long a connection may stand still: far longer than its timeouts.
@@ -102,30 +102,17 @@ fn send(target: SocketAddr, ends: &AtomicBool) -> Result<u64> {
 }
 
 fn take(listener: &TcpListener, ends: &AtomicBool) -> Result<()> {
-    let mut streams: Vec<TcpStream> = Vec::new();
-    let mut buffer = vec![0; 1 << 16];
     while !ends.load(Ordering::Relaxed) {
         match listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nonblocking(true)?;
-                streams.push(stream);
+            Ok((mut stream, _)) => {
+                stream.set_nonblocking(false)?;
+                stream.set_read_timeout(Some(LIMIT))?;
+                // Ends with the connection.
+                thread::spawn(move || io::copy(&mut stream, &mut io::sink()));
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(POLL),
             Err(error) => return Err(error).context("no connection comes any more"),
         }
-        streams.retain_mut(|stream| goes_on(stream, &mut buffer));
     }
     Ok(())
-}
-
-/// Reads what is there; false at the end.
-fn goes_on(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
-    loop {
-        match stream.read(buffer) {
-            Ok(0) => return false,
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return error.kind() == ErrorKind::WouldBlock,
-        }
-    }
 }

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_is_told() {
+    fn what_grows_is_named() {
         let memory = readings(|second| Usage {
             resident_kib: 10_000 + 40 * second,
             ..FLAT
@@ -136,8 +136,8 @@ mod tests {
             (descriptors, "descriptors"),
             (threads, "threads"),
         ] {
-            let told = check(&grows, SETTLED).unwrap_err().to_string();
-            assert!(told.contains(word), "{told}");
+            let error = check(&grows, SETTLED).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
         }
         check(&[], SETTLED).unwrap_err();
     }

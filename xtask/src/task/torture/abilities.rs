@@ -41,7 +41,7 @@ fn own_clocks(seconds: i64) -> Result<()> {
     command::output(&mut command).map(drop)
 }
 
-/// What `unshare` is told for clocks that are so many seconds off.
+/// Options of `unshare` for clocks that are so many seconds off.
 pub(super) fn clock_options(seconds: i64) -> [String; 3] {
     [
         "--time".to_owned(),

@@ -91,31 +91,31 @@ pub(super) fn remove(folder: &Path, output: Output) -> bool {
 
 /// What is wrong with what the tool left in the folders, a line each.
 pub(super) fn faults(plan: &RoundPlan, stage: &Stage, tracer: &Path, torn: bool) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     for output in Output::ALL {
         let folder = stage.folder().join(output.folder());
         for name in names(&folder) {
             if name != output.name() {
-                told.push(format!("{name} is left in the folder of {output}"));
+                found.push(format!("{name} is left in the folder of {output}"));
             }
         }
     }
     for name in names(&stage.folder().join("second")) {
         if name != "second.json" {
-            told.push(format!("{name} is left in the folder of the second tool"));
+            found.push(format!("{name} is left in the folder of the second tool"));
         }
     }
     if let Ok(bytes) = fs::read(stage.outside(&stage.second()))
         && let Err(why) = whole(&bytes)
     {
-        told.push(format!("the second tool's report is {why}"));
+        found.push(format!("the second tool's report is {why}"));
     }
-    told.extend(events(&stage.outside(&stage.path(Output::Events)), torn).err());
+    found.extend(events(&stage.outside(&stage.path(Output::Events)), torn).err());
     let path = stage.outside(&stage.path(Output::Json));
     if plan.scene.counts() && report(stage).0 == ReportFile::New {
-        told.extend(unreadable(tracer, &path));
+        found.extend(unreadable(tracer, &path));
     }
-    told
+    found
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -171,30 +171,30 @@ struct Event {
 }
 
 fn wrong(dates: &[(&str, String)], begun: Timestamp, over: Timestamp) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     for (what, date) in dates {
         let moment = date.parse::<Timestamp>();
         if !moment.is_ok_and(|moment| (begun..=over).contains(&moment)) {
-            told.push(format!(
+            found.push(format!(
                 "{what} is dated `{date}`, not in {begun} to {over}"
             ));
         }
     }
     // One says it all.
-    told.truncate(3);
-    told
+    found.truncate(3);
+    found
 }
 
 /// What is wrong with how many packets the report says were hit, a line each; `surely` is
 /// whether packets were sent all the time.
 pub(super) fn misses(faults: &[Fault], surely: bool) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     for Fault { fault, .. } in faults {
         let hit = fault.hit.unwrap_or_default();
         if let Some([least, most]) = fault.expected_hits
             && !(least..=most).contains(&hit)
         {
-            told.push(format!("{hit} packets were hit, and not {least} to {most}"));
+            found.push(format!("{hit} packets were hit, and not {least} to {most}"));
         }
     }
     let date = |text: &str| text.parse::<Timestamp>().ok();
@@ -205,9 +205,9 @@ pub(super) fn misses(faults: &[Fault], surely: bool) -> Vec<String> {
     let saw_none = |made: &Fault| made.fault.seen.unwrap_or_default() == 0;
     // Where it is one of both directions, one of them may have had nothing to hit.
     if surely && faults.iter().any(long) && faults.iter().all(saw_none) {
-        told.push("packets were sent, and its fault has seen none".to_owned());
+        found.push("packets were sent, and its fault has seen none".to_owned());
     }
-    told
+    found
 }
 
 /// Why `tracer report` cannot make a page of it.

@@ -305,10 +305,10 @@ mod tests {
             kinds.extend(plan.blows.iter().map(|blow| blow.what.kind()));
         }
         assert_eq!(scenes.len(), 3);
-        let told = kinds.iter().cloned().collect::<Vec<_>>().join("\n");
+        let names = kinds.iter().cloned().collect::<Vec<_>>().join("\n");
         // Four signals to three, streams 5, files 9, interface 5, clocks 2, limits 3,
         // stops 3, beside it 3.
-        assert_eq!(kinds.len(), 12 + 5 + 9 + 5 + 2 + 3 + 3 + 3, "{told}");
+        assert_eq!(kinds.len(), 12 + 5 + 9 + 5 + 2 + 3 + 3 + 3, "{names}");
     }
 
     #[test]

@@ -182,7 +182,7 @@ impl Comparison<'_> {
         });
         if gone.is_err() {
             interrupt::check()?;
-            // Or it could not be looked at.
+            // Or it could not be read.
             if left.is_empty() {
                 gone?;
             }
@@ -212,7 +212,7 @@ impl Comparison<'_> {
             };
             match HostState::read(&self.stage.namespaces()) {
                 Ok(now) => left.extend(self.before.differences(&now, excused)),
-                // An interface that goes just now cannot be looked at.
+                // An interface that goes just now cannot be read.
                 Err(error) => left.push(format!("{error:#}")),
             }
             left.extend(self.loaded.left_since(self.shop.names));

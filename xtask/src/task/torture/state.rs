@@ -45,11 +45,11 @@ impl HostState {
 
     /// What is not as it was, a line each.
     pub(super) fn differences(&self, now: &Self, excused: Excused) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut found = Vec::new();
         for (key, before) in &self.0 {
             let Some(now) = now.0.get(key) else {
                 if !excused.missing {
-                    told.push(format!("{} is gone", before.place));
+                    found.push(format!("{} is gone", before.place));
                 }
                 continue;
             };
@@ -63,7 +63,7 @@ impl HostState {
                     .chain(more.map(|line| format!("+ {line}")))
                     .collect();
                 if before != now {
-                    told.push(format!("{place}, {what}: {}", changed.join(" ")));
+                    found.push(format!("{place}, {what}: {}", changed.join(" ")));
                 }
             };
             let programs = |face: &Face| format!("{:?}", face.programs);
@@ -76,7 +76,7 @@ impl HostState {
                 compare("addresses", &addresses(before), &addresses(now), place);
             }
         }
-        told
+        found
     }
 }
 
@@ -166,16 +166,16 @@ mod tests {
         let before = state("eth0 of a", "tso: on\ngso: on", &["10.0.0.1/24"]);
         let now = state("lan0 of b", "tso: on\ngso: off", &[]);
         assert_eq!(before.differences(&before, NONE), [""; 0]);
-        let told = before.differences(&now, NONE);
+        let found = before.differences(&now, NONE);
         assert_eq!(
-            told,
+            found,
             [
                 "lan0 of b, offloads: - gso: on + gso: off",
                 "lan0 of b, addresses: - 10.0.0.1/24"
             ]
         );
-        let told = before.differences(&HostState::default(), NONE);
-        assert_eq!(told, ["eth0 of a is gone"]);
+        let found = before.differences(&HostState::default(), NONE);
+        assert_eq!(found, ["eth0 of a is gone"]);
         let excused = Excused {
             missing: true,
             addresses: true,

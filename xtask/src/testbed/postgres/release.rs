@@ -165,7 +165,7 @@ fn in_one_line(text: &str) -> String {
 }
 
 /// Fetches what the tests run on and this machine does not have; a line on each.
-/// What cannot be had is told, and is an error of the tests that want it.
+/// What cannot be had is named, and is an error of the tests that want it.
 pub(crate) fn fetch() {
     for major in Release::majors() {
         match super::Programs::of(major) {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_error_of_apts_the_reason_is_told() {
+    fn of_an_error_of_apts_the_reason_is_shown() {
         let said = "`apt-get update` failed: Ign:1\nE: no Release file\nN: a note";
         assert_eq!(in_one_line(said), "E: no Release file");
         assert_eq!(in_one_line("a\nb"), "a b");
