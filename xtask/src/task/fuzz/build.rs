@@ -1,7 +1,6 @@
-//! The programs, with what tells libFuzzer which code an input reaches.
+//! The programs, with what shows libFuzzer which code an input reaches.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -32,7 +31,6 @@ impl Speed {
     }
 }
 
-/// Where they are.
 #[derive(Debug)]
 pub(super) struct FuzzPrograms {
     folder: PathBuf,
@@ -53,13 +51,10 @@ impl FuzzPrograms {
             if targets.is_empty() {
                 continue;
             }
-            let mut cargo = Command::new("cargo");
+            let wrapper = repo::root().join("tracer/fuzz").join(wrapper);
+            let mut cargo = repo::cargo();
             cargo
-                .current_dir(repo::root())
-                .env(
-                    "RUSTC_WORKSPACE_WRAPPER",
-                    repo::root().join("tracer/fuzz").join(wrapper),
-                )
+                .env("RUSTC_WORKSPACE_WRAPPER", wrapper)
                 .args(["build", "--package", "fuzz", "--features", "libfuzzer"])
                 .args(["--profile", profile]);
             for target in targets {
@@ -72,8 +67,7 @@ impl FuzzPrograms {
         })
     }
 
-    /// The program of a target.
     pub(super) fn of(&self, target: &str) -> PathBuf {
-        self.folder.join(Path::new(target))
+        self.folder.join(target)
     }
 }
