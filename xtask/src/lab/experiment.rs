@@ -192,13 +192,9 @@ fn run_one(variant: &Variant, arguments: &ExperimentArguments, program: &Path) -
     if !failures.is_empty() {
         bail!("{}\nsee {}", failures.join("\n"), files.display());
     }
-    let output = match &arguments.output {
-        Some(folder) => folder.join(variant.name),
-        None => repo::root()
-            .join("results")
-            .join(variant.experiment)
-            .join(variant.name),
-    };
+    let results = || repo::root().join("results").join(variant.experiment);
+    let output = arguments.output.clone().unwrap_or_else(results);
+    let output = output.join(variant.name);
     staging::publish(&files, &output)?;
     for check in &checks.0 {
         println!("yes        {}", check.words());

@@ -68,13 +68,12 @@ impl Timing {
     /// Sets what is the kernel's, in the namespace of a host.
     pub(super) fn apply(&self, host: &Host) -> Result<()> {
         if let Some(shortest) = self.rto_min {
-            let microseconds = (u64::from(shortest) * 1000).to_string();
-            host.netns
-                .sysctl("net.ipv4.tcp_rto_min_us", &microseconds)?;
+            let us = (u64::from(shortest) * 1000).to_string();
+            host.netns.sysctl("net.ipv4.tcp_rto_min_us", &us)?;
         }
         if let Some(longest) = self.rto_max {
-            host.netns
-                .sysctl("net.ipv4.tcp_rto_max_ms", &longest.to_string())?;
+            let ms = longest.to_string();
+            host.netns.sysctl("net.ipv4.tcp_rto_max_ms", &ms)?;
         }
         Ok(())
     }

@@ -27,17 +27,10 @@ pub(crate) fn scratch(place: &Path, role: &str) -> Result<TempDir> {
 
 /// Removes what runs left behind there that were killed.
 pub(crate) fn remove_orphans(place: &Path) -> Result<()> {
-    let Ok(entries) = fs::read_dir(place) else {
-        // No folder, no leftovers.
-        return Ok(());
-    };
-    for entry in entries.filter_map(Result::ok) {
-        if entry
-            .file_name()
-            .to_str()
-            .is_some_and(resource_name::is_orphan)
-        {
-            let path = entry.path();
+    // No folder, no leftovers.
+    for path in file::entries(place).unwrap_or_default() {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(resource_name::is_orphan) {
             file::remove_folder(&path)?;
         }
     }

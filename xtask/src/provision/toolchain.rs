@@ -77,10 +77,13 @@ fn decide() -> Result<(Toolchain, &'static str)> {
     if let Some(nightly) = Nightly::find()
         && let Some(linker) = command::find(LINKER.name).or_else(|| nightly.linker())
     {
-        return Ok((
-            nightly.with(linker),
-            "rustup's nightly, core built from rust-src",
-        ));
+        let toolchain = Toolchain {
+            cargo: Some(nightly.bin.join("cargo")),
+            rustc: Some(nightly.bin.join("rustc")),
+            linker,
+            build_std: true,
+        };
+        return Ok((toolchain, "rustup's nightly, core built from rust-src"));
     }
     Ok((debian()?, "Debian's rustc-web with its prebuilt core"))
 }
@@ -113,15 +116,6 @@ impl Nightly {
                 .inspect_err(|error| eprintln!("warning: no linker for nightly: {error:#}"))
                 .ok()
         })
-    }
-
-    fn with(&self, linker: PathBuf) -> Toolchain {
-        Toolchain {
-            cargo: Some(self.bin.join("cargo")),
-            rustc: Some(self.bin.join("rustc")),
-            linker,
-            build_std: true,
-        }
     }
 }
 

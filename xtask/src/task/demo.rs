@@ -56,10 +56,8 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
     let tracer = repo::build_release()?;
-    let output = match &arguments.output {
-        Some(folder) => folder.clone(),
-        None => repo::root().join("results/demo"),
-    };
+    let output = arguments.output.clone();
+    let output = output.unwrap_or_else(|| repo::root().join("results/demo"));
     // A bad path fails at once.
     file::make_folder(&output)?;
     // Before the run: what is changed meanwhile did not run.

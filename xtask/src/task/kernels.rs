@@ -56,16 +56,12 @@ pub(crate) fn run(arguments: &KernelsArguments) -> Result<()> {
     let visits = parallel::map(jobs, &machines(&arguments.kernels), |machine| {
         visit(&suite, *machine)
     })?;
-    let mut failed = Vec::new();
-    for visit in &visits {
-        if let Some(failure) = &visit.failure {
-            failed.push(format!(
-                "{}: {failure}\n  all of it: {}",
-                visit.row.kernel,
-                visit.log.display()
-            ));
-        }
-    }
+    let failed = visits.iter().filter_map(|visit| {
+        let (kernel, log) = (&visit.row.kernel, visit.log.display());
+        let failure = visit.failure.as_ref()?;
+        Some(format!("{kernel}: {failure}\n  all of it: {log}"))
+    });
+    let failed: Vec<String> = failed.collect();
     let page = Page::new(visits.into_iter().map(|visit| visit.row).collect());
     println!("\n{}", page.verdicts());
     let now = folder.join("kernels.md");
@@ -75,9 +71,6 @@ pub(crate) fn run(arguments: &KernelsArguments) -> Result<()> {
     }
     let path = repo::root().join("docs/kernels.md");
     if arguments.write {
-        if let Some(folder) = path.parent() {
-            file::make_folder(folder)?;
-        }
         return file::write(&path, page.render());
     }
     let written = fs::read_to_string(&path)
@@ -105,9 +98,10 @@ fn visit(suite: &Suite, machine: Machine) -> Result<Visit> {
     let begun = Instant::now();
     let log = suite::log(machine)?;
     // A guest that broke down is that kernel's failure: the others go on.
-    let run = suite
-        .run(machine, &log)
-        .unwrap_or_else(|error| SuiteRun::broken(&error));
+    let run = suite.run(machine, &log).unwrap_or_else(|error| SuiteRun {
+        failure: Some(format!("{error:#}")),
+        ..SuiteRun::default()
+    });
     let visit = Visit {
         row: KernelRow {
             kernel: machine.name()?,

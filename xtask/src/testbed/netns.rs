@@ -298,10 +298,8 @@ pub(crate) fn remove_orphans() -> Result<Vec<String>> {
 
 /// The names of all namespaces here, ours and others'.
 pub(crate) fn names() -> Vec<String> {
-    let Ok(entries) = fs::read_dir(NAMES) else {
-        // No folder, no namespaces.
-        return Vec::new();
-    };
+    // No folder, no namespaces.
+    let entries = fs::read_dir(NAMES).into_iter().flatten();
     entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect()

@@ -42,22 +42,13 @@ impl Machine {
     }
 }
 
+#[derive(Default)]
 pub(super) struct SuiteRun {
     /// As `uname -r` prints it.
     pub(super) release: String,
     pub(super) cells: Vec<Cell>,
     /// Why it is no success.
     pub(super) failure: Option<String>,
-}
-
-impl SuiteRun {
-    pub(super) fn broken(error: &anyhow::Error) -> Self {
-        Self {
-            release: String::new(),
-            cells: Vec::new(),
-            failure: Some(format!("{error:#}")),
-        }
-    }
 }
 
 /// Where what they leave goes.

@@ -214,13 +214,13 @@ impl<'a> Course<'a> {
                     if time > 0 {
                         thread::sleep(AGAIN);
                     }
-                    for pid in self.aims(to)? {
+                    for pid in self.aims(to) {
                         self.send(signal, pid);
                     }
                 }
             }
             What::Stopped { whom, for_ms } => {
-                let pids = self.aims(whom)?;
+                let pids = self.aims(whom);
                 for pid in &pids {
                     self.send(Signal::SIGSTOP, *pid);
                 }
@@ -264,11 +264,11 @@ impl<'a> Course<'a> {
     }
 
     /// Who is meant, of those who are there.
-    fn aims(&mut self, target: Target) -> Result<Vec<Pid>> {
+    fn aims(&mut self, target: Target) -> Vec<Pid> {
         let beside = self.others.last().map(|(_, second)| second.pid());
         let guard = match target {
             Target::Tool => None,
-            _ => self.tool.guard(self.program, beside)?,
+            _ => self.tool.guard(self.program, beside),
         };
         let guard = guard.map(|guard| guard.pid);
         if guard.is_none() && target != Target::Tool {
@@ -281,7 +281,7 @@ impl<'a> Course<'a> {
             Target::Both { tool_first: true } => [tool, guard],
             Target::Both { tool_first: false } => [guard, tool],
         };
-        Ok(both.into_iter().flatten().collect())
+        both.into_iter().flatten().collect()
     }
 
     fn send(&mut self, signal: Signal, pid: Pid) {

@@ -95,7 +95,7 @@ impl ToolRun {
     }
 
     /// The process that undoes its fault, if there is one.
-    pub(super) fn guard(&self, program: Program, beside: Option<Pid>) -> Result<Option<Process>> {
+    pub(super) fn guard(&self, program: Program, beside: Option<Pid>) -> Option<Process> {
         let all = program.processes();
         let own = |process: &Process| {
             process.pid != self.pid()
@@ -103,7 +103,7 @@ impl ToolRun {
                 && (process.parent == self.pid()
                     || (process.is_guard() && Some(process.parent) != beside))
         };
-        Ok(all.into_iter().find(own))
+        all.into_iter().find(own)
     }
 
     pub(super) fn signal(&self, signal: Signal) {
