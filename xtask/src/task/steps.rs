@@ -13,6 +13,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
+    /// An error only on an interrupt: there is nothing to go on with then.
     pub(super) fn make(
         &mut self,
         name: &'static str,

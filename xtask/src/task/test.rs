@@ -5,7 +5,8 @@ use std::process::Command;
 use anyhow::Result;
 use clap::Args;
 
-use crate::provision::{packages, repo, tool};
+use crate::provision::packages::{self, ALERTS, CLUSTER, FUZZING, TESTS};
+use crate::provision::{repo, tool};
 use crate::task::steps::Steps;
 use crate::task::{deny, fuzz, kernels, lint, setup};
 use crate::testbed::{command, postgres};
@@ -22,7 +23,6 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
     let mut steps = Steps::default();
     steps.make("setup", || {
         setup::run()?;
-        use packages::{ALERTS, CLUSTER, FUZZING, TESTS};
         for needs in [CLUSTER, ALERTS, TESTS, FUZZING] {
             packages::ensure_also(&needs)?;
         }

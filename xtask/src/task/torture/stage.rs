@@ -18,7 +18,7 @@ use crate::testbed::scratch_dir::ScratchDir;
 pub(super) const RECORDS: &str = "/run/tracer";
 /// What is in the place of a report before the run.
 pub(super) const OLD: &str = "{\"schema\":\"old\"}\n";
-/// Leaves these named network namespaces alone, and cleans.
+/// Shows these named network namespaces and no others, and cleans.
 const CLEAN: &str = r#"set -e; at=$1; tracer=$2; shift 2; mount -t tmpfs none "$at"
 for name; do : >"$at/$name"; mount --bind "/run/netns/$name" "$at/$name"; done
 mount --move "$at" /run/netns; exec "$tracer" clean"#;
