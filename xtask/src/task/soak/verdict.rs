@@ -27,17 +27,17 @@ pub(super) struct Reading {
 /// Which share of the time in which memory has to be flat is compared at either end.
 const SHARE: u32 = 4;
 
-type Figure = fn(&Usage) -> u64;
+type UsageFigure = fn(&Usage) -> u64;
 
 /// Compares the first and the last quarter of the time after `settled`, by medians.
 pub(super) fn check(readings: &[Reading], settled: Duration) -> Result<()> {
     let end = readings.last().context("nothing was read")?.at;
     let part = end.saturating_sub(settled) / SHARE;
-    let within = |from: Duration, to: Duration, what: Figure| {
+    let within = |from: Duration, to: Duration, what: UsageFigure| {
         let there = readings.iter().filter(|one| (from..=to).contains(&one.at));
         median(&there.map(|one| what(&one.usage)).collect::<Vec<_>>())
     };
-    let figures: [(&str, &str, u64, Figure); 3] = [
+    let figures: [(&str, &str, u64, UsageFigure); 3] = [
         ("memory", "KiB", GROWTH_KIB, |usage| usage.resident_kib),
         ("descriptors", "descriptors", MORE_DESCRIPTORS, |usage| {
             usage.descriptors
