@@ -21,7 +21,7 @@ use crate::evidence::Evidence;
 use crate::evidence::waiting::Waiting;
 use crate::recording::Recording;
 use crate::report::finding::Finding;
-use cause::{CAUSES, CauseRule};
+use cause::CAUSES;
 use rank::Ranked;
 
 /// What was found, the most important first.
@@ -29,10 +29,8 @@ use rank::Ranked;
 pub fn findings(recorded: &Recording) -> Vec<Finding> {
     let evidence = Evidence::new(recorded);
     let mut found: Vec<Ranked> = Vec::new();
-    for (cause, kept) in CAUSES.iter().zip(attribute(&evidence)) {
-        if cause.is_asked(&evidence, &found) {
-            found.extend(cause.findings(&evidence, &kept));
-        }
+    for ((_, rule), kept) in CAUSES.iter().zip(attribute(&evidence)) {
+        found.extend(rule.findings(&evidence, &kept, &found));
     }
     rank::in_order(found)
 }
@@ -41,8 +39,7 @@ pub fn findings(recorded: &Recording) -> Vec<Finding> {
 fn attribute<'a>(evidence: &Evidence<'a>) -> Vec<Waiting<'a>> {
     let mut kept = vec![Vec::new(); CAUSES.len()];
     for wait in &evidence.standby_waits {
-        let claims = |cause: &&dyn CauseRule| cause.claims(wait);
-        if let Some(cause) = CAUSES.iter().position(claims) {
+        if let Some(cause) = CAUSES.iter().position(|(claims, _)| claims(wait)) {
             kept[cause].push(wait.interval);
         }
     }

@@ -8,10 +8,10 @@ pub(crate) mod loss;
 mod loss_direction;
 pub(crate) mod loss_episode;
 mod loss_silence;
-pub(crate) mod partition;
+mod partition;
 pub(crate) mod rtt;
-pub(crate) mod silence;
-pub(crate) mod standby_state;
+mod silence;
+mod standby_state;
 pub(crate) mod standby_wait;
 pub(crate) mod thresholds;
 pub(crate) mod waiting;
@@ -24,10 +24,11 @@ use cpu::StarvedServer;
 use links::Links;
 use loss::LossSignal;
 use loss_silence::extend_over_silence;
+use partition::{SilentPath, partition, possible_partition_s};
 use standby_wait::{StandbyWait, standby_waits};
 use waiting::{Waiting, lasted};
 
-pub use links::hold_commits;
+pub(crate) use links::hold_commits;
 
 /// All that is seen in a recording, computed once.
 #[derive(Debug)]
@@ -42,28 +43,38 @@ pub(crate) struct Evidence<'a> {
     pub(crate) links: Links<'a>,
     /// Servers on this host that had no processor at some time.
     pub(crate) starved: Vec<StarvedServer<'a>>,
-    /// Waits for the WAL's way to the disk or for a lock while a server had no processor:
-    /// they are waits for that.
+    /// Waits for WAL to reach the disk or for a lock while a server had no processor: they
+    /// are waits for that.
     pub(crate) behind_starved: BehindStarved,
     /// Segments that were lost or had a bad checksum between primary and standby, with the
     /// silences that they explain; most segments first.
     pub(crate) losses: Vec<LossSignal>,
+    /// Of each of them, if it is significant.
+    during_losses: Vec<Option<DuringLoss<'a>>>,
     /// The sample intervals in which commits were blocked by a standby, and what each shows.
     pub(crate) standby_waits: Vec<StandbyWait<'a>>,
     /// How long backends waited in them, all together, s: nothing, if that did not last.
     standby_waited_s: f64,
-    /// Sample intervals blocked by this server's own disk, and by locks.
-    wal: Vec<SampleInterval<'a>>,
-    lock: Vec<SampleInterval<'a>>,
+    /// Sample intervals that were blocked, by [`WaitKind`].
+    blocked: [Vec<SampleInterval<'a>>; WaitKind::ALL.len()],
 }
 
 /// Waits that a server without a processor explains.
 #[derive(Debug, Default)]
 pub(crate) struct BehindStarved {
-    /// When.
     pub(crate) spans: Vec<Span>,
     /// For how long, all backends together, s.
     pub(crate) waited_s: f64,
+}
+
+/// What waited during a loss, and whether anything came through meanwhile.
+#[derive(Debug)]
+pub(crate) struct DuringLoss<'a> {
+    pub(crate) waiting: Waiting<'a>,
+    /// The connection on which nothing did for nearly all of the time.
+    pub(crate) partition: Option<SilentPath>,
+    /// For how long nothing did, s, if that may have been a partition.
+    pub(crate) possible_partition_s: Option<f64>,
 }
 
 impl<'a> Evidence<'a> {
@@ -85,16 +96,16 @@ impl<'a> Evidence<'a> {
             own
         };
         let (wal, lock) = (own(WaitKind::Wal), own(WaitKind::Lock));
-        let behind_standby = blocked(recorded, &samples, WaitKind::SyncRep);
-        let seen = |losses: &[LossSignal]| standby_waits(&links, &starved, &behind_standby, losses);
+        let sync_rep = blocked(recorded, &samples, WaitKind::SyncRep);
+        let seen = |losses: &[LossSignal]| standby_waits(&links, &starved, &sync_rep, losses);
         let mut losses = loss::signals(recorded);
         let before = seen(&losses);
         for loss in &mut losses {
             extend_over_silence(loss, &links, &before);
         }
-        let all_s = waited_s(behind_standby.iter(), WaitKind::SyncRep);
-        Self {
-            standby_waited_s: if lasted(&behind_standby) { all_s } else { 0.0 },
+        let all_s = waited_s(sync_rep.iter(), WaitKind::SyncRep);
+        let mut evidence = Self {
+            standby_waited_s: if lasted(&sync_rep) { all_s } else { 0.0 },
             sees_waits: samples.iter().any(|one| one.sample.waits.is_some()),
             standby_waits: seen(&losses),
             recorded,
@@ -103,18 +114,17 @@ impl<'a> Evidence<'a> {
             starved,
             behind_starved,
             losses,
-            wal,
-            lock,
-        }
+            during_losses: Vec::new(),
+            blocked: [sync_rep, wal, lock],
+        };
+        let losses = evidence.losses.iter();
+        evidence.during_losses = losses.map(|loss| evidence.during(loss)).collect();
+        evidence
     }
 
     /// The sample intervals that waits of this kind blocked.
-    pub(crate) fn blocked(&self, kind: WaitKind) -> Vec<SampleInterval<'a>> {
-        match kind {
-            WaitKind::SyncRep => self.standby_waits.iter().map(|one| one.interval).collect(),
-            WaitKind::Wal => self.wal.clone(),
-            WaitKind::Lock => self.lock.clone(),
-        }
+    pub(crate) fn blocked(&self, kind: WaitKind) -> &[SampleInterval<'a>] {
+        &self.blocked[kind as usize]
     }
 
     /// What these are of all waiting for a standby: nothing, if that did not last.
@@ -128,18 +138,25 @@ impl<'a> Evidence<'a> {
         self.waiting(there.map(|one| one.interval).collect())
     }
 
-    /// Losses that are not another's echo and fall into a good part of the waiting, with the
-    /// waits that they fall into: of two directions, both may be told.
-    pub(crate) fn significant_losses(&self) -> Vec<(&LossSignal, Waiting<'a>)> {
-        let losses = self.losses.iter();
-        let own = losses.filter(|one| !one.is_echo_among(&self.losses));
-        let waiting = own.map(|one| {
-            (
-                one,
-                self.waiting_where(|wait| one.covers(&self.links, &wait.interval)),
-            )
-        });
-        waiting.filter(|(_, waiting)| waiting.is_much()).collect()
+    /// Losses that are not another's echo and fall into a good part of the waiting: of two
+    /// directions, both may be among them.
+    pub(crate) fn significant_losses(
+        &self,
+    ) -> impl Iterator<Item = (&LossSignal, &DuringLoss<'a>)> {
+        let losses = self.losses.iter().zip(&self.during_losses);
+        losses.filter_map(|(loss, during)| Some((loss, during.as_ref()?)))
+    }
+
+    fn during(&self, loss: &LossSignal) -> Option<DuringLoss<'a>> {
+        if loss.is_echo_among(&self.losses) {
+            return None;
+        }
+        let waiting = self.waiting_where(|wait| loss.covers(&self.links, &wait.interval));
+        waiting.is_much().then(|| DuringLoss {
+            partition: partition(self.recorded, loss, &waiting.intervals),
+            possible_partition_s: possible_partition_s(self.recorded, loss, &waiting.intervals),
+            waiting,
+        })
     }
 
     /// Where the report shows the replication that was waited for at these times.

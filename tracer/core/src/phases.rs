@@ -86,6 +86,7 @@ pub fn phases(recorded: &Recording, choice: Choice) -> Vec<Phase> {
             ]
         }
     };
+    let sync_rep = SyncRepWaits::new(recorded);
     parts
         .into_iter()
         .filter(|(_, span)| span.length_ns() > 0)
@@ -94,7 +95,7 @@ pub fn phases(recorded: &Recording, choice: Choice) -> Vec<Phase> {
             span,
             chosen_by,
             found_in,
-            figures: figures(recorded, name, span),
+            figures: figures(recorded, &sync_rep, name, span),
         })
         .collect()
 }
@@ -103,12 +104,9 @@ pub fn phases(recorded: &Recording, choice: Choice) -> Vec<Phase> {
 /// first, what was on the network last.
 fn found(recorded: &Recording) -> Option<(Span, Signal)> {
     let commits = recorded.probe().map_or(&[][..], |probe| probe.commits);
-    // Where none was answered and none was under way, nothing is known, and not that it
-    // was quick.
-    let latencies = commits.iter().filter_map(|step| {
-        let worst = step.latency.max_ms.into_iter().chain(step.oldest_ms);
-        Some((step.at_ns, worst.reduce(f64::max)?))
-    });
+    let latencies = commits
+        .iter()
+        .filter_map(|step| Some((step.at_ns, step.slowest_ms()?)));
     let waiters = recorded.samples().iter().filter_map(|sample| {
         let waiters = WaitKind::SyncRep.waiters(sample)?;
         Some((sample.at_ns, f64::from(waiters)))
@@ -171,7 +169,7 @@ fn higher(values: &[(u64, f64)], interval_ns: u64, window: Span) -> Option<Span>
     })
 }
 
-fn figures(recorded: &Recording, name: Name, span: Span) -> Figures {
+fn figures(recorded: &Recording, sync_rep: &SyncRepWaits, name: Name, span: Span) -> Figures {
     // All of a run was read at both of its ends, however short it is.
     let is_measured = name == Name::Whole || span.length_ns() >= recorded.interval_ns();
     let seconds = is_measured.then(|| span.seconds());
@@ -187,7 +185,7 @@ fn figures(recorded: &Recording, name: Name, span: Span) -> Figures {
     };
     let standbys = || samples.iter().flat_map(|sample| &sample.standbys);
     let steps = |steps: &[LatencyInterval]| requests(steps, span, seconds);
-    let (sync_rep_s, in_recovery) = sync_rep(recorded, span);
+    let (sync_rep_s, in_recovery) = sync_rep.within(span);
     Figures {
         replication: some(&|track| track.is_replication()),
         clients: some(&|track| track.kind() == role::Kind::Client),
@@ -258,28 +256,46 @@ fn requests(steps: &[LatencyInterval], span: Span, seconds: Option<f64>) -> Opti
     })
 }
 
-/// Time with somebody waiting for a standby, and how much of it a replication flow
-/// was in recovery, per cent.
-fn sync_rep(recorded: &Recording, span: Span) -> (Option<f64>, Option<f64>) {
-    let samples = sample_intervals(recorded);
-    let inside = samples.iter().filter(|one| span.has(one.span.to_ns));
-    let counted = inside.filter_map(|one| Some((one, WaitKind::SyncRep.waiters(one.sample)?)));
-    let counted: Vec<_> = counted.collect();
-    if counted.is_empty() {
-        return (None, None);
+/// When somebody waited for a standby, by sample, and when its replication was in recovery.
+struct SyncRepWaits {
+    /// By sample, and whether somebody waited.
+    samples: Vec<(Span, bool)>,
+    /// `None` if no replication was traced.
+    recovery: Option<Vec<Span>>,
+}
+
+impl SyncRepWaits {
+    fn new(recorded: &Recording) -> Self {
+        let intervals = sample_intervals(recorded);
+        let samples = intervals.iter().filter_map(|one| {
+            let waiters = WaitKind::SyncRep.waiters(one.sample)?;
+            Some((one.span, waiters > 0))
+        });
+        let links = Links::new(recorded);
+        let flows = links.serving(&intervals);
+        let flows = flows.filter_map(|flow| recorded.flows.get(flow));
+        let is_traced = recorded.flows.iter().any(FlowHistory::is_replication);
+        Self {
+            samples: samples.collect(),
+            recovery: is_traced
+                .then(|| loss_episode::seen(&loss_episode::of_flows(recorded, flows))),
+        }
     }
-    let waiting = counted.iter().filter(|(_, waiters)| *waiters > 0);
-    let waiting: Vec<Span> = waiting.map(|(one, _)| one.span).collect();
-    let all_ns: u64 = waiting.iter().map(|span| span.length_ns()).sum();
-    let known = recorded.flows.iter().any(FlowHistory::is_replication);
-    let links = Links::new(recorded);
-    let flows = recorded.flows.iter().enumerate();
-    let awaited_on = |(index, track): &(usize, &FlowHistory)| {
-        track.is_replication() && samples.iter().any(|one| links.serves(*index, one.sample))
-    };
-    let flows = flows.filter(awaited_on).map(|(_, track)| track);
-    let spans = loss_episode::seen(&loss_episode::of_flows(recorded, flows));
-    let covered_ns: u64 = waiting.iter().map(|span| span.covered_ns(&spans)).sum();
-    let percent = (known && all_ns > 0).then(|| 100.0 * covered_ns as f64 / all_ns as f64);
-    (Some(all_ns as f64 / 1e9), percent)
+
+    /// Time with somebody waiting, s, and how much of it the replication was in recovery, per
+    /// cent.
+    fn within(&self, span: Span) -> (Option<f64>, Option<f64>) {
+        let inside = || self.samples.iter().filter(|(one, _)| span.has(one.to_ns));
+        if inside().next().is_none() {
+            return (None, None);
+        }
+        let waiting = || inside().filter(|(_, waited)| *waited).map(|(one, _)| one);
+        let all_ns: u64 = waiting().map(|one| one.length_ns()).sum();
+        let recovery = self.recovery.as_ref().filter(|_| all_ns > 0);
+        let percent = recovery.map(|spans| {
+            let covered_ns: u64 = waiting().map(|one| one.covered_ns(spans)).sum();
+            100.0 * covered_ns as f64 / all_ns as f64
+        });
+        (Some(all_ns as f64 / 1e9), percent)
+    }
 }

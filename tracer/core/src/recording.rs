@@ -245,9 +245,6 @@ impl Recording {
     /// Whether an interval of the probe had a slow request.
     #[must_use]
     pub fn is_slow(&self, step: &latency::LatencyInterval) -> bool {
-        [step.latency.max_ms, step.oldest_ms]
-            .into_iter()
-            .flatten()
-            .any(|ms| ms >= self.slow_ms())
+        step.slowest_ms().is_some_and(|ms| ms >= self.slow_ms())
     }
 }

@@ -27,69 +27,78 @@ use crate::evidence::standby_wait::StandbyWait;
 use crate::evidence::waiting::Waiting;
 use crate::report::finding::Finding;
 
-/// Why commits may be slow, or in danger.
-pub(super) trait CauseRule: Sync {
-    /// Whether a time in which commits waited for a standby is its own.
-    fn claims(&self, _wait: &StandbyWait<'_>) -> bool {
-        false
-    }
+/// How a cause comes to its findings.
+pub(super) enum CauseRule {
+    /// By the waits that it keeps, if they are worth a finding: a good part of all, and not
+    /// over at once.
+    OfWaits(fn(&Evidence<'_>, &Waiting<'_>) -> Option<Finding>),
+    /// By these and by something else.
+    Of(fn(&Evidence<'_>, &Waiting<'_>) -> Option<Ranked>),
+    /// By something else alone: there may be several.
+    Each(fn(&Evidence<'_>) -> Vec<Ranked>),
+    /// By what is left where those above have found this.
+    After(fn(&Evidence<'_>, &[Ranked]) -> Option<Ranked>),
+}
 
-    /// What it says of the waits that it kept, if they are worth a finding: a good part of
-    /// all, and not over at once.
-    fn of_waits(&self, _evidence: &Evidence<'_>, _kept: &Waiting<'_>) -> Option<Finding> {
-        None
-    }
+use CauseRule::{After, Each, Of, OfWaits};
 
-    /// All that it says. Causes that show in something else than waits for a standby say
-    /// it here.
-    fn findings(&self, evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Vec<Ranked> {
-        if !kept.is_worth_a_finding() {
-            return Vec::new();
-        }
-        let finding = self.of_waits(evidence, kept);
-        let rank = Rank::Waited(kept.waited_s);
-        finding
-            .map(|one| Ranked::new(rank, one))
-            .into_iter()
-            .collect()
-    }
-
-    /// Whether it has anything to say where others before it have found this.
-    fn is_asked(&self, _evidence: &Evidence<'_>, _found: &[Ranked]) -> bool {
-        true
+impl CauseRule {
+    /// All that it says, where those above have found this.
+    pub(super) fn findings(
+        &self,
+        evidence: &Evidence<'_>,
+        kept: &Waiting<'_>,
+        found: &[Ranked],
+    ) -> Vec<Ranked> {
+        let finding = match self {
+            OfWaits(_) if !kept.is_worth_a_finding() => None,
+            OfWaits(of) => {
+                of(evidence, kept).map(|one| Ranked::new(Rank::Waited(kept.waited_s), one))
+            }
+            Of(of) => of(evidence, kept),
+            Each(each) => return each(evidence),
+            After(after) => after(evidence, found),
+        };
+        finding.into_iter().collect()
     }
 }
 
+/// Whether a time in which commits waited for a standby is a cause's own.
+type Claims = fn(&StandbyWait<'_>) -> bool;
+
+/// What shows in something else than waits for a standby claims none.
+const NONE: Claims = |_| false;
+
 /// All of them. A wait belongs to the first that claims it, and each line says why it
 /// stands above the next.
-pub(super) const CAUSES: &[&dyn CauseRule] = &[
-    // Data at risk come before anything slow; it claims no waits, for there are none.
-    &sync_wait_off::SyncWaitOff,
+pub(super) const CAUSES: &[(Claims, CauseRule)] = &[
+    // Data at risk come before anything slow.
+    (NONE, Each(sync_wait_off::findings)),
     // Nobody there to be slow; a standby that went because of losses counts as lost.
-    &standby_gone::StandbyGone,
+    (|wait| wait.is_gone, OfWaits(standby_gone::finding)),
     // What is lost between the hosts explains whatever is late behind it. Where nothing
-    // comes through, that is said instead of loss.
-    &partition::Partition,
-    &loss::Loss,
-    &bad_checksums::BadChecksums,
+    // comes through, that is said instead of loss, which keeps the waits.
+    (NONE, Each(partition::findings)),
+    (|wait| wait.is_lossy(), Each(loss::findings)),
+    (|wait| wait.has_bad_checksums, Each(bad_checksums::findings)),
     // A process on this host that has no processor answers nobody, and makes round trips
     // and disks look slow.
-    &cpu_starvation::CpuStarvation,
+    (|wait| wait.is_starved, Of(cpu_starvation::finding)),
     // Round trips that take most of a commit leave nothing for the standby; shorter ones
     // count only where nothing is seen of it.
-    &network_delay::NetworkDelay,
+    (|wait| wait.rtt_is_long, OfWaits(network_delay::finding)),
     // The standby says itself what it has not done yet: that comes before its silence.
-    &standby_flush::StandbyFlush,
-    &standby_apply::StandbyApply,
-    &standby_not_replying::StandbyNotReplying,
+    (|wait| wait.has_to_flush, OfWaits(standby_flush::finding)),
+    (|wait| wait.has_to_apply, OfWaits(standby_apply::finding)),
+    (|wait| wait.is_silent, Of(standby_not_replying::finding)),
     // What is left of the waits for a standby.
-    &undetermined::Undetermined,
+    (|_| true, Of(undetermined::finding)),
     // Waits that have nothing to do with a standby: who holds up the WAL holds up those
     // who hold locks.
-    &wal_flush::WalFlush,
-    &lock_waits::LockWaits,
+    (NONE, Of(wal_flush::finding)),
+    (NONE, Of(lock_waits::finding)),
     // What samples do not show, commits that were traced do; and where not even that, the
     // commit probe says that something was slow.
-    &unsampled::Unsampled,
-    &slow_commits::SlowCommits,
+    (NONE, After(unsampled::finding)),
+    (NONE, After(slow_commits::finding)),
 ];

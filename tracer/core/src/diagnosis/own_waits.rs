@@ -16,7 +16,7 @@ pub(super) fn own_waits(
     what: &str,
 ) -> Option<Ranked> {
     let blocked = evidence.blocked(kind);
-    if !lasted(&blocked) {
+    if !lasted(blocked) {
         return None;
     }
     let (index, waiters) = most_waiters(blocked.iter(), kind)?;

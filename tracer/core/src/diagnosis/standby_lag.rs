@@ -1,6 +1,6 @@
 //! What a standby says itself that it has not done yet.
 
-use crate::evidence::links::awaited;
+use crate::evidence::Evidence;
 use crate::evidence::waiting::{Waiting, sample};
 use crate::recording::standby::label;
 use crate::report::finding::{Cause, Finding, Size};
@@ -24,19 +24,13 @@ pub(super) struct Lag {
 
 impl Lag {
     /// Of the standby that had most to do.
-    pub(super) fn finding(&self, kept: &Waiting<'_>) -> Option<Finding> {
-        let most = |sample| {
-            let standbys = awaited(sample).into_iter();
-            standbys.filter_map(self.missing).max()
-        };
-        let (bytes, worst) = kept
-            .intervals
-            .iter()
-            .filter_map(|one| Some((most(one.sample)?, one)))
-            .max_by_key(|(bytes, _)| *bytes)?;
-        let standby = awaited(worst.sample)
-            .into_iter()
-            .find(|one| (self.missing)(one) == Some(bytes))?;
+    pub(super) fn finding(&self, evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
+        let lags = kept.intervals.iter().flat_map(|interval| {
+            // Of equals, the last is taken: of one sample, the first.
+            let awaited = evidence.links.awaited(interval.index).standbys.iter().rev();
+            awaited.filter_map(move |one| Some(((self.missing)(one)?, interval, *one)))
+        });
+        let (bytes, worst, standby) = lags.max_by_key(|(bytes, ..)| *bytes)?;
         let mut standbys = worst.sample.standbys.iter();
         let place = standbys.position(|one| one == standby)?;
         Some(Finding {

@@ -1,10 +1,10 @@
 //! Whom commits waited for, and which flows are theirs: the network says something of a
-//! commit only where it is the way of a standby that the commit waits for.
+//! commit only where it is the path of a standby that the commit waits for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::awaited::{self, Level};
+use crate::awaited::{Level, awaited};
 use crate::evidence::blocked::SampleInterval;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
@@ -19,11 +19,11 @@ pub(crate) enum Link {
     /// Neither end is one that the primary knows, as behind address translation, and there
     /// are several standbys.
     Unknown,
-    /// It is the way of one of them.
+    /// It is the path of one of them.
     Theirs,
 }
 
-/// By what a flow can be told to be a standby's.
+/// By what a flow is known to be a standby's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum KnownBy {
     /// The primary has named a connection of this address and port.
@@ -35,11 +35,53 @@ enum KnownBy {
     Nothing,
 }
 
+/// Whom commits wait for at the moment of a sample.
+#[derive(Debug, Clone)]
+pub(crate) struct AwaitedStandbys<'a> {
+    /// What they wait for to be done.
+    pub(crate) level: Option<Level>,
+    /// Whether too few standbys stream for any commit to be released.
+    pub(crate) is_gone: bool,
+    /// Those that hold commits: whose position keeps them waiting, or that would have to
+    /// stream first. Where the setting does not say so, those that the server calls
+    /// synchronous, or else all.
+    pub(crate) standbys: Vec<&'a Standby>,
+}
+
+impl<'a> AwaitedStandbys<'a> {
+    fn of(sample: &'a Sample) -> Self {
+        if let Some(awaited) = awaited(sample) {
+            let is_gone = awaited.lacking > 0;
+            return Self {
+                level: awaited.level,
+                is_gone,
+                standbys: if is_gone {
+                    awaited.joining
+                } else {
+                    awaited.holding
+                },
+            };
+        }
+        let standbys = sample.standbys.iter();
+        let streaming = standbys.filter(|one| one.state.as_deref() == Some("streaming"));
+        let streaming: Vec<&Standby> = streaming.collect();
+        let is_sync = |one: &&Standby| matches!(one.sync_state.as_deref(), Some("sync" | "quorum"));
+        let named: Vec<&Standby> = streaming.iter().copied().filter(is_sync).collect();
+        Self {
+            level: None,
+            is_gone: streaming.is_empty(),
+            standbys: if named.is_empty() { streaming } else { named },
+        }
+    }
+}
+
 /// Every flow of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Links<'a> {
     /// Of this run.
     pub(crate) recorded: &'a Recording,
+    /// By sample.
+    awaited: Vec<AwaitedStandbys<'a>>,
     known: Vec<KnownBy>,
     /// Whether the primary never had but one standby.
     only_one: bool,
@@ -48,7 +90,8 @@ pub(crate) struct Links<'a> {
 impl<'a> Links<'a> {
     /// From what the samples of a primary name.
     pub(crate) fn new(recorded: &'a Recording) -> Self {
-        let standbys = || recorded.samples().iter().flat_map(|one| &one.standbys);
+        let samples = || recorded.samples().iter();
+        let standbys = || samples().flat_map(|one| &one.standbys);
         let connections: BTreeSet<SocketAddr> = standbys().filter_map(connection).collect();
         let addresses: BTreeSet<IpAddr> = standbys().filter_map(address).collect();
         let names: BTreeSet<_> = standbys().map(|one| (one.name(), address(one))).collect();
@@ -59,20 +102,21 @@ impl<'a> Links<'a> {
         });
         Self {
             recorded,
+            awaited: samples().map(AwaitedStandbys::of).collect(),
             known: known.collect(),
             only_one: names.len() <= 1,
         }
     }
 
-    /// Whether a flow, by its number, is the path of a standby that holds commits in this
-    /// sample.
-    pub(crate) fn of_sample(&self, index: usize, sample: &Sample) -> Link {
-        self.of(index, &awaited(sample))
+    /// Whom commits waited for at a sample, by its number in the series.
+    pub(crate) fn awaited(&self, sample: usize) -> &AwaitedStandbys<'a> {
+        &self.awaited[sample]
     }
 
-    /// Whether it may be.
-    pub(crate) fn serves(&self, index: usize, sample: &Sample) -> bool {
-        self.of_sample(index, sample) != Link::Others
+    /// Whether a flow, by its number, may be the path of a standby that holds commits in a
+    /// sample, by its number.
+    pub(crate) fn serves(&self, flow: usize, sample: usize) -> bool {
+        self.of(flow, sample) != Link::Others
     }
 
     /// Flows that may be it in any of these intervals, by their numbers.
@@ -81,17 +125,19 @@ impl<'a> Links<'a> {
         intervals: &'s [SampleInterval<'_>],
     ) -> impl Iterator<Item = usize> + 's {
         let flows = 0..self.recorded.flows.len();
-        flows.filter(|flow| intervals.iter().any(|one| self.serves(*flow, one.sample)))
+        flows.filter(|flow| intervals.iter().any(|one| self.serves(*flow, one.index)))
     }
 
-    /// Whether a flow, by its number, is the path of one of these.
-    pub(crate) fn of(&self, index: usize, standbys: &[&Standby]) -> Link {
-        let track = self.recorded.flows.get(index);
+    /// Whether a flow is the path of a standby that holds commits in a sample, both by their
+    /// numbers.
+    pub(crate) fn of(&self, flow: usize, sample: usize) -> Link {
+        let track = self.recorded.flows.get(flow);
         let Some(track) = track.filter(|track| track.is_replication()) else {
             return Link::Others;
         };
         let end = end(track);
-        let known = self.known.get(index).copied().unwrap_or(KnownBy::Nothing);
+        let known = self.known.get(flow).copied().unwrap_or(KnownBy::Nothing);
+        let standbys = &self.awaited(sample).standbys;
         let is_theirs = |one: &&Standby| match known {
             KnownBy::Connection => connection(one) == Some(end),
             KnownBy::Address => address(one) == Some(end.ip()),
@@ -105,53 +151,15 @@ impl<'a> Links<'a> {
     }
 }
 
-/// What the server's commits wait for to be done.
-pub(crate) fn level(sample: &Sample) -> Option<Level> {
-    awaited::awaited(sample)?.level
-}
-
-/// Whether too few standbys stream for any commit to be released.
-pub(crate) fn is_gone(sample: &Sample) -> bool {
-    match awaited::awaited(sample) {
-        Some(awaited) => awaited.lacking > 0,
-        None => streaming(sample).next().is_none(),
-    }
-}
-
-fn streaming(sample: &Sample) -> impl Iterator<Item = &Standby> {
-    let streams = |one: &&Standby| one.state.as_deref() == Some("streaming");
-    sample.standbys.iter().filter(streams)
-}
-
-/// Those that hold commits: whose position keeps them waiting, or that would have to stream
-/// first. Where the setting tells nothing, those that the server calls synchronous, or else
-/// all.
-pub(crate) fn awaited(sample: &Sample) -> Vec<&Standby> {
-    if let Some(awaited) = awaited::awaited(sample) {
-        return match awaited.lacking {
-            0 => awaited.holding,
-            _ => awaited.joining,
-        };
-    }
-    let is_sync = |one: &&Standby| matches!(one.sync_state.as_deref(), Some("sync" | "quorum"));
-    let named: Vec<_> = streaming(sample).filter(is_sync).collect();
-    if named.is_empty() {
-        streaming(sample).collect()
-    } else {
-        named
-    }
-}
-
-/// Of each flow, whether it was the way of a standby that held commits at any sample, or may
+/// Of each flow, whether it was the path of a standby that held commits at any sample, or may
 /// have been: what is lost on any other one keeps no commit waiting.
-#[must_use]
-pub fn hold_commits(recorded: &Recording) -> Vec<bool> {
+pub(crate) fn hold_commits(recorded: &Recording) -> Vec<bool> {
     let links = Links::new(recorded);
+    let samples = recorded.samples().len();
     let flows = recorded.flows.iter().enumerate();
-    let holds = flows.map(|(index, track)| {
-        let samples = recorded.samples();
-        let holds = |sample| links.serves(index, sample);
-        track.is_replication() && (samples.is_empty() || samples.iter().any(holds))
+    let holds = flows.map(|(flow, track)| {
+        let is_without_samples = samples == 0 && track.is_replication();
+        is_without_samples || (0..samples).any(|sample| links.serves(flow, sample))
     });
     holds.collect()
 }

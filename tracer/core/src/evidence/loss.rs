@@ -7,10 +7,11 @@ use std::net::IpAddr;
 use tracer_ebpf::RetransmitKind;
 
 use crate::evidence::blocked::SampleInterval;
-use crate::evidence::links::{Link, Links, awaited, by_standby, end};
-use crate::evidence::loss_direction::{reversed, were_early};
-use crate::evidence::loss_episode::{LossEpisode, episodes, loss_retransmits, of_flows};
-use crate::evidence::silence::silences;
+use crate::evidence::links::{Link, Links, by_standby, end};
+use crate::evidence::loss_direction::LossDirection;
+use crate::evidence::loss_episode::{LOSSES, LossEpisode, episodes, of_flows, of_kinds};
+use crate::evidence::silence::{Silence, silences};
+use crate::evidence::standby_state::of_all;
 use crate::evidence::thresholds::{MAX_ECHO, MIN_LOST_SEGMENTS, MIN_UNANSWERED};
 use crate::interval::Span;
 use crate::recording::Recording;
@@ -31,7 +32,10 @@ pub(crate) struct LossSignal {
     /// The address of the standby that it is of.
     standby: IpAddr,
     /// The connections with it, by their numbers.
-    pub(crate) flows: Vec<usize>,
+    flows: Vec<usize>,
+    /// When nothing at all arrived on each of them though several segments were retransmitted;
+    /// empty of segments with a bad checksum, for these arrive.
+    silences: Vec<Vec<Silence>>,
     episodes: Vec<LossEpisode>,
     /// When nothing at all arrived from the other side, whatever was retransmitted, or the
     /// kernel itself said that it was not done with the loss: what comes in between is
@@ -115,7 +119,7 @@ impl LossSignal {
     pub(crate) fn covers(&self, links: &Links<'_>, interval: &SampleInterval<'_>) -> bool {
         self.is_at(interval.span)
             && self.link(links, interval) != Link::Others
-            && self.is_missing_something(interval)
+            && self.is_missing_something(links, interval)
     }
 
     /// Whether this is the echo of a loss in the other direction: it has a few, too.
@@ -127,22 +131,27 @@ impl LossSignal {
 
     /// Whose path it was on, as seen by who was waited for at that time.
     pub(crate) fn link(&self, links: &Links<'_>, interval: &SampleInterval<'_>) -> Link {
-        let of = self.flows.iter();
-        let of = of.map(|flow| links.of_sample(*flow, interval.sample));
+        let flows = self.flows.iter();
+        let of = flows.map(|flow| links.of(*flow, interval.index));
         of.max().unwrap_or(Link::Others)
     }
 
     /// Who has written all that was sent to it has lost none of it: it waits for its own
     /// disk, or its replies are missing.
-    fn is_missing_something(&self, interval: &SampleInterval<'_>) -> bool {
+    fn is_missing_something(&self, links: &Links<'_>, interval: &SampleInterval<'_>) -> bool {
         let has_all = |one: &Standby| one.write_lag_bytes.is_some_and(|lag| lag <= 0);
-        match self.cause {
-            Cause::LossTowardStandby | Cause::DamageTowardStandby => {
-                let awaited = awaited(interval.sample);
-                awaited.is_empty() || !awaited.into_iter().all(has_all)
-            }
-            _ => true,
-        }
+        !self.is_toward_standby() || !of_all(links.awaited(interval.index), has_all)
+    }
+
+    fn is_toward_standby(&self) -> bool {
+        let causes = [Cause::LossTowardStandby, Cause::DamageTowardStandby];
+        causes.contains(&self.cause)
+    }
+
+    /// Silences by connection.
+    pub(super) fn silences(&self) -> impl Iterator<Item = (usize, &[Silence])> {
+        let silences = self.silences.iter().map(Vec::as_slice);
+        self.flows.iter().copied().zip(silences)
     }
 
     /// Takes in times in which it went on, too.
@@ -167,11 +176,7 @@ impl LossSignal {
 
     /// What became of the segments, as a clause.
     pub(crate) fn because(&self) -> String {
-        let toward_standby = matches!(
-            self.cause,
-            Cause::LossTowardStandby | Cause::DamageTowardStandby
-        );
-        let segments = match (toward_standby, self.peer.is_standby) {
+        let segments = match (self.is_toward_standby(), self.peer.is_standby) {
             (true, true) => "segments to it".to_owned(),
             (true, false) => format!("segments from {}", self.peer),
             (false, true) => "its replies".to_owned(),
@@ -222,59 +227,61 @@ impl LossSignal {
 
 /// All of them, most segments first.
 pub(crate) fn signals(recorded: &Recording) -> Vec<LossSignal> {
-    let roles = [Kind::Walsender, Kind::Walreceiver];
-    let mut found: Vec<LossSignal> = roles
-        .into_iter()
-        .flat_map(|role| by_standby(recorded, role))
+    let of = |role| by_standby(recorded, role);
+    let (senders, receivers) = (of(Kind::Walsender), of(Kind::Walreceiver));
+    let both = senders.iter().chain(&receivers);
+    let mut found: Vec<LossSignal> = both
         .filter_map(|flows| retransmits(recorded, flows))
         .collect();
-    found.extend(bad_checksums(recorded));
+    // What arrives with a bad checksum was sent by the other end. Where both ends are seen,
+    // it is not known at which of them.
+    let (standbys, cause) = match (senders, receivers) {
+        (standbys, none) if none.is_empty() => (standbys, Cause::DamageOfReplies),
+        (none, standbys) if none.is_empty() => (standbys, Cause::DamageTowardStandby),
+        _ => (Vec::new(), Cause::NotDetermined),
+    };
+    let standbys = standbys.into_iter();
+    found.extend(standbys.filter_map(|flows| bad_checksums_from(recorded, flows, cause)));
     found.retain(|one| one.segments >= MIN_LOST_SEGMENTS);
     found.sort_by_key(|one| std::cmp::Reverse(one.segments));
     found
 }
 
-fn segments(track: &FlowHistory) -> u64 {
-    track.series.iter().map(loss_retransmits).sum()
-}
-
-fn unanswered(track: &FlowHistory) -> Vec<Span> {
-    let silent = silences(track, MIN_UNANSWERED)
-        .into_iter()
-        .map(|silence| silence.span);
-    let looks = track.path.chunk_by(|a, b| a.recovering == b.recovering);
-    let recovering = looks.filter(|looks| looks[0].recovering == Some(true));
-    let recovering = recovering.map(|looks| Span {
-        from_ns: looks[0].at_ns,
-        to_ns: looks[looks.len() - 1].at_ns,
-    });
-    silent.chain(recovering).collect()
+/// While the kernel had not recovered from a loss yet.
+fn recovering(track: &FlowHistory) -> impl Iterator<Item = Span> {
+    let runs = track.path.chunk_by(|a, b| a.recovering == b.recovering);
+    let recovering = runs.filter(|run| run[0].recovering == Some(true));
+    recovering.map(|run| Span {
+        from_ns: run[0].at_ns,
+        to_ns: run[run.len() - 1].at_ns,
+    })
 }
 
 /// Of connections with one standby.
-fn retransmits(recorded: &Recording, flows: Vec<usize>) -> Option<LossSignal> {
+fn retransmits(recorded: &Recording, flows: &[usize]) -> Option<LossSignal> {
     let tracks = || {
         flows
             .iter()
             .filter_map(|one| Some((*one, recorded.flows.get(*one)?)))
     };
-    let (flow, track) = tracks().max_by_key(|(_, track)| segments(track))?;
-    let role = track.kind();
-    let steps = track.series.iter();
-    let timeouts: u64 = steps
-        .map(|step| step.segments[RetransmitKind::Rto as usize])
-        .sum();
-    let count = segments(track);
+    let (flow, track) = tracks().max_by_key(|(_, track)| of_kinds(track, &LOSSES))?;
+    let count = of_kinds(track, &LOSSES);
     let episodes = of_flows(recorded, tracks().map(|(_, track)| track));
-    if were_early(track, count, &episodes) {
+    let direction = LossDirection::of(track, count, &episodes);
+    if matches!(direction, LossDirection::Nothing) {
         return None;
     }
-    let reversed = reversed(track, count, &episodes);
+    let reversed = direction.reversed_words();
+    let silences: Vec<Vec<Silence>> = tracks().map(|(_, track)| silences(track)).collect();
+    let silent = silences.iter().flatten();
+    let silent = silent.filter(|one| one.unanswered >= MIN_UNANSWERED);
+    let recovering = tracks().flat_map(|(_, track)| recovering(track));
     let peer = FarEnd::of(track);
-    let cause = match (role, reversed.is_some()) {
+    let cause = match (track.kind(), reversed.is_some()) {
         (Kind::Walsender, false) | (Kind::Walreceiver, true) => Cause::LossTowardStandby,
         _ => Cause::LossOfReplies,
     };
+    let timeouts = of_kinds(track, &[RetransmitKind::Rto]);
     let mut became = match timeouts {
         0 => "retransmitted, none of them after a timeout".to_owned(),
         some => format!("retransmitted, {some} of them after a timeout"),
@@ -287,7 +294,7 @@ fn retransmits(recorded: &Recording, flows: Vec<usize>) -> Option<LossSignal> {
         );
     }
     if let Some(reversed) = &reversed {
-        became += &format!(", {}", reversed.words());
+        became += &format!(", {reversed}");
     }
     let segments = text::segments(count);
     let short = match reversed {
@@ -301,8 +308,9 @@ fn retransmits(recorded: &Recording, flows: Vec<usize>) -> Option<LossSignal> {
         standby: end(track).ip(),
         episodes,
         // Of all: the one that sent most may have been opened after it was over.
-        unanswered: Span::apart(tracks().flat_map(|(_, track)| unanswered(track)).collect()),
-        flows,
+        unanswered: Span::apart(silent.map(|one| one.span).chain(recovering).collect()),
+        flows: flows.to_vec(),
+        silences,
         flow: Some(flow),
         is_reversed: reversed.is_some(),
         is_certain: true,
@@ -310,20 +318,6 @@ fn retransmits(recorded: &Recording, flows: Vec<usize>) -> Option<LossSignal> {
         detail: format!("{short} {were} {became}"),
         peer,
     })
-}
-
-/// What arrives with a bad checksum was sent by the other end. Where both ends are seen, it
-/// is not known at which of them.
-fn bad_checksums(recorded: &Recording) -> Vec<LossSignal> {
-    let of = |role| by_standby(recorded, role);
-    let (standbys, cause) = match (of(Kind::Walsender), of(Kind::Walreceiver)) {
-        (standbys, none) if none.is_empty() => (standbys, Cause::DamageOfReplies),
-        (none, standbys) if none.is_empty() => (standbys, Cause::DamageTowardStandby),
-        _ => return Vec::new(),
-    };
-    let signals = standbys.into_iter();
-    let signals = signals.filter_map(|flows| bad_checksums_from(recorded, flows, cause));
-    signals.collect()
 }
 
 /// From the other end of these connections.
@@ -339,12 +333,9 @@ fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> 
     let seen: u64 = steps.iter().map(|step| step.from(peer)).sum();
     // Some may have been another namespace's: the kernel does not always show whose
     // a segment is that it refuses, but it counts it where it belongs.
-    let segments = recorded
-        .kernel_bad_checksums()
-        .map_or(seen, |refused| seen.min(refused));
-    let is_certain = recorded
-        .kernel_bad_checksums()
-        .is_some_and(|refused| refused >= seen)
+    let refused = recorded.kernel_bad_checksums();
+    let segments = refused.map_or(seen, |refused| seen.min(refused));
+    let is_certain = refused.is_some_and(|refused| refused >= seen)
         && (steps.iter().all(|step| step.by_peer.is_some()) || recorded.settings.hosts() == [peer]);
     let from = FarEnd::of(track);
     let doubt = if is_certain { "" } else { " or other peers" };
@@ -355,6 +346,7 @@ fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> 
         segments,
         standby: end(track).ip(),
         flows,
+        silences: Vec::new(),
         unanswered: Vec::new(),
         episodes: episodes(steps.iter().map(|step| step.at_ns), recorded.interval_ns()),
         flow: None,

@@ -3,7 +3,7 @@
 
 use tracer_ebpf::RetransmitKind;
 
-use crate::evidence::loss_episode::{LossEpisode, loss_retransmits};
+use crate::evidence::loss_episode::{LossEpisode, loss_retransmits, of_kinds};
 use crate::evidence::rtt;
 use crate::evidence::thresholds::{
     MAX_EARLY_RETRANSMITS, MIN_DSACK_SHARE, MIN_OUT_OF_ORDER_READINGS, MIN_OVERTAKEN_SHARE,
@@ -12,68 +12,59 @@ use crate::evidence::thresholds::{
 use crate::interval::Span;
 use crate::recording::flow_history::FlowHistory;
 
-/// What tells that it was not what was sent again that was lost, but what came from the
-/// other side.
-pub(crate) enum Reversed {
-    /// It had so many of them.
+/// What was lost of what a flow retransmitted, and of the answers to it.
+pub(crate) enum LossDirection {
+    /// It was itself lost.
+    Sent,
+    /// What came from the other side was lost, though the other side had so many of the
+    /// retransmitted segments already.
     Dsack(u64),
-    /// What it sent itself had gaps.
+    /// What came from the other side was lost: in so many samples it had gaps.
     OutOfOrder(usize),
+    /// Nothing was.
+    Nothing,
 }
 
-impl Reversed {
-    /// What shows it, as a clause on the peer.
-    pub(crate) fn words(&self) -> String {
+impl LossDirection {
+    /// Of a flow that has retransmitted so many segments because of losses, at these times.
+    pub(crate) fn of(track: &FlowHistory, segments: u64, episodes: &[LossEpisode]) -> Self {
+        let (spurious, out_of_order) = (spurious(track), out_of_order(track, episodes));
+        if were_early(track, segments, spurious, out_of_order) {
+            return Self::Nothing;
+        }
+        let series = track.series.iter();
+        let readings = series.filter(|step| loss_retransmits(step) > 0).count();
+        if spurious as f64 >= MIN_DSACK_SHARE * segments as f64 {
+            Self::Dsack(spurious)
+        } else if out_of_order >= readings.max(MIN_OUT_OF_ORDER_READINGS) {
+            Self::OutOfOrder(out_of_order)
+        } else {
+            Self::Sent
+        }
+    }
+
+    /// What shows that it is the other one, as a clause on the peer.
+    pub(crate) fn reversed_words(&self) -> Option<String> {
         match self {
-            Self::Dsack(spurious) => {
-                format!("though at least {spurious} of them had arrived there already (D-SACK)")
-            }
-            Self::OutOfOrder(readings) => {
-                format!("while segments from there arrived out of order in {readings} samples")
-            }
+            Self::Dsack(spurious) => Some(format!(
+                "though at least {spurious} of them had arrived there already (D-SACK)"
+            )),
+            Self::OutOfOrder(readings) => Some(format!(
+                "while segments from there arrived out of order in {readings} samples"
+            )),
+            Self::Sent | Self::Nothing => None,
         }
     }
 }
 
-/// Nothing does where it is what was sent again that was lost.
-pub(crate) fn reversed(
-    track: &FlowHistory,
-    segments: u64,
-    episodes: &[LossEpisode],
-) -> Option<Reversed> {
-    let (spurious, out_of_order) = (spurious(track), out_of_order(track, episodes));
-    let readings = track
-        .series
-        .iter()
-        .filter(|step| loss_retransmits(step) > 0)
-        .count();
-    if spurious as f64 >= MIN_DSACK_SHARE * segments as f64 {
-        Some(Reversed::Dsack(spurious))
-    } else if out_of_order >= readings.max(MIN_OUT_OF_ORDER_READINGS) {
-        Some(Reversed::OutOfOrder(out_of_order))
-    } else {
-        None
-    }
-}
-
-/// Whether the kernel only asked whether what it had sent was lost.
-fn only_probes(track: &FlowHistory) -> bool {
-    of_kind(track, RetransmitKind::Tlp) == track.series.iter().map(loss_retransmits).sum::<u64>()
-}
-
-fn of_kind(track: &FlowHistory, kind: RetransmitKind) -> u64 {
-    let steps = track.series.iter();
-    steps.map(|step| step.segments[kind as usize]).sum()
-}
-
-/// How many of what was sent again the peer had already, as it said itself.
+/// How many of what was retransmitted the peer had already, by its own report.
 fn spurious(track: &FlowHistory) -> u64 {
-    let mut told = track.path.iter().filter_map(|one| one.dsack_dups);
-    let first = told.next().unwrap_or(0);
-    u64::from(told.next_back().unwrap_or(first).saturating_sub(first))
+    let mut reported = track.path.iter().filter_map(|one| one.dsack_dups);
+    let first = reported.next().unwrap_or(0);
+    u64::from(reported.next_back().unwrap_or(first).saturating_sub(first))
 }
 
-/// At how many looks of these times something had arrived while what was sent before it
+/// In how many samples of these times something had arrived while what was sent before it
 /// was missing. One that is lost may be missed by many, so that these do not count.
 fn out_of_order(track: &FlowHistory, episodes: &[LossEpisode]) -> usize {
     let pairs = track.path.windows(2);
@@ -85,32 +76,29 @@ fn out_of_order(track: &FlowHistory, episodes: &[LossEpisode]) -> usize {
     grown.filter(|two| within(two[1].at_ns)).count()
 }
 
-/// Whether all of it was sent again too early: what acknowledges it took longer than
+/// Whether all of it was retransmitted too early: what acknowledges it took longer than
 /// ever before, and came; or what was sent later had overtaken it, so that acknowledgements
 /// showed a gap
 /// ([RFC 8985, section 6.2](https://www.rfc-editor.org/rfc/rfc8985#section-6.2)).
-pub(crate) fn were_early(track: &FlowHistory, segments: u64, episodes: &[LossEpisode]) -> bool {
-    let gaps_shown: u64 = [RetransmitKind::Fast, RetransmitKind::Rack]
-        .into_iter()
-        .map(|kind| of_kind(track, kind))
-        .sum();
-    // Without an acknowledgement, none shows a gap: where these are lost, timers send again.
-    if gaps_shown as f64 >= NEARLY_ALL * segments as f64
-        && spurious(track) as f64 >= MIN_OVERTAKEN_SHARE * segments as f64
-    {
+fn were_early(track: &FlowHistory, segments: u64, spurious: u64, out_of_order: usize) -> bool {
+    let is_most = |part: u64, share: f64| part as f64 >= share * segments as f64;
+    // Without an acknowledgement, none shows a gap: where these are lost, timers retransmit.
+    let gaps_shown = of_kinds(track, &[RetransmitKind::Fast, RetransmitKind::Rack]);
+    if is_most(gaps_shown, NEARLY_ALL) && is_most(spurious, MIN_OVERTAKEN_SHARE) {
         return true;
     }
-    if (spurious(track) as f64) < NEARLY_ALL * segments as f64 {
+    if !is_most(spurious, NEARLY_ALL) {
         return false;
     }
-    // Where something gets lost, the answer to a probe does now and then, too, and so
-    // does what comes beside it. Without either, a busy host took its time to answer.
-    if only_probes(track) && out_of_order(track, episodes) == 0 {
+    // Where something gets lost, the answer to a probe does now and then, too, and so does
+    // what is sent along with it. Without either, a busy host took its time to answer.
+    let only_probes = of_kinds(track, &[RetransmitKind::Tlp]) == segments;
+    if only_probes && out_of_order == 0 {
         return true;
     }
-    let begun_ns = track.series.iter().find(|step| loss_retransmits(step) > 0);
+    let first = track.series.iter().find(|step| loss_retransmits(step) > 0);
     let after = Span {
-        from_ns: begun_ns.map_or(0, |step| step.at_ns),
+        from_ns: first.map_or(0, |step| step.at_ns),
         to_ns: u64::MAX,
     };
     let longer_ms = rtt::within_ms(track, after).zip(rtt::best_ms(track));

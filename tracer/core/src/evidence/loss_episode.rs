@@ -7,6 +7,7 @@ use crate::evidence::thresholds::MAX_RETRANSMIT_DISTANCE_NS;
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
+use crate::recording::flow_table::FlowInterval;
 use crate::recording::loss_recovery::doubled_ns;
 
 /// Losses that follow each other.
@@ -14,7 +15,7 @@ use crate::recording::loss_recovery::doubled_ns;
 pub(crate) struct LossEpisode {
     /// From the first interval with a retransmit to the end of the last.
     pub(crate) observed: Span,
-    /// How much longer it may have lasted: what was sent again was not answered yet.
+    /// How much longer it may have lasted: what was retransmitted was not answered yet.
     pub(crate) extends_to_ns: u64,
 }
 
@@ -45,9 +46,9 @@ pub(crate) fn episodes(ends_ns: impl Iterator<Item = u64>, interval_ns: u64) -> 
     found
 }
 
-/// Kinds that tell of a loss: not what is sent into a closed window, and not what
+/// Kinds that show a loss: not what is sent into a closed window, and not what
 /// opens a connection.
-const LOSSES: [RetransmitKind; 5] = [
+pub(crate) const LOSSES: [RetransmitKind; 5] = [
     RetransmitKind::Tlp,
     RetransmitKind::Rto,
     RetransmitKind::Fast,
@@ -55,10 +56,14 @@ const LOSSES: [RetransmitKind; 5] = [
     RetransmitKind::SlowStart,
 ];
 
-/// Segments of an interval that were sent again because of a loss.
-pub(crate) fn loss_retransmits(step: &crate::recording::flow_table::FlowInterval) -> u64 {
-    let of = |kind: &RetransmitKind| step.segments[*kind as usize];
-    LOSSES.iter().map(of).sum()
+/// Segments of an interval that were retransmitted because of a loss.
+pub(crate) fn loss_retransmits(step: &FlowInterval) -> u64 {
+    step.of_kinds(&LOSSES)
+}
+
+/// Segments of these kinds that a flow has retransmitted.
+pub(crate) fn of_kinds(track: &FlowHistory, kinds: &[RetransmitKind]) -> u64 {
+    track.series.iter().map(|step| step.of_kinds(kinds)).sum()
 }
 
 /// Of some flows together.

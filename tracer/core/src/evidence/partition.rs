@@ -2,7 +2,7 @@
 
 use crate::evidence::blocked::SampleInterval;
 use crate::evidence::loss::LossSignal;
-use crate::evidence::silence::{Silence, silences};
+use crate::evidence::silence::Silence;
 use crate::evidence::thresholds::{
     FEW_UNANSWERED, MIN_PARTITION_SHARE, MIN_POSSIBLE_PARTITION_SHARE, MIN_UNANSWERED,
 };
@@ -49,19 +49,18 @@ fn silent(
     intervals: &[SampleInterval<'_>],
     min_unanswered: u64,
 ) -> Option<SilentPath> {
-    if loss.is_bad_checksums() {
-        return None;
-    }
-    let flows = loss.flows.iter();
-    let (flow, silences) = flows
-        .filter_map(|flow| Some((*flow, recorded.flows.get(*flow)?)))
-        .map(|(flow, track)| (flow, silences(track, min_unanswered)))
+    let (flow, silences) = loss
+        .silences()
+        .map(|(flow, all)| {
+            let long = all.iter().filter(|one| one.unanswered >= min_unanswered);
+            (flow, long.collect::<Vec<_>>())
+        })
         .max_by_key(|(_, silences)| silences.iter().map(|one| one.unanswered).sum::<u64>())?;
-    let longest = *silences.iter().max_by_key(|one| one.span.length_ns())?;
+    let longest = **silences.iter().max_by_key(|one| one.span.length_ns())?;
     // What arrives with a bad checksum arrives.
     let peer = recorded.flows.get(flow)?.remote.ip();
-    let mut damaged = recorded.bad_checksums.iter().flatten();
-    if damaged.any(|step| longest.span.has(step.at_ns) && step.is_from(peer)) {
+    let mut corrupted = recorded.bad_checksums.iter().flatten();
+    if corrupted.any(|step| longest.span.has(step.at_ns) && step.is_from(peer)) {
         return None;
     }
     let silent: Vec<Span> = silences.iter().map(|one| one.span).collect();

@@ -2,6 +2,7 @@
 //! a network that only loses lets some through.
 
 use crate::evidence::loss_episode::loss_retransmits;
+use crate::evidence::thresholds::FEW_UNANSWERED;
 use crate::interval::Span;
 use crate::recording::flow_history::FlowHistory;
 use crate::recording::tcp_info::TcpInfoSample;
@@ -15,8 +16,8 @@ pub(crate) struct Silence {
     pub(crate) unanswered: u64,
 }
 
-/// Those of one flow in which at least so many were retransmitted, in order.
-pub(crate) fn silences(track: &FlowHistory, min_unanswered: u64) -> Vec<Silence> {
+/// Those of one flow in which enough were retransmitted to notice, in order.
+pub(crate) fn silences(track: &FlowHistory) -> Vec<Silence> {
     let same = |a: &TcpInfoSample, b: &TcpInfoSample| a.segs_in.is_some() && a.segs_in == b.segs_in;
     let runs = track.path.chunk_by(same);
     let silences = runs.filter_map(|run| {
@@ -29,6 +30,6 @@ pub(crate) fn silences(track: &FlowHistory, min_unanswered: u64) -> Vec<Silence>
         Some(Silence { span, unanswered })
     });
     silences
-        .filter(|one| one.unanswered >= min_unanswered)
+        .filter(|one| one.unanswered >= FEW_UNANSWERED)
         .collect()
 }

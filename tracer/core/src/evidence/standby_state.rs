@@ -3,21 +3,21 @@
 
 use crate::awaited::Level;
 use crate::evidence::blocked::SampleInterval;
-use crate::evidence::links::awaited;
+use crate::evidence::links::AwaitedStandbys;
 use crate::evidence::thresholds::{MIN_REPLAY_TO_FLUSH_LAG, MIN_SILENT_GROWTH};
-use crate::report::sample::{Sample, Standby};
+use crate::report::sample::Standby;
 
 /// Whether it is so of all that are awaited.
-pub(crate) fn of_all(sample: &Sample, is: impl Fn(&Standby) -> bool) -> bool {
-    let awaited = awaited(sample);
-    !awaited.is_empty() && awaited.into_iter().all(is)
+pub(crate) fn of_all(awaited: &AwaitedStandbys<'_>, is: impl Fn(&Standby) -> bool) -> bool {
+    let standbys = &awaited.standbys;
+    !standbys.is_empty() && standbys.iter().all(|one| is(one))
 }
 
 /// Whether one had not confirmed yet that it has all there was; where that is not seen, it
 /// may not have.
-pub(crate) fn owes_a_reply(sample: &Sample) -> bool {
+pub(crate) fn owes_a_reply(awaited: &AwaitedStandbys<'_>) -> bool {
     let lacks = |standby: &&Standby| standby.flush_lag_bytes != Some(0);
-    awaited(sample).iter().any(lacks)
+    awaited.standbys.iter().any(lacks)
 }
 
 /// There is more that it has not flushed than what the primary has not sent.
@@ -48,12 +48,12 @@ pub(crate) fn has_to_apply(standby: &Standby, level: Option<Level>) -> bool {
 
 /// Whether none of the awaited has replied since the sample before. Their clocks may differ
 /// from the primary's, so that an age tells only by how it grows.
-pub(crate) fn is_silent(interval: &SampleInterval<'_>) -> bool {
+pub(crate) fn is_silent(interval: &SampleInterval<'_>, awaited: &AwaitedStandbys<'_>) -> bool {
     let Some(before) = interval.before else {
         return false;
     };
     let passed_ms = interval.sample.at_ns.saturating_sub(before.at_ns) as f64 / 1e6;
-    of_all(interval.sample, |now| {
+    of_all(awaited, |now| {
         let then = before.standbys.iter().find(|one| one.pid == now.pid);
         let ages = then.and_then(|then| Some((then.reply_age_ms?, now.reply_age_ms?)));
         ages.is_some_and(|(then, now)| now - then >= MIN_SILENT_GROWTH * passed_ms)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::awaited::Level;
 use crate::evidence::blocked::SampleInterval;
 use crate::evidence::cpu::StarvedServer;
-use crate::evidence::links::{Links, is_gone, level};
+use crate::evidence::links::Links;
 use crate::evidence::loss::LossSignal;
 use crate::evidence::rtt;
 use crate::evidence::standby_state::{
@@ -50,13 +50,18 @@ pub(crate) struct StandbyWait<'a> {
 }
 
 impl StandbyWait<'_> {
-    fn is_of_network(&self) -> bool {
-        self.has_loss || self.has_bad_checksums
+    /// Whether it shows that segments were lost, in one direction or the other.
+    pub(crate) fn is_lossy(&self) -> bool {
+        self.has_loss || self.is_out_of_order || self.received_nothing
     }
 
     /// Something that comes before whatever the standby itself may be slow with.
     fn is_explained(&self) -> bool {
-        self.is_of_network() || self.is_gone || self.is_starved || self.rtt_dominates
+        self.has_loss
+            || self.has_bad_checksums
+            || self.is_gone
+            || self.is_starved
+            || self.rtt_dominates
     }
 
     /// The standby itself is slow, or its replies are missing.
@@ -77,12 +82,12 @@ pub(super) fn standby_waits<'a>(
         .iter()
         .map(|interval| alone(links, starved, *interval, losses))
         .collect();
-    drop_short_silences(&mut waits);
+    drop_short_silences(links, &mut waits);
     for wait in &mut waits {
         let is_left = !wait.is_explained() && !wait.is_of_standby() && !wait.received_nothing;
         wait.rtt_is_long = wait.rtt_dominates || is_left && is_long(links, &wait.interval);
     }
-    for run in unanswered_runs(&waits) {
+    for run in unanswered_runs(links, &waits) {
         let run = &mut waits[run];
         let overtaken = is_overtaken(links, run);
         for wait in run {
@@ -90,7 +95,7 @@ pub(super) fn standby_waits<'a>(
             wait.is_out_of_order = overtaken;
         }
     }
-    extend_over_release(&mut waits);
+    extend_over_release(links, &mut waits);
     waits
 }
 
@@ -101,9 +106,9 @@ fn alone<'a>(
     interval: SampleInterval<'a>,
     losses: &[LossSignal],
 ) -> StandbyWait<'a> {
-    let sample = interval.sample;
-    let level = level(sample);
-    let serves = |flow| links.serves(flow, sample);
+    let awaited = links.awaited(interval.index);
+    let level = awaited.level;
+    let serves = |flow| links.serves(flow, interval.index);
     let mut covering = losses.iter().filter(|one| one.covers(links, &interval));
     let (has_loss, has_bad_checksums) = covering.by_ref().fold((false, false), |(a, b), one| {
         (a || !one.is_bad_checksums(), b || one.is_bad_checksums())
@@ -113,37 +118,39 @@ fn alone<'a>(
         interval,
         has_loss,
         has_bad_checksums,
-        is_gone: !is_lost && is_gone(sample),
+        is_gone: !is_lost && awaited.is_gone,
         is_starved: starved.iter().any(|one| one.is_at(interval.span)),
         // Of two replies on a long path, one comes well before the other.
         rtt_dominates: rtt::dominates(links.recorded, interval.span, serves),
         rtt_is_long: false,
-        has_to_flush: level != Some(Level::Write) && of_all(sample, has_to_flush),
-        has_to_apply: of_all(sample, |one| has_to_apply(one, level)),
+        has_to_flush: level != Some(Level::Write) && of_all(awaited, has_to_flush),
+        has_to_apply: of_all(awaited, |one| has_to_apply(one, level)),
         received_nothing: false,
         is_silent: false,
         is_without_reply: false,
         is_out_of_order: false,
     };
     let has_work = wait.has_to_flush || wait.has_to_apply;
-    if !wait.is_explained() && !has_work && is_silent(&interval) {
+    if !wait.is_explained() && !has_work && is_silent(&interval, awaited) {
         let arrives = rtt::arrives(links.recorded, interval.span, serves);
-        wait.received_nothing = arrives == Some(false) && of_all(sample, has_been_sent);
+        wait.received_nothing = arrives == Some(false) && of_all(awaited, has_been_sent);
         wait.is_silent = !wait.received_nothing;
     }
     wait
 }
 
 fn is_long(links: &Links<'_>, interval: &SampleInterval<'_>) -> bool {
-    let serves = |flow| links.serves(flow, interval.sample);
+    let serves = |flow| links.serves(flow, interval.index);
     rtt::long(links.recorded, interval.span, serves).is_some()
 }
 
 /// Silence shorter than a second is none, nor is one that begins with nothing to reply to
 /// and is over at the next sample: a standby replies when it has something to say.
-fn drop_short_silences(waits: &mut [StandbyWait<'_>]) {
+fn drop_short_silences(links: &Links<'_>, waits: &mut [StandbyWait<'_>]) {
     for run in waits.chunk_by_mut(|a, b| a.is_silent && b.is_silent) {
-        let owes = |one: &StandbyWait<'_>| one.interval.before.is_some_and(owes_a_reply);
+        let owed = |index: usize| owes_a_reply(links.awaited(index - 1));
+        let owes =
+            |one: &StandbyWait<'_>| one.interval.before.is_some() && owed(one.interval.index);
         if longest_s(run) < MIN_DURATION_S || !run.iter().any(owes) {
             run.iter_mut().for_each(|one| one.is_silent = false);
         }
@@ -152,8 +159,8 @@ fn drop_short_silences(waits: &mut [StandbyWait<'_>]) {
 
 /// Intervals without a break in which no reply came and nobody knows why, for as long as
 /// makes a silence.
-fn unanswered_runs(waits: &[StandbyWait<'_>]) -> Vec<Range<usize>> {
-    let is_quiet = |one: &StandbyWait<'_>| one.is_of_standby() && is_silent(&one.interval);
+fn unanswered_runs(links: &Links<'_>, waits: &[StandbyWait<'_>]) -> Vec<Range<usize>> {
+    let is_quiet = |one: &StandbyWait<'_>| one.is_of_standby() && is_without_reply(links, one);
     let mut found: Vec<Range<usize>> = Vec::new();
     for (index, wait) in waits.iter().enumerate().filter(|(_, one)| is_quiet(one)) {
         match found.last_mut() {
@@ -172,7 +179,7 @@ fn unanswered_runs(waits: &[StandbyWait<'_>]) -> Vec<Range<usize>> {
 /// Whether replies arrived out of order in a run that is long enough to be a silence.
 fn is_overtaken(links: &Links<'_>, run: &[StandbyWait<'_>]) -> bool {
     let serves = |flow| {
-        let mut samples = run.iter().map(|one| one.interval.sample);
+        let mut samples = run.iter().map(|one| one.interval.index);
         samples.any(|sample| links.serves(flow, sample))
     };
     let spanned = Span {
@@ -183,22 +190,26 @@ fn is_overtaken(links: &Links<'_>, run: &[StandbyWait<'_>]) -> bool {
 }
 
 /// Nothing changes for those who wait when there are standbys enough again: only their next
-/// reply makes the primary look at whom it can release (`ProcessStandbyReplyMessage()` in
+/// reply makes the primary see whom it can release (`ProcessStandbyReplyMessage()` in
 /// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/walsender.c>),
 /// and one that has everything already replies when its `wal_receiver_status_interval` is
 /// over.
-fn extend_over_release(waits: &mut [StandbyWait<'_>]) {
+fn extend_over_release(links: &Links<'_>, waits: &mut [StandbyWait<'_>]) {
     for index in 1..waits.len() {
         let (before, wait) = (&waits[index - 1], &waits[index]);
         let follows = before.interval.span.to_ns == wait.interval.span.from_ns;
-        let is_unreleased = || is_silent(&wait.interval) && !owes_a_reply(wait.interval.sample);
-        if before.is_gone && follows && is_unreleased() {
+        let owes = || owes_a_reply(links.awaited(wait.interval.index));
+        if before.is_gone && follows && is_without_reply(links, wait) && !owes() {
             waits[index].is_gone = true;
             waits[index].received_nothing = false;
             waits[index].is_out_of_order = false;
             waits[index].is_without_reply = false;
         }
     }
+}
+
+fn is_without_reply(links: &Links<'_>, wait: &StandbyWait<'_>) -> bool {
+    is_silent(&wait.interval, links.awaited(wait.interval.index))
 }
 
 fn longest_s(waits: &[StandbyWait<'_>]) -> f64 {

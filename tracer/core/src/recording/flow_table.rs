@@ -22,6 +22,13 @@ pub struct FlowInterval {
     pub bytes: u64,
 }
 
+impl FlowInterval {
+    /// Segments of these kinds.
+    pub(crate) fn of_kinds(&self, kinds: &[RetransmitKind]) -> u64 {
+        kinds.iter().map(|kind| self.segments[*kind as usize]).sum()
+    }
+}
+
 /// Segments of a socket that the kernel counted and no hit showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unseen {

@@ -51,6 +51,15 @@ pub struct LatencyInterval {
     pub latencies: Latencies,
 }
 
+impl LatencyInterval {
+    /// The slowest of its requests, those in flight at its end included, ms; `None` if there
+    /// was none: then nothing is known, and not that it was quick.
+    pub(crate) fn slowest_ms(&self) -> Option<f64> {
+        let worst = self.latency.max_ms.into_iter().chain(self.oldest_ms);
+        worst.reduce(f64::max)
+    }
+}
+
 /// Latencies by how often they occurred, to a hundredth: quantiles of intervals
 /// cannot be merged, these can.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,33 +1,17 @@
 //! A server on this host had no processor while commits were slow.
 
-use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::blocked::WaitKind;
 use crate::evidence::cpu::StarvedServer;
-use crate::evidence::standby_wait::StandbyWait;
 use crate::evidence::thresholds::{MIN_DURATION_S, MIN_SAMPLES};
 use crate::evidence::waiting::{Waiting, by_share};
 use crate::interval::Span;
 use crate::report::finding::{Cause, Finding, Size};
 
-/// See the file.
-#[derive(Debug)]
-pub(super) struct CpuStarvation;
-
-impl CauseRule for CpuStarvation {
-    fn claims(&self, wait: &StandbyWait<'_>) -> bool {
-        wait.is_starved
-    }
-
-    fn findings(&self, evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Vec<Ranked> {
-        finding(evidence, kept).into_iter().collect()
-    }
-}
-
 /// Of the server that had none for longest. Whoever waits for one that cannot run waits for
 /// the same.
-fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ranked> {
+pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ranked> {
     let slow = slow_spans(evidence);
     let length_ns = |spans: &[Span]| spans.iter().map(|span| span.length_ns()).sum::<u64>();
     let (server, spans) = evidence

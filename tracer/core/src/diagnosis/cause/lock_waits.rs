@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::own_waits::own_waits;
 use crate::diagnosis::rank::Ranked;
 use crate::evidence::Evidence;
@@ -11,20 +10,12 @@ use crate::evidence::thresholds::MAX_BEHIND_OTHERS;
 use crate::evidence::waiting::Waiting;
 use crate::report::finding::Cause;
 
-/// See the file.
-#[derive(Debug)]
-pub(super) struct LockWaits;
-
-impl CauseRule for LockWaits {
-    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
-        if is_behind_others(evidence) {
-            return Vec::new();
-        }
-        let what = "for locks that other transactions hold";
-        own_waits(evidence, WaitKind::Lock, Cause::LockWaits, what)
-            .into_iter()
-            .collect()
+pub(super) fn finding(evidence: &Evidence<'_>, _: &Waiting<'_>) -> Option<Ranked> {
+    if is_behind_others(evidence) {
+        return None;
     }
+    let what = "for locks that other transactions hold";
+    own_waits(evidence, WaitKind::Lock, Cause::LockWaits, what)
 }
 
 /// Who waits for a lock while its holder waits for a standby or a disk waits for that.

@@ -1,51 +1,31 @@
 //! Segments are lost between primary and standby, in one direction or the other: told by
 //! what was retransmitted, by what arrived out of order, and by what did not arrive.
 
-use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::network::during_loss;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
-use crate::evidence::partition::{partition, possible_partition_s};
-use crate::evidence::standby_wait::{StandbyWait, longest_unbroken_s};
+use crate::evidence::standby_wait::longest_unbroken_s;
 use crate::evidence::waiting::Waiting;
 use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::report::role::Kind;
 use crate::text;
 
-/// See the file.
-#[derive(Debug)]
-pub(super) struct Loss;
-
-impl CauseRule for Loss {
-    fn claims(&self, wait: &StandbyWait<'_>) -> bool {
-        wait.has_loss || wait.is_out_of_order || wait.received_nothing
-    }
-
-    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
-        let found = retransmitted(evidence).into_iter();
-        let out_of_order = evidence.waiting_where(|one| one.is_out_of_order);
-        let nothing = evidence.waiting_where(|one| one.received_nothing);
-        found
-            .chain(received_out_of_order(evidence, &out_of_order))
-            .chain(received_nothing(evidence, &nothing))
-            .collect()
-    }
-}
-
-/// Of each direction in which enough was retransmitted.
-fn retransmitted(evidence: &Evidence<'_>) -> Vec<Ranked> {
-    let recorded = evidence.recorded;
-    let mut found = Vec::new();
-    for (loss, waiting) in evidence.significant_losses() {
-        let intervals = &waiting.intervals;
-        if loss.is_bad_checksums() || partition(recorded, loss, intervals).is_some() {
-            continue;
-        }
-        // A path that was cut looks the same as long as little is retransmitted.
-        let silent_s = possible_partition_s(recorded, loss, intervals);
-        found.push(during_loss(evidence, loss, &waiting, silent_s));
-    }
-    found
+pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Ranked> {
+    let out_of_order = evidence.waiting_where(|one| one.is_out_of_order);
+    let nothing = evidence.waiting_where(|one| one.received_nothing);
+    // Of each direction in which enough was retransmitted.
+    let retransmitted = evidence
+        .significant_losses()
+        .filter(|(loss, during)| !loss.is_bad_checksums() && during.partition.is_none());
+    retransmitted
+        .map(|(loss, during)| {
+            // A path that was cut shows the same as long as little is retransmitted.
+            let silent_s = during.possible_partition_s;
+            during_loss(evidence, loss, &during.waiting, silent_s)
+        })
+        .chain(received_out_of_order(evidence, &out_of_order))
+        .chain(received_nothing(evidence, &nothing))
+        .collect()
 }
 
 /// The standby replied, and what arrived could not be read.

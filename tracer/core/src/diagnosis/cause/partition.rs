@@ -1,32 +1,22 @@
 //! Nothing at all comes through between primary and standby.
 
-use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
-use crate::evidence::Evidence;
 use crate::evidence::loss::{FarEnd, LossSignal};
-use crate::evidence::partition::partition;
 use crate::evidence::thresholds::SURELY_UNANSWERED;
-use crate::evidence::waiting::Waiting;
+use crate::evidence::{DuringLoss, Evidence};
 use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::text;
 
-/// See the file. It claims no waits: what is cut loses, and `Loss` keeps those.
-#[derive(Debug)]
-pub(super) struct Partition;
-
-impl CauseRule for Partition {
-    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
-        let losses = evidence.significant_losses().into_iter();
-        losses
-            .filter_map(|(loss, waiting)| of_loss(evidence, loss, &waiting))
-            .collect()
-    }
+pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Ranked> {
+    evidence
+        .significant_losses()
+        .filter_map(|(loss, during)| of_loss(evidence, loss, during))
+        .collect()
 }
 
-fn of_loss(evidence: &Evidence<'_>, loss: &LossSignal, waiting: &Waiting<'_>) -> Option<Ranked> {
-    let recorded = evidence.recorded;
-    let cut = partition(recorded, loss, &waiting.intervals)?;
-    let track = recorded.flows.get(cut.flow)?;
+fn of_loss(evidence: &Evidence<'_>, loss: &LossSignal, during: &DuringLoss<'_>) -> Option<Ranked> {
+    let (waiting, cut) = (&during.waiting, during.partition?);
+    let track = evidence.recorded.flows.get(cut.flow)?;
     let peer = FarEnd::of(track);
     let unanswered = cut.longest.unanswered;
     let silent_s = cut.longest.span.seconds();

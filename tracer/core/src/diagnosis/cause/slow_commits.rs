@@ -1,37 +1,17 @@
 //! The commit probe's commits were slow, and no sample shows what they waited for.
 
-use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::loss_episode::loss_retransmits;
 use crate::evidence::thresholds::{MIN_DURATION_S, MIN_SAMPLES};
-use crate::evidence::waiting::Waiting;
 use crate::recording::latency::LatencyInterval;
 use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::text;
 
-/// See the file.
-#[derive(Debug)]
-pub(super) struct SlowCommits;
-
-impl CauseRule for SlowCommits {
-    /// Only where nothing else is known.
-    fn is_asked(&self, _: &Evidence<'_>, found: &[Ranked]) -> bool {
-        found.is_empty()
-    }
-
-    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
-        let finding = finding(evidence);
-        finding
-            .map(|one| Ranked::new(Rank::Note, one))
-            .into_iter()
-            .collect()
-    }
-}
-
-fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
+/// Only where nothing else is known.
+pub(super) fn finding(evidence: &Evidence<'_>, found: &[Ranked]) -> Option<Ranked> {
     let recorded = evidence.recorded;
-    let probe = recorded.probe()?;
+    let probe = recorded.probe().filter(|_| found.is_empty())?;
     let inside =
         |step: &&LatencyInterval| recorded.window().has(step.at_ns) && recorded.is_slow(step);
     let slow: Vec<&LatencyInterval> = probe.commits.iter().filter(inside).collect();
@@ -39,62 +19,46 @@ fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
     if slow.len() < MIN_SAMPLES || duration_s < MIN_DURATION_S {
         return None;
     }
-    let worst = |step: &LatencyInterval| {
-        step.latency
-            .max_ms
-            .into_iter()
-            .chain(step.oldest_ms)
-            .fold(0.0, f64::max)
-    };
-    let commit_max_ms = slow.iter().map(|step| worst(step)).reduce(f64::max);
     let reads_slow = probe.reads.iter().filter(inside).count();
-    let resent: u64 = recorded
+    let retransmitted: u64 = recorded
         .flows
         .iter()
         .flat_map(|track| &track.series)
         .map(loss_retransmits)
         .sum();
+    let unknown = |why: String| (Cause::NotDetermined, Confidence::Low, why);
     let (cause, confidence, why) = if !evidence.sees_waits {
-        (
-            Cause::NotDetermined,
-            Confidence::Low,
-            "who waited for what was not visible".to_owned(),
-        )
-    } else if resent > 0 {
-        (
-            Cause::NotDetermined,
-            Confidence::Low,
-            format!(
-                "{} retransmitted, but no sample shows a backend waiting for a standby meanwhile",
-                text::segments_were(resent)
-            ),
-        )
+        unknown("who waited for what was not visible".to_owned())
+    } else if retransmitted > 0 {
+        unknown(format!(
+            "{} retransmitted, but no sample shows a backend waiting for a standby meanwhile",
+            text::segments_were(retransmitted)
+        ))
     } else if reads_slow >= MIN_SAMPLES {
-        (
-            Cause::NotDetermined,
-            Confidence::Low,
-            "reads were slow as well, nothing was retransmitted, and no sample shows what was waited for".to_owned(),
-        )
+        unknown("reads were slow as well, nothing was retransmitted, and no sample shows what was waited for".to_owned())
     } else {
-        (
-            Cause::NotTheNetwork,
-            Confidence::Medium,
-            "reads over the same path were not, no backend was seen waiting for a standby, and nothing was retransmitted".to_owned(),
-        )
+        let why = "reads over the same path were not, no backend was seen waiting for a standby, and nothing was retransmitted";
+        (Cause::NotTheNetwork, Confidence::Medium, why.to_owned())
     };
-    Some(Finding {
+    let finding = Finding {
         text: format!("Commits were slow in {} intervals: {why}.", slow.len()),
         cause,
         confidence,
         size: Size {
             duration_s: Some(duration_s),
-            commit_max_ms,
+            commit_max_ms: slow
+                .iter()
+                .filter_map(|step| step.slowest_ms())
+                .reduce(f64::max),
             ..Size::default()
         },
-        evidence: ["commits/series", "reads/series"]
-            .map(|field| format!("/postgres/probe/{field}"))
-            .into_iter()
-            .chain(["/selected/segments".to_owned()])
-            .collect(),
-    })
+        evidence: [
+            "/postgres/probe/commits/series",
+            "/postgres/probe/reads/series",
+            "/selected/segments",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    };
+    Some(Ranked::new(Rank::Note, finding))
 }

@@ -3,11 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::awaited::{Awaited, awaited};
-use crate::diagnosis::cause::CauseRule;
 use crate::evidence::Evidence;
 use crate::evidence::blocked::{SampleInterval, WaitKind, duration_s, most_waiters};
-use crate::evidence::links::is_gone;
-use crate::evidence::standby_wait::StandbyWait;
 use crate::evidence::thresholds::MIN_DURATION_S;
 use crate::evidence::waiting::{Waiting, sample};
 use crate::recording::standby::label;
@@ -20,44 +17,35 @@ const MAX_SETTING: usize = 64;
 /// More connections than this are not listed.
 const MAX_NAMES: usize = 8;
 
-/// See the file.
-#[derive(Debug)]
-pub(super) struct StandbyGone;
-
-impl CauseRule for StandbyGone {
-    fn claims(&self, wait: &StandbyWait<'_>) -> bool {
-        wait.is_gone
-    }
-
-    fn of_waits(&self, evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
-        let all = kept.intervals.iter();
-        let (gone, back): (Vec<_>, Vec<_>) = all.partition(|one| is_gone(one.sample));
-        let (index, waiters) = most_waiters(gone.iter().copied(), WaitKind::SyncRep)?;
-        let worst = gone.iter().find(|one| one.index == index)?;
-        let back = match duration_s(back.into_iter()) {
-            back_s if back_s >= MIN_DURATION_S => format!(
-                "; for {back_s:.1} s more, after there were enough, they waited for the next reply, which releases them"
-            ),
-            _ => String::new(),
-        };
-        let setting = worst.sample.synchronous_standby_names.as_deref();
-        let setting = text::harmless(setting.unwrap_or_default(), MAX_SETTING);
-        let missing = match awaited(worst.sample) {
-            Some(awaited) => missing(evidence, worst, &awaited),
-            None => "a standby that is not there: no standby streams".to_owned(),
-        };
-        Some(Finding {
-            text: format!(
-                "Commits wait for {missing}; synchronous_standby_names is '{setting}', and up to {waiters} backends waited{back}."
-            ),
-            cause: Cause::StandbyGone,
-            confidence: kept.confidence().max(Confidence::Medium),
-            size: kept.size(),
-            evidence: ["sync_rep_waiters", "standbys", "synchronous_standby_names"]
-                .map(|field| sample(index, field))
-                .to_vec(),
-        })
-    }
+pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
+    let all = kept.intervals.iter();
+    let (gone, back): (Vec<_>, Vec<_>) =
+        all.partition(|one| evidence.links.awaited(one.index).is_gone);
+    let (index, waiters) = most_waiters(gone.iter().copied(), WaitKind::SyncRep)?;
+    let worst = gone.iter().find(|one| one.index == index)?;
+    let back = match duration_s(back.into_iter()) {
+        back_s if back_s >= MIN_DURATION_S => format!(
+            "; for {back_s:.1} s more, after there were enough, they waited for the next reply, which releases them"
+        ),
+        _ => String::new(),
+    };
+    let setting = worst.sample.synchronous_standby_names.as_deref();
+    let setting = text::harmless(setting.unwrap_or_default(), MAX_SETTING);
+    let missing = match awaited(worst.sample) {
+        Some(awaited) => missing(evidence, worst, &awaited),
+        None => "a standby that is not there: no standby streams".to_owned(),
+    };
+    Some(Finding {
+        text: format!(
+            "Commits wait for {missing}; synchronous_standby_names is '{setting}', and up to {waiters} backends waited{back}."
+        ),
+        cause: Cause::StandbyGone,
+        confidence: kept.confidence().max(Confidence::Medium),
+        size: kept.size(),
+        evidence: ["sync_rep_waiters", "standbys", "synchronous_standby_names"]
+            .map(|field| sample(index, field))
+            .to_vec(),
+    })
 }
 
 /// Who would have to stream, and what is known of them.

@@ -1,13 +1,11 @@
 //! The standby is connected and does not reply, and nothing shows that the network is why.
 
-use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::blocked::SampleInterval;
-use crate::evidence::links::awaited;
 use crate::evidence::loss_episode::loss_retransmits;
 use crate::evidence::rtt;
-use crate::evidence::standby_wait::{StandbyWait, longest_unbroken_s};
+use crate::evidence::standby_wait::longest_unbroken_s;
 use crate::evidence::thresholds::SURELY_SILENT_S;
 use crate::evidence::waiting::{Waiting, sample};
 use crate::recording::standby::label;
@@ -15,35 +13,20 @@ use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::report::role::Kind;
 use crate::text;
 
-/// See the file.
-#[derive(Debug)]
-pub(super) struct StandbyNotReplying;
-
-impl CauseRule for StandbyNotReplying {
-    fn claims(&self, wait: &StandbyWait<'_>) -> bool {
-        wait.is_silent
+/// A silence lasted by itself: it need not be in several samples.
+pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ranked> {
+    if !kept.is_much() {
+        return None;
     }
-
-    /// A silence lasted by itself: it need not be in several samples.
-    fn findings(&self, evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Vec<Ranked> {
-        let finding = kept.is_much().then(|| silent(evidence, kept)).flatten();
-        let rank = Rank::Waited(kept.waited_s);
-        finding
-            .map(|one| Ranked::new(rank, one))
-            .into_iter()
-            .collect()
-    }
-}
-
-fn silent(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
     let silent_s = longest_unbroken_s(kept.intervals.iter().map(|one| one.span));
+    let awaited = |one: &SampleInterval<'_>| evidence.links.awaited(one.index).standbys.iter();
     let oldest = |one: &&SampleInterval<'_>| {
-        let ages = awaited(one.sample).into_iter();
-        ages.filter_map(|one| one.reply_age_ms).fold(0.0, f64::max)
+        let ages = awaited(one).filter_map(|one| one.reply_age_ms);
+        ages.fold(0.0, f64::max)
     };
     let intervals = kept.intervals.iter();
     let worst = intervals.max_by(|a, b| oldest(a).total_cmp(&oldest(b)))?;
-    let standby = awaited(worst.sample).into_iter().next()?;
+    let standby = *awaited(worst).next()?;
     let mut standbys = worst.sample.standbys.iter();
     let place = standbys.position(|one| one == standby)?;
     let surely = kept.confidence();
@@ -74,7 +57,7 @@ fn silent(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
     ];
     shown.extend(kept.evidence());
     shown.extend(evidence.replication(&kept.intervals));
-    Some(Finding {
+    let finding = Finding {
         text: format!(
             "Commits waited for standby {}, which is connected and did not reply for {silent_s:.1} s, {}; {network}.",
             label::of(worst.sample, standby),
@@ -87,7 +70,8 @@ fn silent(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Finding> {
             ..kept.size()
         },
         evidence: shown,
-    })
+    };
+    Some(Ranked::new(Rank::Waited(kept.waited_s), finding))
 }
 
 /// Segments of the replication that were retransmitted at that time because of a loss;
@@ -96,7 +80,7 @@ fn retransmitted(evidence: &Evidence<'_>, intervals: &[SampleInterval<'_>]) -> O
     let recorded = evidence.recorded;
     // What the primary retransmits is seen on its own host; here, whether it arrives.
     let arrives = |one: &SampleInterval<'_>| {
-        let serves = |flow| evidence.links.serves(flow, one.sample);
+        let serves = |flow| evidence.links.serves(flow, one.index);
         rtt::arrives(recorded, one.span, serves) == Some(true)
     };
     let ours = || {

@@ -1,12 +1,11 @@
 //! Commits that do not wait for a standby that is there: nothing is slow, and what is
 //! committed can be lost.
 
-use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::blocked::{SampleInterval, duration_s};
 use crate::evidence::thresholds::{FAR_AHEAD_BYTES, MIN_SAMPLES};
-use crate::evidence::waiting::{Waiting, sample};
+use crate::evidence::waiting::sample;
 use crate::recording::standby::label;
 use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::text;
@@ -14,16 +13,10 @@ use crate::text;
 /// The longest setting that is shown whole.
 const MAX_SETTING: usize = 64;
 
-/// See the file.
-#[derive(Debug)]
-pub(super) struct SyncWaitOff;
-
-impl CauseRule for SyncWaitOff {
-    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
-        let samples = &evidence.samples;
-        let found = [standby_names_empty(samples), impossible_lsn(samples)];
-        found.into_iter().flatten().collect()
-    }
+pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Ranked> {
+    let samples = &evidence.samples;
+    let found = [standby_names_empty(samples), impossible_lsn(samples)];
+    found.into_iter().flatten().collect()
 }
 
 fn names<'a>(interval: &SampleInterval<'a>) -> Option<&'a str> {

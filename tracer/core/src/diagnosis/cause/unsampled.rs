@@ -1,7 +1,6 @@
 //! What can be said where no sample shows who waits for what: what single commits waited
 //! for, or else only what was lost.
 
-use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::links::by_standby;
@@ -10,7 +9,7 @@ use crate::evidence::rtt;
 use crate::evidence::thresholds::{
     MIN_DURATION_S, MIN_OUT_OF_ORDER_SHARE, MIN_PART_OF_COMMITS, MIN_RECOVERY_SHARE, MIN_SAMPLES,
 };
-use crate::evidence::waiting::{Waiting, by_share};
+use crate::evidence::waiting::by_share;
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::slow_commit::SlowCommit;
@@ -18,20 +17,12 @@ use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::report::role::Kind;
 use crate::text;
 
-/// See the file.
-#[derive(Debug)]
-pub(super) struct Unsampled;
-
-impl CauseRule for Unsampled {
-    /// Waits that are over before the next sample are in none, either.
-    fn is_asked(&self, evidence: &Evidence<'_>, found: &[Ranked]) -> bool {
-        !evidence.sees_waits || found.is_empty()
+/// Waits that are over before the next sample are in none, either.
+pub(super) fn finding(evidence: &Evidence<'_>, found: &[Ranked]) -> Option<Ranked> {
+    if evidence.sees_waits && !found.is_empty() {
+        return None;
     }
-
-    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
-        let found = traced(evidence).or_else(|| lost(evidence));
-        found.into_iter().collect()
-    }
+    traced(evidence).or_else(|| lost(evidence))
 }
 
 /// Where nobody can tell who waited: what was seen, and no more.

@@ -1,6 +1,5 @@
 //! The primary's own disk is slow to take the WAL.
 
-use crate::diagnosis::cause::CauseRule;
 use crate::diagnosis::own_waits::own_waits;
 use crate::diagnosis::rank::Ranked;
 use crate::evidence::Evidence;
@@ -8,15 +7,7 @@ use crate::evidence::blocked::WaitKind;
 use crate::evidence::waiting::Waiting;
 use crate::report::finding::Cause;
 
-/// See the file.
-#[derive(Debug)]
-pub(super) struct WalFlush;
-
-impl CauseRule for WalFlush {
-    fn findings(&self, evidence: &Evidence<'_>, _: &Waiting<'_>) -> Vec<Ranked> {
-        let what = "for WAL to reach the primary's own disk (WALSync, WALWrite)";
-        own_waits(evidence, WaitKind::Wal, Cause::WalFlush, what)
-            .into_iter()
-            .collect()
-    }
+pub(super) fn finding(evidence: &Evidence<'_>, _: &Waiting<'_>) -> Option<Ranked> {
+    let what = "for WAL to reach the primary's own disk (WALSync, WALWrite)";
+    own_waits(evidence, WaitKind::Wal, Cause::WalFlush, what)
 }
