@@ -26,8 +26,7 @@ pub struct Kinds<T> {
 
 impl<T: Copy> Kinds<T> {
     /// Each kind with its value, in the order of kinds.
-    #[must_use]
-    pub fn each(&self) -> [(RetransmitKind, T); RetransmitKind::COUNT] {
+    pub(crate) fn each(&self) -> [(RetransmitKind, T); RetransmitKind::COUNT] {
         [
             (RetransmitKind::Tlp, self.tlp),
             (RetransmitKind::Rto, self.rto),

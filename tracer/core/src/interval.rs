@@ -11,26 +11,22 @@ pub struct Span {
 
 impl Span {
     /// How long it is.
-    #[must_use]
-    pub fn length_ns(self) -> u64 {
+    pub(crate) fn length_ns(self) -> u64 {
         self.to_ns.saturating_sub(self.from_ns)
     }
 
     /// How long, in seconds.
-    #[must_use]
-    pub fn seconds(self) -> f64 {
+    pub(crate) fn seconds(self) -> f64 {
         self.length_ns() as f64 / 1e9
     }
 
     /// Whether an interval that ended then belongs to it.
-    #[must_use]
-    pub fn has(self, end_ns: u64) -> bool {
+    pub(crate) fn has(self, end_ns: u64) -> bool {
         self.from_ns < end_ns && end_ns <= self.to_ns
     }
 
     /// Those of them that overlap or touch as one, in order.
-    #[must_use]
-    pub fn apart(mut spans: Vec<Self>) -> Vec<Self> {
+    pub(crate) fn apart(mut spans: Vec<Self>) -> Vec<Self> {
         spans.sort_unstable_by_key(|span| (span.from_ns, span.to_ns));
         let mut found: Vec<Self> = Vec::with_capacity(spans.len());
         for span in spans {
@@ -45,8 +41,7 @@ impl Span {
     }
 
     /// How much of it these cover, ns; they are in order and do not overlap.
-    #[must_use]
-    pub fn covered_ns(self, spans: &[Self]) -> u64 {
+    pub(crate) fn covered_ns(self, spans: &[Self]) -> u64 {
         let common = |span: &Self| Self {
             from_ns: span.from_ns.max(self.from_ns),
             to_ns: span.to_ns.min(self.to_ns),

@@ -1,7 +1,7 @@
 //! What `tracer` makes of its measurements, without a kernel, a server, a file or a
 //! terminal: `tracer` itself fills a [`recording`], and everything after that is here.
 //!
-//! [`recording`] → [`phases`] and [`diagnosis`] → [`assemble`] → [`report`] → [`render`]
+//! [`recording`] → phases and [`diagnosis`] → [`assemble`] → [`report`] → [`render`]
 
 pub mod address;
 pub mod assemble;
@@ -10,13 +10,13 @@ pub mod by_kind;
 pub mod clock;
 pub mod diagnosis;
 pub mod event;
-pub mod evidence;
+mod evidence;
 pub mod harmless;
 pub mod interval;
 pub mod kernel_counters;
 pub mod merge;
 pub mod metrics;
-pub mod phases;
+mod phases;
 pub mod recording;
 pub mod render;
 pub mod report;

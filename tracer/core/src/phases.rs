@@ -9,7 +9,7 @@ use crate::evidence::loss_episode;
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
-use crate::recording::latency::{Latencies, LatencyInterval, Quantiles};
+use crate::recording::latency::{Latencies, LatencyInterval};
 use crate::report::phase::{ChosenBy, Figures, Name, PhaseRequests, Rates, Signal};
 use crate::report::role;
 
@@ -20,7 +20,7 @@ const TOGETHER_NS: u64 = 1_000_000_000;
 
 /// Where the borders come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// When something was broken on purpose.
     Fault(Span),
     /// What was asked for: lengths of the first and of the second phase, ns.
@@ -32,23 +32,22 @@ pub enum Choice {
 
 /// A part of the run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Phase {
+pub(crate) struct Phase {
     /// Which.
-    pub name: Name,
+    pub(crate) name: Name,
     /// From when to when.
-    pub span: Span,
+    pub(crate) span: Span,
     /// How that is known.
-    pub chosen_by: ChosenBy,
+    pub(crate) chosen_by: ChosenBy,
     /// In which series, if by one.
-    pub found_in: Option<Signal>,
+    pub(crate) found_in: Option<Signal>,
     /// What it was like.
-    pub figures: Figures,
+    pub(crate) figures: Figures,
 }
 
 /// The phases of a run, in order; they cover it, and an interval belongs to the one
 /// in which it ends.
-#[must_use]
-pub fn phases(recorded: &Recording, choice: Choice) -> Vec<Phase> {
+pub(crate) fn phases(recorded: &Recording, choice: Choice) -> Vec<Phase> {
     let window = recorded.window();
     let (inner, chosen_by, found_in) = match choice {
         Choice::Fault(span) => (Some(span), ChosenBy::FaultWindow, None),
@@ -237,22 +236,13 @@ fn requests(steps: &[LatencyInterval], span: Span, seconds: Option<f64>) -> Opti
     let last = steps.partition_point(|step| step.at_ns <= span.to_ns);
     let steps = steps.get(first..last).filter(|steps| !steps.is_empty())?;
     let sum = |of: fn(&LatencyInterval) -> u64| steps.iter().map(of).sum::<u64>();
-    let Quantiles {
-        p50_ms,
-        p95_ms,
-        p99_ms,
-        max_ms,
-    } = Latencies::merged(steps.iter());
     let answered = sum(|step| step.answered);
     Some(PhaseRequests {
         answered,
         answered_per_s: seconds.map(|seconds| answered as f64 / seconds),
         failed: sum(|step| step.failed),
         not_started: sum(|step| step.not_started),
-        p50_ms,
-        p95_ms,
-        p99_ms,
-        max_ms,
+        latency: Latencies::merged(steps.iter()),
     })
 }
 

@@ -133,7 +133,7 @@ impl Recording {
 
     /// Finds out what each flow is for, by all that was learnt, and what to call its other
     /// end: by the standby's name, unless one elsewhere has the same.
-    pub fn assign_roles(&mut self) {
+    pub(crate) fn assign_roles(&mut self) {
         let known = self.postgres.as_ref();
         let known = known.map_or_else(Known::default, database::DatabaseRecord::known);
         for flow in &mut self.flows {
@@ -177,29 +177,25 @@ impl Recording {
     }
 
     /// What a commit takes that is slow, ms.
-    #[must_use]
-    pub fn slow_ms(&self) -> f64 {
+    pub(crate) fn slow_ms(&self) -> f64 {
         self.settings.slow_commit.as_secs_f64() * 1e3
     }
 
     /// Whether a tracepoint was attached.
-    #[must_use]
-    pub fn is_attached(&self, hook: &str) -> bool {
+    pub(crate) fn is_attached(&self, hook: &str) -> bool {
         let mut hooks = self.hooks.iter();
         hooks.any(|one| one.name == hook && one.attached)
     }
 
     /// Our counts of all namespaces together.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
+    pub(crate) fn totals(&self) -> Totals {
         let namespaces = self.namespaces.iter();
         namespaces.fold(Totals::default(), |sum, one| sum.plus(&one.totals))
     }
 
     /// How many segments the kernel says arrived with a bad checksum, from every peer;
     /// `None` if it does not say so of each namespace.
-    #[must_use]
-    pub fn kernel_bad_checksums(&self) -> Option<u64> {
+    pub(crate) fn kernel_bad_checksums(&self) -> Option<u64> {
         known_sum(self.namespaces.iter().map(|one| one.kernel.in_csum_errors))
     }
 
@@ -210,8 +206,7 @@ impl Recording {
     }
 
     /// Time between two of them, ns: in a very long run, not every sample is kept.
-    #[must_use]
-    pub fn sampled_every_ns(&self) -> u64 {
+    pub(crate) fn sampled_every_ns(&self) -> u64 {
         let stride = self.postgres.as_ref().map_or(0, |one| one.stride);
         self.interval_ns().saturating_mul(stride)
     }
@@ -224,8 +219,7 @@ impl Recording {
     }
 
     /// What the commit probe measured, if there was one.
-    #[must_use]
-    pub fn probe(&self) -> Option<Probed<'_>> {
+    pub(crate) fn probe(&self) -> Option<Probed<'_>> {
         let outcome = self.postgres.as_ref()?.probe.as_ref()?;
         outcome.begun_ns.is_some().then_some(Probed {
             commits: &outcome.commits.steps,
@@ -234,8 +228,7 @@ impl Recording {
     }
 
     /// The servers on this host, and what they had of its processors.
-    #[must_use]
-    pub fn processors(&self) -> &[processors::CpuHistory] {
+    pub(crate) fn processors(&self) -> &[processors::CpuHistory] {
         match &self.processors {
             Some(Ok(tracks)) => tracks,
             Some(Err(_)) | None => &[],
@@ -243,8 +236,7 @@ impl Recording {
     }
 
     /// Whether an interval of the probe had a slow request.
-    #[must_use]
-    pub fn is_slow(&self, step: &latency::LatencyInterval) -> bool {
+    pub(crate) fn is_slow(&self, step: &latency::LatencyInterval) -> bool {
         step.slowest_ms().is_some_and(|ms| ms >= self.slow_ms())
     }
 }

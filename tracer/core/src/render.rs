@@ -1,7 +1,7 @@
 //! The forms that a report takes: pure functions from report to bytes.
 
 pub mod account;
-pub mod chart;
+mod chart;
 pub mod commits;
 pub mod database;
 pub mod document;
@@ -14,4 +14,4 @@ pub mod plain;
 pub mod status;
 pub mod table;
 pub mod text;
-pub mod verdict;
+mod verdict;

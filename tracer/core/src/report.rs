@@ -18,6 +18,7 @@ pub mod possible;
 pub mod postgres;
 pub mod process;
 pub mod processors;
+pub mod quantiles;
 pub mod read;
 pub mod recovery;
 pub mod request;
@@ -455,8 +456,7 @@ pub struct Overhead {
 
 impl KernelKinds {
     /// The counters that belong to single kinds.
-    #[must_use]
-    pub fn from_counters(counters: &TcpExt) -> Self {
+    pub(crate) fn from_counters(counters: &TcpExt) -> Self {
         Self {
             loss_probes: counters.loss_probes,
             timeouts: counters.timeouts,

@@ -25,8 +25,7 @@ pub struct Spread {
 
 impl Spread {
     /// An empty one with these bounds.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let ends = BOUNDS_US.iter().map(|us| (*us as f64 / 1e6, 0));
         Self {
             ranges: ends.chain([(f64::INFINITY, 0)]).collect(),
@@ -35,7 +34,7 @@ impl Spread {
     }
 
     /// Takes in as many of this length.
-    pub fn add(&mut self, us: u64, count: u64) {
+    pub(crate) fn add(&mut self, us: u64, count: u64) {
         let seconds = us as f64 / 1e6;
         if let Some((_, sum)) = self.ranges.iter_mut().find(|(end, _)| seconds <= *end) {
             *sum += count;
@@ -63,8 +62,7 @@ impl Spread {
     }
 
     /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.ranges.iter().map(|(_, count)| count).sum()
     }
 }

@@ -26,8 +26,7 @@ pub fn does_harm(character: char) -> bool {
 }
 
 /// What to show in place of a character that does harm; `None` of any other.
-#[must_use]
-pub fn shown(character: char) -> Option<String> {
+pub(crate) fn shown(character: char) -> Option<String> {
     match character {
         // Shorter where there is a short way to write it, as of a line's end.
         character if character.is_control() => Some(character.escape_default().to_string()),
@@ -79,8 +78,7 @@ pub fn bytes(count: i64) -> String {
 }
 
 /// So many segments, in words.
-#[must_use]
-pub fn segments(count: u64) -> String {
+pub(crate) fn segments(count: u64) -> String {
     match count {
         1 => "1 segment".to_owned(),
         some => format!("{some} segments"),
@@ -88,8 +86,7 @@ pub fn segments(count: u64) -> String {
 }
 
 /// Something was done with so many of them: the beginning of the sentence.
-#[must_use]
-pub fn segments_were(count: u64) -> String {
+pub(crate) fn segments_were(count: u64) -> String {
     let were = if count == 1 { "was" } else { "were" };
     format!("{} {were}", segments(count))
 }
@@ -101,14 +98,12 @@ pub fn columns(text: &str) -> usize {
 }
 
 /// A text and the spaces that it lacks to so many columns, behind it.
-#[must_use]
-pub fn padded(text: &str, width: usize) -> String {
+pub(crate) fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", spaces_to(text, width))
 }
 
 /// The same before it.
-#[must_use]
-pub fn padded_before(text: &str, width: usize) -> String {
+pub(crate) fn padded_before(text: &str, width: usize) -> String {
     format!("{}{text}", spaces_to(text, width))
 }
 

@@ -1,9 +1,9 @@
 //! What the report says of the commit probe, from what came of it.
 
 use crate::clock::Clock;
-use crate::recording::latency::{Quantiles, Total};
+use crate::recording::latency::Total;
 use crate::recording::probe::Outcome;
-use crate::report::latency_probe::{Latency, ProbeReport, ProbeStepReport, Requests};
+use crate::report::latency_probe::{ProbeReport, ProbeStepReport, Requests};
 
 /// Makes it.
 pub(super) fn latency_probe(outcome: Outcome, clock: &Clock, start_ns: u64) -> ProbeReport {
@@ -26,7 +26,7 @@ fn requests(total: Total, most: usize, clock: &Clock, start_ns: u64) -> Requests
         outstanding: total.outstanding,
         oldest_outstanding_ms: total.oldest_ms,
         started_late_ms_max: total.started_late_ms_max,
-        latency: total.latency.into(),
+        latency: total.latency,
         failures: total.reasons,
         series: total
             .steps
@@ -39,19 +39,8 @@ fn requests(total: Total, most: usize, clock: &Clock, start_ns: u64) -> Requests
                 not_started: step.not_started,
                 outstanding: step.outstanding,
                 oldest_outstanding_ms: step.oldest_ms,
-                latency: step.latency.into(),
+                latency: step.latency,
             })
             .collect(),
-    }
-}
-
-impl From<Quantiles> for Latency {
-    fn from(from: Quantiles) -> Self {
-        Self {
-            p50_ms: from.p50_ms,
-            p95_ms: from.p95_ms,
-            p99_ms: from.p99_ms,
-            max_ms: from.max_ms,
-        }
     }
 }

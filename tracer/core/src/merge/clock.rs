@@ -42,7 +42,10 @@ pub enum ClockMethod {
 }
 
 /// What the data tell.
-pub fn offset(reports: &[Report; 2], connections: &[Connection]) -> Result<Offset, MergeError> {
+pub(crate) fn offset(
+    reports: &[Report; 2],
+    connections: &[Connection],
+) -> Result<Offset, MergeError> {
     let [one, two] = reports;
     if one.host.boot_id.is_some() && one.host.boot_id == two.host.boot_id {
         return Ok(Offset {

@@ -55,7 +55,7 @@ pub struct OneSided {
 }
 
 /// Joins the flows of two reports: one's local end is the other's remote end.
-pub fn join(reports: &[Report; 2]) -> (Vec<Connection>, [OneSided; 2]) {
+pub(crate) fn join(reports: &[Report; 2]) -> (Vec<Connection>, [OneSided; 2]) {
     let [ours, theirs] = reports;
     // The same ends can be in several network namespaces.
     let mut others: HashMap<(SocketAddr, SocketAddr), VecDeque<usize>> = HashMap::new();

@@ -18,21 +18,18 @@ pub struct BadChecksumStep {
 
 impl BadChecksumStep {
     /// Whether some of them may have come from this peer.
-    #[must_use]
-    pub fn may_be_from(&self, peer: IpAddr) -> bool {
+    pub(crate) fn may_be_from(&self, peer: IpAddr) -> bool {
         self.from(peer) > 0
     }
 
     /// Whether some of them certainly came from this peer.
-    #[must_use]
-    pub fn is_from(&self, peer: IpAddr) -> bool {
+    pub(crate) fn is_from(&self, peer: IpAddr) -> bool {
         let peers = self.by_peer.as_ref();
         peers.is_some_and(|peers| peers.contains_key(&peer))
     }
 
     /// How many came from this peer, or may have.
-    #[must_use]
-    pub fn from(&self, peer: IpAddr) -> u64 {
+    pub(crate) fn from(&self, peer: IpAddr) -> u64 {
         match &self.by_peer {
             Some(peers) => peers.get(&peer).copied().unwrap_or(0),
             None => self.segments,

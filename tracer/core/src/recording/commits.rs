@@ -40,14 +40,12 @@ pub struct CommitsRecord {
 
 impl CommitsRecord {
     /// The server with that first process, if its commits were counted.
-    #[must_use]
-    pub fn server(&self, pid: u32) -> Option<&Server> {
+    pub(crate) fn server(&self, pid: u32) -> Option<&Server> {
         self.servers.iter().find(|server| server.pid == pid)
     }
 
     /// When its replication was recovering from a loss; `None` if none of it was traced.
-    #[must_use]
-    pub fn recoveries_of<'a>(
+    pub(crate) fn recoveries_of<'a>(
         &self,
         server: u32,
         recoveries: Option<&'a Recoveries>,
@@ -128,8 +126,7 @@ impl Slowest {
     }
 
     /// Those of these servers, in the order in which they began.
-    #[must_use]
-    pub fn of(&self, is_one: impl Fn(u32) -> bool) -> Vec<SlowCommit> {
+    pub(crate) fn of(&self, is_one: impl Fn(u32) -> bool) -> Vec<SlowCommit> {
         let kept = self.kept.iter().map(|Reverse(BySlowness(slow))| *slow);
         let mut all: Vec<_> = kept.filter(|slow| is_one(slow.server)).collect();
         all.sort_by_key(|slow| (slow.start_ns, slow.pid));
@@ -137,8 +134,7 @@ impl Slowest {
     }
 
     /// How many went.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
 }

@@ -41,8 +41,7 @@ pub struct Greeting {
 
 impl Greeting {
     /// What is not seen for lack of rights, and the remedy.
-    #[must_use]
-    pub fn missing(&self) -> Option<String> {
+    pub(crate) fn missing(&self) -> Option<String> {
         (!self.sees_all).then(|| {
             let user = crate::text::name(&self.user);
             format!(
@@ -200,8 +199,7 @@ impl DatabaseRecord {
     }
 
     /// What is known of the server's connections.
-    #[must_use]
-    pub fn known(&self) -> Known {
+    pub(crate) fn known(&self) -> Known {
         Known {
             peers: Arc::new(self.peers.clone()),
             ports: self.ports.iter().copied().collect(),

@@ -83,14 +83,12 @@ impl FlowHistory {
     }
 
     /// Whether a server's WAL is sent or received on it.
-    #[must_use]
-    pub fn is_replication(&self) -> bool {
+    pub(crate) fn is_replication(&self) -> bool {
         self.kind().is_replication()
     }
 
     /// Whether its socket was read: there has to be a hit on it, and SYN-ACKs have none.
-    #[must_use]
-    pub fn has_readings(&self) -> bool {
+    pub(crate) fn has_readings(&self) -> bool {
         has_readings(&self.counters)
     }
 }

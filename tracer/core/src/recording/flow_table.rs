@@ -154,8 +154,7 @@ impl FlowTable {
     }
 
     /// The same for good.
-    #[must_use]
-    pub fn into_sorted(self) -> Vec<Entry> {
+    pub(crate) fn into_sorted(self) -> Vec<Entry> {
         let mut entries: Vec<_> = self.entries.into_values().collect();
         entries.sort_unstable_by(Entry::compare);
         entries

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hdrhistogram::Histogram;
 
+use crate::report::quantiles::Quantiles;
 use crate::spread::Spread;
 
 /// Latencies are told apart to a thousandth, from a microsecond on; what takes
@@ -15,19 +16,6 @@ const MOST_REASONS: usize = 8;
 /// After as many intervals, each next one is twice as long, so that a run of any
 /// length has a series and fits in memory.
 const INTERVALS: usize = 10_000;
-
-/// Latencies of a time.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Quantiles {
-    /// The median, ms; `None` if nothing was answered.
-    pub p50_ms: Option<f64>,
-    /// Nineteen of twenty were faster.
-    pub p95_ms: Option<f64>,
-    /// 99 of 100.
-    pub p99_ms: Option<f64>,
-    /// The slowest.
-    pub max_ms: Option<f64>,
-}
 
 /// One interval.
 #[derive(Debug, Clone, PartialEq)]
@@ -176,8 +164,7 @@ impl LatencyWindow {
     }
 
     /// Requests under way.
-    #[must_use]
-    pub fn outstanding(&self) -> u64 {
+    pub(crate) fn outstanding(&self) -> u64 {
         self.under_way.len() as u64
     }
 
@@ -238,12 +225,7 @@ fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
         return Quantiles::default();
     }
     let at = |quantile| Some(histogram.value_at_quantile(quantile) as f64 / 1e3);
-    Quantiles {
-        p50_ms: at(0.5),
-        p95_ms: at(0.95),
-        p99_ms: at(0.99),
-        max_ms: Some(histogram.max() as f64 / 1e3),
-    }
+    Quantiles::of(at, Some(histogram.max() as f64 / 1e3))
 }
 
 impl Latencies {
@@ -259,8 +241,7 @@ impl Latencies {
 
     /// The quantiles of several intervals together, but for the largest, which
     /// each of them knows to a thousandth.
-    #[must_use]
-    pub fn merged<'a>(steps: impl Iterator<Item = &'a LatencyInterval>) -> Quantiles {
+    pub(crate) fn merged<'a>(steps: impl Iterator<Item = &'a LatencyInterval>) -> Quantiles {
         let mut counts = BTreeMap::new();
         let mut max_ms: Option<f64> = None;
         for step in steps {
@@ -284,12 +265,7 @@ impl Latencies {
             });
             found.map(|(us, _)| (f64::from(*us) / 1e3).min(max_ms.unwrap_or(f64::MAX)))
         };
-        Quantiles {
-            p50_ms: at(0.5),
-            p95_ms: at(0.95),
-            p99_ms: at(0.99),
-            max_ms,
-        }
+        Quantiles::of(at, max_ms)
     }
 }
 

@@ -43,8 +43,7 @@ pub struct LossRecovery {
 
 impl LossRecovery {
     /// From when to when it lasted.
-    #[must_use]
-    pub fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         Span {
             from_ns: self.from_ns,
             to_ns: self.to_ns,
@@ -107,14 +106,12 @@ impl LossRecoveries {
     }
 
     /// Of what this end of a flow sent again, in order.
-    #[must_use]
-    pub fn of_flow(&self, tuple: &Tuple) -> &[LossRecovery] {
+    pub(crate) fn of_flow(&self, tuple: &Tuple) -> &[LossRecovery] {
         self.sent.get(tuple).map_or(&[], Vec::as_slice)
     }
 
     /// Of what arrived damaged from a peer, in order.
-    #[must_use]
-    pub fn of_peer(&self, address: &[u8; 16]) -> &[LossRecovery] {
+    pub(crate) fn of_peer(&self, address: &[u8; 16]) -> &[LossRecovery] {
         self.damaged.get(address).map_or(&[], Vec::as_slice)
     }
 

@@ -5,18 +5,18 @@
 pub struct SamplingOutage {
     /// The last sample before it, or when it was first tried; ns of
     /// `CLOCK_MONOTONIC`.
-    pub start_ns: u64,
+    pub(crate) start_ns: u64,
     /// The first sample after it; `None` if there was none any more.
-    pub end_ns: Option<u64>,
+    pub(crate) end_ns: Option<u64>,
     /// Why, in one line; where that changed, the first reason.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Attempts that failed.
-    pub failures: u64,
+    pub(crate) failures: u64,
 }
 
 /// Notes gaps as they come and go.
 #[derive(Debug, Default)]
-pub struct SamplingOutages {
+pub(crate) struct SamplingOutages {
     gaps: Vec<SamplingOutage>,
     /// From where a gap would begin.
     since_ns: u64,
@@ -29,8 +29,7 @@ const MAX_GAPS: usize = 10_000;
 
 impl SamplingOutages {
     /// Begins at this moment.
-    #[must_use]
-    pub fn new(now_ns: u64) -> Self {
+    pub(crate) fn new(now_ns: u64) -> Self {
         Self {
             since_ns: now_ns,
             ..Self::default()
@@ -39,7 +38,7 @@ impl SamplingOutages {
 
     /// There is a sample. `longest_ns` is how far two may be apart before what lies
     /// between is a gap of its own, for this reason.
-    pub fn sampled(&mut self, at_ns: u64, longest_ns: u64, reason: impl FnOnce() -> String) {
+    pub(crate) fn sampled(&mut self, at_ns: u64, longest_ns: u64, reason: impl FnOnce() -> String) {
         if self.open {
             if let Some(gap) = self.gaps.last_mut() {
                 gap.end_ns = Some(at_ns);
@@ -57,7 +56,7 @@ impl SamplingOutages {
     }
 
     /// There is none. True if that begins a gap.
-    pub fn failed(&mut self, reason: &str) -> bool {
+    pub(crate) fn failed(&mut self, reason: &str) -> bool {
         if self.open {
             if let Some(gap) = self.gaps.last_mut() {
                 gap.failures += 1;
@@ -83,14 +82,12 @@ impl SamplingOutages {
     }
 
     /// The gap that lasts at the moment.
-    #[must_use]
-    pub fn current(&self) -> Option<&SamplingOutage> {
+    pub(crate) fn current(&self) -> Option<&SamplingOutage> {
         self.gaps.last().filter(|_| self.open)
     }
 
     /// All of them, and how many more there were.
-    #[must_use]
-    pub fn into_parts(self) -> (Vec<SamplingOutage>, u64) {
+    pub(crate) fn into_parts(self) -> (Vec<SamplingOutage>, u64) {
         (self.gaps, self.dropped)
     }
 }

@@ -8,8 +8,7 @@ pub struct DropCounters(pub [u64; Gap::COUNT]);
 
 impl DropCounters {
     /// How often one thing had to be given up.
-    #[must_use]
-    pub fn count(&self, gap: Gap) -> u64 {
+    pub(crate) fn count(&self, gap: Gap) -> u64 {
         self.0[gap as usize]
     }
 }

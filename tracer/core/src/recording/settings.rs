@@ -43,8 +43,7 @@ impl Default for Settings {
 
 impl Settings {
     /// The peers, if each is a single host.
-    #[must_use]
-    pub fn hosts(&self) -> Vec<IpAddr> {
+    pub(crate) fn hosts(&self) -> Vec<IpAddr> {
         let hosts = self.peers.iter();
         let hosts: Option<Vec<_>> = hosts
             .map(|net| (net.prefix_len() == net.max_prefix_len()).then(|| net.addr()))

@@ -1,13 +1,12 @@
 //! What became of each standby over a run.
 
 pub mod label;
-pub mod tracker;
+pub(crate) mod tracker;
 
 use crate::recording::standby::label::Who;
+use crate::recording::standby::tracker::Tracker;
 use crate::report::sample::Standby;
 use crate::report::standby::StandbyReport;
-
-pub use crate::recording::standby::tracker::Tracker;
 
 /// More connections of one standby than anybody reads of.
 const MOST_PIDS: usize = 256;
@@ -21,24 +20,12 @@ pub struct Standbys {
 
 impl Standbys {
     /// Adds what one sample shows of all of them.
-    pub fn add(&mut self, standbys: &[Standby]) {
-        for (standby, number) in standbys.iter().zip(self.tracker.find(standbys)) {
-            let Some(number) = number else {
-                continue;
-            };
-            if self.summaries.len() <= number {
-                self.summaries
-                    .resize_with(number + 1, StandbyReport::default);
-            }
-            if let Some(summary) = self.summaries.get_mut(number) {
-                add(summary, standby);
-            }
-        }
+    pub(crate) fn add(&mut self, standbys: &[Standby]) {
+        self.tracker.each(standbys, &mut self.summaries, add);
     }
 
     /// What became of each.
-    #[must_use]
-    pub fn into_summaries(self) -> Vec<StandbyReport> {
+    pub(crate) fn into_summaries(self) -> Vec<StandbyReport> {
         self.summaries
     }
 }
@@ -55,8 +42,7 @@ impl<'a> From<&'a StandbyReport> for Who<'a> {
 }
 
 /// What each of them is called.
-#[must_use]
-pub fn labels(summaries: &[StandbyReport]) -> Vec<String> {
+pub(crate) fn labels(summaries: &[StandbyReport]) -> Vec<String> {
     let all: Vec<_> = summaries.iter().map(Who::from).collect();
     label::labels(&all)
 }

@@ -65,8 +65,7 @@ impl TcpInfoSeries {
     }
 
     /// Those that were kept, for good.
-    #[must_use]
-    pub fn into_readings(self) -> Vec<TcpInfoSample> {
+    pub(crate) fn into_readings(self) -> Vec<TcpInfoSample> {
         self.readings
     }
 

@@ -1,59 +1,60 @@
 //! Charts over the time of a run, all on one axis: what is drawn, not how.
 
-pub mod scale;
-pub mod series;
+pub(crate) mod scale;
+pub(crate) mod series;
 
 /// The time axis that all charts of a report share, and the phases on it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Axis {
-    /// How long the run was, s.
-    pub length_s: f64,
-    /// Its phases; none if there is only one.
-    pub phases: Vec<Shade>,
+pub(crate) struct Axis {
+    pub(crate) length_s: f64,
+    /// None if there is only one.
+    pub(crate) phases: Vec<Shade>,
+}
+
+impl Axis {
+    /// How far along the axis a moment is, from 0 to 1.
+    pub(crate) fn share(&self, at_s: f64) -> f64 {
+        let share = at_s / self.length_s;
+        if share.is_finite() {
+            share.clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
+    }
 }
 
 /// A phase, as it is shaded.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shade {
-    /// Its start, s.
-    pub from_s: f64,
-    /// Its end, s.
-    pub to_s: f64,
-    /// What to call it.
-    pub name: String,
+pub(crate) struct Shade {
+    pub(crate) from_s: f64,
+    pub(crate) to_s: f64,
+    pub(crate) name: String,
     /// Whether it is the one that stands out.
-    pub stands_out: bool,
+    pub(crate) stands_out: bool,
 }
 
-/// One chart.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Chart {
+pub(crate) struct Chart {
     /// What it shows, with the unit.
-    pub title: String,
+    pub(crate) title: String,
     /// What to know about it.
-    pub note: String,
-    /// When.
-    pub axis: Axis,
-    /// In what its values are.
-    pub unit: Unit,
-    /// The values.
-    pub plot: Plot,
+    pub(crate) note: String,
+    pub(crate) axis: Axis,
+    pub(crate) unit: Unit,
+    pub(crate) plot: Plot,
 }
 
 /// What values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// A number of things.
+pub(crate) enum Unit {
     Count,
-    /// Milliseconds.
     Milliseconds,
-    /// Bytes.
     Bytes,
 }
 
 /// How values are drawn.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Plot {
+pub(crate) enum Plot {
     /// Sums by interval, one sort on top of the other.
     Bars {
         /// Length of an interval, s.
@@ -65,43 +66,37 @@ pub enum Plot {
     Lines {
         /// Whether by powers of ten: zero is then not shown.
         logarithmic: bool,
-        /// Each by itself.
         series: Vec<Line>,
     },
 }
 
 /// One sort of what is summed up.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bars {
-    /// What to call it.
-    pub name: String,
+pub(crate) struct Bars {
+    pub(crate) name: String,
     /// Which of the colours.
-    pub tint: usize,
+    pub(crate) tint: usize,
     /// A value an interval.
-    pub values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
-/// One line.
+/// Moments in order, s, and values; `None` where nothing was measured.
+pub(crate) type Points = Vec<(f64, Option<f64>)>;
+
 #[derive(Debug, Clone, PartialEq)]
-pub struct Line {
-    /// What to call it.
-    pub name: String,
+pub(crate) struct Line {
+    pub(crate) name: String,
     /// Which of the colours.
-    pub tint: usize,
-    /// How it is drawn.
-    pub stroke: Stroke,
-    /// Moments in order, s; `None` where nothing was measured.
-    pub points: Vec<(f64, Option<f64>)>,
+    pub(crate) tint: usize,
+    pub(crate) stroke: Stroke,
+    pub(crate) points: Points,
 }
 
 /// How a line is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stroke {
-    /// Whole.
+pub(crate) enum Stroke {
     Solid,
-    /// In dashes.
     Dashed,
-    /// In dots.
     Dotted,
     /// No line: a mark at each point.
     Marks,
@@ -111,33 +106,25 @@ pub enum Stroke {
 
 /// Stretches of time, one row below the other.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Timeline {
-    /// What it shows.
-    pub title: String,
-    /// When.
-    pub axis: Axis,
-    /// The rows.
-    pub rows: Vec<TimelineRow>,
+pub(crate) struct Timeline {
+    pub(crate) title: String,
+    pub(crate) axis: Axis,
+    pub(crate) rows: Vec<TimelineRow>,
 }
 
-/// One row.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TimelineRow {
-    /// What it is of.
-    pub name: String,
+pub(crate) struct TimelineRow {
+    pub(crate) name: String,
     /// In order.
-    pub spans: Vec<TimelineSpan>,
+    pub(crate) spans: Vec<TimelineSpan>,
 }
 
-/// One stretch.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TimelineSpan {
-    /// Its start, s.
-    pub from_s: f64,
-    /// Its end, s.
-    pub to_s: f64,
+pub(crate) struct TimelineSpan {
+    pub(crate) from_s: f64,
+    pub(crate) to_s: f64,
     /// What there was.
-    pub text: String,
+    pub(crate) text: String,
     /// Which of the colours.
-    pub tint: usize,
+    pub(crate) tint: usize,
 }

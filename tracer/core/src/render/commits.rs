@@ -1,8 +1,9 @@
-//! What people are told of commits: warnings, the summary, the live view.
+//! Commits in words: the summary, and the live view.
 
 use tracer_ebpf::{Part, ServerCommits};
 
 use crate::recording::commits::WaitingBackend;
+use crate::render::table::{known, milliseconds as ms};
 use crate::report::commits::{CommitsReport, ServerReport};
 use crate::report::histogram::Histogram;
 
@@ -10,23 +11,19 @@ use crate::report::histogram::Histogram;
 const MAX_LISTED: usize = 8;
 
 /// The commits in a few lines, for the summary.
-#[must_use]
-pub fn summary(report: &CommitsReport) -> Vec<String> {
+pub(crate) fn summary(report: &CommitsReport) -> Vec<String> {
     let mut lines = Vec::new();
     for server in report.servers.iter().take(MAX_LISTED) {
-        let port = server
-            .port
-            .map_or_else(|| "?".to_owned(), |p| p.to_string());
+        let port = known(server.port);
         let name = format!("Commits of PostgreSQL, pid {}, port {port}", server.pid);
-        let ms = |value: Option<f64>| crate::render::table::milliseconds(value);
         let mut line = match server.wait_share {
             None => format!("{name}: none"),
             Some(share) => format!(
                 "{name}: {}, p50 {}, p99 {}, max {}; of their time {:.0} % waiting for a standby, {:.0} % flushing",
                 server.commits,
-                ms(server.total.p50_ms),
-                ms(server.total.p99_ms),
-                ms(server.total.max_ms),
+                ms(server.total.part.p50_ms),
+                ms(server.total.part.p99_ms),
+                ms(server.total.part.max_ms),
                 share * 100.0,
                 server.flush.sum_ms / server.total.sum_ms * 100.0,
             ),
@@ -41,9 +38,7 @@ pub fn summary(report: &CommitsReport) -> Vec<String> {
         lines.push(line + ".");
         lines.extend(charged(server));
     }
-    let mut slowest: Vec<_> = report.slow.iter().collect();
-    slowest.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
-    for slow in slowest.iter().take(MAX_LISTED / 2) {
+    for slow in report.slowest().into_iter().take(MAX_LISTED / 2) {
         lines.push(format!(
             "  slow: {:.1} ms at {:.1} s, of these {:.1} waiting for a standby, {:.1} flushing, {:.1} for the rest; pid {}",
             slow.total_ms, slow.offset_s, slow.wait_ms, slow.flush_ms, slow.rest_ms, slow.pid
@@ -58,7 +53,7 @@ fn charged(server: &ServerReport) -> Option<String> {
     (server.slow_wait_ms > 0.0).then(|| {
         format!(
             "  of the {} that its slow commits waited, {:.0} % while the replication recovered from a loss",
-            crate::render::table::milliseconds(Some(server.slow_wait_ms)),
+            ms(Some(server.slow_wait_ms)),
             in_recovery_ms / server.slow_wait_ms * 100.0
         )
     })

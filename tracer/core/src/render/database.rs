@@ -1,7 +1,9 @@
 //! The database in a few lines, for the summary.
 
+use crate::recording::standby::labels;
+use crate::render::latency_probe;
+use crate::render::table::{known, known_s};
 use crate::report::postgres::PostgresReport;
-use crate::report::sample::Role;
 use crate::report::standby::StandbyReport;
 use crate::report::statements::Account;
 use crate::text::{bytes, harmless};
@@ -10,68 +12,42 @@ use crate::text::{bytes, harmless};
 const MAX_LISTED: usize = 8;
 
 /// The lines.
-#[must_use]
-pub fn lines(report: &PostgresReport) -> Vec<String> {
+pub(crate) fn lines(report: &PostgresReport) -> Vec<String> {
     let mut lines = vec![server(report)];
-    let standbys = report
-        .standbys
-        .iter()
-        .zip(crate::recording::standby::labels(&report.standbys));
-    lines.extend(
-        standbys
-            .take(MAX_LISTED)
-            .map(|(one, label)| standby(one, &label)),
-    );
-    let more = report.standbys.len().saturating_sub(MAX_LISTED);
-    if more > 0 {
-        lines.push(format!(
-            "  and {more} more standbys, all of them in the JSON"
-        ));
-    }
-    let user = report.user.as_deref();
-    let counted = report.statements.iter();
-    lines.extend(counted.filter_map(|account| statements(account, user)));
-    lines.extend(
-        report
-            .probe
-            .iter()
-            .flat_map(crate::render::latency_probe::summary),
-    );
-    let shown = report.gaps.iter().take(MAX_LISTED);
-    lines.extend(shown.map(|gap| {
+    let standbys = report.standbys.iter().zip(labels(&report.standbys));
+    let standbys = standbys.map(|(one, label)| standby(one, &label));
+    lines.extend(standbys.take(MAX_LISTED));
+    lines.extend(more(report.standbys.len(), "standbys"));
+    let statements = report.statements.iter();
+    lines.extend(statements.filter_map(|account| words(account, report.user.as_deref())));
+    lines.extend(report.probe.iter().flat_map(latency_probe::summary));
+    let gaps = report.gaps.iter().map(|gap| {
         format!(
             "  no samples for {:.1} s from {:.1} s on: {}",
             gap.duration_s,
             gap.offset_s.max(0.0),
             gap.reason
         )
-    }));
-    let more = report.gaps.len().saturating_sub(MAX_LISTED);
-    if more > 0 {
-        lines.push(format!("  and {more} more gaps, all of them in the JSON"));
-    }
+    });
+    lines.extend(gaps.take(MAX_LISTED));
+    lines.extend(more(report.gaps.len(), "gaps"));
     lines
 }
 
+/// That there are more than are listed, if there are.
+fn more(count: usize, what: &str) -> Option<String> {
+    let more = count.saturating_sub(MAX_LISTED);
+    (more > 0).then(|| format!("  and {more} more {what}, all of them in the JSON"))
+}
+
 /// The server in a line.
-#[must_use]
-pub fn server(report: &PostgresReport) -> String {
+pub(crate) fn server(report: &PostgresReport) -> String {
     let Some(version) = &report.server_version else {
         return format!("PostgreSQL: {} never answered.", report.target);
     };
-    let roles: Vec<String> = report
-        .roles
-        .iter()
-        .map(|turn| {
-            let role = match turn.role {
-                Role::Primary => "primary",
-                Role::Standby => "standby",
-            };
-            let timeline = turn
-                .timeline
-                .map_or_else(|| "?".to_owned(), |t| t.to_string());
-            format!("{role} on timeline {timeline}")
-        })
+    let roles = report.roles.iter();
+    let roles: Vec<String> = roles
+        .map(|turn| format!("{} on timeline {}", turn.role.name(), known(turn.timeline)))
         .collect();
     let mut line = format!(
         "PostgreSQL {}: {}, {} samples",
@@ -85,7 +61,7 @@ pub fn server(report: &PostgresReport) -> String {
     line + "."
 }
 
-fn statements(account: &Account, user: Option<&str>) -> Option<String> {
+fn words(account: &Account, user: Option<&str>) -> Option<String> {
     let (writes, reads) = (account.writes.as_ref()?, account.reads.as_ref()?);
     Some(format!(
         "  statements, each without its commit: {}, {}{}",
@@ -100,7 +76,7 @@ fn standby(standby: &StandbyReport, label: &str) -> String {
         let words: Vec<_> = words.iter().map(|word| harmless(word, 16)).collect();
         words.join("/")
     };
-    let lag = |count: Option<i64>| count.map_or_else(|| "?".to_owned(), bytes);
+    let lag = |count: Option<i64>| known(count.map(bytes));
     format!(
         "  {label} {} {}, at most: {} not sent, {} not flushed, {} not replayed, reply {} old",
         list(&standby.states),
@@ -108,9 +84,7 @@ fn standby(standby: &StandbyReport, label: &str) -> String {
         lag(standby.sent_lag_bytes_max),
         lag(standby.flush_lag_bytes_max),
         lag(standby.replay_lag_bytes_max),
-        standby
-            .reply_age_ms_max
-            .map_or_else(|| "?".to_owned(), |ms| format!("{:.1} s", ms / 1e3)),
+        known_s(standby.reply_age_ms_max),
     )
 }
 
@@ -127,10 +101,10 @@ mod tests {
             reads: Some(StatementTotal::default()),
             ..Account::default()
         };
-        let line = statements(&account, Some("app")).unwrap();
+        let line = words(&account, Some("app")).unwrap();
         assert!(line.ends_with("0 reads, without role app's own"), "{line}");
         account.without_own_role = Some(false);
-        let line = statements(&account, Some("app")).unwrap();
+        let line = words(&account, Some("app")).unwrap();
         assert!(line.ends_with("0 reads"), "{line}");
     }
 }

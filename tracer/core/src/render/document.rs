@@ -6,28 +6,28 @@ use crate::render::chart::{Chart, Timeline};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Document {
     /// What it is about.
-    pub title: String,
+    pub(crate) title: String,
     /// All of it in a sentence.
-    pub verdict: String,
+    pub(crate) verdict: String,
     /// Where, when and what.
-    pub lead: Vec<String>,
+    pub(crate) lead: Vec<String>,
     /// The rest.
-    pub sections: Vec<Section>,
+    pub(crate) sections: Vec<Section>,
 }
 
 /// A part with a heading.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Section {
+pub(crate) struct Section {
     /// Its heading.
-    pub title: String,
+    pub(crate) title: String,
     /// What is in it, in order.
-    pub blocks: Vec<Block>,
+    pub(crate) blocks: Vec<Block>,
 }
 
 /// A piece of a section. Texts are as they were measured: each form makes them
 /// harmless in its own way.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Block {
+pub(crate) enum Block {
     /// A smaller heading.
     Heading(String),
     /// A paragraph.
@@ -44,26 +44,25 @@ pub enum Block {
 
 /// A table, whose rows have a cell for each column.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Table {
+pub(crate) struct Table {
     /// Columns.
-    pub head: Vec<Column>,
+    pub(crate) head: Vec<Column>,
     /// Rows.
-    pub rows: Vec<Vec<String>>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 /// A column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
+pub(crate) struct Column {
     /// Its heading.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether it holds numbers, which are read from the right.
-    pub numbers: bool,
+    pub(crate) numbers: bool,
 }
 
 impl Table {
     /// An empty one; a name that begins with `>` is of a column of numbers.
-    #[must_use]
-    pub fn new(names: &[&str]) -> Self {
+    pub(crate) fn new(names: &[&str]) -> Self {
         let column = |name: &&str| match name.strip_prefix('>') {
             Some(name) => Column {
                 name: name.to_owned(),
@@ -81,7 +80,7 @@ impl Table {
     }
 
     /// One row more, as wide as the head.
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         let mut cells = Vec::from(cells);
         cells.resize(self.head.len(), String::new());
         self.rows.push(cells);
@@ -90,8 +89,7 @@ impl Table {
 
 impl Section {
     /// A section, if there is anything in it.
-    #[must_use]
-    pub fn of(title: &str, blocks: Vec<Block>) -> Option<Self> {
+    pub(crate) fn of(title: &str, blocks: Vec<Block>) -> Option<Self> {
         let title = title.to_owned();
         (!blocks.is_empty()).then_some(Self { title, blocks })
     }

@@ -1,8 +1,8 @@
 //! Accounts as one HTML file: no script, and nothing that has to be fetched.
 
-pub mod escape;
-pub mod plot;
-pub mod timeline;
+mod escape;
+mod plot;
+mod timeline;
 
 use std::fmt::Write;
 

@@ -2,7 +2,7 @@
 
 use crate::recording::latency::LatencyInterval;
 use crate::render::table::milliseconds;
-use crate::report::latency_probe::{Latency, ProbeReport, Requests};
+use crate::report::latency_probe::{ProbeReport, Requests};
 
 /// What is in flight for so long is shown.
 const LONG_MS: f64 = 100.0;
@@ -41,25 +41,12 @@ pub fn line(commits: &LatencyInterval, reads: &LatencyInterval) -> String {
 }
 
 /// The whole run in two lines.
-#[must_use]
-pub fn summary(probe: &ProbeReport) -> [String; 2] {
+pub(crate) fn summary(probe: &ProbeReport) -> [String; 2] {
     let words = |what: &str, requests: &Requests| {
-        let Latency {
-            p50_ms,
-            p95_ms,
-            p99_ms,
-            max_ms,
-        } = requests.latency;
+        let [p50, p95, p99, max] = requests.latency.each().map(milliseconds);
         format!(
-            "  {what}: {} answered, {} failed, {} not started, {} in flight at the end; p50 {}, p95 {}, p99 {}, max {}",
-            requests.answered,
-            requests.failed,
-            requests.not_started,
-            requests.outstanding,
-            milliseconds(p50_ms),
-            milliseconds(p95_ms),
-            milliseconds(p99_ms),
-            milliseconds(max_ms),
+            "  {what}: {} answered, {} failed, {} not started, {} in flight at the end; p50 {p50}, p95 {p95}, p99 {p99}, max {max}",
+            requests.answered, requests.failed, requests.not_started, requests.outstanding,
         )
     };
     [
@@ -71,7 +58,8 @@ pub fn summary(probe: &ProbeReport) -> [String; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::latency::{Latencies, Quantiles};
+    use crate::recording::latency::Latencies;
+    use crate::report::quantiles::Quantiles;
 
     fn step() -> LatencyInterval {
         LatencyInterval {

@@ -3,6 +3,7 @@
 use crate::recording::database::DatabaseRecord;
 use crate::recording::roles::Known;
 use crate::recording::standby::label;
+use crate::render::table::{known, known_s};
 use crate::report::sample::{Role, Sample, Standby};
 use crate::text::{bytes, harmless, name};
 
@@ -107,12 +108,12 @@ impl Status {
 }
 
 fn server(sample: &Sample, version: Option<&str>, exception: &str) -> String {
-    let role = match sample.role {
-        Role::Primary => "primary",
-        Role::Standby => "standby",
-    };
     let version = version.and_then(|v| v.split(' ').next()).unwrap_or("?");
-    let mut words = format!("PostgreSQL {}: {role}", harmless(version, 16));
+    let mut words = format!(
+        "PostgreSQL {}: {}",
+        harmless(version, 16),
+        sample.role.name()
+    );
     if let Some(timeline) = sample.timeline {
         words += &format!(", timeline {timeline}");
     }
@@ -130,7 +131,7 @@ fn server(sample: &Sample, version: Option<&str>, exception: &str) -> String {
         (Role::Standby, _) => {}
     }
     if let Some(replay) = &sample.replay {
-        words += &format!(", replay {} behind", lag(replay.lag_bytes));
+        words += &format!(", replay {} behind", known(replay.lag_bytes.map(bytes)));
         if replay.paused {
             words += " and paused";
         }
@@ -159,10 +160,8 @@ fn server(sample: &Sample, version: Option<&str>, exception: &str) -> String {
 }
 
 fn standby(standby: &Standby, label: &str) -> String {
-    let word = |text: &Option<String>| {
-        text.as_deref()
-            .map_or_else(|| "?".to_owned(), |text| harmless(text, 16))
-    };
+    let word = |text: &Option<String>| known(text.as_deref().map(|text| harmless(text, 16)));
+    let lag = |count: Option<i64>| known(count.map(bytes));
     format!(
         "{label} {} {}, lag: sent {}, flush {}, replay {}; reply {} ago",
         word(&standby.state),
@@ -170,14 +169,8 @@ fn standby(standby: &Standby, label: &str) -> String {
         lag(standby.sent_lag_bytes),
         lag(standby.flush_lag_bytes),
         lag(standby.replay_lag_bytes),
-        standby
-            .reply_age_ms
-            .map_or_else(|| "?".to_owned(), |ms| format!("{:.1} s", ms / 1e3)),
+        known_s(standby.reply_age_ms),
     )
-}
-
-fn lag(count: Option<i64>) -> String {
-    count.map_or_else(|| "?".to_owned(), bytes)
 }
 
 #[cfg(test)]

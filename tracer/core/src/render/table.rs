@@ -85,8 +85,7 @@ pub fn render(rows: &[Row], width: usize) -> Vec<String> {
 }
 
 /// The kinds that there are, most frequent first.
-#[must_use]
-pub fn kinds(by_kind: &ByKind) -> String {
+pub(crate) fn kinds(by_kind: &ByKind) -> String {
     let mut kinds = by_kind.each();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let named = kinds.iter().filter(|(_, count)| *count > 0);
@@ -97,8 +96,7 @@ pub fn kinds(by_kind: &ByKind) -> String {
 }
 
 /// Milliseconds as people read them.
-#[must_use]
-pub fn milliseconds(ms: Option<f64>) -> String {
+pub(crate) fn milliseconds(ms: Option<f64>) -> String {
     match ms {
         None => "-".to_owned(),
         Some(ms) if ms >= 10_000.0 => format!("{:.1} s", ms / 1000.0),
@@ -107,10 +105,24 @@ pub fn milliseconds(ms: Option<f64>) -> String {
     }
 }
 
+/// A round-trip time, µs, as milliseconds.
+pub(crate) fn rtt_ms(us: Option<u32>) -> Option<f64> {
+    us.map(|us| f64::from(us) / 1e3)
+}
+
 /// A number, or `-` where none was measured.
-#[must_use]
-pub fn number<T: ToString>(number: Option<T>) -> String {
+pub(crate) fn number<T: ToString>(number: Option<T>) -> String {
     number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
+
+/// What is known, or `?`.
+pub(crate) fn known<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "?".to_owned(), |value| value.to_string())
+}
+
+/// The same of an age, ms, in seconds.
+pub(crate) fn known_s(ms: Option<f64>) -> String {
+    known(ms.map(|ms| format!("{:.1} s", ms / 1e3)))
 }
 
 /// What fits into so many columns, as it is shown.

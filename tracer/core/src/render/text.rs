@@ -77,7 +77,7 @@ fn headline(report: &Report) -> String {
 }
 
 /// How our counts compare with the kernel's.
-pub fn agreement(report: &Report) -> String {
+pub(crate) fn agreement(report: &Report) -> String {
     let totals = &report.totals;
     match (totals.kernel_retrans_segs, totals.difference) {
         (Some(kernel), Some(0)) => {
@@ -98,7 +98,7 @@ pub fn agreement(report: &Report) -> String {
 }
 
 /// What never left this host.
-pub fn not_sent(report: &Report) -> Option<String> {
+pub(crate) fn not_sent(report: &Report) -> Option<String> {
     let segments = report.totals.failed_segments;
     match report.totals.failed_events {
         None | Some(0) if segments == 0 => None,
@@ -118,7 +118,7 @@ fn row(flow: &FlowReport) -> Row {
         added: None,
         kinds: table::kinds(&flow.by_kind),
         rto_max: table::milliseconds(flow.rto_max_ms),
-        srtt: table::milliseconds(flow.srtt_us.map(|us| f64::from(us) / 1000.0)),
+        srtt: table::milliseconds(table::rtt_ms(flow.srtt_us)),
         cwnd: table::number(flow.cwnd),
         process: flow
             .role

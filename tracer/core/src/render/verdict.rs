@@ -6,7 +6,7 @@ use crate::report::phase::Name;
 use crate::report::phase::PhaseReport;
 
 /// One line a finding, the weightiest first.
-pub fn findings(findings: &[Finding]) -> impl Iterator<Item = String> {
+pub(crate) fn findings(findings: &[Finding]) -> impl Iterator<Item = String> {
     findings.iter().map(|finding| {
         format!(
             "Found: {} (confidence: {})",
@@ -17,7 +17,7 @@ pub fn findings(findings: &[Finding]) -> impl Iterator<Item = String> {
 }
 
 /// How sure, in a word.
-pub fn confidence(confidence: Confidence) -> &'static str {
+pub(crate) fn confidence(confidence: Confidence) -> &'static str {
     match confidence {
         Confidence::High => "high",
         Confidence::Medium => "medium",
@@ -26,13 +26,13 @@ pub fn confidence(confidence: Confidence) -> &'static str {
 }
 
 /// One line a phase, if there is more than one.
-pub fn phases(phases: &[PhaseReport]) -> impl Iterator<Item = String> {
+pub(crate) fn phases(phases: &[PhaseReport]) -> impl Iterator<Item = String> {
     let shown = if phases.len() > 1 { phases } else { &[] };
     shown.iter().map(phase)
 }
 
 /// What to call a phase.
-pub fn phase_name(name: Name) -> &'static str {
+pub(crate) fn phase_name(name: Name) -> &'static str {
     match name {
         Name::Baseline => "Baseline",
         Name::Fault => "Fault",
@@ -63,9 +63,9 @@ fn phase(phase: &PhaseReport) -> String {
         };
         line += &format!(
             ", p50 {}, p99 {}, max {}",
-            milliseconds(commits.p50_ms),
-            milliseconds(commits.p99_ms),
-            milliseconds(commits.max_ms)
+            milliseconds(commits.latency.p50_ms),
+            milliseconds(commits.latency.p99_ms),
+            milliseconds(commits.latency.max_ms)
         );
     }
     if let Some(waiters) = figures.sync_rep_waiters_max {

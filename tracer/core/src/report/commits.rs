@@ -39,6 +39,15 @@ pub struct CommitsReport {
     pub program_ns_per_run: Option<f64>,
 }
 
+impl CommitsReport {
+    /// Commits that were slow, the slowest first.
+    pub(crate) fn slowest(&self) -> Vec<&SlowReport> {
+        let mut slowest: Vec<_> = self.slow.iter().collect();
+        slowest.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
+        slowest
+    }
+}
+
 /// A program file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProgramReport {

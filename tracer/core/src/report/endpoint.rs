@@ -31,8 +31,7 @@ pub fn endpoints(tuple: &Tuple) -> (Endpoint, Endpoint) {
 
 impl Endpoint {
     /// Address and port as one.
-    #[must_use]
-    pub fn socket(&self) -> SocketAddr {
+    pub(crate) fn socket(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
     }
 }

@@ -1,7 +1,9 @@
 //! How long things took, from the counters of the kernel programs.
 
 use serde::{Deserialize, Serialize};
-use tracer_ebpf::{BUCKETS, Part, ServerCommits, bucket, bucket_start};
+use tracer_ebpf::{BUCKETS, Part, ServerCommits, bucket_start};
+
+use crate::report::quantiles::Quantiles;
 
 /// One part of many commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,21 +18,15 @@ pub struct Histogram {
 pub struct PartQuantiles {
     /// All of it together.
     pub sum_ms: f64,
-    /// The median. As all quantiles from counters of ranges, of which each is a
-    /// quarter of a doubling wide: between two, they are up to a tenth off.
-    pub p50_ms: Option<f64>,
-    /// Nineteen of twenty were shorter.
-    pub p95_ms: Option<f64>,
-    /// 99 of 100.
-    pub p99_ms: Option<f64>,
-    /// The longest.
-    pub max_ms: Option<f64>,
+    /// From counters of ranges, of which each is a quarter of a doubling wide: between two,
+    /// quantiles are up to a tenth off.
+    #[serde(flatten)]
+    pub part: Quantiles,
 }
 
 impl Histogram {
     /// One part of a server's commits.
-    #[must_use]
-    pub fn of(sums: &ServerCommits, part: Part) -> Self {
+    pub(crate) fn of(sums: &ServerCommits, part: Part) -> Self {
         let index = part as usize;
         Self {
             buckets: sums.buckets[index],
@@ -40,8 +36,7 @@ impl Histogram {
     }
 
     /// An empty one.
-    #[must_use]
-    pub const fn empty() -> Self {
+    pub(crate) const fn empty() -> Self {
         Self {
             buckets: [0; BUCKETS],
             sum_ns: 0,
@@ -50,8 +45,7 @@ impl Histogram {
     }
 
     /// Both together.
-    #[must_use]
-    pub fn plus(mut self, other: &Self) -> Self {
+    pub(crate) fn plus(mut self, other: &Self) -> Self {
         for (count, more) in self.buckets.iter_mut().zip(&other.buckets) {
             *count += more;
         }
@@ -61,8 +55,7 @@ impl Histogram {
     }
 
     /// What has come since `earlier`; the longest of all remains.
-    #[must_use]
-    pub fn since(mut self, earlier: &Self) -> Self {
+    pub(crate) fn since(mut self, earlier: &Self) -> Self {
         for (count, before) in self.buckets.iter_mut().zip(&earlier.buckets) {
             *count = count.saturating_sub(*before);
         }
@@ -77,14 +70,12 @@ impl Histogram {
     }
 
     /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
     /// All of it together, ns.
-    #[must_use]
-    pub fn sum_ns(&self) -> u64 {
+    pub(crate) fn sum_ns(&self) -> u64 {
         self.sum_ns
     }
 
@@ -97,8 +88,7 @@ impl Histogram {
 
     /// What `quantile` of all did not exceed, ns: within a range, they are taken
     /// to be spread evenly.
-    #[must_use]
-    pub fn quantile(&self, quantile: f64) -> Option<f64> {
+    pub(crate) fn quantile(&self, quantile: f64) -> Option<f64> {
         let longest = self.longest()? as f64;
         let rank = (quantile * self.count() as f64).max(1.0);
         let mut before = 0.0;
@@ -115,29 +105,29 @@ impl Histogram {
     }
 
     /// What is told of it.
-    #[must_use]
-    pub fn quantiles(&self) -> PartQuantiles {
+    pub(crate) fn quantiles(&self) -> PartQuantiles {
         let at = |quantile| self.quantile(quantile).map(|ns| ns / 1e6);
         PartQuantiles {
             sum_ms: self.sum_ns as f64 / 1e6,
-            p50_ms: at(0.5),
-            p95_ms: at(0.95),
-            p99_ms: at(0.99),
-            max_ms: self.longest().map(|ns| ns as f64 / 1e6),
+            part: Quantiles::of(at, self.longest().map(|ns| ns as f64 / 1e6)),
         }
-    }
-
-    /// Takes in one duration, as the kernel programs do.
-    pub fn add(&mut self, ns: u64) {
-        self.buckets[bucket(ns)] += 1;
-        self.sum_ns += ns;
-        self.longest_ns = self.longest_ns.max(ns);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tracer_ebpf::bucket;
+
     use super::*;
+
+    impl Histogram {
+        /// Takes in one duration, as the kernel programs do.
+        fn add(&mut self, ns: u64) {
+            self.buckets[bucket(ns)] += 1;
+            self.sum_ns += ns;
+            self.longest_ns = self.longest_ns.max(ns);
+        }
+    }
 
     #[test]
     fn buckets_follow_each_other_without_a_gap() {
@@ -165,7 +155,7 @@ mod tests {
             assert!((ms - truth).abs() < truth / 10.0, "{quantile}: {ms}");
         }
         let told = found.quantiles();
-        assert_eq!(told.max_ms, Some(10.0));
+        assert_eq!(told.part.max_ms, Some(10.0));
         assert!((told.sum_ms - 50_005.0).abs() < 1e-6);
         assert_eq!(found.count(), 10_000);
     }
@@ -176,7 +166,7 @@ mod tests {
         assert_eq!(told, PartQuantiles::default());
         let mut one = Histogram::empty();
         one.add(0);
-        assert_eq!(one.quantiles().max_ms, Some(0.0));
+        assert_eq!(one.quantiles().part.max_ms, Some(0.0));
         assert_eq!(one.quantile(0.99), Some(0.0));
     }
 
@@ -186,7 +176,7 @@ mod tests {
         found.add(5_000_000);
         for noted in [0, u64::MAX] {
             found.longest_ns = noted;
-            let ms = found.quantiles().max_ms.unwrap();
+            let ms = found.quantiles().part.max_ms.unwrap();
             assert!((4.0..6.0).contains(&ms), "{ms}");
         }
     }

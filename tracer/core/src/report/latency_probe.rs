@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::quantiles::Quantiles;
+
 /// The commit probe.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProbeReport {
@@ -41,24 +43,11 @@ pub struct Requests {
     pub started_late_ms_max: f64,
     /// Latencies of those that were answered, from when they were due.
     #[serde(flatten)]
-    pub latency: Latency,
+    pub latency: Quantiles,
     /// Why some failed, and how many.
     pub failures: BTreeMap<String, u64>,
     /// By interval.
     pub series: Vec<ProbeStepReport>,
-}
-
-/// Quantiles of latencies; `null` where nothing was answered.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Latency {
-    /// Median.
-    pub p50_ms: Option<f64>,
-    /// 95th percentile.
-    pub p95_ms: Option<f64>,
-    /// 99th percentile.
-    pub p99_ms: Option<f64>,
-    /// Largest.
-    pub max_ms: Option<f64>,
 }
 
 /// One interval.
@@ -80,5 +69,5 @@ pub struct ProbeStepReport {
     pub oldest_outstanding_ms: Option<f64>,
     /// Latencies of those that were answered in it.
     #[serde(flatten)]
-    pub latency: Latency,
+    pub latency: Quantiles,
 }

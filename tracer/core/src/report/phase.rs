@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::by_kind::Kinds;
+use crate::report::quantiles::Quantiles;
 
 /// A part of the run, and what it was like.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -125,12 +126,7 @@ pub struct PhaseRequests {
     pub failed: u64,
     /// Due and not started.
     pub not_started: u64,
-    /// Latency of those that were answered, to a hundredth: median.
-    pub p50_ms: Option<f64>,
-    /// 95th percentile.
-    pub p95_ms: Option<f64>,
-    /// 99th percentile.
-    pub p99_ms: Option<f64>,
-    /// Largest.
-    pub max_ms: Option<f64>,
+    /// Latency of those that were answered, to a hundredth.
+    #[serde(flatten)]
+    pub latency: Quantiles,
 }

@@ -57,8 +57,7 @@ impl Program {
 }
 
 /// A process in a few words.
-#[must_use]
-pub fn words(process: Option<&Process>) -> String {
+pub(crate) fn words(process: Option<&Process>) -> String {
     match process {
         None => "-".to_owned(),
         Some(Process {

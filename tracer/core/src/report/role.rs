@@ -82,8 +82,7 @@ pub struct FlowRole {
 
 impl FlowRole {
     /// In a few words, such as `replication to db2`; `None` where nothing is known.
-    #[must_use]
-    pub fn words(&self, remote: IpAddr) -> Option<String> {
+    pub(crate) fn words(&self, remote: IpAddr) -> Option<String> {
         let words = match self.kind {
             Kind::Walsender => {
                 let to = self.standby.as_deref().map(text::name);

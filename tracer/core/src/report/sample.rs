@@ -19,7 +19,17 @@ pub enum Role {
     Standby,
 }
 
-/// One look.
+impl Role {
+    /// In a word.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+        }
+    }
+}
+
+/// What one sample shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// When the answer came, ns of `CLOCK_MONOTONIC`.
@@ -174,8 +184,7 @@ pub struct Replay {
 
 impl Standby {
     /// What to call it: the name that it gives itself, or its address.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         let named = self.application_name.as_deref();
         named
             .filter(|name| !name.is_empty())

@@ -82,7 +82,7 @@ pub struct Account {
 
 impl Account {
     /// A connection was made.
-    pub fn begin(&mut self, origin: Result<Origin, String>) {
+    pub(crate) fn begin(&mut self, origin: Result<Origin, String>) {
         match origin {
             Ok(origin) => {
                 self.schema = Some(origin.schema);
@@ -95,8 +95,7 @@ impl Account {
 
     /// What a reader of the numbers must know, to be put behind them: where an
     /// application's own role looks on, all that it does is missing.
-    #[must_use]
-    pub fn exception(&self, role: Option<&str>) -> String {
+    pub(crate) fn exception(&self, role: Option<&str>) -> String {
         match self.without_own_role {
             Some(true) => format!(", without role {}'s own", role.map_or("?".into(), name)),
             Some(false) | None => String::new(),

@@ -112,13 +112,13 @@ fn parts_of_a_server_and_its_slow_commits() {
         panic!("two servers");
     };
     assert_eq!((one.commits, none.commits), (2, 0));
-    assert_eq!(one.total.max_ms, Some(201.0));
-    assert_eq!(one.flush.max_ms, Some(1.0));
+    assert_eq!(one.total.part.max_ms, Some(201.0));
+    assert_eq!(one.flush.part.max_ms, Some(1.0));
     let parts = one.flush.sum_ms + one.wait.sum_ms + one.rest.sum_ms;
     assert!((one.total.sum_ms - parts).abs() < 1e-9);
     assert_eq!(one.wait_share, Some(200.0 / 204.0));
     assert_eq!((one.waiting, one.waiting_longest_ms), (2, Some(2_000.0)));
-    assert_eq!((none.wait_share, none.total.p50_ms), (None, None));
+    assert_eq!((none.wait_share, none.total.part.p50_ms), (None, None));
     // Whose server is not told is left out.
     let [slow] = &report.slow[..] else {
         panic!("one slow commit: {:?}", report.slow);

@@ -45,9 +45,9 @@ fn phases_have_their_own_figures_however_they_are_found() {
             (commits.answered, commits.answered_per_s),
             (200, Some(10.0))
         );
-        assert!(commits.p50_ms > Some(890.0) && commits.max_ms < Some(901.0));
-        assert!(after.commits.unwrap().max_ms < Some(3.1));
-        assert!(fault.reads.unwrap().p99_ms < Some(1.1));
+        assert!(commits.latency.p50_ms > Some(890.0) && commits.latency.max_ms < Some(901.0));
+        assert!(after.commits.unwrap().latency.max_ms < Some(3.1));
+        assert!(fault.reads.unwrap().latency.p99_ms < Some(1.1));
         assert_eq!(fault.sync_rep_waiters_max, Some(5));
         assert_eq!(fault.reply_age_ms_max, Some(20_040.0));
         assert_eq!(fault.sync_rep_s, Some(20.0));

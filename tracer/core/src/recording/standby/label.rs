@@ -60,8 +60,7 @@ fn end(address: &str, port: u16) -> String {
 }
 
 /// What each is called, harmless in a line.
-#[must_use]
-pub fn labels(all: &[Who<'_>]) -> Vec<String> {
+pub(crate) fn labels(all: &[Who<'_>]) -> Vec<String> {
     let named = |one: &Who<'_>| all.iter().filter(|other| other.name == one.name).count();
     let label = |(one, place): (&Who<'_>, Option<String>)| {
         let name = one.name.map_or_else(|| "?".to_owned(), text::name);
@@ -74,15 +73,13 @@ pub fn labels(all: &[Who<'_>]) -> Vec<String> {
 }
 
 /// The same of all standbys of a sample.
-#[must_use]
-pub fn of_sample(sample: &Sample) -> Vec<String> {
+pub(crate) fn of_sample(sample: &Sample) -> Vec<String> {
     let all: Vec<_> = sample.standbys.iter().map(Who::from).collect();
     labels(&all)
 }
 
 /// What one of a sample's standbys is called.
-#[must_use]
-pub fn of(sample: &Sample, standby: &Standby) -> String {
+pub(crate) fn of(sample: &Sample, standby: &Standby) -> String {
     let mut standbys = sample.standbys.iter();
     let place = standbys.position(|one| one.pid == standby.pid);
     let label = place.and_then(|place| of_sample(sample).into_iter().nth(place));

@@ -1,4 +1,4 @@
-//! Which standby of one look is which of the look before.
+//! Which standby of one sample is which of the sample before.
 //!
 //! A name is not enough: `pg_basebackup -R` leaves every standby with the name
 //! `walreceiver`. Nor is a process: each connection has another.
@@ -11,9 +11,9 @@ const MAX_STANDBYS: usize = 256;
 /// Tells standbys apart: those that are there at the same moment are as many, and one
 /// that comes back under its name and from its address is the one that was there.
 #[derive(Debug, Default)]
-pub struct Tracker {
+pub(crate) struct Tracker {
     known: Vec<KnownStandby>,
-    looks: u64,
+    samples: u64,
 }
 
 #[derive(Debug)]
@@ -22,15 +22,33 @@ struct KnownStandby {
     address: Option<String>,
     /// Of its latest connection.
     pid: u32,
-    /// The look that showed it last.
+    /// The sample that showed it last.
     seen: u64,
 }
 
 impl Tracker {
-    /// Of each of one look's standbys its number, from 0 on; `None` of what is no
+    /// Gives each of one sample's standbys to `take`, with what is kept of it.
+    pub(crate) fn each<'s, T: Default>(
+        &mut self,
+        standbys: &'s [Standby],
+        kept: &mut Vec<T>,
+        mut take: impl FnMut(&mut T, &'s Standby),
+    ) {
+        for (standby, number) in standbys.iter().zip(self.find(standbys)) {
+            let Some(number) = number else {
+                continue;
+            };
+            if kept.len() <= number {
+                kept.resize_with(number + 1, T::default);
+            }
+            take(&mut kept[number], standby);
+        }
+    }
+
+    /// Of each of one sample's standbys its number, from 0 on; `None` of what is no
     /// standby yet, or one too many.
-    pub fn find(&mut self, standbys: &[Standby]) -> Vec<Option<usize>> {
-        self.looks += 1;
+    fn find(&mut self, standbys: &[Standby]) -> Vec<Option<usize>> {
+        self.samples += 1;
         let mut found: Vec<Option<usize>> = standbys
             .iter()
             .map(|one| self.take(one, |known| known.pid == one.pid))
@@ -45,12 +63,12 @@ impl Tracker {
 
     /// The one that was there last of those that this may be, and that no other is.
     fn take(&mut self, one: &Standby, may_be: impl Fn(&KnownStandby) -> bool) -> Option<usize> {
-        let looks = self.looks;
+        let samples = self.samples;
         let known = self.known.iter_mut().enumerate();
         let (number, known) = known
-            .filter(|(_, known)| known.is_called_as(one) && known.seen < looks && may_be(known))
+            .filter(|(_, known)| known.is_called_as(one) && known.seen < samples && may_be(known))
             .max_by_key(|(_, known)| known.seen)?;
-        known.seen = looks;
+        known.seen = samples;
         known.pid = one.pid;
         Some(number)
     }
@@ -59,7 +77,7 @@ impl Tracker {
         // One that comes back is refused while its slot is in use by the connection that
         // it has lost: nothing is sent on the new one.
         let begins = one.state.as_deref() == Some("startup");
-        let is_there = |known: &KnownStandby| known.is_called_as(one) && known.seen == self.looks;
+        let is_there = |known: &KnownStandby| known.is_called_as(one) && known.seen == self.samples;
         if self.known.len() >= MAX_STANDBYS || (begins && self.known.iter().any(is_there)) {
             return None;
         }
@@ -67,7 +85,7 @@ impl Tracker {
             name: one.name().map(str::to_owned),
             address: one.client_addr.clone(),
             pid: one.pid,
-            seen: self.looks,
+            seen: self.samples,
         });
         Some(self.known.len() - 1)
     }

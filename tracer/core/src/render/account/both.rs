@@ -9,7 +9,7 @@ use crate::render::account::{
 };
 use crate::render::chart::Axis;
 use crate::render::document::{Block, Document, Section, Table};
-use crate::render::table::{kinds, milliseconds, number};
+use crate::render::table::{kinds, milliseconds, number, rtt_ms};
 use crate::render::verdict::confidence;
 use crate::report::phase::ChosenBy;
 
@@ -173,7 +173,7 @@ fn connections(merged: &Merged) -> Vec<Block> {
                 kinds(&side.by_kind),
                 milliseconds(side.rto_max_ms),
                 number(side.backoff_max),
-                milliseconds(side.srtt_us.map(|us| f64::from(us) / 1e3)),
+                milliseconds(rtt_ms(side.srtt_us)),
             ]);
         }
     }

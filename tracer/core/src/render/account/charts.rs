@@ -7,28 +7,26 @@ use crate::recording::standby::tracker::Tracker;
 use crate::render::account::{View, flows};
 use crate::render::chart::scale::label;
 use crate::render::chart::series::{largest, sums, width_s};
-use crate::render::chart::{Bars, Chart, Line, Plot, Stroke, Unit};
+use crate::render::chart::{Bars, Chart, Line, Plot, Points, Stroke, Unit};
 use crate::render::document::Block;
+use crate::render::table::rtt_ms;
 use crate::report::FlowReport;
 use crate::report::commits::SlowReport;
-use crate::report::latency_probe::{ProbeStepReport, Requests};
+use crate::report::latency_probe::ProbeStepReport;
 use crate::report::sample::{Sample, Standby};
-
-/// Values over time, s from the start; `None` where it was not known.
-type Points = Vec<(f64, Option<f64>)>;
 
 /// How many flows are drawn by themselves; the rest together.
 const MOST_FLOWS: usize = 3;
 /// How many slow commits are drawn: the slowest.
 const MOST_SLOW: usize = 400;
 
-/// What is under way for less is nothing special.
+/// What is in flight for less is nothing special.
 const LONG_MS: f64 = 100.0;
 
 /// Colours, by what they mean; on every page the same.
 const COMMITS: usize = 1;
 const READS: usize = 5;
-const UNDER_WAY: usize = 0;
+const IN_FLIGHT: usize = 0;
 /// Of lines that are of one sort: as many standbys, or flows, are drawn.
 const LINES: [usize; 4] = [1, 0, 2, 5];
 
@@ -36,7 +34,7 @@ const LINES: [usize; 4] = [1, 0, 2, 5];
 pub(crate) fn blocks(drawn: View<'_>) -> Vec<Block> {
     let charts = drawn.retransmits().into_iter();
     charts
-        .chain(drawn.damage())
+        .chain(drawn.bad_checksums())
         .chain(drawn.round_trips())
         .chain(drawn.latencies())
         .chain(drawn.slow_commits())
@@ -53,6 +51,15 @@ fn seconds(width_s: f64) -> String {
     format!("{} s", label(width_s, Unit::Count))
 }
 
+fn line(name: &str, tint: usize, stroke: Stroke, points: Points) -> Line {
+    Line {
+        name: name.to_owned(),
+        tint,
+        stroke,
+        points,
+    }
+}
+
 impl View<'_> {
     fn chart(&self, title: &str, note: &str, unit: Unit, plot: Plot) -> Chart {
         Chart {
@@ -62,6 +69,34 @@ impl View<'_> {
             unit,
             plot,
         }
+    }
+
+    /// A chart of sums by column, of which each has as many intervals.
+    fn bars(&self, title: &str, note: &str, series: Vec<Bars>) -> Chart {
+        let width_s = self.width_s();
+        let note = format!("segments every {}{note}", seconds(width_s));
+        self.chart(title, &note, Unit::Count, Plot::Bars { width_s, series })
+    }
+
+    /// A chart of those lines that have anything, if any has.
+    fn lines(&self, title: &str, note: &str, unit: Unit, mut series: Vec<Line>) -> Option<Chart> {
+        series.retain(|line| line.points.iter().any(|(_, value)| value.is_some()));
+        let is_empty = series.is_empty();
+        let plot = Plot::Lines {
+            logarithmic: false,
+            series,
+        };
+        (!is_empty).then(|| self.chart(title, note, unit, plot))
+    }
+
+    /// The same of lengths of time that differ by factors.
+    fn durations(&self, title: &str, note: &str, series: Vec<Line>) -> Option<Chart> {
+        let note = format!("{note}; by powers of ten");
+        let mut chart = self.lines(title, &note, Unit::Milliseconds, series)?;
+        if let Plot::Lines { logarithmic, .. } = &mut chart.plot {
+            *logarithmic = true;
+        }
+        Some(chart)
     }
 
     fn width_s(&self) -> f64 {
@@ -75,35 +110,32 @@ impl View<'_> {
         sums(steps, self.axis.length_s, self.width_s(), interval_s)
     }
 
-    /// The flows that sent most again, and then all others as one.
+    /// What was measured at these moments of the report, by column.
+    fn points(&self, points: impl Iterator<Item = (f64, Option<f64>)>) -> Points {
+        largest(points, self.axis.length_s, self.report.request.interval_s)
+    }
+
+    /// The flows that retransmitted most, and then all others as one.
     fn retransmits(&self) -> Vec<Chart> {
-        let sent: Vec<&FlowReport> = self
-            .report
-            .flows
-            .iter()
-            .filter(|f| f.segments > 0)
-            .collect();
-        if sent.is_empty() {
-            return Vec::new();
-        }
-        let alone = if sent.len() == MOST_FLOWS + 1 {
-            sent.len()
-        } else {
-            MOST_FLOWS.min(sent.len())
+        let flows = self.report.flows.iter();
+        let sent: Vec<&FlowReport> = flows.filter(|flow| flow.segments > 0).collect();
+        // One that is left is drawn by itself, too.
+        let alone = match sent.len() {
+            few if few <= MOST_FLOWS + 1 => few,
+            _ => MOST_FLOWS,
         };
         let (alone, others) = sent.split_at(alone);
-        let mut charts: Vec<Chart> = alone
-            .iter()
-            .map(|flow| self.resent(&flows::name(flow), &[*flow]))
+        let charts = alone.iter();
+        let mut charts: Vec<Chart> = charts
+            .map(|flow| self.retransmitted(&flows::name(flow), &[*flow]))
             .collect();
         if !others.is_empty() {
-            charts.push(self.resent(&format!("{} other flows", others.len()), others));
+            charts.push(self.retransmitted(&format!("{} other flows", others.len()), others));
         }
         charts
     }
 
-    fn resent(&self, name: &str, flows: &[&FlowReport]) -> Chart {
-        let width_s = self.width_s();
+    fn retransmitted(&self, name: &str, flows: &[&FlowReport]) -> Chart {
         let steps = || flows.iter().flat_map(|flow| &flow.series);
         let series = RetransmitKind::ALL.into_iter().filter_map(|kind| {
             let of_kind = steps().map(|step| {
@@ -117,20 +149,12 @@ impl View<'_> {
                 values,
             })
         });
-        self.chart(
-            &format!("Retransmitted: {name}"),
-            &format!("segments every {}, by kind", seconds(width_s)),
-            Unit::Count,
-            Plot::Bars {
-                width_s,
-                series: series.collect(),
-            },
-        )
+        let title = format!("Retransmitted: {name}");
+        self.bars(&title, ", by kind", series.collect())
     }
 
-    fn damage(&self) -> Option<Chart> {
+    fn bad_checksums(&self) -> Option<Chart> {
         let steps = &self.report.checksum_errors.series;
-        let width_s = self.width_s();
         let values = steps
             .iter()
             .map(|step| (step.offset_s, step.selected as f64));
@@ -139,128 +163,81 @@ impl View<'_> {
             tint: 3,
             values: self.sums(values),
         };
-        (!steps.is_empty()).then(|| {
-            self.chart(
-                "Arrived with a bad checksum from the peers",
-                &format!("segments every {}", seconds(width_s)),
-                Unit::Count,
-                Plot::Bars {
-                    width_s,
-                    series: vec![bars],
-                },
-            )
-        })
+        let title = "Arrived with a bad checksum from the peers";
+        (!steps.is_empty()).then(|| self.bars(title, "", vec![bars]))
     }
 
-    /// Of replication, as its sockets told at every look.
+    /// Of replication, by sample of its sockets.
     fn round_trips(&self) -> Option<Chart> {
-        let told = self.report.flows.iter();
-        let told = told.filter_map(|flow| Some((flow, flow.path.as_ref()?)));
-        let series = told
-            .zip(LINES)
-            .map(|((flow, path), tint)| Line {
-                name: flows::name(flow),
-                tint,
-                stroke: Stroke::Solid,
-                points: self.points(path.series.iter().map(|one| {
-                    let ms = one.srtt_us.map(|us| f64::from(us) / 1e3);
-                    (one.offset_s, ms)
-                })),
-            })
-            .collect();
-        self.lines(
+        let flows = self.report.flows.iter();
+        let sampled = flows.filter_map(|flow| Some((flow, flow.path.as_ref()?)));
+        let series = sampled.zip(LINES).map(|((flow, path), tint)| {
+            let series = path.series.iter();
+            let points = series.map(|one| (one.offset_s, rtt_ms(one.srtt_us)));
+            let name = flows::name(flow);
+            line(&name, tint, Stroke::Solid, self.points(points))
+        });
+        self.durations(
             "Round trips of the replication",
-            "smoothed; stands still while nothing is acknowledged; by powers of ten",
-            Unit::Milliseconds,
-            true,
-            series,
+            "smoothed; stands still while nothing is acknowledged",
+            series.collect(),
         )
     }
 
     fn latencies(&self) -> Option<Chart> {
         let probe = self.report.postgres.as_ref()?.probe.as_ref()?;
-        let line =
-            |name: &str, tint, stroke, requests: &Requests, of: fn(&ProbeStepReport) -> _| Line {
-                name: name.to_owned(),
-                tint,
-                stroke,
-                points: self.points(requests.series.iter().map(|step| (step.offset_s, of(step)))),
-            };
-        let (commits, reads) = (&probe.commits, &probe.reads);
-        let series = [
-            line(
-                "commits, largest",
-                COMMITS,
-                Stroke::Solid,
-                commits,
-                |step| step.latency.max_ms,
-            ),
-            line("commits, p50", COMMITS, Stroke::Dotted, commits, |step| {
-                step.latency.p50_ms
-            }),
-            line(
-                "oldest commit in flight, from 0.1 s on",
-                UNDER_WAY,
-                Stroke::Dashed,
-                commits,
-                |step| step.oldest_outstanding_ms.filter(|ms| *ms >= LONG_MS),
-            ),
-            line("reads, largest", READS, Stroke::Solid, reads, |step| {
-                step.latency.max_ms
-            }),
-            line("reads, p50", READS, Stroke::Dotted, reads, |step| {
-                step.latency.p50_ms
-            }),
-        ];
-        self.lines(
+        let points = |steps: &[ProbeStepReport], of: fn(&ProbeStepReport) -> Option<f64>| {
+            self.points(steps.iter().map(|step| (step.offset_s, of(step))))
+        };
+        let (commits, reads) = (&probe.commits.series, &probe.reads.series);
+        let oldest = points(commits, |step| {
+            step.oldest_outstanding_ms.filter(|ms| *ms >= LONG_MS)
+        });
+        let (largest, median) = (
+            |steps| points(steps, |step| step.latency.max_ms),
+            |steps| points(steps, |step| step.latency.p50_ms),
+        );
+        let (solid, dotted) = (Stroke::Solid, Stroke::Dotted);
+        let in_flight = "oldest commit in flight, from 0.1 s on";
+        self.durations(
             "How long commits and reads of the probe took",
-            "by the interval in which they were answered; by powers of ten",
-            Unit::Milliseconds,
-            true,
-            series.into(),
+            "by the interval in which they were answered",
+            vec![
+                line("commits, largest", COMMITS, solid, largest(commits)),
+                line("commits, p50", COMMITS, dotted, median(commits)),
+                line(in_flight, IN_FLIGHT, Stroke::Dashed, oldest),
+                line("reads, largest", READS, solid, largest(reads)),
+                line("reads, p50", READS, dotted, median(reads)),
+            ],
         )
     }
 
     fn slow_commits(&self) -> Option<Chart> {
         let commits = self.report.commits.as_ref()?;
-        let mut slowest: Vec<_> = commits.slow.iter().collect();
-        slowest.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
+        let mut slowest = commits.slowest();
         slowest.truncate(MOST_SLOW);
         slowest.sort_by(|a, b| a.offset_s.total_cmp(&b.offset_s));
-        let line = |name: &str, tint, stroke, of: fn(&SlowReport) -> f64| {
-            let points = slowest
-                .iter()
-                .map(|slow| (self.at(slow.offset_s), Some(of(slow))));
-            Line {
-                name: name.to_owned(),
-                tint,
-                stroke,
-                points: points.filter(|(at_s, _)| *at_s >= 0.0).collect(),
-            }
+        let points = |of: fn(&SlowReport) -> f64| {
+            let slowest = slowest.iter();
+            let points = slowest.map(|slow| (self.at(slow.offset_s), Some(of(slow))));
+            points.filter(|(at_s, _)| *at_s >= 0.0).collect()
         };
-        let series = vec![
-            line("all of a commit", COMMITS, Stroke::Marks, |slow| {
-                slow.total_ms
-            }),
-            line(
-                "of it waiting for a standby",
-                UNDER_WAY,
-                Stroke::Specks,
-                |slow| slow.wait_ms,
-            ),
-            line("of it flushing", READS, Stroke::Specks, |slow| {
-                slow.flush_ms
-            }),
-        ];
-        self.lines(
+        let total = points(|slow| slow.total_ms);
+        let wait = points(|slow| slow.wait_ms);
+        let flush = points(|slow| slow.flush_ms);
+        self.durations(
             "Commits that were slow, one by one",
-            &format!(
-                "longer than {} ms, by when they began; by powers of ten",
-                commits.slow_ms
-            ),
-            Unit::Milliseconds,
-            true,
-            series,
+            &format!("longer than {} ms, by when they began", commits.slow_ms),
+            vec![
+                line("all of a commit", COMMITS, Stroke::Marks, total),
+                line(
+                    "of it waiting for a standby",
+                    IN_FLIGHT,
+                    Stroke::Specks,
+                    wait,
+                ),
+                line("of it flushing", READS, Stroke::Specks, flush),
+            ],
         )
     }
 
@@ -273,29 +250,15 @@ impl View<'_> {
         let mut each: Vec<(Who<'_>, Points)> = Vec::new();
         for sample in &postgres.series {
             let standbys = &sample.sample.standbys;
-            for (standby, number) in standbys.iter().zip(tracker.find(standbys)) {
-                let Some(number) = number else {
-                    continue;
-                };
-                if each.len() <= number {
-                    each.resize_with(number + 1, Default::default);
-                }
-                if let Some((who, points)) = each.get_mut(number) {
-                    *who = standby.into();
-                    points.push((sample.offset_s, of(standby)));
-                }
-            }
+            tracker.each(standbys, &mut each, |(who, points), standby| {
+                *who = standby.into();
+                points.push((sample.offset_s, of(standby)));
+            });
         }
         let (whos, points): (Vec<_>, Vec<_>) = each.into_iter().unzip();
-        let mut lines: Vec<Line> = labels(&whos)
-            .into_iter()
-            .zip(points)
-            .map(|(name, points)| Line {
-                name,
-                tint: 0,
-                stroke: Stroke::Solid,
-                points: self.points(points.into_iter()),
-            })
+        let lines = labels(&whos).into_iter().zip(points);
+        let mut lines: Vec<Line> = lines
+            .map(|(name, points)| line(&name, 0, Stroke::Solid, self.points(points.into_iter())))
             .collect();
         let most = |line: &Line| {
             let values = line.points.iter().filter_map(|(_, value)| *value);
@@ -314,7 +277,6 @@ impl View<'_> {
             "Log that a standby had not flushed",
             "as far as it has said",
             Unit::Bytes,
-            false,
             self.standbys(|standby| standby.flush_lag_bytes.map(|lag| lag as f64)),
         )
     }
@@ -324,94 +286,42 @@ impl View<'_> {
             "Age of a standby's last reply",
             "by the standby's own clock",
             Unit::Milliseconds,
-            false,
             self.standbys(|standby| standby.reply_age_ms),
         )
     }
 
+    /// What samples of the server show.
+    fn samples(&self, of: fn(&Sample) -> Option<f64>) -> Points {
+        let samples = self.report.postgres.iter().flat_map(|one| &one.series);
+        self.points(samples.map(|one| (one.offset_s, of(&one.sample))))
+    }
+
     /// What a standby says of itself.
     fn behind(&self) -> Option<Chart> {
-        let samples = &self.report.postgres.as_ref()?.series;
-        let points = |of: fn(&Sample) -> Option<i64>| {
-            let points = samples.iter().map(|one| (one.offset_s, of(&one.sample)));
-            self.points(points.map(|(at_s, lag)| (at_s, lag.map(|lag| lag as f64))))
-        };
-        let line = |name: &str, tint, points| Line {
-            name: name.to_owned(),
-            tint,
-            stroke: Stroke::Solid,
-            points,
-        };
-        let series = vec![
-            line(
-                "not flushed",
-                COMMITS,
-                points(|sample| sample.receiver.as_ref()?.flush_lag_bytes),
-            ),
-            line(
-                "not replayed",
-                READS,
-                points(|sample| sample.replay.as_ref()?.lag_bytes),
-            ),
-        ];
+        let flushed = self.samples(|one| Some(one.receiver.as_ref()?.flush_lag_bytes? as f64));
+        let replayed = self.samples(|one| Some(one.replay.as_ref()?.lag_bytes? as f64));
         self.lines(
             "Log that this standby had received and not flushed, not replayed",
             "as it says itself",
             Unit::Bytes,
-            false,
-            series,
+            vec![
+                line("not flushed", COMMITS, Stroke::Solid, flushed),
+                line("not replayed", READS, Stroke::Solid, replayed),
+            ],
         )
     }
 
     fn waiters(&self) -> Option<Chart> {
-        let samples = &self.report.postgres.as_ref()?.series;
-        let points = samples.iter().map(|one| {
-            let waiters = one.sample.sync_rep_waiters;
-            (one.offset_s, waiters.map(f64::from))
-        });
         // On a standby there never are any.
-        self.report
-            .postgres
-            .as_ref()?
-            .sync_rep_waiters_max
-            .filter(|most| *most > 0)?;
-        let line = Line {
-            name: "backends".to_owned(),
-            tint: UNDER_WAY,
-            stroke: Stroke::Solid,
-            points: self.points(points),
-        };
+        let most = self.report.postgres.as_ref()?.sync_rep_waiters_max;
+        let waiters = self.samples(|one| one.sync_rep_waiters.map(f64::from));
+        most.filter(|most| *most > 0)?;
         self.lines(
             "Backends that waited for a standby",
             "one sample an interval",
             Unit::Count,
-            false,
-            vec![line],
+            vec![line("backends", IN_FLIGHT, Stroke::Solid, waiters)],
         )
-    }
-
-    fn points(&self, points: impl Iterator<Item = (f64, Option<f64>)>) -> Vec<(f64, Option<f64>)> {
-        largest(points, self.axis.length_s, self.report.request.interval_s)
-    }
-
-    /// A chart of those lines that have anything, if any has.
-    fn lines(
-        &self,
-        title: &str,
-        note: &str,
-        unit: Unit,
-        logarithmic: bool,
-        mut series: Vec<Line>,
-    ) -> Option<Chart> {
-        series.retain(|line| line.points.iter().any(|(_, value)| value.is_some()));
-        let plot = Plot::Lines {
-            logarithmic,
-            series,
-        };
-        match &plot {
-            Plot::Lines { series, .. } if series.is_empty() => None,
-            _ => Some(self.chart(title, note, unit, plot)),
-        }
     }
 }
 

@@ -50,6 +50,7 @@ fn one(server: &ServerReport) -> Vec<Block> {
     ]);
     let mut row = |name: &str, part: &PartQuantiles| {
         let share = 100.0 * part.sum_ms / server.total.sum_ms;
+        let [p50, p95, p99, max] = part.part.each().map(milliseconds);
         table.row([
             name.to_owned(),
             if share.is_finite() {
@@ -57,10 +58,10 @@ fn one(server: &ServerReport) -> Vec<Block> {
             } else {
                 "-".to_owned()
             },
-            milliseconds(part.p50_ms),
-            milliseconds(part.p95_ms),
-            milliseconds(part.p99_ms),
-            milliseconds(part.max_ms),
+            p50,
+            p95,
+            p99,
+            max,
             milliseconds(Some(part.sum_ms)),
         ]);
     };
@@ -88,8 +89,6 @@ fn one(server: &ServerReport) -> Vec<Block> {
 }
 
 fn slowest(view: View<'_>, commits: &CommitsReport) -> Vec<Block> {
-    let mut slowest: Vec<_> = commits.slow.iter().collect();
-    slowest.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
     let mut table = Table::new(&[
         ">Began at",
         ">Total",
@@ -100,7 +99,7 @@ fn slowest(view: View<'_>, commits: &CommitsReport) -> Vec<Block> {
         ">Process",
         "Log position",
     ]);
-    for slow in slowest.iter().take(MOST_SLOW) {
+    for slow in commits.slowest().into_iter().take(MOST_SLOW) {
         table.row([
             format!("{:.3} s", view.at(slow.offset_s)),
             milliseconds(Some(slow.total_ms)),

@@ -77,6 +77,7 @@ fn probe(postgres: &PostgresReport) -> Vec<Block> {
         ">Largest",
     ]);
     let mut row = |what: &str, some: &Requests| {
+        let [p50, p95, p99, max] = some.latency.each().map(milliseconds);
         table.row([
             what.to_owned(),
             some.answered.to_string(),
@@ -86,10 +87,10 @@ fn probe(postgres: &PostgresReport) -> Vec<Block> {
                 Some(ms) => format!("{}, since {}", some.outstanding, milliseconds(Some(ms))),
                 None => some.outstanding.to_string(),
             },
-            milliseconds(some.latency.p50_ms),
-            milliseconds(some.latency.p95_ms),
-            milliseconds(some.latency.p99_ms),
-            milliseconds(some.latency.max_ms),
+            p50,
+            p95,
+            p99,
+            max,
         ]);
     };
     row("commits", &probe.commits);

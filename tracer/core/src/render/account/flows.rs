@@ -5,7 +5,7 @@ use tracer_ebpf::RetransmitKind;
 use crate::render::account::kinds::why;
 use crate::render::account::sum;
 use crate::render::document::{Block, Table};
-use crate::render::table::{kinds, milliseconds, number};
+use crate::render::table::{kinds, milliseconds, number, rtt_ms};
 use crate::report::{FlowReport, Report};
 
 /// How many flows are shown; the JSON has all.
@@ -34,7 +34,7 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
             kinds(&flow.by_kind),
             milliseconds(flow.rto_max_ms),
             number(flow.backoff_max),
-            milliseconds(flow.srtt_us.map(|us| f64::from(us) / 1e3)),
+            milliseconds(rtt_ms(flow.srtt_us)),
             number(flow.cwnd),
         ]);
     }

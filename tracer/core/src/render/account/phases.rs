@@ -6,7 +6,7 @@ use crate::render::document::{Block, Column, Table};
 use crate::render::table::{milliseconds, number};
 use crate::render::verdict::phase_name;
 use crate::report::phase::PhaseReport;
-use crate::report::phase::{ChosenBy, PhaseRequests, Rates};
+use crate::report::phase::{ChosenBy, Rates};
 use crate::text::bytes;
 
 pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {
@@ -28,100 +28,47 @@ pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {
     vec![Block::Text(chosen), Block::Table(table(view))]
 }
 
-/// A figure's name, and what it is in a phase; `None` if it was not measured.
-type Figure = (&'static str, fn(&PhaseReport) -> Option<String>);
-
-const FIGURES: [Figure; 25] = [
-    ("length", |one| Some(format!("{:.1} s", one.duration_s))),
-    ("retransmitted, segments", |one| {
-        Some(one.figures.selected.segments.to_string())
-    }),
-    ("retransmitted, a second", |one| {
-        rate(Some(&one.figures.selected))
-    }),
-    ("replication, a second", |one| {
-        rate(one.figures.replication.as_ref())
-    }),
-    ("clients, a second", |one| {
-        rate(one.figures.clients.as_ref())
-    }),
-    ("bad checksums, segments", |one| {
-        one.figures.arrived_damaged.map(|n| n.to_string())
-    }),
-    ("commits answered, a second", |one| {
-        answered(one.figures.commits)
-    }),
-    ("commits failed, not started", |one| {
-        undone(one.figures.commits)
-    }),
-    ("commits, p50", |one| {
-        ms(one.figures.commits, |some| some.p50_ms)
-    }),
-    ("commits, p95", |one| {
-        ms(one.figures.commits, |some| some.p95_ms)
-    }),
-    ("commits, p99", |one| {
-        ms(one.figures.commits, |some| some.p99_ms)
-    }),
-    ("commits, largest", |one| {
-        ms(one.figures.commits, |some| some.max_ms)
-    }),
-    ("reads answered, a second", |one| {
-        answered(one.figures.reads)
-    }),
-    ("reads failed, not started", |one| undone(one.figures.reads)),
-    ("reads, p50", |one| {
-        ms(one.figures.reads, |some| some.p50_ms)
-    }),
-    ("reads, p95", |one| {
-        ms(one.figures.reads, |some| some.p95_ms)
-    }),
-    ("reads, p99", |one| {
-        ms(one.figures.reads, |some| some.p99_ms)
-    }),
-    ("reads, largest", |one| {
-        ms(one.figures.reads, |some| some.max_ms)
-    }),
-    ("most not flushed by a standby", |one| {
-        one.figures.flush_lag_bytes_max.map(bytes)
-    }),
-    ("oldest reply of a standby", |one| {
-        let age = one.figures.reply_age_ms_max?;
-        Some(milliseconds(Some(age)))
-    }),
-    ("waiting for a standby, at most", |one| {
-        one.figures.sync_rep_waiters_max.map(|n| n.to_string())
-    }),
-    ("waiting for WAL to reach the disk, at most", |one| {
-        one.figures.wal_waiters_max.map(|n| n.to_string())
-    }),
-    ("waiting for locks, at most", |one| {
-        one.figures.lock_waiters_max.map(|n| n.to_string())
-    }),
-    ("time with somebody waiting for a standby", |one| {
-        one.figures.sync_rep_s.map(|s| format!("{s:.1} s"))
-    }),
-    ("of it, replication in loss recovery", |one| {
-        let share = one.figures.sync_rep_in_recovery_percent?;
-        Some(format!("{share:.0} %"))
-    }),
-];
-
-fn rate(rates: Option<&Rates>) -> Option<String> {
-    rates.and_then(|rates| Some(format!("{:.1}", rates.per_s?)))
-}
-
-fn answered(requests: Option<PhaseRequests>) -> Option<String> {
-    requests.and_then(|some| Some(format!("{:.1}", some.answered_per_s?)))
-}
-
-fn undone(requests: Option<PhaseRequests>) -> Option<String> {
-    let some = requests?;
-    Some(format!("{}, {}", some.failed, some.not_started))
-}
-
-fn ms(requests: Option<PhaseRequests>, which: fn(PhaseRequests) -> Option<f64>) -> Option<String> {
-    requests.map(|some| milliseconds(which(some)))
+/// What a phase was like: each figure by its name; `None` if it was not measured. Every phase
+/// has the same ones.
+fn figures(phase: &PhaseReport) -> Vec<(String, Option<String>)> {
+    let of = &phase.figures;
+    let count = |n: Option<u32>| n.map(|n| n.to_string());
+    let tenths = |n: Option<f64>| n.map(|n| format!("{n:.1}"));
+    let mut figures = Vec::new();
+    let mut add = |name: &str, figure| figures.push((name.to_owned(), figure));
+    add("length", Some(format!("{:.1} s", phase.duration_s)));
+    let segments = of.selected.segments.to_string();
+    add("retransmitted, segments", Some(segments));
+    add("retransmitted, a second", tenths(of.selected.per_s));
+    let rate = |rates: Option<Rates>| tenths(rates.and_then(|one| one.per_s));
+    add("replication, a second", rate(of.replication));
+    add("clients, a second", rate(of.clients));
+    let corrupted = of.arrived_damaged.map(|n| n.to_string());
+    add("bad checksums, segments", corrupted);
+    for (what, some) in [("commits", of.commits), ("reads", of.reads)] {
+        let answered = tenths(some.and_then(|some| some.answered_per_s));
+        add(&format!("{what} answered, a second"), answered);
+        let undone = some.map(|some| format!("{}, {}", some.failed, some.not_started));
+        add(&format!("{what} failed, not started"), undone);
+        let quantiles = some.unwrap_or_default().latency.each();
+        for (name, ms) in ["p50", "p95", "p99", "largest"].into_iter().zip(quantiles) {
+            add(&format!("{what}, {name}"), some.map(|_| milliseconds(ms)));
+        }
+    }
+    let not_flushed = of.flush_lag_bytes_max.map(bytes);
+    add("most not flushed by a standby", not_flushed);
+    let age = of.reply_age_ms_max.map(|ms| milliseconds(Some(ms)));
+    add("oldest reply of a standby", age);
+    let (standby, wal) = (of.sync_rep_waiters_max, of.wal_waiters_max);
+    add("waiting for a standby, at most", count(standby));
+    add("waiting for WAL to reach the disk, at most", count(wal));
+    add("waiting for locks, at most", count(of.lock_waiters_max));
+    let waited = of.sync_rep_s.map(|s| format!("{s:.1} s"));
+    add("time with somebody waiting for a standby", waited);
+    let share = of.sync_rep_in_recovery_percent;
+    let share = share.map(|share| format!("{share:.0} %"));
+    add("of it, replication in loss recovery", share);
+    figures
 }
 
 /// Figures that some phase has.
@@ -133,18 +80,19 @@ fn table(view: View<'_>) -> Table {
         numbers: true,
     });
     table.head.extend(columns);
-    let begins = phases
-        .iter()
-        .map(|phase| format!("{:.1} s", view.at(phase.offset_s)));
-    table
-        .rows
-        .push(["from".to_owned()].into_iter().chain(begins).collect());
-    for (name, figure) in FIGURES {
-        let cells: Vec<Option<String>> = phases.iter().map(figure).collect();
+    let mut row = |name: String, cells: Vec<Option<String>>| {
+        let cells = cells.into_iter().map(number);
+        table
+            .rows
+            .push(std::iter::once(name).chain(cells).collect());
+    };
+    let from = |phase: &PhaseReport| Some(format!("{:.1} s", view.at(phase.offset_s)));
+    row("from".to_owned(), phases.iter().map(from).collect());
+    let columns: Vec<_> = phases.iter().map(figures).collect();
+    for (at, (name, _)) in columns.iter().take(1).flatten().enumerate() {
+        let cells: Vec<_> = columns.iter().map(|one| one[at].1.clone()).collect();
         if cells.iter().any(Option::is_some) {
-            let mut row = vec![name.to_owned()];
-            row.extend(cells.into_iter().map(number));
-            table.rows.push(row);
+            row(name.clone(), cells);
         }
     }
     table

@@ -60,9 +60,9 @@ fn rows(view: &View<'_>) -> Vec<TimelineRow> {
 fn roles(report: &Report) -> Option<TimelineRow> {
     let turns = &report.postgres.as_ref()?.roles;
     let spans = turns.iter().enumerate().map(|(at, turn)| {
-        let (name, tint) = match turn.role {
-            Role::Primary => ("primary", PRIMARY),
-            Role::Standby => ("standby", STANDBY),
+        let tint = match turn.role {
+            Role::Primary => PRIMARY,
+            Role::Standby => STANDBY,
         };
         let timeline = turn
             .timeline
@@ -76,7 +76,7 @@ fn roles(report: &Report) -> Option<TimelineRow> {
                     .get(at + 1)
                     .map_or(report.window.duration_s, |next| next.offset_s),
             ),
-            text: format!("{name}{timeline}"),
+            text: format!("{}{timeline}", turn.role.name()),
             tint,
         }
     });

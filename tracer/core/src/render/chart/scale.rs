@@ -18,11 +18,11 @@ const LARGEST: f64 = 1e15;
 const MOST_STEPS: f64 = 12.0;
 
 /// A tick: how far along, from 0 to 1, and its label.
-pub type Tick = (f64, String);
+pub(crate) type Tick = (f64, String);
 
 /// From a value to how high it is, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Scale {
+pub(crate) enum Scale {
     /// From this to that.
     Linear(f64, f64),
     /// From and to these powers of ten.
@@ -30,8 +30,7 @@ pub enum Scale {
 }
 
 /// Ticks of time.
-#[must_use]
-pub fn time(length_s: f64) -> Vec<Tick> {
+pub(crate) fn time(length_s: f64) -> Vec<Tick> {
     if !(length_s > 0.0 && length_s.is_finite()) {
         return Vec::new();
     }
@@ -57,8 +56,7 @@ fn moment(at_s: f64, step: f64) -> String {
 
 impl Scale {
     /// The scale on which all of a chart has room.
-    #[must_use]
-    pub fn of(chart: &Chart) -> Self {
+    pub(crate) fn of(chart: &Chart) -> Self {
         match &chart.plot {
             Plot::Bars { series, .. } => {
                 let columns = series.iter().map(|one| one.values.len()).max().unwrap_or(0);
@@ -107,8 +105,7 @@ impl Scale {
     }
 
     /// How high a value is; `None` where it has no place.
-    #[must_use]
-    pub fn height(self, value: f64) -> Option<f64> {
+    pub(crate) fn height(self, value: f64) -> Option<f64> {
         let height = match self {
             Self::Linear(least, most) => (value - least) / (most - least),
             Self::Logarithmic(..) if value <= 0.0 => return None,
@@ -120,8 +117,7 @@ impl Scale {
     }
 
     /// Its ticks, from below.
-    #[must_use]
-    pub fn ticks(self, unit: Unit) -> Vec<Tick> {
+    pub(crate) fn ticks(self, unit: Unit) -> Vec<Tick> {
         match self {
             Self::Linear(least, most) => {
                 let step = step(most - least);
@@ -157,8 +153,7 @@ fn step(range: f64) -> f64 {
 }
 
 /// A value with its unit.
-#[must_use]
-pub fn label(value: f64, unit: Unit) -> String {
+pub(crate) fn label(value: f64, unit: Unit) -> String {
     let plain = |value: f64| {
         let text = format!("{value:.3}");
         text.trim_end_matches('0').trim_end_matches('.').to_owned()

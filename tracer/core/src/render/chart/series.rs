@@ -8,8 +8,7 @@ const JOINED: f64 = 3.0;
 const LATE: f64 = 0.25;
 
 /// The length of a chart's columns, s: whole intervals, as few as there is room for.
-#[must_use]
-pub fn width_s(length_s: f64, interval_s: f64) -> f64 {
+pub(crate) fn width_s(length_s: f64, interval_s: f64) -> f64 {
     if !(length_s > 0.0 && interval_s > 0.0) {
         return length_s.max(1.0);
     }
@@ -18,8 +17,7 @@ pub fn width_s(length_s: f64, interval_s: f64) -> f64 {
 }
 
 /// Sums by column of what ended at these moments.
-#[must_use]
-pub fn sums(
+pub(crate) fn sums(
     steps: impl Iterator<Item = (f64, f64)>,
     length_s: f64,
     width_s: f64,
@@ -38,8 +36,7 @@ pub fn sums(
 }
 
 /// The largest by column, with a gap wherever nothing was measured for long.
-#[must_use]
-pub fn largest(
+pub(crate) fn largest(
     points: impl Iterator<Item = (f64, Option<f64>)>,
     length_s: f64,
     interval_s: f64,

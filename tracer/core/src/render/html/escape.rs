@@ -4,8 +4,7 @@ use crate::text::shown;
 
 /// Text whose every character stands for itself; control characters, and what
 /// reverses the direction of writing, are shown and do nothing.
-#[must_use]
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -8,7 +8,7 @@ use crate::render::chart::{Axis, Bars, Chart, Line, Plot, Stroke};
 use crate::render::html::escape::escape;
 
 /// The size of the drawing, before it is stretched.
-pub const WIDTH: f64 = 1_000.0;
+pub(crate) const WIDTH: f64 = 1_000.0;
 const HEIGHT: f64 = 100.0;
 /// Phases narrower than this share of the axis are not named on it.
 const NAMED: f64 = 0.08;
@@ -19,7 +19,7 @@ const HIT: f64 = 0.004;
 const MOST_HITS: usize = 120;
 
 /// Writes a chart.
-pub fn write(html: &mut String, chart: &Chart) {
+pub(crate) fn write(html: &mut String, chart: &Chart) {
     let scale = Scale::of(chart);
     let ticks = scale.ticks(chart.unit);
     // Writing to a string cannot fail, here and below.
@@ -104,7 +104,7 @@ fn class(stroke: Stroke) -> &'static str {
 }
 
 /// Names of phases, above the drawing.
-pub fn write_phase_names(html: &mut String, axis: &Axis) {
+pub(crate) fn write_phase_names(html: &mut String, axis: &Axis) {
     if axis.phases.is_empty() {
         return;
     }
@@ -125,7 +125,7 @@ pub fn write_phase_names(html: &mut String, axis: &Axis) {
 }
 
 /// The shades of phases, behind everything.
-pub fn write_phases(html: &mut String, axis: &Axis, height: f64) {
+pub(crate) fn write_phases(html: &mut String, axis: &Axis, height: f64) {
     for phase in &axis.phases {
         let (from, to) = (axis.share(phase.from_s), axis.share(phase.to_s));
         let class = if phase.stands_out { "out" } else { "calm" };
@@ -139,7 +139,7 @@ pub fn write_phases(html: &mut String, axis: &Axis, height: f64) {
 }
 
 /// The labels of the time axis, below the drawing.
-pub fn write_time(html: &mut String, axis: &Axis) {
+pub(crate) fn write_time(html: &mut String, axis: &Axis) {
     html.push_str("<div class=\"x\">");
     for (at, text) in scale::time(axis.length_s) {
         write_tick(html, &(at, text));
@@ -286,24 +286,12 @@ fn write_hits(html: &mut String, chart: &Chart, series: &[Line]) {
     }
 }
 
-impl Axis {
-    /// How far along the axis a moment is, from 0 to 1.
-    pub fn share(&self, at_s: f64) -> f64 {
-        let share = at_s / self.length_s;
-        if share.is_finite() {
-            share.clamp(0.0, 1.0)
-        } else {
-            0.0
-        }
-    }
-}
-
 /// To a hundredth: finer than a screen.
-pub fn round(value: f64) -> f64 {
+pub(crate) fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
 /// A share in per cent.
-pub fn share(share: f64) -> f64 {
+pub(crate) fn share(share: f64) -> f64 {
     round(share * 100.0)
 }

@@ -11,7 +11,7 @@ const MIN_SHARE: f64 = 0.004;
 const ROW: f64 = 10.0;
 
 /// Writes a timeline.
-pub fn write(html: &mut String, timeline: &Timeline) {
+pub(crate) fn write(html: &mut String, timeline: &Timeline) {
     let axis = &timeline.axis;
     let height = ROW * timeline.rows.len() as f64;
     // Writing to a string cannot fail, here and below.

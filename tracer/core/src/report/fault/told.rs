@@ -5,8 +5,7 @@ use crate::report::whereabouts::Whereabouts;
 
 impl FaultReport {
     /// A sentence for the user if the fault did not do what was asked.
-    #[must_use]
-    pub fn warning(&self) -> Option<String> {
+    pub(crate) fn warning(&self) -> Option<String> {
         let peers = self.peers.join(", ");
         let (toward, left) = match self.direction.as_ref() {
             "in" => ("from", "arrived on"),
@@ -36,8 +35,7 @@ impl FaultReport {
     }
 
     /// A sentence for the user if somebody has switched on again what the fault needs off.
-    #[must_use]
-    pub fn offloads_warning(&self) -> Option<String> {
+    pub(crate) fn offloads_warning(&self) -> Option<String> {
         if self.offloads_on_again.is_empty() {
             return None;
         }
@@ -61,8 +59,7 @@ impl FaultReport {
 
     /// A sentence for the user if the fault was ended early because nobody would have
     /// undone it.
-    #[must_use]
-    pub fn guard_warning(&self) -> Option<String> {
+    pub(crate) fn guard_warning(&self) -> Option<String> {
         let lasted = self.ended_ns.saturating_sub(self.started_ns) as f64 / 1e9;
         self.guard_gone.then(|| {
             format!(
@@ -73,8 +70,7 @@ impl FaultReport {
     }
 
     /// A sentence for the user if packets of the peers may have gone past the fault.
-    #[must_use]
-    pub fn others_warning(&self) -> Option<String> {
+    pub(crate) fn others_warning(&self) -> Option<String> {
         if self.other_interfaces.is_empty() {
             return None;
         }
@@ -87,8 +83,7 @@ impl FaultReport {
     }
 
     /// A sentence for the user if the interface did not stay what it was.
-    #[must_use]
-    pub fn interface_warning(&self) -> Option<String> {
+    pub(crate) fn interface_warning(&self) -> Option<String> {
         let now = self.interface_now.as_ref()?;
         let told = now.told_of(&self.interface)?;
         let hit = match now {
