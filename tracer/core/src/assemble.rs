@@ -10,16 +10,14 @@ mod processors;
 mod recovery;
 mod warnings;
 
-use tracer_ebpf::Gap;
+use tracer_ebpf::{Flow, Gap};
 
 use crate::by_kind::sum;
 use crate::clock::jiffies_to_ms;
+use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
 use crate::recording::namespace::{NamespaceCounts, known_sum};
-use crate::recording::{Recording, Recoveries};
-use crate::report::commits::CommitsReport;
 use crate::report::endpoint::endpoints;
-use crate::report::role::FlowRole;
 use crate::report::{
     ByKind, Capabilities, ChecksumErrors, ClockReport, DamagedReport, Fault, FlowReport,
     GapsReport, KernelKinds, NamespaceReport, Overhead, Report, Resets, SCHEMA, Selected, States,
@@ -35,18 +33,19 @@ pub fn assemble(mut recording: Recording) -> Report {
     let (phases, findings) = correlated::correlated(&recording);
     let flows = flows(&recording);
     let (totals, gaps) = (totals(&recording), gaps(&recording));
-    let commits = commits(&recording, recoveries.as_ref());
+    let commits = recording.commits.as_ref();
+    let commits = commits.map(|one| commits::commits(one, &recording, recoveries.as_ref()));
     let warnings = warnings::all(&recording, &totals, &gaps, &flows, commits.as_ref());
-    let (start_ns, end_ns, clock) = (recording.start_ns, recording.end_ns, recording.clock);
+    let (clock, end_ns) = (recording.run_clock(), recording.end_ns);
     Report {
         schema: SCHEMA.into(),
         tool: Tool::this(),
         clock: ClockReport {
-            monotonic_ns: clock.monotonic_ns,
-            realtime: clock.utc(clock.monotonic_ns),
+            monotonic_ns: recording.clock.monotonic_ns,
+            realtime: clock.utc(recording.clock.monotonic_ns),
         },
         window: Window {
-            start: clock.utc(start_ns),
+            start: clock.utc(recording.start_ns),
             end: clock.utc(end_ns),
             duration_s: recording.window().seconds(),
         },
@@ -64,10 +63,10 @@ pub fn assemble(mut recording: Recording) -> Report {
         },
         postgres: recording
             .postgres
-            .map(|record| postgres::postgres(record, &clock, start_ns, end_ns)),
+            .map(|record| postgres::postgres(record, clock, end_ns)),
         commits,
         processors: recording.processors.and_then(Result::ok).map(|tracks| {
-            let report = |track| processors::processors(track, &clock, start_ns);
+            let report = |track| processors::processors(track, clock);
             tracks.iter().map(report).collect()
         }),
         host: recording.host,
@@ -76,24 +75,13 @@ pub fn assemble(mut recording: Recording) -> Report {
         faults: recording
             .faults
             .into_iter()
-            .map(|fault| Fault::new(fault, &clock))
+            .map(|fault| Fault::new(fault, &recording.clock))
             .collect(),
         totals,
         flows,
         gaps,
         warnings,
     }
-}
-
-fn commits(recording: &Recording, recoveries: Option<&Recoveries>) -> Option<CommitsReport> {
-    let record = recording.commits.as_ref()?;
-    let run = commits::Run {
-        clock: &recording.clock,
-        start_ns: recording.start_ns,
-        recoveries,
-        stats: recording.settings.bpf_stats,
-    };
-    Some(commits::commits(record, &run))
 }
 
 fn selected(flows: &[FlowReport]) -> Selected {
@@ -105,6 +93,7 @@ fn selected(flows: &[FlowReport]) -> Selected {
 }
 
 fn checksum_errors(recording: &Recording) -> ChecksumErrors {
+    let clock = recording.run_clock();
     let series = recording.bad_checksums.iter().flatten();
     let counted = recording.is_attached("tcp_bad_csum");
     ChecksumErrors {
@@ -112,8 +101,8 @@ fn checksum_errors(recording: &Recording) -> ChecksumErrors {
         kernel_in_csum_errors: recording.kernel_bad_checksums(),
         series: series
             .map(|step| DamagedReport {
-                time: recording.clock.utc(step.at_ns),
-                offset_s: step.at_ns.saturating_sub(recording.start_ns) as f64 / 1e9,
+                time: clock.utc(step.at_ns),
+                offset_s: clock.end_s(step.at_ns),
                 selected: step.segments,
                 by_peer: step.by_peer.clone(),
             })
@@ -154,11 +143,11 @@ fn namespace(counts: &NamespaceCounts) -> NamespaceReport {
 }
 
 fn overhead(recording: &Recording) -> Overhead {
-    let (measured, effort) = (recording.settings.bpf_stats, &recording.effort);
+    let (program_runs, program_ns_per_run) =
+        commits::overhead(recording.settings.bpf_stats, &recording.effort);
     Overhead {
-        program_runs: measured.then_some(effort.runs),
-        program_ns_per_run: (measured && effort.runs > 0)
-            .then(|| effort.ns as f64 / effort.runs as f64),
+        program_runs,
+        program_ns_per_run,
         cpu_ms: recording.cpu.as_secs_f64() * 1e3,
         peak_memory_kib: recording.peak_memory_kib,
         attached_ms: Some(recording.attached.as_secs_f64() * 1e3),
@@ -175,8 +164,8 @@ fn flow(history: &FlowHistory, recording: &Recording) -> FlowReport {
     let flow = &history.counters;
     let (local, remote) = endpoints(&flow.tuple);
     let read = history.has_readings();
-    let time = |ns: u64| (ns != 0).then(|| recording.clock.utc(ns));
-    let (clock, start_ns) = (&recording.clock, recording.start_ns);
+    let clock = recording.run_clock();
+    let time = |ns: u64| (ns != 0).then(|| clock.utc(ns));
     FlowReport {
         local,
         remote,
@@ -204,17 +193,17 @@ fn flow(history: &FlowHistory, recording: &Recording) -> FlowReport {
             .iter()
             .map(|step| StepReport {
                 time: clock.utc(step.at_ns),
-                offset_s: step.at_ns.saturating_sub(start_ns) as f64 / 1e9,
+                offset_s: clock.end_s(step.at_ns),
                 segments: sum(&step.segments),
                 events: step.events,
                 bytes: step.bytes,
                 by_kind: ByKind::from(step.segments),
             })
             .collect(),
-        path: path::path(&history.path, clock, start_ns),
+        path: path::path(&history.path, clock),
         recoveries: (history.is_replication() && recording.settings.events).then(|| {
             let holes = recording.holes.of_flow(&flow.tuple).iter();
-            let report = |hole| recovery::recovery(hole, clock, start_ns);
+            let report = |hole| recovery::recovery(hole, clock);
             holes.map(report).collect()
         }),
         role: history.role.clone(),
@@ -228,49 +217,30 @@ fn overflow(recording: &Recording) -> Option<FlowReport> {
     if sum(&all.overflow_segments) == 0 && all.overflow_events == 0 {
         return None;
     }
-    let (local, remote) = endpoints(&tracer_ebpf::Tuple::default());
-    Some(FlowReport {
-        local,
-        remote,
-        netns: None,
-        process: None,
-        role: FlowRole::default(),
-        segments: sum(&all.overflow_segments),
+    let counters = Flow {
+        segments: all.overflow_segments,
         events: all.overflow_events,
         bytes: all.overflow_bytes,
+        ..Flow::default()
+    };
+    let nowhere = endpoints(&counters.tuple).0.socket();
+    let together = FlowHistory {
+        counters,
+        ..FlowHistory::between(nowhere, nowhere)
+    };
+    Some(FlowReport {
+        netns: None,
         failed_events: None,
-        failed_segments: 0,
-        by_kind: ByKind::from(all.overflow_segments),
-        fin: 0,
-        resets_sent: 0,
-        resets_received: 0,
-        srtt_us: None,
-        rto_ms: None,
-        rto_max_ms: None,
-        backoff_max: None,
-        cwnd: None,
-        first: None,
-        last: None,
-        closed: None,
-        series: Vec::new(),
-        path: None,
-        recoveries: None,
+        ..flow(&together, recording)
     })
 }
 
 fn totals(recording: &Recording) -> TotalsReport {
     let all = recording.totals();
-    let kernel = known_sum(
-        recording
-            .namespaces
-            .iter()
-            .map(|namespace| namespace.kernel.retrans_segs),
-    );
-    let kinds = recording
-        .namespaces
-        .iter()
-        .map(|namespace| KernelKinds::from_counters(&namespace.kernel.tcp_ext))
-        .reduce(|sum, one| sum.plus(&one));
+    let of_kernel = |count: fn(&NamespaceCounts) -> Option<u64>| {
+        known_sum(recording.namespaces.iter().map(count))
+    };
+    let kernel = of_kernel(|one| one.kernel.retrans_segs);
     TotalsReport {
         segments: sum(&all.segments),
         events: all.events,
@@ -285,7 +255,14 @@ fn totals(recording: &Recording) -> TotalsReport {
         difference: difference(kernel, &all),
         quiet: recording.quiet,
         lost_events: Some(recording.gaps.count(Gap::EventsLost)),
-        kernel: kinds.unwrap_or_default(),
+        kernel: KernelKinds {
+            loss_probes: of_kernel(|one| one.kernel.tcp_ext.loss_probes),
+            timeouts: of_kernel(|one| one.kernel.tcp_ext.timeouts),
+            fast_retrans: of_kernel(|one| one.kernel.tcp_ext.fast_retrans),
+            slow_start_retrans: of_kernel(|one| one.kernel.tcp_ext.slow_start_retrans),
+            syn_retrans: of_kernel(|one| one.kernel.tcp_ext.syn_retrans),
+            retrans_fail: of_kernel(|one| one.kernel.tcp_ext.retrans_fail),
+        },
     }
 }
 

@@ -28,6 +28,31 @@ impl Clock {
     }
 }
 
+/// The clock of a run, on which moments are also counted from its start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunClock {
+    pub(crate) clock: Clock,
+    /// When counting began, ns of `CLOCK_MONOTONIC`.
+    pub(crate) start_ns: u64,
+}
+
+impl RunClock {
+    /// A moment in UTC.
+    pub(crate) fn utc(&self, at_ns: u64) -> String {
+        self.clock.utc(at_ns)
+    }
+
+    /// From the start to the end of an interval of the run, s.
+    pub(crate) fn end_s(&self, at_ns: u64) -> f64 {
+        at_ns.saturating_sub(self.start_ns) as f64 / 1e9
+    }
+
+    /// From the start to a moment that may have been before it, s.
+    pub(crate) fn offset_s(&self, at_ns: u64) -> f64 {
+        (at_ns as f64 - self.start_ns as f64) / 1e9
+    }
+}
+
 /// Jiffies as milliseconds.
 #[must_use]
 pub fn jiffies_to_ms(jiffies: u32, jiffy_ns: u64) -> f64 {

@@ -18,13 +18,14 @@ pub mod settings;
 pub mod slow_commit;
 pub mod standby;
 pub mod tcp_info;
+mod thinning;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracer_ebpf::Totals;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, RunClock};
 use crate::interval::Span;
 use crate::report::capabilities::HookStatus;
 use crate::report::fault::FaultReport;
@@ -167,6 +168,13 @@ impl Recording {
         Span {
             from_ns: self.start_ns,
             to_ns: self.end_ns,
+        }
+    }
+
+    pub(crate) fn run_clock(&self) -> RunClock {
+        RunClock {
+            clock: self.clock,
+            start_ns: self.start_ns,
         }
     }
 

@@ -36,7 +36,6 @@ use serde::{Deserialize, Serialize};
 use tracer_ebpf::Totals;
 
 use crate::by_kind::{Kinds, sum};
-use crate::kernel_counters::TcpExt;
 use crate::report::capabilities::HookStatus;
 use crate::report::commits::CommitsReport;
 use crate::report::fault::FaultReport;
@@ -452,34 +451,6 @@ pub struct Overhead {
     pub attached_ms: Option<f64>,
     /// From its start to the moment from which everything is counted, likewise.
     pub ready_ms: Option<f64>,
-}
-
-impl KernelKinds {
-    /// The counters that belong to single kinds.
-    pub(crate) fn from_counters(counters: &TcpExt) -> Self {
-        Self {
-            loss_probes: counters.loss_probes,
-            timeouts: counters.timeouts,
-            fast_retrans: counters.fast_retrans,
-            slow_start_retrans: counters.slow_start_retrans,
-            syn_retrans: counters.syn_retrans,
-            retrans_fail: counters.retrans_fail,
-        }
-    }
-
-    /// The sum of two, `None` where either is unknown.
-    #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
-        let add = |a: Option<u64>, b: Option<u64>| Some(a? + b?);
-        Self {
-            loss_probes: add(self.loss_probes, other.loss_probes),
-            timeouts: add(self.timeouts, other.timeouts),
-            fast_retrans: add(self.fast_retrans, other.fast_retrans),
-            slow_start_retrans: add(self.slow_start_retrans, other.slow_start_retrans),
-            syn_retrans: add(self.syn_retrans, other.syn_retrans),
-            retrans_fail: add(self.retrans_fail, other.retrans_fail),
-        }
-    }
 }
 
 /// The kernel's count minus ours, where both are known.

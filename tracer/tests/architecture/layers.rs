@@ -105,7 +105,6 @@ pub(crate) const ALLOWED_IN_CORE: Rooms = &[
             "by_kind",
             "clock",
             "harmless",
-            "kernel_counters",
             "text",
         ],
     ),

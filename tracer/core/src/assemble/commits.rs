@@ -2,60 +2,55 @@
 
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
-use crate::clock::Clock;
+use crate::clock::RunClock;
 use crate::interval::Span;
-use crate::recording::Recoveries;
 use crate::recording::commits::{Binary, CommitsRecord, Server};
+use crate::recording::programs::RunStats;
+use crate::recording::{Recording, Recoveries};
 use crate::report::commits::{CommitsReport, ProgramReport, ServerReport, SlowReport};
 use crate::report::histogram::Histogram;
 
-/// What is known of the run beside its commits.
-#[derive(Debug)]
-pub(super) struct Run<'a> {
-    /// Its clock.
-    pub(super) clock: &'a Clock,
-    /// When its window began, ns of `CLOCK_MONOTONIC`.
-    pub(super) start_ns: u64,
-    /// When the replication was recovering from a loss; `None` if nobody looked.
-    pub(super) recoveries: Option<&'a Recoveries>,
-    /// Whether run times were measured.
-    pub(super) stats: bool,
-}
-
-/// Makes it.
-pub(super) fn commits(record: &CommitsRecord, run: &Run<'_>) -> CommitsReport {
+/// `recoveries`: when the replication was recovering from a loss; `None` if no single events
+/// were taken.
+pub(super) fn commits(
+    record: &CommitsRecord,
+    recording: &Recording,
+    recoveries: Option<&Recoveries>,
+) -> CommitsReport {
+    let clock = recording.run_clock();
     let attached = record.reason.is_none();
-    let of_one = |pid| record.server(pid).is_some();
     let sums = record.servers.iter().filter_map(|server| server.sums);
-    let slow: Vec<SlowReport> = record
-        .slowest
-        .of(of_one)
+    let slow = record.slowest.of(|pid| record.server(pid).is_some());
+    let recovering = |server| record.recoveries_of(server, recoveries);
+    let slow = slow
         .iter()
-        .map(|one| slow(one, record, run))
-        .collect();
+        .map(|one| slow_commit(one, recovering(one.server), clock));
+    let slow: Vec<SlowReport> = slow.collect();
+    let servers = record.servers.iter();
+    let overhead = overhead(recording.settings.bpf_stats, &record.effort);
     CommitsReport {
-        start: attached.then(|| run.clock.utc(record.start_ns)),
+        start: attached.then(|| clock.utc(record.start_ns)),
         attached,
         reason: record.reason.clone(),
         slow_ms: record.slow.as_secs_f64() * 1e3,
         programs: record.binaries.iter().map(program).collect(),
-        servers: record
-            .servers
-            .iter()
-            .map(|one| {
-                let traced = record.recoveries_of(one.pid, run.recoveries).is_some();
-                server(one, record.end_ns, &slow, traced)
-            })
+        servers: servers
+            .map(|one| server(one, record.end_ns, &slow, recovering(one.pid).is_some()))
             .collect(),
         slow,
         slow_dropped: record.slowest.dropped(),
         slow_lost: sums.map(|sums| sums.slow_lost).sum(),
         not_counted: record.given_up,
         out_of_sight: record.out_of_sight,
-        program_runs: run.stats.then_some(record.effort.runs),
-        program_ns_per_run: (run.stats && record.effort.runs > 0)
-            .then(|| record.effort.ns as f64 / record.effort.runs as f64),
+        program_runs: overhead.0,
+        program_ns_per_run: overhead.1,
     }
+}
+
+/// How often programs ran, and how long each time, ns; `None` unless it was measured.
+pub(super) fn overhead(measured: bool, effort: &RunStats) -> (Option<u64>, Option<f64>) {
+    let mean = (measured && effort.runs > 0).then(|| effort.ns as f64 / effort.runs as f64);
+    (measured.then_some(effort.runs), mean)
 }
 
 fn program(binary: &Binary) -> ProgramReport {
@@ -110,19 +105,18 @@ pub(super) fn wait_of(slow: &SlowCommit) -> Span {
     }
 }
 
-fn slow(slow: &SlowCommit, record: &CommitsRecord, run: &Run<'_>) -> SlowReport {
+fn slow_commit(slow: &SlowCommit, recoveries: Option<&[Span]>, clock: RunClock) -> SlowReport {
     let ms = |ns: u64| ns as f64 / 1e6;
-    let spans = record.recoveries_of(slow.server, run.recoveries);
     SlowReport {
-        start: run.clock.utc(slow.start_ns),
-        offset_s: (slow.start_ns as f64 - run.start_ns as f64) / 1e9,
+        start: clock.utc(slow.start_ns),
+        offset_s: clock.offset_s(slow.start_ns),
         pid: slow.pid,
         server_pid: slow.server,
         total_ms: ms(slow.total_ns),
         flush_ms: ms(slow.flush_ns),
         wait_ms: ms(slow.wait_ns),
         rest_ms: ms(slow.rest_ns),
-        wait_in_recovery_ms: spans.map(|spans| ms(wait_of(slow).covered_ns(spans))),
+        wait_in_recovery_ms: recoveries.map(|spans| ms(wait_of(slow).covered_ns(spans))),
         lsn: format!("{:X}/{:X}", slow.lsn >> 32, slow.lsn & 0xffff_ffff),
     }
 }

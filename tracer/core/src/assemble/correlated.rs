@@ -1,7 +1,7 @@
 //! Phases and findings: what the pure core is given, and how its answer is shown.
 
 use crate::assemble::commits::wait_of;
-use crate::clock::Clock;
+use crate::clock::RunClock;
 use crate::diagnosis;
 use crate::interval::Span;
 use crate::phases::{Choice, Phase};
@@ -14,17 +14,17 @@ use crate::report::finding::Finding;
 pub(super) fn correlated(recording: &Recording) -> (Vec<PhaseReport>, Vec<Finding>) {
     let phases = crate::phases::phases(recording, choice(recording))
         .into_iter()
-        .map(|one| phase(one, &recording.clock, recording.start_ns))
+        .map(|one| phase(one, recording.run_clock()))
         .collect();
     (phases, diagnosis::findings(recording))
 }
 
-fn phase(phase: Phase, clock: &Clock, start_ns: u64) -> PhaseReport {
+fn phase(phase: Phase, clock: RunClock) -> PhaseReport {
     PhaseReport {
         name: phase.name,
         start: clock.utc(phase.span.from_ns),
         end: clock.utc(phase.span.to_ns),
-        offset_s: phase.span.from_ns.saturating_sub(start_ns) as f64 / 1e9,
+        offset_s: clock.end_s(phase.span.from_ns),
         duration_s: phase.span.seconds(),
         chosen_by: phase.chosen_by,
         found_in: phase.found_in,
@@ -54,7 +54,7 @@ pub(super) fn slow_commits(
 ) -> Option<Vec<SlowCommit>> {
     let record = recording.commits.as_ref()?;
     let slow = record.slowest.of(|pid| record.server(pid).is_some());
-    let told = slow.iter().map(|one| {
+    let slow = slow.iter().map(|one| {
         let wait = wait_of(one);
         SlowCommit {
             server: one.server,
@@ -69,7 +69,7 @@ pub(super) fn slow_commits(
                 .map(|spans| wait.covered_ns(spans)),
         }
     });
-    Some(told.collect())
+    Some(slow.collect())
 }
 
 #[cfg(test)]

@@ -1,23 +1,22 @@
 //! What the report says of the commit probe, from what came of it.
 
-use crate::clock::Clock;
+use crate::clock::RunClock;
 use crate::recording::latency::Total;
 use crate::recording::probe::Outcome;
 use crate::report::latency_probe::{ProbeReport, ProbeStepReport, Requests};
 
-/// Makes it.
-pub(super) fn latency_probe(outcome: Outcome, clock: &Clock, start_ns: u64) -> ProbeReport {
+pub(super) fn latency_probe(outcome: Outcome, clock: RunClock) -> ProbeReport {
     ProbeReport {
         rate: outcome.plan.rate.get(),
         table: None,
         removed: None,
         begun: outcome.begun_ns.map(|at_ns| clock.utc(at_ns)),
-        commits: requests(outcome.commits, outcome.most.commits, clock, start_ns),
-        reads: requests(outcome.reads, outcome.most.reads, clock, start_ns),
+        commits: requests(outcome.commits, outcome.most.commits, clock),
+        reads: requests(outcome.reads, outcome.most.reads, clock),
     }
 }
 
-fn requests(total: Total, most: usize, clock: &Clock, start_ns: u64) -> Requests {
+fn requests(total: Total, most: usize, clock: RunClock) -> Requests {
     Requests {
         most_outstanding: most,
         answered: total.answered,
@@ -33,7 +32,7 @@ fn requests(total: Total, most: usize, clock: &Clock, start_ns: u64) -> Requests
             .into_iter()
             .map(|step| ProbeStepReport {
                 time: clock.utc(step.at_ns),
-                offset_s: (step.at_ns as f64 - start_ns as f64) / 1e9,
+                offset_s: clock.offset_s(step.at_ns),
                 answered: step.answered,
                 failed: step.failed,
                 not_started: step.not_started,

@@ -1,11 +1,11 @@
 //! What the report says of a path, from the readings of a socket.
 
-use crate::clock::Clock;
+use crate::clock::RunClock;
 use crate::recording::tcp_info::TcpInfoSample;
 use crate::report::path::{PathReport, ReadingReport};
 
-/// By the clock and from the start of the run; `None` where nothing was told.
-pub(super) fn path(readings: &[TcpInfoSample], clock: &Clock, start_ns: u64) -> Option<PathReport> {
+/// `None` where nothing was read.
+pub(super) fn path(readings: &[TcpInfoSample], clock: RunClock) -> Option<PathReport> {
     let srtt = || readings.iter().filter_map(|one| one.srtt_us);
     (!readings.is_empty()).then(|| PathReport {
         srtt_us_min: srtt().min(),
@@ -14,7 +14,7 @@ pub(super) fn path(readings: &[TcpInfoSample], clock: &Clock, start_ns: u64) -> 
             .iter()
             .map(|one| ReadingReport {
                 time: clock.utc(one.at_ns),
-                offset_s: one.at_ns.saturating_sub(start_ns) as f64 / 1e9,
+                offset_s: clock.end_s(one.at_ns),
                 srtt_us: one.srtt_us,
                 min_rtt_us: one.min_rtt_us,
                 unacked: one.unacked,

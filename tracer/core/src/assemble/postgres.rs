@@ -1,18 +1,11 @@
 //! What the report says of the database, from what was learnt of it.
 
 use crate::assemble::latency_probe::latency_probe;
-use crate::clock::Clock;
+use crate::clock::RunClock;
 use crate::recording::database::DatabaseRecord;
 use crate::report::postgres::{GapReport, PostgresReport, RoleReport, SampleReport};
 
-/// Makes it, by the clock and the window of the run.
-pub(super) fn postgres(
-    record: DatabaseRecord,
-    clock: &Clock,
-    start_ns: u64,
-    end_ns: u64,
-) -> PostgresReport {
-    let offset = |at_ns: u64| (at_ns as f64 - start_ns as f64) / 1e9;
+pub(super) fn postgres(record: DatabaseRecord, clock: RunClock, end_ns: u64) -> PostgresReport {
     let greeting = record.greeting.as_ref();
     PostgresReport {
         server_version: greeting.map(|greeting| greeting.version.clone()),
@@ -27,7 +20,7 @@ pub(super) fn postgres(
             .iter()
             .map(|turn| RoleReport {
                 time: clock.utc(turn.at_ns),
-                offset_s: offset(turn.at_ns),
+                offset_s: clock.offset_s(turn.at_ns),
                 role: turn.role,
                 timeline: turn.timeline,
             })
@@ -42,7 +35,7 @@ pub(super) fn postgres(
             .into_iter()
             .map(|sample| SampleReport {
                 time: clock.utc(sample.at_ns),
-                offset_s: offset(sample.at_ns),
+                offset_s: clock.offset_s(sample.at_ns),
                 sample,
             })
             .collect(),
@@ -52,15 +45,13 @@ pub(super) fn postgres(
             .map(|gap| GapReport {
                 start: clock.utc(gap.start_ns),
                 end: gap.end_ns.map(|end| clock.utc(end)),
-                offset_s: offset(gap.start_ns),
+                offset_s: clock.offset_s(gap.start_ns),
                 duration_s: gap.end_ns.unwrap_or(end_ns).saturating_sub(gap.start_ns) as f64 / 1e9,
                 reason: gap.reason,
                 failures: gap.failures,
             })
             .collect(),
         more_gaps: record.more_gaps,
-        probe: record
-            .probe
-            .map(|outcome| latency_probe(outcome, clock, start_ns)),
+        probe: record.probe.map(|outcome| latency_probe(outcome, clock)),
     }
 }

@@ -1,11 +1,10 @@
 //! What the report says of a server's processors, from the readings of its processes.
 
-use crate::clock::Clock;
+use crate::clock::RunClock;
 use crate::recording::processors::{CpuHistory, CpuInterval};
 use crate::report::processors::{ProcessorsReport, ProcessorsStepReport};
 
-/// By the clock and from the start of the run.
-pub(super) fn processors(track: &CpuHistory, clock: &Clock, start_ns: u64) -> ProcessorsReport {
+pub(super) fn processors(track: &CpuHistory, clock: RunClock) -> ProcessorsReport {
     let sum_s = |of: fn(&CpuInterval) -> u64| track.steps.iter().map(of).sum::<u64>() as f64 / 1e9;
     ProcessorsReport {
         pid: track.pid,
@@ -19,7 +18,7 @@ pub(super) fn processors(track: &CpuHistory, clock: &Clock, start_ns: u64) -> Pr
             .iter()
             .map(|step| ProcessorsStepReport {
                 time: clock.utc(step.at_ns),
-                offset_s: step.at_ns.saturating_sub(start_ns) as f64 / 1e9,
+                offset_s: clock.end_s(step.at_ns),
                 duration_s: step.at_ns.saturating_sub(step.from_ns) as f64 / 1e9,
                 ran_ms: step.ran_ns as f64 / 1e6,
                 waited_ms: step.waited_ns as f64 / 1e6,

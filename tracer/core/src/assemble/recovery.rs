@@ -1,6 +1,6 @@
 //! When the replication was recovering from losses.
 
-use crate::clock::Clock;
+use crate::clock::RunClock;
 use crate::evidence::hold_commits;
 use crate::interval::Span;
 use crate::recording::loss_recovery::LossRecovery;
@@ -22,9 +22,9 @@ pub(super) fn by_namespace(recording: &Recording) -> Option<Recoveries> {
     for (flow, _) in sending {
         let tuple = &flow.counters.tuple;
         let sent = recording.holes.of_flow(tuple).iter();
-        let damaged = recording.holes.of_peer(&tuple.remote).iter();
+        let corrupted = recording.holes.of_peer(&tuple.remote).iter();
         let spans = found.entry(tuple.netns).or_default();
-        spans.extend(sent.chain(damaged).map(LossRecovery::span));
+        spans.extend(sent.chain(corrupted).map(LossRecovery::span));
     }
     for spans in found.values_mut() {
         *spans = Span::apart(std::mem::take(spans));
@@ -32,11 +32,10 @@ pub(super) fn by_namespace(recording: &Recording) -> Option<Recoveries> {
     Some(found)
 }
 
-/// One recovery, by the clock and from the start of the run.
-pub(super) fn recovery(hole: &LossRecovery, clock: &Clock, start_ns: u64) -> RecoveryReport {
+pub(super) fn recovery(hole: &LossRecovery, clock: RunClock) -> RecoveryReport {
     RecoveryReport {
         start: clock.utc(hole.from_ns),
-        offset_s: (hole.from_ns as f64 - start_ns as f64) / 1e9,
+        offset_s: clock.offset_s(hole.from_ns),
         duration_s: hole.span().seconds(),
         segments: hole.segments,
     }

@@ -1,4 +1,4 @@
-//! By how much two hosts' clocks differ, as far as the data tell.
+//! By how much two hosts' clocks differ, as far as the data show it.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub struct Offset {
     pub offset_ms: Option<f64>,
     /// How far off that may be, either way.
     pub uncertainty_ms: Option<f64>,
-    /// How many connections tell it.
+    /// How many connections show it.
     pub connections: u64,
     /// It is at least this much ahead, by the ages of replies: none is below zero.
     pub at_least_ms: Option<f64>,
@@ -37,55 +37,57 @@ pub enum ClockMethod {
     SameBoot,
     /// Both ends of a connection close within a round trip, or a retransmission timeout.
     ClosedConnections,
-    /// Nothing tells it.
+    /// Nothing shows it.
     NotKnown,
 }
 
-/// What the data tell.
+/// What the data show.
 pub(crate) fn offset(
     reports: &[Report; 2],
     connections: &[Connection],
 ) -> Result<Offset, MergeError> {
     let [one, two] = reports;
+    let unknown = Offset {
+        method: ClockMethod::NotKnown,
+        offset_ms: None,
+        uncertainty_ms: None,
+        connections: 0,
+        at_least_ms: None,
+        at_most_ms: None,
+        applied_ms: 0.0,
+    };
     if one.host.boot_id.is_some() && one.host.boot_id == two.host.boot_id {
         return Ok(Offset {
             method: ClockMethod::SameBoot,
             offset_ms: Some(0.0),
             uncertainty_ms: Some(0.0),
-            connections: 0,
-            at_least_ms: None,
-            at_most_ms: None,
-            applied_ms: 0.0,
+            ..unknown
         });
     }
     // The age of a reply is a primary's time less its standby's: below zero only
     // because the standby's clock is ahead.
     let at_least_ms = youngest_reply_ms(one, two).map(|age| -age);
     let at_most_ms = youngest_reply_ms(two, one);
-    let mut told = Vec::new();
+    let mut bounds = Vec::new();
     for connection in connections {
         let [a, b] = &connection.sides;
         let calm = |side: &Side| side.fin == 0 && side.backoff_max.unwrap_or(0) == 0;
         if let (Some(first), Some(second), true, true) = (&a.closed, &b.closed, calm(a), calm(b)) {
-            told.push(Told {
+            let late_ms = late_ms(a).max(late_ms(b)).max(LEAST_UNCERTAIN_MS);
+            bounds.push(ClosedTogether {
                 ahead_ms: (seconds(second)? - seconds(first)?) * 1e3,
-                uncertain_ms: [a, b]
-                    .into_iter()
-                    .map(late_ms)
-                    .fold(LEAST_UNCERTAIN_MS, f64::max),
+                uncertain_ms: late_ms,
             });
         }
     }
-    let sure = |a: &&Told, b: &&Told| a.uncertain_ms.total_cmp(&b.uncertain_ms);
-    let Some(surest) = told.iter().min_by(sure) else {
+    let surest = bounds
+        .iter()
+        .min_by(|a, b| a.uncertain_ms.total_cmp(&b.uncertain_ms));
+    let Some(surest) = surest else {
         return Ok(Offset {
-            method: ClockMethod::NotKnown,
-            offset_ms: None,
-            uncertainty_ms: None,
-            connections: 0,
             at_least_ms,
             at_most_ms,
-            applied_ms: 0.0,
+            ..unknown
         });
     };
     // What no reply could have been has not been.
@@ -94,7 +96,7 @@ pub(crate) fn offset(
         .max(at_least_ms.unwrap_or(f64::NEG_INFINITY))
         .min(at_most_ms.unwrap_or(f64::INFINITY));
     // It is as uncertain as its own, and as far off as others say that it is.
-    let uncertain_ms = told
+    let uncertain_ms = bounds
         .iter()
         .map(|one| (one.ahead_ms - surest.ahead_ms).abs() - one.uncertain_ms)
         .fold(surest.uncertain_ms, f64::max)
@@ -103,15 +105,15 @@ pub(crate) fn offset(
         method: ClockMethod::ClosedConnections,
         offset_ms: Some(bounded_ms),
         uncertainty_ms: Some(uncertain_ms),
-        connections: told.len() as u64,
+        connections: bounds.len() as u64,
         at_least_ms,
         at_most_ms,
         applied_ms: bounded_ms,
     })
 }
 
-/// What one connection tells of the offset.
-struct Told {
+/// What a connection of which both ends closed shows of the offset.
+struct ClosedTogether {
     ahead_ms: f64,
     uncertain_ms: f64,
 }

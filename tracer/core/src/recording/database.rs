@@ -1,7 +1,6 @@
 //! What a run has learnt of a server.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::recording::outage::{SamplingOutage, SamplingOutages};
@@ -9,6 +8,7 @@ use crate::recording::peers::{Peers, ReplicationPeer};
 use crate::recording::probe::Outcome;
 use crate::recording::roles::Known;
 use crate::recording::standby::Standbys;
+use crate::recording::thinning::thin;
 use crate::report::sample::{Receiver, Role, Sample, Standby};
 use crate::report::statements::{Account, Origin};
 
@@ -172,14 +172,7 @@ impl DatabaseRecord {
             self.samples.push(sample.clone());
         }
         self.taken += 1;
-        if self.samples.len() > MOST_SAMPLES {
-            let mut index = 0usize;
-            self.samples.retain(|_| {
-                index += 1;
-                !index.is_multiple_of(2)
-            });
-            self.stride *= 2;
-        }
+        thin(&mut self.samples, &mut self.stride, MOST_SAMPLES);
     }
 
     /// There was no sample. True if that is news.
@@ -224,41 +217,31 @@ impl DatabaseRecord {
     }
 
     fn meet(&mut self, standby: &Standby) {
-        let address = standby.client_addr.as_deref().and_then(|a| a.parse().ok());
-        if let (Some(address), Some(port), Some(name)) =
-            (address, standby.client_port, standby.name())
-        {
-            self.remember(
-                (address, port),
-                ReplicationPeer {
-                    pid: standby.pid,
-                    name: name.to_owned(),
-                    sends: true,
-                },
-            );
-        }
+        let end = (standby.client_addr.as_deref(), standby.client_port);
+        self.remember(end, standby.pid, standby.name(), true);
     }
 
-    /// Its end of the connection has a port that the server does not tell.
+    /// Its end of the connection has a port that the server does not show.
     fn meet_sender(&mut self, receiver: &Receiver) {
-        let address = receiver.sender_host.as_deref().and_then(|a| a.parse().ok());
-        if let (Some(address), Some(port), Some(host)) =
-            (address, receiver.sender_port, &receiver.sender_host)
-        {
-            self.remember(
-                (address, port),
-                ReplicationPeer {
-                    pid: receiver.pid,
-                    name: host.clone(),
-                    sends: false,
-                },
-            );
-        }
+        let host = receiver.sender_host.as_deref();
+        self.remember((host, receiver.sender_port), receiver.pid, host, false);
     }
 
-    fn remember(&mut self, end: (IpAddr, u16), peer: ReplicationPeer) {
+    fn remember(
+        &mut self,
+        (address, port): (Option<&str>, Option<u16>),
+        pid: u32,
+        name: Option<&str>,
+        sends: bool,
+    ) {
+        let address = address.and_then(|address| address.parse().ok());
+        let (Some(address), Some(port), Some(name)) = (address, port, name) else {
+            return;
+        };
+        let end = (address, port);
         if self.peers.len() < MOST_PEERS || self.peers.contains_key(&end) {
-            self.peers.insert(end, peer);
+            let name = name.to_owned();
+            self.peers.insert(end, ReplicationPeer { pid, name, sends });
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The way to a peer, as a flow's own socket tells of it look by look: how long a round
 //! trip takes, and whether anything arrives. Retransmits tell of neither.
 
+use crate::recording::thinning::thin;
+
 /// The most readings that are kept: beyond, every second one goes and only every
 /// second one comes.
 const MAX_READINGS: usize = 20_000;
@@ -54,25 +56,12 @@ impl TcpInfoSeries {
             self.readings.push(reading);
         }
         self.taken += 1;
-        if self.readings.len() > MAX_READINGS {
-            let mut index = 0usize;
-            self.readings.retain(|_| {
-                index += 1;
-                !index.is_multiple_of(2)
-            });
-            self.stride *= 2;
-        }
-    }
-
-    /// Those that were kept, for good.
-    pub(crate) fn into_readings(self) -> Vec<TcpInfoSample> {
-        self.readings
+        thin(&mut self.readings, &mut self.stride, MAX_READINGS);
     }
 
     /// Those that were kept.
-    #[must_use]
-    pub fn readings(&self) -> &[TcpInfoSample] {
-        &self.readings
+    pub(crate) fn into_readings(self) -> Vec<TcpInfoSample> {
+        self.readings
     }
 }
 
@@ -89,8 +78,8 @@ mod tests {
                 ..TcpInfoSample::default()
             });
         }
-        assert!(path.readings().len() <= MAX_READINGS + 1);
+        assert!(path.readings.len() <= MAX_READINGS + 1);
         let apart = |two: &[TcpInfoSample]| two[1].at_ns - two[0].at_ns;
-        assert!(path.readings().windows(2).all(|two| apart(two) == 4));
+        assert!(path.readings.windows(2).all(|two| apart(two) == 4));
     }
 }

@@ -49,6 +49,24 @@ impl Collector for Snapshot {
 struct Family<'a, 'b>(&'a mut DescriptorEncoder<'b>);
 
 impl Family<'_, '_> {
+    /// Series with their labels, and without braces where they have none.
+    fn family<V>(
+        &mut self,
+        (name, help): (&str, &str),
+        kind: MetricType,
+        series: impl IntoIterator<Item = (Labels, V)>,
+        encode: impl Fn(&mut MetricEncoder<'_>, V) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut metric = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, value) in series {
+            match labels.is_empty() {
+                true => encode(&mut metric, value)?,
+                false => encode(&mut metric.encode_family(&labels)?, value)?,
+            }
+        }
+        Ok(())
+    }
+
     /// A counter, whose name gets `_total`.
     fn counter<V: EncodeCounterValue>(
         &mut self,
@@ -56,15 +74,12 @@ impl Family<'_, '_> {
         help: &str,
         series: impl IntoIterator<Item = (Labels, V)>,
     ) -> Result<(), Error> {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in series {
-            labelled(&mut metric, &labels, |metric| {
-                metric.encode_counter::<NoLabelSet, _, f64>(&value, None)
-            })?;
-        }
-        Ok(())
+        self.family(
+            (name, help),
+            MetricType::Counter,
+            series,
+            |metric, value| metric.encode_counter::<NoLabelSet, _, f64>(&value, None),
+        )
     }
 
     fn gauge(
@@ -73,13 +88,9 @@ impl Family<'_, '_> {
         help: &str,
         series: impl IntoIterator<Item = (Labels, f64)>,
     ) -> Result<(), Error> {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in series {
-            labelled(&mut metric, &labels, |metric| metric.encode_gauge(&value))?;
-        }
-        Ok(())
+        self.family((name, help), MetricType::Gauge, series, |metric, value| {
+            metric.encode_gauge(&value)
+        })
     }
 
     fn histogram<'s>(
@@ -88,16 +99,15 @@ impl Family<'_, '_> {
         help: &str,
         series: impl IntoIterator<Item = (Labels, &'s Spread)>,
     ) -> Result<(), Error> {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (labels, spread) in series {
-            labelled(&mut metric, &labels, |metric| {
+        self.family(
+            (name, help),
+            MetricType::Histogram,
+            series,
+            |metric, spread| {
                 let (sum_s, count) = (spread.sum_s, spread.count());
                 metric.encode_histogram::<NoLabelSet>(sum_s, count, &spread.ranges, None)
-            })?;
-        }
-        Ok(())
+            },
+        )
     }
 
     fn traffic(&mut self, metrics: &Metrics) -> Result<(), Error> {
@@ -124,22 +134,22 @@ impl Family<'_, '_> {
         self.counter(
             "kernel_retransmitted_segments",
             "What the kernel's RetransSegs has grown by in the same namespaces",
-            metrics.kernel_segments.map(|value| (none(), value)),
+            bare(metrics.kernel_segments),
         )?;
         self.gauge(
             "unexplained_segments",
             "The kernel's count less tracer's; not 0 for a moment while segments are retransmitted, and before Linux 6.17 while those that could not leave wait for their connection's next hit",
-            metrics.unexplained.map(|value| (none(), value as f64)),
+            bare(metrics.unexplained.map(|value| value as f64)),
         )?;
         self.counter(
             "checksum_errors",
             "Segments from the watched peers that arrived with a bad checksum",
-            [(none(), metrics.damaged)],
+            bare([metrics.damaged]),
         )?;
         self.counter(
             "kernel_checksum_errors",
             "What the kernel's InCsumErrors has grown by, from every peer",
-            metrics.kernel_damaged.map(|value| (none(), value)),
+            bare(metrics.kernel_damaged),
         )?;
         let resets = [
             ("sent", metrics.resets_sent),
@@ -153,35 +163,30 @@ impl Family<'_, '_> {
         self.gauge(
             "fault_active",
             "1 while tracer breaks the network on purpose",
-            metrics
-                .fault_active
-                .map(|active| (none(), f64::from(u8::from(active)))),
+            bare(metrics.fault_active.map(flag)),
         )
     }
 
     fn database(&mut self, database: &Database) -> Result<(), Error> {
-        let flag = |value: bool| f64::from(u8::from(value));
         self.gauge(
             "postgres_up",
             "1 if the watched PostgreSQL server answered last time",
-            [(none(), flag(database.up))],
+            bare([flag(database.up)]),
         )?;
         self.gauge(
             "postgres_primary",
             "1 if the server takes writes, 0 if it is a standby",
-            database.primary.map(|value| (none(), flag(value))),
+            bare(database.primary.map(flag)),
         )?;
         self.gauge(
             "sync_rep_waiters",
             "Backends that wait for a synchronous standby",
-            database
-                .sync_rep_waiters
-                .map(|value| (none(), f64::from(value))),
+            bare(database.sync_rep_waiters.map(f64::from)),
         )?;
         self.gauge(
             "sync_rep_longest_wait_seconds",
             "For how long the oldest statement that waits for a synchronous standby has been running; 0 if none waits",
-            database.sync_rep_longest_s.map(|value| (none(), value)),
+            bare(database.sync_rep_longest_s),
         )?;
         let standbys = || database.standbys.iter();
         self.gauge(
@@ -225,7 +230,7 @@ impl Family<'_, '_> {
         self.gauge(
             "probe_oldest_commit_seconds",
             "How long the oldest of the probe's commits in flight has been due",
-            database.probe_oldest_s.map(|value| (none(), value)),
+            bare(database.probe_oldest_s),
         )
     }
 
@@ -250,27 +255,27 @@ impl Family<'_, '_> {
         self.gauge(
             "uptime_seconds",
             "Since counting began",
-            [(none(), health.uptime_s)],
+            bare([health.uptime_s]),
         )?;
         self.counter(
             "cpu_seconds",
             "Processor time that tracer itself has used",
-            [(none(), health.cpu_s)],
+            bare([health.cpu_s]),
         )?;
         self.gauge(
             "flows",
             "Flows in the flow table",
-            [(none(), health.flows as f64)],
+            bare([health.flows as f64]),
         )?;
         self.counter(
             "lost_events",
             "Events that were not written for lack of room; counts are complete",
-            [(none(), health.lost_events)],
+            bare([health.lost_events]),
         )?;
         self.counter(
             "unwritten_events",
             "Events that the file of --events did not get; counts are complete",
-            [(none(), health.unwritten_events)],
+            bare([health.unwritten_events]),
         )?;
         self.counter(
             "gaps",
@@ -287,19 +292,6 @@ impl Family<'_, '_> {
     }
 }
 
-/// With its labels, and without braces where it has none.
-fn labelled(
-    metric: &mut MetricEncoder<'_>,
-    labels: &Labels,
-    encode: impl FnOnce(&mut MetricEncoder<'_>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    if labels.is_empty() {
-        encode(metric)
-    } else {
-        encode(&mut metric.encode_family(labels)?)
-    }
-}
-
 /// What tells one standby apart.
 fn of_standby(one: &StandbyMetrics) -> impl Iterator<Item = (&'static str, String)> {
     let address = one.address.clone().map(|address| ("address", address));
@@ -309,8 +301,13 @@ fn of_standby(one: &StandbyMetrics) -> impl Iterator<Item = (&'static str, Strin
         .chain([("sync_state", one.sync_state.clone())])
 }
 
-fn none() -> Labels {
-    Vec::new()
+/// What has no labels.
+fn bare<V>(values: impl IntoIterator<Item = V>) -> impl Iterator<Item = (Labels, V)> {
+    values.into_iter().map(|value| (Labels::new(), value))
+}
+
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::assemble::commit_warnings;
-use crate::assemble::commits::{Run, commits};
-use crate::clock::Clock;
+use crate::assemble::commits::commits;
 use crate::interval::Span;
-use crate::recording::Recoveries;
 use crate::recording::commits::{Binary, CommitsRecord, Place, Server, Slowest, WaitingBackend};
 use crate::recording::programs::RunStats;
+use crate::recording::settings::Settings;
+use crate::recording::{Recording, Recoveries};
 use crate::render;
 use crate::render::commits::CommitSums;
 use crate::report::commits::CommitsReport;
@@ -71,16 +71,15 @@ fn server(pid: u32, sums: Option<ServerCommits>) -> Server {
 }
 
 fn assemble(record: &CommitsRecord, recoveries: Option<&Recoveries>, stats: bool) -> CommitsReport {
-    let run = Run {
-        clock: &Clock {
-            monotonic_ns: 0,
-            realtime: jiff::Timestamp::UNIX_EPOCH,
-        },
+    let recording = Recording {
         start_ns: 1_000 * MS,
-        recoveries,
-        stats,
+        settings: Settings {
+            bpf_stats: stats,
+            ..Settings::default()
+        },
+        ..Recording::default()
     };
-    commits(record, &run)
+    commits(record, &recording, recoveries)
 }
 
 #[test]
