@@ -37,7 +37,6 @@ pub(crate) struct RunClock {
 }
 
 impl RunClock {
-    /// A moment in UTC.
     pub(crate) fn utc(&self, at_ns: u64) -> String {
         self.clock.utc(at_ns)
     }

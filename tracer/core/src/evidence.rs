@@ -33,7 +33,6 @@ pub(crate) use links::hold_commits;
 /// All that is seen in a recording, computed once.
 #[derive(Debug)]
 pub(crate) struct Evidence<'a> {
-    /// What it was seen in.
     pub(crate) recorded: &'a Recording,
     /// Every sample of a primary, whoever waited.
     pub(crate) samples: Vec<SampleInterval<'a>>,
@@ -78,7 +77,6 @@ pub(crate) struct DuringLoss<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// What a recording shows.
     pub(crate) fn new(recorded: &'a Recording) -> Self {
         let samples = sample_intervals(recorded);
         let starved = cpu::starved(recorded);

@@ -10,12 +10,10 @@ pub struct Span {
 }
 
 impl Span {
-    /// How long it is.
     pub(crate) fn length_ns(self) -> u64 {
         self.to_ns.saturating_sub(self.from_ns)
     }
 
-    /// How long, in seconds.
     pub(crate) fn seconds(self) -> f64 {
         self.length_ns() as f64 / 1e9
     }

@@ -18,7 +18,6 @@ const MOST_VALUES: usize = 1_500;
 /// And so are those of so long: in bad times some commits are fast, too.
 const TOGETHER_NS: u64 = 1_000_000_000;
 
-/// Where the borders come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Choice {
     /// When something was broken on purpose.
@@ -30,18 +29,13 @@ pub(crate) enum Choice {
     Series,
 }
 
-/// A part of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Phase {
-    /// Which.
     pub(crate) name: Name,
-    /// From when to when.
     pub(crate) span: Span,
-    /// How that is known.
     pub(crate) chosen_by: ChosenBy,
     /// In which series, if by one.
     pub(crate) found_in: Option<Signal>,
-    /// What it was like.
     pub(crate) figures: Figures,
 }
 

@@ -189,7 +189,6 @@ impl Recording {
         self.settings.slow_commit.as_secs_f64() * 1e3
     }
 
-    /// Whether a tracepoint was attached.
     pub(crate) fn is_attached(&self, hook: &str) -> bool {
         let mut hooks = self.hooks.iter();
         hooks.any(|one| one.name == hook && one.attached)

@@ -24,7 +24,6 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// An empty one with these bounds.
     pub(crate) fn new() -> Self {
         let ends = BOUNDS_US.iter().map(|us| (*us as f64 / 1e6, 0));
         Self {
@@ -61,7 +60,6 @@ impl Spread {
         }
     }
 
-    /// How many there are.
     pub(crate) fn count(&self) -> u64 {
         self.ranges.iter().map(|(_, count)| count).sum()
     }

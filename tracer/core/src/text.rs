@@ -102,7 +102,6 @@ pub(crate) fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", spaces_to(text, width))
 }
 
-/// The same before it.
 pub(crate) fn padded_before(text: &str, width: usize) -> String {
     format!("{}{text}", spaces_to(text, width))
 }

@@ -3,7 +3,6 @@
 use crate::report::commits::CommitsReport;
 use crate::text::harmless;
 
-/// What the reader must know.
 pub(super) fn warnings(report: &CommitsReport) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(reason) = &report.reason {

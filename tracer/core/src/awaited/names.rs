@@ -68,7 +68,6 @@ impl StandbyNames {
     }
 }
 
-/// Matches every name.
 pub(crate) const ANY_NAME: &str = "*";
 
 #[derive(Debug, PartialEq, Eq)]

@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use crate::evidence::thresholds::UNEXPLAINED_WEIGHT;
 use crate::report::finding::Finding;
 
-/// What makes a finding important.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Rank {
     /// What is committed can be lost: that comes before what is slow.
@@ -46,7 +45,6 @@ impl Rank {
     }
 }
 
-/// A finding with its rank.
 #[derive(Debug, Clone)]
 pub(super) struct Ranked {
     pub(super) rank: Rank,

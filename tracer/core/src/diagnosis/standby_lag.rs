@@ -12,11 +12,9 @@ use crate::text;
 pub(super) struct Lag {
     /// Bytes that it still has to do.
     pub(super) missing: fn(&Standby) -> Option<i64>,
-    /// The report's word.
     pub(super) cause: Cause,
     /// What it was slow with.
     pub(super) what: &'static str,
-    /// What those bytes are.
     pub(super) left: &'static str,
     /// Of the standby's fields, those that show it.
     pub(super) fields: [&'static str; 2],

@@ -8,11 +8,9 @@ use crate::report::sample::{Role, Sample, Wait};
 /// What backends wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitKind {
-    /// A synchronous standby.
     SyncRep,
     /// The log's way to this server's disk.
     Wal,
-    /// Another transaction.
     Lock,
 }
 
@@ -48,13 +46,10 @@ impl WaitKind {
 /// The time that a sample of a primary speaks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SampleInterval<'a> {
-    /// Its number in the series.
     pub(crate) index: usize,
     /// From the sample before.
     pub(crate) span: Span,
-    /// What it showed.
     pub(crate) sample: &'a Sample,
-    /// The sample before.
     pub(crate) before: Option<&'a Sample>,
 }
 

@@ -11,7 +11,6 @@ use crate::recording::processors::{CpuHistory, CpuInterval};
 pub(crate) struct StarvedServer<'a> {
     /// Its number in the report.
     pub(crate) index: usize,
-    /// Whose processes.
     pub(crate) track: &'a CpuHistory,
     /// Intervals in which it was so, in order.
     steps: Vec<CpuInterval>,

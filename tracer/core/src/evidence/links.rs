@@ -75,10 +75,8 @@ impl<'a> AwaitedStandbys<'a> {
     }
 }
 
-/// Every flow of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Links<'a> {
-    /// Of this run.
     pub(crate) recorded: &'a Recording,
     /// By sample.
     awaited: Vec<AwaitedStandbys<'a>>,

@@ -25,7 +25,6 @@ use crate::text;
 /// one standby.
 #[derive(Debug)]
 pub(crate) struct LossSignal {
-    /// What it is a sign of.
     pub(crate) cause: Cause,
     /// How many were retransmitted, or had a bad checksum.
     pub(crate) segments: u64,
@@ -47,7 +46,6 @@ pub(crate) struct LossSignal {
     is_reversed: bool,
     /// Whether only the replication can have been hit.
     is_certain: bool,
-    /// The other end.
     peer: FarEnd,
     what: String,
     detail: String,
@@ -61,7 +59,6 @@ pub(crate) struct FarEnd {
 }
 
 impl FarEnd {
-    /// Of this flow.
     pub(crate) fn of(flow: &FlowHistory) -> Self {
         Self {
             name: text::name(&flow.name),

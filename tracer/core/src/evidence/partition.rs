@@ -12,9 +12,7 @@ use crate::recording::Recording;
 /// The connection on which nothing arrived.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SilentPath {
-    /// Its number.
     pub(crate) flow: usize,
-    /// The longest time without anything.
     pub(crate) longest: Silence,
     /// How much of the time in which commits waited was silent, 0 to 1.
     share: f64,

@@ -7,7 +7,6 @@ use crate::interval::Span;
 use crate::recording::flow_history::FlowHistory;
 use crate::recording::tcp_info::TcpInfoSample;
 
-/// A time in which nothing arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Silence {
     /// From the last reading that saw something arrive to the last that saw nothing.

@@ -17,7 +17,6 @@ use crate::interval::Span;
 /// A sample interval in which commits were blocked by a standby.
 #[derive(Debug)]
 pub(crate) struct StandbyWait<'a> {
-    /// When it was.
     pub(crate) interval: SampleInterval<'a>,
     /// Segments of the awaited standby's connection were retransmitted, and what was
     /// lost with them explains a wait.

@@ -6,21 +6,17 @@ use crate::evidence::thresholds::{
 };
 use crate::report::finding::{Confidence, Size};
 
-/// Some of the waiting.
 #[derive(Debug)]
 pub(crate) struct Waiting<'a> {
-    /// When it was.
     pub(crate) intervals: Vec<SampleInterval<'a>>,
     /// How long backends waited in them, all together, s.
     pub(crate) waited_s: f64,
     /// How much that is of all waiting for a standby, 0 to 1.
     pub(crate) share: f64,
-    /// The same as people read it.
     pub(crate) percent: f64,
 }
 
 impl<'a> Waiting<'a> {
-    /// Of so many seconds in all.
     pub(super) fn new(intervals: Vec<SampleInterval<'a>>, all_s: f64) -> Self {
         let waited_s = waited_s(intervals.iter(), WaitKind::SyncRep);
         let of_all = |times: f64| match all_s > 0.0 {

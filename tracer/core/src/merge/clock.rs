@@ -41,7 +41,6 @@ pub enum ClockMethod {
     NotKnown,
 }
 
-/// What the data show.
 pub(crate) fn offset(
     reports: &[Report; 2],
     connections: &[Connection],

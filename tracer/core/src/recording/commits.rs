@@ -133,7 +133,6 @@ impl Slowest {
         all
     }
 
-    /// How many went.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }

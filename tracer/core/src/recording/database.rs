@@ -184,7 +184,6 @@ impl DatabaseRecord {
         news
     }
 
-    /// Once.
     fn warn(&mut self, warning: &str) {
         if !self.warnings.iter().any(|one| one == warning) {
             self.warnings.push(warning.to_owned());

@@ -23,7 +23,6 @@ pub struct FlowInterval {
 }
 
 impl FlowInterval {
-    /// Segments of these kinds.
     pub(crate) fn of_kinds(&self, kinds: &[RetransmitKind]) -> u64 {
         kinds.iter().map(|kind| self.segments[*kind as usize]).sum()
     }
@@ -153,7 +152,6 @@ impl FlowTable {
         entries
     }
 
-    /// The same for good.
     pub(crate) fn into_sorted(self) -> Vec<Entry> {
         let mut entries: Vec<_> = self.entries.into_values().collect();
         entries.sort_unstable_by(Entry::compare);

@@ -163,7 +163,6 @@ impl LatencyWindow {
         (self.failed, self.not_started)
     }
 
-    /// Requests under way.
     pub(crate) fn outstanding(&self) -> u64 {
         self.under_way.len() as u64
     }

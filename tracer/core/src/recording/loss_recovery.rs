@@ -42,7 +42,6 @@ pub struct LossRecovery {
 }
 
 impl LossRecovery {
-    /// From when to when it lasted.
     pub(crate) fn span(&self) -> Span {
         Span {
             from_ns: self.from_ns,

@@ -10,7 +10,6 @@ pub struct SamplingOutage {
     pub(crate) end_ns: Option<u64>,
     /// Why, in one line; where that changed, the first reason.
     pub(crate) reason: String,
-    /// Attempts that failed.
     pub(crate) failures: u64,
 }
 
@@ -28,7 +27,6 @@ pub(crate) struct SamplingOutages {
 const MAX_GAPS: usize = 10_000;
 
 impl SamplingOutages {
-    /// Begins at this moment.
     pub(crate) fn new(now_ns: u64) -> Self {
         Self {
             since_ns: now_ns,

@@ -108,7 +108,6 @@ pub fn replicates(process: &Process) -> bool {
     by_process(process).is_some_and(Kind::is_replication)
 }
 
-/// What a process is known for.
 fn by_process(process: &Process) -> Option<Kind> {
     Some(match process.program? {
         Program::Postgres => match &process.title {

@@ -24,7 +24,6 @@ impl Standbys {
         self.tracker.each(standbys, &mut self.summaries, add);
     }
 
-    /// What became of each.
     pub(crate) fn into_summaries(self) -> Vec<StandbyReport> {
         self.summaries
     }
@@ -41,7 +40,6 @@ impl<'a> From<&'a StandbyReport> for Who<'a> {
     }
 }
 
-/// What each of them is called.
 pub(crate) fn labels(summaries: &[StandbyReport]) -> Vec<String> {
     let all: Vec<_> = summaries.iter().map(Who::from).collect();
     label::labels(&all)

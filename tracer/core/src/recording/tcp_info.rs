@@ -59,7 +59,6 @@ impl TcpInfoSeries {
         thin(&mut self.readings, &mut self.stride, MAX_READINGS);
     }
 
-    /// Those that were kept.
     pub(crate) fn into_readings(self) -> Vec<TcpInfoSample> {
         self.readings
     }

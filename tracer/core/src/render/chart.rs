@@ -44,7 +44,6 @@ pub(crate) struct Chart {
     pub(crate) plot: Plot,
 }
 
-/// What values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Count,
@@ -52,7 +51,6 @@ pub(crate) enum Unit {
     Bytes,
 }
 
-/// How values are drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Plot {
     /// Sums by interval, one sort on top of the other.
@@ -74,7 +72,6 @@ pub(crate) enum Plot {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bars {
     pub(crate) name: String,
-    /// Which of the colours.
     pub(crate) tint: usize,
     /// A value an interval.
     pub(crate) values: Vec<f64>,
@@ -86,13 +83,11 @@ pub(crate) type Points = Vec<(f64, Option<f64>)>;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Line {
     pub(crate) name: String,
-    /// Which of the colours.
     pub(crate) tint: usize,
     pub(crate) stroke: Stroke,
     pub(crate) points: Points,
 }
 
-/// How a line is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stroke {
     Solid,
@@ -125,6 +120,5 @@ pub(crate) struct TimelineSpan {
     pub(crate) to_s: f64,
     /// What there was.
     pub(crate) text: String,
-    /// Which of the colours.
     pub(crate) tint: usize,
 }

@@ -5,22 +5,17 @@ use crate::render::chart::{Chart, Timeline};
 /// A whole account.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Document {
-    /// What it is about.
     pub(crate) title: String,
     /// All of it in a sentence.
     pub(crate) verdict: String,
     /// Where, when and what.
     pub(crate) lead: Vec<String>,
-    /// The rest.
     pub(crate) sections: Vec<Section>,
 }
 
-/// A part with a heading.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Section {
-    /// Its heading.
     pub(crate) title: String,
-    /// What is in it, in order.
     pub(crate) blocks: Vec<Block>,
 }
 
@@ -28,33 +23,23 @@ pub(crate) struct Section {
 /// harmless in its own way.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Block {
-    /// A smaller heading.
     Heading(String),
-    /// A paragraph.
     Text(String),
-    /// Points.
     List(Vec<String>),
-    /// A table.
     Table(Table),
-    /// A chart; only some forms can show it.
     Chart(Chart),
-    /// Stretches of time; likewise.
     Timeline(Timeline),
 }
 
 /// A table, whose rows have a cell for each column.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Table {
-    /// Columns.
     pub(crate) head: Vec<Column>,
-    /// Rows.
     pub(crate) rows: Vec<Vec<String>>,
 }
 
-/// A column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Column {
-    /// Its heading.
     pub(crate) name: String,
     /// Whether it holds numbers, which are read from the right.
     pub(crate) numbers: bool,

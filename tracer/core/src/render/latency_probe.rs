@@ -40,7 +40,6 @@ pub fn line(commits: &LatencyInterval, reads: &LatencyInterval) -> String {
     line
 }
 
-/// The whole run in two lines.
 pub(crate) fn summary(probe: &ProbeReport) -> [String; 2] {
     let words = |what: &str, requests: &Requests| {
         let [p50, p95, p99, max] = requests.latency.each().map(milliseconds);

@@ -31,7 +31,6 @@ pub fn render(metrics: Metrics) -> Result<String, Error> {
 #[derive(Debug)]
 struct Snapshot(Metrics);
 
-/// Labels of one series.
 type Labels = Vec<(&'static str, String)>;
 
 impl Collector for Snapshot {
@@ -301,7 +300,6 @@ fn of_standby(one: &StandbyMetrics) -> impl Iterator<Item = (&'static str, Strin
         .chain([("sync_state", one.sync_state.clone())])
 }
 
-/// What has no labels.
 fn bare<V>(values: impl IntoIterator<Item = V>) -> impl Iterator<Item = (Labels, V)> {
     values.into_iter().map(|value| (Labels::new(), value))
 }

@@ -28,7 +28,6 @@ enum State {
     /// Nothing yet.
     #[default]
     Connecting,
-    /// A sample.
     Seen(Box<Sample>),
     /// None since.
     Lost { since_ns: u64, reason: String },

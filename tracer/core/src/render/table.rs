@@ -105,7 +105,6 @@ pub(crate) fn milliseconds(ms: Option<f64>) -> String {
     }
 }
 
-/// A round-trip time, µs, as milliseconds.
 pub(crate) fn rtt_ms(us: Option<u32>) -> Option<f64> {
     us.map(|us| f64::from(us) / 1e3)
 }

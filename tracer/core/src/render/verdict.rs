@@ -16,7 +16,6 @@ pub(crate) fn findings(findings: &[Finding]) -> impl Iterator<Item = String> {
     })
 }
 
-/// How sure, in a word.
 pub(crate) fn confidence(confidence: Confidence) -> &'static str {
     match confidence {
         Confidence::High => "high",
@@ -31,7 +30,6 @@ pub(crate) fn phases(phases: &[PhaseReport]) -> impl Iterator<Item = String> {
     shown.iter().map(phase)
 }
 
-/// What to call a phase.
 pub(crate) fn phase_name(name: Name) -> &'static str {
     match name {
         Name::Baseline => "Baseline",

@@ -30,7 +30,6 @@ pub fn endpoints(tuple: &Tuple) -> (Endpoint, Endpoint) {
 }
 
 impl Endpoint {
-    /// Address and port as one.
     pub(crate) fn socket(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
     }

@@ -25,7 +25,6 @@ pub struct PartQuantiles {
 }
 
 impl Histogram {
-    /// One part of a server's commits.
     pub(crate) fn of(sums: &ServerCommits, part: Part) -> Self {
         let index = part as usize;
         Self {
@@ -35,7 +34,6 @@ impl Histogram {
         }
     }
 
-    /// An empty one.
     pub(crate) const fn empty() -> Self {
         Self {
             buckets: [0; BUCKETS],
@@ -44,7 +42,6 @@ impl Histogram {
         }
     }
 
-    /// Both together.
     pub(crate) fn plus(mut self, other: &Self) -> Self {
         for (count, more) in self.buckets.iter_mut().zip(&other.buckets) {
             *count += more;
@@ -69,12 +66,10 @@ impl Histogram {
         (total.sum_ns() > 0).then(|| self.sum_ns() as f64 / total.sum_ns() as f64)
     }
 
-    /// How many there are.
     pub(crate) fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
-    /// All of it together, ns.
     pub(crate) fn sum_ns(&self) -> u64 {
         self.sum_ns
     }
@@ -104,7 +99,6 @@ impl Histogram {
         Some(longest)
     }
 
-    /// What is told of it.
     pub(crate) fn quantiles(&self) -> PartQuantiles {
         let at = |quantile| self.quantile(quantile).map(|ns| ns / 1e6);
         PartQuantiles {

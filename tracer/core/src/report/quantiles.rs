@@ -26,7 +26,6 @@ impl Quantiles {
         }
     }
 
-    /// In this order.
     pub(crate) fn each(&self) -> [Option<f64>; 4] {
         [self.p50_ms, self.p95_ms, self.p99_ms, self.max_ms]
     }

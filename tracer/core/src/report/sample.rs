@@ -20,7 +20,6 @@ pub enum Role {
 }
 
 impl Role {
-    /// In a word.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Primary => "primary",

@@ -81,7 +81,6 @@ pub struct Account {
 }
 
 impl Account {
-    /// A connection was made.
     pub(crate) fn begin(&mut self, origin: Result<Origin, String>) {
         match origin {
             Ok(origin) => {

@@ -30,7 +30,6 @@ const IN_FLIGHT: usize = 0;
 /// Of lines that are of one sort: as many standbys, or flows, are drawn.
 const LINES: [usize; 4] = [1, 0, 2, 5];
 
-/// Charts of all that there is.
 pub(crate) fn blocks(drawn: View<'_>) -> Vec<Block> {
     let charts = drawn.retransmits().into_iter();
     charts
@@ -290,13 +289,11 @@ impl View<'_> {
         )
     }
 
-    /// What samples of the server show.
     fn samples(&self, of: fn(&Sample) -> Option<f64>) -> Points {
         let samples = self.report.postgres.iter().flat_map(|one| &one.series);
         self.points(samples.map(|one| (one.offset_s, of(&one.sample))))
     }
 
-    /// What a standby says of itself.
     fn behind(&self) -> Option<Chart> {
         let flushed = self.samples(|one| Some(one.receiver.as_ref()?.flush_lag_bytes? as f64));
         let replayed = self.samples(|one| Some(one.replay.as_ref()?.lag_bytes? as f64));

@@ -8,7 +8,6 @@ use crate::report::histogram::PartQuantiles;
 
 /// How many servers are shown; the JSON has all.
 const MOST_SERVERS: usize = 8;
-/// How many slow commits.
 const MOST_SLOW: usize = 10;
 
 pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {

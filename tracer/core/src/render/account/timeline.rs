@@ -6,7 +6,6 @@ use crate::render::document::Block;
 use crate::report::Report;
 use crate::report::sample::Role;
 
-/// How many rows there can be.
 const MAX_ROWS: usize = 12;
 const FAULT: usize = 0;
 const PRIMARY: usize = 1;
@@ -98,7 +97,6 @@ fn seen_until(report: &Report, from_s: f64, to_s: f64) -> f64 {
     last.next().map_or(to_s, |gap| gap.offset_s)
 }
 
-/// When the server did not answer.
 fn gaps(report: &Report) -> Option<TimelineRow> {
     let gaps = &report.postgres.as_ref()?.gaps;
     let spans = gaps.iter().map(|gap| TimelineSpan {

@@ -54,7 +54,6 @@ pub(crate) fn lead(report: &Report) -> Vec<String> {
     lines
 }
 
-/// So many of something.
 pub(crate) fn counted(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
@@ -70,7 +69,6 @@ fn second(time: &str) -> String {
     }
 }
 
-/// The most frequent kind.
 fn leading(by_kind: &ByKind) -> (RetransmitKind, u64) {
     let counts = by_kind.each();
     let first = counts.into_iter().max_by_key(|(_, count)| *count);

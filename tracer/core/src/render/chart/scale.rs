@@ -23,13 +23,11 @@ pub(crate) type Tick = (f64, String);
 /// From a value to how high it is, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Scale {
-    /// From this to that.
     Linear(f64, f64),
     /// From and to these powers of ten.
     Logarithmic(i32, i32),
 }
 
-/// Ticks of time.
 pub(crate) fn time(length_s: f64) -> Vec<Tick> {
     if !(length_s > 0.0 && length_s.is_finite()) {
         return Vec::new();
@@ -152,7 +150,6 @@ fn step(range: f64) -> f64 {
     steps.into_iter().find(fits).unwrap_or(range)
 }
 
-/// A value with its unit.
 pub(crate) fn label(value: f64, unit: Unit) -> String {
     let plain = |value: f64| {
         let text = format!("{value:.3}");

@@ -18,7 +18,6 @@ const HIT: f64 = 0.004;
 /// The most moments of lines that tell their values to a pointer.
 const MOST_HITS: usize = 120;
 
-/// Writes a chart.
 pub(crate) fn write(html: &mut String, chart: &Chart) {
     let scale = Scale::of(chart);
     let ticks = scale.ticks(chart.unit);
@@ -291,7 +290,6 @@ pub(crate) fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-/// A share in per cent.
 pub(crate) fn share(share: f64) -> f64 {
     round(share * 100.0)
 }

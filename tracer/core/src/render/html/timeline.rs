@@ -10,7 +10,6 @@ use crate::render::html::plot::{WIDTH, round, share, write_phase_names, write_ph
 const MIN_SHARE: f64 = 0.004;
 const ROW: f64 = 10.0;
 
-/// Writes a timeline.
 pub(crate) fn write(html: &mut String, timeline: &Timeline) {
     let axis = &timeline.axis;
     let height = ROW * timeline.rows.len() as f64;
