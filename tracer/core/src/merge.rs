@@ -12,12 +12,11 @@ pub mod model;
 use jiff::Timestamp;
 
 use crate::harmless;
+use crate::merge::clock::{ClockMethod, Offset};
+use crate::merge::connection::Connection;
+use crate::merge::model::{HostFinding, Merged, MergedHost, SCHEMA, Windows};
 use crate::report::finding::Finding;
 use crate::report::{Report, Tool, Window};
-
-pub use crate::merge::clock::{ClockMethod, Offset};
-pub use crate::merge::connection::{Connection, OneSided, Side};
-pub use crate::merge::model::{HostFinding, Merged, MergedHost, SCHEMA, Windows};
 
 /// Why two reports cannot be one.
 #[derive(Debug, thiserror::Error)]

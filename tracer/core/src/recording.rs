@@ -111,15 +111,13 @@ pub struct Recording {
 
 /// By network namespace, when the replication of a primary there was recovering from a
 /// loss: in order, and apart from each other.
-pub type Recoveries = BTreeMap<u32, Vec<Span>>;
+pub(crate) type Recoveries = BTreeMap<u32, Vec<Span>>;
 
 /// What the commit probe measured.
 #[derive(Debug, Clone, Copy)]
-pub struct Probed<'a> {
-    /// Of commits.
-    pub commits: &'a [latency::LatencyInterval],
-    /// Of reads.
-    pub reads: &'a [latency::LatencyInterval],
+pub(crate) struct Probed<'a> {
+    pub(crate) commits: &'a [latency::LatencyInterval],
+    pub(crate) reads: &'a [latency::LatencyInterval],
 }
 
 impl Recording {

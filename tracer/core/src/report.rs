@@ -40,19 +40,18 @@ use crate::report::capabilities::HookStatus;
 use crate::report::commits::CommitsReport;
 use crate::report::fault::FaultReport;
 use crate::report::finding::Finding;
+use crate::report::path::PathReport;
+use crate::report::phase::PhaseReport;
 use crate::report::postgres::PostgresReport;
 use crate::report::process::Process;
 use crate::report::processors::ProcessorsReport;
+use crate::report::recovery::RecoveryReport;
 use crate::report::role::FlowRole;
 
 pub use crate::report::endpoint::{Endpoint, endpoints};
-pub use crate::report::path::PathReport;
-pub use crate::report::phase::PhaseReport;
 pub use crate::report::read::{ReadError, schema};
 pub use crate::report::read::{is_akin, read};
-pub use crate::report::recovery::RecoveryReport;
 pub use crate::report::request::Request;
-pub use crate::report::request::whom;
 
 /// Segments by kind.
 pub type ByKind = Kinds<u64>;

@@ -7,8 +7,8 @@ use crate::interval::Span;
 use crate::phases::{Choice, Phase};
 use crate::recording::slow_commit::SlowCommit;
 use crate::recording::{Recording, Recoveries};
-use crate::report::PhaseReport;
 use crate::report::finding::Finding;
+use crate::report::phase::PhaseReport;
 
 /// Phases and findings of a run, whose flows have their roles by now.
 pub(super) fn correlated(recording: &Recording) -> (Vec<PhaseReport>, Vec<Finding>) {

@@ -28,9 +28,9 @@ pub(super) fn during_loss(
     let finding = Finding {
         text: format!(
             "Commits waited for {} because {}: {}, {}{doubt}.",
-            loss.standby(),
+            loss.peer.standby(),
             loss.because(),
-            loss.detail(),
+            loss.detail,
             waiting.during()
         ),
         cause: loss.cause,

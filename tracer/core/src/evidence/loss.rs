@@ -46,9 +46,11 @@ pub(crate) struct LossSignal {
     is_reversed: bool,
     /// Whether only the replication can have been hit.
     is_certain: bool,
-    peer: FarEnd,
-    what: String,
-    detail: String,
+    pub(crate) peer: FarEnd,
+    /// The sign, as a clause.
+    pub(crate) what: String,
+    /// The same after [`because`](LossSignal::because).
+    pub(crate) detail: String,
 }
 
 /// The other end of a replication's connection, as people read it.
@@ -166,11 +168,6 @@ impl LossSignal {
         }
     }
 
-    /// Of which standby it is, as people read it.
-    pub(crate) fn standby(&self) -> String {
-        self.peer.standby()
-    }
-
     /// What became of the segments, as a clause.
     pub(crate) fn because(&self) -> String {
         let segments = match (self.is_toward_standby(), self.peer.is_standby) {
@@ -184,16 +181,6 @@ impl LossSignal {
             false if self.is_reversed => format!("{segments} were lost"),
             false => format!("{segments}, or now and then their acknowledgements, were lost"),
         }
-    }
-
-    /// The sign, as a clause.
-    pub(crate) fn what(&self) -> &str {
-        &self.what
-    }
-
-    /// The sign, as a clause after [`because`](Self::because).
-    pub(crate) fn detail(&self) -> &str {
-        &self.detail
     }
 
     /// What of a finding's size it knows.

@@ -54,46 +54,46 @@ impl Greeting {
 
 /// What the server was from when on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
+pub(crate) struct Turn {
     /// The first sample that showed it, ns of `CLOCK_MONOTONIC`.
-    pub at_ns: u64,
+    pub(crate) at_ns: u64,
     /// What it was.
-    pub role: Role,
+    pub(crate) role: Role,
     /// On which timeline.
-    pub timeline: Option<u32>,
+    pub(crate) timeline: Option<u32>,
 }
 
 /// Everything that was learnt.
 #[derive(Debug)]
 pub struct DatabaseRecord {
     /// Whom we asked, without the password.
-    pub target: String,
+    pub(crate) target: String,
     /// The last greeting.
     pub greeting: Option<Greeting>,
     /// What the server was.
-    pub turns: Vec<Turn>,
+    pub(crate) turns: Vec<Turn>,
     /// The series.
     pub samples: Vec<Sample>,
     /// Every how many samples one is in the series.
-    pub stride: u64,
+    pub(crate) stride: u64,
     /// All samples, whether kept or not.
-    pub taken: u64,
+    pub(crate) taken: u64,
     /// Times without.
-    pub gaps: Vec<SamplingOutage>,
+    pub(crate) gaps: Vec<SamplingOutage>,
     /// SamplingOutages beyond those.
-    pub more_gaps: u64,
+    pub(crate) more_gaps: u64,
     /// What the reader must know.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Far ends of replication connections.
-    pub peers: Peers,
+    pub(crate) peers: Peers,
     /// Ports of servers that were asked.
-    pub ports: BTreeSet<u16>,
+    pub(crate) ports: BTreeSet<u16>,
     /// By standby.
-    pub standbys: Standbys,
+    pub(crate) standbys: Standbys,
     /// The most backends that were seen to wait for a standby at once.
-    pub most_waiting: Option<u32>,
+    pub(crate) most_waiting: Option<u32>,
     /// Statements over the run; `None` if the server never answered.
-    pub statements: Option<Account>,
+    pub(crate) statements: Option<Account>,
     /// What came of the commit probe.
     pub probe: Option<Outcome>,
     open: SamplingOutages,

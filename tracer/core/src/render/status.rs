@@ -30,7 +30,10 @@ enum State {
     Connecting,
     Seen(Box<Sample>),
     /// None since.
-    Lost { since_ns: u64, reason: String },
+    Lost {
+        since_ns: u64,
+        reason: String,
+    },
 }
 
 impl Status {

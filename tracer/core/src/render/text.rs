@@ -1,7 +1,5 @@
 //! The report as a summary for a terminal.
 
-use std::fmt::Write;
-
 use crate::harmless;
 use crate::render::table::{self, Row};
 use crate::render::verdict;
@@ -13,56 +11,43 @@ const MOST_FLOWS: usize = 20;
 /// The summary, lines no longer than `width`.
 #[must_use]
 pub fn render(report: &Report, width: usize) -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    for line in verdict::findings(&report.findings) {
-        let _ = writeln!(text, "{}", harmless::line(&line));
-    }
-    for warning in &report.warnings {
-        let _ = writeln!(text, "warning: {}", harmless::line(warning));
-    }
-    let _ = writeln!(text, "{}", headline(report));
+    let harmless = |line: String| harmless::line(&line).into_owned();
+    let findings = verdict::findings(&report.findings);
+    let warnings = report.warnings.iter();
+    let warnings = warnings.map(|warning| format!("warning: {warning}"));
+    let mut lines: Vec<String> = findings.chain(warnings).map(harmless).collect();
+    lines.push(headline(report));
     if !report.flows.is_empty() {
         let rows: Vec<Row> = report.flows.iter().take(MOST_FLOWS).map(row).collect();
-        text.push('\n');
-        for line in table::render(&rows, width) {
-            let _ = writeln!(text, "{line}");
-        }
-        if report.flows.len() > MOST_FLOWS {
-            let _ = writeln!(
-                text,
-                "     and {} more flows, all of them in the JSON",
-                report.flows.len() - MOST_FLOWS
-            );
-        }
+        lines.push(String::new());
+        lines.extend(table::render(&rows, width));
     }
-    text.push('\n');
-    let _ = writeln!(text, "{}", agreement(report));
-    for line in report.postgres.iter().flat_map(super::database::lines) {
-        let _ = writeln!(text, "{}", table::clip(&line, width));
+    let more = report.flows.len().saturating_sub(MOST_FLOWS);
+    if more > 0 {
+        lines.push(format!(
+            "     and {more} more flows, all of them in the JSON"
+        ));
     }
-    let commits = report.commits.iter();
-    for line in commits.flat_map(super::commits::summary) {
-        let _ = writeln!(text, "{}", table::clip(&line, width));
-    }
-    for line in verdict::phases(&report.phases) {
-        let _ = writeln!(text, "{}", table::clip(&line, width));
-    }
-    for fault in &report.faults {
-        let _ = writeln!(text, "Fault: {}.", fault.fault.summary());
-    }
-    if let Some(line) = not_sent(report) {
-        let _ = writeln!(text, "{line}");
-    }
-    if report.checksum_errors.kernel_in_csum_errors.unwrap_or(0) > 0 {
-        let _ = writeln!(
-            text,
+    lines.push(String::new());
+    lines.push(agreement(report));
+    let postgres = report.postgres.iter().flat_map(super::database::lines);
+    let commits = report.commits.iter().flat_map(super::commits::summary);
+    let clipped = postgres
+        .chain(commits)
+        .chain(verdict::phases(&report.phases));
+    lines.extend(clipped.map(|line| table::clip(&line, width)));
+    let faults = report.faults.iter();
+    lines.extend(faults.map(|fault| format!("Fault: {}.", fault.fault.summary())));
+    lines.extend(not_sent(report));
+    let bad_checksums = &report.checksum_errors;
+    if bad_checksums.kernel_in_csum_errors.unwrap_or(0) > 0 {
+        lines.push(format!(
             "Bad checksums: {} segments arrived with one and were discarded, {} of them from the peers above.",
-            table::number(report.checksum_errors.kernel_in_csum_errors),
-            table::number(report.checksum_errors.selected)
-        );
+            table::number(bad_checksums.kernel_in_csum_errors),
+            table::number(bad_checksums.selected)
+        ));
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 fn headline(report: &Report) -> String {
@@ -79,22 +64,15 @@ fn headline(report: &Report) -> String {
 /// How our counts compare with the kernel's.
 pub(crate) fn agreement(report: &Report) -> String {
     let totals = &report.totals;
-    match (totals.kernel_retrans_segs, totals.difference) {
-        (Some(kernel), Some(0)) => {
-            format!(
-                "All peers: {} segments; the kernel's own counter says {kernel}: no difference.",
-                totals.segments
-            )
+    let compared = match (totals.kernel_retrans_segs, totals.difference) {
+        (Some(kernel), Some(0)) => format!("says {kernel}: no difference"),
+        (Some(kernel), Some(difference)) => {
+            format!("says {kernel}: {difference} that are not explained")
         }
-        (Some(kernel), Some(difference)) => format!(
-            "All peers: {} segments; the kernel's own counter says {kernel}: {difference} that are not explained.",
-            totals.segments
-        ),
-        _ => format!(
-            "All peers: {} segments; the kernel's own counter could not be compared.",
-            totals.segments
-        ),
-    }
+        _ => "could not be compared".to_owned(),
+    };
+    let segments = totals.segments;
+    format!("All peers: {segments} segments; the kernel's own counter {compared}.")
 }
 
 /// What never left this host.

@@ -9,15 +9,14 @@ use serde::{Deserialize, Serialize};
 use crate::report::percent::Percent;
 use crate::report::whereabouts::Whereabouts;
 
-pub use crate::report::fault::told::warnings;
-
 /// What a fault does to a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// It is damaged, so that the receiver's checksum finds it.
+    /// It is corrupted, so that the receiver's checksum finds it.
     Corrupt,
     /// It is lost.
+    #[default]
     Loss,
     /// It is late.
     Delay,
@@ -91,7 +90,7 @@ pub const CHECKSUM_OFFLOADS: [&str; 3] = [
 
 /// What was asked, done and undone. Times are ns of `CLOCK_MONOTONIC`, which
 /// the caller converts with its clock; what was not measured is null.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FaultReport {
     /// What was done to packets.
     pub kind: FaultKind,
@@ -193,42 +192,18 @@ impl FaultReport {
     pub fn unmeasured(kind: FaultKind) -> Self {
         Self {
             kind,
-            percent: None,
-            correlation: None,
-            delay_ms: None,
-            jitter_ms: None,
-            distribution: None,
-            rate_bits: None,
-            seed: None,
-            peers: Vec::new(),
-            ports: Vec::new(),
-            interface: String::new(),
-            other_interfaces: Vec::new(),
             direction: "out".into(),
             engine: "bpf".into(),
             hook: "tcx".into(),
-            damaged: None,
             started_ns: 1,
             ended_ns: 2,
-            seen: None,
-            hit: None,
-            bytes: None,
-            passed: None,
-            delivered_percent: None,
-            expected_hits: None,
-            offloads_changed: Vec::new(),
-            offloads_on_again: Vec::new(),
-            offloads_on_again_ms: None,
-            guard_gone: false,
-            qdiscs_before: Vec::new(),
-            qdiscs_after: None,
             interface_now: Some(Whereabouts::AsBefore),
             removed: true,
-            left_behind: None,
+            ..Self::default()
         }
     }
 
-    /// Whether checksums that were damaged may have been repaired before they left.
+    /// Whether checksums that were corrupted may have been repaired before they left.
     pub(crate) fn may_be_repaired(&self) -> bool {
         let repairs = |name: &String| CHECKSUM_OFFLOADS.contains(&name.as_str());
         self.kind == FaultKind::Corrupt && self.offloads_on_again.iter().any(repairs)

@@ -66,14 +66,6 @@ impl<'de> Walk<'_, 'de> {
             ))),
         }
     }
-
-    fn within(&mut self, step: PathStep<'de>) {
-        self.path.push(step);
-    }
-
-    fn out(&mut self) {
-        self.path.pop();
-    }
 }
 
 /// Why nothing of this name can have measured this.
@@ -151,12 +143,12 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
         self.number(number)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut values: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
         let mut number = 0;
         loop {
-            self.within(PathStep::Index(number));
+            self.path.push(PathStep::Index(number));
             let next = values.next_element_seed(Walk { path: self.path })?;
-            self.out();
+            self.path.pop();
             if next.is_none() {
                 return Ok(());
             }
@@ -164,11 +156,11 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
-            self.within(PathStep::Key(name));
+            self.path.push(PathStep::Key(name));
             fields.next_value_seed(Walk { path: self.path })?;
-            self.out();
+            self.path.pop();
         }
         Ok(())
     }

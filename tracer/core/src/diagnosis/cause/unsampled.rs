@@ -31,7 +31,7 @@ fn lost(evidence: &Evidence<'_>) -> Option<Ranked> {
     let finding = Finding {
         text: format!(
             "{}; whether commits waited for it is not known: no PostgreSQL server showed who waits.",
-            loss.what()
+            loss.what
         ),
         cause: loss.cause,
         confidence: Confidence::Low,
@@ -127,7 +127,7 @@ fn waited(
             let why = recovering + ", of which too little is seen from here to say which way";
             return (Cause::NotDetermined, Confidence::Low, why);
         };
-        let why = format!("{recovering}: {}", loss.what());
+        let why = format!("{recovering}: {}", loss.what);
         let confidence = loss.at_most(by_share(charged_s / total_s));
         return match standbys(evidence.recorded) {
             0 | 1 => (loss.cause, confidence, why),
