@@ -26,7 +26,7 @@ pub struct Kinds<T> {
 
 impl<T: Copy> Kinds<T> {
     /// Each kind with its value, in the order of kinds.
-    pub(crate) fn each(&self) -> [(RetransmitKind, T); RetransmitKind::COUNT] {
+    pub fn each(&self) -> [(RetransmitKind, T); RetransmitKind::COUNT] {
         [
             (RetransmitKind::Tlp, self.tlp),
             (RetransmitKind::Rto, self.rto),

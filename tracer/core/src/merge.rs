@@ -14,9 +14,11 @@ use jiff::Timestamp;
 use crate::harmless;
 use crate::merge::clock::{ClockMethod, Offset};
 use crate::merge::connection::Connection;
-use crate::merge::model::{HostFinding, Merged, MergedHost, SCHEMA, Windows};
+use crate::merge::model::{HostFinding, Merged, MergedHost, Windows};
 use crate::report::finding::Finding;
 use crate::report::{Report, Tool, Window};
+
+pub use crate::merge::model::SCHEMA;
 
 /// Why two reports cannot be one.
 #[derive(Debug, thiserror::Error)]

@@ -62,7 +62,7 @@ impl StandbyNames {
     /// The place in the list of a standby that calls itself so, from 0: the first that is
     /// its name without regard to case, or is `*` (`SyncRepGetStandbyPriority()` in
     /// [`syncrep.c`](https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/syncrep.c)).
-    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+    pub fn place(&self, name: &str) -> Option<usize> {
         let mut listed = self.listed.iter();
         listed.position(|one| one == ANY_NAME || one.eq_ignore_ascii_case(name))
     }

@@ -39,6 +39,7 @@ fn a_few_lost_segments_that_nobody_waits_for_are_no_finding() {
 #[test]
 fn a_primary_whose_every_look_shows_another_short_wait_is_healthy() {
     for event in ["SyncRep", "WALSync"] {
+        let _case = Case::of(&event);
         let mut run = Run::waiting("IPC", event);
         let without_probe = |run: &Run| {
             let mut recorded = run.recorded();
@@ -64,6 +65,7 @@ fn loss_is_told_by_the_side_that_sends_again() {
         (Kind::Walsender, Cause::LossTowardStandby),
         (Kind::Walreceiver, Cause::LossOfReplies),
     ] {
+        let _case = Case::of(&role);
         let mut run = Run::waiting("IPC", "SyncRep");
         let series = run.role(role);
         series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
@@ -88,6 +90,7 @@ fn damage_that_arrives_is_of_the_other_side() {
         (Kind::Walsender, Cause::DamageOfReplies),
         (Kind::Walreceiver, Cause::DamageTowardStandby),
     ] {
+        let _case = Case::of(&role);
         let mut run = Run::waiting("IPC", "SyncRep").silent();
         // Lost acknowledgements cost this side a few, too.
         let series = run.role(role);
@@ -196,6 +199,7 @@ fn waits_of_the_primary_s_own() {
         ("LWLock", "WALWrite", Cause::WalFlush),
         ("Lock", "transactionid", Cause::LockWaits),
     ] {
+        let _case = Case::of(&event);
         let run = Run::waiting(kind, event);
         let first = run.first();
         assert_eq!(

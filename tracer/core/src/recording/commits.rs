@@ -126,14 +126,15 @@ impl Slowest {
     }
 
     /// Those of these servers, in the order in which they began.
-    pub(crate) fn of(&self, is_one: impl Fn(u32) -> bool) -> Vec<SlowCommit> {
+    pub fn of(&self, is_one: impl Fn(u32) -> bool) -> Vec<SlowCommit> {
         let kept = self.kept.iter().map(|Reverse(BySlowness(slow))| *slow);
         let mut all: Vec<_> = kept.filter(|slow| is_one(slow.server)).collect();
         all.sort_by_key(|slow| (slow.start_ns, slow.pid));
         all
     }
 
-    pub(crate) fn dropped(&self) -> u64 {
+    /// How many had no room.
+    pub fn dropped(&self) -> u64 {
         self.dropped
     }
 }

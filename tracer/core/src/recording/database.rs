@@ -41,7 +41,7 @@ pub struct Greeting {
 
 impl Greeting {
     /// What is not seen for lack of rights, and the remedy.
-    pub(crate) fn missing(&self) -> Option<String> {
+    pub fn missing(&self) -> Option<String> {
         (!self.sees_all).then(|| {
             let user = crate::text::name(&self.user);
             format!(
@@ -83,11 +83,11 @@ pub struct DatabaseRecord {
     /// SamplingOutages beyond those.
     pub(crate) more_gaps: u64,
     /// What the reader must know.
-    pub(crate) warnings: Vec<String>,
+    pub warnings: Vec<String>,
     /// Far ends of replication connections.
     pub(crate) peers: Peers,
     /// Ports of servers that were asked.
-    pub(crate) ports: BTreeSet<u16>,
+    pub ports: BTreeSet<u16>,
     /// By standby.
     pub(crate) standbys: Standbys,
     /// The most backends that were seen to wait for a standby at once.

@@ -163,7 +163,8 @@ impl LatencyWindow {
         (self.failed, self.not_started)
     }
 
-    pub(crate) fn outstanding(&self) -> u64 {
+    /// Requests in flight.
+    pub fn outstanding(&self) -> u64 {
         self.under_way.len() as u64
     }
 

@@ -5,7 +5,7 @@
 pub struct SamplingOutage {
     /// The last sample before it, or when it was first tried; ns of
     /// `CLOCK_MONOTONIC`.
-    pub(crate) start_ns: u64,
+    pub start_ns: u64,
     /// The first sample after it; `None` if there was none any more.
     pub(crate) end_ns: Option<u64>,
     /// Why, in one line; where that changed, the first reason.

@@ -8,7 +8,7 @@ pub struct DropCounters(pub [u64; Gap::COUNT]);
 
 impl DropCounters {
     /// How often one thing had to be given up.
-    pub(crate) fn count(&self, gap: Gap) -> u64 {
+    pub fn count(&self, gap: Gap) -> u64 {
         self.0[gap as usize]
     }
 }

@@ -11,7 +11,8 @@ use crate::text::{bytes, harmless};
 /// How many standbys and gaps a summary shows; the JSON has all.
 const MAX_LISTED: usize = 8;
 
-pub(crate) fn lines(report: &PostgresReport) -> Vec<String> {
+/// Server, standbys, statements, the probe and gaps.
+pub fn lines(report: &PostgresReport) -> Vec<String> {
     let mut lines = vec![server(report)];
     let standbys = report.standbys.iter().zip(labels(&report.standbys));
     let standbys = standbys.map(|(one, label)| standby(one, &label));

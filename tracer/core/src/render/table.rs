@@ -85,7 +85,7 @@ pub fn render(rows: &[Row], width: usize) -> Vec<String> {
 }
 
 /// The kinds that there are, most frequent first.
-pub(crate) fn kinds(by_kind: &ByKind) -> String {
+pub fn kinds(by_kind: &ByKind) -> String {
     let mut kinds = by_kind.each();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let named = kinds.iter().filter(|(_, count)| *count > 0);
@@ -96,7 +96,7 @@ pub(crate) fn kinds(by_kind: &ByKind) -> String {
 }
 
 /// Milliseconds as people read them.
-pub(crate) fn milliseconds(ms: Option<f64>) -> String {
+pub fn milliseconds(ms: Option<f64>) -> String {
     match ms {
         None => "-".to_owned(),
         Some(ms) if ms >= 10_000.0 => format!("{:.1} s", ms / 1000.0),
@@ -110,7 +110,7 @@ pub(crate) fn rtt_ms(us: Option<u32>) -> Option<f64> {
 }
 
 /// A number, or `-` where none was measured.
-pub(crate) fn number<T: ToString>(number: Option<T>) -> String {
+pub fn number<T: ToString>(number: Option<T>) -> String {
     number.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 

@@ -30,7 +30,8 @@ pub fn endpoints(tuple: &Tuple) -> (Endpoint, Endpoint) {
 }
 
 impl Endpoint {
-    pub(crate) fn socket(&self) -> SocketAddr {
+    /// Address and port as one.
+    pub fn socket(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
     }
 }

@@ -204,7 +204,7 @@ impl FaultReport {
     }
 
     /// Whether checksums that were corrupted may have been repaired before they left.
-    pub(crate) fn may_be_repaired(&self) -> bool {
+    pub fn may_be_repaired(&self) -> bool {
         let repairs = |name: &String| CHECKSUM_OFFLOADS.contains(&name.as_str());
         self.kind == FaultKind::Corrupt && self.offloads_on_again.iter().any(repairs)
     }

@@ -183,7 +183,7 @@ pub struct Replay {
 
 impl Standby {
     /// What to call it: the name that it gives itself, or its address.
-    pub(crate) fn name(&self) -> Option<&str> {
+    pub fn name(&self) -> Option<&str> {
         let named = self.application_name.as_deref();
         named
             .filter(|name| !name.is_empty())

@@ -49,7 +49,7 @@ impl Whereabouts {
     }
 
     /// In words, for an interface of this name; [`None`] if nothing became of it.
-    pub(crate) fn told_of(&self, interface: &str) -> Option<String> {
+    pub fn told_of(&self, interface: &str) -> Option<String> {
         match self {
             Self::AsBefore => None,
             other => Some(format!("interface {interface} {other}")),

@@ -31,6 +31,7 @@ fn first(run: &Run) -> (Cause, Confidence) {
 #[test]
 fn nothing_that_comes_through_is_a_cut_and_little_of_it_is_loss() {
     for role in [Kind::Walsender, Kind::Walreceiver] {
+        let _case = Case::of(&role);
         let mut run = Run::waiting("IPC", "SyncRep").silent();
         let series = run.role(role);
         let timeouts = [21, 21, 21, 22, 24, 27, 33, 33, 34, 40];
@@ -71,6 +72,7 @@ fn what_the_peer_had_already_was_not_lost_and_what_said_so_was() {
             Cause::LossTowardStandby,
         ),
     ] {
+        let _case = Case::of(&role);
         let mut run = Run::waiting("IPC", "SyncRep");
         let series = run.role(role);
         series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
@@ -209,6 +211,7 @@ fn replies_behind_a_gap_are_no_silence_of_the_standby() {
         sample.standbys[0].write_lag_bytes = Some(4096);
     }
     for from in [15, 41] {
+        let _case = Case::of(&from);
         run.path = gap_at(from);
         assert_eq!(first(&run).0, Cause::StandbyNotReplying);
     }
@@ -228,6 +231,7 @@ fn gaps_in_what_arrives_tell_that_it_is_this_way_that_loses() {
             Cause::LossTowardStandby,
         ),
     ] {
+        let _case = Case::of(&role);
         let mut run = Run::waiting("IPC", "SyncRep");
         let again = (21..=40).step_by(4);
         run.role(role)
@@ -337,6 +341,7 @@ fn a_standby_s_disk_and_what_it_applies_are_told_by_what_it_says_it_has() {
         (500, 500, 8_000, Cause::StandbyApply),
         (8_000, 8_000, 8_200, Cause::NotDetermined),
     ] {
+        let _case = Case::of(&(write, flush, replay));
         // Whether or not its replies are rare meanwhile.
         let mut run = Run::waiting("IPC", "SyncRep");
         for sample in run.bad_samples() {
@@ -371,6 +376,7 @@ fn a_server_without_a_processor_is_told_whatever_its_backends_wait_for() {
         ("LWLock", "WALWrite"),
         ("Client", "ClientRead"),
     ] {
+        let _case = Case::of(&event);
         let mut run = Run::waiting(kind, event);
         run.processors = starved(1_900);
         assert_eq!(first(&run), (Cause::CpuStarvation, Confidence::High));

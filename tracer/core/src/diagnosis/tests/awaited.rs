@@ -105,6 +105,7 @@ fn a_standby_that_is_gone_is_named_whoever_else_streams() {
         ..db3()
     };
     for other in [db3(), receiver] {
+        let _case = Case::of(&other.application_name);
         let name = other.application_name.clone().unwrap();
         let two = Two::new("db2", |_| vec![other.clone()]);
         let first = two.first();
@@ -150,6 +151,7 @@ fn a_standby_that_only_catches_up_is_said_to() {
 #[test]
 fn of_two_that_are_needed_the_one_that_is_behind_is_accused() {
     for names in ["FIRST 2 (db2, db3)", "ANY 2 (db2, db3)"] {
+        let _case = Case::of(&names);
         let two = Two::new(names, |since| vec![db2(), frozen(db3(), since)]);
         let first = two.first();
         assert_eq!(first.cause, Cause::StandbyNotReplying, "{names}");
@@ -164,6 +166,7 @@ fn of_two_that_are_needed_the_one_that_is_behind_is_accused() {
 #[test]
 fn what_is_lost_on_the_way_of_one_that_is_not_needed_is_no_cause() {
     for names in ["db2", "FIRST 1 (db2, db3)", "ANY 1 (db2, db3)"] {
+        let _case = Case::of(&names);
         // Its disk is slow, and beside it the other one's way loses.
         let mut two = Two::new(names, |_| {
             vec![

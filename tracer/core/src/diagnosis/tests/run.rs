@@ -198,6 +198,23 @@ pub(super) fn found_in(recorded: &Recording) -> Vec<Finding> {
     found
 }
 
+/// The case of a table at which a test is: if it fails there, its name is written.
+pub(super) struct Case(String);
+
+impl Case {
+    pub(super) fn of(case: &impl std::fmt::Debug) -> Self {
+        Self(format!("{case:?}"))
+    }
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("in the case {}", self.0);
+        }
+    }
+}
+
 /// A snapshot in a file that is named after it.
 pub(super) fn frozen(name: &str, told: &str) {
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {

@@ -5,7 +5,7 @@ use crate::report::whereabouts::Whereabouts;
 
 impl FaultReport {
     /// A sentence for the user if the fault did not do what was asked.
-    pub(crate) fn warning(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<String> {
         let peers = self.peers.join(", ");
         let (toward, left) = match self.direction.as_ref() {
             "in" => ("from", "arrived on"),
@@ -35,7 +35,7 @@ impl FaultReport {
     }
 
     /// A sentence for the user if somebody has switched on again what the fault needs off.
-    pub(crate) fn offloads_warning(&self) -> Option<String> {
+    pub fn offloads_warning(&self) -> Option<String> {
         if self.offloads_on_again.is_empty() {
             return None;
         }
