@@ -7,7 +7,7 @@
 //! Here is only the engine. It gives every time in which commits waited for a standby to
 //! the first cause of the table that claims it, asks each cause what to say of what it
 //! kept, and puts the answers into order. What the causes are is in [`cause`], what they
-//! look at in [`crate::evidence`].
+//! rest on in [`crate::evidence`].
 
 mod cause;
 mod network;

@@ -193,9 +193,9 @@ mod tests {
         let bytes = bytes_of(&sample());
         for position in 0..bytes.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
-                let mut damaged = bytes.clone();
-                damaged[position] = value;
-                let _ = decode(&damaged);
+                let mut corrupted = bytes.clone();
+                corrupted[position] = value;
+                let _ = decode(&corrupted);
             }
         }
     }

@@ -47,7 +47,7 @@ pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeErro
     if same_boot && one.host.netns.is_some() && one.host.netns == two.host.netns {
         return Err(MergeError::OneSide(one.host.name.clone()));
     }
-    // Where the host is not known, as of a recording, nothing else tells that it is one.
+    // Where the host is not known, as of a recording, nothing else shows that it is one.
     if one.clock.monotonic_ns == two.clock.monotonic_ns && one.window == two.window {
         return Err(MergeError::OneRun);
     }
@@ -58,8 +58,8 @@ pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeErro
     let findings = findings(&reports, &labels);
     let mut warnings = own_warnings(&connections, &offset, &windows);
     for (report, label) in reports.iter().zip(&labels) {
-        let told = report.warnings.iter();
-        warnings.extend(told.map(|warning| format!("{label}: {warning}")));
+        let own = report.warnings.iter();
+        warnings.extend(own.map(|warning| format!("{label}: {warning}")));
     }
     let host = |report: &Report, label: &String, starts_s: f64| MergedHost {
         label: label.clone(),

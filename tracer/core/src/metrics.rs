@@ -25,15 +25,15 @@ pub const GAPS: [&str; 6] = [
 /// All of it, at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
-    /// Segments sent again to the peers that were asked for.
+    /// Segments retransmitted to the peers that were asked for.
     pub sent: Vec<Sent>,
     /// To every peer, by kind.
     pub all: Vec<(&'static str, u64)>,
-    /// What the kernel's `RetransSegs` has grown by; `None` if it cannot be told.
+    /// What the kernel's `RetransSegs` has grown by; `None` if it is not known.
     pub kernel_segments: Option<u64>,
     /// That less ours.
     pub unexplained: Option<i64>,
-    /// Segments that arrived damaged from the peers.
+    /// Segments that arrived with a bad checksum from the peers.
     pub damaged: u64,
     /// By the kernel's count, from everybody.
     pub kernel_damaged: Option<u64>,
@@ -58,7 +58,7 @@ pub struct Database {
     pub up: bool,
     /// Backends that wait for a standby.
     pub sync_rep_waiters: Option<u32>,
-    /// How long the oldest of their statements has been under way, s.
+    /// How long the oldest of their statements has been in flight, s.
     pub sync_rep_longest_s: Option<f64>,
     /// Whether it takes writes.
     pub primary: Option<bool>,
@@ -70,7 +70,7 @@ pub struct Database {
     pub probe_reads: Option<Spread>,
     /// Its commits that failed, and that could not be started.
     pub probe_undone: Option<(u64, u64)>,
-    /// How long the oldest of its commits that are under way was due, s.
+    /// How long the oldest of its commits that are in flight was due, s.
     pub probe_oldest_s: Option<f64>,
 }
 
@@ -112,6 +112,6 @@ pub struct Health {
     pub unwritten_events: u64,
     /// How much had to be given up, in the order of [`GAPS`].
     pub gaps: Vec<u64>,
-    /// Flows that are told apart.
+    /// Flows that are kept apart.
     pub flows: u64,
 }

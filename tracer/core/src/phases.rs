@@ -107,7 +107,7 @@ fn found(recorded: &Recording) -> Option<(Span, Signal)> {
     let signals = [
         (Signal::CommitLatency, latencies.collect()),
         (Signal::SyncRepWaiters, waiters.collect()),
-        (Signal::Retransmits, resent(recorded)),
+        (Signal::Retransmits, retransmits(recorded)),
     ];
     let window = recorded.window();
     signals.into_iter().find_map(|(signal, mut values)| {
@@ -116,8 +116,8 @@ fn found(recorded: &Recording) -> Option<(Span, Signal)> {
     })
 }
 
-/// What all flows sent again because of a loss, at every interval of the run.
-fn resent(recorded: &Recording) -> Vec<(u64, f64)> {
+/// What all flows retransmitted because of a loss, at every interval of the run.
+fn retransmits(recorded: &Recording) -> Vec<(u64, f64)> {
     let window = recorded.window();
     let width_ns = recorded
         .interval_ns()

@@ -95,9 +95,9 @@ pub struct Report {
     /// What commits waited for; `null` unless asked for (`--commits`).
     pub commits: Option<CommitsReport>,
     /// What the servers on this host had of its processors; `null` unless the database
-    /// or commits were asked for, and where the kernel does not tell.
+    /// or commits were asked for, and where the kernel does not show it.
     pub processors: Option<Vec<ProcessorsReport>>,
-    /// Segments that arrived damaged.
+    /// Segments that arrived with a bad checksum.
     pub checksum_errors: ChecksumErrors,
     /// Connections torn down.
     pub resets: Resets,
@@ -143,7 +143,7 @@ pub struct Host {
     /// The namespace that was traced, if it was one: inode as in `net:[N]`.
     pub netns: Option<u32>,
     /// The tick of its clock in Hz: the resolution of retransmission timeouts; `null`
-    /// where nothing tells.
+    /// where that is not known.
     pub tick_hz: Option<f64>,
 }
 
@@ -364,7 +364,7 @@ pub struct NamespaceReport {
     pub difference: Option<i64>,
 }
 
-/// Segments that arrived damaged.
+/// Segments that arrived with a bad checksum.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ChecksumErrors {
     /// From the peers that the filter keeps; `null` if the tracepoint is missing.
@@ -375,7 +375,7 @@ pub struct ChecksumErrors {
     pub series: Vec<DamagedReport>,
 }
 
-/// What arrived damaged in one interval.
+/// What arrived with a bad checksum in one interval.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DamagedReport {
     /// Its end.

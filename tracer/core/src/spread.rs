@@ -9,7 +9,7 @@ const BOUNDS_US: [u64; 18] = [
 ];
 /// Of the kernel programs' ranges, every so many are one: a doubling.
 const TOGETHER: usize = 4;
-/// And these are told: from some 30 µs to more than a minute.
+/// And these are shown: from some 30 µs to more than a minute.
 const FIRST: usize = 24;
 const LAST: usize = 108;
 

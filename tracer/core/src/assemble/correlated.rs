@@ -212,10 +212,10 @@ mod tests {
 
     #[test]
     fn why_nothing_is_known_of_processors_is_a_warning() {
-        let report = report_with(Vec::new(), Some(Err("it is not told".to_owned())));
+        let report = report_with(Vec::new(), Some(Err("it is not known".to_owned())));
         assert!(report["processors"].is_null());
         let warnings = report["warnings"].as_array().unwrap();
-        assert!(warnings.contains(&"it is not told".into()), "{warnings:?}");
+        assert!(warnings.contains(&"it is not known".into()), "{warnings:?}");
         let followed = report_with(Vec::new(), Some(Ok(Vec::new())));
         assert!(followed["processors"].is_array());
     }

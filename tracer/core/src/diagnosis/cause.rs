@@ -1,9 +1,9 @@
 //! The causes that a finding can name, in one table.
 //!
-//! A new cause is a file beside these, a line in [`CAUSES`], a variant of
+//! A new cause is a file in this folder, a line in [`CAUSES`], a variant of
 //! [`report::finding::Cause`](crate::report::finding::Cause), a scenario in
 //! `tests/scenarios`, and a heading in `docs/diagnosis.md`; `tests/causes.rs` holds these
-//! together. A cause imports no other cause: what two of them look at is evidence.
+//! together. A cause imports no other cause: what two of them need is evidence.
 
 mod bad_checksums;
 mod cpu_starvation;
@@ -82,7 +82,7 @@ pub(super) const CAUSES: &[(Claims, CauseRule)] = &[
     (|wait| wait.is_lossy(), Each(loss::findings)),
     (|wait| wait.has_bad_checksums, Each(bad_checksums::findings)),
     // A process on this host that has no processor answers nobody, and makes round trips
-    // and disks look slow.
+    // and disks appear slow.
     (|wait| wait.is_starved, Of(cpu_starvation::finding)),
     // Round trips that take most of a commit leave nothing for the standby; shorter ones
     // count only where nothing is seen of it.

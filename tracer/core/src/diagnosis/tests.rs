@@ -32,12 +32,12 @@ fn a_healthy_run_has_no_finding() {
 fn a_few_lost_segments_that_nobody_waits_for_are_no_finding() {
     let mut run = Run::healthy();
     let series = run.role(Kind::Walsender);
-    series.extend([5, 25, 45].map(|second| resent(second, RetransmitKind::Tlp, 2)));
+    series.extend([5, 25, 45].map(|second| retransmitted(second, RetransmitKind::Tlp, 2)));
     assert_eq!(run.causes(), []);
 }
 
 #[test]
-fn a_primary_whose_every_look_shows_another_short_wait_is_healthy() {
+fn a_primary_whose_every_sample_shows_another_short_wait_is_healthy() {
     for event in ["SyncRep", "WALSync"] {
         let _case = Case::of(&event);
         let mut run = Run::waiting("IPC", event);
@@ -60,7 +60,7 @@ fn a_primary_whose_every_look_shows_another_short_wait_is_healthy() {
 }
 
 #[test]
-fn loss_is_told_by_the_side_that_sends_again() {
+fn loss_is_shown_by_the_side_that_retransmits() {
     for (role, cause) in [
         (Kind::Walsender, Cause::LossTowardStandby),
         (Kind::Walreceiver, Cause::LossOfReplies),
@@ -68,7 +68,7 @@ fn loss_is_told_by_the_side_that_sends_again() {
         let _case = Case::of(&role);
         let mut run = Run::waiting("IPC", "SyncRep");
         let series = run.role(role);
-        series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
+        series.extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 3)));
         let first = run.first();
         assert_eq!((first.cause, first.confidence), (cause, Confidence::High));
         let size = first.size;
@@ -85,7 +85,7 @@ fn loss_is_told_by_the_side_that_sends_again() {
 }
 
 #[test]
-fn damage_that_arrives_is_of_the_other_side() {
+fn bad_checksums_are_of_the_other_side() {
     for (role, cause) in [
         (Kind::Walsender, Cause::DamageOfReplies),
         (Kind::Walreceiver, Cause::DamageTowardStandby),
@@ -97,7 +97,7 @@ fn damage_that_arrives_is_of_the_other_side() {
         series.extend(
             (22..=39)
                 .step_by(4)
-                .map(|second| resent(second, RetransmitKind::Tlp, 1)),
+                .map(|second| retransmitted(second, RetransmitKind::Tlp, 1)),
         );
         let seconds = (21..=40).step_by(2);
         run.damaged = seconds
@@ -144,7 +144,7 @@ fn damage_that_arrives_is_of_the_other_side() {
 fn timeouts_that_double_explain_the_silence_between_them() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     let series = run.role(Kind::Walreceiver);
-    series.extend([21, 22, 24, 28, 36].map(|second| resent(second, RetransmitKind::Rto, 1)));
+    series.extend([21, 22, 24, 28, 36].map(|second| retransmitted(second, RetransmitKind::Rto, 1)));
     assert_eq!(run.causes(), [Cause::LossOfReplies]);
 }
 
@@ -160,7 +160,7 @@ fn silence_without_loss_is_the_standby_s_and_not_the_network_s() {
     // One stray probe changes nothing.
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     run.role(Kind::Walsender)
-        .push(resent(25, RetransmitKind::Tlp, 1));
+        .push(retransmitted(25, RetransmitKind::Tlp, 1));
     assert_eq!(run.first().cause, Cause::StandbyNotReplying);
     // Whose connection is not traced may have lost anything.
     let mut run = Run::waiting("IPC", "SyncRep").silent();
@@ -268,10 +268,10 @@ fn slow_commits_that_nobody_is_seen_to_wait_for() {
 }
 
 #[test]
-fn a_network_that_loses_is_told_without_a_database_too_but_not_what_it_did() {
+fn a_network_that_loses_is_found_without_a_database_too_but_not_what_it_did() {
     let mut run = Run::healthy();
     let series = run.role(Kind::Walsender);
-    series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
+    series.extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 3)));
     let mut recorded = run.recorded();
     recorded.postgres = None;
     let found = found_in(&recorded);
@@ -282,7 +282,7 @@ fn a_network_that_loses_is_told_without_a_database_too_but_not_what_it_did() {
 }
 
 #[test]
-fn a_very_long_run_of_which_not_every_look_is_kept() {
+fn a_very_long_run_of_which_not_every_sample_is_kept() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     run.samples
         .retain(|sample| (sample.at_ns / S).is_multiple_of(5));
@@ -292,7 +292,7 @@ fn a_very_long_run_of_which_not_every_look_is_kept() {
     assert_eq!(found[0].cause, Cause::StandbyNotReplying);
 }
 
-/// Whatever else happens: where nothing was sent again and nothing arrived damaged,
+/// Whatever else happens: where nothing was retransmitted and nothing arrived with a bad checksum,
 /// it is not called the network's fault.
 #[test]
 fn without_loss_there_is_no_verdict_on_the_network() {
@@ -302,7 +302,7 @@ fn without_loss_there_is_no_verdict_on_the_network() {
         ("Lock", "tuple"),
         ("Client", "ClientRead"),
     ];
-    let mut told = String::new();
+    let mut shown = String::new();
     for (kind, event) in waits {
         for change in 0..16 {
             let mut run = Run::waiting(kind, event);
@@ -321,15 +321,18 @@ fn without_loss_there_is_no_verdict_on_the_network() {
             // loss.
             if change & 8 != 0 {
                 let series = run.role(Kind::Walsender);
-                series.extend((21..=40).map(|second| resent(second, RetransmitKind::Other, 5)));
-                series.extend((21..=40).map(|second| resent(second, RetransmitKind::Syn, 5)));
+                series.extend(
+                    (21..=40).map(|second| retransmitted(second, RetransmitKind::Other, 5)),
+                );
+                series
+                    .extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Syn, 5)));
             }
             let found = findings(&run.recorded());
             let causes = found.iter().map(|one| one.cause).collect::<Vec<_>>();
             let network = causes.iter().any(|cause| NETWORK.contains(cause));
             assert!(!network, "{event} {change}: {causes:?}");
-            told += &format!("{event} {change}: {causes:?}\n");
+            shown += &format!("{event} {change}: {causes:?}\n");
         }
     }
-    frozen("without-loss", &told);
+    frozen("without-loss", &shown);
 }

@@ -9,7 +9,7 @@ use crate::report::sample::{Role, Sample, Wait};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitKind {
     SyncRep,
-    /// The log's way to this server's disk.
+    /// WAL reaching this server's disk.
     Wal,
     Lock,
 }

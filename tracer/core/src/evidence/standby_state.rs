@@ -47,7 +47,7 @@ pub(crate) fn has_to_apply(standby: &Standby, level: Option<Level>) -> bool {
 }
 
 /// Whether none of the awaited has replied since the sample before. Their clocks may differ
-/// from the primary's, so that an age tells only by how it grows.
+/// from the primary's, so that an age counts only by how it grows.
 pub(crate) fn is_silent(interval: &SampleInterval<'_>, awaited: &AwaitedStandbys<'_>) -> bool {
     let Some(before) = interval.before else {
         return false;

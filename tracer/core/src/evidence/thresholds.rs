@@ -12,7 +12,7 @@ pub(crate) const MIN_DURATION_S: f64 = 1.0;
 pub(crate) const MIN_SAMPLES: usize = 2;
 
 /// What explains less of the waiting than this is not its cause. A choice: up to four
-/// causes beside each other can be told.
+/// causes at once can be found.
 pub(crate) const MIN_SHARE: f64 = 0.2;
 
 /// From which share of the waiting on a finding explains most of it, or a good part.

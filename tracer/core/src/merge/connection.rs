@@ -14,9 +14,9 @@ use crate::report::{ByKind, FlowReport, Report};
 pub struct Connection {
     /// What it is for, in words; `null` where nothing is known.
     pub purpose: Option<String>,
-    /// Segments that were sent again, in both directions.
+    /// Segments that were retransmitted, in both directions.
     pub segments: u64,
-    /// Each host's end, and what it sent again toward the other.
+    /// Each host's end, and what it retransmitted toward the other.
     pub sides: [Side; 2],
 }
 
@@ -29,7 +29,7 @@ pub struct Side {
     pub endpoint: Endpoint,
     /// Whose socket it is.
     pub process: Option<Process>,
-    /// Segments that it sent again.
+    /// Segments that it retransmitted.
     pub segments: u64,
     /// The same by kind.
     pub by_kind: ByKind,
@@ -50,7 +50,7 @@ pub struct Side {
 pub struct OneSided {
     /// How many.
     pub flows: u64,
-    /// Segments that were sent again on them.
+    /// Segments that were retransmitted on them.
     pub segments: u64,
 }
 
@@ -101,7 +101,7 @@ impl OneSided {
 /// Of each report's flow, with its place there.
 fn connection(ends: [(usize, &FlowReport); 2]) -> Connection {
     let [(at, flow), (other_at, other)] = ends;
-    // What a server or a process has told before what a port lets guess.
+    // What a server or a process says comes before what a port suggests.
     let guessed = |flow: &FlowReport| {
         let told_by = flow.role.told_by;
         matches!(told_by, None | Some(crate::report::role::ToldBy::Port))

@@ -53,9 +53,9 @@ pub struct MergedHost {
     pub starts_s: f64,
     /// How long its window was.
     pub duration_s: f64,
-    /// Segments that it sent again to the peers that were asked for.
+    /// Segments that it retransmitted to the peers that were asked for.
     pub segments: u64,
-    /// Segments that it received damaged from them; `null` if it could not see that.
+    /// Segments that it received with a bad checksum from them; `null` if it could not see that.
     pub arrived_damaged: Option<u64>,
 }
 

@@ -206,15 +206,15 @@ fn runs_that_have_nothing_in_common_are_told() {
     reports[1].flows.clear();
     let merged = merged(reports);
     assert!(merged.window.common.is_none());
-    let told = merged.warnings.join("\n");
-    assert!(told.contains("do not overlap"), "{told}");
+    let shown = merged.warnings.join("\n");
+    assert!(shown.contains("do not overlap"), "{shown}");
     assert!(
-        told.contains("no connection was seen from both sides"),
-        "{told}"
+        shown.contains("no connection was seen from both sides"),
+        "{shown}"
     );
 }
 
-/// All that was sent again in a merged file, from each side.
+/// All that was retransmitted in a merged file, from each side.
 fn sent(merged: &Merged) -> [u64; 2] {
     [0, 1].map(|at| {
         let joined = merged.connections.iter();

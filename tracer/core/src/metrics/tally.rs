@@ -1,10 +1,10 @@
-//! Counters of what was sent again, by kind, role and peer.
+//! Counters of what was retransmitted, by kind, role and peer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tracer_ebpf::{RetransmitKind, Tuple};
 
-/// The most peers that are told apart: each has a series for every kind and role that
+/// The most peers that are kept apart: each has a series for every kind and role that
 /// it was seen with.
 const MOST_PEERS: usize = 100;
 /// The peers beyond, and the role and the peer of what is not known.
@@ -23,7 +23,7 @@ pub struct Sent {
     pub segments: u64,
 }
 
-/// The counters. What a flow has sent again counts for the role that it had then: no
+/// The counters. What a flow has retransmitted counts for the role that it had then: no
 /// counter ever goes back, whatever is learnt later.
 #[derive(Debug, Default)]
 pub struct RetransmitTally {
@@ -33,7 +33,7 @@ pub struct RetransmitTally {
 }
 
 impl RetransmitTally {
-    /// Takes in what a flow has sent again up to now.
+    /// Takes in what a flow has retransmitted up to now.
     pub fn take(
         &mut self,
         tuple: Tuple,
@@ -62,7 +62,7 @@ impl RetransmitTally {
         }
     }
 
-    /// The counters, with what flows have sent again that had no room of their own:
+    /// The counters, with what flows have retransmitted that had no room of their own:
     /// whose that was, nobody knows.
     #[must_use]
     pub fn counters(&self, overflow: &[u64; RetransmitKind::COUNT]) -> Vec<Sent> {
@@ -102,12 +102,12 @@ mod tests {
         segments[RetransmitKind::Rto as usize] = 5;
         tally.take(tuple(1), &segments, "walsender", "10.0.10.2");
         tally.take(tuple(1), &segments, "walsender", "10.0.10.2");
-        let told: Vec<_> = tally
+        let shown: Vec<_> = tally
             .counters(&[0; RetransmitKind::COUNT])
             .into_iter()
             .map(|one| (one.role, one.segments))
             .collect();
-        assert_eq!(told, [("other".into(), 3), ("walsender".into(), 2)]);
+        assert_eq!(shown, [("other".into(), 3), ("walsender".into(), 2)]);
     }
 
     #[test]
@@ -136,8 +136,8 @@ mod tests {
         // However often they are shown.
         for _ in 0..2 {
             let counters = tally.counters(&overflow);
-            let told = counters.iter().map(|one| (one.peer.as_str(), one.segments));
-            assert_eq!(told.collect::<Vec<_>>(), [(OTHER, 43), ("10.0.10.3", 3)]);
+            let shown = counters.iter().map(|one| (one.peer.as_str(), one.segments));
+            assert_eq!(shown.collect::<Vec<_>>(), [(OTHER, 43), ("10.0.10.3", 3)]);
         }
     }
 }

@@ -7,7 +7,7 @@ const EXPLAINED: f64 = 0.5;
 /// ... and how much higher the one must be (as a logarithm: three times).
 const HIGHER: f64 = 1.1;
 
-/// The one stretch of values that is best told apart from all others by being
+/// The one stretch of values that is best set apart from all others by being
 /// higher, as `[from, to)`; `None` if there is none worth the name. Where it touches
 /// an end, there is nothing before or behind it.
 ///

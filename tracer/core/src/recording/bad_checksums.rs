@@ -1,10 +1,10 @@
-//! Segments that arrived damaged, by interval: like retransmits, they tell when the
+//! Segments that arrived with a bad checksum, by interval: like retransmits, they show when the
 //! network was at fault, and they are seen at the other end.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// What arrived damaged in one interval.
+/// What arrived with a bad checksum in one interval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadChecksumStep {
     /// End of the interval, ns of `CLOCK_MONOTONIC`.
@@ -95,8 +95,8 @@ mod tests {
             series.update(at_ns, counted, &by_peer(peers));
         }
         let steps = series.into_steps();
-        let told: Vec<_> = steps.iter().map(|s| (s.at_ns, s.segments)).collect();
-        assert_eq!(told, [(20, 3), (40, 2), (50, 4)]);
+        let shown: Vec<_> = steps.iter().map(|s| (s.at_ns, s.segments)).collect();
+        assert_eq!(shown, [(20, 3), (40, 2), (50, 4)]);
         let from = |peer| steps.iter().map(|step| step.from(peer)).collect::<Vec<_>>();
         // Of the last ones it is not known of each who sent it.
         assert_eq!(

@@ -66,7 +66,7 @@ pub struct Binary {
     pub reason: Option<String>,
 }
 
-/// What is known of a server beside its commits.
+/// What is known of a server apart from its commits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     /// Its first process, if it was seen alive.

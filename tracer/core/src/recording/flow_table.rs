@@ -46,7 +46,7 @@ pub struct Entry {
     pub flow: Flow,
     /// The intervals in which something was retransmitted.
     pub series: Vec<FlowInterval>,
-    /// The way to its peer, if it is one that is watched.
+    /// The path to its peer, if it is one that is watched.
     pub path: TcpInfoSeries,
     /// Whose socket it is, where that is known.
     pub process: Option<Process>,
@@ -69,7 +69,7 @@ impl FlowTable {
         }
     }
 
-    /// Takes in a look at the slots of the kernel's table.
+    /// Takes in a reading of the slots of the kernel's table.
     pub fn update(&mut self, at_ns: u64, slots: &[Flow]) {
         self.updated_ns = at_ns;
         let mut sums: HashMap<Tuple, Flow> = HashMap::with_capacity(slots.len());

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use crate::report::quantiles::Quantiles;
 use crate::spread::Spread;
 
-/// Latencies are told apart to a thousandth, from a microsecond on; what takes
+/// Latencies are kept apart to a thousandth, from a microsecond on; what takes
 /// longer than this counts as this.
 const LONGEST_US: u64 = 600_000_000;
 const DIGITS: u8 = 3;
@@ -29,7 +29,7 @@ pub struct LatencyInterval {
     /// That were due and could not be started, because every connection was busy
     /// or lost.
     pub not_started: u64,
-    /// That were under way at its end.
+    /// That were in flight at its end.
     pub outstanding: u64,
     /// How long the oldest of these was due by then, ms.
     pub oldest_ms: Option<f64>,
@@ -53,7 +53,7 @@ impl LatencyInterval {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Latencies(Vec<(u32, u32)>);
 
-/// Of a latency, as many leading bits are told apart.
+/// Of a latency, as many leading bits are kept apart.
 const BITS: u32 = 7;
 
 /// Counts requests of one sort.
@@ -65,7 +65,7 @@ pub struct LatencyWindow {
     failed: u64,
     not_started: u64,
     closed: (u64, u64, u64),
-    /// When those under way were due.
+    /// When those in flight were due.
     under_way: BTreeSet<(u64, u64)>,
     latest_start_ns: u64,
     reasons: BTreeMap<String, u64>,
@@ -82,7 +82,7 @@ pub struct Total {
     pub failed: u64,
     /// That could not be started.
     pub not_started: u64,
-    /// That were under way at the end, of which the latency is not known.
+    /// That were in flight at the end, of which the latency is not known.
     pub outstanding: u64,
     /// How long the oldest of these was due by then, ms.
     pub oldest_ms: Option<f64>,
@@ -190,7 +190,7 @@ impl LatencyWindow {
         self.now.reset();
     }
 
-    /// How long the oldest request under way has been due, ms.
+    /// How long the oldest request in flight has been due, ms.
     #[must_use]
     pub fn oldest_ms(&self, now_ns: u64) -> Option<f64> {
         let (due_ns, _) = self.under_way.first()?;
@@ -269,7 +269,7 @@ impl Latencies {
     }
 }
 
-/// The largest of those that are not told apart.
+/// The largest of those that are not kept apart.
 fn rounded(us: u32) -> u32 {
     let dropped = (u32::BITS - us.leading_zeros()).saturating_sub(BITS);
     us | ((1 << dropped) - 1)

@@ -1,12 +1,12 @@
-//! LossRecoveries in what a peer has, from single events: each begins where the wait began that
-//! ended with sending something again, and ends with the acknowledgement that closes it.
+//! What a peer is missing, from single events: each loss recovery begins where the wait began that
+//! ended with a retransmit, and ends with the acknowledgement that closes it.
 //!
-//! Nothing tells when either comes. What a timer sends again was missing for as long as
+//! Neither is seen itself. What a timer retransmits was missing for as long as
 //! that runs at least, and all other for a round trip. The acknowledgement is taken to
-//! come one round trip after what was sent again last, if nothing was sent again after
-//! that. A timeout sends again what is
+//! come one round trip after what was retransmitted last, if nothing was retransmitted after
+//! that. A timeout retransmits what is
 //! oldest (`tcp_retransmit_timer()`, <https://elixir.bootlin.com/linux/v6.12/source/net/ipv4/tcp_timer.c>):
-//! where that comes later in the stream than what was sent again before, the hole before
+//! where that comes later in the stream than what was retransmitted before, the hole before
 //! was closed.
 
 use std::collections::HashMap;
@@ -22,8 +22,8 @@ const MOST_HOLES: usize = 5_000;
 const MOST_FLOWS: usize = 200;
 /// `TCP_RTO_MIN`.
 const RTO_MIN_NS: u64 = 200_000_000;
-/// What arrives damaged is taken to be sent again within this at first (`TCP_RTO_MIN`,
-/// 200 ms, doubled once): when it was, nothing tells here.
+/// What arrives with a bad checksum is taken to be retransmitted within this at first
+/// (`TCP_RTO_MIN`, 200 ms, doubled once): when it was, is not seen here.
 const NEXT_NS: u64 = 440_000_000;
 
 /// One hole.
@@ -31,11 +31,11 @@ const NEXT_NS: u64 = 440_000_000;
 pub struct LossRecovery {
     /// Since when something was missing, ns of `CLOCK_MONOTONIC`.
     pub from_ns: u64,
-    /// When something was sent again or arrived damaged the last time.
+    /// When something was retransmitted or arrived with a bad checksum the last time.
     pub last_ns: u64,
-    /// When it was closed, as far as that is told.
+    /// When it was closed, as far as that is known.
     pub to_ns: u64,
-    /// How often something was sent again, or arrived damaged.
+    /// How often something was retransmitted, or arrived with a bad checksum.
     pub segments: u64,
     seq: u32,
     next_ns: u64,
@@ -53,11 +53,11 @@ impl LossRecovery {
 /// All of them.
 #[derive(Debug, Default)]
 pub struct LossRecoveries {
-    /// By flow: what this end sent again.
+    /// By flow: what this end retransmitted.
     sent: HashMap<Tuple, Vec<LossRecovery>>,
-    /// By the peer's address: what arrived damaged. From then on until it is sent again
-    /// it is missing here.
-    damaged: HashMap<[u8; 16], Vec<LossRecovery>>,
+    /// By the peer's address: what arrived with a bad checksum. From then on until it is
+    /// retransmitted it is missing here.
+    corrupted: HashMap<[u8; 16], Vec<LossRecovery>>,
     dropped: u64,
 }
 
@@ -67,9 +67,9 @@ impl LossRecoveries {
         let event = &decoded.event;
         match (decoded.what, decoded.kind) {
             (EventKind::BadChecksum, _) => {
-                let forgotten = make_room(&mut self.damaged, &event.tuple.remote);
-                let holes = self.damaged.entry(event.tuple.remote).or_default();
-                self.dropped += forgotten + u64::from(!add_damaged(holes, event.time_ns));
+                let forgotten = make_room(&mut self.corrupted, &event.tuple.remote);
+                let holes = self.corrupted.entry(event.tuple.remote).or_default();
+                self.dropped += forgotten + u64::from(!add_corrupted(holes, event.time_ns));
             }
             (
                 EventKind::Retransmit,
@@ -104,14 +104,14 @@ impl LossRecoveries {
         }
     }
 
-    /// Of what this end of a flow sent again, in order.
+    /// Of what this end of a flow retransmitted, in order.
     pub(crate) fn of_flow(&self, tuple: &Tuple) -> &[LossRecovery] {
         self.sent.get(tuple).map_or(&[], Vec::as_slice)
     }
 
-    /// Of what arrived damaged from a peer, in order.
+    /// Of what arrived with a bad checksum from a peer, in order.
     pub(crate) fn of_peer(&self, address: &[u8; 16]) -> &[LossRecovery] {
-        self.damaged.get(address).map_or(&[], Vec::as_slice)
+        self.corrupted.get(address).map_or(&[], Vec::as_slice)
     }
 
     /// Events that there was no room for.
@@ -127,8 +127,8 @@ pub(crate) fn doubled_ns(ns: u64) -> u64 {
     ns.saturating_mul(11) / 5
 }
 
-/// How long at least it takes until the tail is sent again: two round trips, and where a
-/// single segment is under way as long as its receiver may take to acknowledge it, no
+/// How long at least it takes until the tail is retransmitted: two round trips, and where a
+/// single segment is in flight as long as its receiver may take to acknowledge it, no
 /// longer than a timeout (`tcp_schedule_loss_probe()`,
 /// <https://elixir.bootlin.com/linux/v6.12/source/net/ipv4/tcp_output.c>).
 fn probe_ns(rto_ns: u64, round_ns: u64, unacked: u16) -> u64 {
@@ -169,8 +169,8 @@ fn add_sent(holes: &mut Vec<LossRecovery>, hole: LossRecovery, kind: RetransmitK
     push(holes, LossRecovery { from_ns, ..hole })
 }
 
-/// What is damaged again and again is sent again ever later.
-fn add_damaged(holes: &mut Vec<LossRecovery>, at_ns: u64) -> bool {
+/// What is corrupted again and again is retransmitted ever later.
+fn add_corrupted(holes: &mut Vec<LossRecovery>, at_ns: u64) -> bool {
     if let Some(last) = holes.last_mut()
         && at_ns <= last.next_ns
     {
@@ -227,7 +227,7 @@ mod tests {
         }
     }
 
-    fn damaged(at_ms: u64) -> Decoded {
+    fn corrupted(at_ms: u64) -> Decoded {
         Decoded {
             what: EventKind::BadChecksum,
             kind: None,
@@ -306,10 +306,10 @@ mod tests {
     #[test]
     fn what_arrives_damaged_is_missing_until_it_is_sent_again() {
         let holes = noted(&[
-            damaged(1_000),
-            damaged(1_400),
-            damaged(2_200),
-            damaged(9_000),
+            corrupted(1_000),
+            corrupted(1_400),
+            corrupted(2_200),
+            corrupted(9_000),
         ]);
         let found = spans(holes.of_peer(&[0; 16]));
         assert_eq!(found, [(1_000, 3_960, 3), (9_000, 9_440, 1)]);

@@ -1,4 +1,4 @@
-//! Times from which there is no sample: they are told, not filled with zeros.
+//! Times from which there is no sample: they are reported, not filled with zeros.
 
 /// A time without samples.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -65,7 +65,7 @@ pub struct Outcome {
     pub plan: Plan,
     /// When the first commit was due, ns of `CLOCK_MONOTONIC`; `None` if none could be.
     pub begun_ns: Option<u64>,
-    /// The most requests that could be under way at once.
+    /// The most requests that could be in flight at once.
     pub most: Allowance,
     /// Commits.
     pub commits: Total,

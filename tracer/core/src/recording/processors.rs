@@ -36,7 +36,7 @@ impl CpuHistory {
         }
     }
 
-    /// A process has waited. The kernel tells of it when the wait is over
+    /// A process has waited. The kernel counts it when the wait is over
     /// (`sched_info_dequeue()` and `sched_info_arrive()`): what is longer than the
     /// interval was in those before.
     pub fn waited(&mut self, mut ns: u64) {

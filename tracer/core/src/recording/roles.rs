@@ -14,12 +14,12 @@ const PATRONI: u16 = 8008;
 /// etcd's ports for clients and for its own members.
 const ETCD: [u16; 2] = [2379, 2380];
 
-/// What a server has told of its connections.
+/// What a server has said of its connections.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// Far ends of its replication connections.
     pub peers: Arc<Peers>,
-    /// Ports of servers, beside the usual one.
+    /// Ports of servers, in addition to the usual one.
     pub ports: Vec<u16>,
 }
 

@@ -1,5 +1,5 @@
-//! The way to a peer, as a flow's own socket tells of it look by look: how long a round
-//! trip takes, and whether anything arrives. Retransmits tell of neither.
+//! The path to a peer, as a flow's own socket shows it sample by sample: how long a round
+//! trip takes, and whether anything arrives. Retransmits show neither.
 
 use crate::recording::thinning::thin;
 
@@ -7,7 +7,7 @@ use crate::recording::thinning::thin;
 /// second one comes.
 const MAX_READINGS: usize = 20_000;
 
-/// What the socket said at one look; `None` is what this kernel does not tell.
+/// What the socket said in one sample; `None` is what this kernel does not show.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TcpInfoSample {
     /// When, ns of `CLOCK_MONOTONIC`.
@@ -16,14 +16,14 @@ pub struct TcpInfoSample {
     pub srtt_us: Option<u32>,
     /// The least one of the last minutes, µs.
     pub min_rtt_us: Option<u32>,
-    /// Segments under way.
+    /// Segments in flight.
     pub unacked: Option<u32>,
-    /// Whether the kernel was mending a loss: what it sent again because of one was not
+    /// Whether the kernel was recovering from a loss: what it retransmitted because of one was not
     /// acknowledged yet.
     pub recovering: Option<bool>,
     /// Segments that have arrived so far: of no use but to see them grow.
     pub segs_in: Option<u32>,
-    /// Segments so far that were sent again in vain: the peer had them, and what said so
+    /// Segments so far that were retransmitted spuriously: the peer had them, and what said so
     /// had been lost.
     pub dsack_dups: Option<u32>,
     /// Segments so far that arrived while one before them was missing: it was lost on the

@@ -127,31 +127,31 @@ mod tests {
         Report::read(include_bytes!("../../tests/data/db1.json")).unwrap()
     }
 
-    fn told(report: &Report) -> String {
+    fn rendered(report: &Report) -> String {
         render::plain::render(&of(report), 100)
     }
 
     #[test]
-    fn what_a_table_has_no_room_for_is_told() {
+    fn what_a_table_has_no_room_for_is_counted() {
         let mut report = report();
         let postgres = report.postgres.as_mut().unwrap();
         postgres.standbys = vec![postgres.standbys[0].clone(); 17];
         let commits = report.commits.as_mut().unwrap();
         commits.servers = vec![commits.servers[0].clone(); 10];
-        let text = told(&report);
+        let text = rendered(&report);
         assert!(text.contains("And 1 more standby, in the JSON."), "{text}");
         assert!(text.contains("And 2 more servers, in the JSON."), "{text}");
     }
 
     #[test]
-    fn of_slow_commits_that_did_not_wait_no_share_is_told() {
+    fn of_slow_commits_that_did_not_wait_no_share_is_shown() {
         let mut report = report();
         let sentence = "slow commits listed below";
-        assert!(told(&report).contains(sentence));
+        assert!(rendered(&report).contains(sentence));
         for server in &mut report.commits.as_mut().unwrap().servers {
             server.slow_wait_ms = -0.0;
         }
-        assert!(!told(&report).contains(sentence));
+        assert!(!rendered(&report).contains(sentence));
     }
 
     #[test]

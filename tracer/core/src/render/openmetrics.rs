@@ -291,7 +291,7 @@ impl Family<'_, '_> {
     }
 }
 
-/// What tells one standby apart.
+/// What sets one standby apart.
 fn of_standby(one: &StandbyMetrics) -> impl Iterator<Item = (&'static str, String)> {
     let address = one.address.clone().map(|address| ("address", address));
     [("standby", one.name.clone())]

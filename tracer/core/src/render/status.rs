@@ -1,4 +1,4 @@
-//! What is known of a server at this moment, for those who look on.
+//! What is known of a server at this moment, for the live view.
 
 use crate::recording::database::DatabaseRecord;
 use crate::recording::roles::Known;
@@ -14,7 +14,7 @@ const MOST_LINES: usize = 8;
 #[derive(Debug, Clone, Default)]
 pub struct Status {
     state: State,
-    /// What it tells of connections.
+    /// What it says of connections.
     pub known: Known,
     version: Option<String>,
     /// Whose statements are in no count.

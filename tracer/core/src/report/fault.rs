@@ -124,7 +124,7 @@ pub struct FaultReport {
     pub engine: Cow<'static, str>,
     /// What the program hung on: `tcx`, `clsact` or `prio`.
     pub hook: Cow<'static, str>,
-    /// What was damaged; null where nothing was.
+    /// What was corrupted; null where nothing was.
     pub damaged: Option<Cow<'static, str>>,
     /// When the first packet could be hit.
     pub started_ns: u64,
@@ -138,18 +138,18 @@ pub struct FaultReport {
     pub bytes: Option<u64>,
     /// Packets of the peers that this fault leaves alone.
     pub passed: Option<u64>,
-    /// `hit` of `seen` in per cent; null if nothing was seen, and if what was damaged may
+    /// `hit` of `seen` in per cent; null if nothing was seen, and if what was corrupted may
     /// have been repaired on its way.
     pub delivered_percent: Option<f64>,
     /// The least and the most hits that chance explains (99.999 %); null if
-    /// nothing was seen or what was damaged may have been repaired, and where netem draws its lots in a way that is not known
-    /// to keep to the share (with a correlation).
+    /// nothing was seen or what was corrupted may have been repaired, and where netem draws its
+    /// lots in a manner that is not known to keep to the share (with a correlation).
     pub expected_hits: Option<[u64; 2]>,
     /// Features of the interface that were off while the fault lasted.
     pub offloads_changed: Vec<String>,
     /// Features that the fault needs off and that somebody switched on again while it
     /// lasted, as far as that was seen: once a second, and at its end. Empty in a report
-    /// of a version that did not look.
+    /// of a version that did not check.
     #[serde(default)]
     pub offloads_on_again: Vec<String>,
     /// When that was first seen, ms from the start of the fault; null if it was not.

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 pub enum Cause {
     /// What the primary sends to its standby is lost on the way.
     LossTowardStandby,
-    /// What the primary sends arrives damaged at the standby.
+    /// What the primary sends arrives with a bad checksum at the standby.
     DamageTowardStandby,
     /// What the standby replies is lost on the way.
     LossOfReplies,
-    /// What the standby replies arrives damaged at the primary.
+    /// What the standby replies arrives with a bad checksum at the primary.
     DamageOfReplies,
     /// Nothing arrives from the other side, whatever is sent to it.
     Partition,
@@ -36,7 +36,7 @@ pub enum Cause {
     SyncWaitOff,
     /// Slow, and it was not the network.
     NotTheNetwork,
-    /// Slow, and the data do not tell why.
+    /// Slow, and the data do not show why.
     NotDetermined,
 }
 
@@ -86,7 +86,7 @@ pub struct Size {
     pub waiters_max: Option<u32>,
     /// How much of all time that backends waited for a standby this explains.
     pub explained_percent: Option<f64>,
-    /// Segments sent again, or arrived damaged.
+    /// Segments retransmitted, or arrived with a bad checksum.
     pub segments: Option<u64>,
     /// How often the timeout doubled in a row, at most.
     pub rto_doublings: Option<u32>,
@@ -101,7 +101,7 @@ pub struct Size {
     pub starved_s: Option<f64>,
     /// How much of all time in which commits were slow a server had no processor.
     pub starved_percent: Option<f64>,
-    /// The slowest of the probe's commits, those under way included.
+    /// The slowest of the probe's commits, those in flight included.
     pub commit_max_ms: Option<f64>,
     /// Log that the standby had not flushed, at most; below zero, at least.
     pub lag_bytes: Option<i64>,

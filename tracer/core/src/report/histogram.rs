@@ -13,7 +13,7 @@ pub struct Histogram {
     longest_ns: u64,
 }
 
-/// What is told of it; numbers are `null` if there were no commits.
+/// What is reported of it; numbers are `null` if there were no commits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct PartQuantiles {
     /// All of it together.
@@ -148,16 +148,16 @@ mod tests {
             let ms = found.quantile(quantile).unwrap() / 1e6;
             assert!((ms - truth).abs() < truth / 10.0, "{quantile}: {ms}");
         }
-        let told = found.quantiles();
-        assert_eq!(told.part.max_ms, Some(10.0));
-        assert!((told.sum_ms - 50_005.0).abs() < 1e-6);
+        let shown = found.quantiles();
+        assert_eq!(shown.part.max_ms, Some(10.0));
+        assert!((shown.sum_ms - 50_005.0).abs() < 1e-6);
         assert_eq!(found.count(), 10_000);
     }
 
     #[test]
     fn of_nothing_there_are_no_quantiles() {
-        let told = Histogram::empty().quantiles();
-        assert_eq!(told, PartQuantiles::default());
+        let shown = Histogram::empty().quantiles();
+        assert_eq!(shown, PartQuantiles::default());
         let mut one = Histogram::empty();
         one.add(0);
         assert_eq!(one.quantiles().part.max_ms, Some(0.0));

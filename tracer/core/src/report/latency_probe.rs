@@ -19,23 +19,23 @@ pub struct ProbeReport {
     pub begun: Option<String>,
     /// Commits.
     pub commits: Requests,
-    /// Reads of one row, beside them.
+    /// Reads of one row, at the same rate.
     pub reads: Requests,
 }
 
 /// Requests of one sort.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Requests {
-    /// How many may be under way at once.
+    /// How many may be in flight at once.
     pub most_outstanding: usize,
     /// Were answered.
     pub answered: u64,
     /// Failed.
     pub failed: u64,
-    /// Were due and could not be started, because as many as may be were under way
+    /// Were due and could not be started, because as many as may be were in flight
     /// or connections were lost. They are in no quantile.
     pub not_started: u64,
-    /// Were under way at the end. They are in no quantile either.
+    /// Were in flight at the end. They are in no quantile either.
     pub outstanding: u64,
     /// How long the oldest of these was due by then.
     pub oldest_outstanding_ms: Option<f64>,
@@ -63,7 +63,7 @@ pub struct ProbeStepReport {
     pub failed: u64,
     /// Were due in it and not started.
     pub not_started: u64,
-    /// Were under way at its end.
+    /// Were in flight at its end.
     pub outstanding: u64,
     /// How long the oldest of these was due by then.
     pub oldest_outstanding_ms: Option<f64>,

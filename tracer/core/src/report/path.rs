@@ -1,19 +1,19 @@
-//! What the report says of the way to a peer.
+//! What the report says of the path to a peer.
 
 use serde::{Deserialize, Serialize};
 
-/// The way of a flow of the replication, as its socket told of it at every look.
+/// The path of a flow of the replication, as its socket showed it in every sample.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PathReport {
     /// The least of the smoothed round-trip times.
     pub srtt_us_min: Option<u32>,
     /// The largest.
     pub srtt_us_max: Option<u32>,
-    /// What was told, look by look.
+    /// What was read, sample by sample.
     pub series: Vec<ReadingReport>,
 }
 
-/// What the socket told at one look.
+/// What the socket showed in one sample.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReadingReport {
     /// When.
@@ -24,13 +24,13 @@ pub struct ReadingReport {
     pub srtt_us: Option<u32>,
     /// The least round-trip time of the last minutes.
     pub min_rtt_us: Option<u32>,
-    /// Segments under way.
+    /// Segments in flight.
     pub unacked: Option<u32>,
-    /// Whether the kernel was mending a loss, and not done.
+    /// Whether the kernel was recovering from a loss, and not done.
     pub recovering: Option<bool>,
     /// Segments that have arrived since the connection was opened.
     pub segs_in: Option<u32>,
-    /// Segments since then that were sent again though the peer had them, as it said
+    /// Segments since then that were retransmitted though the peer had them, as it said
     /// (DSACK): what had acknowledged them was lost.
     pub dsack_dups: Option<u32>,
     /// Segments since then that arrived while one before them was missing: it was lost

@@ -49,7 +49,7 @@ pub enum Signal {
     CommitLatency,
     /// Backends that wait for a standby.
     SyncRepWaiters,
-    /// Segments sent again, of all flows.
+    /// Segments retransmitted, of all flows.
     Retransmits,
 }
 
@@ -70,13 +70,13 @@ pub enum Name {
 /// What a phase was like; `null` is what was not measured in it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// What replication flows sent again; `null` if none was seen.
+    /// What replication flows retransmitted; `null` if none was seen.
     pub replication: Option<Rates>,
-    /// What was sent again to clients, or by them; `null` likewise.
+    /// What was retransmitted to clients, or by them; `null` likewise.
     pub clients: Option<Rates>,
-    /// What all flows sent again.
+    /// What all flows retransmitted.
     pub selected: Rates,
-    /// Segments that arrived damaged from the peers that the filter keeps.
+    /// Segments that arrived with a bad checksum from the peers that the filter keeps.
     pub arrived_damaged: Option<u64>,
     /// The probe's commits.
     pub commits: Option<PhaseRequests>,
@@ -88,7 +88,7 @@ pub struct Figures {
     pub reply_age_ms_max: Option<f64>,
     /// The most backends that waited for a standby at once.
     pub sync_rep_waiters_max: Option<u32>,
-    /// For the log's way to the disk (`WALSync`, `WALWrite`).
+    /// For WAL to reach the disk (`WALSync`, `WALWrite`).
     pub wal_waiters_max: Option<u32>,
     /// For another transaction (`Lock`).
     pub lock_waiters_max: Option<u32>,
@@ -99,7 +99,7 @@ pub struct Figures {
     pub sync_rep_in_recovery_percent: Option<f64>,
 }
 
-/// What some flows sent again.
+/// What some flows retransmitted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
     /// Segments.

@@ -170,7 +170,7 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> Option<String> {
+    fn complaint(text: &str) -> Option<String> {
         check(text.as_bytes()).err().map(|error| error.to_string())
     }
 
@@ -187,8 +187,8 @@ mod tests {
             (r#"{"duration_s": 18446727403}"#, "as large"),
             (r#"{"offset_ms": -4e12}"#, "as large"),
         ] {
-            let told = told(text).unwrap_or_else(|| panic!("nothing told: {text}"));
-            assert!(told.contains(words), "{told}");
+            let complaint = complaint(text).unwrap_or_else(|| panic!("nothing complaint: {text}"));
+            assert!(complaint.contains(words), "{complaint}");
         }
     }
 
@@ -200,8 +200,8 @@ mod tests {
             r#"{"calls_per_s": 1e11, "a": null, "b": [true, "x\u001b", {}], "c\n": 1}"#,
             "[1, -1]",
         ] {
-            assert_eq!(told(text), None, "{text}");
+            assert_eq!(complaint(text), None, "{text}");
         }
-        assert!(told("{} x").is_some() && told("").is_some());
+        assert!(complaint("{} x").is_some() && complaint("").is_some());
     }
 }

@@ -21,7 +21,7 @@ pub struct Process {
     /// What a PostgreSQL process says it is, such as `postgres: walreceiver`;
     /// `null` for other programs, whose arguments may hold secrets.
     pub title: Option<String>,
-    /// What it runs, if that is one of those that connections are told by.
+    /// What it runs, if that is one of those that connections are recognised by.
     #[serde(skip)]
     pub program: Option<Program>,
     /// Its id in its own PID namespace, as its server knows it; `None` if it has ended.
@@ -29,7 +29,7 @@ pub struct Process {
     pub own_pid: Option<u32>,
 }
 
-/// A program that connections are told by.
+/// A program that connections are recognised by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
     /// The server.

@@ -177,9 +177,9 @@ mod tests {
             ("/postgres/series/0/took_ms", -0.5),
             ("/findings/0/size/explained_percent", 180.0),
         ] {
-            let told = changed(|value| *value.pointer_mut(pointer).unwrap() = number.into());
-            let told = told.unwrap_err().to_string();
-            assert!(told.contains(&format!("{pointer} is {number}")), "{told}");
+            let shown = changed(|value| *value.pointer_mut(pointer).unwrap() = number.into());
+            let shown = shown.unwrap_err().to_string();
+            assert!(shown.contains(&format!("{pointer} is {number}")), "{shown}");
         }
     }
 
@@ -215,9 +215,9 @@ mod tests {
             ),
             format!(r#"{{"schema": "tracer.report/1", "tool": "{escapes}"}}"#),
         ] {
-            let told = Report::read(file.as_bytes()).unwrap_err().to_string();
-            let harm = told.chars().any(crate::text::does_harm);
-            assert!(!harm, "{told:?}");
+            let shown = Report::read(file.as_bytes()).unwrap_err().to_string();
+            let harm = shown.chars().any(crate::text::does_harm);
+            assert!(!harm, "{shown:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! What one look at a server shows.
+//! What one sample of a server shows.
 //!
-//! Lags in bytes are differences of positions in the log at the moment of the look;
+//! Lags in bytes are differences of positions in the log at the moment of the sample;
 //! below zero, the standby says that it is ahead of its primary, which is never
 //! true. Lags in milliseconds are those of the last reply that came, and stand still
 //! while none comes. The age of a reply is by the standby's own clock.
@@ -61,14 +61,14 @@ pub struct Sample {
     /// Backends that run a statement or wait for one, ours excepted; `null` if we
     /// may not see them, or some of them are `untracked`.
     pub active: Option<u32>,
-    /// Backends of which the server does not tell whether they are active, and since
+    /// Backends of which the server does not say whether they are active, and since
     /// when: `track_activities` is off for them. `null` if we may not see them.
     #[serde(default)]
     pub untracked: Option<u32>,
     /// Backends that wait for a synchronous standby; `null` if we may not see them, and
     /// before version 14 also where some of them are `untracked`.
     pub sync_rep_waiters: Option<u32>,
-    /// For how long the oldest of their statements has been under way, 0 if nobody
+    /// For how long the oldest of their statements has been in flight, 0 if nobody
     /// waits: the wait for the standby is its end, and of a `COMMIT` nearly all of it.
     /// Of the `untracked` it is not known; `null` if it is known of none who waits.
     pub sync_rep_longest_ms: Option<f64>,

@@ -12,7 +12,7 @@ use crate::text::name;
 /// Sums since the statistics began.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sums {
-    /// Statements that are told apart.
+    /// Statements that are kept apart.
     pub kinds: u64,
     /// Calls, and their time in ms, of statements that write.
     pub writes: (u64, f64),
@@ -70,7 +70,7 @@ pub struct Account {
     /// Why nothing is known, since the last connection.
     pub reason: Option<String>,
     /// Whether all that our own role runs is left out: a role that may not set
-    /// `pg_stat_statements.track` cannot keep its looks from being counted.
+    /// `pg_stat_statements.track` cannot keep its samples from being counted.
     pub without_own_role: Option<bool>,
     /// Samples that had both sorts.
     pub samples: u64,
@@ -93,7 +93,7 @@ impl Account {
     }
 
     /// What a reader of the numbers must know, to be put behind them: where an
-    /// application's own role looks on, all that it does is missing.
+    /// application's own role is used, all that it does is missing.
     pub(crate) fn exception(&self, role: Option<&str>) -> String {
         match self.without_own_role {
             Some(true) => format!(", without role {}'s own", role.map_or("?".into(), name)),

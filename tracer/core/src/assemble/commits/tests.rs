@@ -1,4 +1,4 @@
-//! What is told of commits, from sums that are made up.
+//! What is shown of commits, from sums that are made up.
 
 use std::time::Duration;
 
@@ -118,7 +118,7 @@ fn parts_of_a_server_and_its_slow_commits() {
     assert_eq!(one.wait_share, Some(200.0 / 204.0));
     assert_eq!((one.waiting, one.waiting_longest_ms), (2, Some(2_000.0)));
     assert_eq!((none.wait_share, none.total.part.p50_ms), (None, None));
-    // Whose server is not told is left out.
+    // Whose server is not shown is left out.
     let [slow] = &report.slow[..] else {
         panic!("one slow commit: {:?}", report.slow);
     };
@@ -157,10 +157,10 @@ fn without_slow_commits_nothing_was_waited_and_what_was_not_traced_is_not_known(
             json(&server.slow_wait_in_recovery_ms),
         )
     };
-    let told = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-    assert_eq!(of(&Recoveries::new()), told("0.0", "null"));
+    let shown = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(of(&Recoveries::new()), shown("0.0", "null"));
     let traced = Recoveries::from([(4, Vec::new())]);
-    assert_eq!(of(&traced), told("0.0", "0.0"));
+    assert_eq!(of(&traced), shown("0.0", "0.0"));
 }
 
 #[test]

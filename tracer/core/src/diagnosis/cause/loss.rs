@@ -1,4 +1,4 @@
-//! Segments are lost between primary and standby, in one direction or the other: told by
+//! Segments are lost between primary and standby, in one direction or the other: shown by
 //! what was retransmitted, by what arrived out of order, and by what did not arrive.
 
 use crate::diagnosis::network::during_loss;

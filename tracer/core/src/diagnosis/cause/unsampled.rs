@@ -25,7 +25,7 @@ pub(super) fn finding(evidence: &Evidence<'_>, found: &[Ranked]) -> Option<Ranke
     traced(evidence).or_else(|| lost(evidence))
 }
 
-/// Where nobody can tell who waited: what was seen, and no more.
+/// Where it is not known who waited: what was seen, and no more.
 fn lost(evidence: &Evidence<'_>) -> Option<Ranked> {
     let loss = evidence.losses.first().filter(|_| !evidence.sees_waits)?;
     let finding = Finding {
@@ -170,7 +170,8 @@ fn waited(
         "{waited}, {:.0} % of that while the replication recovered from a loss that is seen from here, and round trips were short",
         100.0 * share
     );
-    // What a standby sends again is seen on its own host: here, what arrives damaged is.
+    // What a standby retransmits is seen on its own host: here, what arrives with a bad
+    // checksum is.
     if evidence.recorded.bad_checksums.is_some() {
         let why = little + ": the standby itself was slow to answer";
         let confidence = by_share(wait_s / total_s).min(Confidence::Medium);

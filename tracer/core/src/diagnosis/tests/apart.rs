@@ -35,7 +35,7 @@ fn nothing_that_comes_through_is_a_cut_and_little_of_it_is_loss() {
         let mut run = Run::waiting("IPC", "SyncRep").silent();
         let series = run.role(role);
         let timeouts = [21, 21, 21, 22, 24, 27, 33, 33, 34, 40];
-        series.extend(timeouts.map(|second| resent(second, RetransmitKind::Rto, 1)));
+        series.extend(timeouts.map(|second| retransmitted(second, RetransmitKind::Rto, 1)));
         run.path = path(|_| 120, |second| !bad(second));
         assert_eq!(first(&run), (Cause::Partition, Confidence::High));
         let found = run.first();
@@ -44,10 +44,12 @@ fn nothing_that_comes_through_is_a_cut_and_little_of_it_is_loss() {
         // One that was not seen makes no difference to what arrived meanwhile.
         let series = run.role(role);
         series.clear();
-        series.extend([21, 21, 21, 21, 22, 23, 37].map(|at| resent(at, RetransmitKind::Rto, 1)));
+        series.extend(
+            [21, 21, 21, 21, 22, 23, 37].map(|at| retransmitted(at, RetransmitKind::Rto, 1)),
+        );
         assert_eq!(run.causes(), [Cause::Partition]);
         let series = run.role(role);
-        series.extend([38, 39, 40].map(|at| resent(at, RetransmitKind::Rto, 1)));
+        series.extend([38, 39, 40].map(|at| retransmitted(at, RetransmitKind::Rto, 1)));
         // A little comes through now and then.
         run.path = path(|_| 120, |second| !bad(second) || second % 4 == 0);
         assert_ne!(first(&run).0, Cause::Partition);
@@ -75,7 +77,7 @@ fn what_the_peer_had_already_was_not_lost_and_what_said_so_was() {
         let _case = Case::of(&role);
         let mut run = Run::waiting("IPC", "SyncRep");
         let series = run.role(role);
-        series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
+        series.extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 3)));
         run.path = path(|_| 120, |_| true);
         assert_eq!(first(&run), (lost, Confidence::High));
         // Before the run is not in it.
@@ -97,8 +99,8 @@ fn a_loss_lasts_until_the_kernel_is_done_with_it() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     let again = [21, 21, 21, 22, 23, 25];
     run.role(Kind::Walsender)
-        .extend(again.map(|second| resent(second, RetransmitKind::Rto, 1)));
-    // Something arrives now and then, as what the other side sends again.
+        .extend(again.map(|second| retransmitted(second, RetransmitKind::Rto, 1)));
+    // Something arrives now and then, as what the other side retransmits.
     run.path = path(|_| 120, |second| !bad(second) || second % 5 == 0);
     assert!(run.causes().contains(&Cause::StandbyNotReplying));
     let fault = run.path.iter_mut().filter(|one| bad(one.at_ns / S));
@@ -108,10 +110,10 @@ fn a_loss_lasts_until_the_kernel_is_done_with_it() {
 }
 
 #[test]
-fn what_was_sent_again_too_early_is_no_loss() {
+fn what_was_retransmitted_too_early_is_no_loss() {
     let mut run = Run::waiting("IPC", "SyncRep");
     run.role(Kind::Walsender)
-        .extend((21..=24).map(|second| resent(second, RetransmitKind::Tlp, 1)));
+        .extend((21..=24).map(|second| retransmitted(second, RetransmitKind::Tlp, 1)));
     let had_them = |run: &mut Run, segments: u32, srtt_us: u32| {
         run.path = path(|second| if bad(second) { srtt_us } else { 120 }, |_| true);
         let after = run.path.iter_mut().skip(25);
@@ -124,7 +126,7 @@ fn what_was_sent_again_too_early_is_no_loss() {
     assert_eq!(first(&run).0, Cause::LossOfReplies);
     // It never learns where it changes all the time.
     run.role(Kind::Walsender)
-        .extend((25..=40).map(|second| resent(second, RetransmitKind::Rto, 1)));
+        .extend((25..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 1)));
     had_them(&mut run, 20, 250_000);
     assert_eq!(run.first().size.segments, None, "{:?}", run.first());
     // Now and then one of them timed out.
@@ -133,10 +135,10 @@ fn what_was_sent_again_too_early_is_no_loss() {
 }
 
 #[test]
-fn probes_that_were_all_in_vain_show_no_loss() {
+fn probes_that_were_all_spurious_show_no_loss() {
     let mut run = Run::waiting("IPC", "SyncRep");
     run.role(Kind::Walreceiver)
-        .extend((21..=40).map(|second| resent(second, RetransmitKind::Tlp, 2)));
+        .extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Tlp, 2)));
     run.path = path(|_| 120, |_| true);
     let after = run.path.iter_mut().skip(25);
     after.for_each(|one| one.dsack_dups = Some(47));
@@ -152,10 +154,10 @@ fn probes_that_were_all_in_vain_show_no_loss() {
 fn silence_right_after_lost_replies_is_theirs_and_no_longer_than_timeouts_explain() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     run.role(Kind::Walsender)
-        .extend((21..=26).map(|second| resent(second, RetransmitKind::Tlp, 2)));
+        .extend((21..=26).map(|second| retransmitted(second, RetransmitKind::Tlp, 2)));
     run.path = path(|_| 120, |_| true);
-    let told = run.path.iter_mut().skip(26);
-    told.for_each(|one| one.dsack_dups = Some(7 + 4));
+    let shown = run.path.iter_mut().skip(26);
+    shown.for_each(|one| one.dsack_dups = Some(7 + 4));
     // Six seconds of losses, and what follows at once is silent for 13 more.
     let found = run.first();
     assert_eq!(found.cause, Cause::LossOfReplies);
@@ -172,9 +174,9 @@ fn silence_right_after_lost_replies_is_theirs_and_no_longer_than_timeouts_explai
     run.role(Kind::Walsender).truncate(2);
     let found = run.first();
     assert_eq!(found.cause, Cause::StandbyNotReplying, "{found:?}");
-    // What the primary lost itself is sent again by it: its silence is another's.
+    // What the primary lost itself is retransmitted by it: its silence is another's.
     run.role(Kind::Walsender)
-        .extend((23..=26).map(|second| resent(second, RetransmitKind::Tlp, 2)));
+        .extend((23..=26).map(|second| retransmitted(second, RetransmitKind::Tlp, 2)));
     run.path = path(|_| 120, |_| true);
     assert!(run.causes().contains(&Cause::StandbyNotReplying));
 }
@@ -189,7 +191,7 @@ fn replies_behind_a_gap_are_no_silence_of_the_standby() {
         after.for_each(|one| one.rcv_ooopack = Some(3 + 2));
         readings
     };
-    // Nothing had to be sent again from here.
+    // Nothing had to be retransmitted from here.
     run.path = gap_at(22);
     assert_eq!(first(&run), (Cause::LossOfReplies, Confidence::Medium));
     assert_eq!(run.first().size.silent_s, Some(20.0));
@@ -200,7 +202,7 @@ fn replies_behind_a_gap_are_no_silence_of_the_standby() {
     assert_eq!(run.causes(), [Cause::LossOfReplies]);
     // A moment of retransmits explains no silence of minutes, and a gap does.
     run.role(Kind::Walsender)
-        .extend((21..=23).map(|second| resent(second, RetransmitKind::Tlp, 2)));
+        .extend((21..=23).map(|second| retransmitted(second, RetransmitKind::Tlp, 2)));
     let after = run.path.iter_mut().skip(23);
     after.for_each(|one| one.dsack_dups = Some(7 + 4));
     assert_eq!(first(&run), (Cause::LossOfReplies, Confidence::High));
@@ -218,7 +220,7 @@ fn replies_behind_a_gap_are_no_silence_of_the_standby() {
 }
 
 #[test]
-fn gaps_in_what_arrives_tell_that_it_is_this_way_that_loses() {
+fn gaps_in_what_arrives_show_that_this_direction_loses() {
     for (role, lost, turned) in [
         (
             Kind::Walsender,
@@ -235,7 +237,7 @@ fn gaps_in_what_arrives_tell_that_it_is_this_way_that_loses() {
         let mut run = Run::waiting("IPC", "SyncRep");
         let again = (21..=40).step_by(4);
         run.role(role)
-            .extend(again.map(|second| resent(second, RetransmitKind::Tlp, 2)));
+            .extend(again.map(|second| retransmitted(second, RetransmitKind::Tlp, 2)));
         let gaps = |every: u64| {
             let mut seen = 3;
             let mut readings = path(|_| 120, |_| true);
@@ -258,9 +260,9 @@ fn gaps_in_what_arrives_tell_that_it_is_this_way_that_loses() {
             "{:?}",
             run.first()
         );
-        // As many were sent again, and more.
+        // As many were retransmitted, and more.
         run.role(role)
-            .extend((41..=45).map(|second| resent(second, RetransmitKind::Tlp, 2)));
+            .extend((41..=45).map(|second| retransmitted(second, RetransmitKind::Tlp, 2)));
         assert_eq!(first(&run), (lost, Confidence::High));
         run.role(role).truncate(5);
         // An older kernel does not tell.
@@ -270,7 +272,7 @@ fn gaps_in_what_arrives_tell_that_it_is_this_way_that_loses() {
 }
 
 #[test]
-fn on_the_standby_s_host_the_log_arrives_or_is_lost_on_its_way() {
+fn on_the_standby_s_host_the_log_arrives_or_is_lost() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     run.role(Kind::Walreceiver);
     for sample in run.bad_samples() {
@@ -293,7 +295,7 @@ fn on_the_standby_s_host_the_log_arrives_or_is_lost_on_its_way() {
 }
 
 #[test]
-fn a_standby_that_was_told_nothing_owes_no_reply() {
+fn a_standby_that_was_sent_nothing_owes_no_reply() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     let owed = Cause::StandbyNotReplying;
     assert_eq!(first(&run), (owed, Confidence::High));
@@ -310,7 +312,7 @@ fn a_standby_that_was_told_nothing_owes_no_reply() {
 }
 
 #[test]
-fn a_long_way_is_told_by_round_trips_and_by_what_commits_took() {
+fn a_long_path_is_shown_by_round_trips_and_by_what_commits_took() {
     let slow = |second| if bad(second) { 150 } else { 3 };
     let mut run = Run::waiting("IPC", "SyncRep");
     run.commits = steps(slow);
@@ -325,15 +327,15 @@ fn a_long_way_is_told_by_round_trips_and_by_what_commits_took() {
     let mut recorded = run.recorded();
     recorded.postgres.as_mut().unwrap().probe = None;
     let found = found_in(&recorded);
-    let told = (found[0].cause, found[0].confidence);
-    assert_eq!(told, (Cause::NetworkDelay, Confidence::Medium));
+    let shown = (found[0].cause, found[0].confidence);
+    assert_eq!(shown, (Cause::NetworkDelay, Confidence::Medium));
     // A way that is always as long is no delay of this time's.
     run.path = path(|_| 900, |_| true);
     assert_eq!(run.causes(), [Cause::NotDetermined]);
 }
 
 #[test]
-fn a_standby_s_disk_and_what_it_applies_are_told_by_what_it_says_it_has() {
+fn a_standby_s_disk_and_what_it_applies_are_known_by_what_it_says_it_has() {
     for (write, flush, replay, cause) in [
         (0, 8_000, 8_000, Cause::StandbyFlush),
         (400, 8_000, 8_300, Cause::StandbyFlush),
@@ -355,7 +357,7 @@ fn a_standby_s_disk_and_what_it_applies_are_told_by_what_it_says_it_has() {
 }
 
 #[test]
-fn a_server_without_a_processor_is_told_whatever_its_backends_wait_for() {
+fn a_server_without_a_processor_is_found_whatever_its_backends_wait_for() {
     let starved = |waited_ms: u64| {
         let steps = (1..=RUN).map(|second| processors::CpuInterval {
             from_ns: (second - 1) * S,
@@ -395,7 +397,7 @@ fn a_server_without_a_processor_is_told_whatever_its_backends_wait_for() {
     // What is lost is lost on any host.
     let mut run = Run::waiting("IPC", "SyncRep");
     run.role(Kind::Walsender)
-        .extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
+        .extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 3)));
     run.processors = starved(1_900);
     assert!(run.causes().contains(&Cause::LossTowardStandby));
     // And where nobody was slow, nothing is the matter.

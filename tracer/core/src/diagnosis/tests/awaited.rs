@@ -75,7 +75,7 @@ impl Two {
 
 fn lossy() -> Vec<FlowInterval> {
     (21..=40)
-        .map(|second| resent(second, RetransmitKind::Rto, 3))
+        .map(|second| retransmitted(second, RetransmitKind::Rto, 3))
         .collect()
 }
 
@@ -109,8 +109,8 @@ fn a_standby_that_is_gone_is_named_whoever_else_streams() {
         let name = other.application_name.clone().unwrap();
         let two = Two::new("db2", |_| vec![other.clone()]);
         let first = two.first();
-        let told = (first.cause, first.confidence);
-        assert_eq!(told, (Cause::StandbyGone, Confidence::High), "{first:?}");
+        let shown = (first.cause, first.confidence);
+        assert_eq!(shown, (Cause::StandbyGone, Confidence::High), "{first:?}");
         let db2 = "wait for the standby db2, which is not connected";
         assert!(first.text.contains(db2), "{}", first.text);
         assert!(first.text.contains(&name), "{}", first.text);
@@ -164,7 +164,7 @@ fn of_two_that_are_needed_the_one_that_is_behind_is_accused() {
 }
 
 #[test]
-fn what_is_lost_on_the_way_of_one_that_is_not_needed_is_no_cause() {
+fn what_is_lost_on_the_path_of_one_that_is_not_needed_is_no_cause() {
     for names in ["db2", "FIRST 1 (db2, db3)", "ANY 1 (db2, db3)"] {
         let _case = Case::of(&names);
         // Its disk is slow, and beside it the other one's way loses.
@@ -181,8 +181,8 @@ fn what_is_lost_on_the_way_of_one_that_is_not_needed_is_no_cause() {
         });
         two.to_db3 = lossy();
         let first = two.first();
-        let told = (first.cause, first.confidence);
-        assert_eq!(told, (Cause::StandbyFlush, Confidence::High), "{names}");
+        let shown = (first.cause, first.confidence);
+        assert_eq!(shown, (Cause::StandbyFlush, Confidence::High), "{names}");
         assert_eq!(two.causes(), [Cause::StandbyFlush], "{names}");
     }
     // The same with the one that is needed.
@@ -195,7 +195,7 @@ fn what_is_lost_on_the_way_of_one_that_is_not_needed_is_no_cause() {
 }
 
 #[test]
-fn a_way_that_is_long_counts_only_where_it_is_waited_for() {
+fn a_path_that_is_long_counts_only_where_it_is_waited_for() {
     let mut two = Two::new("ANY 1 (db2, db3)", |_| vec![db2(), behind(db3())]);
     two.run.commits = steps(|second| if bad(second) { 150 } else { 3 });
     two.run.path = (1..=RUN)
@@ -248,7 +248,7 @@ fn a_standby_that_has_everything_lost_nothing_of_it() {
 }
 
 #[test]
-fn behind_address_translation_it_is_not_known_whose_way_it_is() {
+fn behind_address_translation_it_is_not_known_whose_path_it_is() {
     let nat = |mut standby: Standby| {
         standby.client_addr = Some("192.168.7.7".into());
         standby
@@ -261,9 +261,9 @@ fn behind_address_translation_it_is_not_known_whose_way_it_is() {
     }
     two.to_db3 = lossy();
     let first = two.first();
-    let told = (first.cause, first.confidence);
+    let shown = (first.cause, first.confidence);
     assert_eq!(
-        told,
+        shown,
         (Cause::LossTowardStandby, Confidence::Low),
         "{first:?}"
     );

@@ -6,7 +6,7 @@ use crate::diagnosis::tests::*;
 fn phases_have_their_own_figures_however_they_are_found() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     let series = run.role(Kind::Walsender);
-    series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
+    series.extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 3)));
     let recorded = run.recorded();
     let window = Span {
         from_ns: 20 * S,
@@ -61,7 +61,7 @@ fn phases_have_their_own_figures_however_they_are_found() {
 fn phases_without_a_database_are_found_in_what_was_sent_again() {
     let mut run = Run::healthy();
     let series = run.role(Kind::Walsender);
-    series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
+    series.extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 3)));
     let mut recorded = run.recorded();
     recorded.postgres = None;
     let found = phases(&recorded, Choice::Series);
@@ -96,7 +96,7 @@ fn a_run_without_change_is_one_phase() {
 fn a_part_shorter_than_an_interval_has_no_rates() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     let series = run.role(Kind::Walsender);
-    series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
+    series.extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 3)));
     let mut recorded = run.recorded();
     // Ended 2 ms before the run did, whose last look found the rest.
     recorded.end_ns = 40 * S;

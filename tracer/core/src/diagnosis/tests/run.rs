@@ -157,7 +157,7 @@ pub(super) fn steps(
     tally.total(RUN * S).steps
 }
 
-pub(super) fn resent(second: u64, kind: RetransmitKind, segments: u64) -> FlowInterval {
+pub(super) fn retransmitted(second: u64, kind: RetransmitKind, segments: u64) -> FlowInterval {
     let mut step = FlowInterval {
         at_ns: second * S,
         ..FlowInterval::default()
@@ -183,13 +183,13 @@ pub(super) fn found_in(recorded: &Recording) -> Vec<Finding> {
             serde_json::to_string(&one.evidence),
         ]
         .map(|json| json.expect("it can be written"));
-        let told = size
+        let shown = size
             .replace("null", "")
             .replace(|letter| "{}\"".contains(letter), "");
-        let told = told.split(',').filter(|one| !one.ends_with(':'));
-        let told = told.collect::<Vec<_>>().join(" ");
+        let shown = shown.split(',').filter(|one| !one.ends_with(':'));
+        let shown = shown.collect::<Vec<_>>().join(" ");
         format!(
-            "{cause} {confidence}\n  {}\n  {told}\n  {evidence}\n",
+            "{cause} {confidence}\n  {}\n  {shown}\n  {evidence}\n",
             one.text
         )
     });
@@ -216,9 +216,9 @@ impl Drop for Case {
 }
 
 /// A snapshot in a file that is named after it.
-pub(super) fn frozen(name: &str, told: &str) {
+pub(super) fn frozen(name: &str, shown: &str) {
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-        insta::assert_snapshot!(name, told);
+        insta::assert_snapshot!(name, shown);
     });
 }
 

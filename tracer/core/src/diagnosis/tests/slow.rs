@@ -50,7 +50,7 @@ fn what_is_charged_to_a_loss_is_the_network_s_and_nothing_else_is() {
     let lossy = |charged_ms| {
         let mut run = run(880, 10, charged_ms);
         let series = run.role(Kind::Walsender);
-        series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
+        series.extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 3)));
         run
     };
     let first_of = |charged_ms| first(&lossy(charged_ms));
@@ -66,12 +66,12 @@ fn what_is_charged_to_a_loss_is_the_network_s_and_nothing_else_is() {
     // the standby's doing.
     let mut run = run(880, 10, Some(800));
     run.role(Kind::Walsender)
-        .push(resent(21, RetransmitKind::Rto, 2));
+        .push(retransmitted(21, RetransmitKind::Rto, 2));
     assert_eq!(first(&run), unknown);
 }
 
 #[test]
-fn a_long_way_is_told_by_the_wait_of_each() {
+fn a_long_path_is_shown_by_the_wait_of_each() {
     let mut run = run(880, 10, Some(0));
     run.path = (1..=RUN)
         .map(|second| TcpInfoSample {
@@ -83,7 +83,7 @@ fn a_long_way_is_told_by_the_wait_of_each() {
     assert_eq!(first(&run), (Cause::NetworkDelay, Confidence::Medium));
     run.path.iter_mut().for_each(|one| one.srtt_us = Some(200));
     assert_eq!(first(&run), (Cause::NotTheNetwork, Confidence::Medium));
-    // Where it is not seen what arrives damaged, that is not known.
+    // Where it is not seen what arrives with a bad checksum, that is not known.
     let mut recorded = run.recorded();
     (recorded.postgres, recorded.bad_checksums) = (None, None);
     assert_eq!(found_in(&recorded)[0].cause, Cause::NotDetermined);
@@ -93,7 +93,7 @@ fn a_long_way_is_told_by_the_wait_of_each() {
 fn of_several_standbys_it_is_not_known_which_one_is_waited_for() {
     let mut run = run(880, 10, Some(800));
     let series = run.role(Kind::Walsender);
-    series.extend((21..=40).map(|second| resent(second, RetransmitKind::Rto, 3)));
+    series.extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 3)));
     let mut recorded = run.recorded();
     recorded.postgres = None;
     let mut other = recorded.flows[1].clone();
@@ -102,13 +102,13 @@ fn of_several_standbys_it_is_not_known_which_one_is_waited_for() {
     other.series.clear();
     recorded.flows.push(other);
     let found = found_in(&recorded);
-    let told = (found[0].cause, found[0].confidence);
-    assert_eq!(told, (Cause::LossTowardStandby, Confidence::Low));
+    let shown = (found[0].cause, found[0].confidence);
+    assert_eq!(shown, (Cause::LossTowardStandby, Confidence::Low));
     assert!(found[0].text.contains("of the 2 standbys"), "{found:?}");
 }
 
 #[test]
-fn the_primary_s_own_disk_and_what_is_not_told_apart() {
+fn the_primary_s_own_disk_and_what_is_not_known() {
     let disk = (Cause::WalFlush, Confidence::High);
     assert_eq!(first(&run(10, 880, Some(0))), disk);
     let unknown = (Cause::NotDetermined, Confidence::Low);

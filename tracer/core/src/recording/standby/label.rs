@@ -1,4 +1,4 @@
-//! What a standby is called beside others: where two have one name, also by where each
+//! What a standby is called among others: where two have one name, also by where each
 //! is.
 
 use std::net::{IpAddr, SocketAddr};

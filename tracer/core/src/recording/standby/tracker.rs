@@ -5,7 +5,7 @@
 
 use crate::report::sample::Standby;
 
-/// More standbys than a primary has; later ones are not told apart.
+/// More standbys than a primary has; later ones are not kept apart.
 const MAX_STANDBYS: usize = 256;
 
 /// Tells standbys apart: those that are there at the same moment are as many, and one

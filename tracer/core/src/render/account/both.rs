@@ -86,7 +86,7 @@ fn directions(merged: &Merged, connection: &Connection) -> String {
     let purpose = connection.purpose.as_deref().unwrap_or("a connection");
     let one = |from: usize, to: usize| {
         let (sender, receiver) = (&merged.hosts[from], &merged.hosts[to]);
-        let damaged = match receiver.arrived_damaged {
+        let corrupted = match receiver.arrived_damaged {
             Some(count) if count > 0 => {
                 format!(
                     " ({} received {count} segments with a bad checksum in all)",
@@ -97,7 +97,7 @@ fn directions(merged: &Merged, connection: &Connection) -> String {
         };
         let segments = connection.sides[from].segments;
         format!(
-            "{} retransmitted {segments} segments to {}{damaged}",
+            "{} retransmitted {segments} segments to {}{corrupted}",
             sender.label, receiver.label
         )
     };
@@ -108,11 +108,11 @@ fn lead(merged: &Merged) -> Vec<String> {
     let mut lines = Vec::new();
     let mut connections = merged.connections.iter();
     // What both sides of the replication show comes before everything else.
-    let told = connections.clone().find(|one| {
+    let replication = connections.clone().find(|one| {
         let purpose = one.purpose.as_deref().unwrap_or_default();
         purpose.starts_with("replication")
     });
-    if let Some(connection) = told.or_else(|| connections.next()) {
+    if let Some(connection) = replication.or_else(|| connections.next()) {
         lines.push(directions(merged, connection));
     }
     let window = &merged.window;
@@ -142,13 +142,14 @@ fn found(merged: &Merged) -> Vec<Block> {
         return Vec::new();
     }
     let json = serde_json::to_value(merged).unwrap_or_default();
-    let told = merged.findings.iter().enumerate();
-    told.flat_map(|(index, one)| {
-        let mut finding = one.finding.clone();
-        finding.text = format!("{}: {}", one.host, finding.text);
-        findings::one(index + 1, &finding, &json)
-    })
-    .collect()
+    let findings = merged.findings.iter().enumerate();
+    findings
+        .flat_map(|(index, one)| {
+            let mut finding = one.finding.clone();
+            finding.text = format!("{}: {}", one.host, finding.text);
+            findings::one(index + 1, &finding, &json)
+        })
+        .collect()
 }
 
 fn connections(merged: &Merged) -> Vec<Block> {
@@ -181,20 +182,20 @@ fn connections(merged: &Merged) -> Vec<Block> {
     if !table.rows.is_empty() {
         blocks.push(Block::Table(table));
     }
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     let more = merged.connections.len().saturating_sub(MAX_CONNECTIONS);
     if more > 0 {
-        told.push(format!("And {more} more, all of them in the JSON."));
+        lines.push(format!("And {more} more, all of them in the JSON."));
     }
     for (host, alone) in merged.hosts.iter().zip(&merged.one_sided) {
         if alone.flows > 0 {
-            told.push(format!(
+            lines.push(format!(
                 "{} saw {} flows that the other did not, with {} segments retransmitted.",
                 host.label, alone.flows, alone.segments
             ));
         }
     }
-    blocks.extend(list(&told));
+    blocks.extend(list(&lines));
     blocks
 }
 

@@ -112,7 +112,7 @@ fn probe(postgres: &PostgresReport) -> Vec<Block> {
 }
 
 fn gaps(view: View<'_>, postgres: &PostgresReport) -> Vec<Block> {
-    let told = postgres.gaps.iter().take(MAX_ROWS).map(|gap| {
+    let lines = postgres.gaps.iter().take(MAX_ROWS).map(|gap| {
         format!(
             "no samples for {:.1} s from {:.1} s on: {}",
             gap.duration_s,
@@ -120,11 +120,11 @@ fn gaps(view: View<'_>, postgres: &PostgresReport) -> Vec<Block> {
             gap.reason
         )
     });
-    let mut told: Vec<String> = told.collect();
+    let mut lines: Vec<String> = lines.collect();
     let more = postgres.gaps.len().saturating_sub(MAX_ROWS) as u64;
     let more = more.saturating_add(postgres.more_gaps);
     if more > 0 {
-        told.push(format!("and {more} more gaps"));
+        lines.push(format!("and {more} more gaps"));
     }
-    crate::render::account::list(&told)
+    crate::render::account::list(&lines)
 }

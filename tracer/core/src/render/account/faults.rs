@@ -117,7 +117,7 @@ fn removed(fault: &Fault) -> String {
             "gone with its interface".to_owned()
         }
         (None, true) => match now.and_then(|now| now.told_of(&fault.interface)) {
-            Some(told) => format!("yes; {told}"),
+            Some(change) => format!("yes; {change}"),
             None => "yes, all as it was".to_owned(),
         },
         (None, false) => "not confirmed".to_owned(),

@@ -1,4 +1,4 @@
-//! Who sent again, and of what kind.
+//! Who retransmitted, and of what kind.
 
 use tracer_ebpf::RetransmitKind;
 
@@ -46,23 +46,23 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
             "And {more} more flows with {segments} segments, all of them in the JSON."
         )));
     }
-    blocks.extend(kinds_told(report));
+    blocks.extend(kinds_in_words(report));
     blocks
 }
 
 /// The kinds that there are, in words.
-fn kinds_told(report: &Report) -> Option<Block> {
+fn kinds_in_words(report: &Report) -> Option<Block> {
     let mut sums = [0_u64; RetransmitKind::COUNT];
     for (kind, count) in report.flows.iter().flat_map(|flow| flow.by_kind.each()) {
         let place = &mut sums[kind as usize];
         *place = sum([*place, count]);
     }
-    let told: Vec<String> = RetransmitKind::ALL
+    let words: Vec<String> = RetransmitKind::ALL
         .into_iter()
         .filter(|kind| sums[*kind as usize] > 0)
         .map(|kind| format!("{} {}: {}", sums[kind as usize], kind.name(), why(kind)))
         .collect();
-    (!told.is_empty()).then_some(Block::List(told))
+    (!words.is_empty()).then_some(Block::List(words))
 }
 
 /// Both ends.

@@ -14,11 +14,11 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
             false => "No quiet moment was found to read both counts in.".to_owned(),
         });
     }
-    let damaged = &report.checksum_errors;
+    let corrupted = &report.checksum_errors;
     points.push(format!(
         "Arrived with a bad checksum: {} segments by the kernel's count, {} of them from the peers. Resets: {} sent, {} received. Connections: {} opened, {} closed.",
-        number(damaged.kernel_in_csum_errors),
-        number(damaged.selected),
+        number(corrupted.kernel_in_csum_errors),
+        number(corrupted.selected),
         number(report.resets.sent),
         number(report.resets.received),
         report.states.opened,

@@ -6,7 +6,7 @@ use crate::render::account::{flows, kinds};
 use crate::render::verdict::confidence;
 use crate::report::{ByKind, Report};
 
-/// The weightiest finding; or else who sent again, and why.
+/// The weightiest finding; or else who retransmitted, and why.
 pub(crate) fn sentence(report: &Report) -> String {
     if let Some(first) = report.findings.first() {
         return format!(
@@ -21,7 +21,7 @@ pub(crate) fn sentence(report: &Report) -> String {
     };
     let (kind, most) = leading(&flow.by_kind);
     format!(
-        "{} sent {} of {total} segments again, {most} of them {}.",
+        "{} retransmitted {} of {total} segments, {most} of them {}.",
         flows::name(flow),
         flow.segments,
         kinds::why(kind)

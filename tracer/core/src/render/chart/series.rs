@@ -1,6 +1,6 @@
 //! From what was recorded by interval to what fits into a chart.
 
-/// More columns than this cannot be told apart.
+/// More columns than this cannot be kept apart.
 const MOST_COLUMNS: f64 = 240.0;
 /// What comes later than so many intervals after the one before is not joined to it.
 const JOINED: f64 = 3.0;

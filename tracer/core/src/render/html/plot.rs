@@ -1,5 +1,5 @@
 //! Charts as SVG. The drawing is stretched to the width of the page, and its labels
-//! are text beside it, which is not: they are as readable on a phone.
+//! are text next to it, which is not: they are as readable on a phone.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ const NAMED: f64 = 0.08;
 /// The least share of the axis that what happened at a moment takes, to be hit by
 /// a pointer.
 const HIT: f64 = 0.004;
-/// The most moments of lines that tell their values to a pointer.
+/// The most moments of lines that show their values to a pointer.
 const MOST_HITS: usize = 120;
 
 pub(crate) fn write(html: &mut String, chart: &Chart) {
@@ -167,7 +167,7 @@ fn write_bars(html: &mut String, chart: &Chart, scale: Scale, width_s: f64, seri
         let from_s = column as f64 * width_s;
         let (from, to) = (chart.axis.share(from_s), chart.axis.share(from_s + width_s));
         let mut below = 0.0;
-        let mut told = Vec::new();
+        let mut values = Vec::new();
         let mut rects = String::new();
         for bars in series {
             let value = bars.values.get(column).copied().unwrap_or(0.0);
@@ -179,7 +179,7 @@ fn write_bars(html: &mut String, chart: &Chart, scale: Scale, width_s: f64, seri
             let (Some(low), Some(high)) = (low, high) else {
                 continue;
             };
-            told.push(format!("{} {}", bars.name, label(value, chart.unit)));
+            values.push(format!("{} {}", bars.name, label(value, chart.unit)));
             let _ = write!(
                 rects,
                 "<rect class=\"t{}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
@@ -191,13 +191,13 @@ fn write_bars(html: &mut String, chart: &Chart, scale: Scale, width_s: f64, seri
                 round(HEIGHT * (high - low)),
             );
         }
-        if told.is_empty() {
+        if values.is_empty() {
             continue;
         }
         let words = format!(
             "{from_s:.1} s to {:.1} s: {}",
             from_s + width_s,
-            told.join(", ")
+            values.join(", ")
         );
         let _ = writeln!(
             html,
@@ -245,7 +245,7 @@ fn write_line(html: &mut String, axis: &Axis, scale: Scale, line: &Line) {
     }
 }
 
-/// What all lines are at a moment, told to who points at it.
+/// What all lines are at a moment, shown to who points at it.
 fn write_hits(html: &mut String, chart: &Chart, series: &[Line]) {
     let mut moments: Vec<f64> = series
         .iter()

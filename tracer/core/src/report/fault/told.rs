@@ -70,7 +70,7 @@ impl FaultReport {
     }
 
     /// A sentence for the user if packets of the peers may have gone past the fault.
-    pub(crate) fn others_warning(&self) -> Option<String> {
+    pub fn others_warning(&self) -> Option<String> {
         if self.other_interfaces.is_empty() {
             return None;
         }
@@ -83,7 +83,7 @@ impl FaultReport {
     }
 
     /// A sentence for the user if the interface did not stay what it was.
-    pub(crate) fn interface_warning(&self) -> Option<String> {
+    pub fn interface_warning(&self) -> Option<String> {
         let now = self.interface_now.as_ref()?;
         let told = now.told_of(&self.interface)?;
         let hit = match now {
@@ -94,7 +94,7 @@ impl FaultReport {
             Whereabouts::Moved { .. } | Whereabouts::Gone | Whereabouts::Replaced { .. } => {
                 "; until when packets were hit is not known"
             }
-            // What could not be found out is told as left behind.
+            // What could not be found out is reported as left behind.
             Whereabouts::AsBefore | Whereabouts::Unknown { .. } => return None,
         };
         Some(format!("{told}{hit}"))
