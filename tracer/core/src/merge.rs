@@ -146,8 +146,9 @@ fn windows(reports: &[Report; 2], offset: &Offset) -> Result<(Windows, [f64; 2])
 /// first. Of what the two have next, that is first which is surer, and then what was
 /// waited for longer. Neither host knew what the other saw.
 fn findings(reports: &[Report; 2], labels: &[String; 2]) -> Vec<HostFinding> {
-    let mut one = own_findings(0, &reports[0], &labels[0]).peekable();
-    let mut two = own_findings(1, &reports[1], &labels[1]).peekable();
+    let own = |index, report, label| own_findings(index, report, label).into_iter().peekable();
+    let mut one = own(0, &reports[0], &labels[0]);
+    let mut two = own(1, &reports[1], &labels[1]);
     std::iter::from_fn(|| match (one.peek(), two.peek()) {
         (Some(first), Some(second)) if precedes(second, first) => two.next(),
         (Some(_), _) => one.next(),
@@ -156,27 +157,17 @@ fn findings(reports: &[Report; 2], labels: &[String; 2]) -> Vec<HostFinding> {
     .collect()
 }
 
-fn own_findings<'a>(
-    index: usize,
-    report: &'a Report,
-    label: &'a str,
-) -> impl Iterator<Item = HostFinding> + 'a {
-    let findings = report.findings.iter();
-    findings.map(move |finding| own_finding(index, label, finding))
-}
-
-/// A finding of one host, whose evidence is in a merged report.
-fn own_finding(index: usize, label: &str, finding: &Finding) -> HostFinding {
-    let evidence = finding.evidence.iter();
-    HostFinding {
+/// Findings of one host, whose evidence is in a merged report.
+fn own_findings(index: usize, report: &Report, label: &str) -> Vec<HostFinding> {
+    let merged = |pointer: &String| format!("/reports/{index}{pointer}");
+    let own = report.findings.iter().map(|finding| HostFinding {
         host: label.to_owned(),
         finding: Finding {
-            evidence: evidence
-                .map(|pointer| format!("/reports/{index}{pointer}"))
-                .collect(),
+            evidence: finding.evidence.iter().map(merged).collect(),
             ..finding.clone()
         },
-    }
+    });
+    own.collect()
 }
 
 /// Whether one host's finding comes before another's.

@@ -24,7 +24,8 @@ pub struct Spread {
 }
 
 impl Spread {
-    pub(crate) fn new() -> Self {
+    /// An empty one, with the bounds that are shown.
+    pub fn new() -> Self {
         let ends = BOUNDS_US.iter().map(|us| (*us as f64 / 1e6, 0));
         Self {
             ranges: ends.chain([(f64::INFINITY, 0)]).collect(),

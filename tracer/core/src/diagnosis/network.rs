@@ -46,11 +46,7 @@ pub(super) fn during_loss(
             rto_max_ms: of_loss.rto_max_ms,
             ..waiting.size()
         },
-        evidence: loss
-            .evidence()
-            .into_iter()
-            .chain(waiting.evidence())
-            .collect(),
+        evidence: waiting.evidence(loss.evidence()),
     };
     let rank = Rank::WaitedForSegments(waiting.waited_s, loss.segments);
     Ranked::new(rank, finding)

@@ -46,12 +46,10 @@ impl Lag {
                 lag_bytes: Some(bytes),
                 ..kept.size()
             },
-            evidence: self
-                .fields
-                .map(|field| sample(worst.index, &format!("standbys/{place}/{field}")))
-                .into_iter()
-                .chain(kept.evidence())
-                .collect(),
+            evidence: kept.evidence(
+                self.fields
+                    .map(|field| sample(worst.index, &format!("standbys/{place}/{field}"))),
+            ),
         })
     }
 }

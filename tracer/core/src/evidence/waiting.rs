@@ -69,10 +69,11 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Where the report shows the sample with the most waiters.
-    pub(crate) fn evidence(&self) -> Option<String> {
-        let (index, _) = self.most()?;
-        Some(sample(index, "sync_rep_waiters"))
+    /// Where the report shows the sample with the most waiters, after all these.
+    pub(crate) fn evidence(&self, first: impl IntoIterator<Item = String>) -> Vec<String> {
+        let most = self.most();
+        let most = most.map(|(index, _)| sample(index, "sync_rep_waiters"));
+        first.into_iter().chain(most).collect()
     }
 
     /// That sample, and how many waited.

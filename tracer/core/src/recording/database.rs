@@ -57,9 +57,7 @@ impl Greeting {
 pub(crate) struct Turn {
     /// The first sample that showed it, ns of `CLOCK_MONOTONIC`.
     pub(crate) at_ns: u64,
-    /// What it was.
     pub(crate) role: Role,
-    /// On which timeline.
     pub(crate) timeline: Option<u32>,
 }
 
@@ -70,7 +68,6 @@ pub struct DatabaseRecord {
     pub(crate) target: String,
     /// The last greeting.
     pub greeting: Option<Greeting>,
-    /// What the server was.
     pub(crate) turns: Vec<Turn>,
     /// The series.
     pub samples: Vec<Sample>,
@@ -78,9 +75,8 @@ pub struct DatabaseRecord {
     pub(crate) stride: u64,
     /// All samples, whether kept or not.
     pub(crate) taken: u64,
-    /// Times without.
     pub(crate) gaps: Vec<SamplingOutage>,
-    /// SamplingOutages beyond those.
+    /// Outages beyond those.
     pub(crate) more_gaps: u64,
     /// What the reader must know.
     pub warnings: Vec<String>,
@@ -88,7 +84,6 @@ pub struct DatabaseRecord {
     pub(crate) peers: Peers,
     /// Ports of servers that were asked.
     pub ports: BTreeSet<u16>,
-    /// By standby.
     pub(crate) standbys: Standbys,
     /// The most backends that were seen to wait for a standby at once.
     pub(crate) most_waiting: Option<u32>,

@@ -79,10 +79,7 @@ impl FlowTable {
                 .or_insert(*slot);
         }
         for (tuple, now) in sums {
-            let entry = self
-                .entries
-                .entry(tuple)
-                .or_insert_with(|| Entry::new(tuple));
+            let entry = self.entry(tuple);
             let step = step(at_ns, &entry.flow, &now);
             if sum(&step.segments) > 0 || step.events > 0 {
                 entry.series.push(step);
@@ -93,10 +90,7 @@ impl FlowTable {
 
     /// Adds what no hit showed; `failed` if that means that it never left.
     pub fn add_unseen(&mut self, at_ns: u64, unseen: &Unseen, failed: bool) {
-        let entry = self
-            .entries
-            .entry(unseen.tuple)
-            .or_insert_with(|| Entry::new(unseen.tuple));
+        let entry = self.entry(unseen.tuple);
         let other = RetransmitKind::Other as usize;
         entry.flow.segments[other] += unseen.segments;
         entry.flow.failed_segments += if failed { unseen.segments } else { 0 };
@@ -112,14 +106,16 @@ impl FlowTable {
 
     /// Takes in a connection that exists, whether it retransmitted or not.
     pub fn add_connection(&mut self, tuple: Tuple, inode: u64) -> &mut Entry {
-        let entry = self
-            .entries
-            .entry(tuple)
-            .or_insert_with(|| Entry::new(tuple));
+        let entry = self.entry(tuple);
         if entry.flow.inode == 0 {
             entry.flow.inode = inode;
         }
         entry
+    }
+
+    fn entry(&mut self, tuple: Tuple) -> &mut Entry {
+        let entry = self.entries.entry(tuple);
+        entry.or_insert_with(|| Entry::new(tuple))
     }
 
     /// When it was last updated, ns of `CLOCK_MONOTONIC`.
@@ -182,10 +178,18 @@ impl Entry {
 
 /// Two slots of one tuple as one flow. Readings are those of the later hit.
 fn merge(a: &Flow, b: &Flow) -> Flow {
-    let (earlier, later) = if a.last_ns <= b.last_ns {
-        (a, b)
-    } else {
-        (b, a)
+    let (earlier, later) = match a.last_ns <= b.last_ns {
+        true => (a, b),
+        false => (b, a),
+    };
+    // A slot without a socket never closes and says nothing about it.
+    let (inode, closed_ns) = match later.inode {
+        0 => (earlier.inode, earlier.closed_ns.max(later.closed_ns)),
+        inode => (inode, later.closed_ns),
+    };
+    let owner = match later.owner == Owner::default() {
+        true => earlier.owner,
+        false => later.owner,
     };
     let mut segments = later.segments;
     for (sum, more) in segments.iter_mut().zip(earlier.segments) {
@@ -205,22 +209,9 @@ fn merge(a: &Flow, b: &Flow) -> Flow {
             .filter(|time| *time != 0)
             .min()
             .unwrap_or(0),
-        // A slot without a socket never closes and says nothing about it.
-        closed_ns: later.closed_ns.max(if later.inode == 0 {
-            earlier.closed_ns
-        } else {
-            0
-        }),
-        inode: if later.inode == 0 {
-            earlier.inode
-        } else {
-            later.inode
-        },
-        owner: if later.owner == Owner::default() {
-            earlier.owner
-        } else {
-            later.owner
-        },
+        closed_ns,
+        inode,
+        owner,
         rto_max: a.rto_max.max(b.rto_max),
         backoff_max: a.backoff_max.max(b.backoff_max),
         ..*later

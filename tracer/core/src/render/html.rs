@@ -40,19 +40,16 @@ pub fn render(document: &Document) -> String {
 }
 
 fn write_section(html: &mut String, section: &Section) {
-    let _ = write!(html, "<section>\n<h2>{}</h2>\n", escape(&section.title));
+    html.push_str("<section>\n");
+    write_element(html, "h2", &section.title);
     for block in &section.blocks {
         match block {
-            Block::Heading(text) => {
-                let _ = writeln!(html, "<h3>{}</h3>", escape(text));
-            }
-            Block::Text(text) => {
-                let _ = writeln!(html, "<p>{}</p>", escape(text));
-            }
+            Block::Heading(text) => write_element(html, "h3", text),
+            Block::Text(text) => write_element(html, "p", text),
             Block::List(points) => {
                 html.push_str("<ul>\n");
                 for point in points {
-                    let _ = writeln!(html, "<li>{}</li>", escape(point));
+                    write_element(html, "li", point);
                 }
                 html.push_str("</ul>\n");
             }
@@ -64,11 +61,14 @@ fn write_section(html: &mut String, section: &Section) {
     html.push_str("</section>\n");
 }
 
+fn write_element(html: &mut String, name: &str, text: &str) {
+    let _ = writeln!(html, "<{name}>{}</{name}>", escape(text));
+}
+
 fn write_table(html: &mut String, table: &Table) {
-    let class = if table.head.len() > NARROW_COLUMNS {
-        " class=\"cards\""
-    } else {
-        ""
+    let class = match table.head.len() > NARROW_COLUMNS {
+        true => " class=\"cards\"",
+        false => "",
     };
     let number = |at: usize| match table.head.get(at) {
         Some(column) if column.numbers => " class=\"n\"",

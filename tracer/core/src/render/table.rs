@@ -31,25 +31,15 @@ pub struct Row {
 #[must_use]
 pub fn render(rows: &[Row], width: usize) -> Vec<String> {
     let with_added = rows.iter().any(|row| row.added.is_some());
-    let flow = rows
-        .iter()
-        .map(|row| columns(&row.flow))
-        .max()
-        .unwrap_or(0)
-        .max(4);
-    let kinds = rows
-        .iter()
-        .map(|row| columns(&row.kinds))
-        .max()
-        .unwrap_or(0)
-        .max(5);
+    let widest = |of: fn(&Row) -> &String, least| {
+        let cells = rows.iter().map(|row| columns(of(row)));
+        cells.fold(least, usize::max)
+    };
+    let (flow, kinds) = (widest(|row| &row.flow, 4), widest(|row| &row.kinds, 5));
     let mut lines = Vec::with_capacity(rows.len() + 1);
-    let added = |text: &str| {
-        if with_added {
-            format!("{text:>7} ")
-        } else {
-            String::new()
-        }
+    let added = |text: &str| match with_added {
+        true => format!("{text:>7} "),
+        false => String::new(),
     };
     lines.push(format!(
         "{:>8} {}{:<flow$}  {:<kinds$}  {:>10} {:>9} {:>5}  {}",

@@ -88,9 +88,7 @@ fn of_socket(
         cause,
         confidence: waiting.confidence().min(Confidence::Medium),
         size,
-        evidence: std::iter::once(format!("/flows/{index}/path/series"))
-            .chain(waiting.evidence())
-            .collect(),
+        evidence: waiting.evidence([format!("/flows/{index}/path/series")]),
     };
     Some(Ranked::new(Rank::Waited(waiting.waited_s), finding))
 }

@@ -32,10 +32,9 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Fin
             round_trip_ms: Some(ms),
             ..kept.size()
         },
-        evidence: ["path/series", "path/srtt_us_max", "path/srtt_us_min"]
-            .map(|field| format!("/flows/{index}/{field}"))
-            .into_iter()
-            .chain(kept.evidence())
-            .collect(),
+        evidence: kept.evidence(
+            ["path/series", "path/srtt_us_max", "path/srtt_us_min"]
+                .map(|field| format!("/flows/{index}/{field}")),
+        ),
     })
 }

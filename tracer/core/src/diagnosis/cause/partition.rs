@@ -40,11 +40,10 @@ fn of_loss(evidence: &Evidence<'_>, loss: &LossSignal, during: &DuringLoss<'_>) 
             rto_max_ms: track.rto_max_ms,
             ..waiting.size()
         },
-        evidence: ["path/series", "segments", "by_kind", "series"]
-            .map(|field| format!("/flows/{}/{field}", cut.flow))
-            .into_iter()
-            .chain(waiting.evidence())
-            .collect(),
+        evidence: waiting.evidence(
+            ["path/series", "segments", "by_kind", "series"]
+                .map(|field| format!("/flows/{}/{field}", cut.flow)),
+        ),
     };
     let rank = Rank::WaitedForSegments(waiting.waited_s, loss.segments);
     Some(Ranked::new(rank, finding))

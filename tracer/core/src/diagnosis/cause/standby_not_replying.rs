@@ -51,11 +51,10 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ran
             Confidence::Low,
         ),
     };
-    let mut shown = vec![
+    let mut shown = kept.evidence([
         sample(worst.index, &format!("standbys/{place}/reply_age_ms")),
         sample(worst.index, &format!("standbys/{place}/state")),
-    ];
-    shown.extend(kept.evidence());
+    ]);
     shown.extend(evidence.replication(&kept.intervals));
     let finding = Finding {
         text: format!(

@@ -35,36 +35,36 @@ fn standby_names_empty(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
         .iter()
         .filter(|one| one.index < first.index)
         .rfind(|one| names(one).is_some_and(|names| !names.is_empty()));
-    let size = Size {
-        duration_s: Some(duration_s(off.iter())),
-        ..Size::default()
-    };
     let mut evidence = vec![
         sample(first.index, "synchronous_standby_names"),
         sample(first.index, "standbys"),
     ];
-    let Some(before) = was_on else {
-        let finding = Finding {
-            text: "No commit waits for a standby: synchronous_standby_names is empty, though a standby streams. That may be intended.".to_owned(),
-            cause: Cause::SyncWaitOff,
-            confidence: Confidence::Low,
-            size,
-            evidence,
-        };
-        return Some(Ranked::new(Rank::Note, finding));
-    };
-    evidence.push(sample(before.index, "synchronous_standby_names"));
-    let finding = Finding {
-        text: format!(
-            "Commits no longer wait for a standby: synchronous_standby_names was '{}' and was emptied during the run, while a standby streams.",
-            text::harmless(names(before).unwrap_or_default(), MAX_SETTING)
+    let (rank, confidence, text) = match was_on {
+        None => (
+            Rank::Note,
+            Confidence::Low,
+            "No commit waits for a standby: synchronous_standby_names is empty, though a standby streams. That may be intended.".to_owned(),
         ),
+        Some(before) => {
+            evidence.push(sample(before.index, "synchronous_standby_names"));
+            let setting = text::harmless(names(before).unwrap_or_default(), MAX_SETTING);
+            let text = format!(
+                "Commits no longer wait for a standby: synchronous_standby_names was '{setting}' and was emptied during the run, while a standby streams."
+            );
+            (Rank::DataAtRisk, Confidence::High, text)
+        }
+    };
+    let finding = Finding {
+        text,
         cause: Cause::SyncWaitOff,
-        confidence: Confidence::High,
-        size,
+        confidence,
+        size: Size {
+            duration_s: Some(duration_s(off.iter())),
+            ..Size::default()
+        },
         evidence,
     };
-    Some(Ranked::new(Rank::DataAtRisk, finding))
+    Some(Ranked::new(rank, finding))
 }
 
 /// A synchronous standby that claims to have WAL that was never written.

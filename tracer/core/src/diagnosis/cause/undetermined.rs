@@ -21,7 +21,7 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ran
         cause: Cause::NotDetermined,
         confidence: Confidence::Low,
         size: kept.size(),
-        evidence: kept.evidence().into_iter().chain(flows).collect(),
+        evidence: [kept.evidence([]), flows].concat(),
     };
     Some(Ranked::new(Rank::Unexplained(kept.waited_s), finding))
 }
