@@ -46,20 +46,15 @@ pub(crate) struct Column {
 }
 
 impl Table {
-    /// An empty one; a name that begins with `>` is of a column of numbers.
-    pub(crate) fn new(names: &[&str]) -> Self {
-        let column = |name: &&str| match name.strip_prefix('>') {
-            Some(name) => Column {
-                name: name.to_owned(),
-                numbers: true,
-            },
-            None => Column {
-                name: (*name).to_owned(),
-                numbers: false,
-            },
-        };
+    /// An empty one with this head, whose names are separated by ` | `; one that begins with
+    /// `>` is of a column of numbers.
+    pub(crate) fn new(head: &str) -> Self {
+        let head = head.split(" | ").map(|name| Column {
+            name: name.trim_start_matches('>').to_owned(),
+            numbers: name.starts_with('>'),
+        });
         Self {
-            head: names.iter().map(column).collect(),
+            head: head.collect(),
             rows: Vec::new(),
         }
     }

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn columns_line_up_words_wrap_and_nothing_reaches_the_terminal() {
-        let mut table = Table::new(&["name", ">count"]);
+        let mut table = Table::new("name | >count");
         table.row(["a\u{1b}[2J".to_owned(), "12345".to_owned()]);
         let text = render(
             &Document {

@@ -51,17 +51,14 @@ impl Status {
     }
 
     fn with(state: State, record: &DatabaseRecord) -> Self {
+        let user = record.greeting.as_ref().map(|one| one.user.as_str());
+        let statements = record.statements.as_ref();
+        let exception = statements.map(|account| account.exception(user));
         Self {
             state,
             known: record.known(),
             version: record.greeting.as_ref().map(|one| one.version.clone()),
-            exception: record
-                .statements
-                .as_ref()
-                .map_or_else(String::new, |account| {
-                    let greeting = record.greeting.as_ref();
-                    account.exception(greeting.map(|one| one.user.as_str()))
-                }),
+            exception: exception.unwrap_or_default(),
             probe: None,
         }
     }

@@ -153,16 +153,8 @@ fn found(merged: &Merged) -> Vec<Block> {
 }
 
 fn connections(merged: &Merged) -> Vec<Block> {
-    let mut table = Table::new(&[
-        "Purpose",
-        "From",
-        "To",
-        ">Retransmitted",
-        "By kind",
-        ">RTO max",
-        ">Back-off",
-        ">RTT",
-    ]);
+    let mut table =
+        Table::new("Purpose | From | To | >Retransmitted | By kind | >RTO max | >Back-off | >RTT");
     for connection in merged.connections.iter().take(MAX_CONNECTIONS) {
         for (from, to) in [(0, 1), (1, 0)] {
             let side = &connection.sides[from];
@@ -219,15 +211,12 @@ fn clocks(merged: &Merged) -> Vec<String> {
             "By how much the clocks of {one} and {two} differ is not known; charts are drawn as if they did not."
         ),
     }];
-    if let Some(least) = clock.at_least_ms {
-        lines.push(format!(
-            "By the ages of replies, {two} is ahead by {least:.2} ms at least."
-        ));
-    }
-    if let Some(most) = clock.at_most_ms {
-        lines.push(format!(
-            "By the ages of replies, {two} is ahead by {most:.2} ms at most."
-        ));
+    for (bound, which) in [(clock.at_least_ms, "least"), (clock.at_most_ms, "most")] {
+        lines.extend(
+            bound.map(|ms| {
+                format!("By the ages of replies, {two} is ahead by {ms:.2} ms at {which}.")
+            }),
+        );
     }
     lines
 }

@@ -38,15 +38,7 @@ fn one(server: &ServerReport) -> Vec<Block> {
     if server.commits == 0 && server.waiting == 0 {
         return vec![Block::Heading(heading)];
     }
-    let mut table = Table::new(&[
-        "Part",
-        ">Share",
-        ">p50",
-        ">p95",
-        ">p99",
-        ">Largest",
-        ">Together",
-    ]);
+    let mut table = Table::new("Part | >Share | >p50 | >p95 | >p99 | >Largest | >Together");
     let mut row = |name: &str, part: &PartQuantiles| {
         let share = 100.0 * part.sum_ms / server.total.sum_ms;
         let [p50, p95, p99, max] = part.part.each().map(milliseconds);
@@ -88,16 +80,9 @@ fn one(server: &ServerReport) -> Vec<Block> {
 }
 
 fn slowest(view: View<'_>, commits: &CommitsReport) -> Vec<Block> {
-    let mut table = Table::new(&[
-        ">Began at",
-        ">Total",
-        ">Flush",
-        ">Wait",
-        ">In recovery",
-        ">Rest",
-        ">Process",
-        "Log position",
-    ]);
+    let mut table = Table::new(
+        ">Began at | >Total | >Flush | >Wait | >In recovery | >Rest | >Process | Log position",
+    );
     for slow in commits.slowest().into_iter().take(MOST_SLOW) {
         table.row([
             format!("{:.3} s", view.at(slow.offset_s)),

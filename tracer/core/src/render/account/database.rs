@@ -33,15 +33,9 @@ pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {
 }
 
 fn standbys(postgres: &PostgresReport) -> Option<Block> {
-    let mut table = Table::new(&[
-        "Standby",
-        "State",
-        ">Not sent, at most",
-        ">Not flushed",
-        ">Not replayed",
-        ">Oldest reply",
-        ">Slowest flush",
-    ]);
+    let mut table = Table::new(
+        "Standby | State | >Not sent, at most | >Not flushed | >Not replayed | >Oldest reply | >Slowest flush",
+    );
     let list = |words: &std::collections::BTreeSet<String>| {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         words.join("/")
@@ -65,17 +59,9 @@ fn probe(postgres: &PostgresReport) -> Vec<Block> {
     let Some(probe) = &postgres.probe else {
         return Vec::new();
     };
-    let mut table = Table::new(&[
-        "Probe",
-        ">Answered",
-        ">Failed",
-        ">Not started",
-        ">In flight at the end",
-        ">p50",
-        ">p95",
-        ">p99",
-        ">Largest",
-    ]);
+    let mut table = Table::new(
+        "Probe | >Answered | >Failed | >Not started | >In flight at the end | >p50 | >p95 | >p99 | >Largest",
+    );
     let mut row = |what: &str, some: &Requests| {
         let [p50, p95, p99, max] = some.latency.each().map(milliseconds);
         table.row([

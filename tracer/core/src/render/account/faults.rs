@@ -12,7 +12,7 @@ pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {
     if faults.is_empty() {
         return Vec::new();
     }
-    let mut table = Table::new(&["Fault", "Asked for", "When", "Hit", "Expected", "Removed"]);
+    let mut table = Table::new("Fault | Asked for | When | Hit | Expected | Removed");
     for fault in faults {
         table.row([
             what(fault),

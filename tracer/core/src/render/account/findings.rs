@@ -31,7 +31,7 @@ pub(crate) fn one(number: usize, finding: &Finding, json: &Value) -> [Block; 3] 
         format!("cause {}", word(&finding.cause)),
     ];
     facts.extend(sizes(&finding.size));
-    let mut evidence = Table::new(&["Evidence, in the report", ">What is there"]);
+    let mut evidence = Table::new("Evidence, in the report | >What is there");
     for pointer in &finding.evidence {
         let found = json.pointer(pointer);
         evidence.row([pointer.clone(), found.map_or("nothing".to_owned(), shown)]);
@@ -53,6 +53,9 @@ pub(crate) fn word(value: &impl serde::Serialize) -> String {
 
 fn sizes(size: &Size) -> Vec<String> {
     let seconds = |value: Option<f64>, what: &str| value.map(|s| format!("{what} {s:.1} s"));
+    let duration = |value: Option<f64>, what: &str| {
+        value.map(|ms| format!("{what} {}", milliseconds(Some(ms))))
+    };
     let facts = [
         seconds(size.duration_s, "seen for"),
         seconds(size.waited_s, "backends waited together"),
@@ -62,16 +65,13 @@ fn sizes(size: &Size) -> Vec<String> {
         size.segments.map(|n| format!("{n} segments")),
         size.rto_doublings
             .map(|n| format!("timeout doubled {n} times in a row")),
-        size.rto_max_ms
-            .map(|ms| format!("largest timeout {}", milliseconds(Some(ms)))),
+        duration(size.rto_max_ms, "largest timeout"),
         seconds(size.silent_s, "no reply for"),
-        size.round_trip_ms
-            .map(|ms| format!("round trip up to {}", milliseconds(Some(ms)))),
+        duration(size.round_trip_ms, "round trip up to"),
         seconds(size.starved_s, "without a processor"),
         size.starved_percent
             .map(|share| format!("{share:.0} % of the time in which commits were slow")),
-        size.commit_max_ms
-            .map(|ms| format!("slowest commit {}", milliseconds(Some(ms)))),
+        duration(size.commit_max_ms, "slowest commit"),
         size.lag_bytes
             .map(|lag| format!("not flushed {}", bytes(lag))),
     ];

@@ -15,16 +15,9 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
     if report.flows.is_empty() {
         return vec![Block::Text("No connection to the peers was seen.".into())];
     }
-    let mut table = Table::new(&[
-        "Flow",
-        "Role, process",
-        ">Segments",
-        "By kind",
-        ">RTO max",
-        ">Back-off",
-        ">RTT",
-        ">Window",
-    ]);
+    let mut table = Table::new(
+        "Flow | Role, process | >Segments | By kind | >RTO max | >Back-off | >RTT | >Window",
+    );
     for flow in report.flows.iter().take(MAX_FLOWS) {
         table.row([
             ends(flow),

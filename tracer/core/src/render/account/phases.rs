@@ -74,7 +74,7 @@ fn figures(phase: &PhaseReport) -> Vec<(String, Option<String>)> {
 /// Figures that some phase has.
 fn table(view: View<'_>) -> Table {
     let phases = &view.report.phases;
-    let mut table = Table::new(&[""]);
+    let mut table = Table::new("");
     let columns = phases.iter().map(|phase| Column {
         name: phase_name(phase.name).to_owned(),
         numbers: true,

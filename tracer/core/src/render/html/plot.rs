@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::render::chart::scale::{self, Scale, Tick, label};
+use crate::render::chart::scale::{self, Scale, label};
 use crate::render::chart::{Axis, Bars, Chart, Line, Plot, Stroke};
 use crate::render::html::escape::escape;
 
@@ -34,12 +34,7 @@ pub(crate) fn write(html: &mut String, chart: &Chart) {
     write_legend(html, &chart.plot);
     html.push_str("<div class=\"frame\">\n<div class=\"y\">");
     for (height, text) in &ticks {
-        let _ = write!(
-            html,
-            "<span style=\"bottom:{}%\">{}</span>",
-            share(*height),
-            escape(text)
-        );
+        write_span(html, "", &format!("bottom:{}%", share(*height)), text);
     }
     html.push_str("</div>\n<div class=\"field\">\n");
     write_phase_names(html, &chart.axis);
@@ -111,13 +106,8 @@ pub(crate) fn write_phase_names(html: &mut String, axis: &Axis) {
     for phase in &axis.phases {
         let (from, to) = (axis.share(phase.from_s), axis.share(phase.to_s));
         if to - from >= NAMED {
-            let _ = write!(
-                html,
-                "<span style=\"left:{}%;width:{}%\">{}</span>",
-                share(from),
-                share(to - from),
-                escape(&phase.name)
-            );
+            let place = format!("left:{}%;width:{}%", share(from), share(to - from));
+            write_span(html, "", &place, &phase.name);
         }
     }
     html.push_str("</div>\n");
@@ -141,22 +131,21 @@ pub(crate) fn write_phases(html: &mut String, axis: &Axis, height: f64) {
 pub(crate) fn write_time(html: &mut String, axis: &Axis) {
     html.push_str("<div class=\"x\">");
     for (at, text) in scale::time(axis.length_s) {
-        write_tick(html, &(at, text));
+        // At the ends there is no room on one side.
+        let class = match at {
+            at if at < 0.02 => " class=\"first\"",
+            at if at > 0.95 => " class=\"last\"",
+            _ => "",
+        };
+        write_span(html, class, &format!("left:{}%", share(at)), &text);
     }
     html.push_str("</div>\n");
 }
 
-fn write_tick(html: &mut String, (at, text): &Tick) {
-    // At the ends there is no room on one side.
-    let class = match *at {
-        at if at < 0.02 => " class=\"first\"",
-        at if at > 0.95 => " class=\"last\"",
-        _ => "",
-    };
+fn write_span(html: &mut String, class: &str, place: &str, text: &str) {
     let _ = write!(
         html,
-        "<span{class} style=\"left:{}%\">{}</span>",
-        share(*at),
+        "<span{class} style=\"{place}\">{}</span>",
         escape(text)
     );
 }
