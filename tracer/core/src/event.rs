@@ -81,17 +81,13 @@ pub fn decode(mut bytes: &[u8]) -> Result<Decoded, DecodeError> {
         backoff: buffer.get_u8(),
         unacked: buffer.get_u16_ne(),
     };
-    let what = EventKind::from_u32(event.what).ok_or(DecodeError::Unknown {
-        field: "event",
-        value: event.what,
-    })?;
+    let unknown = |field, value| DecodeError::Unknown { field, value };
+    let what = EventKind::from_u32(event.what).ok_or(unknown("event", event.what))?;
     let kind = match what {
-        EventKind::Retransmit | EventKind::SynAck => Some(
-            RetransmitKind::from_u32(event.kind).ok_or(DecodeError::Unknown {
-                field: "kind",
-                value: event.kind,
-            })?,
-        ),
+        EventKind::Retransmit | EventKind::SynAck => {
+            let kind = RetransmitKind::from_u32(event.kind);
+            Some(kind.ok_or(unknown("kind", event.kind))?)
+        }
         _ => None,
     };
     Ok(Decoded { what, kind, event })

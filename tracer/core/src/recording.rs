@@ -139,21 +139,15 @@ impl Recording {
             flow.role = known.role(flow.local, flow.remote, flow.process.as_ref());
         }
         let named = |one: &FlowHistory| {
-            let name = one
-                .role
-                .standby
-                .clone()
-                .filter(|_| one.kind() == Kind::Walsender)?;
-            Some((name, one.remote.ip()))
+            let name = one.role.standby.clone()?;
+            (one.kind() == Kind::Walsender).then(|| (name, one.remote.ip()))
         };
         let standbys: Vec<_> = self.flows.iter().filter_map(named).collect();
         for flow in &mut self.flows {
-            let Some((name, address)) = named(flow) else {
-                continue;
-            };
-            if !standbys
-                .iter()
-                .any(|(other, at)| *other == name && *at != address)
+            if let Some((name, address)) = named(flow)
+                && !standbys
+                    .iter()
+                    .any(|(other, at)| *other == name && *at != address)
             {
                 flow.name = name;
             }

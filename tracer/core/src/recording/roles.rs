@@ -40,13 +40,10 @@ impl Known {
                 told_by: Some(ToldBy::Postgres),
             };
         }
-        let (kind, told_by) = match by_process {
-            Some(kind) => (kind, Some(ToldBy::Process)),
-            None => match self.by_port(local.port(), remote.port()) {
-                Some(kind) => (kind, Some(ToldBy::Port)),
-                None => (Kind::Other, None),
-            },
-        };
+        let by_port = || self.by_port(local.port(), remote.port());
+        let known = by_process.map(|kind| (kind, Some(ToldBy::Process)));
+        let known = known.or_else(|| Some((by_port()?, Some(ToldBy::Port))));
+        let (kind, told_by) = known.unwrap_or_default();
         FlowRole {
             kind,
             standby: None,

@@ -126,17 +126,15 @@ impl FaultReport {
             (true, false) => "removed",
             (false, _) => "NOT wholly undone",
         };
-        let on_again = match (&self.offloads_on_again[..], self.may_be_repaired()) {
-            ([], _) => String::new(),
-            (names, true) => format!(
-                "{} switched on again by somebody meanwhile, HOW MANY ARRIVED CORRUPTED IS NOT KNOWN; ",
-                names.join(", ")
-            ),
-            (names, false) => {
-                format!(
-                    "{} switched on again by somebody meanwhile; ",
-                    names.join(", ")
-                )
+        let unknown = match self.may_be_repaired() {
+            true => ", HOW MANY ARRIVED CORRUPTED IS NOT KNOWN",
+            false => "",
+        };
+        let on_again = match &self.offloads_on_again[..] {
+            [] => String::new(),
+            names => {
+                let names = names.join(", ");
+                format!("{names} switched on again by somebody meanwhile{unknown}; ")
             }
         };
         let damaged = self
