@@ -41,14 +41,11 @@ fn one(server: &ServerReport) -> Vec<Block> {
     let mut table = Table::new("Part | >Share | >p50 | >p95 | >p99 | >Largest | >Together");
     let mut row = |name: &str, part: &PartQuantiles| {
         let share = 100.0 * part.sum_ms / server.total.sum_ms;
+        let share = number(share.is_finite().then(|| format!("{share:.0} %")));
         let [p50, p95, p99, max] = part.part.each().map(milliseconds);
         table.row([
             name.to_owned(),
-            if share.is_finite() {
-                format!("{share:.0} %")
-            } else {
-                "-".to_owned()
-            },
+            share,
             p50,
             p95,
             p99,

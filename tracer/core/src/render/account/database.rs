@@ -1,7 +1,7 @@
 //! The server, its standbys, and what the probe measured.
 
 use crate::recording::standby;
-use crate::render::account::{View, more};
+use crate::render::account::{View, list, more};
 use crate::render::database;
 use crate::render::document::{Block, Table};
 use crate::render::table::{milliseconds, number};
@@ -36,7 +36,7 @@ fn standbys(postgres: &PostgresReport) -> Option<Block> {
     let mut table = Table::new(
         "Standby | State | >Not sent, at most | >Not flushed | >Not replayed | >Oldest reply | >Slowest flush",
     );
-    let list = |words: &std::collections::BTreeSet<String>| {
+    let joined = |words: &std::collections::BTreeSet<String>| {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         words.join("/")
     };
@@ -44,7 +44,11 @@ fn standbys(postgres: &PostgresReport) -> Option<Block> {
     for (standby, label) in postgres.standbys.iter().zip(labels).take(MAX_ROWS) {
         table.row([
             label,
-            format!("{} {}", list(&standby.states), list(&standby.sync_states)),
+            format!(
+                "{} {}",
+                joined(&standby.states),
+                joined(&standby.sync_states)
+            ),
             number(standby.sent_lag_bytes_max.map(bytes)),
             number(standby.flush_lag_bytes_max.map(bytes)),
             number(standby.replay_lag_bytes_max.map(bytes)),
@@ -93,7 +97,7 @@ fn probe(postgres: &PostgresReport) -> Vec<Block> {
         Block::Heading(format!("The probe, {} a second of each", probe.rate)),
         Block::Table(table),
     ];
-    blocks.extend(crate::render::account::list(&failures));
+    blocks.extend(list(&failures));
     blocks
 }
 
@@ -112,5 +116,5 @@ fn gaps(view: View<'_>, postgres: &PostgresReport) -> Vec<Block> {
     if more > 0 {
         lines.push(format!("and {more} more gaps"));
     }
-    crate::render::account::list(&lines)
+    list(&lines)
 }

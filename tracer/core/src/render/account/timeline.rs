@@ -66,15 +66,11 @@ fn roles(report: &Report) -> Option<TimelineRow> {
         let timeline = turn
             .timeline
             .map_or(String::new(), |number| format!(" on timeline {number}"));
+        let next = turns.get(at + 1);
+        let until_s = next.map_or(report.window.duration_s, |next| next.offset_s);
         TimelineSpan {
             from_s: turn.offset_s.max(0.0),
-            to_s: seen_until(
-                report,
-                turn.offset_s,
-                turns
-                    .get(at + 1)
-                    .map_or(report.window.duration_s, |next| next.offset_s),
-            ),
+            to_s: seen_until(report, turn.offset_s, until_s),
             text: format!("{}{timeline}", turn.role.name()),
             tint,
         }
