@@ -60,22 +60,11 @@ pub(crate) fn phases(recorded: &Recording, choice: Choice) -> Vec<Phase> {
         Some(inner) => {
             let within = |at_ns: u64| at_ns.clamp(window.from_ns, window.to_ns);
             let (from_ns, to_ns) = (within(inner.from_ns), within(inner.to_ns));
+            let part = |name, from_ns, to_ns| (name, Span { from_ns, to_ns });
             vec![
-                (
-                    Name::Baseline,
-                    Span {
-                        to_ns: from_ns,
-                        ..window
-                    },
-                ),
-                (Name::Fault, Span { from_ns, to_ns }),
-                (
-                    Name::Recovery,
-                    Span {
-                        from_ns: to_ns,
-                        ..window
-                    },
-                ),
+                part(Name::Baseline, window.from_ns, from_ns),
+                part(Name::Fault, from_ns, to_ns),
+                part(Name::Recovery, to_ns, window.to_ns),
             ]
         }
     };

@@ -49,8 +49,7 @@ use crate::report::recovery::RecoveryReport;
 use crate::report::role::FlowRole;
 
 pub use crate::report::endpoint::{Endpoint, endpoints};
-pub use crate::report::read::{ReadError, schema};
-pub use crate::report::read::{is_akin, read};
+pub use crate::report::read::{ReadError, is_akin, read, schema};
 pub use crate::report::request::Request;
 
 /// Segments by kind.

@@ -100,13 +100,7 @@ pub(crate) const ALLOWED_IN_CORE: Rooms = &[
     ("metrics", &["spread"]),
     (
         "report",
-        &[
-            "address",
-            "by_kind",
-            "clock",
-            "harmless",
-            "text",
-        ],
+        &["address", "by_kind", "clock", "harmless", "text"],
     ),
     ("kernel_counters", &[]),
     ("event", &[]),

@@ -87,10 +87,9 @@ impl FarEnd {
 
 impl fmt::Display for FarEnd {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let role = if self.is_standby {
-            "standby"
-        } else {
-            "primary"
+        let role = match self.is_standby {
+            true => "standby",
+            false => "primary",
         };
         write!(to, "{role} {}", self.name)
     }

@@ -17,8 +17,7 @@ use crate::render::chart::{Axis, Shade};
 use crate::render::document::{Block, Document, Section};
 use crate::render::verdict::phase_name;
 use crate::report::Report;
-use crate::report::phase::Name;
-use crate::report::phase::PhaseReport;
+use crate::report::phase::{Name, PhaseReport};
 
 pub use crate::render::account::both::of_both;
 

@@ -2,8 +2,7 @@
 
 use crate::render::table::milliseconds;
 use crate::report::finding::{Confidence, Finding};
-use crate::report::phase::Name;
-use crate::report::phase::PhaseReport;
+use crate::report::phase::{Name, PhaseReport};
 
 /// One line a finding, the weightiest first.
 pub(crate) fn findings(findings: &[Finding]) -> impl Iterator<Item = String> {

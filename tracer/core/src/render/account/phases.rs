@@ -5,8 +5,7 @@ use crate::render::account::findings::word;
 use crate::render::document::{Block, Column, Table};
 use crate::render::table::{milliseconds, number};
 use crate::render::verdict::phase_name;
-use crate::report::phase::PhaseReport;
-use crate::report::phase::{ChosenBy, Rates};
+use crate::report::phase::{ChosenBy, PhaseReport, Rates};
 use crate::text::bytes;
 
 pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {
