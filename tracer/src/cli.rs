@@ -25,7 +25,7 @@ pub struct Cli {
 }
 
 /// From when on a commit is slow, unless told otherwise.
-pub const SLOW_COMMIT: &str = "100ms";
+pub(crate) const SLOW_COMMIT: &str = "100ms";
 
 const AFTER_CHECK_HELP: &str = "Exit codes: 0 if `tracer run` can work here, 1 if not or if that could not be found out, 2 wrong usage.
 

@@ -61,7 +61,6 @@ pub(crate) struct CommitTrace {
 impl CommitTrace {
     /// Finds the servers and hangs the programs on what they run. What cannot be
     /// done is told by the report: nothing else depends on it.
-    #[must_use]
     pub(crate) fn start(slow: Duration, netns: Option<u32>) -> Self {
         let mut commits = Self {
             slow,
@@ -171,7 +170,6 @@ impl CommitTrace {
     }
 
     /// CommitTrace that are in no count.
-    #[must_use]
     pub(crate) fn not_counted(&self) -> u64 {
         self.program.as_ref().map_or(0, Program::given_up)
     }

@@ -27,55 +27,36 @@ use crate::postgres::connection::{self, target, tls};
 use crate::programs::event_file;
 
 /// An event as a line of `--events`, without its end.
-///
-/// # Errors
-/// If a value has no form in JSON; events have none such.
 pub fn line(decoded: &Decoded, clock: &Clock, jiffy_ns: u64) -> serde_json::Result<Vec<u8>> {
     event_file::json(decoded, clock, jiffy_ns)
 }
 
 /// What `tracer replay` makes of files with these contents.
-///
-/// # Errors
-/// What it would say.
 pub fn replayed(recordings: Vec<Vec<u8>>) -> anyhow::Result<Report> {
     replay::of_bytes(recordings)
 }
 
 /// What `tracer report` makes of a file with these contents.
-///
-/// # Errors
-/// If it is neither a report nor what was merged of two.
 pub fn document(bytes: &[u8]) -> Result<Document, ReadError> {
     report::document(bytes)
 }
 
 /// What is said on standard error, as it gets there.
-#[must_use]
 pub fn said(text: &str) -> String {
     tracer_core::harmless::lines(text).into_owned()
 }
 
 /// A length of time, as an option takes it.
-///
-/// # Errors
-/// If it is none.
 pub fn parse_time(option: &'static str, text: &str) -> Result<Duration, ConfigError> {
     config::parse_time(option, text)
 }
 
 /// `--phases`.
-///
-/// # Errors
-/// If it is not two lengths of time.
 pub fn phases(text: &str) -> Result<(Duration, Duration), ConfigError> {
     config::parse_phases(text)
 }
 
 /// Adds what a service file says of a service; false if it is not in there.
-///
-/// # Errors
-/// The number of a line that libpq would refuse, and what is wrong with it.
 pub fn service(
     file: &[u8],
     name: &str,
@@ -85,35 +66,26 @@ pub fn service(
 }
 
 /// What is left of a server's messages that come in pieces of this length, bytes.
-///
-/// # Errors
-/// Why the connection would be ended.
 pub fn sifted(stream: &[u8], piece: usize) -> Result<Vec<u8>, String> {
     connection::sift(stream, piece)
 }
 
 /// Where functions of a program begin in its file; `None` if it is no such file.
-#[must_use]
 pub fn functions(image: &[u8], names: &[&str]) -> Option<Vec<Option<u64>>> {
     elf::offsets(image, names).ok()
 }
 
 /// Whether a file exports all of these.
-#[must_use]
 pub fn exports(file: File, names: &[&str]) -> bool {
     elf::exports(file, names)
 }
 
 /// Where a function that begins there is watched.
-#[must_use]
 pub fn behind_landing_pad(image: &[u8], begins: u64) -> u64 {
     elf::behind_landing_pad(image, begins)
 }
 
 /// Gives each message of a datagram of `NETLINK_ROUTE` to `each`.
-///
-/// # Errors
-/// The kernel's answer where it is an error, and what cannot be understood.
 pub fn messages(
     datagram: &[u8],
     more: bool,
@@ -124,7 +96,6 @@ pub fn messages(
 
 /// The interfaces by which packets to a peer may leave, by whole messages; `None` if one of
 /// them is cut short.
-#[must_use]
 pub fn ways(
     rules: &[&[u8]],
     routes: &[&[u8]],
@@ -136,21 +107,16 @@ pub fn ways(
 }
 
 /// An interface, by a whole message.
-#[must_use]
 pub fn interface(message: &[u8]) -> Option<Link> {
     Link::parse(message)
 }
 
 /// The interface that a message tells to have gone to another namespace.
-#[must_use]
 pub fn moved(message: &[u8]) -> Option<u32> {
     link::moved(message)
 }
 
 /// The sockets of one datagram of `NETLINK_SOCK_DIAG`, and whether it is the last one.
-///
-/// # Errors
-/// When the kernel refuses, or what it says is cut short.
 pub fn sockets(datagram: &[u8], netns: u32) -> Result<(Vec<SocketInfo>, bool), SocketsError> {
     sockets::of_datagram(datagram, netns)
 }
@@ -158,7 +124,6 @@ pub fn sockets(datagram: &[u8], netns: u32) -> Result<(Vec<SocketInfo>, bool), S
 /// Of a server's certificate (DER): whether it has a key, whether it is for the host, and
 /// of one of version 1 or 2 whether the roots make it trusted at that second since 1970.
 /// `None` if it is no certificate.
-#[must_use]
 pub fn certificate(
     der: &[u8],
     roots: &[CertificateDer<'_>],
@@ -170,62 +135,52 @@ pub fn certificate(
 }
 
 /// Sockets in use, of a line of `/proc/net/sockstat`.
-#[must_use]
 pub fn sockets_in_use(text: &str, prefix: &str) -> Option<u32> {
     sockstat::in_use(text, prefix)
 }
 
 /// Whether BTF tells what leads from a process to its parent, and to its number in a PID
 /// namespace.
-#[must_use]
 pub fn processes(btf: &[u8]) -> [bool; 2] {
     offsets::tells_processes(btf)
 }
 
 /// The inode of a link in `/proc/PID/fd`.
-#[must_use]
 pub fn socket_inode(target: &[u8]) -> Option<u64> {
     process::socket_inode(target)
 }
 
 /// The parent in `/proc/PID/stat`.
-#[must_use]
 pub fn parent(stat: &str) -> Option<u32> {
     parent::parent(stat)
 }
 
 /// The most memory in `/proc/PID/status`, KiB.
-#[must_use]
 pub fn peak(status: &str) -> Option<u64> {
     process::parse_peak(status)
 }
 
 /// Text from elsewhere as it is shown.
-#[must_use]
 pub fn printable(bytes: &[u8]) -> String {
     process::printable(bytes)
 }
 
 /// In how many PID namespaces a process has a number, by its `/proc/PID/status`.
-#[must_use]
 pub fn levels(status: &str) -> Option<usize> {
     pidns::levels(status)
 }
 
 /// Whether arguments are those of an interpreter that runs Patroni.
-#[must_use]
 pub fn is_patroni(line: &[u8]) -> bool {
     program::is_patroni(line)
 }
 
 /// How long a process ran and waited, by its `/proc/PID/schedstat`, ns.
-#[must_use]
 pub fn times(text: &str) -> Option<(u64, u64)> {
     server_cpu::parse(text).map(|times| (times.ran_ns, times.waited_ns))
 }
 
 /// The version in `PG_VERSION`.
-#[must_use]
 pub fn version(text: &str) -> Option<&str> {
     server::version(text)
 }

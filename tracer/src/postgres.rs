@@ -7,4 +7,4 @@ pub(crate) mod monitor;
 pub mod sampler;
 
 pub use crate::postgres::connection::target::{Target, TargetError};
-pub use crate::postgres::monitor::Monitor;
+pub(crate) use crate::postgres::monitor::Monitor;

@@ -21,44 +21,33 @@ use crate::programs::flow_slots::FlowSlots;
 use tracer_core::recording::programs::{DropCounters, RunStats};
 use tracer_core::report::capabilities::HookStatus;
 
-pub use crate::programs::hooks::{HOOKS, ProgramHook};
-pub use crate::programs::loader::{NO_EVENT_BYTES, Options};
+pub(crate) use crate::programs::hooks::{HOOKS, ProgramHook};
+pub(crate) use crate::programs::loader::{NO_EVENT_BYTES, Options};
 
 /// Why the kernel side could not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum ProgramsError {
-    /// The object was refused.
+pub(crate) enum ProgramsError {
     #[error("the kernel programs cannot be set up")]
     Load(#[from] EbpfError),
     /// A program that nothing works without was refused.
     #[error("the program for the tracepoint {name} was refused: {cause}")]
     Program {
-        /// The tracepoint.
         name: &'static str,
-        /// What the kernel said.
         cause: ProgramError,
     },
-    /// A map could not be used.
     #[error("map {name} of the kernel programs: {cause}")]
-    Map {
-        /// The map.
-        name: &'static str,
-        /// What went wrong.
-        cause: MapError,
-    },
+    Map { name: &'static str, cause: MapError },
     /// The object lacks something that this file asks for by name.
     #[error("the kernel programs have no {0}: program and tool do not match")]
     Absent(&'static str),
-    /// The flow table cannot be shared.
     #[error("the flow table cannot be mapped into memory: {0}")]
     Share(std::io::Error),
-    /// The statistics cannot be turned on.
     #[error("the kernel does not measure the run time of programs: {0}")]
     Statistics(std::io::Error),
 }
 
 /// The running kernel programs and their maps.
-pub struct Programs {
+pub(crate) struct Programs {
     // Dropping it detaches the programs.
     ebpf: Ebpf,
     control: Array<MapData, u32>,
@@ -73,10 +62,7 @@ pub struct Programs {
 
 impl Programs {
     /// Creates the maps and loads every program, attached to nothing yet.
-    ///
-    /// # Errors
-    /// If the kernel refuses the maps.
-    pub fn load(options: &Options) -> Result<Self, ProgramsError> {
+    pub(crate) fn load(options: &Options) -> Result<Self, ProgramsError> {
         let mut ebpf = loader::load(options)?;
         let slots = FlowSlots::new(&mut ebpf, options.settings.max_flows)?;
         let statistics = match options.measure_run_time {
@@ -102,10 +88,10 @@ impl Programs {
     /// Attaches every program. From here on sockets are learnt; nothing is
     /// counted before [`Self::start_counting`]. `on_first` is called when the first
     /// is attached.
-    ///
-    /// # Errors
-    /// If a program is refused that nothing works without.
-    pub fn attach(&mut self, mut on_first: impl FnMut()) -> Result<Vec<HookStatus>, ProgramsError> {
+    pub(crate) fn attach(
+        &mut self,
+        mut on_first: impl FnMut(),
+    ) -> Result<Vec<HookStatus>, ProgramsError> {
         let mut statuses = Vec::with_capacity(HOOKS.len());
         for hook in &HOOKS {
             let outcome = self.attach_one(hook.name)?;
@@ -140,10 +126,7 @@ impl Programs {
 
     /// Attaches every program as [`Self::attach`] does, but goes on after each
     /// refusal: what the kernel said to each of [`HOOKS`].
-    ///
-    /// # Errors
-    /// If the object lacks one of the programs.
-    pub fn try_each(&mut self) -> Result<[Result<(), String>; HOOKS.len()], ProgramsError> {
+    pub(crate) fn try_each(&mut self) -> Result<[Result<(), String>; HOOKS.len()], ProgramsError> {
         let mut outcomes = [const { Ok(()) }; HOOKS.len()];
         for (outcome, hook) in outcomes.iter_mut().zip(&HOOKS) {
             *outcome = self.attach_one(hook.name)?.map_err(|error| reason(&error));
@@ -170,10 +153,7 @@ impl Programs {
 
     /// Says what sockets had already retransmitted. A socket that was hit since
     /// the programs were attached is known better to them.
-    ///
-    /// # Errors
-    /// If the map is full or gone.
-    pub fn set_baselines(
+    pub(crate) fn set_baselines(
         &mut self,
         past: impl Iterator<Item = (Tuple, Baseline)>,
     ) -> Result<(), ProgramsError> {
@@ -186,20 +166,14 @@ impl Programs {
     }
 
     /// Counts everything from here on.
-    ///
-    /// # Errors
-    /// If the map is gone.
-    pub fn start_counting(&mut self) -> Result<(), ProgramsError> {
+    pub(crate) fn start_counting(&mut self) -> Result<(), ProgramsError> {
         self.control
             .set(0, Control::Counting as u32, 0)
             .map_err(map_error("CONTROL"))
     }
 
     /// The sums of one namespace; zero if nothing ever happened there.
-    ///
-    /// # Errors
-    /// If the map is gone.
-    pub fn totals(&self, netns: u32) -> Result<Totals, ProgramsError> {
+    pub(crate) fn totals(&self, netns: u32) -> Result<Totals, ProgramsError> {
         match self.totals.get(&netns, 0) {
             Ok(per_cpu) => Ok(per_cpu
                 .iter()
@@ -211,10 +185,7 @@ impl Programs {
 
     /// Segments with a bad checksum so far, by who sent them; of more than a thousand
     /// senders, some are missing.
-    ///
-    /// # Errors
-    /// If the map is gone.
-    pub fn bad_checksums(&self) -> Result<BTreeMap<IpAddr, u64>, ProgramsError> {
+    pub(crate) fn bad_checksums(&self) -> Result<BTreeMap<IpAddr, u64>, ProgramsError> {
         let entries = self.bad_checksums.iter();
         let by_peer = entries
             .map(|entry| entry.map(|(address, count)| (canonical(Ipv6Addr::from(address)), count)));
@@ -224,10 +195,7 @@ impl Programs {
     }
 
     /// Every namespace in which something happened.
-    ///
-    /// # Errors
-    /// If the map is gone.
-    pub fn namespaces(&self) -> Result<Vec<u32>, ProgramsError> {
+    pub(crate) fn namespaces(&self) -> Result<Vec<u32>, ProgramsError> {
         self.totals
             .keys()
             .collect::<Result<_, _>>()
@@ -235,16 +203,12 @@ impl Programs {
     }
 
     /// A copy of every slot in use. No system call.
-    #[must_use]
-    pub fn flows(&self) -> Vec<Flow> {
+    pub(crate) fn flows(&self) -> Vec<Flow> {
         self.slots.used()
     }
 
     /// What the programs remember of sockets that are not closed.
-    ///
-    /// # Errors
-    /// If the map is gone.
-    pub fn sockets(&self) -> Result<Vec<Socket>, ProgramsError> {
+    pub(crate) fn sockets(&self) -> Result<Vec<Socket>, ProgramsError> {
         self.sockets
             .iter()
             .map(|entry| entry.map(|(_, socket)| socket))
@@ -253,10 +217,7 @@ impl Programs {
     }
 
     /// What is still to be subtracted from sockets that were not seen since.
-    ///
-    /// # Errors
-    /// If the map is gone.
-    pub fn baselines(&self) -> Result<Vec<(Tuple, Baseline)>, ProgramsError> {
+    pub(crate) fn baselines(&self) -> Result<Vec<(Tuple, Baseline)>, ProgramsError> {
         self.baselines
             .iter()
             .collect::<Result<_, _>>()
@@ -264,10 +225,7 @@ impl Programs {
     }
 
     /// What had to be given up so far.
-    ///
-    /// # Errors
-    /// If the map is gone.
-    pub fn gaps(&self) -> Result<DropCounters, ProgramsError> {
+    pub(crate) fn gaps(&self) -> Result<DropCounters, ProgramsError> {
         let mut gaps = DropCounters::default();
         for (index, sum) in (0u32..).zip(&mut gaps.0) {
             let per_cpu = self.gaps.get(&index, 0).map_err(map_error("GAPS"))?;
@@ -277,26 +235,19 @@ impl Programs {
     }
 
     /// The ring buffer, once.
-    ///
-    /// # Errors
-    /// If it was already taken.
-    pub fn take_events(&mut self) -> Result<RingBuf<MapData>, ProgramsError> {
+    pub(crate) fn take_events(&mut self) -> Result<RingBuf<MapData>, ProgramsError> {
         take(&mut self.ebpf, "EVENTS")
     }
 
     /// The programs' own log.
-    ///
-    /// # Errors
-    /// If the log cannot be opened.
-    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
+    pub(crate) fn logger(
+        &mut self,
+    ) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
         aya_log::EbpfLogger::init(&mut self.ebpf)
     }
 
     /// What the kernel says of the programs' runs so far.
-    ///
-    /// # Errors
-    /// If the kernel does not answer.
-    pub fn effort(&self) -> std::io::Result<RunStats> {
+    pub(crate) fn effort(&self) -> std::io::Result<RunStats> {
         let mut sum = RunStats::default();
         for (_, program) in self.ebpf.programs() {
             // A program that was refused has no descriptor and never ran.

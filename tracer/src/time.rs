@@ -31,7 +31,6 @@ pub fn decimal_point(text: &str) -> Option<String> {
 
 /// Whether this is a number alone, of which nobody knows whether it means seconds
 /// or milliseconds.
-#[must_use]
 pub(crate) fn lacks_unit(text: &str) -> bool {
     text.parse::<f64>().is_ok_and(f64::is_finite)
 }

@@ -32,21 +32,15 @@ const PROGRAMS: [(&str, usize); 5] = [
 /// Why commits cannot be split: what was tried, and what came of it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProgramError {
-    /// The kernel does not tell whose child a process is.
     #[error("the kernel's processes cannot be told apart: {0}")]
     Tasks(io::Error),
-    /// Nor by which numbers `/proc` shows them.
     #[error("servers cannot be told apart by their processes: {0}; {1}")]
     Pids(String, &'static str),
-    /// Programs or maps were refused.
     #[error("the programs cannot be loaded: {0}")]
     Load(String),
-    /// A program could not be attached.
     #[error("{symbol} cannot be watched: {reason}")]
     Attach {
-        /// The function.
         symbol: &'static str,
-        /// What the kernel said.
         reason: String,
     },
 }

@@ -38,12 +38,12 @@ pub struct FaultRequest {
 
 impl FaultRequest {
     /// As they were typed: an address without the length of its prefix.
-    pub fn shown_peers(&self) -> Vec<String> {
+    pub(crate) fn shown_peers(&self) -> Vec<String> {
         self.peers.iter().map(ToString::to_string).collect()
     }
 
     /// Without their zones, which packets do not have.
-    pub fn nets(&self) -> Vec<IpNet> {
+    pub(crate) fn nets(&self) -> Vec<IpNet> {
         self.peers.iter().map(|peer| peer.net).collect()
     }
 }

@@ -48,7 +48,6 @@ enum ScheduleState {
 
 impl Schedule {
     /// The fault begins this long from now.
-    #[must_use]
     pub(crate) fn new(prepared: PreparedFault, after: Duration) -> Self {
         Self {
             name: format!("{} on {}", prepared.faults(), prepared.interface().name),
@@ -60,7 +59,6 @@ impl Schedule {
     }
 
     /// When something is next to be done; `None` when all is.
-    #[must_use]
     pub(crate) fn next(&self) -> Option<Instant> {
         match &self.state {
             ScheduleState::Waiting { at, .. } => Some(*at),
@@ -83,9 +81,6 @@ impl Schedule {
     }
 
     /// Does what is due.
-    ///
-    /// # Errors
-    /// If the fault cannot be made; then there is none.
     pub(crate) fn advance(&mut self) -> Result<(), InjectError> {
         self.state = match std::mem::replace(&mut self.state, ScheduleState::Over(None)) {
             ScheduleState::Waiting { prepared, at } if at <= Instant::now() => {
@@ -136,13 +131,11 @@ impl Schedule {
     }
 
     /// Whether packets can be hit at the moment.
-    #[must_use]
     pub(crate) fn is_active(&self) -> bool {
         matches!(self.state, ScheduleState::Active { .. })
     }
 
     /// The state in a few words, for the live view.
-    #[must_use]
     pub(crate) fn describe(&self) -> String {
         let at = match &self.state {
             ScheduleState::Waiting { at, .. } => Some(*at),

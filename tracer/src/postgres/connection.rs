@@ -40,10 +40,10 @@ use crate::postgres::connection::key::CancelRequest;
 use crate::postgres::connection::refusal::told;
 use crate::postgres::connection::target::{ServerPlace, Wants};
 
-pub use crate::postgres::connection::door::{Door, Inside};
+pub(crate) use crate::postgres::connection::door::{Door, Inside};
 
 /// What our sessions call themselves, where they are ours.
-pub const APPLICATION: &str = "tracer";
+pub(crate) const APPLICATION: &str = "tracer";
 /// What tells whether a server will do.
 const STATE: &str = "select pg_catalog.pg_is_in_recovery(), \
      pg_catalog.current_setting('transaction_read_only')";
@@ -52,22 +52,22 @@ const STATE: &str = "select pg_catalog.pg_is_in_recovery(), \
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectError {
     /// One line.
-    pub text: String,
+    pub(crate) text: String,
     /// Whether trying again soon is of no use.
-    pub permanent: bool,
+    pub(crate) permanent: bool,
 }
 
 /// A connection. It ends when dropped: what is under way may still be answered for a
 /// moment and is then cancelled.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// `None` only while it is dropped.
     parts: Option<Parts>,
     own: bool,
     /// Whether an answer is awaited; still so where nobody waits for it any more.
     busy: AtomicBool,
     /// The longest to wait for an answer.
-    pub limit: Duration,
+    pub(crate) limit: Duration,
 }
 
 /// What a connection consists of.
@@ -88,9 +88,6 @@ struct Parts {
 pub type Rows = Vec<Vec<Option<String>>>;
 
 /// What is read of a server's messages that come in pieces of this length, bytes.
-///
-/// # Errors
-/// That it is more than a server says, in words.
 pub(crate) fn sift(stream: &[u8], piece: usize) -> Result<Vec<u8>, String> {
     let mut frames = frames::Frames::default();
     let mut left = Vec::new();
@@ -123,10 +120,7 @@ impl ConnectError {
 impl Connection {
     /// Connects to the first server of the target that will do. `limit` is that of
     /// each answer.
-    ///
-    /// # Errors
-    /// What was wrong with each server, in one line.
-    pub async fn open(door: &Arc<Door>, limit: Duration) -> Result<Self, ConnectError> {
+    pub(crate) async fn open(door: &Arc<Door>, limit: Duration) -> Result<Self, ConnectError> {
         match door.target.wants {
             Wants::PreferStandby => match Self::first(door, Wants::Standby, limit).await {
                 Ok(link) => Ok(link),
@@ -219,17 +213,13 @@ impl Connection {
 
     /// Whether the server's session is ours alone for as long as this lives. If not, a
     /// pooler answers.
-    #[must_use]
-    pub fn is_own(&self) -> bool {
+    pub(crate) fn is_own(&self) -> bool {
         self.own
     }
 
     /// Reads in one round trip and one transaction, within these bounds; the rows of
     /// each statement that has any.
-    ///
-    /// # Errors
-    /// As [`Self::ask`].
-    pub async fn read(&self, bounds: Bounds, sql: &str) -> Result<Vec<Rows>, ConnectError> {
+    pub(crate) async fn read(&self, bounds: Bounds, sql: &str) -> Result<Vec<Rows>, ConnectError> {
         let mut answers = self.ask(&bounds.around(sql)).await?;
         // The first is the bounds' own.
         if !answers.is_empty() {
@@ -240,10 +230,7 @@ impl Connection {
 
     /// Runs statements in one round trip and one transaction, and returns the rows of
     /// each that has any. After an error, the connection may be of no use any more.
-    ///
-    /// # Errors
-    /// What the server says, or that it says nothing in time.
-    pub async fn ask(&self, sql: &str) -> Result<Vec<Rows>, ConnectError> {
+    pub(crate) async fn ask(&self, sql: &str) -> Result<Vec<Rows>, ConnectError> {
         let Some(parts) = &self.parts else {
             return Err(ConnectError::passing("the connection has ended"));
         };

@@ -70,16 +70,16 @@ pub(crate) struct ProbeState {
 
 /// What was measured so far.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Probed {
+pub(crate) struct Probed {
     /// Latencies of commits.
-    pub commits: Spread,
+    pub(crate) commits: Spread,
     /// Of reads.
-    pub reads: Spread,
+    pub(crate) reads: Spread,
     /// Commits that failed, and that could not be started.
-    pub undone: (u64, u64),
+    pub(crate) undone: (u64, u64),
     /// How long the oldest commit under way has been due, s; 0 if none is, `None` while
     /// none was begun.
-    pub oldest_s: Option<f64>,
+    pub(crate) oldest_s: Option<f64>,
 }
 
 /// Nothing here is left half done.
@@ -105,7 +105,6 @@ impl ProbeState {
     }
 
     /// What was measured so far.
-    #[must_use]
     pub(crate) fn probed(&self) -> Probed {
         let begun = lock(&self.begun_ns).is_some();
         let reads = lock(&self.reads).spread();
@@ -119,7 +118,6 @@ impl ProbeState {
     }
 
     /// The last interval in one line; `None` before there is one.
-    #[must_use]
     pub(crate) fn line(&self) -> Option<String> {
         let warning = lock(&self.warnings).first().cloned();
         let (commits, reads) = (lock(&self.commits), lock(&self.reads));
@@ -134,7 +132,6 @@ impl ProbeState {
 
 impl LatencyProbe {
     /// Prepares one; `None` if there is no memory for it.
-    #[must_use]
     pub(crate) fn new(plan: Plan, door: Arc<Door>, every: Duration) -> Option<Self> {
         Some(Self {
             plan,
@@ -153,7 +150,6 @@ impl LatencyProbe {
     }
 
     /// What its tasks know, for those who look on.
-    #[must_use]
     pub(crate) fn shared(&self) -> Arc<ProbeState> {
         Arc::clone(&self.shared)
     }

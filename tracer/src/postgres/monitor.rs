@@ -26,7 +26,7 @@ const LEAVING: Duration = Duration::from_secs(3);
 
 /// A database that is being watched.
 #[derive(Debug)]
-pub struct Monitor {
+pub(crate) struct Monitor {
     stop: oneshot::Sender<()>,
     status: watch::Receiver<Status>,
     probe: Option<Arc<ProbeState>>,
@@ -36,10 +36,7 @@ pub struct Monitor {
 impl Monitor {
     /// Begins, in the network namespace and with the privileges of the calling
     /// thread. `tell` is whether failures are logged.
-    ///
-    /// # Errors
-    /// If there can be no thread or no event loop.
-    pub fn start(
+    pub(crate) fn start(
         target: Target,
         plan: Option<Plan>,
         every: Duration,
@@ -98,30 +95,25 @@ impl Monitor {
     }
 
     /// Waits until something is known of the server, for a while.
-    pub async fn settle(&mut self) {
+    pub(crate) async fn settle(&mut self) {
         let settled = self.status.wait_for(Status::is_settled);
         let _ = tokio::time::timeout(SETTLING, settled).await;
     }
 
     /// What is known at the moment.
-    #[must_use]
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         let mut status = self.status.borrow().clone();
         status.probe = self.probe.as_ref().and_then(|probe| probe.line());
         status
     }
 
     /// What the commit probe has measured so far, if there is one.
-    #[must_use]
-    pub fn probed(&self) -> Option<Probed> {
+    pub(crate) fn probed(&self) -> Option<Probed> {
         self.probe.as_ref().map(|probe| probe.probed())
     }
 
     /// Ends it.
-    ///
-    /// # Errors
-    /// If its thread has panicked.
-    pub fn finish(self) -> anyhow::Result<DatabaseRecord> {
+    pub(crate) fn finish(self) -> anyhow::Result<DatabaseRecord> {
         // Nobody there to hear it has ended already.
         let _ = self.stop.send(());
         self.thread

@@ -36,7 +36,7 @@ const MIN_OUTAGE: Duration = Duration::from_secs(1);
 
 /// Samples a server until dropped.
 #[derive(Debug)]
-pub struct Sampler<'a> {
+pub(crate) struct Sampler<'a> {
     door: &'a Arc<Door>,
     every: Duration,
     record: &'a mut DatabaseRecord,
@@ -56,7 +56,7 @@ struct Last {
 
 impl<'a> Sampler<'a> {
     /// Prepares to.
-    pub fn new(
+    pub(crate) fn new(
         door: &'a Arc<Door>,
         every: Duration,
         record: &'a mut DatabaseRecord,
@@ -75,7 +75,7 @@ impl<'a> Sampler<'a> {
 
     /// Connects and samples, and does so again when the connection is lost. There
     /// is no last attempt: a server may come back at any time of a run.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let mut pause = FIRST_PAUSE;
         loop {
             let begun = Instant::now();

@@ -5,8 +5,8 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
-pub mod line;
-pub mod reader;
+pub(crate) mod line;
+pub(crate) mod reader;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ use crate::files::{self, ByteSink, OutputError, Writer};
 
 use crate::programs::event_file::line::line;
 
-pub use crate::programs::event_file::reader::{EventReader, Flaws, ReadEventsError, Recorded};
+pub use crate::programs::event_file::reader::EventReader;
+pub(crate) use crate::programs::event_file::reader::{Flaws, Recorded};
 
 /// Enough for some hundred lines between two writes.
 const BUFFER: usize = 64 * 1024;
@@ -32,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A file of events that is open, and that nothing is written to yet.
 #[derive(Debug)]
-pub struct EventFile {
+pub(crate) struct EventFile {
     path: PathBuf,
     target: Box<dyn ByteSink>,
     stdout: bool,
@@ -41,7 +42,7 @@ pub struct EventFile {
 /// Writes events as they come. What cannot be written is counted, and nothing else
 /// suffers from it.
 #[derive(Debug)]
-pub struct EventWriter {
+pub(crate) struct EventWriter {
     path: PathBuf,
     writer: Writer,
     buffer: Vec<u8>,
@@ -53,7 +54,7 @@ pub struct EventWriter {
 /// Events that are not in their file.
 #[derive(Debug, thiserror::Error)]
 #[error("{count} events could not be written to --events {path}: {cause}; the report is complete")]
-pub struct MissingEvents {
+pub(crate) struct MissingEvents {
     path: PathBuf,
     count: u64,
     cause: String,
@@ -61,10 +62,7 @@ pub struct MissingEvents {
 
 impl EventFile {
     /// Opens the file, emptying it; `-` is standard output.
-    ///
-    /// # Errors
-    /// If it cannot be opened.
-    pub fn create(path: &Path) -> Result<Self, OutputError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, OutputError> {
         let failed = |cause| OutputError::new("--events", path.to_owned(), cause);
         let (target, stdout) = files::lines(path).map_err(failed)?;
         Ok(Self {
@@ -75,16 +73,12 @@ impl EventFile {
     }
 
     /// Whether this is the caller's standard output.
-    #[must_use]
-    pub fn is_stdout(&self) -> bool {
+    pub(crate) fn is_stdout(&self) -> bool {
         self.stdout
     }
 
     /// Begins to write, with the privileges of the caller.
-    ///
-    /// # Errors
-    /// If there can be no thread for it.
-    pub fn start(self, clock: Clock, jiffy_ns: u64) -> io::Result<EventWriter> {
+    pub(crate) fn start(self, clock: Clock, jiffy_ns: u64) -> io::Result<EventWriter> {
         Ok(EventWriter {
             path: self.path,
             writer: Writer::start(self.target, NEEDED)?,
@@ -97,16 +91,13 @@ impl EventFile {
 }
 
 /// One event as [`EventWriter`] writes it, without the line's end.
-///
-/// # Errors
-/// If a value has no form in JSON; events have none such.
 pub(crate) fn json(decoded: &Decoded, clock: &Clock, jiffy_ns: u64) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&line(decoded, clock, jiffy_ns))
 }
 
 impl EventWriter {
     /// Writes one event.
-    pub fn write(&mut self, decoded: &Decoded) {
+    pub(crate) fn write(&mut self, decoded: &Decoded) {
         let line = line(decoded, &self.clock, self.jiffy_ns);
         let before = self.buffer.len();
         match serde_json::to_writer(&mut self.buffer, &line) {
@@ -123,7 +114,7 @@ impl EventWriter {
     }
 
     /// Hands over what is buffered, and says once that something was lost.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if !self.buffer.is_empty() {
             let next = Vec::with_capacity(BUFFER);
             self.writer.write(std::mem::replace(&mut self.buffer, next));
@@ -141,19 +132,19 @@ impl EventWriter {
 
     /// How many events are lost by now.
     #[must_use]
-    pub fn unwritten(&self) -> u64 {
+    pub(crate) fn unwritten(&self) -> u64 {
         self.writer.lost().lines
     }
 
     /// Opens the file anew for what comes from now on: what was there before was renamed.
-    pub fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         self.flush();
         self.writer.reopen();
     }
 
     /// What was not written by the end, which does not wait for a reader who stands still.
     #[must_use]
-    pub fn finish(mut self) -> (Unwritten, Option<MissingEvents>) {
+    pub(crate) fn finish(mut self) -> (Unwritten, Option<MissingEvents>) {
         self.flush();
         let unwritten = self.writer.finish(Some(PATIENCE));
         let missing = (unwritten.lines > 0).then(|| MissingEvents {

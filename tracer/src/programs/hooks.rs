@@ -2,16 +2,16 @@
 
 /// One kernel program and the tracepoint it hangs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProgramHook {
+pub(crate) struct ProgramHook {
     /// Name of both.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What is lost without it; `None` if nothing works without it.
-    pub consequence: Option<&'static str>,
+    pub(crate) consequence: Option<&'static str>,
 }
 
 /// All hooks, in the order they are attached: the counting one last, so that by
 /// then births and deaths of sockets are followed.
-pub const HOOKS: [ProgramHook; 6] = [
+pub(crate) const HOOKS: [ProgramHook; 6] = [
     ProgramHook {
         name: "inet_sock_set_state",
         consequence: None,

@@ -12,32 +12,31 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tr
 
 /// What the kernel programs are told before they are loaded.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// Where this kernel keeps its fields.
-    pub offsets: Offsets,
+    pub(crate) offsets: Offsets,
     /// What to trace.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     /// In whose numbers to tell of processes.
-    pub pids: PidNamespace,
+    pub(crate) pids: PidNamespace,
     /// Prefixes of the peers to keep, see [`tracer_core::address::prefix`].
-    pub peers: Vec<([u8; 16], u32)>,
+    pub(crate) peers: Vec<([u8; 16], u32)>,
     /// Ports of either end to keep.
-    pub ports: Vec<u16>,
+    pub(crate) ports: Vec<u16>,
     /// TCP sockets on this host: how many may have to be remembered.
-    pub sockets: u32,
+    pub(crate) sockets: u32,
     /// Bytes of the ring buffer for events, a power of two of at least a page.
-    pub event_bytes: u32,
+    pub(crate) event_bytes: u32,
     /// What the programs may log: 0 nothing, 3 info, 4 debug.
-    pub log_level: u8,
+    pub(crate) log_level: u8,
     /// Whether the kernel is to measure the programs' run time.
-    pub measure_run_time: bool,
+    pub(crate) measure_run_time: bool,
 }
 
 impl Options {
     /// What a run asks for to which nothing particular was said: every peer, in
     /// every network namespace.
-    #[must_use]
-    pub fn plain(offsets: Offsets, sockets: u32, max_flows: u32) -> Self {
+    pub(crate) fn plain(offsets: Offsets, sockets: u32, max_flows: u32) -> Self {
         Self {
             offsets,
             settings: Settings {
@@ -56,7 +55,7 @@ impl Options {
 }
 
 /// The smallest ring buffer that the kernel makes.
-pub const NO_EVENT_BYTES: u32 = 1 << 12;
+pub(crate) const NO_EVENT_BYTES: u32 = 1 << 12;
 /// Room for sockets that are opened while tracing runs.
 const SPARE_SOCKETS: u32 = 16_384;
 /// More than any host has; 64 bytes and a key each.

@@ -210,7 +210,7 @@ impl ActiveFault {
 
     /// Whether its guard is there to undo it. A fault without one is to be stopped: if
     /// the tool were killed as well, it would stay.
-    pub fn is_guarded(&mut self) -> bool {
+    pub(crate) fn is_guarded(&mut self) -> bool {
         self.guard_gone |= !self.guard.is_there();
         !self.guard_gone
     }
@@ -271,15 +271,14 @@ impl ActiveFault {
     }
 
     /// When the fault ends by itself, ns of `CLOCK_MONOTONIC`.
-    #[must_use]
-    pub fn until_ns(&self) -> u64 {
+    pub(crate) fn until_ns(&self) -> u64 {
         self.until_ns
     }
 
     /// Has packets hit no longer, and leaves the rest for [`Self::stop`]. When the last
     /// one could be hit, ns of `CLOCK_MONOTONIC`; [`None`] if that is told already, or
     /// the kernel does not take it: then it is when the program has left the interface.
-    pub fn cease(&mut self) -> Option<u64> {
+    pub(crate) fn cease(&mut self) -> Option<u64> {
         if self.ended_ns.is_some() || self.program.arm(0).is_err() {
             return None;
         }

@@ -25,8 +25,7 @@ pub struct Counts {
 
 impl Counts {
     /// Out of what the program counted and, where netem is there, what that did.
-    #[must_use]
-    pub fn of(
+    pub(crate) fn of(
         (fault, engine): (FaultSpec, Engine),
         counters: &FaultCounters,
         queue: Option<Stats>,

@@ -28,7 +28,6 @@ pub(crate) struct EngineTrial {
 /// Loads the fault's program, which would hit nothing, and attaches it to the
 /// interface in both ways. The filter stays: the interface has to be one that
 /// nobody uses and that goes afterwards, see [`crate::kernel::netns::in_private`].
-#[must_use]
 pub(crate) fn try_engine(interface: &str) -> EngineTrial {
     // As it comes, no lot falls on anything.
     let nothing = FaultSettings::default();

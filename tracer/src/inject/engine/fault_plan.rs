@@ -68,9 +68,6 @@ pub(crate) struct FaultPlan {
 
 impl FaultPlan {
     /// Decides where the fault goes.
-    ///
-    /// # Errors
-    /// If somebody else's discipline or filter is where it would have to be.
     pub(crate) fn decide(
         interface: &Interface,
         assignment: &Assignment,

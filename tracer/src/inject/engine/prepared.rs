@@ -143,14 +143,12 @@ impl PreparedFault {
     }
 
     /// What it is to do.
-    #[must_use]
-    pub fn faults(&self) -> &Faults {
+    pub(crate) fn faults(&self) -> &Faults {
         &self.request.faults
     }
 
     /// Every change that will be made, a line each, and what undoes them.
-    #[must_use]
-    pub fn describe(&self) -> Vec<String> {
+    pub(crate) fn describe(&self) -> Vec<String> {
         let interface = &self.interface.name;
         let mut lines = self.plan.describe(interface, &self.assignment);
         let ways: Vec<&str> = self

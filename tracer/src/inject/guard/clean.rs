@@ -47,22 +47,14 @@ pub(crate) enum Fate {
 /// Why nothing could be looked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CleanError {
-    /// The records.
     #[error("cannot read the records of faults in /run/tracer: {0}")]
     Records(io::Error),
-    /// The network namespaces.
     #[error(transparent)]
     Namespaces(#[from] NetnsError),
 }
 
 /// Undoes what is left in every network namespace that can be found. Touches only
 /// what is ours, and no fault whose guard or tool lives.
-///
-/// # Errors
-/// If it cannot be found out what is left.
-///
-/// # Panics
-/// Never by itself; a panic of the thread that it starts goes on.
 pub(crate) fn clean() -> Result<Vec<Leftover>, CleanError> {
     // A process counts as where its first thread is, and whoever removes a
     // namespace ends those that are in it.

@@ -91,8 +91,7 @@ impl Record {
     }
 
     /// Where it was made.
-    #[must_use]
-    pub const fn interface(&self) -> &Interface {
+    pub(crate) const fn interface(&self) -> &Interface {
         &self.origin.interface
     }
 

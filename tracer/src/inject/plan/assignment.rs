@@ -40,8 +40,7 @@ pub enum EngineChoice {
 
 impl Engine {
     /// As typed and as reported.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Netem => "netem",
             Self::Bpf => "bpf",
@@ -50,8 +49,7 @@ impl Engine {
 
     /// Those that can make a fault, the one that is taken unless told otherwise
     /// first: our own counts what it does.
-    #[must_use]
-    pub const fn of(kind: FaultKind) -> &'static [Self] {
+    pub(crate) const fn of(kind: FaultKind) -> &'static [Self] {
         match kind {
             FaultKind::Corrupt | FaultKind::Loss | FaultKind::Partition => {
                 &[Self::Bpf, Self::Netem]
@@ -68,8 +66,7 @@ impl Engine {
     /// random number with the one before where there is a correlation, after which
     /// they are not uniform any more, except for loss, which we have it draw
     /// otherwise ([`Share::loss`](crate::inject::Share::loss)).
-    #[must_use]
-    pub fn keeps_to(self, kind: FaultKind, share: crate::inject::Share) -> bool {
+    pub(crate) fn keeps_to(self, kind: FaultKind, share: crate::inject::Share) -> bool {
         self == Self::Bpf || share.correlation.is_none() || kind == FaultKind::Loss
     }
 }
@@ -83,14 +80,10 @@ impl fmt::Display for Engine {
 /// Why no engine can do it. A mistake on the command line: exit code 2.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AssignmentError {
-    /// The engine that was asked for cannot.
     #[error("--engine {engine} cannot make {kind}; {} can", others.join(" or "))]
     Engine {
-        /// The engine.
         engine: Engine,
-        /// The fault.
         kind: &'static str,
-        /// Those that can.
         others: Vec<&'static str>,
     },
     /// netem sees what leaves.
@@ -98,9 +91,7 @@ pub enum AssignmentError {
         "{kind} is made by netem, which works on what leaves: leave out --direction {direction} and make the other way's fault on the peer"
     )]
     OnlyOut {
-        /// The fault.
         kind: &'static str,
-        /// What was asked for.
         direction: Directions,
     },
     /// What arrives may count as verified already.
@@ -131,9 +122,6 @@ pub(crate) struct Needs {
 impl Assignment {
     /// Gives each fault its engine. Without a direction, a partition cuts both
     /// ways and everything else is done to what leaves.
-    ///
-    /// # Errors
-    /// The first fault that cannot be made so.
     pub(crate) fn new(
         faults: &Faults,
         choice: EngineChoice,
@@ -174,13 +162,11 @@ impl Assignment {
     }
 
     /// Which way.
-    #[must_use]
     pub(crate) const fn direction(&self) -> Directions {
         self.direction
     }
 
     /// Whether a queueing discipline is needed.
-    #[must_use]
     pub(crate) fn uses_netem(&self) -> bool {
         self.of(Engine::Netem).next().is_some()
     }
@@ -198,7 +184,6 @@ impl Assignment {
 
     /// What the program is told. `class` is that of a queueing discipline for what
     /// netem does, `mark` the number by which duplicates are known.
-    #[must_use]
     pub(crate) fn settings(
         &self,
         ports: &[u16],
@@ -240,7 +225,6 @@ impl Assignment {
     }
 
     /// What netem is told; [`None`] if nothing is left to it.
-    #[must_use]
     pub(crate) fn netem(&self, seed: Option<u64>) -> Option<Netem> {
         if !self.uses_netem() {
             return None;
@@ -275,7 +259,6 @@ impl Assignment {
     }
 
     /// What the interface must not do meanwhile.
-    #[must_use]
     pub(crate) fn needs(&self) -> Needs {
         // A share of all is a share of everything, however it is cut.
         let by_share = |fault: &FaultSpec| {

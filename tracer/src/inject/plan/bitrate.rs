@@ -27,7 +27,6 @@ pub struct BitRate(u64);
 /// Why the text is no bit rate.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BitRateError {
-    /// Not a number.
     #[error("rate {0:?} is not a number with a unit; write for example rate=10mbit")]
     Number(String),
     /// Which could be bits or bytes, thousands or millions.
@@ -36,18 +35,15 @@ pub enum BitRateError {
     /// Not one of ours: `mbps` means bits to some and bytes to `tc`.
     #[error("rate takes bit, kbit, mbit or gbit a second, not {0:?}")]
     Unit(String),
-    /// Nothing would pass.
     #[error("a rate of nothing is a partition; give at least 8bit")]
     Nothing,
-    /// More than any link.
     #[error("rate {0:?} is more than can be counted")]
     TooMuch(String),
 }
 
 impl BitRate {
     /// Bits a second.
-    #[must_use]
-    pub const fn bits(self) -> u64 {
+    pub(crate) const fn bits(self) -> u64 {
         self.0
     }
 

@@ -19,8 +19,7 @@ pub enum Directions {
 
 impl Directions {
     /// The ways that it means.
-    #[must_use]
-    pub const fn ways(self) -> &'static [Direction] {
+    pub(crate) const fn ways(self) -> &'static [Direction] {
         match self {
             Self::Out => &[Direction::Egress],
             Self::In => &[Direction::Ingress],
@@ -29,8 +28,7 @@ impl Directions {
     }
 
     /// Whether it means this way.
-    #[must_use]
-    pub fn has(self, way: Direction) -> bool {
+    pub(crate) fn has(self, way: Direction) -> bool {
         self.ways().contains(&way)
     }
 }

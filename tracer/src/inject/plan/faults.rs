@@ -39,10 +39,6 @@ impl Faults {
     }
 
     /// From what was typed: faults, and options for what they leave open.
-    ///
-    /// # Errors
-    /// The first thing that makes no sense, an option that no fault takes among
-    /// them.
     pub(crate) fn from_drafts(
         mut drafts: Vec<Draft>,
         options: &Parameters,
@@ -70,13 +66,12 @@ impl Faults {
     }
 
     /// Each of them, in the order in which they were given.
-    pub fn iter(&self) -> impl Iterator<Item = &FaultSpec> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &FaultSpec> {
         self.0.iter()
     }
 
     /// Whether this is a partition.
-    #[must_use]
-    pub fn is_partition(&self) -> bool {
+    pub(crate) fn is_partition(&self) -> bool {
         self.0 == [FaultSpec::Partition]
     }
 }

@@ -26,7 +26,6 @@ pub struct Peer {
 /// Why the text names no peer. A mistake on the command line: exit code 2.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PeerError {
-    /// Neither an address nor a CIDR.
     #[error(
         "--peer `{0}` is neither an IP address nor a CIDR; try `--peer 10.0.10.2` or `--peer 10.0.10.0/24`"
     )]
@@ -36,28 +35,18 @@ pub enum PeerError {
         "--peer `{given}` has bits beyond its prefix; did you mean `{network}`, or `{address}` alone?"
     )]
     HostBits {
-        /// What was typed.
         given: String,
-        /// The network it is in.
         network: IpNet,
-        /// The address in it.
         address: IpAddr,
     },
-    /// A zone that is empty.
     #[error(
         "--peer `{0}` has no interface behind its %; write the one that leads to it, as in fe80::1%eth0"
     )]
     NoZone(String),
-    /// A zone where there are none.
     #[error(
         "--peer `{given}` has a zone, and only link-local addresses (fe80::/10) have one; leave out %{zone}, and say --interface {zone} if the fault is to be there"
     )]
-    UselessZone {
-        /// What was typed.
-        given: String,
-        /// The zone.
-        zone: String,
-    },
+    UselessZone { given: String, zone: String },
 }
 
 impl Peer {

@@ -17,20 +17,17 @@ pub struct Correlation(f64);
 
 impl Correlation {
     /// [`None`] unless a number above 0 and below 100.
-    #[must_use]
-    pub fn new(percent: f64) -> Option<Self> {
+    pub(crate) fn new(percent: f64) -> Option<Self> {
         (percent > 0.0 && percent < 100.0).then_some(Self(percent))
     }
 
     /// From 0 to 1.
-    #[must_use]
-    pub fn fraction(self) -> f64 {
+    pub(crate) fn fraction(self) -> f64 {
         self.0 / 100.0
     }
 
     /// As netem takes it where it mixes each random number with the one before.
-    #[must_use]
-    pub fn probability(self) -> Probability {
+    pub(crate) fn probability(self) -> Probability {
         Probability::from_fraction(self.fraction())
     }
 }
@@ -52,7 +49,7 @@ pub struct Share {
 
 impl Share {
     /// Every packet.
-    pub const ALL: Self = Self {
+    pub(crate) const ALL: Self = Self {
         percent: Percent::ALL,
         correlation: None,
     };
@@ -69,8 +66,7 @@ impl Share {
     }
 
     /// As the kernel program draws it.
-    #[must_use]
-    pub fn lot(self) -> HitChance {
+    pub(crate) fn lot(self) -> HitChance {
         match self.correlation {
             None => HitChance {
                 threshold: self.percent.threshold(),
@@ -91,8 +87,7 @@ impl Share {
 
     /// As netem loses. Its own correlation of random numbers changes how many are
     /// lost; its model of bursts does not.
-    #[must_use]
-    pub fn loss(self) -> Loss {
+    pub(crate) fn loss(self) -> Loss {
         match self.correlation {
             None => Loss::Independent(Probability::from_fraction(self.percent.fraction())),
             Some(_) => {
@@ -106,8 +101,7 @@ impl Share {
     }
 
     /// As netem does everything else to a share.
-    #[must_use]
-    pub fn netem(self) -> [Probability; 2] {
+    pub(crate) fn netem(self) -> [Probability; 2] {
         [
             Probability::from_fraction(self.percent.fraction()),
             self.correlation
@@ -117,8 +111,7 @@ impl Share {
 
     /// By how much more the number of hits scatters than without correlation:
     /// (1 + c) / (1 − c) for a long sequence.
-    #[must_use]
-    pub fn scatter(self) -> f64 {
+    pub(crate) fn scatter(self) -> f64 {
         let correlation = self.correlation.map_or(0.0, Correlation::fraction);
         (1.0 + correlation) / (1.0 - correlation)
     }

@@ -53,8 +53,7 @@ pub struct Delay {
 
 impl FaultSpec {
     /// Which kind it is.
-    #[must_use]
-    pub const fn kind(&self) -> FaultKind {
+    pub(crate) const fn kind(&self) -> FaultKind {
         match self {
             Self::Corrupt(_) => FaultKind::Corrupt,
             Self::Loss(_) => FaultKind::Loss,

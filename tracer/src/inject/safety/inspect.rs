@@ -28,10 +28,6 @@ pub(crate) struct Survey {
 /// Looks at an interface: the named one, or that of the route to the peers, for a
 /// fault that `damages` packets or one that does not. Changes nothing and needs no
 /// privileges.
-///
-/// # Errors
-/// If there is no such interface, or not one for all that is sent to the peers, or the kernel does not
-/// answer.
 pub(crate) fn survey(
     interface: Option<&str>,
     peers: &[Peer],

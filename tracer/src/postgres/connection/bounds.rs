@@ -10,10 +10,10 @@
 /// `pg_catalog` alone. Temporary tables are otherwise found first, and those of a lent
 /// session are somebody else's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// Whether `pg_stat_statements` is kept from counting what we ask. A statement
     /// that turns the counting off is itself not counted: that is decided when it ends.
-    pub uncounted: bool,
+    pub(crate) uncounted: bool,
 }
 
 const SETTINGS: [(&str, &str); 5] = [
@@ -27,8 +27,7 @@ const UNCOUNTED: (&str, &str) = ("pg_stat_statements.track", "none");
 
 impl Bounds {
     /// The statements behind the bounds, to be sent as one message.
-    #[must_use]
-    pub fn around(self, sql: &str) -> String {
+    pub(crate) fn around(self, sql: &str) -> String {
         let more = self.uncounted.then_some(UNCOUNTED);
         let settings: Vec<String> = more
             .into_iter()

@@ -21,9 +21,6 @@ const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 ///
 /// Not by the client library, which closes at once: PgBouncer 1.18 then drops the
 /// request, or dies of it (<https://github.com/pgbouncer/pgbouncer/pull/846>).
-///
-/// # Errors
-/// When the server cannot be reached.
 pub(super) async fn send(request: &CancelRequest, way: &Way, target: &Target) -> io::Result<()> {
     match &way.found {
         Reached::Unix(folder, port) => deliver(unix(folder, *port).await?, request).await,

@@ -18,22 +18,22 @@ const UNANSWERED: Duration = Duration::from_millis(500);
 /// A target, the connections to it that the server has not closed yet, and the room
 /// there is for more.
 #[derive(Debug)]
-pub struct Door {
+pub(crate) struct Door {
     /// Which servers, as whom.
-    pub target: Target,
+    pub(crate) target: Target,
     inside: watch::Sender<Inside>,
     room: watch::Sender<Option<Room>>,
 }
 
 /// Connections that the server has not closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Inside {
+pub(crate) struct Inside {
     /// On which it has answered the login.
-    pub sessions: usize,
+    pub(crate) sessions: usize,
     /// On which it has not.
-    pub logins: usize,
+    pub(crate) logins: usize,
     /// Sessions that are not waited for any more.
-    pub given_up: usize,
+    pub(crate) given_up: usize,
 }
 
 /// One connection, from the first byte until the server has closed its end: a process
@@ -49,8 +49,7 @@ pub(super) struct Presence {
 
 impl Door {
     /// One through which nobody has gone.
-    #[must_use]
-    pub fn new(target: Target) -> Self {
+    pub(crate) fn new(target: Target) -> Self {
         Self {
             target,
             inside: watch::Sender::new(Inside::default()),
@@ -59,8 +58,7 @@ impl Door {
     }
 
     /// How many connections the server has not closed.
-    #[must_use]
-    pub fn inside(&self) -> usize {
+    pub(crate) fn inside(&self) -> usize {
         let Inside {
             sessions,
             logins,
@@ -71,7 +69,7 @@ impl Door {
 
     /// What a server said of its connections, and over whose; `ours` among them are not
     /// somebody else's.
-    pub fn measured(&self, free: Free, ours: usize, own: bool) {
+    pub(crate) fn measured(&self, free: Free, ours: usize, own: bool) {
         self.room.send_replace(Some(match own {
             true => Room::of(free, ours.min(self.inside())),
             false => Room::Lent,
@@ -79,7 +77,7 @@ impl Door {
     }
 
     /// The room there was when it was last measured; waits until it has been.
-    pub async fn room(&self) -> Room {
+    pub(crate) async fn room(&self) -> Room {
         loop {
             let mut room = self.room.subscribe();
             // Its sender lives as long as this.
@@ -92,8 +90,7 @@ impl Door {
     }
 
     /// The same without waiting.
-    #[must_use]
-    pub fn last_room(&self) -> Option<Room> {
+    pub(crate) fn last_room(&self) -> Option<Room> {
         *self.room.borrow()
     }
 
@@ -108,7 +105,7 @@ impl Door {
 
     /// Waits until the server has closed all connections, for a while; returns those that
     /// it has not closed by then.
-    pub async fn all_out(&self, limit: Duration) -> Inside {
+    pub(crate) async fn all_out(&self, limit: Duration) -> Inside {
         let none = |limit, none: fn(&Inside) -> bool| {
             let mut inside = self.inside.subscribe();
             async move {

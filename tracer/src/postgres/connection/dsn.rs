@@ -26,8 +26,7 @@ impl From<String> for Typed {
 
 impl Typed {
     /// The text itself, password and all.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 }

@@ -94,9 +94,6 @@ pub(super) struct Frames {
 impl Frames {
     /// Takes in what came next, and moves to its beginning what is to be read; returns
     /// how much that is, bytes.
-    ///
-    /// # Errors
-    /// When that is more than a server says.
     pub(super) fn sift(&mut self, bytes: &mut [u8]) -> Result<usize, Excess> {
         let (mut at, mut kept) = (0_usize, 0_usize);
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {

@@ -26,8 +26,7 @@ pub struct Wanted<'a> {
 }
 
 /// Reads the file; `None` where there is none. The second is what to warn of.
-#[must_use]
-pub fn read(path: &Path) -> (Option<Vec<u8>>, Option<String>) {
+pub(crate) fn read(path: &Path) -> (Option<Vec<u8>>, Option<String>) {
     let ignored = |why: &str| {
         let warning = format!("the password file {} is ignored: {why}", path.display());
         (None, Some(warning))

@@ -18,7 +18,7 @@ const READS: u32 = 5;
 
 /// What bounds the number of connections the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
+pub(crate) enum Bound {
     /// `max_connections`, without what is reserved.
     Server,
     /// The role's `CONNECTION LIMIT`.
@@ -31,14 +31,14 @@ pub enum Bound {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Free {
     /// How many more there could be; below zero if there are more than should be.
-    pub count: i64,
+    pub(crate) count: i64,
     /// By what.
-    pub by: Bound,
+    pub(crate) by: Bound,
 }
 
 /// The room there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub(crate) enum Room {
     /// A pooler answers: how many connections it has, is not known.
     Lent,
     /// What would be free without ours.
@@ -52,8 +52,7 @@ pub enum Room {
 
 impl Free {
     /// The tightest of the bounds that there are.
-    #[must_use]
-    pub fn least(server: i64, role: Option<i64>, database: Option<i64>) -> Self {
+    pub(crate) fn least(server: i64, role: Option<i64>, database: Option<i64>) -> Self {
         let bounds = [
             Some((server, Bound::Server)),
             role.map(|count| (count, Bound::Role)),
@@ -67,8 +66,7 @@ impl Free {
 
 impl Room {
     /// What is free now, with so many connections of ours.
-    #[must_use]
-    pub fn of(free: Free, ours: usize) -> Self {
+    pub(crate) fn of(free: Free, ours: usize) -> Self {
         let ours = i64::try_from(ours).unwrap_or(i64::MAX);
         let without_us = free.count.saturating_add(ours).max(0);
         Self::Free {
@@ -78,8 +76,7 @@ impl Room {
     }
 
     /// How many connections the probe may have at this moment: few, and none of the last.
-    #[must_use]
-    pub fn allowance(self) -> Allowance {
+    pub(crate) fn allowance(self) -> Allowance {
         let room = match self {
             // Each may be the pool's last: one commit that hangs holds one of them.
             Self::Lent => {
@@ -103,8 +100,7 @@ impl Room {
     }
 
     /// Why there is no more.
-    #[must_use]
-    pub fn reason(self) -> String {
+    pub(crate) fn reason(self) -> String {
         match self {
             Self::Lent => "it goes through a pooler, of whose connections, which others need, it \
                            takes one for commits and one for reads; connect to the server itself \

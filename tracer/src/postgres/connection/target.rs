@@ -88,10 +88,7 @@ impl LibpqEnvironment<'_> {
 
 impl Target {
     /// Completes and judges a DSN by this process's environment.
-    ///
-    /// # Errors
-    /// The first thing that makes no sense or cannot be honoured.
-    pub fn from_dsn(text: &str) -> Result<Self, TargetError> {
+    pub(crate) fn from_dsn(text: &str) -> Result<Self, TargetError> {
         let user = nix::unistd::User::from_uid(nix::unistd::geteuid())
             .ok()
             .flatten();

@@ -30,15 +30,8 @@ use crate::postgres::connection::tls::verifier::Verifier;
 /// TLS cannot be had as the connection string asks for it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
-    /// A file of certificates or keys.
     #[error("{path}: {cause}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it.
-        cause: String,
-    },
-    /// No authorities of the system's.
+    File { path: PathBuf, cause: String },
     #[error(
         "sslrootcert=system: this system's certificates are not where they are looked for ({0})"
     )]
@@ -46,15 +39,11 @@ pub(crate) enum TlsError {
     /// A certificate without its key, or the other way round.
     #[error("a client's certificate and its key belong together: sslcert and sslkey")]
     HalfIdentity,
-    /// What rustls says.
     #[error("{0}")]
     Rustls(#[from] Error),
 }
 
 /// Prepares what all connections share.
-///
-/// # Errors
-/// When a file is missing or cannot be understood.
 pub(crate) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let versions: &[_] = if tls.only_1_3 {

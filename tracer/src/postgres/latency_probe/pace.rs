@@ -25,9 +25,6 @@ impl AsRawFd for Timer {
 
 impl PaceTimer {
     /// One that is not set. Within the event loop.
-    ///
-    /// # Errors
-    /// If the kernel has no more timers for us.
     pub(crate) fn new() -> std::io::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = Timer(TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?);
@@ -37,9 +34,6 @@ impl PaceTimer {
     }
 
     /// Waits until a moment, ns of `CLOCK_MONOTONIC`; not at all if it has passed.
-    ///
-    /// # Errors
-    /// If the kernel does not take the moment.
     pub(crate) async fn at(&mut self, moment_ns: u64) -> std::io::Result<()> {
         let moment_ns = own_ns(moment_ns);
         let spec = TimeSpec::new(

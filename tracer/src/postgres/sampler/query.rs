@@ -20,11 +20,10 @@ use crate::postgres::sampler::statements::{self, Source};
 use tracer_core::recording::database::Greeting;
 
 /// The oldest major version that has all that is asked for.
-pub const OLDEST: u32 = 13;
+const OLDEST: u32 = 13;
 
 /// Asked once a connection: version, and our rights.
-#[must_use]
-pub fn greeting() -> String {
+pub(crate) fn greeting() -> String {
     let user = raw::asked("current_user");
     format!(
         "\
@@ -60,8 +59,7 @@ select current_setting('max_connections')::int8
   group by r.rolsuper, r.rolconnlimit, d.datconnlimit";
 
 /// Asked once an interval; of statements only if there are counts of them.
-#[must_use]
-pub fn sample(statements: Option<&Source>) -> String {
+pub(crate) fn sample(statements: Option<&Source>) -> String {
     let statements = statements.map(|source| format!(";\n{}", source.sample()));
     let statements = statements.unwrap_or_default();
     let names = raw::asked("current_setting('synchronous_standby_names')");

@@ -35,7 +35,6 @@ const WHOLE: [&str; 12] = [
 ///
 /// A cast reads `\` as the beginning of a byte, so that each is doubled before; `chr(92)`
 /// is one whatever `standard_conforming_strings` says.
-#[must_use]
 pub(crate) fn asked(expression: &str) -> String {
     let whole = WHOLE.map(|name| format!("'{name}'")).join(", ");
     format!(
@@ -46,7 +45,6 @@ pub(crate) fn asked(expression: &str) -> String {
 }
 
 /// What was asked for, with `\xe4` for each byte that is not UTF-8.
-#[must_use]
 pub(crate) fn read(escaped: &str) -> String {
     let bytes = bytes(escaped);
     let mut text = String::with_capacity(bytes.len());
@@ -60,7 +58,6 @@ pub(crate) fn read(escaped: &str) -> String {
 }
 
 /// What was asked for; `None` if it is not UTF-8, so that it cannot be sent back.
-#[must_use]
 pub(crate) fn exact(escaped: &str) -> Option<String> {
     String::from_utf8(bytes(escaped)).ok()
 }

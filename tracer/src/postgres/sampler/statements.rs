@@ -16,19 +16,19 @@ const ANYTHING: &str = "select 1";
 
 /// Where to find the counts, on one connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub(crate) struct Source {
     /// The extension's schema, in quotes if it needs any.
-    pub schema: String,
+    pub(crate) schema: String,
     /// Whether it tells when it began to count.
     tells_resets: bool,
     /// Whether all that our role runs is left out, as our own samples cannot be told from it.
-    pub without_us: bool,
+    pub(crate) without_us: bool,
 }
 
 impl Source {
     /// Finds it by trying it. What cannot be had is the reason: nothing else depends
     /// on it.
-    pub async fn find(link: &Connection) -> Result<Self, String> {
+    pub(crate) async fn find(link: &Connection) -> Result<Self, String> {
         let text = |trouble: ConnectError| trouble.text;
         let answer = link.read(Bounds::default(), &find()).await.map_err(text)?;
         let row = answer.first().and_then(|rows| rows.first());
@@ -56,8 +56,7 @@ impl Source {
     }
 
     /// What the record is told of it.
-    #[must_use]
-    pub fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self) -> Origin {
         Origin {
             schema: self.schema.clone(),
             without_own_role: self.without_us,
@@ -65,14 +64,12 @@ impl Source {
     }
 
     /// Whether our own samples are kept from being counted.
-    #[must_use]
-    pub fn keeps_us_out(&self) -> bool {
+    pub(crate) fn keeps_us_out(&self) -> bool {
         !self.without_us
     }
 
     /// Asked once an interval, in one round trip with all else.
-    #[must_use]
-    pub fn sample(&self) -> String {
+    pub(crate) fn sample(&self) -> String {
         let schema = &self.schema;
         let info = |column: &str| match self.tells_resets {
             true => format!("(select {column} from {schema}.pg_stat_statements_info())"),

@@ -17,22 +17,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// A file that is none of events.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadEventsError {
-    /// A line that is none.
     #[error("line {line} is no event: {reason}")]
-    Line {
-        /// Counted from 1.
-        line: u64,
-        /// Why.
-        reason: String,
-    },
-    /// It cannot be read on.
+    Line { line: u64, reason: String },
     #[error("cannot read on after line {line}: {cause}")]
-    Read {
-        /// The last one that was read.
-        line: u64,
-        /// Why.
-        cause: io::Error,
-    },
+    Read { line: u64, cause: io::Error },
 }
 
 /// One event, and when it was by both clocks.

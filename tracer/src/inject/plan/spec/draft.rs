@@ -61,9 +61,6 @@ impl Draft {
     }
 
     /// The fault that was meant.
-    ///
-    /// # Errors
-    /// The first thing that is missing or makes no sense.
     pub(crate) fn finish(&self) -> Result<FaultSpec, SpecError> {
         if self.kind == FaultKind::Partition {
             return match self.amount {
@@ -245,7 +242,6 @@ impl Parameters {
     }
 
     /// The names of those that are given.
-    #[must_use]
     pub(crate) fn given(&self) -> Vec<&'static str> {
         [
             ("percent", &self.percent),

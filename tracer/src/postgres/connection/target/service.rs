@@ -47,9 +47,6 @@ impl Fault {
 }
 
 /// Adds what a service says to what is not set yet. `known` tells keywords.
-///
-/// # Errors
-/// When the service is in no file, or the file that has it would be refused by libpq.
 pub(super) fn add(
     settings: &mut Settings,
     name: &str,

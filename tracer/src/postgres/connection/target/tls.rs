@@ -50,8 +50,7 @@ impl SslMode {
     ];
 
     /// As libpq writes it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Disable => "disable",
             Self::Allow => "allow",
