@@ -19,8 +19,6 @@ use tracer_core::address::canonical;
 use tracer_core::recording::settings::Settings;
 use tracer_core::report::Request;
 
-pub(crate) use crate::config::fault::FaultConfig;
-
 /// The least that an interval may be: a look at thousands of flows and a
 /// redrawn screen must fit in.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
@@ -29,48 +27,48 @@ const MIN_INTERVAL: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// Which flows to keep.
-    pub filter: Filter,
+    pub(crate) filter: Filter,
     /// Which network namespaces to trace.
-    pub netns: Namespaces,
+    pub(crate) netns: Namespaces,
     /// When to stop by itself.
-    pub duration: Option<Duration>,
+    pub(crate) duration: Option<Duration>,
     /// Time between two looks.
-    pub interval: Duration,
+    pub(crate) interval: Duration,
     /// What to break on purpose.
-    pub inject: Option<ScheduledFault>,
+    pub(crate) inject: Option<ScheduledFault>,
     /// The database to watch.
-    pub postgres: Option<Target>,
+    pub(crate) postgres: Option<Target>,
     /// How long the run's first two phases last, where the user knows.
-    pub phases: Option<(Duration, Duration)>,
+    pub(crate) phases: Option<(Duration, Duration)>,
     /// What to commit there.
-    pub probe: Option<tracer_core::recording::probe::Plan>,
+    pub(crate) probe: Option<tracer_core::recording::probe::Plan>,
     /// Whether commits are to be split.
-    pub commits: bool,
+    pub(crate) commits: bool,
     /// From when on a commit is slow.
-    pub slow_commit: Duration,
+    pub(crate) slow_commit: Duration,
     /// Where the report goes.
-    pub json: Option<PathBuf>,
+    pub(crate) json: Option<PathBuf>,
     /// Where the events go.
-    pub events: Option<PathBuf>,
+    pub(crate) events: Option<PathBuf>,
     /// Where metrics are shown.
-    pub listen: Option<SocketAddr>,
+    pub(crate) listen: Option<SocketAddr>,
     /// Created when everything is counted.
-    pub ready_file: Option<PathBuf>,
+    pub(crate) ready_file: Option<PathBuf>,
     /// Slots of the flow table.
-    pub max_flows: u32,
+    pub(crate) max_flows: u32,
     /// Whether the kernel measures the run time of the programs.
-    pub bpf_stats: bool,
+    pub(crate) bpf_stats: bool,
     /// How much to show.
-    pub verbosity: Verbosity,
+    pub(crate) verbosity: Verbosity,
 }
 
 /// Which flows to keep; the totals always hold all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
     /// Peers, empty for all.
-    pub peers: Vec<IpNet>,
+    pub(crate) peers: Vec<IpNet>,
     /// Ports of either end, empty for all.
-    pub ports: Vec<u16>,
+    pub(crate) ports: Vec<u16>,
 }
 
 /// Which network namespaces to trace.
@@ -98,7 +96,6 @@ pub(crate) enum Verbosity {
 /// A command line that cannot be meant.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A peer that is none.
     #[error(transparent)]
     Peer(#[from] PeerError),
     /// A zone where there are no interfaces.
@@ -106,85 +103,59 @@ pub enum ConfigError {
         "--peer `{0}` has a zone, and a recording tells flows by their addresses alone; leave out the % and what is behind it"
     )]
     Zone(String),
-    /// A time cannot be understood.
     #[error("--{option} `{given}` is no length of time; try `90s`, `5m` or `1h30m`")]
-    Time {
-        /// The option.
-        option: &'static str,
-        /// What was typed.
-        given: String,
-    },
-    /// A time with a comma in it.
+    Time { option: &'static str, given: String },
     #[error("--{option} `{given}` has a decimal comma; write a decimal point: `{better}`")]
     DecimalComma {
-        /// The option.
         option: &'static str,
-        /// What was typed.
         given: String,
-        /// With a point.
         better: String,
     },
-    /// A time is out of range.
     #[error("--{option} `{given}` is too short: at least {least:?}")]
     TooShort {
-        /// The option.
         option: &'static str,
-        /// What was typed.
         given: String,
-        /// The bound.
         least: Duration,
     },
-    /// A fault that does not exist or makes no sense.
     #[error(transparent)]
     Fault(#[from] SpecError),
-    /// A fault that no engine can make.
     #[error(transparent)]
     Impossible(#[from] AssignmentError),
-    /// A fault that would hit everybody.
     #[error(
         "a fault needs to know whom to hit: name the peer with --peer (or allow everybody with --allow-whole-interface, and --interface)"
     )]
     NoPeer,
-    /// A fault that would never end.
     #[error(
         "--inject needs an end: say how long the fault lasts with --for, or how long the run does with --duration"
     )]
     Endless,
-    /// A fault that would begin after the end of the run.
     #[error("--after {after:?} leaves no time for a fault in a run of {duration:?}")]
-    TooLate {
-        /// From the start of counting to the fault.
-        after: Duration,
-        /// Length of the run.
-        duration: Duration,
-    },
+    TooLate { after: Duration, duration: Duration },
     /// A fault is made in one namespace.
     #[error("--inject needs one network namespace: name the one of the fault with --netns")]
     Everywhere,
-    /// A database that cannot be asked.
     #[error("{0}")]
     Postgres(#[from] TargetError),
-    /// A rate that cannot be.
     #[error("--commit-probe {0}")]
     Rate(#[from] RateError),
-    /// There is nothing to clean up any more.
     #[error(
         "--commit-probe-cleanup is gone: the probe makes no table any more; one that an earlier version left goes with `drop table tracer_probe.commits; drop schema tracer_probe`"
     )]
     NoTable,
-    /// Phases that are not two lengths of time.
     #[error(
         "--phases `{0}` is not two lengths of time, of what comes before and of the fault; try `--phases 30s,60s`"
     )]
     Phases(String),
-    /// More ports than the kernel programs compare.
+    #[error(
+        "--output {0} does not say what to write: name it .html, .md or .txt, or give --format"
+    )]
+    Format(PathBuf),
     #[error("--port was given {0} times; at most {MAX_PORTS} ports can be filtered")]
     Ports(usize),
 }
 
 impl Config {
     /// What the report says of it, and depends on.
-    #[must_use]
     pub(crate) fn settings(&self) -> Settings {
         let peers = &self.filter.peers;
         Settings {
@@ -213,15 +184,11 @@ impl Config {
 
     /// Whether single events are of use: to be written, or to tell which waits of
     /// commits fell into the recovery from a loss.
-    #[must_use]
     pub(crate) fn wants_events(&self) -> bool {
         self.events.is_some() || self.commits
     }
 
     /// Validates a command line.
-    ///
-    /// # Errors
-    /// The first thing that makes no sense, in words for the user.
     pub(crate) fn from_arguments(arguments: &RunArguments) -> Result<Self, ConfigError> {
         let peers = parse_peers(&arguments.peer)?;
         let filter = Filter {
@@ -326,7 +293,6 @@ fn plan(
 impl Filter {
     /// Whether a flow is kept: the same rule as in the kernel programs, for what
     /// userspace learns by itself.
-    #[must_use]
     pub(crate) fn keeps(&self, tuple: &tracer_ebpf::Tuple) -> bool {
         let remote = canonical(Ipv6Addr::from(tuple.remote));
         let peer = self.peers.is_empty() || self.peers.iter().any(|net| net.contains(&remote));
@@ -368,9 +334,6 @@ pub(crate) fn parse_phases(text: &str) -> Result<(Duration, Duration), ConfigErr
 }
 
 /// Parses `90s`, `1h30m`, `250ms`, or plain seconds; more than nothing.
-///
-/// # Errors
-/// If it is no length of time or not positive.
 pub(crate) fn parse_time(option: &'static str, text: &str) -> Result<Duration, ConfigError> {
     let given = || text.to_owned();
     // Before it is parsed: some with a comma would be taken, and others not.

@@ -19,7 +19,7 @@ use tracer_core::harmless;
 
 use crate::files::destination::Destination;
 
-pub(crate) use crate::files::destination::{SameFile, distinct};
+pub(crate) use crate::files::destination::{SameFile, distinct, unread};
 pub(crate) use crate::files::file::Output;
 pub(crate) use crate::files::ready::ReadyFile;
 pub(crate) use crate::files::target::{Appended, ByteSink, Descriptor};
@@ -29,9 +29,6 @@ pub(crate) use crate::files::writer::Writer;
 pub(crate) const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where lines are written one after the other, and whether that is standard output.
-///
-/// # Errors
-/// If it cannot be opened.
 pub(crate) fn lines(path: &Path) -> io::Result<(Box<dyn ByteSink>, bool)> {
     match destination::find(path)? {
         Destination::Own(1) => Ok((Box::new(Descriptor::new(io::stdout())), true)),
@@ -41,30 +38,16 @@ pub(crate) fn lines(path: &Path) -> io::Result<(Box<dyn ByteSink>, bool)> {
     }
 }
 
-/// Prints lines to standard output, for as long as its reader takes; what others wrote in
-/// them does nothing there. That nobody reads any more is no error.
-///
-/// # Errors
-/// If it cannot be written.
-pub(crate) fn print(text: &str) -> io::Result<()> {
-    print_within(text, None)
-}
-
-/// The same, where a reader who takes nothing for so long a time gets no more.
-///
-/// # Errors
-/// As [`print()`], and if the reader stands still.
-pub(crate) fn print_within(text: &str, patience: Option<Duration>) -> io::Result<()> {
+/// Prints lines to standard output; what others wrote in them does nothing there. A reader who
+/// takes nothing for as long as `patience` gets no more; that nobody reads any more is no error.
+pub(crate) fn print(text: &str, patience: Option<Duration>) -> io::Result<()> {
     let stdout = Writer::start(Descriptor::new(io::stdout()), &[])?;
     file::hand_over(&stdout, harmless::lines(text).as_bytes(), patience)
 }
 
-/// Prints lines, if there are any, as [`print_within`].
-///
-/// # Errors
-/// Likewise.
+/// Prints lines, if there are any.
 pub(crate) fn print_lines(lines: &[String]) -> io::Result<()> {
-    print_within(&text(lines), Some(MAX_PATIENCE))
+    print(&text(lines), Some(MAX_PATIENCE))
 }
 
 /// A line each, whatever they hold that others have written.
@@ -76,7 +59,7 @@ pub(crate) fn text(lines: &[String]) -> String {
 /// A path that cannot be written to.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {option} {path}: {cause}")]
-pub struct OutputError {
+pub(crate) struct OutputError {
     option: &'static str,
     path: PathBuf,
     cause: io::Error,
@@ -84,8 +67,7 @@ pub struct OutputError {
 
 impl OutputError {
     /// That what an option names cannot be written.
-    #[must_use]
-    pub fn new(option: &'static str, path: PathBuf, cause: io::Error) -> Self {
+    pub(crate) fn new(option: &'static str, path: PathBuf, cause: io::Error) -> Self {
         Self {
             option,
             path,

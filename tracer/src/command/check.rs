@@ -26,53 +26,24 @@ use crate::files;
 use crate::inject::Peer;
 use crate::kernel::{offsets, version};
 
-/// What was asked, validated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Question {
-    /// Whose route leads to the interface to look at.
-    peer: Option<Peer>,
-    /// The interface to look at.
-    interface: Option<String>,
-    /// Where the interface is; `None` for the caller's namespace.
-    netns: Option<String>,
-    /// Whether a program reads the answer.
-    json: bool,
-}
-
-impl Question {
-    /// Validates a command line.
-    ///
-    /// # Errors
-    /// If the peer is neither an address nor a CIDR.
-    pub(crate) fn from_arguments(arguments: &CheckArguments) -> Result<Self, ConfigError> {
-        Ok(Self {
-            peer: arguments.peer.as_deref().map(str::parse).transpose()?,
-            interface: arguments.interface.clone(),
-            netns: arguments.netns.clone(),
-            json: arguments.json,
-        })
-    }
-}
-
 /// Finds everything out and prints it; whether `tracer run` can work.
-///
-/// # Errors
-/// If the answer cannot be printed.
-pub(crate) fn run(question: &Question) -> anyhow::Result<bool> {
+pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<bool> {
+    let peer = arguments.peer.as_deref().map(str::parse::<Peer>);
+    let peer = peer.transpose().map_err(ConfigError::from)?;
     let release = version::release();
     let resolved = offsets::from_running_kernel();
     let held = capabilities::HeldCapabilities::by_this_thread();
 
     let mut rows = kernel::rows(&release, &resolved);
-    rows.extend(capabilities::rows(held));
-    rows.extend(programs::rows(held, resolved.as_ref().ok()));
-    rows.extend(fault::rows(held, release.as_deref().ok()));
-    rows.extend(interface::rows(question));
+    rows.extend(capabilities::rows(&held));
+    rows.extend(programs::rows(&held, resolved.as_ref().ok()));
+    rows.extend(fault::rows(&held, release.as_deref().ok()));
+    rows.extend(interface::rows(arguments, peer.as_slice()));
     rows.extend(postgres::rows());
     rows.extend(kernel::tools());
 
     let report = Report::new(release.unwrap_or_default(), rows);
-    let text = match question.json {
+    let text = match arguments.json {
         true => {
             let mut json = serde_json::to_string_pretty(&report)
                 .context("the answer cannot be written as JSON")?;
@@ -81,6 +52,6 @@ pub(crate) fn run(question: &Question) -> anyhow::Result<bool> {
         }
         false => text::render(&report),
     };
-    files::print(&text).context("the answer cannot be written to standard output")?;
+    files::print(&text, None).context("the answer cannot be written to standard output")?;
     Ok(report.can_run == Some(true))
 }

@@ -9,9 +9,6 @@ use crate::inject::{self, Fate};
 use crate::kernel::netns;
 
 /// Undoes what is left, and says what that was. False if something is still there.
-///
-/// # Errors
-/// If it cannot be found out what is left.
 pub(crate) fn run() -> anyhow::Result<bool> {
     start_log(Verbosity::Normal);
     let found = inject::clean()?;

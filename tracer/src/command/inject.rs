@@ -12,40 +12,17 @@ use tracer_core::report::fault::FaultReport;
 use tracer_core::report::{Fault, Tool};
 
 use crate::cli::InjectArguments;
-
 use crate::command::log::start_log;
 use crate::command::signals::{self, Signals};
-use crate::config::{ConfigError, FaultConfig, Verbosity};
-use crate::files::{MAX_PATIENCE, Output, ReadyFile, print_lines};
-use crate::inject::{self, PreparedFault, Schedule, Status, Statuses, Unreadable};
+use crate::config::Verbosity;
+use crate::files::{MAX_PATIENCE, Output, ReadyFile, distinct, print_lines};
+use crate::inject::{self, FaultRequest, PreparedFault, Schedule, Status, Statuses, Unreadable};
 use crate::kernel::descriptors;
 use crate::kernel::netns::{self, Netns};
 use crate::terminal;
 
 /// How often the line on the terminal changes.
 const INTERVAL: Duration = Duration::from_secs(1);
-
-/// What `tracer inject` was asked for.
-#[derive(Debug)]
-pub(crate) enum InjectTask {
-    /// Make a fault, or say how it would be made.
-    Make(Box<FaultConfig>),
-    /// Tell of those that there are.
-    Status(Option<std::path::PathBuf>),
-}
-
-impl InjectTask {
-    /// Validates a command line.
-    ///
-    /// # Errors
-    /// The first thing that makes no sense, in words for the user.
-    pub(crate) fn from_arguments(arguments: &InjectArguments) -> Result<Self, ConfigError> {
-        if arguments.status {
-            return Ok(Self::Status(arguments.json.clone()));
-        }
-        FaultConfig::from_arguments(arguments).map(|config| Self::Make(Box::new(config)))
-    }
-}
 
 /// What `--json` writes.
 #[derive(Serialize)]
@@ -66,43 +43,30 @@ struct StatusFile {
 }
 
 /// Does what was asked. False if something is not as it should be.
-///
-/// # Errors
-/// What the user has to know to get further.
-pub(crate) fn run(command: &InjectTask) -> anyhow::Result<bool> {
-    match command {
-        InjectTask::Make(config) => make(config),
-        InjectTask::Status(json) => {
-            let found =
-                inject::status().context("cannot read the records of faults, which needs root")?;
-            status(found, json.as_deref())
-        }
+pub(crate) fn run(arguments: &InjectArguments) -> anyhow::Result<bool> {
+    if arguments.status {
+        let found =
+            inject::status().context("cannot read the records of faults, which needs root")?;
+        return status(found, arguments.json.as_deref());
     }
-}
-
-fn make(config: &FaultConfig) -> anyhow::Result<bool> {
-    start_log(if config.quiet {
-        Verbosity::Quiet
-    } else {
-        Verbosity::Normal
+    let request = FaultRequest::from_arguments(arguments)?;
+    distinct(&[
+        ("--json", arguments.json.as_deref()),
+        ("--ready-file", arguments.ready_file.as_deref()),
+    ])?;
+    start_log(match arguments.quiet {
+        true => Verbosity::Quiet,
+        false => Verbosity::Normal,
     });
     let clock = crate::kernel::clock::read();
-    let json = config
-        .json
-        .as_deref()
-        .map(|path| Output::create("--json", path))
-        .transpose()?;
-    let mut ready = config
-        .ready_file
-        .as_deref()
-        .map(ReadyFile::prepare)
-        .transpose()?;
-    let entered = match &config.netns {
+    let json = Output::asked("--json", arguments.json.as_deref())?;
+    let mut ready = ReadyFile::asked(arguments.ready_file.as_deref())?;
+    let entered = match &arguments.netns {
         Some(name) => Some(Netns::open(name)?.enter()?),
         None => None,
     };
-    let prepared = config.request.clone().prepare()?;
-    if config.dry_run {
+    let prepared = request.prepare()?;
+    if arguments.dry_run {
         print_lines(&prepared.describe()).context("cannot write to standard output")?;
         return Ok(true);
     }
@@ -111,12 +75,12 @@ fn make(config: &FaultConfig) -> anyhow::Result<bool> {
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let reports = runtime.block_on(hold(prepared, ready.as_mut(), config))?;
+    let reports = runtime.block_on(hold(prepared, ready.as_mut(), arguments.quiet))?;
     drop(entered);
     drop(ready);
     let as_asked = |report: &FaultReport| report.removed && !report.guard_gone;
     let undone = reports.iter().all(as_asked);
-    let lines = match config.quiet || json.as_ref().is_some_and(Output::is_stdout) {
+    let lines = match arguments.quiet || json.as_ref().is_some_and(Output::is_stdout) {
         true => Vec::new(),
         false => reports.iter().map(line).collect(),
     };
@@ -144,7 +108,7 @@ fn write(json: Output, reports: Vec<FaultReport>, clock: &Clock) -> anyhow::Resu
         tool: Tool::this(),
         faults: faults.map(|report| Fault::new(report, clock)).collect(),
     };
-    json.finish_within(&render::json::render(&file)?, Some(MAX_PATIENCE))?;
+    json.finish(&render::json::render(&file)?, Some(MAX_PATIENCE))?;
     Ok(())
 }
 
@@ -152,7 +116,7 @@ fn write(json: Output, reports: Vec<FaultReport>, clock: &Clock) -> anyhow::Resu
 async fn hold(
     prepared: PreparedFault,
     ready: Option<&mut ReadyFile>,
-    config: &FaultConfig,
+    quiet: bool,
 ) -> anyhow::Result<Vec<FaultReport>> {
     let mut signals = Signals::install(false)?;
     let mut schedule = Schedule::new(prepared, Duration::ZERO);
@@ -162,7 +126,7 @@ async fn hold(
     }
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let shows = !config.quiet && io::stderr().is_terminal();
+    let shows = !quiet && io::stderr().is_terminal();
     while let Some(due) = schedule.next() {
         tokio::select! {
             biased;
@@ -186,7 +150,7 @@ fn status(found: Statuses, json: Option<&std::path::Path>) -> anyhow::Result<boo
             schema: "tracer.status/1",
             found,
         };
-        Output::create("--json", path)?.finish(&render::json::render(&file)?)?;
+        Output::create("--json", path)?.finish(&render::json::render(&file)?, None)?;
         return Ok(true);
     }
     let mut lines: Vec<String> = found.faults.iter().map(status_line).collect();

@@ -7,16 +7,14 @@ use tracer_core::report::Report;
 use tracer_core::{merge, render};
 
 use crate::cli::MergeArguments;
-use crate::files::Output;
 use crate::files::input::{contents, name};
+use crate::files::{Output, unread};
 
 /// Reads two reports and writes what they are together.
-///
-/// # Errors
-/// If one is none, if they are not of two sides, or if the result cannot be written.
 pub(crate) fn run(arguments: &MergeArguments) -> anyhow::Result<()> {
-    let output = arguments.output.as_deref().unwrap_or(Path::new("-"));
-    let output = Output::create("--output", output)?;
+    let output = arguments.output.as_deref();
+    unread(&arguments.files, "--output", output)?;
+    let output = Output::create("--output", output.unwrap_or(Path::new("-")))?;
     let [one, two] = arguments.files.as_slice() else {
         bail!("two files make one, not {}", arguments.files.len());
     };
@@ -31,6 +29,6 @@ pub(crate) fn run(arguments: &MergeArguments) -> anyhow::Result<()> {
         [read(one)?, read(two)?],
         [&stem(one), &stem(two)].map(String::as_str),
     )?;
-    output.finish(&render::json::render(&merged)?)?;
+    output.finish(&render::json::render(&merged)?, None)?;
     Ok(())
 }

@@ -13,70 +13,41 @@ mod source;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, BufRead};
-use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use tracer_core::render;
 use tracer_core::report::Report;
 
 use crate::cli::ReplayArguments;
 use crate::command::replay::order::EventOrder;
 use crate::command::replay::recount::Recount;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, Verbosity};
 use crate::files::input::name;
-use crate::files::{self, Output};
+use crate::files::{self, Output, unread};
 use crate::programs::event_file::{EventReader, Flaws, Recorded};
 
 /// Lines of the summary are no longer than this.
 const WIDTH: usize = 200;
 
-/// What `tracer replay` is to do.
-#[derive(Debug)]
-pub(crate) struct ReplayRequest {
-    files: Vec<PathBuf>,
-    config: Config,
-}
-
-impl ReplayRequest {
-    /// Validates a command line.
-    ///
-    /// # Errors
-    /// The first thing that makes no sense, in words for the user.
-    pub(crate) fn from_arguments(arguments: &ReplayArguments) -> Result<Self, ConfigError> {
-        Ok(Self {
-            files: arguments.files.clone(),
-            config: Config::of_recording(arguments)?,
-        })
-    }
-}
-
 /// Reads the events, and shows and writes what a run would have.
-///
-/// # Errors
-/// If the file holds none, or the report cannot be written.
-pub(crate) fn run(request: &ReplayRequest) -> anyhow::Result<()> {
-    let config = &request.config;
-    let json = config.json.as_deref();
-    let json = json
-        .map(|path| Output::create("--json", path))
-        .transpose()?;
-    let inputs = request.files.iter().map(|path| Input::open(path));
-    let report = replayed(config, inputs.collect::<Result<_, _>>()?)?;
+pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
+    let config = Config::of_recording(arguments)?;
+    unread(&arguments.files, "--json", config.json.as_deref())?;
+    let json = Output::asked("--json", config.json.as_deref())?;
+    let inputs = arguments.files.iter().map(|path| Input::open(path));
+    let report = replayed(&config, inputs.collect::<Result<_, _>>()?)?;
     let taken = json.as_ref().is_some_and(Output::is_stdout);
     if let Some(json) = json {
-        json.finish(&render::json::render(&report)?)?;
+        json.finish(&render::json::render(&report)?, None)?;
     }
-    if !taken && config.verbosity != crate::config::Verbosity::Quiet {
+    if !taken && config.verbosity != Verbosity::Quiet {
         let text = render::text::render(&report, WIDTH);
-        files::print(&text).context("cannot write the summary to standard output")?;
+        files::print(&text, None).context("cannot write the summary to standard output")?;
     }
     Ok(())
 }
 
 /// The report of recordings that are in memory, as without options.
-///
-/// # Errors
-/// As [`run`].
 pub(crate) fn of_bytes(recordings: Vec<Vec<u8>>) -> anyhow::Result<Report> {
     let config = Config::of_recording(&ReplayArguments {
         files: Vec::new(),
@@ -132,12 +103,12 @@ impl Input {
 fn replayed(config: &Config, mut inputs: Vec<Input>) -> anyhow::Result<Report> {
     let behind = |(number, input): (usize, &Input)| Some(Reverse((input.at_ns()?, number)));
     let mut heads: BinaryHeap<_> = inputs.iter().enumerate().filter_map(behind).collect();
-    let names = |inputs: &[Input]| {
+    let nothing = |inputs: &[Input]| {
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
-        names.join(", ")
+        anyhow!("{}: it holds no event", names.join(", "))
     };
     if heads.is_empty() {
-        bail!("{}: it holds no event", names(&inputs));
+        return Err(nothing(&inputs));
     }
     let mut order = EventOrder::default();
     let mut recount: Option<Recount<'_>> = None;
@@ -157,21 +128,13 @@ fn replayed(config: &Config, mut inputs: Vec<Input>) -> anyhow::Result<Report> {
             false => order.pop(),
         });
         for decoded in next.collect::<Vec<_>>() {
-            let begin = || {
-                order
-                    .clock()
-                    .map(|clock| Recount::new(config, clock, interval_ns, decoded.event.time_ns))
-            };
-            if recount.is_none() {
-                recount = begin();
-            }
-            if let Some(recount) = &mut recount {
-                recount.take(&decoded);
+            if let Some(clock) = order.clock() {
+                let begin = || Recount::new(config, clock, interval_ns, decoded.event.time_ns);
+                recount.get_or_insert_with(begin).take(&decoded);
             }
         }
     }
-    let recount = recount.with_context(|| format!("{}: it holds no event", names(&inputs)))?;
-    let mut report = recount.finish();
+    let mut report = recount.ok_or_else(|| nothing(&inputs))?.finish();
     // What no file of events holds.
     report.totals.lost_events = None;
     report.overhead.attached_ms = None;
@@ -186,33 +149,31 @@ fn replayed(config: &Config, mut inputs: Vec<Input>) -> anyhow::Result<Report> {
 }
 
 /// What was not as it was written.
-fn flaws(inputs: &[Input], twice: u64) -> impl Iterator<Item = String> {
-    let several = inputs.len() > 1;
-    let of = move |input: &Input| match several {
-        true => format!(" of {}", input.name),
-        false => String::new(),
-    };
-    let mut told = Vec::new();
+fn flaws(inputs: &[Input], twice: u64) -> Vec<String> {
+    let mut said = Vec::new();
     for input in inputs {
         let Flaws { cut, nul_bytes } = input.reader.flaws();
-        let of = of(input);
+        let of = match inputs {
+            [_] => String::new(),
+            _ => format!(" of {}", input.name),
+        };
         match cut {
             0 => {}
-            1 => told.push(format!("a line{of} was cut, and is not in the report")),
-            cut => told.push(format!(
+            1 => said.push(format!("a line{of} was cut, and is not in the report")),
+            cut => said.push(format!(
                 "{cut} lines{of} were cut, and are not in the report"
             )),
         }
         if nul_bytes > 0 {
-            told.push(format!(
+            said.push(format!(
                 "{nul_bytes} NUL bytes{of} were passed over, as a file has where it was emptied or not written: events may be missing"
             ));
         }
     }
     if twice > 0 {
-        told.push(format!(
+        said.push(format!(
             "{twice} events were there twice, and count once: a file was given twice, or with a copy of it"
         ));
     }
-    told.into_iter()
+    said
 }

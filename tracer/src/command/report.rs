@@ -1,6 +1,7 @@
 //! `tracer report`, from top to bottom.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::slice;
 
 use anyhow::Context as _;
 use tracer_core::merge::model::Merged;
@@ -10,43 +11,12 @@ use tracer_core::report::read::{ReadError, is_akin, schema};
 use tracer_core::{merge, render};
 
 use crate::cli::{Format, ReportArguments};
-use crate::files::Output;
+use crate::config::ConfigError;
 use crate::files::input::{contents, name};
+use crate::files::{Output, unread};
 
 /// Lines of text are no longer than this where words allow it.
 const TEXT_WIDTH: usize = 100;
-
-/// What `tracer report` is to do.
-#[derive(Debug)]
-pub(crate) struct ReportRequest {
-    input: PathBuf,
-    output: PathBuf,
-    format: Format,
-}
-
-/// A form that cannot be told from the file's name.
-#[derive(Debug, thiserror::Error)]
-#[error("--output {0} does not say what to write: name it .html, .md or .txt, or give --format")]
-pub(crate) struct UnknownFormat(PathBuf);
-
-impl ReportRequest {
-    /// Validates a command line.
-    ///
-    /// # Errors
-    /// If it does not say what to write.
-    pub(crate) fn from_arguments(arguments: &ReportArguments) -> Result<Self, UnknownFormat> {
-        let output = arguments.output.clone().unwrap_or_else(|| "-".into());
-        let format = match arguments.format {
-            Some(format) => format,
-            None => by_name(&output).ok_or_else(|| UnknownFormat(output.clone()))?,
-        };
-        Ok(Self {
-            input: arguments.file.clone(),
-            output,
-            format,
-        })
-    }
-}
 
 fn by_name(path: &Path) -> Option<Format> {
     if path == Path::new("-") {
@@ -61,26 +31,24 @@ fn by_name(path: &Path) -> Option<Format> {
 }
 
 /// Reads a report and writes it for people.
-///
-/// # Errors
-/// If there is none, or what was made of it cannot be written.
-pub(crate) fn run(request: &ReportRequest) -> anyhow::Result<()> {
-    let output = Output::create("--output", &request.output)?;
-    let bytes = contents(&request.input)?;
-    let document = document(&bytes).with_context(|| name(&request.input))?;
-    let text = match request.format {
+pub(crate) fn run(arguments: &ReportArguments) -> anyhow::Result<()> {
+    let (input, output) = (&arguments.file, arguments.output.as_deref());
+    let output = output.unwrap_or(Path::new("-"));
+    let format = arguments.format.or_else(|| by_name(output));
+    let format = format.ok_or_else(|| ConfigError::Format(output.to_owned()))?;
+    unread(slice::from_ref(input), "--output", Some(output))?;
+    let output = Output::create("--output", output)?;
+    let document = document(&contents(input)?).with_context(|| name(input))?;
+    let text = match format {
         Format::Html => render::html::render(&document),
         Format::Md => render::markdown::render(&document),
         Format::Text => render::plain::render(&document, TEXT_WIDTH),
     };
-    output.finish(text.as_bytes())?;
+    output.finish(text.as_bytes(), None)?;
     Ok(())
 }
 
 /// The account of a report, or of what was merged of two.
-///
-/// # Errors
-/// If it is neither.
 pub(crate) fn document(bytes: &[u8]) -> Result<Document, ReadError> {
     if is_akin(&schema(bytes)?, merge::SCHEMA) {
         Merged::read(bytes).map(|merged| render::account::of_both(&merged))

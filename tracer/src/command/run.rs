@@ -1,6 +1,5 @@
 //! `tracer run`, from start to end.
 
-pub(crate) mod context;
 pub(crate) mod counter_sync;
 pub(crate) mod exporter;
 pub(crate) mod finish;
@@ -11,28 +10,57 @@ pub(crate) mod privileges;
 pub(crate) mod session;
 pub(crate) mod worker;
 
+use std::time::Instant;
+
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
+use tracer_core::clock::Clock;
 
-use crate::command::run::context::{RunContext, Start};
+use crate::cli::RunArguments;
+use crate::command::log::start_log;
 use crate::command::run::local_servers::LocalServers;
 use crate::command::run::outputs::Outputs;
 use crate::command::run::session::Session;
 use crate::command::run::worker::Worker;
 use crate::config::{Config, Namespaces};
+use crate::files::distinct;
 use crate::inject::PreparedFault;
-use crate::kernel::descriptors;
 use crate::kernel::netns::{Entered, Netns};
+use crate::kernel::{clock, descriptors, preflight, tick};
 
-/// Runs until the time is up or somebody ends it, and writes the report.
-///
-/// # Errors
-/// What the user has to know to get further; nothing is left behind.
-pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
-    let start = Start::now(config.verbosity)?;
+/// Where and when a run takes place.
+#[derive(Debug)]
+pub(crate) struct RunContext {
+    /// Converts the kernel's moments to UTC.
+    clock: Clock,
+    /// Length of a jiffy, ns.
+    jiffy_ns: u64,
+    /// Release of the kernel.
+    release: String,
+    /// When the tool was started.
+    begun: Instant,
+}
+
+/// Runs until the time is up or somebody ends it, and writes the report. After an error, too,
+/// nothing is left behind.
+pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
+    let config = &Config::from_arguments(arguments)?;
+    distinct(&[
+        ("--json", config.json.as_deref()),
+        ("--events", config.events.as_deref()),
+        ("--ready-file", config.ready_file.as_deref()),
+    ])?;
+    let (begun, clock) = (Instant::now(), clock::read());
+    start_log(config.verbosity);
     // Before tracing begins: a bad path fails at once.
     let mut outputs = Outputs::open(config)?;
-    let context = RunContext::check(start)?;
+    let context = RunContext {
+        clock,
+        jiffy_ns: tick::jiffy_ns().context("the kernel does not say how long its clock tick is")?,
+        release: preflight::check()?,
+        begun,
+    };
+    descriptors::ensure(descriptors::RUN)?;
     let inside = enter(&config.netns)?;
     let fault = prepare_fault(config)?;
     let session = Session::start(config, context)?;

@@ -33,9 +33,6 @@ pub(crate) struct Signals {
 impl Signals {
     /// From here on they end nothing by themselves. Needs a tokio runtime. `reopens` is
     /// whether SIGHUP has something to open anew.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
     pub(crate) fn install(reopens: bool) -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -50,7 +47,6 @@ impl Signals {
     }
 
     /// Whether the end of the terminal is no end: SIGHUP was ignored from the start.
-    #[must_use]
     pub(crate) fn survives_terminal(&self) -> bool {
         self.hangup.is_none()
     }

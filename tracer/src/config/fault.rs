@@ -1,6 +1,5 @@
 //! What was typed of a fault, validated.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{FaultArguments, InjectArguments};
@@ -9,28 +8,8 @@ use crate::inject::{
     Allow, Assignment, Draft, FaultRequest, Faults, GuardCommand, Parameters, Peer, SpecError,
 };
 
-/// What `tracer inject` is to do.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct FaultConfig {
-    /// The fault.
-    pub request: FaultRequest,
-    /// Network namespace by its name or path; [`None`] for the caller's.
-    pub netns: Option<String>,
-    /// Whether to change nothing.
-    pub dry_run: bool,
-    /// Where the report goes.
-    pub json: Option<PathBuf>,
-    /// Created when packets are hit.
-    pub ready_file: Option<PathBuf>,
-    /// Whether to show nothing but warnings and errors.
-    pub quiet: bool,
-}
-
-impl FaultConfig {
-    /// Validates a command line.
-    ///
-    /// # Errors
-    /// The first thing that makes no sense, in words for the user.
+impl FaultRequest {
+    /// Validates a command line of `tracer inject`.
     pub(crate) fn from_arguments(arguments: &InjectArguments) -> Result<Self, ConfigError> {
         let options = Parameters {
             percent: arguments.percent.clone(),
@@ -41,19 +20,9 @@ impl FaultConfig {
         let faults = faults(&arguments.faults, &options)?;
         let peers = parse_peers(&arguments.peer)?;
         let ports = parse_ports(&arguments.port)?;
-        let duration = arguments
-            .duration
-            .as_deref()
-            .ok_or(ConfigError::Endless)
-            .and_then(|text| parse_time("duration", text))?;
-        Ok(Self {
-            request: request(faults, &arguments.fault, peers, ports, duration)?,
-            netns: arguments.netns.clone(),
-            dry_run: arguments.dry_run,
-            json: arguments.json.clone(),
-            ready_file: arguments.ready_file.clone(),
-            quiet: arguments.quiet,
-        })
+        let duration = arguments.duration.as_deref().ok_or(ConfigError::Endless)?;
+        let duration = parse_time("duration", duration)?;
+        request(faults, &arguments.fault, peers, ports, duration)
     }
 }
 

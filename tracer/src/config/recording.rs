@@ -9,9 +9,6 @@ use crate::config::{
 impl Config {
     /// Validates a command line of `tracer replay`: a run of which nothing but events
     /// was asked.
-    ///
-    /// # Errors
-    /// The first thing that makes no sense, in words for the user.
     pub(crate) fn of_recording(arguments: &ReplayArguments) -> Result<Self, ConfigError> {
         let interval = parse_time("interval", &arguments.interval)?;
         if interval < MIN_INTERVAL {

@@ -24,9 +24,6 @@ pub(super) enum Destination {
 }
 
 /// What the path leads to.
-///
-/// # Errors
-/// If nothing can be written there, or a link on the way is not to be followed.
 pub(super) fn find(path: &Path) -> io::Result<Destination> {
     if path == Path::new("-") {
         return Ok(Destination::Own(STDOUT));
@@ -99,9 +96,6 @@ enum DestinationIdentity {
 }
 
 /// Makes sure that no two of these options write to, or read from, one file.
-///
-/// # Errors
-/// The first two that do.
 pub(crate) fn distinct(options: &[(&'static str, Option<&Path>)]) -> Result<(), SameFile> {
     let mut known: Vec<(&'static str, DestinationIdentity)> = Vec::new();
     for (option, path) in options {
@@ -119,6 +113,22 @@ pub(crate) fn distinct(options: &[(&'static str, Option<&Path>)]) -> Result<(), 
         known.push((option, identity));
     }
     Ok(())
+}
+
+/// Makes sure that what is read is not overwritten. Standard input and output, both called
+/// `-`, cannot be compared.
+pub(crate) fn unread(
+    read: &[PathBuf],
+    option: &'static str,
+    written: Option<&Path>,
+) -> Result<(), SameFile> {
+    let is_stream = |path: &Path| path == Path::new("-");
+    let Some(written) = written.filter(|path| !is_stream(path)) else {
+        return Ok(());
+    };
+    read.iter()
+        .filter(|path| !is_stream(path))
+        .try_for_each(|path| distinct(&[("FILE", Some(path)), (option, Some(written))]))
 }
 
 /// `None` of what cannot be written to, which is told when it is opened, and of devices,

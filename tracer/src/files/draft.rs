@@ -38,9 +38,6 @@ pub(super) struct DraftFile {
 
 impl DraftFile {
     /// Of a file at this path, which has no links in it.
-    ///
-    /// # Errors
-    /// If none can be made there.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let way = destination::folder(path);
@@ -75,9 +72,7 @@ impl DraftFile {
     }
 
     /// Writes all of it, makes it last, and lets it appear.
-    ///
-    /// # Errors
-    /// If that fails; then what was there before still is.
+    /// If that fails, what was there before still is.
     pub(super) fn finish(mut self, content: &[u8]) -> io::Result<()> {
         if let Some(mut file) = self.file.take() {
             file.write_all(content)?;

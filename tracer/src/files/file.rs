@@ -40,9 +40,6 @@ enum OutputTarget {
 
 impl Output {
     /// Prepares writing to `path`; `-` is standard output.
-    ///
-    /// # Errors
-    /// If nothing can be created there.
     pub(crate) fn create(option: &'static str, path: &Path) -> Result<Self, OutputError> {
         let target = Self::open(path).map_err(|cause| OutputError {
             option,
@@ -54,6 +51,14 @@ impl Output {
             path: path.to_owned(),
             target,
         })
+    }
+
+    /// The same for an option that may not be given.
+    pub(crate) fn asked(
+        option: &'static str,
+        path: Option<&Path>,
+    ) -> Result<Option<Self>, OutputError> {
+        path.map(|path| Self::create(option, path)).transpose()
     }
 
     fn open(path: &Path) -> io::Result<OutputTarget> {
@@ -80,31 +85,19 @@ impl Output {
     }
 
     /// Whether this is the caller's standard output.
-    #[must_use]
     pub(crate) fn is_stdout(&self) -> bool {
         matches!(self.target, OutputTarget::Stdout)
     }
 
     /// Whether somebody has to take it: writing then lasts as long as that.
-    #[must_use]
     pub(crate) fn is_stream(&self) -> bool {
         !matches!(self.target, OutputTarget::Renamed(_))
     }
 
-    /// Writes the whole content and makes it last.
-    ///
-    /// # Errors
-    /// If it could not be written; then nothing is left at the path that was not
-    /// there before.
-    pub(crate) fn finish(self, content: &[u8]) -> Result<(), OutputError> {
-        self.finish_within(content, None)
-    }
-
-    /// The same, where a reader who takes nothing for so long a time gets no more.
-    ///
-    /// # Errors
-    /// As [`Self::finish`], and if the reader stands still.
-    pub(crate) fn finish_within(
+    /// Writes the whole content and makes it last; a reader who takes nothing for as long as
+    /// `patience` gets no more. If it fails, nothing is left at the path that was not there
+    /// before.
+    pub(crate) fn finish(
         self,
         content: &[u8],
         patience: Option<Duration>,
@@ -122,20 +115,13 @@ impl Output {
     }
 
     fn store(target: OutputTarget, content: &[u8], patience: Option<Duration>) -> io::Result<()> {
-        match target {
-            OutputTarget::Stdout => hand_over(
-                &Writer::start(Descriptor::new(io::stdout()), &[])?,
-                content,
-                patience,
-            ),
-            OutputTarget::Open(file) => hand_over(
-                &Writer::start(Descriptor::new(file), &[])?,
-                content,
-                patience,
-            ),
-            OutputTarget::Fifo(file) => hand_over(&Writer::start(file, NEEDED)?, content, patience),
-            OutputTarget::Renamed(draft) => draft.finish(content),
-        }
+        let writer = match target {
+            OutputTarget::Stdout => Writer::start(Descriptor::new(io::stdout()), &[]),
+            OutputTarget::Open(file) => Writer::start(Descriptor::new(file), &[]),
+            OutputTarget::Fifo(file) => Writer::start(file, NEEDED),
+            OutputTarget::Renamed(draft) => return draft.finish(content),
+        };
+        hand_over(&writer?, content, patience)
     }
 }
 
@@ -170,7 +156,7 @@ mod tests {
         fs::write(&path, "old").unwrap();
         let output = Output::create("--json", &path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        output.finish(b"new").unwrap();
+        output.finish(b"new", None).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
@@ -183,7 +169,7 @@ mod tests {
         for content in [b"one", b"two"] {
             Output::create("--json", &link)
                 .unwrap()
-                .finish(content)
+                .finish(content, None)
                 .unwrap();
             assert!(link.is_symlink());
             assert_eq!(fs::read(&path).unwrap(), content);
@@ -197,7 +183,7 @@ mod tests {
         let file = File::create(directory.path().join("a")).unwrap();
         let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
         let output = Output::create("--json", Path::new(&path)).unwrap();
-        output.finish(b"{}\n").unwrap();
+        output.finish(b"{}\n", None).unwrap();
         assert_eq!(file.metadata().unwrap().len(), 3);
         assert!(Path::new("/dev/fd").is_symlink());
     }
@@ -224,7 +210,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error() {
         let output = Output::create("--json", Path::new("/dev/full")).unwrap();
-        let message = output.finish(b"{}").unwrap_err().to_string();
+        let message = output.finish(b"{}", None).unwrap_err().to_string();
         assert!(message.contains("/dev/full"), "{message}");
     }
 
@@ -235,7 +221,7 @@ mod tests {
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
         let output = Output::create("--json", &path).unwrap();
         let patience = Some(Duration::from_millis(50));
-        let error = output.finish_within(b"{}\n", patience).unwrap_err();
+        let error = output.finish(b"{}\n", patience).unwrap_err();
         assert!(error.to_string().contains("nothing was taken"), "{error}");
     }
 }

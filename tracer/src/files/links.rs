@@ -36,9 +36,6 @@ pub(super) struct LinkTarget {
 
 /// Follows all links of a path, until `stop` knows where it has got to: it is asked with
 /// the folder and the last part.
-///
-/// # Errors
-/// If the folder does not exist, or a link is not to be followed.
 pub(super) fn follow<S>(
     path: &Path,
     stop: impl Fn(&Path, &Path) -> Option<S>,
@@ -102,9 +99,6 @@ pub(super) fn follow<S>(
 }
 
 /// A folder without any link.
-///
-/// # Errors
-/// If there is none, or a link is not to be followed.
 pub(super) fn folder(path: &Path) -> io::Result<PathBuf> {
     match follow(path, |_, _| None::<()>)? {
         Ok(LinkTarget {
@@ -146,9 +140,6 @@ fn refusal(link: &Path, folder: &Path, owner: u32) -> io::Error {
 }
 
 /// Opens what [`follow`] found. A link that came there since then is not followed.
-///
-/// # Errors
-/// If it cannot be opened.
 pub(super) fn open(path: &Path, flags: OFlag, mode: Mode) -> io::Result<File> {
     let flags = match flags.contains(OFlag::O_PATH) {
         // It opens nothing that could become the terminal, and goes with no such flag.

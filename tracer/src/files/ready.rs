@@ -27,25 +27,22 @@ pub(crate) struct ReadyFile {
 }
 
 impl ReadyFile {
-    /// Makes sure that the file can be made, and that none is there from an
-    /// earlier run. Somebody may be waiting for it already, so the trial is
-    /// another file.
-    ///
-    /// # Errors
-    /// If it cannot, or if something else is there.
-    pub(crate) fn prepare(path: &Path) -> Result<Self, OutputError> {
-        let at = prepared(path).map_err(|cause| error(path, cause))?;
+    /// Of an option that may not be given.
+    pub(crate) fn asked(path: Option<&Path>) -> Result<Option<Self>, OutputError> {
+        path.map(Self::prepare).transpose()
+    }
+
+    /// Makes sure that the file can be made, and that none is there from an earlier run.
+    /// Somebody may be waiting for it already, so the trial is another file.
+    fn prepare(path: &Path) -> Result<Self, OutputError> {
         Ok(Self {
             path: path.to_owned(),
-            at,
+            at: prepared(path).map_err(|cause| error(path, cause))?,
             made: None,
         })
     }
 
     /// Makes it appear.
-    ///
-    /// # Errors
-    /// If it cannot be made.
     pub(crate) fn announce(&mut self) -> Result<(), OutputError> {
         // What appeared meanwhile is not ours.
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;

@@ -22,9 +22,6 @@ const TRIES: u32 = 20;
 /// Takes bytes, for as long as that takes.
 pub(crate) trait ByteSink: fmt::Debug + Send + 'static {
     /// Writes all of it.
-    ///
-    /// # Errors
-    /// If a part of it could not be written.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// Opens it anew, where it has a path. If that fails, it stays what it was.
@@ -106,9 +103,6 @@ pub(crate) struct Appended {
 impl Appended {
     /// Opens it, and empties it if it is a regular file. A FIFO is opened by the thread:
     /// that takes until it has a reader.
-    ///
-    /// # Errors
-    /// If it cannot be opened, or is a disk.
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
         let kind = match destination::find(&path)? {
             Destination::Fifo(_) => SFlag::S_IFIFO,

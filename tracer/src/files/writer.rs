@@ -59,9 +59,6 @@ enum WriteOrder {
 
 impl Writer {
     /// Starts the thread, which keeps of the caller's privileges no more than these.
-    ///
-    /// # Errors
-    /// If there can be no thread.
     pub(crate) fn start(target: impl ByteSink, needed: &'static [Capability]) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let worker = Arc::clone(&shared);
@@ -97,19 +94,16 @@ impl Writer {
     }
 
     /// Whether all that was taken is done with.
-    #[must_use]
     pub(crate) fn is_idle(&self) -> bool {
         self.shared.lock().pending == 0
     }
 
     /// Whether the reader has left.
-    #[must_use]
     pub(crate) fn is_left(&self) -> bool {
         self.shared.lock().left
     }
 
     /// What is lost by now.
-    #[must_use]
     pub(crate) fn lost(&self) -> Unwritten {
         let state = self.shared.lock();
         Unwritten {

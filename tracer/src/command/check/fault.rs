@@ -1,6 +1,6 @@
 //! What faults could be made with.
 
-use std::io;
+use std::io::{self, ErrorKind::NotFound};
 use std::path::Path;
 
 use crate::command::check::capabilities::HeldCapabilities;
@@ -8,7 +8,7 @@ use crate::command::check::row::Group::Fault;
 use crate::command::check::row::Row;
 use crate::command::check::shortfall::{self, Shortfall};
 use crate::inject::{EngineTrial, InjectError, try_engine};
-use crate::kernel::netns::{NetnsError, in_private};
+use crate::kernel::netns::in_private;
 use crate::kernel::qdisc::{self, Qdiscs};
 
 const PROGRAM: &str = "engine bpf: program";
@@ -18,24 +18,30 @@ const NETEM: &str = "qdisc netem";
 const PRIO: &str = "qdisc prio";
 const CLASSIFIER: &str = "classifier bpf";
 const ENGINE: [&str; 3] = [PROGRAM, TCX, CLSACT];
+const QUEUES: [&str; 3] = [NETEM, PRIO, CLASSIFIER];
 /// The one interface of a new network namespace.
 const INTERFACE: &str = "lo";
 
 /// Tries both engines in a network namespace that is made for it.
-pub(super) fn rows(held: HeldCapabilities, release: Option<&str>) -> Vec<Row> {
-    let mut rows = bpf(held);
-    rows.extend(queues(held, release));
+pub(super) fn rows(held: &HeldCapabilities, release: Option<&str>) -> Vec<Row> {
+    let mut rows = bpf(held).unwrap_or_else(|why| unknown(ENGINE, &why));
+    rows.extend(queues(held, release).unwrap_or_else(|why| unknown(QUEUES, &why)));
     rows
 }
 
-fn bpf(held: HeldCapabilities) -> Vec<Row> {
+fn unknown(names: [&str; 3], why: &str) -> Vec<Row> {
+    names.map(|name| Row::unknown(Fault, name, why)).into()
+}
+
+/// Or why it was not tried.
+fn bpf(held: &HeldCapabilities) -> Result<Vec<Row>, String> {
     if let Some(why) = held.why_not_load().or_else(|| held.why_no_playground()) {
-        return ENGINE.map(|name| Row::unknown(Fault, name, &why)).to_vec();
+        return Err(why);
     }
-    match in_private(|| try_engine(INTERFACE)) {
-        Ok(trial) => engine_rows(trial),
-        Err(error) => not_there(&ENGINE, &error),
-    }
+    let trial = in_private(|| try_engine(INTERFACE));
+    trial
+        .map(engine_rows)
+        .map_err(|error| format!("not tried: {error}"))
 }
 
 fn engine_rows(trial: EngineTrial) -> Vec<Row> {
@@ -43,24 +49,19 @@ fn engine_rows(trial: EngineTrial) -> Vec<Row> {
         Ok(()) => Row::yes(Fault, PROGRAM, "loads"),
         Err(error) => Row::no(Fault, PROGRAM, error.to_string(), shortfall::FAULT_PROGRAM),
     };
-    let attached = |name, outcome, found: &str| match outcome {
-        None => Row::unknown(Fault, name, "not tried, without a program to attach"),
-        Some(Ok(())) => Row::yes(Fault, name, found),
-        Some(Err(InjectError::NoTcx(error))) => Row::no(
-            Fault,
-            name,
-            format!("this kernel has none ({error})"),
-            shortfall::TCX,
-        ),
-        Some(Err(InjectError::Queue { error, .. })) if error.kind() == io::ErrorKind::NotFound => {
-            Row::no(
-                Fault,
-                name,
-                "this kernel has none".to_owned(),
-                shortfall::CLSACT,
-            )
-        }
-        Some(Err(error)) => Row::no(Fault, name, error.to_string(), shortfall::FAULT_PROGRAM),
+    let attached = |name, outcome, found: &str| {
+        let (found, gap) = match outcome {
+            None => return Row::unknown(Fault, name, "not tried, without a program to attach"),
+            Some(Ok(())) => return Row::yes(Fault, name, found),
+            Some(Err(InjectError::NoTcx(error))) => {
+                (format!("this kernel has none ({error})"), shortfall::TCX)
+            }
+            Some(Err(InjectError::Queue { error, .. })) if error.kind() == NotFound => {
+                ("this kernel has none".to_owned(), shortfall::CLSACT)
+            }
+            Some(Err(error)) => (error.to_string(), shortfall::FAULT_PROGRAM),
+        };
+        Row::no(Fault, name, found, gap)
     };
     vec![
         program,
@@ -69,24 +70,15 @@ fn engine_rows(trial: EngineTrial) -> Vec<Row> {
     ]
 }
 
-fn queues(held: HeldCapabilities, release: Option<&str>) -> Vec<Row> {
-    const NAMES: [&str; 3] = [NETEM, PRIO, CLASSIFIER];
+/// Or why they were not tried.
+fn queues(held: &HeldCapabilities, release: Option<&str>) -> Result<Vec<Row>, String> {
     if let Some(why) = held.why_no_playground() {
-        return NAMES.map(|name| Row::unknown(Fault, name, &why)).to_vec();
+        return Err(why);
     }
-    match in_private(|| qdisc::try_on(INTERFACE)) {
-        Ok(Ok(tried)) => queue_rows(tried, release.and_then(lost_modules).as_deref()),
-        Ok(Err(error)) => NAMES
-            .map(|name| Row::unknown(Fault, name, format!("cannot be tried: {error}")))
-            .to_vec(),
-        Err(error) => not_there(&NAMES, &error),
-    }
-}
-
-fn not_there(names: &[&str], error: &NetnsError) -> Vec<Row> {
-    let why = format!("not tried: {error}");
-    let names = names.iter().copied();
-    names.map(|name| Row::unknown(Fault, name, &why)).collect()
+    let tried = in_private(|| qdisc::try_on(INTERFACE))
+        .map_err(|error| format!("not tried: {error}"))?
+        .map_err(|error| format!("cannot be tried: {error}"))?;
+    Ok(queue_rows(tried, release.and_then(lost_modules).as_deref()))
 }
 
 fn queue_rows(tried: Qdiscs, modules: Option<&str>) -> Vec<Row> {
@@ -105,7 +97,7 @@ fn queue_rows(tried: Qdiscs, modules: Option<&str>) -> Vec<Row> {
 fn queue_row(name: &str, outcome: io::Result<()>, gap: Shortfall, modules: Option<&str>) -> Row {
     match outcome {
         Ok(()) => Row::yes(Fault, name, "the kernel has it"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == NotFound => {
             let found = match modules {
                 Some(modules) => format!("not built into this kernel, and {modules}"),
                 None => "this kernel has none".to_owned(),
@@ -128,7 +120,7 @@ mod tests {
 
     #[test]
     fn without_privileges_nothing_is_known() {
-        let rows = rows(HeldCapabilities::default(), Some("6.1"));
+        let rows = rows(&HeldCapabilities::default(), Some("6.1"));
         assert_eq!(rows.len(), 6);
         assert!(rows.iter().all(|row| row.ok.is_none()), "{rows:?}");
     }

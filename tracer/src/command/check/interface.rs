@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::cli::CheckArguments;
 use crate::command::check::row::Group::Interface;
 use crate::command::check::row::Row;
-use crate::command::check::{Question, shortfall};
-use crate::inject::{Allow, InjectError, Refusal, Survey, survey};
+use crate::command::check::shortfall;
+use crate::inject::{Allow, InjectError, Peer, Refusal, Survey, survey};
 use crate::kernel::netns::{Netns, NetnsError};
 
 const NETNS: &str = "network namespace";
@@ -17,9 +18,9 @@ const OFFLOADS: &str = "offloads";
 const REFUSAL: &str = "fault toward it";
 
 /// Looks at the interface that was asked for, in the namespace that was.
-pub(super) fn rows(question: &Question) -> Vec<Row> {
+pub(super) fn rows(arguments: &CheckArguments, peers: &[Peer]) -> Vec<Row> {
     let mut rows = Vec::new();
-    let entered = match &question.netns {
+    let entered = match &arguments.netns {
         None => None,
         Some(name) => match Netns::open(name).and_then(|netns| netns.enter()) {
             Ok(entered) => {
@@ -29,14 +30,14 @@ pub(super) fn rows(question: &Question) -> Vec<Row> {
             Err(error) => return vec![closed(&error), unknown("not looked at, for the above")],
         },
     };
-    if question.interface.is_none() && question.peer.is_none() {
+    let interface = arguments.interface.as_deref();
+    if interface.is_none() && peers.is_empty() {
         rows.push(unknown("not asked; give --peer"));
         return rows;
     }
-    let peers = question.peer.as_slice();
-    let found = survey(question.interface.as_deref(), peers, Allow::default(), true);
+    let found = survey(interface, peers, Allow::default(), true);
     drop(entered);
-    rows.extend(survey_rows(found, question.peer.is_some()));
+    rows.extend(survey_rows(found, !peers.is_empty()));
     rows
 }
 
@@ -63,12 +64,8 @@ fn survey_rows(found: Result<Survey, InjectError>, toward_peer: bool) -> Vec<Row
             return vec![unknown(&error.to_string())];
         }
         Err(error) => {
-            return vec![Row::no(
-                Interface,
-                INTERFACE,
-                none(&error),
-                shortfall::INTERFACE,
-            )];
+            let found = none(&error);
+            return vec![Row::no(Interface, INTERFACE, found, shortfall::INTERFACE)];
         }
     };
     let found = match &survey.others[..] {
@@ -87,11 +84,8 @@ fn survey_rows(found: Result<Survey, InjectError>, toward_peer: bool) -> Vec<Row
     if let Some(refusal) = &survey.refusal {
         rows.push(refused(refusal));
     } else if toward_peer {
-        rows.push(Row::yes(
-            Interface,
-            REFUSAL,
-            "not loopback, not the default gateway, not the peer of this SSH session",
-        ));
+        let found = "not loopback, not the default gateway, not the peer of this SSH session";
+        rows.push(Row::yes(Interface, REFUSAL, found));
     }
     rows
 }
@@ -200,12 +194,13 @@ mod tests {
 
     #[test]
     fn nothing_is_looked_at_that_was_not_asked_for() {
-        let rows = rows(&Question {
+        let nothing = CheckArguments {
             peer: None,
             interface: None,
             netns: None,
             json: false,
-        });
+        };
+        let rows = rows(&nothing, &[]);
         assert_eq!(rows, [unknown("not asked; give --peer")]);
     }
 

@@ -11,7 +11,7 @@ use crate::programs::{HOOKS, Options, ProgramHook, Programs};
 
 /// Loads and attaches every program as a run does it. They count nothing, and are
 /// detached on return.
-pub(super) fn rows(held: HeldCapabilities, resolved: Option<&Resolved>) -> Vec<Row> {
+pub(super) fn rows(held: &HeldCapabilities, resolved: Option<&Resolved>) -> Vec<Row> {
     let Some(resolved) = resolved else {
         return all_unknown(None, "not tried: BTF does not tell where fields are");
     };
@@ -116,7 +116,7 @@ mod tests {
                 receive_reset: some,
             },
         };
-        let rows = rows(HeldCapabilities::default(), Some(&resolved));
+        let rows = rows(&HeldCapabilities::default(), Some(&resolved));
         assert_eq!(rows.len(), HOOKS.len());
         for row in &rows {
             let expected = (row.name == "tcp_bad_csum").then_some(false);

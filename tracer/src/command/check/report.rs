@@ -34,10 +34,7 @@ impl Report {
     pub(super) fn new(release: String, checks: Vec<Row>) -> Self {
         Self {
             schema: SCHEMA,
-            tool: Tool {
-                name: env!("CARGO_PKG_NAME").into(),
-                version: env!("CARGO_PKG_VERSION").into(),
-            },
+            tool: Tool::this(),
             host: Host {
                 name: nix::unistd::gethostname().map_or_else(
                     |_| String::new(),

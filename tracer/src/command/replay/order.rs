@@ -20,12 +20,10 @@ const SAME_CLOCK_NS: i128 = 1_000_000_000;
 /// Why an event has no place in the order.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OrderError {
-    /// It comes too late.
     #[error(
         "it is from {0:.0} s before what came before it: recordings were joined in the wrong order; give them as several files instead, which are put in order"
     )]
     Late(f64),
-    /// It is from another host, or another boot.
     #[error(
         "it was recorded by another clock than what came before it ({0:.0} s apart): what two hosts recorded, or one before and after it was started anew or its clock was set, is no one run; replay it on its own"
     )]
@@ -46,9 +44,6 @@ pub(super) struct EventOrder {
 
 impl EventOrder {
     /// Takes one.
-    ///
-    /// # Errors
-    /// If it has no place.
     pub(super) fn push(&mut self, recorded: &Recorded) -> Result<(), OrderError> {
         let clock = *self.clock.get_or_insert(recorded.clock);
         let apart = offset_ns(&recorded.clock).saturating_sub(offset_ns(&clock));

@@ -36,9 +36,6 @@ pub(crate) struct CounterSnapshot {
 
 impl CounterSnapshot {
     /// Reads everything as of one moment, or says that there was none.
-    ///
-    /// # Errors
-    /// If the kernel's counters, its sockets or our own counts cannot be read.
     pub(crate) fn read(programs: &Programs, namespaces: &mut [Namespace]) -> anyhow::Result<Self> {
         let mut tries = 0;
         loop {

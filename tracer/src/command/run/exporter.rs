@@ -56,9 +56,6 @@ pub(crate) struct Exporter {
 
 impl ListenSocket {
     /// Binds at once, with the privileges and in the network namespace of the caller.
-    ///
-    /// # Errors
-    /// If the address cannot be had.
     pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<Self> {
         let bind = || -> io::Result<Self> {
             let listener = TcpListener::bind(address)?;
@@ -70,9 +67,6 @@ impl ListenSocket {
     }
 
     /// Begins to answer.
-    ///
-    /// # Errors
-    /// If there can be no thread or no event loop.
     pub(crate) fn serve(self) -> anyhow::Result<Exporter> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -9,7 +9,7 @@ use tracer_core::recording::namespace::NamespaceCounts;
 use tracer_core::report::{Host, MissingField};
 use tracer_ebpf::{RetransmitKind, Totals};
 
-use crate::command::run::context::RunContext;
+use crate::command::run::RunContext;
 use crate::command::run::counter_sync::CounterSnapshot;
 use crate::command::run::counter_sync::namespace::Namespace;
 use crate::command::run::outputs::Finished;
@@ -24,9 +24,6 @@ use crate::programs::event_file::EventWriter;
 
 impl Worker<'_> {
     /// Ends all that takes part, and makes the report.
-    ///
-    /// # Errors
-    /// If the kernel's counters or our own cannot be read.
     pub(crate) fn finish(mut self) -> anyhow::Result<Finished> {
         // Before anything that takes time.
         self.cease_fault(true);

@@ -63,9 +63,6 @@ enum Stream {
 
 impl Live {
     /// A view on standard output, or on standard error if that is taken.
-    ///
-    /// # Errors
-    /// If there can be no thread for it.
     pub(crate) fn new(verbosity: Verbosity, stdout_is_taken: bool) -> io::Result<Self> {
         let stream = match (verbosity, stdout_is_taken) {
             (Verbosity::Quiet, _) => None,
@@ -86,13 +83,11 @@ impl Live {
     }
 
     /// Whether it is redrawn in place.
-    #[must_use]
     pub(crate) fn is_terminal(&self) -> bool {
         self.terminal
     }
 
     /// Whether whoever looked at it has left: a pipe was closed, or a terminal is gone.
-    #[must_use]
     pub(crate) fn is_left(&self) -> bool {
         self.output.as_ref().is_some_and(|(_, to)| to.is_left())
     }
@@ -139,9 +134,7 @@ impl Live {
     }
 
     /// Shows the summary in place of the last moment, as [`Writer::settle`] waits.
-    ///
-    /// # Errors
-    /// If it could not be written. A reader who has left is no error.
+    /// A reader who has left is no error.
     pub(crate) fn conclude(
         self,
         summary: impl FnOnce(usize) -> String,
@@ -199,7 +192,6 @@ fn erase(lines: usize) -> String {
 }
 
 /// The whole screen, no line too long and not more than there is room for.
-#[must_use]
 pub(crate) fn screen(snapshot: &Snapshot<'_>, width: usize, height: usize) -> Vec<String> {
     let mut lines = vec![table::clip(
         &format!(
@@ -245,7 +237,6 @@ pub(crate) fn screen(snapshot: &Snapshot<'_>, width: usize, height: usize) -> Ve
 }
 
 /// One line for those who read along in a file.
-#[must_use]
 pub(crate) fn line(snapshot: &Snapshot<'_>) -> String {
     let added: u64 = snapshot
         .flows

@@ -26,9 +26,6 @@ pub(crate) struct LearntOfServers {
 
 impl LocalServers {
     /// Begins to watch them.
-    ///
-    /// # Errors
-    /// If it cannot be told which network namespace this is.
     pub(crate) fn start(config: &Config) -> anyhow::Result<Self> {
         let netns = servers_netns(config)?;
         let commits = config

@@ -38,26 +38,15 @@ pub(crate) struct Finished {
 
 impl Outputs {
     /// Opens everything.
-    ///
-    /// # Errors
-    /// The first that cannot be.
     pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
-            json: config
-                .json
-                .as_deref()
-                .map(|path| Output::create("--json", path))
-                .transpose()?,
+            json: Output::asked("--json", config.json.as_deref())?,
             events: config
                 .events
                 .as_deref()
                 .map(EventFile::create)
                 .transpose()?,
-            ready: config
-                .ready_file
-                .as_deref()
-                .map(ReadyFile::prepare)
-                .transpose()?,
+            ready: ReadyFile::asked(config.ready_file.as_deref())?,
             listen: config.listen.map(ListenSocket::bind).transpose()?,
         })
     }
@@ -106,7 +95,7 @@ impl Outputs {
 }
 
 fn write(json: Output, report: &Report) -> anyhow::Result<()> {
-    Ok(json.finish_within(&render::json::render(report)?, Some(MAX_PATIENCE))?)
+    Ok(json.finish(&render::json::render(report)?, Some(MAX_PATIENCE))?)
 }
 
 /// The first error, after all others are said.

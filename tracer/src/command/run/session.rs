@@ -21,7 +21,7 @@ use tracer_core::report::capabilities::HookStatus;
 use tracer_core::report::request::whom;
 use tracer_ebpf::{Baseline, Settings, Tuple};
 
-use crate::command::run::context::RunContext;
+use crate::command::run::RunContext;
 use crate::command::run::counter_sync::CounterSnapshot;
 use crate::command::run::counter_sync::namespace::Namespace;
 use crate::command::run::live::{Live, Snapshot};
@@ -65,9 +65,7 @@ pub(crate) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Loads and attaches the kernel programs, learns what was before, and
     /// begins to count.
-    ///
-    /// # Errors
-    /// What the user has to know; nothing stays attached.
+    /// After an error nothing stays attached.
     pub(crate) fn start(config: &'a Config, context: RunContext) -> anyhow::Result<Self> {
         let resolved = offsets::from_running_kernel()?;
         let handles = match config.netns {
@@ -160,17 +158,11 @@ impl<'a> Session<'a> {
     }
 
     /// The ring buffer of events, once.
-    ///
-    /// # Errors
-    /// If it was taken before.
     pub(crate) fn take_events(&mut self) -> anyhow::Result<RingBuf<MapData>> {
         Ok(self.programs.take_events()?)
     }
 
     /// What the kernel programs log.
-    ///
-    /// # Errors
-    /// If the log cannot be opened.
     pub(crate) fn take_log(
         &mut self,
     ) -> anyhow::Result<aya_log::EbpfLogger<&'static dyn log::Log>> {

@@ -42,9 +42,6 @@ pub(crate) struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     /// Starts what has a thread of its own, with the privileges of the caller.
-    ///
-    /// # Errors
-    /// If one of them cannot be started.
     pub(crate) fn start(
         config: &'a Config,
         session: Session<'a>,
@@ -89,9 +86,6 @@ impl<'a> Worker<'a> {
     }
 
     /// Waits for the database, says that all is ready, and watches until the end.
-    ///
-    /// # Errors
-    /// What ended it too early.
     pub(crate) async fn follow(
         &mut self,
         fault: Option<PreparedFault>,

@@ -82,9 +82,6 @@ struct StartCounts {
 
 impl Namespace {
     /// A namespace that is kept, with the counters that are read again and again.
-    ///
-    /// # Errors
-    /// If it cannot be entered, or its counters not be opened.
     pub(crate) fn open(handle: Netns) -> Result<Self, CounterSyncError> {
         let file = {
             let _inside = handle.enter()?;
@@ -100,9 +97,6 @@ impl Namespace {
     }
 
     /// Moves the calling thread into it until the guard is dropped.
-    ///
-    /// # Errors
-    /// As [`Netns::enter`].
     pub(crate) fn enter(&self) -> Result<Entered, NetnsError> {
         self.handle.enter()
     }
@@ -123,9 +117,6 @@ impl Namespace {
     /// Marks the start of the comparison at a moment when counting had begun:
     /// what is ours of it by then, or will be found yet (`unseen`, segments), the
     /// kernel had not counted before the start.
-    ///
-    /// # Errors
-    /// If the counters cannot be read.
     pub(crate) fn begin(
         &mut self,
         pair: &CounterPair,
@@ -141,9 +132,6 @@ impl Namespace {
     }
 
     /// A quiet moment: what both sides counted, and whether it was one.
-    ///
-    /// # Errors
-    /// If either side cannot be read.
     pub(crate) fn read_quiescent(
         &mut self,
         programs: &Programs,
@@ -157,9 +145,6 @@ impl Namespace {
     }
 
     /// What both sides have counted by now, which need not be one moment.
-    ///
-    /// # Errors
-    /// If either side cannot be read.
     pub(crate) fn now(
         &mut self,
         programs: &Programs,
@@ -169,9 +154,6 @@ impl Namespace {
     }
 
     /// What has moved since a pair was read.
-    ///
-    /// # Errors
-    /// If either side cannot be read.
     pub(crate) fn drift(
         &mut self,
         programs: &Programs,
@@ -189,9 +171,6 @@ impl Namespace {
 
     /// What the kernel counted from the start to a pair; nothing is known of a
     /// namespace whose start was not marked.
-    ///
-    /// # Errors
-    /// If the counters cannot be read.
     pub(crate) fn kernel_counts(
         &mut self,
         end: &CounterPair,

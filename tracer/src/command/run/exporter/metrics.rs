@@ -21,9 +21,6 @@ use crate::postgres::latency_probe::Probed;
 const MAX_LABEL: usize = 63;
 
 /// What the last sample found of the network, and what the kernel has counted by now.
-///
-/// # Errors
-/// If either side cannot be read.
 pub(crate) fn of_network(session: &mut Session<'_>, known: &Known) -> anyhow::Result<Metrics> {
     for entry in session.table.entries() {
         let tuple = entry.flow.tuple;
