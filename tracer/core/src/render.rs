@@ -8,6 +8,7 @@ pub mod document;
 pub mod html;
 pub mod json;
 pub mod latency_probe;
+pub mod live;
 pub mod markdown;
 pub mod openmetrics;
 pub mod plain;

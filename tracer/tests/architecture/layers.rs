@@ -75,6 +75,8 @@ pub(crate) const ALLOWED_IN_CORE: Rooms = &[
     (
         "render",
         &[
+            "by_kind",
+            "clock",
             "harmless",
             "merge",
             "metrics",

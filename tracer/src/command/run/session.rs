@@ -6,8 +6,6 @@ mod tcp_info;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use anyhow::Context;
-use aya::maps::{MapData, RingBuf};
 use tracer_core::address::prefix;
 use tracer_core::by_kind::sum;
 use tracer_core::event::{DecodeError, Decoded};
@@ -16,15 +14,16 @@ use tracer_core::recording::bad_checksums;
 use tracer_core::recording::flow_table::FlowTable;
 use tracer_core::recording::loss_recovery::LossRecoveries;
 use tracer_core::recording::roles::Known;
+use tracer_core::render::live::LiveView;
 use tracer_core::render::status::Status;
 use tracer_core::report::capabilities::HookStatus;
 use tracer_core::report::request::whom;
-use tracer_ebpf::{Baseline, Settings, Tuple};
+use tracer_ebpf::{Baseline, Gap, Settings, Tuple};
 
 use crate::command::run::RunContext;
 use crate::command::run::counter_sync::CounterSnapshot;
 use crate::command::run::counter_sync::namespace::Namespace;
-use crate::command::run::live::{Live, Snapshot};
+use crate::command::run::live::Live;
 use crate::config::{Config, Namespaces, Verbosity};
 use crate::kernel::clock::now_ns;
 use crate::kernel::netns::{self, Netns};
@@ -148,27 +147,11 @@ impl<'a> Session<'a> {
 
     /// Connections to the peers are flows even if they never retransmit.
     pub(super) fn note_connections(&mut self, sockets: &[SocketInfo]) {
-        for socket in sockets
-            .iter()
-            .filter(|socket| self.config.filter.keeps(&socket.tuple))
-        {
-            self.table
-                .add_connection(socket.tuple, u64::from(socket.inode));
+        for SocketInfo { tuple, inode, .. } in sockets {
+            if self.config.filter.keeps(tuple) {
+                self.table.add_connection(*tuple, u64::from(*inode));
+            }
         }
-    }
-
-    /// The ring buffer of events, once.
-    pub(crate) fn take_events(&mut self) -> anyhow::Result<RingBuf<MapData>> {
-        Ok(self.programs.take_events()?)
-    }
-
-    /// What the kernel programs log.
-    pub(crate) fn take_log(
-        &mut self,
-    ) -> anyhow::Result<aya_log::EbpfLogger<&'static dyn log::Log>> {
-        self.programs
-            .logger()
-            .context("the log of the kernel programs cannot be read")
     }
 
     /// Notes an event.
@@ -205,11 +188,9 @@ impl<'a> Session<'a> {
     fn read(&mut self, at_ns: u64) {
         self.table.update(at_ns, &self.programs.flows());
         self.table.identify(process::of_owner);
-        let totals = self.namespaces.iter().map(|one| one.inode);
-        let bad_checksums = totals
-            .filter_map(|netns| self.programs.totals(netns).ok())
-            .map(|totals| totals.selected_bad_checksums);
-        let bad_checksums = bad_checksums.sum();
+        let namespaces = self.namespaces.iter();
+        let totals = namespaces.filter_map(|one| self.programs.totals(one.inode).ok());
+        let bad_checksums = totals.map(|one| one.selected_bad_checksums).sum();
         // After the sum, so that nothing in it is missing here.
         let by_peer = self.programs.bad_checksums().unwrap_or_default();
         self.bad_checksums.update(at_ns, bad_checksums, &by_peer);
@@ -231,7 +212,8 @@ impl<'a> Session<'a> {
             let totals = self.programs.totals(traced.inode).ok()?;
             Some(all + sum(&totals.segments))
         });
-        live.show(&Snapshot {
+        let gaps = self.programs.gaps();
+        live.show(&LiveView {
             title: &self.title,
             elapsed_s: at_ns.saturating_sub(self.start_ns) as f64 / 1e9,
             at_ns,
@@ -242,11 +224,7 @@ impl<'a> Session<'a> {
             fault,
             postgres: &database,
             known: postgres.map_or(&Known::default(), |status| &status.known),
-            lost_events: self
-                .programs
-                .gaps()
-                .ok()
-                .map(|gaps| gaps.count(tracer_ebpf::Gap::EventsLost)),
+            lost_events: gaps.ok().map(|gaps| gaps.count(Gap::EventsLost)),
         });
     }
 
@@ -294,15 +272,12 @@ impl<'a> Session<'a> {
 
 /// What a socket had retransmitted, if anything.
 fn baseline(socket: &SocketInfo) -> Option<(Tuple, Baseline)> {
-    let segments = socket.total_retrans.filter(|segments| *segments > 0)?;
-    Some((
-        socket.tuple,
-        Baseline {
-            bytes: socket.bytes_retrans.unwrap_or(0),
-            segments,
-            _pad: 0,
-        },
-    ))
+    let baseline = Baseline {
+        bytes: socket.bytes_retrans.unwrap_or(0),
+        segments: socket.total_retrans.filter(|segments| *segments > 0)?,
+        _pad: 0,
+    };
+    Some((socket.tuple, baseline))
 }
 
 fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32) -> Options {
@@ -323,10 +298,9 @@ fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32
         ports: config.filter.ports.clone(),
         peers: config.filter.peers.iter().map(prefix).collect(),
         sockets,
-        event_bytes: if config.wants_events() {
-            EVENT_BYTES
-        } else {
-            NO_EVENT_BYTES
+        event_bytes: match config.wants_events() {
+            true => EVENT_BYTES,
+            false => NO_EVENT_BYTES,
         },
         log_level: match config.verbosity {
             Verbosity::Quiet | Verbosity::Normal => 0,
@@ -339,17 +313,14 @@ fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32
 /// What was asked for, in words.
 fn title(config: &Config, handles: &[Netns]) -> String {
     let filter = &config.filter;
-    let whom = whom(&filter.peers, &filter.ports);
-    let mut words = match filter.peers.as_slice() {
-        [] => whom,
-        _ => format!("peer {whom}"),
+    let peer = match filter.peers.is_empty() {
+        true => "",
+        false => "peer ",
     };
-    match (&config.netns, handles) {
-        (Namespaces::Named(name), _) => words += &format!(", in {name}"),
-        (Namespaces::All, handles) => {
-            words += &format!(", in all {} network namespaces", handles.len());
-        }
-        (Namespaces::Current, _) => {}
-    }
-    words
+    let place = match &config.netns {
+        Namespaces::Named(name) => format!(", in {name}"),
+        Namespaces::All => format!(", in all {} network namespaces", handles.len()),
+        Namespaces::Current => String::new(),
+    };
+    format!("{peer}{}{place}", whom(&filter.peers, &filter.ports))
 }

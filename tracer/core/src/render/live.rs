@@ -1,0 +1,236 @@
+//! What a run shows while it goes on: the screen of a terminal, or one line an interval.
+
+use tracer_ebpf::RetransmitKind;
+
+use crate::by_kind::sum;
+use crate::clock::jiffies_to_ms;
+use crate::recording::flow_table::Entry;
+use crate::recording::roles::Known;
+use crate::render::table::{self, Row};
+use crate::report::ByKind;
+use crate::report::endpoint::endpoints;
+use crate::report::role::FlowRole;
+
+/// Everything that is shown at one moment.
+#[derive(Debug)]
+pub struct LiveView<'a> {
+    /// What was asked for, in words.
+    pub title: &'a str,
+    /// Since counting began.
+    pub elapsed_s: f64,
+    /// End of this interval, ns of `CLOCK_MONOTONIC`.
+    pub at_ns: u64,
+    /// The same in UTC.
+    pub time: &'a str,
+    /// Flows, most retransmitted segments first.
+    pub flows: &'a [&'a Entry],
+    /// Length of a jiffy, ns.
+    pub jiffy_ns: u64,
+    /// Segments to every peer.
+    pub all_segments: Option<u64>,
+    /// The state of the fault, if one was asked for.
+    pub fault: Option<&'a str>,
+    /// The database: a line for the server, one for each standby, one for commits.
+    pub postgres: &'a [String],
+    /// What it says of connections.
+    pub known: &'a Known,
+    /// Events that were lost.
+    pub lost_events: Option<u64>,
+}
+
+/// The whole screen, no line too long and not more than there is room for.
+#[must_use]
+pub fn screen(view: &LiveView<'_>, width: usize, height: usize) -> Vec<String> {
+    let elapsed = duration(view.elapsed_s);
+    let title = format!("tracer: {}, {elapsed} (Ctrl-C ends)", view.title);
+    let mut lines = vec![table::clip(&title, width)];
+    if let Some(fault) = view.fault {
+        lines.push(table::clip(&format!("fault:  {fault}"), width));
+    }
+    lines.extend(view.postgres.iter().map(|line| table::clip(line, width)));
+    // Title, fault, header, two closing lines and the cursor's own.
+    let room = height.saturating_sub(lines.len() + 4).max(1);
+    if view.flows.is_empty() {
+        lines.push("no connection to it so far".to_owned());
+    } else {
+        let shown = view.flows.iter().take(room);
+        let rows: Vec<Row> = shown.map(|entry| row(entry, view)).collect();
+        lines.extend(table::render(&rows, width));
+    }
+    if view.flows.len() > room {
+        let more = view.flows.len() - room;
+        lines.push(format!("         and {more} more flows"));
+    }
+    let mut closing = format!("{:>8} to every peer", table::number(view.all_segments));
+    match view.lost_events {
+        Some(0) => {}
+        Some(lost) => closing += &format!("; {lost} events lost, no counts"),
+        None => closing += "; whether events were lost is not known",
+    }
+    lines.push(table::clip(&closing, width));
+    lines
+}
+
+/// One line for those who read along in a file.
+#[must_use]
+pub fn line(view: &LiveView<'_>) -> String {
+    let flows = || view.flows.iter();
+    let grown: u64 = flows().map(|entry| sum(&added(entry, view))).sum();
+    let total: u64 = flows().map(|entry| sum(&entry.flow.segments)).sum();
+    let mut line = format!("{} +{grown} segments, {total} in all", view.time);
+    for entry in flows() {
+        let kinds = table::kinds(&ByKind::from(added(entry, view)));
+        if !kinds.is_empty() {
+            let (local, remote) = endpoints(&entry.flow.tuple);
+            let role = role(entry, view).replication(remote.address);
+            let role = role.map_or_else(String::new, |words| words + ": ");
+            line += &format!("; {role}{local} > {remote} {kinds}");
+        }
+    }
+    if let Some(fault) = view.fault {
+        line += &format!("; fault: {fault}");
+    }
+    for database in view.postgres {
+        line += &format!("; {}", database.trim_start());
+    }
+    line
+}
+
+fn role(entry: &Entry, view: &LiveView<'_>) -> FlowRole {
+    let (local, remote) = endpoints(&entry.flow.tuple);
+    let process = entry.process.as_ref();
+    view.known.role(local.socket(), remote.socket(), process)
+}
+
+fn row(entry: &Entry, view: &LiveView<'_>) -> Row {
+    let flow = &entry.flow;
+    let (local, remote) = endpoints(&flow.tuple);
+    let seen = flow.last_ns != 0;
+    let rto_max = || jiffies_to_ms(flow.rto_max, view.jiffy_ns);
+    Row {
+        flow: format!("{local} > {remote}"),
+        segments: sum(&flow.segments),
+        added: Some(sum(&added(entry, view))),
+        kinds: table::kinds(&ByKind::from(flow.segments)),
+        rto_max: table::milliseconds(seen.then(rto_max)),
+        srtt: table::milliseconds(seen.then(|| f64::from(flow.srtt_us) / 1000.0)),
+        cwnd: table::number(seen.then_some(flow.cwnd)),
+        process: role(entry, view).with_process(remote.address, entry.process.as_ref()),
+    }
+}
+
+/// Segments of the interval that ends now, by kind.
+fn added(entry: &Entry, view: &LiveView<'_>) -> [u64; RetransmitKind::COUNT] {
+    let last = entry.series.last().filter(|step| step.at_ns == view.at_ns);
+    last.map_or([0; RetransmitKind::COUNT], |step| step.segments)
+}
+
+fn duration(seconds: f64) -> String {
+    let seconds = seconds as u64;
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use tracer_ebpf::{Flow, Tuple};
+
+    use super::*;
+    use crate::recording::flow_table::FlowTable;
+
+    fn table() -> FlowTable {
+        let address = |text: &str| {
+            text.parse::<std::net::Ipv4Addr>()
+                .unwrap()
+                .to_ipv6_mapped()
+                .octets()
+        };
+        let mut flow = Flow {
+            tuple: Tuple {
+                local: address("10.0.10.3"),
+                remote: address("10.0.10.2"),
+                local_port: 41_000,
+                remote_port: 5432,
+                netns: 1,
+            },
+            events: 3,
+            last_ns: 5,
+            rto_max: 52,
+            srtt_us: 812,
+            cwnd: 4,
+            ..Flow::default()
+        };
+        flow.segments[RetransmitKind::Rto as usize] = 3;
+        let mut table = FlowTable::default();
+        table.update(1_000, &[flow]);
+        table
+    }
+
+    fn view<'a>(flows: &'a [&'a Entry]) -> LiveView<'a> {
+        static KNOWN: LazyLock<Known> = LazyLock::new(Known::default);
+        LiveView {
+            known: &KNOWN,
+            title: "peer 10.0.10.2/32",
+            elapsed_s: 3725.4,
+            at_ns: 1_000,
+            time: "2026-01-02T03:04:05.000000Z",
+            flows,
+            jiffy_ns: 4_000_000,
+            all_segments: Some(9),
+            fault: Some("corrupt 50%"),
+            postgres: &[],
+            lost_events: Some(0),
+        }
+    }
+
+    #[test]
+    fn the_screen_shows_flow_kinds_and_what_was_added() {
+        let table = table();
+        let lines = screen(&view(&table.sorted()), 120, 24);
+        assert_eq!(
+            lines[0],
+            "tracer: peer 10.0.10.2/32, 01:02:05 (Ctrl-C ends)"
+        );
+        assert_eq!(lines[1], "fault:  corrupt 50%");
+        assert!(
+            lines[3].starts_with("       3      +3 10.0.10.3:41000 > 10.0.10.2:5432  rto 3"),
+            "{}",
+            lines[3]
+        );
+        assert_eq!(lines[4], "       9 to every peer");
+    }
+
+    #[test]
+    fn the_screen_never_exceeds_the_terminal() {
+        let table = table();
+        let entry = table.sorted()[0];
+        let many: Vec<&Entry> = vec![entry; 50];
+        for (width, height) in [(80, 24), (20, 8), (1, 6)] {
+            let lines = screen(&view(&many), width, height);
+            assert!(
+                lines.len() < height.max(7),
+                "{} lines on {height}",
+                lines.len()
+            );
+        }
+    }
+
+    #[test]
+    fn the_line_names_only_flows_that_moved() {
+        let table = table();
+        let sorted = table.sorted();
+        let mut view = view(&sorted);
+        assert_eq!(
+            line(&view),
+            "2026-01-02T03:04:05.000000Z +3 segments, 3 in all; 10.0.10.3:41000 > 10.0.10.2:5432 rto 3; fault: corrupt 50%"
+        );
+        view.at_ns = 2_000;
+        view.fault = None;
+        assert_eq!(
+            line(&view),
+            "2026-01-02T03:04:05.000000Z +0 segments, 3 in all"
+        );
+    }
+}
