@@ -11,12 +11,12 @@ use crate::inject::{
 impl FaultRequest {
     /// Validates a command line of `tracer inject`.
     pub(crate) fn from_arguments(arguments: &InjectArguments) -> Result<Self, ConfigError> {
-        let options = Parameters {
-            percent: arguments.percent.clone(),
-            correlation: arguments.correlation.clone(),
-            jitter: arguments.jitter.clone(),
-            distribution: arguments.distribution.clone(),
-        };
+        let options = Parameters::new([
+            ("percent", arguments.percent.as_deref()),
+            ("correlation", arguments.correlation.as_deref()),
+            ("jitter", arguments.jitter.as_deref()),
+            ("distribution", arguments.distribution.as_deref()),
+        ]);
         let faults = faults(&arguments.faults, &options)?;
         let peers = parse_peers(&arguments.peer)?;
         let ports = parse_ports(&arguments.port)?;

@@ -143,7 +143,7 @@ pub enum InjectError {
     },
     /// The device always computes checksums.
     #[error(
-        "interface {interface} keeps {} on: it would repair every checksum that the fault damages, so the fault is refused; use another interface on the path",
+        "interface {interface} keeps {} on: it would repair every checksum that the fault corrupts, so the fault is refused; use another interface on the path",
         features.join(", ")
     )]
     FixedOffloads {
@@ -160,7 +160,7 @@ pub enum InjectError {
         /// Whose.
         interface: String,
     },
-    /// The kernel does not tell what is there.
+    /// The kernel does not say what is there.
     #[error("cannot read the queueing disciplines of {interface}: {error}")]
     Queues {
         /// Whose.

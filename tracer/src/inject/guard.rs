@@ -1,8 +1,8 @@
 //! The small process that undoes a fault when the tool is gone.
 //!
-//! It is this program again, started before the first change and told in one
+//! It is this program again, started before the first change, which gets in one
 //! line what to undo. It waits for the end of its standard input, which comes
-//! when the tool closes the pipe or dies in any way, then undoes everything
+//! when the tool closes the pipe or dies however, then undoes everything
 //! and says so. The tool itself undoes nothing: the path taken after `SIGKILL`
 //! is the only one there is, and so is tested by every run.
 

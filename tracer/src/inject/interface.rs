@@ -21,9 +21,10 @@ pub struct Interface {
 impl Interface {
     /// The interface with this name, if there is one.
     pub(crate) fn by_name(name: &str) -> io::Result<Self> {
-        let name = name.to_owned();
-        let index = if_nametoindex(name.as_str())?;
-        Ok(Self { name, index })
+        Ok(Self {
+            name: name.to_owned(),
+            index: if_nametoindex(name)?,
+        })
     }
 
     /// The interface with this index, if there is one.

@@ -14,7 +14,7 @@ pub struct FaultRequest {
     pub faults: Faults,
     /// With what.
     pub engine: EngineChoice,
-    /// Which way; [`None`] for what the faults suggest.
+    /// Which direction; [`None`] for what the faults suggest.
     pub direction: Option<Directions>,
     /// Where the random numbers begin, for the same faults in the same traffic.
     pub seed: Option<u64>,

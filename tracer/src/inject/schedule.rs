@@ -10,8 +10,11 @@ use crate::kernel::clock::now_ns;
 
 /// How often to ask whether the guard lives.
 const GUARD_INTERVAL: Duration = Duration::from_millis(100);
-/// How often the interface is looked at. That takes the kernel's lock of network devices.
+/// How often the interface is checked. That takes the kernel's lock of network devices.
 const INTERFACE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A hundred years: what is further away than a clock can say does not come.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// A fault as part of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +56,7 @@ impl Schedule {
             name: format!("{} on {}", prepared.faults(), prepared.interface().name),
             state: ScheduleState::Waiting {
                 prepared: Box::new(prepared),
-                at: Instant::now() + after,
+                at: later(after),
             },
         }
     }
@@ -69,7 +72,7 @@ impl Schedule {
 
     /// Has packets hit no longer, if that is due or asked for `now`; everything is
     /// undone at the next [`Self::advance`] or [`Self::finish`]. When the last packet
-    /// could be hit, ns of `CLOCK_MONOTONIC`, is told once.
+    /// could be hit, ns of `CLOCK_MONOTONIC`, is returned once.
     pub(crate) fn cease(&mut self, now: bool) -> Option<u64> {
         match &mut self.state {
             ScheduleState::Active { fault, until, .. } => {
@@ -168,6 +171,11 @@ impl Schedule {
     }
 }
 
+/// So long from now, or as late as a clock can say.
+fn later(after: Duration) -> Instant {
+    Instant::now() + after.min(FOREVER)
+}
+
 fn hits(kind: FaultKind, hit: Option<u64>, seen: Option<u64>) -> String {
     let number = |value: Option<u64>| value.map_or("?".to_owned(), |value| value.to_string());
     format!(
@@ -176,4 +184,14 @@ fn hits(kind: FaultKind, hit: Option<u64>, seen: Option<u64>) -> String {
         number(hit),
         number(seen)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_may_be_further_away_than_a_clock_can_say() {
+        assert!(later(Duration::MAX) > later(Duration::from_secs(86_400)));
+    }
 }

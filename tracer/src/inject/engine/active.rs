@@ -39,7 +39,7 @@ pub struct ActiveFault {
     prepared: PreparedFault,
     program: FaultProgram,
     guard: Guard,
-    /// Hears where the interface goes; [`None`] if the kernel tells nobody.
+    /// Hears where the interface goes; [`None`] if the kernel cannot be asked.
     watch: Option<LinkWatch>,
     offloads_changed: Vec<String>,
     /// The interface's features when packets began to be hit.
@@ -144,7 +144,7 @@ impl ActiveFault {
         };
         match change {
             Change::SwitchOff(features) => self.switch_off(features),
-            Change::Link(way) => self.program.attach(*way),
+            Change::Link(direction) => self.program.attach(*direction),
             Change::Clsact(place) => tc::add_qdisc(*place, "clsact", &[])
                 .map_err(refused("the place for filters clsact")),
             Change::Prio(place) => {
@@ -215,7 +215,7 @@ impl ActiveFault {
         !self.guard_gone
     }
 
-    /// Looks whether the interface still is as the fault needs it. What somebody else
+    /// Checks whether the interface still is as the fault needs it. What somebody else
     /// has switched on again stays on, and is reported.
     pub fn poll(&mut self) {
         let Interface { name, index } = &self.prepared.interface;
@@ -241,8 +241,8 @@ impl ActiveFault {
         }
     }
 
-    /// What each fault did so far, both ways together; [`None`] if the kernel does
-    /// not tell.
+    /// What each fault did so far, both directions together; [`None`] if the kernel does
+    /// not say.
     #[must_use]
     pub fn counts(&self) -> Option<Vec<(FaultKind, Counts)>> {
         let stats = self.stats();
@@ -250,10 +250,10 @@ impl ActiveFault {
         assignment
             .entries()
             .map(|entry| {
-                let ways = assignment.direction().ways().iter();
-                let counts = ways
-                    .map(|way| Some(Counts::of(entry, &self.program.counters(*way)?, stats)))
-                    .sum::<Option<Counts>>()?;
+                let directions = assignment.direction().each().iter();
+                let counters = directions.map(|one| self.program.counters(*one));
+                let counts = counters.map(|one| Some(Counts::of(entry, &one?, stats)));
+                let counts = counts.sum::<Option<Counts>>()?;
                 Some((entry.0.kind(), counts))
             })
             .collect()
@@ -276,7 +276,7 @@ impl ActiveFault {
     }
 
     /// Has packets hit no longer, and leaves the rest for [`Self::stop`]. When the last
-    /// one could be hit, ns of `CLOCK_MONOTONIC`; [`None`] if that is told already, or
+    /// one could be hit, ns of `CLOCK_MONOTONIC`; [`None`] if that was returned before, or
     /// the kernel does not take it: then it is when the program has left the interface.
     pub(crate) fn cease(&mut self) -> Option<u64> {
         if self.ended_ns.is_some() || self.program.arm(0).is_err() {
@@ -288,7 +288,7 @@ impl ActiveFault {
     }
 
     /// Undoes everything and verifies that it is undone. A report for each fault
-    /// and way.
+    /// and direction.
     #[must_use]
     pub fn stop(mut self) -> Vec<FaultReport> {
         let (removed, left_behind) = self.undo();
@@ -314,18 +314,18 @@ impl ActiveFault {
         let stats = self.stats();
         let mut reports = Vec::new();
         for entry in self.prepared.assignment.entries() {
-            for way in self.prepared.assignment.direction().ways() {
+            for direction in self.prepared.assignment.direction().each() {
                 let counts = self
                     .program
-                    .counters(*way)
+                    .counters(*direction)
                     .map(|counters| Counts::of(entry, &counters, stats));
-                reports.push(report::of(&outcome, entry, *way, counts));
+                reports.push(report::of(&outcome, entry, *direction, counts));
             }
         }
         reports
     }
 
-    /// FaultProgram first: while it hits, offloads would hide the hits. Returns
+    /// The program first: while it hits, offloads would hide the hits. Returns
     /// whether all is verified to be as it was, and if not, why.
     fn undo(&mut self) -> (bool, Option<String>) {
         if self.undone {
@@ -395,7 +395,7 @@ impl ActiveFault {
                 "it was moved to a network namespace that has neither a name nor a process; offloads that the fault switched off stay off there"
             }
             Some(Heard::Missed) | None => {
-                "it is in no network namespace that can be found, and the kernel did not tell whether it was deleted or moved"
+                "it is in no network namespace that can be found, and the kernel did not say whether it was deleted or moved"
             }
         };
         Whereabouts::Unknown {
@@ -414,9 +414,9 @@ impl ActiveFault {
         match (differences, &whereabouts) {
             (Some(differences), _) => differences,
             (None, Whereabouts::Unknown { .. }) => {
-                let told = whereabouts.told_of(&self.prepared.interface.name);
-                let told = told.unwrap_or_default();
-                Some(format!("cannot tell whether all is as it was: {told}"))
+                let reason = whereabouts.told_of(&self.prepared.interface.name);
+                let reason = reason.unwrap_or_default();
+                Some(format!("cannot say whether all is as it was: {reason}"))
             }
             // Gone, and everything on it.
             (None, _) => None,
@@ -448,7 +448,7 @@ fn orders(prepared: &PreparedFault) -> Orders {
 }
 
 /// A number by which duplicates are known, another one each time: two faults on a
-/// packet's way are not to take each other's packets for duplicates.
+/// packet's path are not to take each other's packets for duplicates.
 fn mark() -> u16 {
     // The low digits of the clock are as good as any lot.
     (now_ns() / 64 % 0xffff) as u16 + 1

@@ -79,7 +79,7 @@ impl Counts {
     }
 }
 
-/// Both ways together.
+/// Both directions together.
 impl Sum for Counts {
     fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
         counts

@@ -7,9 +7,9 @@ use tracer_ebpf::{Direction, FaultSettings};
 
 use crate::inject::engine::program::{Entry, FaultProgram};
 use crate::inject::guard::origin::Origin;
-use crate::inject::handles::{FILTER, FILTER_NAME};
+use crate::inject::handles::{FILTER, FILTER_NAME, clsact, place};
 use crate::inject::{InjectError, Interface};
-use crate::kernel::tc::{self, Handle, Place};
+use crate::kernel::tc::{self, Handle};
 
 const ENTRY: Entry = Entry::Direction(Direction::Egress);
 
@@ -26,7 +26,7 @@ pub(crate) struct EngineTrial {
 }
 
 /// Loads the fault's program, which would hit nothing, and attaches it to the
-/// interface in both ways. The filter stays: the interface has to be one that
+/// interface by a link and by a filter. The filter stays: the interface has to be one that
 /// nobody uses and that goes afterwards, see [`crate::kernel::netns::in_private`].
 pub(crate) fn try_engine(interface: &str) -> EngineTrial {
     // As it comes, no lot falls on anything.
@@ -63,14 +63,8 @@ fn filter(program: &mut FaultProgram, interface: &str) -> Result<(), InjectError
     let program = program.descriptor(ENTRY)?;
     let add = || -> std::io::Result<()> {
         let interface = if_nametoindex(interface)?;
-        let place = |parent, handle| Place {
-            interface,
-            parent,
-            handle,
-        };
-        let clsact = place(Handle::CLSACT, Handle::major(0xffff));
-        tc::add_qdisc(clsact, "clsact", &[])?;
-        let filter = place(Handle::EGRESS, FILTER);
+        tc::add_qdisc(clsact(interface), "clsact", &[])?;
+        let filter = place(interface, Handle::EGRESS, FILTER);
         tc::add_bpf_filter(filter, 1, program.as_fd(), FILTER_NAME)
     };
     add().map_err(|error| InjectError::Queue {

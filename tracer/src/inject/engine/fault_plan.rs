@@ -1,14 +1,12 @@
 //! Where the fault hangs on the interface: what is done to make it, and what
 //! undoes it. Pure: decided from what is there before anything is changed.
 
-use std::fmt;
-
 use tracer_ebpf::Direction;
 
 use crate::inject::engine::program::Entry;
 use crate::inject::error::InjectError;
 use crate::inject::guard::undo::Undo;
-use crate::inject::handles::{FAULT_CLASS, FILTER, FILTER_NAME, NETEM, ROOT};
+use crate::inject::handles::{FAULT_CLASS, FILTER, FILTER_NAME, NETEM, ROOT, clsact, place};
 use crate::inject::{Assignment, Engine, Hook, Interface};
 use crate::kernel::tc::{Handle, Netem, Object, Place};
 
@@ -20,7 +18,7 @@ const FIRST_PRIORITY: u16 = 0xc000;
 pub(crate) struct Queues {
     /// Its queueing disciplines.
     pub(crate) qdiscs: Vec<Object>,
-    /// Filters of `clsact`, both ways.
+    /// Filters of `clsact`, both directions.
     pub(crate) filters: Vec<Object>,
 }
 
@@ -87,8 +85,8 @@ impl FaultPlan {
         match assignment.netem(seed) {
             Some(netem) => plan.queue(interface, netem, found)?,
             None if hook == Hook::Tcx => {
-                let ways = assignment.direction().ways().iter();
-                plan.changes.extend(ways.copied().map(Change::Link));
+                let directions = assignment.direction().each().iter();
+                plan.changes.extend(directions.copied().map(Change::Link));
             }
             None => plan.clsact(interface, assignment, found)?,
         }
@@ -116,19 +114,14 @@ impl FaultPlan {
                 ours: root.handle == ROOT,
             });
         }
-        let place = |parent, handle| Place {
-            interface: interface.index,
-            parent,
-            handle,
-        };
         self.changes.extend([
-            Change::Prio(place(Handle::ROOT, ROOT)),
+            Change::Prio(place(interface.index, Handle::ROOT, ROOT)),
             Change::Netem {
-                place: place(ROOT.class(FAULT_CLASS), NETEM),
+                place: place(interface.index, ROOT.class(FAULT_CLASS), NETEM),
                 netem: Box::new(netem),
             },
             Change::Filter {
-                place: place(ROOT, FILTER),
+                place: place(interface.index, ROOT, FILTER),
                 priority: 1,
                 entry: Entry::Queue,
             },
@@ -145,11 +138,6 @@ impl FaultPlan {
         found: &Queues,
     ) -> Result<(), InjectError> {
         self.hook = Hook::Clsact;
-        let place = |parent, handle| Place {
-            interface: interface.index,
-            parent,
-            handle,
-        };
         let mut there = found
             .qdiscs
             .iter()
@@ -157,8 +145,7 @@ impl FaultPlan {
         match there.next().map(|it| it.kind.as_str()) {
             Some("clsact") => {}
             None => {
-                let clsact = place(Handle::CLSACT, Handle::major(0xffff));
-                self.changes.push(Change::Clsact(clsact));
+                self.changes.push(Change::Clsact(clsact(interface.index)));
                 self.undo.push(Undo::Clsact);
             }
             // Its kind is `ingress`, which shuts `clsact` out.
@@ -166,13 +153,13 @@ impl FaultPlan {
                 return Err(InjectError::ForeignQdisc {
                     interface: interface.name.clone(),
                     kind: kind.to_owned(),
-                    handle: Handle::major(0xffff),
+                    handle: clsact(interface.index).handle,
                     ours: false,
                 });
             }
         }
-        for way in assignment.direction().ways() {
-            let parent = match way {
+        for direction in assignment.direction().each() {
+            let parent = match direction {
                 Direction::Egress => Handle::EGRESS,
                 Direction::Ingress => Handle::INGRESS,
             };
@@ -180,19 +167,17 @@ impl FaultPlan {
                 interface: interface.name.clone(),
             })?;
             self.changes.push(Change::Filter {
-                place: place(parent, FILTER),
+                place: place(interface.index, parent, FILTER),
                 priority,
-                entry: Entry::Direction(*way),
+                entry: Entry::Direction(*direction),
             });
             // In front of `clsact`, which goes only without filters.
-            self.undo.insert(
-                0,
-                Undo::Filter {
-                    parent,
-                    priority,
-                    handle: FILTER,
-                },
-            );
+            let filter = Undo::Filter {
+                parent,
+                priority,
+                handle: FILTER,
+            };
+            self.undo.insert(0, filter);
         }
         Ok(())
     }
@@ -202,7 +187,7 @@ impl FaultPlan {
         self.changes
             .iter()
             .filter_map(|step| match step {
-                Change::Link(way) => Some(Entry::Direction(*way)),
+                Change::Link(direction) => Some(Entry::Direction(*direction)),
                 Change::Filter { entry, .. } => Some(*entry),
                 _ => None,
             })
@@ -234,11 +219,11 @@ impl Change {
             Self::SwitchOff(features) => {
                 format!("ethtool -K {interface} {} off", features.join(" off "))
             }
-            Self::Link(way) => {
-                let entry = Entry::Direction(*way).name();
-                let side = side(*way);
-                format!("attach program {entry} to {interface} by a TCX link ({side})")
-            }
+            Self::Link(direction) => format!(
+                "attach program {} to {interface} by a TCX link ({})",
+                Entry::Direction(*direction).name(),
+                side(*direction)
+            ),
             Self::Clsact(_) => format!("tc qdisc add dev {interface} clsact"),
             Self::Prio(place) => format!(
                 "tc qdisc add dev {interface} root handle {} prio bands {FAULT_CLASS}",
@@ -271,23 +256,15 @@ impl Change {
 }
 
 fn ours(assignment: &Assignment) -> String {
-    let netem = assignment
-        .entries()
-        .filter(|(_, engine)| *engine == Engine::Netem);
-    let faults: Vec<String> = netem.map(|(fault, _)| fault.to_string()).collect();
+    let faults = assignment.made_by(Engine::Netem);
+    let faults: Vec<String> = faults.map(|fault| fault.to_string()).collect();
     faults.join(" + ")
 }
 
-const fn side(way: Direction) -> &'static str {
-    match way {
+const fn side(direction: Direction) -> &'static str {
+    match direction {
         Direction::Egress => "egress",
         Direction::Ingress => "ingress",
-    }
-}
-
-impl fmt::Display for Hook {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
     }
 }
 

@@ -151,12 +151,12 @@ impl PreparedFault {
     pub(crate) fn describe(&self) -> Vec<String> {
         let interface = &self.interface.name;
         let mut lines = self.plan.describe(interface, &self.assignment);
-        let ways: Vec<&str> = self
+        let sides: Vec<&str> = self
             .assignment
             .direction()
-            .ways()
+            .each()
             .iter()
-            .map(|way| match way {
+            .map(|direction| match direction {
                 Direction::Egress => "to",
                 Direction::Ingress => "from",
             })
@@ -175,7 +175,7 @@ impl PreparedFault {
         lines.push(format!(
             "{} for packets {} {}{ports}, for {:?}",
             self.request.faults,
-            ways.join(" and "),
+            sides.join(" and "),
             self.request.shown_peers().join(", "),
             self.request.duration
         ));

@@ -1,4 +1,4 @@
-//! The fault's kernel program: what it is told, and what it counts.
+//! The fault's kernel program: what it is to hit, and what it counts.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -63,13 +63,13 @@ pub(crate) struct FaultProgram {
 }
 
 struct TcxLink {
-    way: Direction,
+    direction: Direction,
     link: SchedClassifierLinkId,
     program_id: u32,
 }
 
 impl FaultProgram {
-    /// Loads the programs and tells them what to hit. They hit nothing yet.
+    /// Loads the programs with what they are to hit. They hit nothing yet.
     pub(crate) fn load(
         interface: &str,
         entries: &[Entry],
@@ -79,21 +79,21 @@ impl FaultProgram {
         let mut object = bpf::without_kernel_types()
             .override_global("FAULT_SETTINGS", &settings, true)
             .load(OBJECT)
-            .map_err(|error| failed("load", &error))?;
+            .map_err(failed("load"))?;
         let mut trie = LpmTrie::<_, [u8; 16], u8>::try_from(map(&mut object, "FAULT_PEERS")?)
-            .map_err(|error| failed("configure", &error))?;
+            .map_err(failed("configure"))?;
         for peer in peers {
             trie.insert(&key(*peer), 1, 0)
-                .map_err(|error| failed("configure", &error))?;
+                .map_err(failed("configure"))?;
         }
-        let until = Array::try_from(map(&mut object, "FAULT_UNTIL")?)
-            .map_err(|error| failed("configure", &error))?;
+        let until =
+            Array::try_from(map(&mut object, "FAULT_UNTIL")?).map_err(failed("configure"))?;
         let counters = PerCpuArray::try_from(map(&mut object, "FAULT_COUNTERS")?)
-            .map_err(|error| failed("configure", &error))?;
+            .map_err(failed("configure"))?;
         for entry in entries {
             classifier(&mut object, *entry)?
                 .load()
-                .map_err(|error| failed("load", &error))?;
+                .map_err(failed("load"))?;
         }
         Ok(Self {
             object,
@@ -105,21 +105,14 @@ impl FaultProgram {
     }
 
     /// Hangs the program on a link that goes with this process.
-    pub(crate) fn attach(&mut self, way: Direction) -> Result<(), InjectError> {
-        let program = classifier(&mut self.object, Entry::Direction(way))?;
-        let program_id = program
-            .info()
-            .map_err(|error| failed("attach", &error))?
-            .id();
-        let link = program
-            .attach_with_options(
-                &self.interface,
-                tcx(way),
-                TcAttachOptions::TcxOrder(LinkOrder::default()),
-            )
-            .map_err(attach_failed)?;
+    pub(crate) fn attach(&mut self, direction: Direction) -> Result<(), InjectError> {
+        let program = classifier(&mut self.object, Entry::Direction(direction))?;
+        let program_id = program.info().map_err(failed("attach"))?.id();
+        let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+        let link = program.attach_with_options(&self.interface, tcx(direction), order);
+        let link = link.map_err(attach_failed)?;
         self.links.push(TcxLink {
-            way,
+            direction,
             link,
             program_id,
         });
@@ -130,19 +123,17 @@ impl FaultProgram {
     pub(crate) fn descriptor(&mut self, entry: Entry) -> Result<&ProgramFd, InjectError> {
         classifier(&mut self.object, entry)?
             .fd()
-            .map_err(|error| failed("attach", &error))
+            .map_err(failed("attach"))
     }
 
     /// From here on packets are hit, until this time (ns of `CLOCK_MONOTONIC`).
     pub(crate) fn arm(&mut self, until_ns: u64) -> Result<(), InjectError> {
-        self.until
-            .set(0, until_ns, 0)
-            .map_err(|error| failed("configure", &error))
+        self.until.set(0, until_ns, 0).map_err(failed("configure"))
     }
 
-    /// Sum over the CPUs. [`None`] if the kernel does not tell.
-    pub(crate) fn counters(&self, way: Direction) -> Option<FaultCounters> {
-        let counters = self.counters.get(&(way as u32), 0).ok()?;
+    /// Sum over the CPUs. [`None`] if the kernel does not say.
+    pub(crate) fn counters(&self, direction: Direction) -> Option<FaultCounters> {
+        let counters = self.counters.get(&(direction as u32), 0).ok()?;
         let sum = |sum: FaultCounters, cpu: &FaultCounters| FaultCounters {
             matched: sum.matched + cpu.matched,
             matched_bytes: sum.matched_bytes + cpu.matched_bytes,
@@ -161,16 +152,16 @@ impl FaultProgram {
         let links = std::mem::take(&mut self.links);
         let mut attached = Vec::new();
         for TcxLink {
-            way,
+            direction,
             link,
             program_id,
         } in links
         {
-            if let Ok(program) = classifier(&mut self.object, Entry::Direction(way)) {
+            if let Ok(program) = classifier(&mut self.object, Entry::Direction(direction)) {
                 // Closing the descriptor is what detaches, and that cannot fail.
                 let _ = program.detach(link);
             }
-            attached.push((way, program_id));
+            attached.push((direction, program_id));
         }
         // A child of this process that is just being started holds copies of
         // all descriptors until it runs its program.
@@ -190,8 +181,8 @@ impl FaultProgram {
 }
 
 /// Whether a program of that id is not on the interface any more.
-fn is_off(interface: &Interface, (way, id): (Direction, u32)) -> bool {
-    let programs = SchedClassifier::query_tcx(&interface.name, tcx(way));
+fn is_off(interface: &Interface, (direction, id): (Direction, u32)) -> bool {
+    let programs = SchedClassifier::query_tcx(&interface.name, tcx(direction));
     programs.is_ok_and(|(_, programs)| programs.iter().all(|it| it.id() != id))
 }
 
@@ -210,8 +201,8 @@ impl fmt::Debug for FaultProgram {
     }
 }
 
-const fn tcx(way: Direction) -> TcAttachType {
-    match way {
+const fn tcx(direction: Direction) -> TcAttachType {
+    match direction {
         Direction::Egress => TcAttachType::Egress,
         Direction::Ingress => TcAttachType::Ingress,
     }
@@ -238,7 +229,7 @@ fn classifier(object: &mut Ebpf, entry: Entry) -> Result<&mut SchedClassifier, I
             doing: "load",
             reason: format!("its object has no program {name}"),
         })?;
-    program.try_into().map_err(|error| failed("load", &error))
+    program.try_into().map_err(failed("load"))
 }
 
 fn attach_failed(error: ProgramError) -> InjectError {
@@ -249,16 +240,17 @@ fn attach_failed(error: ProgramError) -> InjectError {
         {
             InjectError::NoTcx(io_error)
         }
-        error => failed("attach", &error),
+        error => failed("attach")(error),
     }
 }
 
-fn failed(doing: &'static str, error: &(dyn Error + 'static)) -> InjectError {
-    InjectError::Program {
-        doing,
-        reason: reason(error, NEEDED.into_iter().all(preflight::has), || {
-            preflight::missing(&NEEDED)
-        }),
+fn failed<E: Error + 'static>(doing: &'static str) -> impl FnOnce(E) -> InjectError {
+    move |error| {
+        let has_all = NEEDED.into_iter().all(preflight::has);
+        InjectError::Program {
+            doing,
+            reason: reason(&error, has_all, || preflight::missing(&NEEDED)),
+        }
     }
 }
 

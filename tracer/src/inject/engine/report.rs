@@ -36,7 +36,7 @@ pub(crate) struct Outcome<'a> {
 pub(crate) fn of(
     outcome: &Outcome<'_>,
     (fault, engine): (FaultSpec, Engine),
-    way: Direction,
+    direction: Direction,
     counts: Option<Counts>,
 ) -> FaultReport {
     let PreparedFault {
@@ -75,7 +75,7 @@ pub(crate) fn of(
         ports: request.ports.clone(),
         interface: interface.name.clone(),
         other_interfaces: others.clone(),
-        direction: direction::name(way).into(),
+        direction: direction::name(direction).into(),
         engine: engine.name().into(),
         hook: plan.hook.name().into(),
         damaged: match (fault.kind(), engine) {

@@ -8,9 +8,9 @@ use thiserror::Error;
 /// Why the fault is not made, and the flag that allows it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// It would damage what nobody checks. No flag allows it.
+    /// It would corrupt what nobody checks. No flag allows it.
     #[error(
-        "refused: {what} is loopback, whose checksums nobody computes, so no damage would be seen; name a peer on another host or in another network namespace"
+        "refused: {what} is loopback, whose checksums nobody computes, so no corruption would be seen; name a peer on another host or in another network namespace"
     )]
     UncheckedLoopback {
         /// The interface or the peer.

@@ -1,7 +1,7 @@
 //! The guard's own side.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::inject::guard::undo;
 use crate::kernel::preflight;
 
 /// Orders are longer than this only by mistake.
-const MAX_ORDERS: usize = 64 * 1024;
+const MAX_ORDERS: u64 = 64 * 1024;
 /// At most 15 characters
 /// ([`TASK_COMM_LEN`](https://github.com/torvalds/linux/blob/v6.18/include/linux/sched.h)).
 const NAME: &str = "tracer: guard";
@@ -136,14 +136,10 @@ fn may_undo(orders: &Orders) -> Result<(), String> {
     ))
 }
 
-/// Byte by byte, so that nothing after the line is taken.
 fn read_orders() -> io::Result<Orders> {
     let mut line = Vec::new();
-    let mut stdin = io::stdin().lock();
-    let mut byte = [0];
-    while line.len() < MAX_ORDERS && stdin.read(&mut byte)? == 1 && byte[0] != b'\n' {
-        line.push(byte[0]);
-    }
+    let stdin = io::stdin().lock();
+    stdin.take(MAX_ORDERS).read_until(b'\n', &mut line)?;
     Ok(serde_json::from_slice(&line)?)
 }
 
@@ -167,8 +163,6 @@ fn held(netns: u32, interface: &Interface) -> String {
 
 /// Leaves word of what is to be undone, should this process be killed.
 fn record(orders: &Orders) -> Result<Held, String> {
-    let failed =
-        |what: &dyn std::fmt::Display| format!("cannot keep a record of the fault: {what}");
     let since = Timestamp::now();
     let until = since
         .checked_add(Duration::from_millis(orders.note.lasts_ms))
@@ -184,7 +178,7 @@ fn record(orders: &Orders) -> Result<Held, String> {
     .write()
     .map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => held(orders.origin.netns.inode, &orders.origin.interface),
-        _ => failed(&error),
+        _ => format!("cannot keep a record of the fault: {error}"),
     })
 }
 
@@ -200,7 +194,7 @@ fn wait_for_end(deadline: Instant) {
         let mut ready = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
         match poll(&mut ready, timeout) {
             Ok(0) | Err(Errno::EINTR) => continue,
-            // Without a way to wait, undoing at once is the safe side.
+            // Where it cannot wait, undoing at once is the safe side.
             Err(_) => return,
             Ok(_) => {}
         }

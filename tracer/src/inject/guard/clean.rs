@@ -44,7 +44,7 @@ pub(crate) enum Fate {
     Failed(String),
 }
 
-/// Why nothing could be looked for.
+/// Why nothing could be searched.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CleanError {
     #[error("cannot read the records of faults in /run/tracer: {0}")]
@@ -68,7 +68,7 @@ fn visit_all() -> Result<Vec<Leftover>, CleanError> {
     for namespace in &namespaces {
         match unrecorded(namespace) {
             Ok(more) => found.extend(more),
-            Err(error) => log::warn!("net:[{}] was not looked at: {error}", namespace.inode()),
+            Err(error) => log::warn!("net:[{}] was not searched: {error}", namespace.inode()),
         }
     }
     Ok(found)
@@ -88,7 +88,7 @@ fn carry_out(left: Left) -> Option<Leftover> {
             fate: match held {
                 None => Fate::Active { pid: None },
                 Some(_) => Fate::Failed(format!(
-                    "this version of tracer cannot read that record ({reason}): undo it with `tracer clean` of the version that made it, or look at what is off with `ethtool -k` and remove the file"
+                    "this version of tracer cannot read that record ({reason}): undo it with `tracer clean` of the version that made it, or see what is off with `ethtool -k` and remove the file"
                 )),
             },
         }),
@@ -142,7 +142,7 @@ fn unrecorded(namespace: &Netns) -> Result<Vec<Leftover>, NetnsError> {
             continue;
         }
         // Held while it is undone, so that no fault begins meanwhile. One that
-        // lives was told of by its record.
+        // lives is in its record.
         let held = match state_file::hold(namespace.inode(), &interface) {
             Ok(held) => Ok(held),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
@@ -159,7 +159,7 @@ fn unrecorded(namespace: &Netns) -> Result<Vec<Leftover>, NetnsError> {
         };
         found.push(Leftover {
             place: Some((interface.name, namespace.inode())),
-            what: "what no record tells of".to_owned(),
+            what: "a fault without a record".to_owned(),
             fate,
         });
     }

@@ -80,8 +80,8 @@ impl Origin {
         };
         match netns.as_ref().map(Netns::enter).transpose() {
             Ok(_inside) => {
-                let told = there(&interface, &whereabouts);
-                (whereabouts, Some(told))
+                let visited = there(&interface, &whereabouts);
+                (whereabouts, Some(visited))
             }
             Err(error) => {
                 let reason = error.to_string();
@@ -146,7 +146,7 @@ impl Origin {
             None if same_name => true,
             None => {
                 return Err(format!(
-                    "the interface of its index is called {} now, and a record of an earlier version does not tell whether it is the same",
+                    "the interface of its index is called {} now, and a record of an earlier version does not say whether it is the same",
                     link.name
                 ));
             }
@@ -252,7 +252,7 @@ impl Marks {
     }
 }
 
-/// As `ip link` writes it; [`None`] of none, and of zeros, which tell nothing apart.
+/// As `ip link` writes it; [`None`] of none, and of zeros, which distinguish nothing.
 fn written(address: &[u8]) -> Option<String> {
     if address.iter().all(|byte| *byte == 0) {
         return None;

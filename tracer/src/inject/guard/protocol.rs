@@ -1,4 +1,4 @@
-//! What the guard is told and what it answers.
+//! The guard's orders and what it answers.
 
 use serde::{Deserialize, Serialize};
 

@@ -28,7 +28,7 @@ pub struct Note {
     pub peers: Vec<String>,
     /// Empty for all.
     pub ports: Vec<u16>,
-    /// Which way.
+    /// Which direction.
     pub direction: Directions,
     /// `tcx`, `clsact` or `prio`.
     pub hook: String,
@@ -152,7 +152,7 @@ pub(crate) fn hold(netns: u32, interface: &Interface) -> io::Result<Held> {
     Ok(Held { claim, keep })
 }
 
-/// Holds the record of a guard that stands ready, beside it: should the guard be killed,
+/// Holds the record of a guard that stands ready, together with it: should the guard be killed,
 /// nobody undoes the fault under the tool that makes it.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use crate::inject::guard::state_file::{self, Content};
 pub struct Statuses {
     /// Every fault, by network namespace and interface.
     pub faults: Vec<Status>,
-    /// Records that tell nothing to this version.
+    /// Records that this version cannot read.
     pub unreadable: Vec<Unreadable>,
 }
 
@@ -41,7 +41,7 @@ pub struct Unreadable {
     pub active: bool,
 }
 
-/// Looks at every record. Changes nothing.
+/// Reads every record. Changes nothing.
 ///
 /// # Errors
 /// If the records cannot be read.

@@ -1,4 +1,4 @@
-//! What undoes a fault. Each thing is looked at before it is touched: what is not
+//! What undoes a fault. Each thing is checked before it is touched: what is not
 //! ours stays, and what is gone already is undone.
 
 use std::io;
@@ -8,9 +8,9 @@ use tracer_core::report::whereabouts::Whereabouts;
 
 use crate::inject::Interface;
 use crate::inject::guard::origin::Origin;
-use crate::inject::handles::FILTER_NAME;
+use crate::inject::handles::{FILTER_NAME, place};
 use crate::kernel::ethtool;
-use crate::kernel::tc::{self, Handle, Place};
+use crate::kernel::tc::{self, Handle};
 
 /// One thing to undo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,27 +66,32 @@ pub(crate) fn carry_out(origin: &Origin, undo: &[Undo]) -> Result<Whereabouts, S
 }
 
 fn one(interface: &Interface, undo: &Undo) -> Result<(), String> {
-    let name = &interface.name;
-    match undo {
+    let Interface { name, index } = interface;
+    let (undone, what, command) = match undo {
         Undo::Filter {
             parent,
             priority,
             handle,
-        } => filter(interface.index, *parent, *priority, *handle).map_err(|error| {
-            format!(
-                "cannot remove the fault's filter from {name}: {error}; do it with `tc filter del dev {name} parent {parent} prio {priority}`"
-            )
-        }),
-        Undo::Clsact => clsact(interface.index).map_err(|error| {
-            format!("cannot remove clsact from {name}: {error}; do it with `tc qdisc del dev {name} clsact`")
-        }),
-        Undo::Root { handle } => root(interface.index, *handle).map_err(|error| {
-            format!(
-                "cannot remove the fault's queueing discipline from {name}: {error}; do it with `tc qdisc del dev {name} root`"
-            )
-        }),
-        Undo::Offloads(features) => offloads(name, features),
-    }
+        } => (
+            filter(*index, *parent, *priority, *handle),
+            "the fault's filter",
+            format!("tc filter del dev {name} parent {parent} prio {priority}"),
+        ),
+        Undo::Clsact => (
+            clsact(*index),
+            "clsact",
+            format!("tc qdisc del dev {name} clsact"),
+        ),
+        Undo::Root { handle } => (
+            root(*index, *handle),
+            "the fault's queueing discipline",
+            format!("tc qdisc del dev {name} root"),
+        ),
+        Undo::Offloads(features) => return offloads(name, features),
+    };
+    undone.map_err(|error| {
+        format!("cannot remove {what} from {name}: {error}; do it with `{command}`")
+    })
 }
 
 fn filter(interface: u32, parent: Handle, priority: u16, handle: Handle) -> io::Result<()> {
@@ -99,12 +104,7 @@ fn filter(interface: u32, parent: Handle, priority: u16, handle: Handle) -> io::
     if !is_there()? {
         return Ok(());
     }
-    let place = Place {
-        interface,
-        parent,
-        handle,
-    };
-    tc::delete_bpf_filter(place, priority)?;
+    tc::delete_bpf_filter(place(interface, parent, handle), priority)?;
     gone(is_there()?)
 }
 
@@ -119,12 +119,7 @@ fn clsact(interface: u32) -> io::Result<()> {
             return Ok(());
         }
     }
-    let place = Place {
-        interface,
-        parent: Handle::CLSACT,
-        handle: there.handle,
-    };
-    tc::delete_qdisc(place, "clsact")
+    tc::delete_qdisc(place(interface, Handle::CLSACT, there.handle), "clsact")
 }
 
 fn root(interface: u32, handle: Handle) -> io::Result<()> {
@@ -136,13 +131,8 @@ fn root(interface: u32, handle: Handle) -> io::Result<()> {
     if !is_there()? {
         return Ok(());
     }
-    let place = Place {
-        interface,
-        parent: Handle::ROOT,
-        handle,
-    };
     // The kernel compares kind and handle once more.
-    tc::delete_qdisc(place, "prio")?;
+    tc::delete_qdisc(place(interface, Handle::ROOT, handle), "prio")?;
     gone(is_there()?)
 }
 

@@ -7,13 +7,13 @@ use thiserror::Error;
 use tracer_core::report::fault::FaultKind;
 use tracer_ebpf::{Direction, FaultSettings, MAX_PORTS};
 
-use crate::inject::{BitRate, Directions, FaultSpec, Faults};
+use crate::inject::{BitRate, Correlation, Directions, FaultSpec, Faults, Share};
 use crate::kernel::tc::Netem;
 
 /// How many packets may wait in netem: more than come in ten seconds of a busy
 /// 1 Gbit/s link, so that nothing is lost that was to be late.
 const DEEP_QUEUE: u32 = 1_000_000;
-/// In front of a slow link, what routers have and `tc` takes unless told otherwise.
+/// In front of a slow link, what routers have and `tc` takes by default.
 const LINK_QUEUE: u32 = 1000;
 
 /// What does something to packets.
@@ -47,7 +47,7 @@ impl Engine {
         }
     }
 
-    /// Those that can make a fault, the one that is taken unless told otherwise
+    /// Those that can make a fault, the one that is taken by default
     /// first: our own counts what it does.
     pub(crate) const fn of(kind: FaultKind) -> &'static [Self] {
         match kind {
@@ -59,14 +59,12 @@ impl Engine {
             }
         }
     }
-}
 
-impl Engine {
     /// Whether it is known to hit the share that was asked for: netem mixes each
     /// random number with the one before where there is a correlation, after which
     /// they are not uniform any more, except for loss, which we have it draw
-    /// otherwise ([`Share::loss`](crate::inject::Share::loss)).
-    pub(crate) fn keeps_to(self, kind: FaultKind, share: crate::inject::Share) -> bool {
+    /// otherwise ([`Share::loss`]).
+    pub(crate) fn keeps_to(self, kind: FaultKind, share: Share) -> bool {
         self == Self::Bpf || share.correlation.is_none() || kind == FaultKind::Loss
     }
 }
@@ -98,7 +96,7 @@ pub enum AssignmentError {
     #[error(
         "corrupt can only be made on what leaves: what arrives may have been verified by the device, and would be taken for good; make it on the peer, with --direction out"
     )]
-    DamageOnArrival,
+    CorruptOnArrival,
 }
 
 /// Each fault with its engine.
@@ -121,7 +119,7 @@ pub(crate) struct Needs {
 
 impl Assignment {
     /// Gives each fault its engine. Without a direction, a partition cuts both
-    /// ways and everything else is done to what leaves.
+    /// directions and everything else is done to what leaves.
     pub(crate) fn new(
         faults: &Faults,
         choice: EngineChoice,
@@ -149,7 +147,7 @@ impl Assignment {
                     });
                 }
                 if kind == FaultKind::Corrupt {
-                    return Err(AssignmentError::DamageOnArrival);
+                    return Err(AssignmentError::CorruptOnArrival);
                 }
             }
         }
@@ -161,28 +159,33 @@ impl Assignment {
         self.entries.iter().copied()
     }
 
-    /// Which way.
+    /// Which direction.
     pub(crate) const fn direction(&self) -> Directions {
         self.direction
     }
 
     /// Whether a queueing discipline is needed.
     pub(crate) fn uses_netem(&self) -> bool {
-        self.of(Engine::Netem).next().is_some()
+        self.made_by(Engine::Netem).next().is_some()
     }
 
-    fn of(&self, engine: Engine) -> impl Iterator<Item = FaultSpec> {
+    /// The faults that an engine makes.
+    pub(crate) fn made_by(&self, engine: Engine) -> impl Iterator<Item = FaultSpec> {
         self.entries()
             .filter(move |(_, its)| *its == engine)
             .map(|(fault, _)| fault)
     }
 
-    /// Whether this kind is made by this engine.
-    fn makes(&self, engine: Engine, kind: FaultKind) -> bool {
-        self.of(engine).any(|fault| fault.kind() == kind)
+    fn kinds(&self) -> impl Iterator<Item = FaultKind> {
+        self.entries.iter().map(|(fault, _)| fault.kind())
     }
 
-    /// What the program is told. `class` is that of a queueing discipline for what
+    /// Whether this kind is made by this engine.
+    fn makes(&self, engine: Engine, kind: FaultKind) -> bool {
+        self.made_by(engine).any(|fault| fault.kind() == kind)
+    }
+
+    /// The settings of the program. `class` is that of a queueing discipline for what
     /// netem does, `mark` the number by which duplicates are known.
     pub(crate) fn settings(
         &self,
@@ -200,7 +203,7 @@ impl Assignment {
         for (to, from) in settings.ports.iter_mut().zip(ports) {
             *to = *from;
         }
-        for fault in self.of(Engine::Bpf) {
+        for fault in self.made_by(Engine::Bpf) {
             let Some(share) = fault.share() else { continue };
             match fault.kind() {
                 FaultKind::Corrupt => settings.corrupt = share.lot(),
@@ -213,18 +216,15 @@ impl Assignment {
         if self.makes(Engine::Netem, FaultKind::Duplicate) {
             settings.mark = mark.into();
         }
-        let only_corrupt = self
-            .entries
-            .iter()
-            .all(|(fault, _)| fault.kind() == FaultKind::Corrupt);
-        // netem would damage what carries no checksum, too.
+        let only_corrupt = self.kinds().all(|kind| kind == FaultKind::Corrupt);
+        // netem would corrupt what carries no checksum, too.
         if only_corrupt || self.makes(Engine::Netem, FaultKind::Corrupt) {
             settings.tcp_only = 1;
         }
         settings
     }
 
-    /// What netem is told; [`None`] if nothing is left to it.
+    /// The settings of netem; [`None`] if nothing is left to it.
     pub(crate) fn netem(&self, seed: Option<u64>) -> Option<Netem> {
         if !self.uses_netem() {
             return None;
@@ -234,11 +234,11 @@ impl Assignment {
             seed,
             ..Netem::default()
         };
-        for fault in self.of(Engine::Netem) {
+        for fault in self.made_by(Engine::Netem) {
             match fault {
                 FaultSpec::Corrupt(share) => netem.corrupt = Some(share.netem()),
                 FaultSpec::Loss(share) => netem.loss = Some(share.loss()),
-                FaultSpec::Partition => netem.loss = Some(crate::inject::Share::ALL.loss()),
+                FaultSpec::Partition => netem.loss = Some(Share::ALL.loss()),
                 FaultSpec::Duplicate(share) => netem.duplicate = Some(share.netem()),
                 FaultSpec::Reorder(share) => netem.reorder = Some(share.netem()),
                 FaultSpec::Rate(rate) => {
@@ -249,9 +249,8 @@ impl Assignment {
                     netem.delay = delay.mean;
                     netem.jitter = delay.jitter;
                     netem.distribution = delay.distribution;
-                    netem.delay_correlation = delay
-                        .correlation
-                        .map_or_else(Default::default, crate::inject::Correlation::probability);
+                    let correlation = delay.correlation.map(Correlation::probability);
+                    netem.delay_correlation = correlation.unwrap_or_default();
                 }
             }
         }
@@ -261,19 +260,12 @@ impl Assignment {
     /// What the interface must not do meanwhile.
     pub(crate) fn needs(&self) -> Needs {
         // A share of all is a share of everything, however it is cut.
-        let by_share = |fault: &FaultSpec| {
-            fault
-                .share()
-                .is_some_and(|share| share.percent.get() < 100.0)
-        };
-        let shares = self.entries.iter().any(|(fault, _)| by_share(fault));
-        let damages = self
-            .entries
-            .iter()
-            .any(|(fault, _)| fault.kind() == FaultKind::Corrupt);
+        let mut shares = self.entries.iter().filter_map(|(fault, _)| fault.share());
+        let shares = shares.any(|share| share.percent.get() < 100.0);
+        let corrupts = self.kinds().any(|kind| kind == FaultKind::Corrupt);
         Needs {
-            no_checksums: damages,
-            no_segmentation: damages || (shares && self.direction.has(Direction::Egress)),
+            no_checksums: corrupts,
+            no_segmentation: corrupts || (shares && self.direction.has(Direction::Egress)),
             no_coalescing: shares && self.direction.has(Direction::Ingress),
         }
     }

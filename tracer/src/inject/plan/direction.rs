@@ -1,4 +1,4 @@
-//! Which way the packets go that a fault is for.
+//! The direction of the packets that a fault is for.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ pub enum Directions {
 }
 
 impl Directions {
-    /// The ways that it means.
-    pub(crate) const fn ways(self) -> &'static [Direction] {
+    /// Each of them.
+    pub(crate) const fn each(self) -> &'static [Direction] {
         match self {
             Self::Out => &[Direction::Egress],
             Self::In => &[Direction::Ingress],
@@ -27,9 +27,9 @@ impl Directions {
         }
     }
 
-    /// Whether it means this way.
-    pub(crate) fn has(self, way: Direction) -> bool {
-        self.ways().contains(&way)
+    /// Whether it includes this one.
+    pub(crate) fn has(self, direction: Direction) -> bool {
+        self.each().contains(&direction)
     }
 }
 
@@ -44,8 +44,8 @@ impl fmt::Display for Directions {
 }
 
 /// As reported.
-pub(crate) const fn name(way: Direction) -> &'static str {
-    match way {
+pub(crate) const fn name(direction: Direction) -> &'static str {
+    match direction {
         Direction::Egress => "out",
         Direction::Ingress => "in",
     }

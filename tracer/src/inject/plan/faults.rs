@@ -47,22 +47,14 @@ impl Faults {
         for draft in &mut drafts {
             taken.extend(draft.fill(options));
         }
-        if let Some(option) = options
-            .given()
-            .into_iter()
-            .find(|name| !taken.contains(name))
-        {
+        if let Some(option) = options.given().find(|name| !taken.contains(name)) {
             return Err(SpecError::Unused {
                 option,
                 faults: drafts.iter().map(|draft| draft.kind.name()).collect(),
             });
         }
-        Self::new(
-            drafts
-                .iter()
-                .map(Draft::finish)
-                .collect::<Result<_, SpecError>>()?,
-        )
+        let faults = drafts.iter().map(Draft::finish);
+        Self::new(faults.collect::<Result<_, _>>()?)
     }
 
     /// Each of them, in the order in which they were given.
@@ -78,11 +70,8 @@ impl Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, fault) in self.0.iter().enumerate() {
-            let separator = if at == 0 { "" } else { " + " };
-            write!(formatter, "{separator}{fault}")?;
-        }
-        Ok(())
+        let faults: Vec<String> = self.iter().map(ToString::to_string).collect();
+        formatter.write_str(&faults.join(" + "))
     }
 }
 
@@ -121,10 +110,12 @@ mod tests {
 
     #[test]
     fn an_option_for_nobody_is_a_mistake() {
-        let options = Parameters {
-            jitter: Some("5ms".to_owned()),
-            ..Parameters::default()
-        };
+        let options = Parameters::new([
+            ("percent", None),
+            ("correlation", None),
+            ("jitter", Some("5ms")),
+            ("distribution", None),
+        ]);
         let drafts = vec!["loss=1%".parse().unwrap()];
         let error = Faults::from_drafts(drafts, &options).unwrap_err();
         assert_eq!(error.to_string(), "--jitter means nothing to loss");

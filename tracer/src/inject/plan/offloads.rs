@@ -1,7 +1,7 @@
 //! Which offloads a fault needs off, and what became of them.
 //!
 //! A device that computes TCP checksums or cuts TCP segments itself writes the
-//! checksum field after the fault did, and so repairs the damage. And what is cut
+//! checksum field after the fault did, and so repairs what was corrupted. And what is cut
 //! after the fault, or was put together before it, shares one lot.
 
 use crate::inject::Needs;
@@ -46,12 +46,12 @@ pub(crate) fn on_again(during: &[Feature], now: &[Feature], needs: Needs) -> Vec
     })
 }
 
-/// Features that would repair the damage and cannot be switched off.
+/// Features that would repair checksums and cannot be switched off.
 pub(crate) fn fixed_on(features: &[Feature]) -> Vec<String> {
     repairing(features, |feature| !feature.available)
 }
 
-/// Features that would repair the damage and are on.
+/// Features that would repair checksums and are on.
 pub(crate) fn still_on(features: &[Feature]) -> Vec<String> {
     repairing(features, |_| true)
 }
@@ -100,7 +100,7 @@ pub(crate) fn is_loopback(features: &[Feature]) -> bool {
 mod tests {
     use super::*;
 
-    const DAMAGE: Needs = Needs {
+    const CORRUPTING: Needs = Needs {
         no_checksums: true,
         no_segmentation: true,
         no_coalescing: false,
@@ -127,7 +127,7 @@ mod tests {
             feature("tx-tcp6-segmentation", true, false, false),
         ];
         assert_eq!(
-            to_switch_off(&features, DAMAGE),
+            to_switch_off(&features, CORRUPTING),
             ["tx-checksum-ip-generic", "tx-tcp-segmentation"]
         );
         assert!(to_switch_off(&features, Needs::default()).is_empty());
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn an_offload_that_cannot_be_switched_off_is_named() {
         let features = [feature("tx-checksum-ip-generic", false, true, true)];
-        assert!(to_switch_off(&features, DAMAGE).is_empty());
+        assert!(to_switch_off(&features, CORRUPTING).is_empty());
         assert_eq!(fixed_on(&features), ["tx-checksum-ip-generic"]);
     }
 
@@ -153,12 +153,12 @@ mod tests {
             ]
         };
         assert_eq!(
-            on_again(&with(false), &with(true), DAMAGE),
+            on_again(&with(false), &with(true), CORRUPTING),
             ["tx-checksum-ip-generic", "tx-tcp-segmentation"]
         );
         assert!(on_again(&with(false), &with(true), Needs::default()).is_empty());
-        assert!(on_again(&with(true), &with(true), DAMAGE).is_empty());
-        assert!(on_again(&with(false), &with(false), DAMAGE).is_empty());
+        assert!(on_again(&with(true), &with(true), CORRUPTING).is_empty());
+        assert!(on_again(&with(false), &with(false), CORRUPTING).is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 )]
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -19,7 +19,7 @@ pub struct Peer {
     pub net: IpNet,
     /// The interface that a link-local address is on, by its name or its index: the
     /// same address may be on each. It says where a fault is made; packets and flows
-    /// are told by their addresses alone.
+    /// are known by their addresses alone.
     pub zone: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl Peer {
     /// Whether each interface has its own addresses of this kind.
     #[must_use]
     pub fn is_link_local(&self) -> bool {
-        matches!(self.net, IpNet::V6(net) if is_link_local(net.addr()) && net.prefix_len() >= 10)
+        matches!(self.net, IpNet::V6(net) if net.addr().is_unicast_link_local() && net.prefix_len() >= 10)
     }
 
     /// Without a zone.
@@ -140,10 +140,6 @@ impl From<IpAddr> for Peer {
     fn from(address: IpAddr) -> Self {
         IpNet::from(address).into()
     }
-}
-
-const fn is_link_local(address: Ipv6Addr) -> bool {
-    address.is_unicast_link_local()
 }
 
 #[cfg(test)]

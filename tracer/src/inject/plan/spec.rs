@@ -22,7 +22,7 @@ pub(crate) use crate::inject::plan::spec::error::SpecError;
 /// A fault with its amount.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FaultSpec {
-    /// A share of the packets is damaged.
+    /// A share of the packets is corrupted.
     Corrupt(Share),
     /// A share of the packets is lost.
     Loss(Share),

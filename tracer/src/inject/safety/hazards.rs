@@ -35,7 +35,7 @@ pub(crate) fn check(
     peers: &[IpNet],
     hazards: &Hazards,
     allow: Allow,
-    damages: bool,
+    corrupts: bool,
 ) -> Result<(), Refusal> {
     let peer = || {
         peers
@@ -47,7 +47,7 @@ pub(crate) fn check(
         None => peer().map(|peer| format!("peer {peer}")),
     };
     match what {
-        Some(what) if damages => return Err(Refusal::UncheckedLoopback { what }),
+        Some(what) if corrupts => return Err(Refusal::UncheckedLoopback { what }),
         Some(what) if !allow.loopback => return Err(Refusal::Loopback { what }),
         _ => {}
     }
@@ -69,8 +69,8 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Whether the fault would match the address; an IPv4 address and the IPv6 way
-/// of writing it are the same to it.
+/// Whether the fault would match the address; an IPv4 address and its form
+/// in IPv6 are the same to it.
 fn covers(peer: IpNet, address: IpAddr) -> bool {
     if peer.contains(&address) {
         return true;

@@ -18,21 +18,21 @@ pub(crate) struct Survey {
     pub others: Vec<String>,
     /// Offloads that a fault would switch off, and on again after it.
     pub switched_off: Vec<String>,
-    /// Offloads that repair the damage and cannot be switched off: a fault is
+    /// Offloads that repair checksums and cannot be switched off: a fault is
     /// refused.
     pub fixed: Vec<String>,
     /// Why a fault toward the peers is refused.
     pub refusal: Option<Refusal>,
 }
 
-/// Looks at an interface: the named one, or that of the route to the peers, for a
-/// fault that `damages` packets or one that does not. Changes nothing and needs no
+/// Surveys an interface: the named one, or that of the route to the peers, for a
+/// fault that `corrupts` packets or one that does not. Changes nothing and needs no
 /// privileges.
 pub(crate) fn survey(
     interface: Option<&str>,
     peers: &[Peer],
     allow: Allow,
-    damages: bool,
+    corrupts: bool,
 ) -> Result<Survey, InjectError> {
     let FaultPlace { interface, others } = place::find(interface, peers)?;
     let nets: Vec<IpNet> = peers.iter().map(|peer| peer.net).collect();
@@ -43,14 +43,14 @@ pub(crate) fn survey(
         ssh_peer: ssh::peer(),
     };
     let needs = Needs {
-        no_checksums: damages,
+        no_checksums: corrupts,
         no_segmentation: true,
         no_coalescing: false,
     };
     Ok(Survey {
         switched_off: offloads::to_switch_off(&features, needs),
         fixed: offloads::fixed_on(&features),
-        refusal: hazards::check(&nets, &there, allow, damages).err(),
+        refusal: hazards::check(&nets, &there, allow, corrupts).err(),
         interface,
         others,
     })

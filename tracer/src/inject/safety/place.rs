@@ -1,6 +1,6 @@
 //! On which interface a fault toward some peers is made.
 
-use crate::inject::safety::route::{OutgoingInterfaces, Routes};
+use crate::inject::safety::route::Routes;
 use crate::inject::{InjectError, Interface, Peer};
 
 /// One interface, and what a fault there leaves alone.
@@ -35,12 +35,12 @@ fn by_name(name: &str, peers: &[Peer]) -> Result<FaultPlace, InjectError> {
             }
             continue;
         }
-        // Who names the interface may know of a way that the routes do not show.
-        let Ok((ways, _)) = ways_to(&mut routes, peer) else {
+        // Who names the interface may know of a path that the routes do not show.
+        let Ok((interfaces, _)) = interfaces_to(&mut routes, peer) else {
             continue;
         };
-        if ways.contains(&interface) {
-            others.extend(ways.into_iter().filter(|way| *way != interface));
+        if interfaces.contains(&interface) {
+            others.extend(interfaces.into_iter().filter(|one| *one != interface));
         }
     }
     let mut others: Vec<String> = others.into_iter().map(|other| other.name).collect();
@@ -53,7 +53,7 @@ fn routed(peers: &[Peer]) -> Result<FaultPlace, InjectError> {
     let mut routes = Routes::toward(peers);
     let mut found: Option<Interface> = None;
     for peer in peers {
-        let interface = only_way_to(&mut routes, peer)?;
+        let interface = only_interface_to(&mut routes, peer)?;
         match &found {
             Some(first) if *first != interface => {
                 return Err(InjectError::TwoInterfaces {
@@ -70,17 +70,17 @@ fn routed(peers: &[Peer]) -> Result<FaultPlace, InjectError> {
     })
 }
 
-fn only_way_to(routes: &mut Routes, peer: &Peer) -> Result<Interface, InjectError> {
+fn only_interface_to(routes: &mut Routes, peer: &Peer) -> Result<Interface, InjectError> {
     if let Some(zone) = &peer.zone {
         return zoned(peer, zone);
     }
-    let (mut ways, by_policy) = ways_to(routes, peer)?;
-    if ways.len() == 1
-        && let Some(way) = ways.pop()
+    let (mut found, by_policy) = interfaces_to(routes, peer)?;
+    if found.len() == 1
+        && let Some(interface) = found.pop()
     {
-        return Ok(way);
+        return Ok(interface);
     }
-    let interfaces = ways.into_iter().map(|way| way.name).collect();
+    let interfaces = found.into_iter().map(|one| one.name).collect();
     let peer_is = peer.to_string();
     Err(match peer.is_link_local() {
         true => InjectError::NoZone {
@@ -95,7 +95,7 @@ fn only_way_to(routes: &mut Routes, peer: &Peer) -> Result<Interface, InjectErro
     })
 }
 
-fn ways_to(routes: &mut Routes, peer: &Peer) -> Result<(Vec<Interface>, bool), InjectError> {
+fn interfaces_to(routes: &mut Routes, peer: &Peer) -> Result<(Vec<Interface>, bool), InjectError> {
     if peer.net.addr().to_canonical().is_unspecified() {
         // A route to "any" is one to this host.
         return Err(InjectError::NoInterface {
@@ -103,12 +103,9 @@ fn ways_to(routes: &mut Routes, peer: &Peer) -> Result<(Vec<Interface>, bool), I
         });
     }
     let mut found = || -> std::io::Result<(Vec<Interface>, bool)> {
-        let OutgoingInterfaces {
-            interfaces,
-            by_policy,
-        } = routes.ways_to(peer.net)?;
-        let interfaces = interfaces.into_iter().map(Interface::by_index);
-        Ok((interfaces.collect::<Result<_, _>>()?, by_policy))
+        let ways = routes.interfaces_to(peer.net)?;
+        let interfaces = ways.interfaces.into_iter().map(Interface::by_index);
+        Ok((interfaces.collect::<Result<_, _>>()?, ways.by_policy))
     };
     found().map_err(|error| InjectError::Route {
         peer: peer.net.to_string(),

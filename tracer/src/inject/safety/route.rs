@@ -14,16 +14,8 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::inject::Peer;
-use crate::kernel::fib::{self, Family, Fib};
+use crate::kernel::fib::{Family, Fib, Ways};
 use crate::kernel::rtnetlink::exchange;
-
-/// By which interfaces packets to a peer may leave.
-pub(crate) struct OutgoingInterfaces {
-    /// Their indices; never none.
-    pub(crate) interfaces: Vec<u32>,
-    /// Whether a policy rule chooses among them.
-    pub(crate) by_policy: bool,
-}
 
 /// What decides where packets to some peers go, read when it is first asked for.
 pub(crate) struct Routes {
@@ -41,11 +33,11 @@ impl Routes {
 
     /// Every interface that packets to one of the peers may leave by, whatever their
     /// ports, marks and users. Errors are the kernel's: `ENETUNREACH` without a route.
-    pub(crate) fn ways_to(&mut self, peer: IpNet) -> io::Result<OutgoingInterfaces> {
+    pub(crate) fn interfaces_to(&mut self, peer: IpNet) -> io::Result<Ways> {
         let (first, stays_here) = interface_to(peer.addr().to_canonical())?;
         if stays_here {
-            return Ok(OutgoingInterfaces {
-                interfaces: vec![first],
+            return Ok(Ways {
+                interfaces: [first].into(),
                 by_policy: false,
             });
         }
@@ -56,16 +48,10 @@ impl Routes {
                 place.insert(fib)
             }
         };
-        let fib::Ways {
-            mut interfaces,
-            by_policy,
-        } = fib.ways(peer);
+        let mut ways = fib.ways(peer);
         // By a redirect, say.
-        interfaces.insert(first);
-        Ok(OutgoingInterfaces {
-            interfaces: interfaces.into_iter().collect(),
-            by_policy,
-        })
+        ways.interfaces.insert(first);
+        Ok(ways)
     }
 }
 

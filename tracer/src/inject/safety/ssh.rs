@@ -12,23 +12,13 @@ const MAX_ANCESTORS: usize = 64;
 /// The client's address, if this is an SSH session. `sudo` removes the
 /// variable, so the ancestors' environments are searched for it too.
 pub(crate) fn peer() -> Option<IpAddr> {
-    if let Some(peer) = env::var(VARIABLE).ok().as_deref().and_then(client) {
-        return Some(peer);
-    }
-    let mut process = std::os::unix::process::parent_id();
-    for _ in 0..MAX_ANCESTORS {
-        if process == 0 {
-            return None;
-        }
-        if let Some(peer) = fs::read(format!("/proc/{process}/environ"))
-            .ok()
-            .and_then(|environment| in_environment(&environment))
-        {
-            return Some(peer);
-        }
-        process = parent_of(process)?;
-    }
-    None
+    let own = env::var(VARIABLE).ok().as_deref().and_then(client);
+    own.or_else(|| {
+        let parent = |process: &u32| parent_of(*process).filter(|parent| *parent != 0);
+        std::iter::successors(Some(std::os::unix::process::parent_id()), parent)
+            .take(MAX_ANCESTORS)
+            .find_map(|process| in_environment(&fs::read(format!("/proc/{process}/environ")).ok()?))
+    })
 }
 
 fn in_environment(environment: &[u8]) -> Option<IpAddr> {

@@ -17,7 +17,7 @@ pub(super) fn differences(
         Ok(after) => after,
         // It went just now, and everything on it.
         Err(_) if Interface::by_index(interface.index).is_err() => return None,
-        Err(error) => return Some(format!("cannot tell whether all is as it was: {error}")),
+        Err(error) => return Some(format!("cannot say whether all is as it was: {error}")),
     };
     let different = offloads::not_restored(&before.features, &after.features);
     if !different.is_empty() {

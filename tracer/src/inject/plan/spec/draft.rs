@@ -11,6 +11,8 @@ use crate::inject::{BitRate, Correlation, Share};
 use crate::kernel::tc::Distribution;
 use crate::time;
 
+/// The option for the amount of a fault that says none.
+const PERCENT: &str = "percent";
 /// netem's queue would hold everything that is sent meanwhile.
 const MAX_DELAY: Duration = Duration::from_secs(600);
 
@@ -24,38 +26,26 @@ pub(crate) struct Draft {
     parameters: Parameters,
 }
 
-/// What can stand behind the amount. All text, as it was typed.
+/// What can stand behind the amount, by its name. All text, as it was typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parameters {
-    /// How many packets, where the fault says none.
-    pub percent: Option<String>,
-    /// By how much one packet's luck depends on the one before, per cent.
-    pub correlation: Option<String>,
-    /// By how much a delay varies.
-    pub jitter: Option<String>,
-    /// How it varies.
-    pub distribution: Option<String>,
-}
+pub(crate) struct Parameters(Vec<(&'static str, String)>);
 
 impl Draft {
     /// Takes over what the text leaves open and this kind has a use for. Returns
     /// the names of what it took.
     pub(crate) fn fill(&mut self, from: &Parameters) -> Vec<&'static str> {
         let mut taken = Vec::new();
-        let mut take = |name, to: &mut Option<String>, from: &Option<String>| {
-            if to.is_none() && from.is_some() {
-                to.clone_from(from);
-                taken.push(name);
-            }
-        };
-        if self.kind.has_share() {
-            take("percent", &mut self.amount, &from.percent);
+        if let (true, None, Some(percent)) =
+            (self.kind.has_share(), &self.amount, from.get(PERCENT))
+        {
+            self.amount = Some(percent.to_owned());
+            taken.push(PERCENT);
         }
         for name in names(self.kind) {
-            let Some((to, from)) = self.parameters.slot(name).zip(from.get(name)) else {
-                continue;
-            };
-            take(name, to, from);
+            if let (None, Some(value)) = (self.parameters.get(name), from.get(name)) {
+                self.parameters.0.push((name, value.to_owned()));
+                taken.push(name);
+            }
         }
         taken
     }
@@ -99,20 +89,19 @@ impl Draft {
 
     fn delay(&self, mean: &str) -> Result<Delay, SpecError> {
         let mean = duration("delay", mean)?;
-        let jitter = match &self.parameters.jitter {
+        let jitter = match self.parameters.get("jitter") {
             Some(text) => duration("jitter", text)?,
             None => Duration::ZERO,
         };
         if jitter > mean {
             return Err(SpecError::Jitter { mean, jitter });
         }
-        let distribution = match &self.parameters.distribution {
-            Some(text) => Some(
-                text.parse::<Distribution>()
-                    .map_err(|()| SpecError::Distribution { name: text.clone() })?,
-            ),
-            None => None,
+        let shape = |text: &str| {
+            let name = text.to_owned();
+            let shape = text.parse::<Distribution>();
+            shape.map_err(|()| SpecError::Distribution { name })
         };
+        let distribution = self.parameters.get("distribution").map(shape).transpose()?;
         let correlation = self.correlation()?;
         if jitter.is_zero() {
             let what = match (distribution, correlation) {
@@ -133,7 +122,7 @@ impl Draft {
     }
 
     fn correlation(&self) -> Result<Option<Correlation>, SpecError> {
-        let Some(text) = &self.parameters.correlation else {
+        let Some(text) = self.parameters.get("correlation") else {
             return Ok(None);
         };
         let value = number(self.kind, text)?;
@@ -142,7 +131,9 @@ impl Draft {
         }
         Correlation::new(value)
             .map(Some)
-            .ok_or_else(|| SpecError::Correlation { text: text.clone() })
+            .ok_or_else(|| SpecError::Correlation {
+                text: text.to_owned(),
+            })
     }
 }
 
@@ -184,31 +175,24 @@ impl Draft {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         let (name, value) = (name.trim(), value.trim());
         let known = names(self.kind);
-        let slot = match self.parameters.slot(name) {
-            Some(slot) if known.contains(&name) => slot,
-            _ => {
-                return Err(SpecError::NoUse {
-                    kind,
-                    what: name.to_owned(),
-                    takes: match known {
-                        [] => String::new(),
-                        names => format!("; it takes {}", names.join(", ")),
-                    },
-                });
-            }
+        let Some(parameter) = known.iter().find(|one| **one == name) else {
+            return Err(SpecError::NoUse {
+                kind,
+                what: name.to_owned(),
+                takes: match known {
+                    [] => String::new(),
+                    names => format!("; it takes {}", names.join(", ")),
+                },
+            });
         };
+        let name = name.to_owned();
         if value.is_empty() {
-            return Err(SpecError::NoValue {
-                kind,
-                name: name.to_owned(),
-            });
+            return Err(SpecError::NoValue { kind, name });
         }
-        if slot.replace(value.to_owned()).is_some() {
-            return Err(SpecError::Repeated {
-                kind,
-                name: name.to_owned(),
-            });
+        if self.parameters.get(parameter).is_some() {
+            return Err(SpecError::Repeated { kind, name });
         }
+        self.parameters.0.push((parameter, value.to_owned()));
         Ok(())
     }
 }
@@ -223,36 +207,20 @@ const fn names(kind: FaultKind) -> &'static [&'static str] {
 }
 
 impl Parameters {
-    fn slot(&mut self, name: &str) -> Option<&mut Option<String>> {
-        match name {
-            "correlation" => Some(&mut self.correlation),
-            "jitter" => Some(&mut self.jitter),
-            "distribution" => Some(&mut self.distribution),
-            _ => None,
-        }
+    /// Those that are given.
+    pub(crate) fn new(options: [(&'static str, Option<&str>); 4]) -> Self {
+        let given = |(name, value): (&'static str, Option<&str>)| Some((name, value?.to_owned()));
+        Self(options.into_iter().filter_map(given).collect())
     }
 
-    fn get(&self, name: &str) -> Option<&Option<String>> {
-        match name {
-            "correlation" => Some(&self.correlation),
-            "jitter" => Some(&self.jitter),
-            "distribution" => Some(&self.distribution),
-            _ => None,
-        }
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut given = self.0.iter();
+        given.find_map(|(one, value)| (*one == name).then_some(value.as_str()))
     }
 
     /// The names of those that are given.
-    pub(crate) fn given(&self) -> Vec<&'static str> {
-        [
-            ("percent", &self.percent),
-            ("correlation", &self.correlation),
-            ("jitter", &self.jitter),
-            ("distribution", &self.distribution),
-        ]
-        .into_iter()
-        .filter(|(_, value)| value.is_some())
-        .map(|(name, _)| name)
-        .collect()
+    pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(name, _)| *name)
     }
 }
 
@@ -347,10 +315,7 @@ mod tests {
             assert!(error.contains("needs a unit"), "{text}: {error}");
             assert!(error.contains(words), "{text}: {error}");
         }
-        let options = Parameters {
-            jitter: Some("20".to_owned()),
-            ..Parameters::default()
-        };
+        let options = Parameters(vec![("jitter", "20".to_owned())]);
         let mut draft: Draft = "delay=100ms".parse().unwrap();
         draft.fill(&options);
         let error = draft.finish().unwrap_err().to_string();
@@ -380,10 +345,7 @@ mod tests {
             assert!(error.contains("takes no 2"), "{text}: {error}");
         }
         let percent = |percent: &str| {
-            let options = Parameters {
-                percent: Some(percent.to_owned()),
-                ..Parameters::default()
-            };
+            let options = Parameters(vec![("percent", percent.to_owned())]);
             let mut draft: Draft = "corrupt".parse().unwrap();
             draft.fill(&options);
             draft.finish()
@@ -395,12 +357,12 @@ mod tests {
 
     #[test]
     fn options_fill_what_is_open_and_nothing_else() {
-        let options = Parameters {
-            percent: Some("50".to_owned()),
-            correlation: Some("25%".to_owned()),
-            jitter: Some("5ms".to_owned()),
-            ..Parameters::default()
-        };
+        let options = Parameters::new([
+            ("percent", Some("50")),
+            ("correlation", Some("25%")),
+            ("jitter", Some("5ms")),
+            ("distribution", None),
+        ]);
         let filled = |text: &str| {
             let mut draft: Draft = text.parse().unwrap();
             let taken = draft.fill(&options);
@@ -425,6 +387,7 @@ mod tests {
             )
         );
         assert_eq!(filled("partition"), (vec![], "partition".to_owned()));
-        assert_eq!(options.given(), ["percent", "correlation", "jitter"]);
+        let given: Vec<_> = options.given().collect();
+        assert_eq!(given, ["percent", "correlation", "jitter"]);
     }
 }
