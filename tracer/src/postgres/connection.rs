@@ -1,5 +1,5 @@
-//! A connection to a server: every wait in it has a deadline, every way in which it
-//! fails is one line, and nothing of it is left when it ends.
+//! A connection to a server: every wait in it has a deadline, every failure
+//! is one line, and nothing of it is left when it ends.
 //!
 //! What answers may be a pooler, and the server's session then somebody else's as soon
 //! as a transaction is over. So whatever is asked comes as one message of the simple
@@ -33,18 +33,20 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::postgres::connection::attempt::Way;
+use crate::postgres::answer_row::AnswerRow;
+use crate::postgres::connection::attempt::Via;
 use crate::postgres::connection::bounds::Bounds;
 use crate::postgres::connection::door::Presence;
 use crate::postgres::connection::key::CancelRequest;
-use crate::postgres::connection::refusal::told;
+use crate::postgres::connection::refusal::described;
 use crate::postgres::connection::target::{ServerPlace, Wants};
 
+pub use crate::postgres::answer_row::Rows;
 pub(crate) use crate::postgres::connection::door::{Door, Inside};
 
 /// What our sessions call themselves, where they are ours.
 pub(crate) const APPLICATION: &str = "tracer";
-/// What tells whether a server will do.
+/// What decides whether a server will do.
 const STATE: &str = "select pg_catalog.pg_is_in_recovery(), \
      pg_catalog.current_setting('transaction_read_only')";
 
@@ -76,16 +78,13 @@ struct Parts {
     client: Client,
     transfer: JoinHandle<()>,
     presence: Presence,
-    way: Way,
+    via: Via,
     /// `None` until it is known.
     key: Option<CancelRequest>,
     door: Arc<Door>,
     /// Why it was ended from here, if it was.
     found: metered::ExcessFound,
 }
-
-/// The rows of one statement, as text.
-pub type Rows = Vec<Vec<Option<String>>>;
 
 /// What is read of a server's messages that come in pieces of this length, bytes.
 pub(crate) fn sift(stream: &[u8], piece: usize) -> Result<Vec<u8>, String> {
@@ -140,37 +139,32 @@ impl Connection {
                 link.check(wants, place).await?;
                 Ok(link)
             };
-            let opened = timeout(connect_limit, opening).await;
-            match opened.unwrap_or_else(|_| {
-                Err(ConnectError::passing(format!(
+            match timeout(connect_limit, opening).await {
+                Ok(Ok(link)) => return Ok(link),
+                Ok(Err(trouble)) => troubles.push(trouble),
+                Err(_) => troubles.push(ConnectError::passing(format!(
                     "{place} does not answer within {} s",
                     connect_limit.as_secs()
-                )))
-            }) {
-                Ok(link) => return Ok(link),
-                Err(trouble) => troubles.push(trouble),
+                ))),
             }
         }
+        let texts: Vec<&str> = troubles.iter().map(|one| one.text.as_str()).collect();
         Err(ConnectError {
+            text: texts.join("; "),
             permanent: troubles.iter().all(|trouble| trouble.permanent),
-            text: troubles
-                .into_iter()
-                .map(|trouble| trouble.text)
-                .collect::<Vec<_>>()
-                .join("; "),
         })
     }
 
     /// Finds out whether the session is ours, and only then names it for good: a pooler
-    /// tells keys of its own making, and would leave our name to whom it lends the
+    /// gives keys of its own making, and would leave our name to whom it lends the
     /// session next.
     async fn introduce(&mut self, place: &ServerPlace) -> Result<(), ConnectError> {
         let Some(parts) = &mut self.parts else {
             return Ok(());
         };
         parts.key = CancelRequest::of(&parts.client.cancel_token()).await;
-        let told = parts.key.as_ref().map(CancelRequest::process);
-        let lent = match told {
+        let known = parts.key.as_ref().map(CancelRequest::process);
+        let lent = match known {
             Some(process) => {
                 format!("pg_catalog.pg_backend_pid() operator(pg_catalog.<>) {process}")
             }
@@ -182,9 +176,8 @@ impl Connection {
         );
         let answer = self.ask(&sql).await;
         let answer = answer.map_err(|trouble| refusal::of_first(trouble, place))?;
-        let row = answer.first().and_then(|rows| rows.first());
-        let process = row.and_then(|row| row.first()?.as_deref()?.parse::<i32>().ok());
-        self.own = process.is_some() && process == told;
+        let process = AnswerRow::first(&answer).number::<i32>(0);
+        self.own = process.is_some() && process == known;
         Ok(())
     }
 
@@ -193,11 +186,8 @@ impl Connection {
             return Ok(());
         }
         let answer = self.ask(STATE).await?;
-        let yes = |column: usize, value: &str| {
-            let row = answer.first().and_then(|rows| rows.first());
-            row.and_then(|row| row.get(column)?.as_deref()) == Some(value)
-        };
-        let (standby, read_only) = (yes(0, "t"), yes(1, "on"));
+        let row = AnswerRow::first(&answer);
+        let (standby, read_only) = (row.is_true(0), row.is(1, "on"));
         let (fits, lacks) = match wants {
             Wants::Any | Wants::PreferStandby => (true, ""),
             Wants::ReadWrite => (!standby && !read_only, "takes no writes"),
@@ -241,7 +231,7 @@ impl Connection {
             Ok(Ok(messages)) => rows(&messages),
             Ok(Err(error)) => Err(match parts.found.get() {
                 Some(excess) => ConnectError::permanent(format!("the server {excess}")),
-                None => ConnectError::passing(told(&error)),
+                None => ConnectError::passing(described(&error)),
             }),
             Err(_) => Err(ConnectError::passing(format!(
                 "no answer within {} s",
@@ -275,7 +265,7 @@ fn rows(messages: &[SimpleQueryMessage]) -> Result<Vec<Rows>, ConnectError> {
                         Ok(text) => Ok(text.map(str::to_owned)),
                         Err(error) => Err(ConnectError::passing(format!(
                             "cannot read the server's answer: {}",
-                            told(&error)
+                            described(&error)
                         ))),
                     };
                     answer.push((0..row.len()).map(text).collect::<Result<_, _>>()?);

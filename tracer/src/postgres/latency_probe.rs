@@ -1,5 +1,5 @@
 //! The commit probe: one small commit after the other at a fixed rate, and reads
-//! beside them, which wait for nobody.
+//! as often, which wait for nobody.
 //!
 //! The loop is open: a request is due at its time whatever became of those before,
 //! and its latency counts from then. Each commit under way needs a connection of its
@@ -19,6 +19,7 @@ use tracer_core::recording::probe::Allowance;
 use tracer_core::spread::Spread;
 
 use crate::kernel::clock::now_ns;
+use crate::postgres::answer_row::AnswerRow;
 use crate::postgres::connection::bounds::Bounds;
 use crate::postgres::connection::room::{MAX_COMMITS, MAX_READS, Room};
 use crate::postgres::connection::{ConnectError, Connection, Door};
@@ -149,7 +150,7 @@ impl LatencyProbe {
         })
     }
 
-    /// What its tasks know, for those who look on.
+    /// What its tasks know, for the live view.
     pub(crate) fn shared(&self) -> Arc<ProbeState> {
         Arc::clone(&self.shared)
     }
@@ -231,14 +232,14 @@ impl LatencyProbe {
             }
             connection_pool.allow(of(self.allowance()));
             if !connection_pool.send(number, due_ns) {
-                self.tell_limit();
+                self.note_limit();
             }
         }
     }
 
     /// A request could not be started: notes it, if that was for want of connections which
     /// the probe leaves to others.
-    fn tell_limit(&self) {
+    fn note_limit(&self) {
         let Some(room) = self.door.last_room() else {
             return;
         };
@@ -276,16 +277,13 @@ impl LatencyProbe {
     async fn able(&self) -> Result<(), ConnectError> {
         let link = Connection::open(&self.door, ASKING).await?;
         let answer = link.read(Bounds::default(), ABLE).await?;
-        let row = answer.first().and_then(|rows| rows.first());
-        let is = |column: usize, value: &str| {
-            row.and_then(|row| row.get(column)?.as_deref()) == Some(value)
-        };
-        if is(0, "t") {
+        let row = AnswerRow::first(&answer);
+        if row.is_true(0) {
             return Err(ConnectError::permanent(
                 "the server is a standby, which takes none",
             ));
         }
-        if !is(1, "t") {
+        if !row.is_true(1) {
             return Err(ConnectError::permanent(
                 "permission denied for pg_logical_emit_message: the role needs EXECUTE on it",
             ));

@@ -35,12 +35,12 @@ pub(crate) struct Monitor {
 
 impl Monitor {
     /// Begins, in the network namespace and with the privileges of the calling
-    /// thread. `tell` is whether failures are logged.
+    /// thread. `logs` is whether failures are logged.
     pub(crate) fn start(
         target: Target,
         plan: Option<Plan>,
         every: Duration,
-        tell: bool,
+        logs: bool,
     ) -> anyhow::Result<Self> {
         let door = Arc::new(Door::new(target));
         let probe = match plan {
@@ -68,7 +68,7 @@ impl Monitor {
                     .ports
                     .extend(target.places.iter().map(|place| place.port));
                 runtime.block_on(async {
-                    let sampler = Sampler::new(&door, every, &mut record, &sender, tell);
+                    let sampler = Sampler::new(&door, every, &mut record, &sender, logs);
                     tokio::select! {
                         _ = stopped => {}
                         () = sampler.run() => {}
@@ -78,7 +78,7 @@ impl Monitor {
                         record.probed(probe.finish().await);
                     }
                     let left = door.all_out(LEAVING).await;
-                    record.warnings.extend(told_left(left, &door));
+                    record.warnings.extend(still_open(left, &door));
                 });
                 // A look-up of a name that hangs is not waited for.
                 runtime.shutdown_background();
@@ -131,7 +131,7 @@ async fn run(probe: Option<&LatencyProbe>) {
 }
 
 /// What to say of connections that the server has not closed.
-fn told_left(left: Inside, door: &Door) -> Option<String> {
+fn still_open(left: Inside, door: &Door) -> Option<String> {
     let sessions = left.sessions + left.given_up;
     (sessions > 0).then(|| {
         format!(

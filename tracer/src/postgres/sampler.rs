@@ -1,8 +1,6 @@
 //! Samples a server at every interval, over a connection of its own.
 
-pub(crate) mod answer_row;
 pub mod query;
-pub(crate) mod raw;
 pub(crate) mod statements;
 
 use std::sync::Arc;
@@ -41,8 +39,8 @@ pub(crate) struct Sampler<'a> {
     every: Duration,
     record: &'a mut DatabaseRecord,
     status: &'a watch::Sender<Status>,
-    /// Whether a failure is told at once, and not only in the live view.
-    tell: bool,
+    /// Whether a failure is logged at once, and not only in the live view.
+    logs: bool,
     last: Option<Last>,
 }
 
@@ -61,14 +59,14 @@ impl<'a> Sampler<'a> {
         every: Duration,
         record: &'a mut DatabaseRecord,
         status: &'a watch::Sender<Status>,
-        tell: bool,
+        logs: bool,
     ) -> Self {
         Self {
             door,
             every,
             record,
             status,
-            tell,
+            logs,
             last: None,
         }
     }
@@ -144,7 +142,7 @@ impl<'a> Sampler<'a> {
         sample.took_ms = (sample.at_ns - asked_ns) as f64 / 1e6;
         if let Some(last) = &self.last {
             let seconds = (sample.at_ns - last.at_ns) as f64 / 1e9;
-            // Statistics that were reset, or are another server's, begin anew.
+            // Statistics that were reset, or are another server's, begin again.
             let commits = sample.xact_commit.zip(last.commits);
             let grown = commits.and_then(|(now, before)| now.checked_sub(before));
             sample.commits_per_s = grown.map(|grown| grown as f64 / seconds);
@@ -156,7 +154,7 @@ impl<'a> Sampler<'a> {
             commits: sample.xact_commit,
             statements: sample.statement_sums.take(),
         });
-        let longest = (self.every * INTERVALS).max(MIN_OUTAGE);
+        let longest = self.every.saturating_mul(INTERVALS).max(MIN_OUTAGE);
         let longest_ns = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
         self.record.sampled(&sample, longest_ns);
         self.status.send_replace(Status::of(&sample, self.record));
@@ -164,7 +162,7 @@ impl<'a> Sampler<'a> {
 
     fn note(&mut self, trouble: &ConnectError) {
         let news = self.record.failed(&trouble.text);
-        if news && self.tell {
+        if news && self.logs {
             log::warn!("PostgreSQL: {}", explained(trouble.text.clone()));
         }
         self.last = None;

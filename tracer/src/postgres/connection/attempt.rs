@@ -16,9 +16,9 @@ use crate::postgres::connection::socket::{Reached, Twin, unix};
 use crate::postgres::connection::target::{Route, ServerPlace, SslMode, Target};
 use crate::postgres::connection::{ConnectError, Connection, Parts, refusal, tls};
 
-/// How a server was reached: to reach it in the same way once more.
+/// How a server was reached: to reach it once more as before.
 #[derive(Debug, Clone)]
-pub(super) struct Way {
+pub(super) struct Via {
     pub(super) found: Reached,
     pub(super) negotiate: Negotiate,
 }
@@ -29,7 +29,7 @@ pub(super) async fn to(
     door: &Arc<Door>,
     limit: Duration,
 ) -> Result<Connection, ConnectError> {
-    let ways: &[Negotiate] = match (&place.route, door.target.tls.mode) {
+    let modes: &[Negotiate] = match (&place.route, door.target.tls.mode) {
         // As libpq: what never leaves the machine is not encrypted.
         (Route::Unix(_), _) | (_, SslMode::Disable) => &[Negotiate::Disable],
         (_, SslMode::Allow) => &[Negotiate::Disable, Negotiate::Require],
@@ -37,11 +37,11 @@ pub(super) async fn to(
         (_, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => &[Negotiate::Require],
     };
     let mut first = None;
-    for way in ways {
-        match attempt(place, door, *way, limit).await {
+    for mode in modes {
+        match attempt(place, door, *mode, limit).await {
             Ok(link) => return Ok(link),
             Err(Attempt { trouble, other_way }) => {
-                // The first failure is the one that is told.
+                // The first failure is the one that is returned.
                 let trouble = first.get_or_insert(trouble);
                 if !other_way {
                     return Err(trouble.clone());
@@ -79,11 +79,11 @@ async fn attempt(
         Route::Unix(folder) => {
             let stream = unix(folder, place.port).await.map_err(unreached)?;
             let twin = Twin::unix(&stream).map_err(unreached)?;
-            let way = Way {
+            let via = Via {
                 found: Reached::Unix(folder.clone(), place.port),
                 negotiate,
             };
-            login.start(stream, NoTls, door.enter(twin), way).await
+            login.start(stream, NoTls, door.enter(twin), via).await
         }
         Route::Tcp { host, address } => {
             let connected = match address {
@@ -94,18 +94,18 @@ async fn attempt(
             stream.set_nodelay(true).map_err(unreached)?;
             let peer = stream.peer_addr().map_err(unreached)?;
             let presence = door.enter(Twin::tcp(&stream).map_err(unreached)?);
-            let way = Way {
+            let via = Via {
                 found: Reached::Tcp(peer, host.clone()),
                 negotiate,
             };
             if negotiate == Negotiate::Disable {
-                return login.start(stream, NoTls, presence, way).await;
+                return login.start(stream, NoTls, presence, via).await;
             }
             let tls = encryption(&door.target, host).map_err(|text| Attempt {
                 trouble: ConnectError::permanent(format!("{place}: TLS: {text}")),
                 other_way: false,
             })?;
-            login.start(stream, tls, presence, way).await
+            login.start(stream, tls, presence, via).await
         }
     }
 }
@@ -124,13 +124,13 @@ pub(super) fn encryption(
 }
 
 /// Without a name for the session: see [`Connection::introduce`].
-fn config(place: &ServerPlace, target: &Target, way: Negotiate) -> Config {
+fn config(place: &ServerPlace, target: &Target, mode: Negotiate) -> Config {
     let mut config = Config::new();
     config
         .user(&target.user)
         .dbname(&target.dbname)
-        .ssl_mode(way);
-    if target.tls.direct && way == Negotiate::Require {
+        .ssl_mode(mode);
+    if target.tls.direct && mode == Negotiate::Require {
         config.ssl_negotiation(SslNegotiation::Direct);
     }
     if let Some(password) = &place.password {
@@ -160,7 +160,7 @@ impl Login<'_> {
         stream: S,
         tls: T,
         mut presence: Presence,
-        way: Way,
+        via: Via,
     ) -> Result<Connection, Attempt>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -186,7 +186,7 @@ impl Login<'_> {
                             let _ = connection.await;
                         }),
                         presence,
-                        way,
+                        via,
                         key: None,
                         door: Arc::clone(self.door),
                         found,

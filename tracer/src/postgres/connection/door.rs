@@ -1,4 +1,4 @@
-//! The way in, and how many of those who went in are not out again.
+//! Connections to a target: how many the server has not closed, and room for more.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::postgres::connection::room::{Free, Room};
 use crate::postgres::connection::socket::Twin;
 use crate::postgres::connection::target::Target;
 
-/// How long a server may take to close a connection of which it was told the end.
+/// How long a server may take to close a connection that was ended from here.
 const CLOSING: Duration = Duration::from_secs(10);
 /// The same at the end, where it has not answered the login: it has no session there, and
 /// ends what it has of the connection by itself.

@@ -27,7 +27,7 @@ pub(super) async fn say(parts: Parts, busy: bool) {
         client,
         mut transfer,
         presence,
-        way,
+        via,
         key,
         door,
         found: _,
@@ -43,7 +43,7 @@ pub(super) async fn say(parts: Parts, busy: bool) {
         }
         // What went wrong shows by the answer that does not come.
         if let Some(key) = &key {
-            let _ = timeout(CANCELLING, cancel::send(key, &way, &door.target)).await;
+            let _ = timeout(CANCELLING, cancel::send(key, &via, &door.target)).await;
         }
         ended = timeout(pause, &mut transfer).await.is_ok();
         pause = (pause * 2).min(LAST_PAUSE);

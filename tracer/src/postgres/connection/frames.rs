@@ -1,8 +1,8 @@
 //! A server's messages as they pass: what nobody here reads is dropped, and too much of
 //! them ends the connection before it is in memory.
 //!
-//! The client library keeps a message until it is whole, and every parameter that it is
-//! told of; what answers need not be a server, or somebody may be in between.
+//! The client library keeps a message until it is whole, and every parameter that is
+//! sent; what answers need not be a server, or somebody may be in between.
 
 #![cfg_attr(
     not(test),

@@ -12,39 +12,39 @@ use crate::postgres::connection::target::ServerPlace;
 const MAX_TEXT: usize = 300;
 
 /// What the server said, or else why it did not; in one harmless line.
-pub(super) fn told(error: &tokio_postgres::Error) -> String {
-    let told = match (error.as_db_error(), error.source()) {
+pub(super) fn described(error: &tokio_postgres::Error) -> String {
+    let text = match (error.as_db_error(), error.source()) {
         (Some(said), _) => format!("{}: {}", said.severity(), said.message()),
         (None, Some(cause)) => format!("{error}: {cause}"),
         (None, None) => error.to_string(),
     };
-    text::harmless(&told, MAX_TEXT)
+    text::harmless(&text, MAX_TEXT)
 }
 
 /// Why a login failed, and whether it may succeed with TLS instead of without, or the
 /// other way round.
 pub(super) fn of_login(error: &tokio_postgres::Error, place: &ServerPlace) -> (ConnectError, bool) {
-    let told = told(error);
+    let said = described(error);
     let Some(code) = error.code() else {
-        let tls = told.starts_with("error performing TLS handshake");
-        let text = if told.contains("password missing") {
+        let tls = said.starts_with("error performing TLS handshake");
+        let text = if said.contains("password missing") {
             format!(
                 "{place} asks for a password, and there is none: set PGPASSWORD, or add a line to ~/.pgpass"
             )
         } else {
-            format!("{place}: {told}")
+            format!("{place}: {said}")
         };
         let permanent = tls || text.contains("PGPASSWORD");
         return (ConnectError { text, permanent }, tls);
     };
     // No rule for this user without, or with, TLS.
     let by_rule = *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION;
-    let parameter = unsupported_parameter(&told);
+    let parameter = unsupported_parameter(&said);
     let permanent = by_rule
         || *code == SqlState::INVALID_PASSWORD
         || *code == SqlState::INVALID_CATALOG_NAME
         || parameter.is_some();
-    let mut text = format!("{place} refused the login: {told}");
+    let mut text = format!("{place} refused the login: {said}");
     if let Some(parameter) = parameter {
         text += &remedy(parameter);
     }
@@ -53,8 +53,8 @@ pub(super) fn of_login(error: &tokio_postgres::Error, place: &ServerPlace) -> (C
 
 /// PgBouncer's words for what it does not pass on
 /// (<https://github.com/pgbouncer/pgbouncer/blob/pgbouncer_1_18_0/src/client.c>).
-fn unsupported_parameter(told: &str) -> Option<&str> {
-    let (_, name) = told.split_once("unsupported startup parameter")?;
+fn unsupported_parameter(said: &str) -> Option<&str> {
+    let (_, name) = said.split_once("unsupported startup parameter")?;
     // Later versions say "in options" and more in between.
     name.rsplit_once(": ").map(|(_, name)| name)
 }
@@ -70,7 +70,7 @@ fn remedy(parameter: &str) -> String {
     }
 }
 
-/// Why the first question failed: PgBouncer's own console looks like a database.
+/// Why the first question failed: PgBouncer's own console is taken for a database.
 pub(super) fn of_first(trouble: ConnectError, place: &ServerPlace) -> ConnectError {
     if trouble.text.contains("use SHOW HELP") {
         return ConnectError::permanent(format!(
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_pooler_s_words_are_understood() {
-        for (told, parameter) in [
+        for (said, parameter) in [
             (
                 "FATAL: unsupported startup parameter: options",
                 Some("options"),
@@ -98,7 +98,7 @@ mod tests {
             ),
             ("FATAL: too many connections", None),
         ] {
-            assert_eq!(unsupported_parameter(told), parameter, "{told}");
+            assert_eq!(unsupported_parameter(said), parameter, "{said}");
         }
         assert!(remedy("geqo").contains("PGOPTIONS"));
     }

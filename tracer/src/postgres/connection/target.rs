@@ -16,6 +16,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio_postgres::config::ChannelBinding;
+
 use crate::postgres::connection::dsn::{self, Settings};
 use crate::postgres::connection::passfile;
 use crate::postgres::connection::target::place::SOCKET_FOLDERS;
@@ -58,7 +60,7 @@ pub struct Target {
     /// TLS.
     pub tls: Tls,
     /// Whether the password exchange has to be bound to TLS, or must not be.
-    pub channel_binding: Option<tokio_postgres::config::ChannelBinding>,
+    pub channel_binding: Option<ChannelBinding>,
     /// Which servers will do.
     pub wants: Wants,
     /// Settings of the session.
@@ -112,16 +114,36 @@ impl Target {
     pub fn resolve(text: &str, around: &LibpqEnvironment<'_>) -> Result<Self, TargetError> {
         let settings = keyword::complete(dsn::parse(text)?, around)?;
         let get = |key: &str| settings.get(key).map(String::as_str);
-        let user = match get("user") {
-            Some(user) => user.to_owned(),
-            None => around.user.clone().ok_or(TargetError::NoUser)?,
-        };
+        let user = get("user").or(around.user.as_deref());
+        let user = user.ok_or(TargetError::NoUser)?.to_owned();
         let dbname = get("dbname").unwrap_or(&user).to_owned();
         let mut target = Self {
             places: place::read(&settings)?,
             tls: tls::read(&settings, around)?,
-            channel_binding: channel_binding(get("channel_binding"))?,
-            wants: wants(get("target_session_attrs"))?,
+            channel_binding: one_of(
+                &settings,
+                "channel_binding",
+                [
+                    ("disable", ChannelBinding::Disable),
+                    ("prefer", ChannelBinding::Prefer),
+                    ("require", ChannelBinding::Require),
+                ],
+                "is none; there are disable, prefer and require",
+            )?,
+            wants: one_of(
+                &settings,
+                "target_session_attrs",
+                [
+                    ("any", Wants::Any),
+                    ("read-write", Wants::ReadWrite),
+                    ("read-only", Wants::ReadOnly),
+                    ("primary", Wants::Primary),
+                    ("standby", Wants::Standby),
+                    ("prefer-standby", Wants::PreferStandby),
+                ],
+                "is none; there are any, read-write, read-only, primary, standby and prefer-standby",
+            )?
+            .unwrap_or(Wants::Any),
             options: get("options").map(str::to_owned),
             connect_limit: connect_limit(get("connect_timeout"))?,
             warnings: Vec::new(),
@@ -197,43 +219,25 @@ pub(crate) fn of_service(
 ) -> Result<bool, (usize, &'static str)> {
     match service::section(file, name, settings, keyword::is_known) {
         Ok(found) => Ok(found),
-        Err(service::ConnectError::Line(number, fault)) => Err((number, fault.words())),
+        Err(service::SectionError::Line(number, fault)) => Err((number, fault.words())),
         // Memory is always there to be read.
-        Err(service::ConnectError::Read(_)) => Ok(false),
+        Err(service::SectionError::Read(_)) => Ok(false),
     }
 }
 
-fn channel_binding(
-    text: Option<&str>,
-) -> Result<Option<tokio_postgres::config::ChannelBinding>, TargetError> {
-    use tokio_postgres::config::ChannelBinding;
-    match text {
-        None => Ok(None),
-        Some("disable") => Ok(Some(ChannelBinding::Disable)),
-        Some("prefer") => Ok(Some(ChannelBinding::Prefer)),
-        Some("require") => Ok(Some(ChannelBinding::Require)),
-        Some(other) => Err(TargetError::Value {
-            key: "channel_binding",
-            value: other.to_owned(),
-            what: "is none; there are disable, prefer and require",
-        }),
-    }
-}
-
-fn wants(text: Option<&str>) -> Result<Wants, TargetError> {
-    match text {
-        None | Some("any") => Ok(Wants::Any),
-        Some("read-write") => Ok(Wants::ReadWrite),
-        Some("read-only") => Ok(Wants::ReadOnly),
-        Some("primary") => Ok(Wants::Primary),
-        Some("standby") => Ok(Wants::Standby),
-        Some("prefer-standby") => Ok(Wants::PreferStandby),
-        Some(other) => Err(TargetError::Value {
-            key: "target_session_attrs",
-            value: other.to_owned(),
-            what: "is none; there are any, read-write, read-only, primary, standby and prefer-standby",
-        }),
-    }
+/// The value of a setting that has few, by its name; `None` if it is not set.
+fn one_of<T: Copy, const N: usize>(
+    settings: &Settings,
+    key: &'static str,
+    known: [(&str, T); N],
+    what: &'static str,
+) -> Result<Option<T>, TargetError> {
+    let Some(text) = settings.get(key) else {
+        return Ok(None);
+    };
+    let found = known.iter().find(|(name, _)| name == text);
+    let found = found.ok_or_else(|| TargetError::value(key, text, what))?;
+    Ok(Some(found.1))
 }
 
 /// libpq waits for ever with 0 and below; nothing here does.
@@ -244,11 +248,14 @@ fn connect_limit(text: Option<&str>) -> Result<Duration, TargetError> {
             seconds.unsigned_abs().clamp(MIN_CONNECTING, 60),
         )),
         Some(Ok(_)) => Ok(CONNECTING),
-        Some(Err(_)) => Err(TargetError::Value {
-            key: "connect_timeout",
-            value: text.unwrap_or_default().to_owned(),
-            what: "is no number of seconds",
-        }),
+        Some(Err(_)) => {
+            let text = text.unwrap_or_default();
+            Err(TargetError::value(
+                "connect_timeout",
+                text,
+                "is no number of seconds",
+            ))
+        }
     }
 }
 

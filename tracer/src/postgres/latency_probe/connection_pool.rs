@@ -107,7 +107,7 @@ impl ConnectionPool {
     }
 
     /// How many there may be from now on. What is too much is given back: first what is
-    /// idle, then what waits, of which the oldest request tells the most.
+    /// idle, then what waits, of which the oldest request shows the most.
     pub(super) fn allow(&mut self, most: usize) {
         self.most = most;
         if self.connection_pool.len() <= most {

@@ -42,7 +42,7 @@ pub(super) struct Lane {
     pub(super) door: Arc<Door>,
     pub(super) shared: Arc<ProbeState>,
     pub(super) orders: mpsc::Receiver<ProbeRequest>,
-    /// Told when it waits for an order.
+    /// Where it says that it waits for an order.
     pub(super) idle: mpsc::UnboundedSender<u64>,
 }
 

@@ -12,10 +12,10 @@
 
 use tracer_core::report::sample::{Receiver, Replay, Role, Sample, Slot, Standby, Wait};
 
+use crate::postgres::answer_row::AnswerRow;
 use crate::postgres::connection::room::Free;
 use crate::postgres::connection::{ConnectError, Rows};
-use crate::postgres::sampler::answer_row::AnswerRow;
-use crate::postgres::sampler::raw;
+use crate::postgres::raw;
 use crate::postgres::sampler::statements::{self, Source};
 use tracer_core::recording::database::Greeting;
 
@@ -111,12 +111,7 @@ select pid, status, {sender}, sender_port, slot_name,
 /// # Errors
 /// If it is none, or of a version that is too old.
 pub fn greeted(answers: &[Rows]) -> Result<Greeting, ConnectError> {
-    let row = AnswerRow(
-        answers
-            .first()
-            .and_then(|rows| rows.first())
-            .map_or(&[], Vec::as_slice),
-    );
+    let row = AnswerRow::first(answers);
     let greeting = Greeting {
         major: row.number::<u32>(0).ok_or_else(odd)? / 10_000,
         version: row.text(1).ok_or_else(odd)?,
@@ -169,22 +164,16 @@ pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, ConnectError> {
         synchronous_commit: server.text(9),
         xact_commit: server.number(4),
         commits_per_s: None,
-        statement_sums: statements
-            .first()
-            .and_then(|rows| rows.first())
-            .and_then(|row| statements::sums(row)),
+        statement_sums: statements::sums(AnswerRow::first(statements)),
         statements: None,
         active: activity.as_ref().and_then(Activity::active),
         untracked: activity.as_ref().map(|activity| activity.untracked),
         sync_rep_waiters: activity.as_ref().and_then(Activity::sync_rep),
         sync_rep_longest_ms: activity.as_ref().and_then(Activity::sync_rep_longest_ms),
         waits: activity.and_then(Activity::into_waits),
-        standbys: standbys
-            .iter()
-            .filter_map(|row| read_standby(row))
-            .collect(),
-        slots: slots.iter().filter_map(|row| read_slot(row)).collect(),
-        receiver: receiver.first().and_then(|row| read_receiver(row)),
+        standbys: rows(standbys).filter_map(read_standby).collect(),
+        slots: rows(slots).filter_map(read_slot).collect(),
+        receiver: rows(receiver).next().and_then(read_receiver),
         replay: standby.then(|| Replay {
             lsn: server.text(5),
             lag_bytes: server.number(6),
@@ -201,8 +190,11 @@ pub fn free(answers: &[Rows]) -> Option<Free> {
     Some(Free::least(row.number(0)?, row.number(1), row.number(2)))
 }
 
-fn read_standby(row: &[Option<String>]) -> Option<Standby> {
-    let row = AnswerRow(row);
+fn rows(answer: &Rows) -> impl Iterator<Item = AnswerRow<'_>> {
+    answer.iter().map(|row| AnswerRow(row))
+}
+
+fn read_standby(row: AnswerRow<'_>) -> Option<Standby> {
     Some(Standby {
         pid: row.number(0)?,
         application_name: row.raw(1),
@@ -221,8 +213,7 @@ fn read_standby(row: &[Option<String>]) -> Option<Standby> {
     })
 }
 
-fn read_slot(row: &[Option<String>]) -> Option<Slot> {
-    let row = AnswerRow(row);
+fn read_slot(row: AnswerRow<'_>) -> Option<Slot> {
     Some(Slot {
         name: row.text(0)?,
         kind: row.text(1)?,
@@ -232,8 +223,7 @@ fn read_slot(row: &[Option<String>]) -> Option<Slot> {
     })
 }
 
-fn read_receiver(row: &[Option<String>]) -> Option<Receiver> {
-    let row = AnswerRow(row);
+fn read_receiver(row: AnswerRow<'_>) -> Option<Receiver> {
     Some(Receiver {
         pid: row.number(0)?,
         status: row.text(1),
@@ -249,11 +239,12 @@ fn read_receiver(row: &[Option<String>]) -> Option<Receiver> {
 const SYNC_REP: &str = "SyncRep";
 
 /// What all backends do.
+#[derive(Default)]
 struct Activity {
     active: u32,
     /// Backends of which the server does not say what they do: `track_activities` is off.
     untracked: u32,
-    /// Of those, as many as it does not even tell what they wait for. Only before
+    /// Of those, as many as it does not even say what they wait for. Only before
     /// version 14: `pgstat_report_wait_start()` in
     /// <https://github.com/postgres/postgres/blob/REL_13_STABLE/src/include/pgstat.h>
     /// asked for `track_activities`, and the one in `utils/wait_event.h` does not.
@@ -262,15 +253,9 @@ struct Activity {
 }
 
 impl Activity {
-    fn read(rows: &Rows) -> Option<Self> {
-        let mut activity = Self {
-            active: 0,
-            untracked: 0,
-            silent: 0,
-            waits: Vec::new(),
-        };
-        for row in rows {
-            let row = AnswerRow(row);
+    fn read(answer: &Rows) -> Option<Self> {
+        let mut activity = Self::default();
+        for row in rows(answer) {
             // What answers need not be a server.
             let add = |sum: &mut u32, column| {
                 *sum = sum.saturating_add(row.number(column)?);
@@ -322,10 +307,9 @@ impl Activity {
 }
 
 fn role(in_recovery: bool) -> Role {
-    if in_recovery {
-        Role::Standby
-    } else {
-        Role::Primary
+    match in_recovery {
+        true => Role::Standby,
+        false => Role::Primary,
     }
 }
 

@@ -3,10 +3,10 @@
 use tracer_core::report::statements::{Origin, Sums};
 use tracer_core::text::harmless;
 
+use crate::postgres::answer_row::AnswerRow;
 use crate::postgres::connection::bounds::Bounds;
 use crate::postgres::connection::{ConnectError, Connection};
-use crate::postgres::sampler::answer_row::AnswerRow;
-use crate::postgres::sampler::raw;
+use crate::postgres::raw;
 
 /// The longest that a schema's name is, in quotes.
 const MAX_SCHEMA: usize = 80;
@@ -19,9 +19,9 @@ const ANYTHING: &str = "select 1";
 pub(crate) struct Source {
     /// The extension's schema, in quotes if it needs any.
     pub(crate) schema: String,
-    /// Whether it tells when it began to count.
-    tells_resets: bool,
-    /// Whether all that our role runs is left out, as our own samples cannot be told from it.
+    /// Whether it says when it began to count.
+    knows_resets: bool,
+    /// Whether all that our role runs is left out, as our own samples cannot be distinguished from it.
     pub(crate) without_us: bool,
 }
 
@@ -31,8 +31,7 @@ impl Source {
     pub(crate) async fn find(link: &Connection) -> Result<Self, String> {
         let text = |trouble: ConnectError| trouble.text;
         let answer = link.read(Bounds::default(), &find()).await.map_err(text)?;
-        let row = answer.first().and_then(|rows| rows.first());
-        let row = AnswerRow(row.map_or(&[], Vec::as_slice));
+        let row = AnswerRow::first(&answer);
         let schema = row.text(0).ok_or_else(|| {
             "there is no extension pg_stat_statements in this database".to_owned()
         })?;
@@ -45,7 +44,7 @@ impl Source {
         let uncounted = Bounds { uncounted: true };
         let source = Self {
             schema,
-            tells_resets: row.is_true(1),
+            knows_resets: row.is_true(1),
             without_us: !row.is_true(2) || link.read(uncounted, ANYTHING).await.is_err(),
         };
         let bounds = Bounds {
@@ -55,7 +54,7 @@ impl Source {
         Ok(source)
     }
 
-    /// What the record is told of it.
+    /// What the record keeps of it.
     pub(crate) fn origin(&self) -> Origin {
         Origin {
             schema: self.schema.clone(),
@@ -71,21 +70,19 @@ impl Source {
     /// Asked once an interval, in one round trip with all else.
     pub(crate) fn sample(&self) -> String {
         let schema = &self.schema;
-        let info = |column: &str| match self.tells_resets {
+        let info = |column: &str| match self.knows_resets {
             true => format!("(select {column} from {schema}.pg_stat_statements_info())"),
             false => "null".to_owned(),
         };
         let (reset, thrown_out) = (info("extract(epoch from stats_reset)"), info("dealloc"));
         // Of statements within statements the outer ones have the time already.
-        let outer = if self.tells_resets {
-            "toplevel"
-        } else {
-            "true"
+        let outer = match self.knows_resets {
+            true => "toplevel",
+            false => "true",
         };
-        let others = if self.without_us {
-            "userid is distinct from (select to_regrole(quote_ident(current_user))::oid)"
-        } else {
-            "true"
+        let others = match self.without_us {
+            true => "userid is distinct from (select to_regrole(quote_ident(current_user))::oid)",
+            false => "true",
         };
         let sums = |wanted: &str| {
             format!(
@@ -102,8 +99,7 @@ impl Source {
 }
 
 /// Reads the answer to [`Source::sample`].
-pub(crate) fn sums(row: &[Option<String>]) -> Option<Sums> {
-    let row = AnswerRow(row);
+pub(crate) fn sums(row: AnswerRow<'_>) -> Option<Sums> {
     Some(Sums {
         kinds: row.number(0)?,
         writes: (row.number(1)?, row.number(2)?),
@@ -112,7 +108,7 @@ pub(crate) fn sums(row: &[Option<String>]) -> Option<Sums> {
     })
 }
 
-/// Where the extension is, if it is anywhere, and whether it is new enough to tell of
+/// Where the extension is, if it is anywhere, and whether it is new enough to know of
 /// resets and of statements within statements (1.9, which comes with PostgreSQL 14).
 /// Where its library is not loaded, it has no settings, and setting one would make one.
 fn find() -> String {
@@ -134,11 +130,11 @@ mod tests {
     fn older_versions_are_asked_for_what_they_have() {
         let mut source = Source {
             schema: "\"My Schema\"".into(),
-            tells_resets: false,
+            knows_resets: false,
             without_us: false,
         };
         assert!(!source.sample().contains("info") && !source.sample().contains("toplevel"));
-        source.tells_resets = true;
+        source.knows_resets = true;
         source.without_us = true;
         let sample = source.sample();
         for part in [
@@ -158,11 +154,11 @@ mod tests {
                 .map(|one| (one != "-").then(|| one.to_owned()))
                 .collect()
         };
-        let read = sums(&row("7|100|50.5|1000|1e-3|2026-01-01|0")).unwrap();
+        let read = sums(AnswerRow(&row("7|100|50.5|1000|1e-3|2026-01-01|0"))).unwrap();
         assert_eq!(read.writes, (100, 50.5));
         assert_eq!(read.since, Some(("2026-01-01".into(), 0)));
-        let old = sums(&row("7|100|50.5|1000|1e-3|-|-")).unwrap();
+        let old = sums(AnswerRow(&row("7|100|50.5|1000|1e-3|-|-"))).unwrap();
         assert_eq!(old.since, None);
-        assert_eq!(sums(&row("7|-|50.5|1000|0|-|-")), None);
+        assert_eq!(sums(AnswerRow(&row("7|-|50.5|1000|0|-|-"))), None);
     }
 }

@@ -74,3 +74,10 @@ pub enum TargetError {
         path: String,
     },
 }
+
+impl TargetError {
+    pub(super) fn value(key: &'static str, value: &str, what: &'static str) -> Self {
+        let value = value.to_owned();
+        Self::Value { key, value, what }
+    }
+}

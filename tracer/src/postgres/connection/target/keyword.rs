@@ -77,21 +77,15 @@ pub(super) fn complete(
     }
     // An empty value is as good as none.
     settings.retain(|_, value| !value.is_empty());
-    for (key, _) in REFUSED {
-        if settings.contains_key(key) {
-            return Err(TargetError::Unsupported(key));
-        }
-    }
-    if settings.get("gssencmode").is_some_and(|v| v == "require") {
-        return Err(TargetError::Unsupported("gssencmode=require"));
-    }
-    if settings
-        .get("load_balance_hosts")
-        .is_some_and(|v| v != "disable")
-    {
-        return Err(TargetError::Unsupported("load_balance_hosts"));
-    }
-    Ok(settings)
+    let set = |key: &str| settings.get(key).map(String::as_str);
+    let refused = REFUSED.iter().find(|(key, _)| set(key).is_some());
+    let unsupported = match (refused, set("gssencmode"), set("load_balance_hosts")) {
+        (Some((key, _)), _, _) => key,
+        (_, Some("require"), _) => "gssencmode=require",
+        (_, _, None | Some("disable")) => return Ok(settings),
+        _ => "load_balance_hosts",
+    };
+    Err(TargetError::Unsupported(unsupported))
 }
 
 pub(super) fn is_known(key: &str) -> bool {

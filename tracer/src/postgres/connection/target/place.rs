@@ -76,11 +76,9 @@ pub(super) fn read(settings: &Settings) -> Result<Vec<ServerPlace>, TargetError>
         given.split(',').map(str::trim).collect()
     };
     let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
-    let by_address = settings.contains_key("hostaddr");
-    let count = if by_address {
-        addresses.len()
-    } else {
-        hosts.len()
+    let count = match settings.contains_key("hostaddr") {
+        true => addresses.len(),
+        false => hosts.len(),
     };
     if settings.contains_key("host") && hosts.len() != count {
         return Err(TargetError::Counts("hostaddr"));
@@ -98,11 +96,10 @@ pub(super) fn read(settings: &Settings) -> Result<Vec<ServerPlace>, TargetError>
             };
             let address = match addresses.get(index).copied().unwrap_or_default() {
                 "" => None,
-                text => Some(text.parse().map_err(|_| TargetError::Value {
-                    key: "hostaddr",
-                    value: text.to_owned(),
-                    what: "is no IP address",
-                })?),
+                text => Some(
+                    text.parse()
+                        .map_err(|_| TargetError::value("hostaddr", text, "is no IP address"))?,
+                ),
             };
             Ok(ServerPlace {
                 route: route(host, address),
@@ -132,15 +129,9 @@ fn route(host: &str, address: Option<IpAddr>) -> Route {
 }
 
 fn parse_port(text: &str) -> Result<u16, TargetError> {
-    match text {
-        "" => Ok(DEFAULT_PORT),
-        text => match text.parse() {
-            Ok(port) if port > 0 => Ok(port),
-            _ => Err(TargetError::Value {
-                key: "port",
-                value: text.to_owned(),
-                what: "is no port",
-            }),
-        },
+    match (text, text.parse()) {
+        ("", _) => Ok(DEFAULT_PORT),
+        (_, Ok(port)) if port > 0 => Ok(port),
+        _ => Err(TargetError::value("port", text, "is no port")),
     }
 }

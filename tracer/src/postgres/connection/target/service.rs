@@ -46,7 +46,7 @@ impl Fault {
     }
 }
 
-/// Adds what a service says to what is not set yet. `known` tells keywords.
+/// Adds what a service says to what is not set yet. `known` says what is a keyword.
 pub(super) fn add(
     settings: &mut Settings,
     name: &str,
@@ -70,14 +70,14 @@ pub(super) fn add(
             match section(file, name, settings, &known) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
-                Err(ConnectError::Line(number, fault)) => {
+                Err(SectionError::Line(number, fault)) => {
                     return Err(TargetError::ServiceLine {
                         path: path.display().to_string(),
                         number,
                         what: fault.words(),
                     });
                 }
-                Err(ConnectError::Read(error)) => return Err(unread(&path, &error)),
+                Err(SectionError::Read(error)) => return Err(unread(&path, &error)),
             }
         }
         looked.push(path.display().to_string());
@@ -97,7 +97,7 @@ fn unread(path: &Path, error: &io::Error) -> TargetError {
 
 /// Why a file cannot be used.
 #[derive(Debug)]
-pub(super) enum ConnectError {
+pub(super) enum SectionError {
     Line(usize, Fault),
     Read(io::Error),
 }
@@ -109,7 +109,7 @@ pub(super) fn section(
     name: &str,
     settings: &mut Settings,
     known: impl Fn(&str) -> bool,
-) -> Result<bool, ConnectError> {
+) -> Result<bool, SectionError> {
     let header = [b"[", name.as_bytes(), b"]"].concat();
     let mut within = false;
     let mut buffer = Vec::with_capacity(MAX_LINE);
@@ -117,10 +117,10 @@ pub(super) fn section(
         buffer.clear();
         let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
         let line = (&mut file).take(limit).read_until(b'\n', &mut buffer);
-        if line.map_err(ConnectError::Read)? == 0 {
+        if line.map_err(SectionError::Read)? == 0 {
             break;
         }
-        let bad = |fault| Err(ConnectError::Line(number, fault));
+        let bad = |fault| Err(SectionError::Line(number, fault));
         // To libpq, a NUL byte ends what it has read of a line.
         let line = buffer.split(|byte| *byte == 0).next().unwrap_or_default();
         if line.len() >= MAX_LINE {
@@ -180,8 +180,8 @@ mod tests {
         let known = |key: &str| ["host", "port", "user", "dbname", "password"].contains(&key);
         match section(file, "b", &mut settings, known) {
             Ok(found) => Ok(found.then(|| settings.into_iter().collect())),
-            Err(ConnectError::Line(number, fault)) => Err((number, fault)),
-            Err(ConnectError::Read(error)) => panic!("{error}"),
+            Err(SectionError::Line(number, fault)) => Err((number, fault)),
+            Err(SectionError::Read(error)) => panic!("{error}"),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::postgres::connection::dsn::Settings;
-use crate::postgres::connection::target::{LibpqEnvironment, TargetError};
+use crate::postgres::connection::target::{LibpqEnvironment, TargetError, one_of};
 
 /// How much TLS, as libpq names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,25 +40,19 @@ pub struct Tls {
 }
 
 impl SslMode {
-    const ALL: [Self; 6] = [
-        Self::Disable,
-        Self::Allow,
-        Self::Prefer,
-        Self::Require,
-        Self::VerifyCa,
-        Self::VerifyFull,
+    const NAMES: [(&str, Self); 6] = [
+        ("disable", Self::Disable),
+        ("allow", Self::Allow),
+        ("prefer", Self::Prefer),
+        ("require", Self::Require),
+        ("verify-ca", Self::VerifyCa),
+        ("verify-full", Self::VerifyFull),
     ];
 
     /// As libpq writes it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Allow => "allow",
-            Self::Prefer => "prefer",
-            Self::Require => "require",
-            Self::VerifyCa => "verify-ca",
-            Self::VerifyFull => "verify-full",
-        }
+    pub(crate) fn name(self) -> &'static str {
+        let name = Self::NAMES.iter().find(|(_, mode)| *mode == self);
+        name.map_or("", |(name, _)| name)
     }
 }
 
@@ -66,25 +60,16 @@ impl SslMode {
 pub(super) fn read(settings: &Settings, around: &LibpqEnvironment<'_>) -> Result<Tls, TargetError> {
     let get = |key: &str| settings.get(key).map(String::as_str);
     let system = get("sslrootcert") == Some("system");
-    let mode = match get("sslmode") {
-        // The system's authorities sign for anybody: only the name tells who it is.
-        None if system => SslMode::VerifyFull,
-        None => SslMode::Prefer,
-        Some(text) => SslMode::ALL
-            .into_iter()
-            .find(|mode| mode.name() == text)
-            .ok_or_else(|| TargetError::Value {
-                key: "sslmode",
-                value: text.to_owned(),
-                what: "is none; there are disable, allow, prefer, require, verify-ca and verify-full",
-            })?,
-    };
+    let none = "is none; there are disable, allow, prefer, require, verify-ca and verify-full";
+    let mode = one_of(settings, "sslmode", SslMode::NAMES, none)?;
+    let mode = mode.unwrap_or(match system {
+        // The system's authorities sign for anybody: only the name says who it is.
+        true => SslMode::VerifyFull,
+        false => SslMode::Prefer,
+    });
     if system && mode != SslMode::VerifyFull {
-        return Err(TargetError::Value {
-            key: "sslmode",
-            value: mode.name().to_owned(),
-            what: "is too weak for sslrootcert=system; libpq takes verify-full only",
-        });
+        let weak = "is too weak for sslrootcert=system; libpq takes verify-full only";
+        return Err(TargetError::value("sslmode", mode.name(), weak));
     }
     let file = |key: &str, name: &str| match get(key) {
         Some(path) => Some(PathBuf::from(path)),
@@ -100,26 +85,20 @@ pub(super) fn read(settings: &Settings, around: &LibpqEnvironment<'_>) -> Result
             path: looked.map_or_else(String::new, |path| path.display().to_string()),
         });
     }
-    let only_1_3 = match get("ssl_min_protocol_version") {
-        None | Some("TLSv1" | "TLSv1.1" | "TLSv1.2") => false,
-        Some("TLSv1.3") => true,
-        Some(other) => {
-            return Err(TargetError::Value {
-                key: "ssl_min_protocol_version",
-                value: other.to_owned(),
-                what: "is none; there are TLSv1.2 and TLSv1.3",
-            });
-        }
-    };
+    let versions = [
+        ("TLSv1", false),
+        ("TLSv1.1", false),
+        ("TLSv1.2", false),
+        ("TLSv1.3", true),
+    ];
+    let none = "is none; there are TLSv1.2 and TLSv1.3";
+    let only_1_3 = one_of(settings, "ssl_min_protocol_version", versions, none)?;
     let direct = match get("sslnegotiation") {
         None | Some("postgres") => false,
         Some("direct") if mode >= SslMode::Require => true,
         Some(other) => {
-            return Err(TargetError::Value {
-                key: "sslnegotiation",
-                value: other.to_owned(),
-                what: "is none, or `direct` with an sslmode below require",
-            });
+            let none = "is none, or `direct` with an sslmode below require";
+            return Err(TargetError::value("sslnegotiation", other, none));
         }
     };
     Ok(Tls {
@@ -127,7 +106,7 @@ pub(super) fn read(settings: &Settings, around: &LibpqEnvironment<'_>) -> Result
         root,
         certificate: file("sslcert", ".postgresql/postgresql.crt"),
         key: file("sslkey", ".postgresql/postgresql.key"),
-        only_1_3,
+        only_1_3: only_1_3.unwrap_or(false),
         direct,
     })
 }

@@ -124,7 +124,7 @@ impl ServerCertVerifier for Verifier {
             now,
         );
         match verdict {
-            // The name is looked at last, and not by libpq's rules.
+            // The name is checked last, and not by libpq's rules.
             Err(Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
                 self.named(end_entity, server_name)
             }

@@ -201,9 +201,9 @@ mod tests {
             (&["san"], "put the one that has into sslrootcert"),
             (&[], "put the one that has into sslrootcert"),
         ] {
-            let told = judge(roots, VALID).unwrap_err();
-            assert!(told.contains(word), "{roots:?}: {told}");
-            assert!(!told.contains('\n'), "{told}");
+            let said = judge(roots, VALID).unwrap_err();
+            assert!(said.contains(word), "{roots:?}: {said}");
+            assert!(!said.contains('\n'), "{said}");
         }
     }
 

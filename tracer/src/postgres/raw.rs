@@ -71,7 +71,7 @@ fn bytes(escaped: &str) -> Vec<u8> {
         let (byte, length) = match (first, after) {
             (b'\\', [b'\\', ..]) => (b'\\', 2),
             (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..]) => {
-                // The digits are what they are beside `0`, which ends in zeros.
+                // The low bits of a digit are its value: `0` ends in zeros.
                 ((a & 3) << 6 | (b & 7) << 3 | (c & 7), 4)
             }
             _ => (*first, 1),
