@@ -197,7 +197,7 @@ fn status_line(status: &Status) -> String {
     };
     let interface = record.interface();
     let state = match interface_now.told_of(&interface.name) {
-        Some(told) => format!("{state}; {told}"),
+        Some(whereabouts) => format!("{state}; {whereabouts}"),
         None => state,
     };
     format!(

@@ -1,4 +1,4 @@
-//! The ways in which somebody asks for the end, or for a file to be opened anew.
+//! How somebody asks for the end, or for a file to be reopened.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) enum Asked {
     /// To end: Ctrl-C, `kill`, or the end of the terminal.
     End,
-    /// To open the file of events anew: SIGHUP, as logrotate sends it.
+    /// To reopen the file of events: SIGHUP, as logrotate sends it.
     Reopen,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// From here on they end nothing by themselves. Needs a tokio runtime. `reopens` is
-    /// whether SIGHUP has something to open anew.
+    /// whether SIGHUP has something to reopen.
     pub(crate) fn install(reopens: bool) -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -63,7 +63,7 @@ impl Signals {
             _ = self.interrupt.recv() => Asked::End,
             _ = self.terminate.recv() => Asked::End,
             _ = hangup => {
-                // The kernel takes the terminal from the session before it tells of it.
+                // The kernel takes the terminal from the session before it sends SIGHUP.
                 let gone = self.terminal && !has_terminal();
                 match self.reopens && !gone {
                     true => Asked::Reopen,

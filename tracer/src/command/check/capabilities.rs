@@ -11,7 +11,7 @@ use crate::kernel::preflight;
 #[derive(Debug, Clone, Default)]
 pub(super) struct HeldCapabilities {
     held: Vec<Capability>,
-    /// `None` if `/proc` does not tell.
+    /// `None` if `/proc` does not say.
     first_user_namespace: Option<bool>,
 }
 

@@ -17,7 +17,7 @@ const INTERFACE: &str = "interface";
 const OFFLOADS: &str = "offloads";
 const REFUSAL: &str = "fault toward it";
 
-/// Looks at the interface that was asked for, in the namespace that was.
+/// Checks the interface that was asked for, in the namespace that was.
 pub(super) fn rows(arguments: &CheckArguments, peers: &[Peer]) -> Vec<Row> {
     let mut rows = Vec::new();
     let entered = match &arguments.netns {
@@ -27,7 +27,7 @@ pub(super) fn rows(arguments: &CheckArguments, peers: &[Peer]) -> Vec<Row> {
                 rows.push(Row::yes(Interface, NETNS, name).required());
                 Some(entered)
             }
-            Err(error) => return vec![closed(&error), unknown("not looked at, for the above")],
+            Err(error) => return vec![closed(&error), unknown("not checked, for the above")],
         },
     };
     let interface = arguments.interface.as_deref();

@@ -1,4 +1,4 @@
-//! What kernel this is, and what it tells of itself.
+//! What kernel this is, and what it says of itself.
 
 use std::{fs, io};
 
@@ -121,7 +121,7 @@ fn without_fields(error: &OffsetsError) -> Vec<Row> {
     };
     rows.extend(
         ["other fields", "failed retransmits"]
-            .map(|name| Row::unknown(Kernel, name, "not looked at, for the above")),
+            .map(|name| Row::unknown(Kernel, name, "not checked, for the above")),
     );
     rows
 }

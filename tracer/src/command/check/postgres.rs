@@ -1,4 +1,4 @@
-//! Whether the servers that run here could be looked into.
+//! Whether the commits of the servers that run here could be traced.
 
 use std::io;
 
@@ -75,7 +75,7 @@ fn describe(
         Ok(program) => program,
         Err(error) => {
             let missing = why_forbidden(&error, &[CAP_SYS_PTRACE]);
-            let why = format!("{version}; its program may not be looked at: {error}{missing}");
+            let why = format!("{version}; its program may not be read: {error}{missing}");
             return Row::unknown(Postgresql, name, why);
         }
     };

@@ -13,7 +13,7 @@ use crate::programs::{HOOKS, Options, ProgramHook, Programs};
 /// detached on return.
 pub(super) fn rows(held: &HeldCapabilities, resolved: Option<&Resolved>) -> Vec<Row> {
     let Some(resolved) = resolved else {
-        return all_unknown(None, "not tried: BTF does not tell where fields are");
+        return all_unknown(None, "not tried: BTF does not say where fields are");
     };
     if let Some(why) = held.why_not_load() {
         return all_unknown(Some(resolved), &why);

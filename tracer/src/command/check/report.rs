@@ -26,20 +26,18 @@ pub(super) struct Report {
 struct Host {
     /// Host name.
     name: String,
-    /// Kernel release; empty if it was not told.
+    /// Kernel release; empty if the kernel did not say.
     kernel: String,
 }
 
 impl Report {
     pub(super) fn new(release: String, checks: Vec<Row>) -> Self {
+        let name = nix::unistd::gethostname().unwrap_or_default();
         Self {
             schema: SCHEMA,
             tool: Tool::this(),
             host: Host {
-                name: nix::unistd::gethostname().map_or_else(
-                    |_| String::new(),
-                    |name| name.to_string_lossy().into_owned(),
-                ),
+                name: name.to_string_lossy().into_owned(),
                 kernel: release,
             },
             can_run: can_run(&checks),

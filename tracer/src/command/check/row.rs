@@ -1,4 +1,4 @@
-//! One thing that was looked at.
+//! One thing that was checked.
 
 use serde::Serialize;
 
@@ -17,11 +17,11 @@ pub(super) enum Group {
     OtherTools,
 }
 
-/// One thing that was looked at, and what came out.
+/// One thing that was checked, and what came out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Row {
     pub(super) group: Group,
-    /// What was looked at; with the group it says which row this is.
+    /// What was checked; with the group it says which row this is.
     pub(super) name: String,
     /// Whether it is as it should be; `None` if that could not be found out or
     /// was not asked.
@@ -49,7 +49,7 @@ impl Row {
         }
     }
 
-    /// A gap needs to be told with what it costs and what helps.
+    /// A gap comes with what it costs and what helps.
     pub(super) fn no(
         group: Group,
         name: impl Into<String>,

@@ -34,7 +34,7 @@ pub(super) const REQUIRED_FIELD: Shortfall = Shortfall {
 /// What it costs, each field says itself.
 pub(super) const FIELD_REMEDY: &str = "none but another kernel; everything else works. Please report it with the output of `uname -r`";
 pub(super) const PROCESSES: Shortfall = Shortfall {
-    consequence: "processes outside are not named beside their flows, and servers outside are not found: no `--commits`, no roles by their processes",
+    consequence: "processes outside are not named with their flows, and servers outside are not found: no `--commits`, no roles by their processes",
     remedy: pidns::REMEDY,
 };
 pub(super) const FAILURES: Shortfall = Shortfall {
@@ -51,7 +51,7 @@ pub(super) const MAY_LOAD_IN_CONTAINER: Shortfall = Shortfall {
     remedy: "run it as the host's root: the kernel takes no programs from within a user namespace",
 };
 pub(super) const MAY_NAME: Shortfall = Shortfall {
-    consequence: "processes of other users are not named beside their flows, unless they were seen opening the connection; their servers' commits are not split (--commits)",
+    consequence: "processes of other users are not named with their flows, unless they were seen opening the connection; their servers' commits are not split (--commits)",
     remedy: SUDO,
 };
 pub(super) const MAY_ENTER: Shortfall = Shortfall {
@@ -133,7 +133,7 @@ pub(super) const SSH_PEER: Shortfall = Shortfall {
     remedy: "come from elsewhere, or allow it with --allow-ssh-peer",
 };
 
-const NO_ATTRIBUTION: &str = "`tracer run --commits` cannot tell what commits of a server here waited for; everything else works";
+const NO_ATTRIBUTION: &str = "`tracer run --commits` cannot say what commits of a server here waited for; everything else works";
 /// What helps, was found with it.
 pub(super) const UPROBES_FORBIDDEN: &str = NO_ATTRIBUTION;
 pub(super) const UPROBES: Shortfall = Shortfall {

@@ -8,7 +8,7 @@ use tracer_core::event::Decoded;
 use crate::programs::event_file::Recorded;
 
 /// How far apart two events may be written that happened in the other order: of two
-/// processors, the one that looked at its clock first may write second, as much later as
+/// processors, the one that read its clock first may write second, as much later as
 /// it was held up. Recordings that were joined in the wrong order are further apart, or
 /// as short as that, and then are put in order here.
 const WINDOW_NS: u64 = 5_000_000_000;
@@ -25,7 +25,7 @@ pub(super) enum OrderError {
     )]
     Late(f64),
     #[error(
-        "it was recorded by another clock than what came before it ({0:.0} s apart): what two hosts recorded, or one before and after it was started anew or its clock was set, is no one run; replay it on its own"
+        "it was recorded by another clock than what came before it ({0:.0} s apart): what two hosts recorded, or one before and after it was restarted or its clock was set, is no one run; replay it on its own"
     )]
     OtherClock(f64),
 }

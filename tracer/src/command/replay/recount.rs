@@ -34,13 +34,13 @@ pub(crate) struct Recount<'a> {
     interval_ns: u64,
     start_ns: u64,
     last_ns: u64,
-    /// When the table is looked at next.
+    /// When the next sample is due.
     due_ns: u64,
     flows: HashMap<Tuple, Flow>,
     changed: BTreeSet<Tuple>,
     table: FlowTable,
-    damaged: bad_checksums::Series,
-    arrived_damaged: BTreeMap<IpAddr, u64>,
+    bad_checksums: bad_checksums::Series,
+    bad_by_peer: BTreeMap<IpAddr, u64>,
     holes: LossRecoveries,
     namespaces: BTreeMap<u32, Totals>,
     seen: BTreeSet<&'static str>,
@@ -60,8 +60,8 @@ impl<'a> Recount<'a> {
             flows: HashMap::new(),
             changed: BTreeSet::new(),
             table: FlowTable::default(),
-            damaged: bad_checksums::Series::default(),
-            arrived_damaged: BTreeMap::new(),
+            bad_checksums: bad_checksums::Series::default(),
+            bad_by_peer: BTreeMap::new(),
             holes: LossRecoveries::default(),
             namespaces: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -72,10 +72,10 @@ impl<'a> Recount<'a> {
     /// Takes in one event: the totals hold every one, and the rest what the filter keeps.
     pub(crate) fn take(&mut self, decoded: &Decoded) {
         let event = &decoded.event;
-        // Of two processors, the one that looked at its clock first may write second.
+        // Of two processors, the one that read its clock first may write second.
         self.last_ns = self.last_ns.max(event.time_ns);
         if event.time_ns > self.due_ns {
-            self.look(self.due_ns);
+            self.sample(self.due_ns);
             let late_ns = event.time_ns.saturating_sub(self.due_ns);
             let missed = late_ns.checked_div(self.interval_ns).unwrap_or(late_ns);
             let step = missed.saturating_add(1).saturating_mul(self.interval_ns);
@@ -116,7 +116,7 @@ impl<'a> Recount<'a> {
                 grow(&mut totals.selected_bad_checksums, selected);
                 if kept {
                     let peer = canonical(Ipv6Addr::from(event.tuple.remote));
-                    grow(self.arrived_damaged.entry(peer).or_default(), 1);
+                    grow(self.bad_by_peer.entry(peer).or_default(), 1);
                 }
                 return;
             }
@@ -140,8 +140,8 @@ impl<'a> Recount<'a> {
         }
     }
 
-    /// Looks at what has changed, as a run does once an interval.
-    fn look(&mut self, at_ns: u64) {
+    /// Takes a sample of what has changed, as a run does once an interval.
+    fn sample(&mut self, at_ns: u64) {
         let changed = std::mem::take(&mut self.changed);
         let flows: Vec<Flow> = changed
             .iter()
@@ -149,15 +149,16 @@ impl<'a> Recount<'a> {
             .collect();
         self.table.update(at_ns, &flows);
         self.table.identify(process::of_owner);
-        let damaged = self.arrived_damaged.values().sum();
-        self.damaged.update(at_ns, damaged, &self.arrived_damaged);
+        let bad_checksums = self.bad_by_peer.values().sum();
+        self.bad_checksums
+            .update(at_ns, bad_checksums, &self.bad_by_peer);
     }
 
     /// The report.
     pub(crate) fn finish(mut self) -> Report {
         // An interval belongs to the part of a run in which it ends.
         let end_ns = self.last_ns.max(self.start_ns.saturating_add(1));
-        self.look(end_ns);
+        self.sample(end_ns);
         let netns: Vec<u32> = self.namespaces.keys().copied().collect();
         let hooks: Vec<_> = self.seen.iter().copied().map(attached).collect();
         let sees_bad_checksums = hooks.iter().any(|hook| hook.name == "tcp_bad_csum");
@@ -178,7 +179,7 @@ impl<'a> Recount<'a> {
             hooks,
             retransmit_err: self.failed,
             flows: Recording::flows_of(self.table, JIFFY_NS),
-            bad_checksums: sees_bad_checksums.then(|| self.damaged.into_steps()),
+            bad_checksums: sees_bad_checksums.then(|| self.bad_checksums.into_steps()),
             holes: self.holes,
             namespaces: namespaces
                 .map(|(netns, totals)| NamespaceCounts {

@@ -34,7 +34,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
     text(source).with_context(unreadable)
 }
 
-/// The text of it; only its beginning is looked at for that.
+/// The text of it; its beginning decides that.
 pub(super) fn text(mut source: Box<dyn BufRead>) -> anyhow::Result<Box<dyn BufRead>> {
     let mut head = Vec::new();
     source

@@ -118,12 +118,9 @@ fn unseen(programs: &Programs, namespaces: &[Namespace]) -> anyhow::Result<Vec<U
 /// Segments and bytes of every socket that are already counted, or were
 /// there before.
 fn accounted(programs: &Programs) -> anyhow::Result<HashMap<Tuple, (u32, u64)>> {
-    let mut sums = HashMap::new();
-    for (tuple, baseline) in programs.baselines()? {
-        sums.insert(tuple, (baseline.segments, baseline.bytes));
-    }
-    for socket in programs.sockets()? {
-        sums.insert(socket.tuple, (socket.segments, socket.bytes));
-    }
-    Ok(sums)
+    let before = programs.baselines()?.into_iter();
+    let before = before.map(|(tuple, one)| (tuple, (one.segments, one.bytes)));
+    let sockets = programs.sockets()?.into_iter();
+    let sockets = sockets.map(|one| (one.tuple, (one.segments, one.bytes)));
+    Ok(before.chain(sockets).collect())
 }

@@ -120,13 +120,13 @@ impl Exporter {
 
 async fn accept(listener: &tokio::net::TcpListener, shown: &ShownMetrics) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut told = false;
+    let mut warned = false;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Once: it may come again with each scrape.
-                if is_exhausted(&error) && !std::mem::replace(&mut told, true) {
+                if is_exhausted(&error) && !std::mem::replace(&mut warned, true) {
                     log::warn!("--listen: {}", explained(error.to_string()));
                 }
                 log::debug!("--listen: {error}");

@@ -17,6 +17,7 @@ use crate::command::run::session::Session;
 use crate::command::run::worker::Worker;
 use crate::config::Namespaces;
 use crate::inject::Schedule;
+use crate::kernel::offsets::Missing;
 use crate::kernel::{pidns, process, sockets};
 use crate::postgres::Monitor;
 use crate::programs::Programs;
@@ -33,15 +34,18 @@ impl Worker<'_> {
         let faults = self.fault.map(Schedule::finish).unwrap_or_default();
         let postgres = self.postgres.map(Monitor::finish).transpose()?;
         let servers = self.servers.finish();
-        let (unwritten_events, missing_events) = match self.events.map(EventWriter::finish) {
-            Some((unwritten, missing)) => (unwritten, missing),
-            None => Default::default(),
-        };
+        let events = self.events.map(EventWriter::finish);
+        let (unwritten_events, missing_events) = events.unwrap_or_default();
         let unwritten_lines = self.live.unwritten();
         let mut session = self.session;
         let (last, namespaces) = last_counts(&mut session)?;
         let mut hooks = session.hooks.iter();
         let sees_bad_checksums = hooks.any(|one| one.name == "tcp_bad_csum" && one.attached);
+        let effort = session.programs.effort();
+        let missing = |one: &Missing| MissingField {
+            field: one.field.into(),
+            consequence: one.consequence.into(),
+        };
         let recording = Recording {
             settings: session.config.settings(),
             host: host(&session.context, &session.namespaces),
@@ -51,15 +55,7 @@ impl Worker<'_> {
             end_ns: last.at_ns,
             retransmit_err: session.shows_failures(),
             hooks: session.hooks,
-            missing: session
-                .resolved
-                .missing
-                .iter()
-                .map(|missing| MissingField {
-                    field: missing.field.into(),
-                    consequence: missing.consequence.into(),
-                })
-                .collect(),
+            missing: session.resolved.missing.iter().map(missing).collect(),
             flows: Recording::flows_of(session.table, session.context.jiffy_ns),
             bad_checksums: sees_bad_checksums.then(|| session.bad_checksums.into_steps()),
             holes: session.holes,
@@ -67,10 +63,7 @@ impl Worker<'_> {
             quiet: session.began_quietly && last.quiet,
             elsewhere: elsewhere(&session.programs)?,
             gaps: session.programs.gaps()?,
-            effort: session
-                .programs
-                .effort()
-                .context("the kernel does not say how often the programs ran")?,
+            effort: effort.context("the kernel does not say how often the programs ran")?,
             undecodable: session.undecodable,
             unseen_processes: pidns::warning(),
             faults,
@@ -101,14 +94,11 @@ fn last_counts(
     let last = CounterSnapshot::read(&session.programs, &mut session.namespaces)?;
     session.table.update(last.at_ns, &last.flows);
     session.table.identify(process::of_owner);
-    let bad_checksums = last
-        .pairs
-        .iter()
-        .map(|one| one.totals.selected_bad_checksums);
+    let pairs = last.pairs.iter();
+    let bad_checksums = pairs.map(|one| one.totals.selected_bad_checksums).sum();
     let by_peer = session.programs.bad_checksums()?;
-    session
-        .bad_checksums
-        .update(last.at_ns, bad_checksums.sum(), &by_peer);
+    let series = &mut session.bad_checksums;
+    series.update(last.at_ns, bad_checksums, &by_peer);
     let shown = session.shows_failures();
     for unseen in &last.unseen {
         if session.config.filter.keeps(&unseen.tuple) {
@@ -127,14 +117,12 @@ fn last_counts(
     let mut namespaces = Vec::with_capacity(session.namespaces.len());
     for (traced, pair) in session.namespaces.iter_mut().zip(&last.pairs) {
         let mut totals = pair.totals;
-        for unseen in last
-            .unseen
-            .iter()
-            .filter(|unseen| unseen.tuple.netns == traced.inode)
-        {
+        let unseen = last.unseen.iter();
+        for unseen in unseen.filter(|one| one.tuple.netns == traced.inode) {
             totals.segments[RetransmitKind::Other as usize] += unseen.segments;
-            totals.failed_segments[RetransmitKind::Other as usize] +=
-                if shown { 0 } else { unseen.segments };
+            if !shown {
+                totals.failed_segments[RetransmitKind::Other as usize] += unseen.segments;
+            }
             totals.unseen_segments += unseen.segments;
             totals.bytes += unseen.bytes;
         }
@@ -155,18 +143,13 @@ fn last_counts(
 /// and nothing of the kernel's to compare them with.
 fn add_untraced(programs: &Programs, namespaces: &mut Vec<NamespaceCounts>) -> anyhow::Result<()> {
     let known: HashSet<u32> = namespaces.iter().map(|namespace| namespace.netns).collect();
-    for netns in programs
-        .namespaces()?
-        .into_iter()
-        .filter(|netns| !known.contains(netns))
-    {
+    for netns in programs.namespaces()? {
         let totals = programs.totals(netns)?;
-        if totals != Totals::default() {
+        if !known.contains(&netns) && totals != Totals::default() {
             namespaces.push(NamespaceCounts {
                 netns,
-                name: None,
                 totals,
-                kernel: Default::default(),
+                ..NamespaceCounts::default()
             });
         }
     }
@@ -174,12 +157,10 @@ fn add_untraced(programs: &Programs, namespaces: &mut Vec<NamespaceCounts>) -> a
 }
 
 fn host(context: &RunContext, namespaces: &[Namespace]) -> Host {
+    let name = nix::unistd::gethostname().unwrap_or_default();
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
     Host {
-        name: nix::unistd::gethostname().map_or_else(
-            |_| String::new(),
-            |name| name.to_string_lossy().into_owned(),
-        ),
+        name: name.to_string_lossy().into_owned(),
         kernel: context.release.clone(),
         boot_id: boot_id.map(|id| id.trim_end().to_owned()),
         netns: match namespaces {

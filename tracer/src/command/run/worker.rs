@@ -51,22 +51,16 @@ impl<'a> Worker<'a> {
         let live = Live::new(config.verbosity, outputs.take_stdout())
             .context("cannot start a thread for the live view")?;
         let (clock, jiffy_ns) = (session.context.clock, session.context.jiffy_ns);
-        let events = outputs
-            .events
-            .take()
-            .map(|file| file.start(clock, jiffy_ns));
-        let events = events
-            .transpose()
-            .context("cannot start a thread for --events")?;
+        let events = outputs.events.take();
+        let events = events.map(|file| file.start(clock, jiffy_ns)).transpose();
+        let events = events.context("cannot start a thread for --events")?;
         // What is counted from now on is of the run, also while a database is waited for.
         let counted = Instant::now();
         Ok(Self {
             config,
             session,
             counted,
-            end: config
-                .duration
-                .and_then(|duration| counted.checked_add(duration)),
+            end: config.duration.and_then(|lasts| counted.checked_add(lasts)),
             fault: None,
             postgres: match &config.postgres {
                 // After privileges were given up, and in the namespace entered.
@@ -138,11 +132,15 @@ impl<'a> Worker<'a> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
         let mut ring = match self.config.wants_events() {
-            true => Some(polled(self.session.take_events()?)?),
+            true => Some(polled(self.session.programs.take_events()?)?),
             false => None,
         };
         let mut logger = match self.config.verbosity {
-            Verbosity::Verbose(_) => Some(polled(self.session.take_log()?)?),
+            Verbosity::Verbose(_) => {
+                let log = self.session.programs.logger();
+                let log = log.context("the log of the kernel programs cannot be read")?;
+                Some(polled(log)?)
+            }
             Verbosity::Quiet | Verbosity::Normal => None,
         };
         let end = at(self.end.map(Into::into));

@@ -6,9 +6,9 @@ use tracer_core::by_kind::sum;
 use tracer_core::kernel_counters::{Tcp, TcpExt};
 use tracer_ebpf::Totals;
 
-use crate::kernel::counters::{self, CounterFile, CountersError};
+use crate::kernel::counters::{self, CounterFile};
 use crate::kernel::netns::{Entered, Netns, NetnsError};
-use crate::programs::{Programs, ProgramsError};
+use crate::programs::Programs;
 use tracer_core::kernel_counters::KernelCounts;
 
 /// How long nothing must have moved: longer than one retransmit is on its way
@@ -45,20 +45,6 @@ pub(crate) enum Drift {
     Unseen,
 }
 
-/// A pair could not be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CounterSyncError {
-    /// Our side.
-    #[error(transparent)]
-    Programs(#[from] ProgramsError),
-    /// The kernel's side.
-    #[error(transparent)]
-    Counters(#[from] CountersError),
-    /// The namespace itself.
-    #[error(transparent)]
-    Netns(#[from] NetnsError),
-}
-
 /// A network namespace whose two counts are compared. It takes two descriptors, however
 /// many there are: what is read rarely is opened for that.
 #[derive(Debug)]
@@ -82,7 +68,7 @@ struct StartCounts {
 
 impl Namespace {
     /// A namespace that is kept, with the counters that are read again and again.
-    pub(crate) fn open(handle: Netns) -> Result<Self, CounterSyncError> {
+    pub(crate) fn open(handle: Netns) -> anyhow::Result<Self> {
         let file = {
             let _inside = handle.enter()?;
             CounterFile::open()?
@@ -101,13 +87,13 @@ impl Namespace {
         self.handle.enter()
     }
 
-    fn tcp_ext(&self) -> Result<TcpExt, CounterSyncError> {
+    fn tcp_ext(&self) -> anyhow::Result<TcpExt> {
         let _inside = self.enter()?;
         Ok(counters::tcp_ext()?)
     }
 
     /// Takes one pair of readings.
-    fn pair(&mut self, programs: &Programs) -> Result<CounterPair, CounterSyncError> {
+    fn pair(&mut self, programs: &Programs) -> anyhow::Result<CounterPair> {
         Ok(CounterPair {
             totals: programs.totals(self.inode)?,
             tcp: self.file.tcp()?,
@@ -117,11 +103,7 @@ impl Namespace {
     /// Marks the start of the comparison at a moment when counting had begun:
     /// what is ours of it by then, or will be found yet (`unseen`, segments), the
     /// kernel had not counted before the start.
-    pub(crate) fn begin(
-        &mut self,
-        pair: &CounterPair,
-        unseen: u64,
-    ) -> Result<(), CounterSyncError> {
+    pub(crate) fn begin(&mut self, pair: &CounterPair, unseen: u64) -> anyhow::Result<()> {
         let ours = sum(&pair.totals.segments) + unseen;
         self.start = Some(StartCounts {
             retrans_segs: pair.tcp.retrans_segs.map(|now| now.wrapping_sub(ours)),
@@ -135,20 +117,13 @@ impl Namespace {
     pub(crate) fn read_quiescent(
         &mut self,
         programs: &Programs,
-    ) -> Result<(CounterPair, bool), CounterSyncError> {
-        read_quiescent(
-            QUIET,
-            PATIENCE,
-            || self.pair(programs),
-            CounterPair::retransmits,
-        )
+    ) -> anyhow::Result<(CounterPair, bool)> {
+        let read = || self.pair(programs);
+        read_quiescent(QUIET, PATIENCE, read, CounterPair::retransmits)
     }
 
     /// What both sides have counted by now, which need not be one moment.
-    pub(crate) fn now(
-        &mut self,
-        programs: &Programs,
-    ) -> Result<(Totals, KernelCounts), CounterSyncError> {
+    pub(crate) fn now(&mut self, programs: &Programs) -> anyhow::Result<(Totals, KernelCounts)> {
         let pair = self.pair(programs)?;
         Ok((pair.totals, self.kernel_counts(&pair)?))
     }
@@ -158,7 +133,7 @@ impl Namespace {
         &mut self,
         programs: &Programs,
         since: &CounterPair,
-    ) -> Result<Drift, CounterSyncError> {
+    ) -> anyhow::Result<Drift> {
         let now = self.pair(programs)?;
         Ok(if now.retransmits() == since.retransmits() {
             Drift::Nothing
@@ -171,10 +146,7 @@ impl Namespace {
 
     /// What the kernel counted from the start to a pair; nothing is known of a
     /// namespace whose start was not marked.
-    pub(crate) fn kernel_counts(
-        &mut self,
-        end: &CounterPair,
-    ) -> Result<KernelCounts, CounterSyncError> {
+    pub(crate) fn kernel_counts(&mut self, end: &CounterPair) -> anyhow::Result<KernelCounts> {
         let Some(start) = self.start else {
             return Ok(KernelCounts::default());
         };

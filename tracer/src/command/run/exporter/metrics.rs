@@ -34,7 +34,7 @@ pub(crate) fn of_network(session: &mut Session<'_>, known: &Known) -> anyhow::Re
     }
     let mut metrics = Metrics::default();
     let (mut all, mut overflow) = ([0; RetransmitKind::COUNT], [0; RetransmitKind::COUNT]);
-    let (mut retransmitted, mut damaged) = (Some(0), Some(0));
+    let (mut retransmitted, mut bad_checksums) = (Some(0), Some(0));
     for traced in &mut session.namespaces {
         let (totals, kernel) = traced.now(&session.programs)?;
         for (sum, segments) in all.iter_mut().zip(totals.segments) {
@@ -48,16 +48,17 @@ pub(crate) fn of_network(session: &mut Session<'_>, known: &Known) -> anyhow::Re
         metrics.resets_received += totals.selected_resets_received;
         let plus = |sum: Option<u64>, more: Option<u64>| Some(sum? + more?);
         retransmitted = plus(retransmitted, kernel.retrans_segs);
-        damaged = plus(damaged, kernel.in_csum_errors);
+        bad_checksums = plus(bad_checksums, kernel.in_csum_errors);
     }
     metrics.sent = session.exposed.counters(&overflow);
-    metrics.all = RetransmitKind::ALL
-        .map(|kind| (kind.name(), all[kind as usize]))
-        .into();
+    let kinds = RetransmitKind::ALL.into_iter().zip(all);
+    metrics.all = kinds
+        .map(|(kind, segments)| (kind.name(), segments))
+        .collect();
     metrics.kernel_segments = retransmitted;
     // Both are far below 2⁶³.
     metrics.unexplained = retransmitted.map(|kernel| kernel.wrapping_sub(sum(&all)) as i64);
-    metrics.kernel_damaged = damaged;
+    metrics.kernel_damaged = bad_checksums;
     metrics.health = health(session)?;
     Ok(metrics)
 }
@@ -116,14 +117,13 @@ fn standbys(standbys: &[sample::Standby]) -> Vec<StandbyMetrics> {
             standby.flush_lag_bytes,
             standby.replay_lag_bytes,
         ];
+        let lags = STAGES.into_iter().zip(lags);
         let word = |text: Option<&str>| text::harmless(text.unwrap_or("?"), MAX_LABEL);
         let one = StandbyMetrics {
             name: word(standby.name()),
             address: place.map(|place| text::harmless(&place, MAX_LABEL)),
             sync_state: word(standby.sync_state.as_deref()),
-            lags: STAGES
-                .into_iter()
-                .zip(lags)
+            lags: lags
                 .filter_map(|(stage, lag)| Some((stage, lag?)))
                 .collect(),
             reply_age_s: standby.reply_age_ms.map(|ms| ms / 1e3),

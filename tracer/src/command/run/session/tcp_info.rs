@@ -1,4 +1,4 @@
-//! What the sockets of the replication tell of the path to their peers.
+//! What the sockets of the replication show of the path to their peers.
 
 use tracer_core::recording::roles;
 use tracer_core::recording::tcp_info::TcpInfoSample;
@@ -50,7 +50,7 @@ fn converse(namespace: &Namespace) -> anyhow::Result<Inquirer> {
 /// `TCP_CA_Recovery`; beyond is `TCP_CA_Loss`.
 const RECOVERY: u8 = 3;
 
-/// From what the kernel tells of a socket.
+/// From what the kernel says of a socket.
 fn reading(at_ns: u64, socket: &SocketInfo) -> TcpInfoSample {
     TcpInfoSample {
         at_ns,
