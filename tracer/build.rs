@@ -40,12 +40,14 @@ fn parse(text: &str) -> HashMap<&str, &str> {
 
 fn build(root: &Path, toolchain: &HashMap<&str, &str>) {
     let out = PathBuf::from(variable("OUT_DIR"));
+    // Aya has the same name for whose registers the programs will see.
+    let architecture = variable("CARGO_CFG_TARGET_ARCH");
     let Some(linker) = toolchain.get("linker") else {
         fail("`.toolchain/ebpf.env` names no linker: run `cargo xtask setup` again")
     };
     let mut cargo = Command::new(toolchain.get("cargo").copied().unwrap_or("cargo"));
     cargo.current_dir(root.join("tracer-ebpf"));
-    // What this build was told is not meant for that one: another compiler,
+    // The settings of this build are not meant for that one: another compiler,
     // another target, no lints' cap and no coverage or sanitizer flags.
     for name in [
         "RUSTC_WRAPPER",
@@ -69,8 +71,7 @@ fn build(root: &Path, toolchain: &HashMap<&str, &str>) {
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
             format!(
-                "-Clinker={linker}\u{1f}-Cdebuginfo=0\u{1f}--cfg=bpf_target_arch=\"{}\"",
-                bpf_arch()
+                "-Clinker={linker}\u{1f}-Cdebuginfo=0\u{1f}--cfg=bpf_target_arch=\"{architecture}\""
             ),
         )
         .args([
@@ -105,11 +106,6 @@ fn build(root: &Path, toolchain: &HashMap<&str, &str>) {
             fail(&format!("cannot copy {}: {error}", from.display()));
         }
     }
-}
-
-/// The name aya gives the architecture whose registers the programs will see.
-fn bpf_arch() -> String {
-    variable("CARGO_CFG_TARGET_ARCH")
 }
 
 fn variable(name: &str) -> String {

@@ -24,7 +24,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// From when on a commit is slow, unless told otherwise.
+/// From when on a commit is slow, by default.
 pub(crate) const SLOW_COMMIT: &str = "100ms";
 
 const AFTER_CHECK_HELP: &str = "Exit codes: 0 if `tracer run` can work here, 1 if not or if that could not be found out, 2 wrong usage.
@@ -32,8 +32,8 @@ const AFTER_CHECK_HELP: &str = "Exit codes: 0 if `tracer run` can work here, 1 i
 What it attaches to find out, it detaches before it ends; what it tries with interfaces, it tries in a network namespace that it makes for itself. Modules that the kernel loads for that stay loaded, unused.";
 
 const AFTER_INJECT_HELP: &str = "Faults:
-  corrupt=50%    damage the checksum of half of the TCP segments, as the receiver sees and counts
-  loss=10%       lose packets, as a network does: the sender is not told
+  corrupt=50%    corrupt the checksum of half of the TCP segments, as the receiver sees and counts
+  loss=10%       lose packets, as a network does: the sender learns nothing of it
   partition      lose every packet, both ways
   delay=100ms    hold packets back; delay=100ms,jitter=20ms,distribution=normal
   duplicate=1%   send packets twice
@@ -46,7 +46,7 @@ The fault ends after --duration, at Ctrl-C, and when tracer is killed. ARP and n
 
 Exit codes: 0 the fault was made and all of it undone, 1 failure, 2 wrong usage.";
 
-/// How many flows can be told apart unless something else is asked for.
+/// How many flows are distinguished by default.
 pub(crate) const MAX_FLOWS: u32 = 8192;
 
 /// A mistake on the command line as one line, like every other error: what is
@@ -72,8 +72,8 @@ pub fn one_line(error: &clap::Error) -> String {
     )
 }
 
-/// Whether a word looks like a part of a connection string, which without quotes falls
-/// apart: what is wrong with it is then told without repeating it.
+/// Whether a word may be part of a connection string, which without quotes falls apart: the
+/// error then does not repeat it.
 fn may_hold_a_secret(word: &str) -> bool {
     let word = word.to_lowercase();
     ["password=", "postgres://", "postgresql://"]
@@ -107,7 +107,7 @@ pub enum Command {
     #[command(after_help = AFTER_REPLAY_HELP)]
     Replay(ReplayArguments),
 
-    /// Tell what this kernel and this user can do, and what to do about the rest
+    /// Say what this kernel and this user can do, and what to do about the rest
     #[command(after_help = AFTER_CHECK_HELP)]
     Check(CheckArguments),
 
@@ -126,12 +126,12 @@ pub enum Command {
 /// The arguments of `tracer check`.
 #[derive(Debug, Args, Clone)]
 pub struct CheckArguments {
-    /// Look at the interface of the route to this peer, where a fault would be made; a
+    /// Check the interface of the route to this peer, where a fault would be made; a
     /// link-local one with its zone (`fe80::1%eth0`)
     #[arg(long, value_name = "ADDRESS|CIDR")]
     pub peer: Option<String>,
 
-    /// Look at this interface
+    /// Check this interface
     #[arg(long, value_name = "NAME")]
     pub interface: Option<String>,
 
@@ -169,12 +169,12 @@ pub struct RunArguments {
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
 
-    /// How often to look and to show
+    /// How often to sample and to show
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub interval: String,
 
-    /// Tell what was before, during and after a fault that somebody else makes: how
-    /// long the run goes on before it, and how long it lasts, such as `30s,60s`
+    /// Compare before, during and after a fault that somebody else makes: how long
+    /// the run goes on before it, and how long it lasts, such as `30s,60s`
     /// [default: by what --inject does, or else where a series changes]
     #[arg(long, value_name = "TIME,TIME", conflicts_with = "inject")]
     pub phases: Option<String>,
@@ -184,7 +184,7 @@ pub struct RunArguments {
     pub json: Option<PathBuf>,
 
     /// Write every event to this file, one JSON line each (`-` for standard output).
-    /// SIGHUP opens it anew. What a full disk or a slow reader does not take is counted
+    /// SIGHUP reopens it. What a full disk or a slow reader does not take is counted
     /// as missing, and holds nothing up
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -195,81 +195,11 @@ pub struct RunArguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<std::net::SocketAddr>,
 
-    /// Watch this PostgreSQL server, too: replication, lags and who waits, on the
-    /// same clock. `host=db1 user=me` or a URI; what is left out (`--pg ""` is
-    /// enough) comes from PGHOST, PGUSER, PGPASSWORD, ~/.pgpass and so on. A role
-    /// with pg_monitor sees all of it. Connects from the network namespace that
-    /// --netns names, or else from the caller's
-    #[arg(long, value_name = "DSN", help_heading = "PostgreSQL")]
-    pub pg: Option<Typed>,
-
-    /// Commit so many times a second, and read one row as often, and measure how
-    /// long each takes from when it was due. What is committed is an empty message
-    /// in the log (pg_logical_emit_message, prefix tracer_probe): no table is made
-    /// or written, no right needed. Takes at most an eighth of the connections that
-    /// the server has free
-    #[arg(
-        long,
-        value_name = "RATE",
-        requires = "pg",
-        help_heading = "PostgreSQL"
-    )]
-    pub commit_probe: Option<String>,
-
-    /// Gone, and says so
-    #[arg(long, hide = true)]
-    pub commit_probe_cleanup: bool,
-
-    /// Split every commit that writes into the flush of the log, the wait for the
-    /// standby and the rest, of every PostgreSQL server on this host, or of those in
-    /// the network namespace that --netns names. Asks no server: the kernel watches
-    /// four functions of the program that they run
-    #[arg(long, help_heading = "PostgreSQL")]
-    pub commits: bool,
-
-    /// A commit that takes as long is slow: it is told of one by one, and explained
-    #[arg(
-        long,
-        value_name = "TIME",
-        requires = "commits",
-        default_value = SLOW_COMMIT,
-        help_heading = "PostgreSQL"
-    )]
-    pub slow_commit: String,
-
-    /// Break something on purpose, such as `corrupt=50%` or `delay=100ms`; may be
-    /// repeated. `tracer inject --help` has them all
-    #[arg(
-        long,
-        value_name = "FAULT",
-        requires = "peer",
-        help_heading = "Fault injection"
-    )]
-    pub inject: Vec<String>,
-
-    /// Begin the fault this long after counting began
-    #[arg(
-        long,
-        value_name = "TIME",
-        requires = "inject",
-        help_heading = "Fault injection"
-    )]
-    pub after: Option<String>,
-
-    /// How long the fault lasts [default: to the end of --duration]
-    #[arg(
-        long = "for",
-        value_name = "TIME",
-        requires = "inject",
-        help_heading = "Fault injection"
-    )]
-    pub lasts: Option<String>,
-
     /// Create this file once everything is counted from here on, and remove it at the end
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
 
-    /// How many flows can be told apart; what is beyond is counted together
+    /// How many flows are distinguished; the others are counted together
     #[arg(long, value_name = "N", default_value_t = MAX_FLOWS, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub max_flows: u32,
 
@@ -285,12 +215,80 @@ pub struct RunArguments {
     #[arg(long, short, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 
+    // What is behind these would stand under their headings.
+    /// The server to watch.
+    #[command(flatten)]
+    pub postgres: PostgresArguments,
+
+    /// The fault to make.
+    #[command(flatten)]
+    pub scheduled: ScheduledArguments,
+
     /// How the fault is made.
     #[command(flatten)]
     pub fault: FaultArguments,
 }
 
-/// What `tracer run` and `tracer inject` can be told of a fault.
+/// What `tracer run` is to ask PostgreSQL.
+#[derive(Debug, Args, Clone)]
+#[command(next_help_heading = "PostgreSQL")]
+pub struct PostgresArguments {
+    /// Watch this PostgreSQL server, too: replication, lags and who waits, on the
+    /// same clock. `host=db1 user=me` or a URI; what is left out (`--pg ""` is
+    /// enough) comes from PGHOST, PGUSER, PGPASSWORD, ~/.pgpass and so on. A role
+    /// with pg_monitor sees all of it. Connects from the network namespace that
+    /// --netns names, or else from the caller's
+    #[arg(long, value_name = "DSN")]
+    pub pg: Option<Typed>,
+
+    /// Commit so many times a second, and read one row as often, and measure how
+    /// long each takes from when it was due. What is committed is an empty message
+    /// in the log (pg_logical_emit_message, prefix tracer_probe): no table is made
+    /// or written, no right needed. Takes at most an eighth of the connections that
+    /// the server has free
+    #[arg(long, value_name = "RATE", requires = "pg")]
+    pub commit_probe: Option<String>,
+
+    /// Gone, and says so
+    #[arg(long, hide = true)]
+    pub commit_probe_cleanup: bool,
+
+    /// Split every commit that writes into the flush of the log, the wait for the
+    /// standby and the rest, of every PostgreSQL server on this host, or of those in
+    /// the network namespace that --netns names. Asks no server: the kernel watches
+    /// four functions of the program that they run
+    #[arg(long)]
+    pub commits: bool,
+
+    /// A commit that takes as long is slow: each is listed, and explained
+    #[arg(
+        long,
+        value_name = "TIME",
+        requires = "commits",
+        default_value = SLOW_COMMIT
+    )]
+    pub slow_commit: String,
+}
+
+/// Which fault `tracer run` makes, and when.
+#[derive(Debug, Args, Clone)]
+#[command(next_help_heading = "Fault injection")]
+pub struct ScheduledArguments {
+    /// Break something on purpose, such as `corrupt=50%` or `delay=100ms`; may be
+    /// repeated. `tracer inject --help` has them all
+    #[arg(long, value_name = "FAULT", requires = "peer")]
+    pub inject: Vec<String>,
+
+    /// Begin the fault this long after counting began
+    #[arg(long, value_name = "TIME", requires = "inject")]
+    pub after: Option<String>,
+
+    /// How long the fault lasts [default: to the end of --duration]
+    #[arg(long = "for", value_name = "TIME", requires = "inject")]
+    pub lasts: Option<String>,
+}
+
+/// The options of a fault, of `tracer run` and `tracer inject`.
 #[derive(Debug, Args, Clone, Default)]
 #[command(next_help_heading = "Fault injection")]
 pub struct FaultArguments {

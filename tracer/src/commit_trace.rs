@@ -7,7 +7,7 @@
 //! after it, are not in it.
 //!
 //! The kernel programs follow every process that runs a program they hang on, also
-//! those of servers that are started later; servers are told apart by their first
+//! those of servers that are started later; servers are distinguished by their first
 //! process.
 
 mod program;
@@ -17,7 +17,10 @@ use std::time::Duration;
 
 use caps::Capability::CAP_SYS_PTRACE;
 use tracer_core::metrics;
-use tracer_core::recording::commits::{Binary, Place, Server, Slowest, WaitingBackend};
+use tracer_core::recording::commits::{
+    Binary, CommitsRecord, Place, Server, Slowest, WaitingBackend,
+};
+use tracer_core::render::commits::{CommitSums, line};
 use tracer_core::spread::Spread;
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
@@ -27,7 +30,6 @@ use crate::kernel::descriptors::explained;
 use crate::kernel::parent::parent_of;
 use crate::kernel::preflight::{self, why_forbidden};
 use crate::kernel::{elf, pidns, server};
-use tracer_core::recording::commits::CommitsRecord;
 
 /// The functions that split a commit, in the order that [`program`] knows: writing the
 /// log, waiting for the standby, and where all begins, for a transaction and for one
@@ -39,7 +41,7 @@ pub(crate) const SYMBOLS: [&str; 4] = [
     "AfterTriggerEndXact",
 ];
 
-/// The most servers that Prometheus is told of.
+/// The most servers that Prometheus is shown.
 const MAX_EXPOSED: usize = 16;
 
 /// Follows the commits of the servers on this host.
@@ -55,12 +57,12 @@ pub(crate) struct CommitTrace {
     met: Vec<u32>,
     slowest: Slowest,
     start_ns: u64,
-    last: tracer_core::render::commits::CommitSums,
+    last: CommitSums,
 }
 
 impl CommitTrace {
     /// Finds the servers and hangs the programs on what they run. What cannot be
-    /// done is told by the report: nothing else depends on it.
+    /// done is in the report: nothing else depends on it.
     pub(crate) fn start(slow: Duration, netns: Option<u32>) -> Self {
         let mut commits = Self {
             slow,
@@ -72,7 +74,7 @@ impl CommitTrace {
             met: Vec::new(),
             slowest: Slowest::default(),
             start_ns: now_ns(),
-            last: tracer_core::render::commits::CommitSums::default(),
+            last: CommitSums::default(),
         };
         commits.reason = commits.attach().err().map(explained);
         if let Some(reason) = &commits.reason {
@@ -125,7 +127,7 @@ impl CommitTrace {
             return;
         }
         let attached = beginnings(server).and_then(|begin| attach(&server.file(), begin));
-        // One that has ended while it was looked at commits no more.
+        // One that has ended meanwhile commits no more.
         if attached.is_err() && server::Server::of(server.pid).is_none() {
             return;
         }
@@ -136,14 +138,14 @@ impl CommitTrace {
         });
     }
 
-    /// Looks at what has come, and says it in a line.
+    /// Takes a sample, and says it in a line.
     pub(crate) fn poll(&mut self) -> String {
         if let Some(reason) = &self.reason {
             return format!("commits: not split: {reason}");
         }
         self.take_slow();
         let now = self.moment();
-        let line = tracer_core::render::commits::line(&now, &self.last);
+        let line = line(&now, &self.last);
         self.last = now;
         line
     }
@@ -158,18 +160,16 @@ impl CommitTrace {
         ];
         let sums = self.sums();
         let sums = exposed(sums, &self.met, |pid| server::Server::of(pid).is_some());
-        let sums = sums.into_iter();
-        sums.map(|(pid, sums)| metrics::Commits {
+        let spreads = |(pid, sums)| metrics::Commits {
             pid,
             parts: parts
-                .iter()
-                .map(|(name, part)| (*name, Spread::of_commits(&sums, *part)))
-                .collect(),
-        })
-        .collect()
+                .map(|(name, part)| (name, Spread::of_commits(&sums, part)))
+                .into(),
+        };
+        sums.into_iter().map(spreads).collect()
     }
 
-    /// CommitTrace that are in no count.
+    /// Commits that are in no count.
     pub(crate) fn not_counted(&self) -> u64 {
         self.program.as_ref().map_or(0, Program::given_up)
     }
@@ -194,14 +194,10 @@ impl CommitTrace {
     }
 
     /// What there is now.
-    fn moment(&mut self) -> tracer_core::render::commits::CommitSums {
+    fn moment(&mut self) -> CommitSums {
         let sums = self.sums();
         let waiting = self.waiting();
-        tracer_core::render::commits::CommitSums::new(
-            now_ns(),
-            sums.iter().map(|(_, sums)| sums),
-            &waiting,
-        )
+        CommitSums::new(now_ns(), sums.iter().map(|(_, sums)| sums), &waiting)
     }
 
     /// Sums of the servers that are followed.
@@ -217,7 +213,7 @@ impl CommitTrace {
         all
     }
 
-    /// Looks at a server, unless that was done before.
+    /// Finds out where a server is, unless that was done before.
     fn find(&mut self, pid: u32) {
         self.place(pid, || {
             // One that is gone by now leaves its number.
@@ -225,10 +221,10 @@ impl CommitTrace {
         });
     }
 
-    fn place(&mut self, pid: u32, look: impl FnOnce() -> Place) {
+    fn place(&mut self, pid: u32, find: impl FnOnce() -> Place) {
         self.places.entry(pid).or_insert_with(|| {
             self.met.push(pid);
-            look()
+            find()
         });
     }
 
@@ -246,18 +242,14 @@ impl CommitTrace {
 
     /// Backends of these servers that wait for a standby.
     fn waiting(&self) -> Vec<WaitingBackend> {
-        let waiting = self
-            .program
-            .as_ref()
-            .map_or_else(Vec::new, Program::waiting);
-        let mut found = Vec::new();
-        for (pid, since_ns) in waiting {
+        let waiting = self.program.as_ref().map(Program::waiting);
+        let backend = |(pid, since_ns)| {
             // One that died in its wait has no parent any more.
-            if let Some(server) = parent_of(pid).filter(|server| self.is_wanted(*server)) {
-                found.push(WaitingBackend { server, since_ns });
-            }
-        }
-        found
+            let server = parent_of(pid).filter(|server| self.is_wanted(*server))?;
+            Some(WaitingBackend { server, since_ns })
+        };
+        let waiting = waiting.unwrap_or_default().into_iter();
+        waiting.filter_map(backend).collect()
     }
 
     /// Takes the last reading.
@@ -270,7 +262,7 @@ impl CommitTrace {
         if self.program.is_some() {
             for server in self.servers_here().unwrap_or_default() {
                 self.place(server.pid, || place_of(&server));
-                // In a new container, a program looks like another and is the same one.
+                // In a new container, the same program seems another.
                 if !sums.contains_key(&server.pid) {
                     self.meet(&server, |_, _| {
                         Err("it was started after tracer, and nothing of it was counted".to_owned())
@@ -314,11 +306,11 @@ impl CommitTrace {
 fn nobody(netns: Option<u32>) -> String {
     let mut reason = match netns {
         Some(netns) => format!("no PostgreSQL server ran in net:[{netns}] when tracer started"),
-        None => "no PostgreSQL server that may be looked at ran on this host when tracer started"
+        None => "no PostgreSQL server that tracer may see ran on this host when tracer started"
             .to_owned(),
     };
     if !preflight::has(CAP_SYS_PTRACE) {
-        reason += "; other users' processes may not be looked into: ";
+        reason += "; other users' processes may not be read: ";
         reason += &preflight::missing(&[CAP_SYS_PTRACE]);
     }
     if let Some(unseen) = pidns::warning() {
@@ -328,7 +320,7 @@ fn nobody(netns: Option<u32>) -> String {
     reason
 }
 
-/// Of so many servers those that Prometheus is told of: what still runs comes first, and
+/// Of so many servers those that Prometheus is shown: what still runs comes first, and
 /// then what was met last. The kernel keeps the sums of those that have ended, too.
 fn exposed<T>(mut sums: Vec<(u32, T)>, met: &[u32], runs: impl Fn(u32) -> bool) -> Vec<(u32, T)> {
     if sums.len() > MAX_EXPOSED {
@@ -359,7 +351,7 @@ fn beginnings(server: &server::Server) -> Result<[u64; SYMBOLS.len()], String> {
     Ok(begin)
 }
 
-/// Looks at a server.
+/// Where a server is.
 fn place_of(server: &server::Server) -> Place {
     Place {
         pid: Some(server.pid),

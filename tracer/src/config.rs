@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tracer_core::recording::probe::RateError;
+use tracer_core::recording::probe::{Plan, RateError};
 use tracer_ebpf::MAX_PORTS;
 
 use crate::cli::RunArguments;
@@ -19,9 +19,11 @@ use tracer_core::address::canonical;
 use tracer_core::recording::settings::Settings;
 use tracer_core::report::Request;
 
-/// The least that an interval may be: a look at thousands of flows and a
+/// The least that an interval may be: a sample of thousands of flows and a
 /// redrawn screen must fit in.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
+/// Beyond what a clock can say, a timer has no next moment.
+const MAX_INTERVAL: Duration = Duration::from_secs(86_400);
 
 /// What `tracer run` is to do.
 #[derive(Debug, Clone)]
@@ -32,7 +34,7 @@ pub(crate) struct Config {
     pub(crate) netns: Namespaces,
     /// When to stop by itself.
     pub(crate) duration: Option<Duration>,
-    /// Time between two looks.
+    /// Time between two samples.
     pub(crate) interval: Duration,
     /// What to break on purpose.
     pub(crate) inject: Option<ScheduledFault>,
@@ -41,7 +43,7 @@ pub(crate) struct Config {
     /// How long the run's first two phases last, where the user knows.
     pub(crate) phases: Option<(Duration, Duration)>,
     /// What to commit there.
-    pub(crate) probe: Option<tracer_core::recording::probe::Plan>,
+    pub(crate) probe: Option<Plan>,
     /// Whether commits are to be split.
     pub(crate) commits: bool,
     /// From when on a commit is slow.
@@ -100,7 +102,7 @@ pub enum ConfigError {
     Peer(#[from] PeerError),
     /// A zone where there are no interfaces.
     #[error(
-        "--peer `{0}` has a zone, and a recording tells flows by their addresses alone; leave out the % and what is behind it"
+        "--peer `{0}` has a zone, and a recording knows flows by their addresses alone; leave out the % and what is behind it"
     )]
     Zone(String),
     #[error("--{option} `{given}` is no length of time; try `90s`, `5m` or `1h30m`")]
@@ -111,12 +113,10 @@ pub enum ConfigError {
         given: String,
         better: String,
     },
-    #[error("--{option} `{given}` is too short: at least {least:?}")]
-    TooShort {
-        option: &'static str,
-        given: String,
-        least: Duration,
-    },
+    #[error("--interval `{0}` is too short: at least {MIN_INTERVAL:?}")]
+    TooShort(String),
+    #[error("--interval `{0}` is too long: at most a day")]
+    TooLong(String),
     #[error(transparent)]
     Fault(#[from] SpecError),
     #[error(transparent)]
@@ -182,7 +182,7 @@ impl Config {
         }
     }
 
-    /// Whether single events are of use: to be written, or to tell which waits of
+    /// Whether single events are of use: to be written, or to find which waits of
     /// commits fell into the recovery from a loss.
     pub(crate) fn wants_events(&self) -> bool {
         self.events.is_some() || self.commits
@@ -195,40 +195,29 @@ impl Config {
             peers: nets(&peers),
             ports: parse_ports(&arguments.port)?,
         };
-        let interval = parse_time("interval", &arguments.interval)?;
-        if interval < MIN_INTERVAL {
-            return Err(ConfigError::TooShort {
-                option: "interval",
-                given: arguments.interval.clone(),
-                least: MIN_INTERVAL,
-            });
-        }
-        let duration = arguments
-            .duration
-            .as_deref()
+        let interval = parse_interval(&arguments.interval)?;
+        let duration = arguments.duration.as_deref();
+        let duration = duration
             .map(|text| parse_time("duration", text))
             .transpose()?;
         let inject = plan(arguments, peers, &filter.ports, duration)?;
-        if arguments.commit_probe_cleanup {
+        if arguments.postgres.commit_probe_cleanup {
             return Err(ConfigError::NoTable);
         }
+        let dsn = arguments.postgres.pg.as_ref();
         Ok(Self {
             filter,
             inject,
-            postgres: arguments
-                .pg
-                .as_ref()
-                .map(|dsn| Target::from_dsn(dsn.reveal()))
-                .transpose()?,
+            postgres: dsn.map(|dsn| Target::from_dsn(dsn.reveal())).transpose()?,
             phases: arguments.phases.as_deref().map(parse_phases).transpose()?,
-            probe: match &arguments.commit_probe {
-                Some(rate) => Some(tracer_core::recording::probe::Plan {
+            probe: match &arguments.postgres.commit_probe {
+                Some(rate) => Some(Plan {
                     rate: rate.parse()?,
                 }),
                 None => None,
             },
-            commits: arguments.commits,
-            slow_commit: parse_time("slow-commit", &arguments.slow_commit)?,
+            commits: arguments.postgres.commits,
+            slow_commit: parse_time("slow-commit", &arguments.postgres.slow_commit)?,
             netns: match arguments.netns.as_deref() {
                 None => Namespaces::Current,
                 Some("all") => Namespaces::All,
@@ -258,18 +247,18 @@ fn plan(
     ports: &[u16],
     duration: Option<Duration>,
 ) -> Result<Option<ScheduledFault>, ConfigError> {
-    if arguments.inject.is_empty() {
+    if arguments.scheduled.inject.is_empty() {
         return Ok(None);
     }
-    let faults = fault::faults(&arguments.inject, &Parameters::default())?;
-    // `--peer` is required beside `--inject`, but not where `--all` excludes it.
+    let faults = fault::faults(&arguments.scheduled.inject, &Parameters::default())?;
+    // `--peer` is required with `--inject`, but not where `--all` excludes it.
     if arguments.peer.is_empty() {
         return Err(ConfigError::NoPeer);
     }
     if arguments.netns.as_deref() == Some("all") {
         return Err(ConfigError::Everywhere);
     }
-    let after = match arguments.after.as_deref() {
+    let after = match arguments.scheduled.after.as_deref() {
         // A plain 0 is no length of time, but a meaningful start.
         None | Some("0" | "0s") => Duration::ZERO,
         Some(text) => parse_time("after", text)?,
@@ -281,7 +270,7 @@ fn plan(
         Some(duration) => Some(duration - after),
         None => None,
     };
-    let lasts = match (arguments.lasts.as_deref(), left) {
+    let lasts = match (arguments.scheduled.lasts.as_deref(), left) {
         (Some(text), _) => parse_time("for", text)?,
         (None, Some(left)) => left,
         (None, None) => return Err(ConfigError::Endless),
@@ -296,12 +285,9 @@ impl Filter {
     pub(crate) fn keeps(&self, tuple: &tracer_ebpf::Tuple) -> bool {
         let remote = canonical(Ipv6Addr::from(tuple.remote));
         let peer = self.peers.is_empty() || self.peers.iter().any(|net| net.contains(&remote));
-        let port = self.ports.is_empty()
-            || self
-                .ports
-                .iter()
-                .any(|port| *port == tuple.local_port || *port == tuple.remote_port);
-        peer && port
+        let mut ports = self.ports.iter();
+        let port = ports.any(|port| [tuple.local_port, tuple.remote_port].contains(port));
+        peer && (self.ports.is_empty() || port)
     }
 }
 
@@ -333,21 +319,27 @@ pub(crate) fn parse_phases(text: &str) -> Result<(Duration, Duration), ConfigErr
         .ok_or_else(|| ConfigError::Phases(text.to_owned()))
 }
 
+fn parse_interval(text: &str) -> Result<Duration, ConfigError> {
+    let interval = parse_time("interval", text)?;
+    match interval {
+        short if short < MIN_INTERVAL => Err(ConfigError::TooShort(text.to_owned())),
+        long if long > MAX_INTERVAL => Err(ConfigError::TooLong(text.to_owned())),
+        interval => Ok(interval),
+    }
+}
+
 /// Parses `90s`, `1h30m`, `250ms`, or plain seconds; more than nothing.
 pub(crate) fn parse_time(option: &'static str, text: &str) -> Result<Duration, ConfigError> {
-    let given = || text.to_owned();
+    let given = text.to_owned();
     // Before it is parsed: some with a comma would be taken, and others not.
     if let Some(better) = time::decimal_point(text) {
         return Err(ConfigError::DecimalComma {
             option,
-            given: given(),
+            given,
             better,
         });
     }
-    time::parse(text).ok_or_else(|| ConfigError::Time {
-        option,
-        given: given(),
-    })
+    time::parse(text).ok_or(ConfigError::Time { option, given })
 }
 
 #[cfg(test)]
@@ -361,6 +353,17 @@ mod tests {
         for wrong in ["", "30s", "30s,", "30s,60s,90s", "now,later"] {
             let message = parse_phases(wrong).unwrap_err().to_string();
             assert!(message.contains(&format!("`{wrong}`")), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_none_that_a_timer_cannot_hold() {
+        for right in ["50ms", "1s", "24h"] {
+            assert!(parse_interval(right).is_ok(), "{right}");
+        }
+        for (wrong, words) in [("49ms", "short"), ("86401", "long"), ("1e19", "long")] {
+            let message = parse_interval(wrong).unwrap_err().to_string();
+            assert!(message.contains(words), "{message}");
         }
     }
 

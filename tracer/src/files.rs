@@ -33,7 +33,7 @@ pub(crate) fn lines(path: &Path) -> io::Result<(Box<dyn ByteSink>, bool)> {
     match destination::find(path)? {
         Destination::Own(1) => Ok((Box::new(Descriptor::new(io::stdout())), true)),
         Destination::Own(number) => Ok((Box::new(Descriptor::new(target::own(number)?)), false)),
-        // By the name that was given: links may lead elsewhere when it is opened anew.
+        // By the name that was given: links may lead elsewhere when it is reopened.
         _ => Ok((Box::new(Appended::create(path.to_owned())?), false)),
     }
 }
@@ -41,7 +41,7 @@ pub(crate) fn lines(path: &Path) -> io::Result<(Box<dyn ByteSink>, bool)> {
 /// Prints lines to standard output; what others wrote in them does nothing there. A reader who
 /// takes nothing for as long as `patience` gets no more; that nobody reads any more is no error.
 pub(crate) fn print(text: &str, patience: Option<Duration>) -> io::Result<()> {
-    let stdout = Writer::start(Descriptor::new(io::stdout()), &[])?;
+    let stdout = Writer::start(Box::new(Descriptor::new(io::stdout())), &[])?;
     file::hand_over(&stdout, harmless::lines(text).as_bytes(), patience)
 }
 

@@ -111,7 +111,7 @@ pub fn interface(message: &[u8]) -> Option<Link> {
     Link::parse(message)
 }
 
-/// The interface that a message tells to have gone to another namespace.
+/// The interface that a message says to have gone to another namespace.
 pub fn moved(message: &[u8]) -> Option<u32> {
     link::moved(message)
 }
@@ -139,7 +139,7 @@ pub fn sockets_in_use(text: &str, prefix: &str) -> Option<u32> {
     sockstat::in_use(text, prefix)
 }
 
-/// Whether BTF tells what leads from a process to its parent, and to its number in a PID
+/// Whether BTF has what leads from a process to its parent, and to its number in a PID
 /// namespace.
 pub fn processes(btf: &[u8]) -> [bool; 2] {
     offsets::tells_processes(btf)

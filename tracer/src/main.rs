@@ -7,22 +7,16 @@ use clap::Parser;
 use tracer::cli::Cli;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are not errors; both exit 0.
-            let code = if error.use_stderr() {
-                tracer::command::EXIT_USAGE
-            } else {
-                0
-            };
-            let _ = if error.use_stderr() {
-                writeln!(io::stderr(), "{}", tracer::cli::one_line(&error))
-            } else {
-                error.print()
-            };
-            return ExitCode::from(code);
+    match Cli::try_parse() {
+        Ok(cli) => tracer::command::execute(&cli.command),
+        Err(error) if error.use_stderr() => {
+            let _ = writeln!(io::stderr(), "{}", tracer::cli::one_line(&error));
+            ExitCode::from(tracer::command::EXIT_USAGE)
         }
-    };
-    tracer::command::execute(&cli.command)
+        // Help and version are not errors.
+        Err(error) => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+    }
 }

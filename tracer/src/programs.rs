@@ -146,7 +146,7 @@ impl Programs {
         let attached = program.load().and_then(|()| program.attach(name));
         if let Ok(info) = program.info() {
             let verified = info.verified_instruction_count();
-            log::debug!("{name}: the verifier looked at {verified:?} instructions");
+            log::debug!("{name}: the verifier checked {verified:?} instructions");
         }
         Ok(attached.map(|_| ()))
     }

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 static WRITER: OnceLock<Option<Writer>> = OnceLock::new();
 
 fn writer() -> Option<&'static Writer> {
-    let start = || Writer::start(Descriptor::new(io::stderr()), &[]).ok();
+    let start = || Writer::start(Box::new(Descriptor::new(io::stderr())), &[]).ok();
     WRITER.get_or_init(start).as_ref()
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn show(line: &str) {
 fn write(bytes: Vec<u8>) {
     match writer() {
         Some(writer) => writer.write(bytes),
-        // Rather a wait than silence; there is nobody to be told of a failure.
+        // Rather a wait than silence; there is nobody to report a failure to.
         None => drop(Descriptor::new(io::stderr()).write(&bytes)),
     }
 }
@@ -57,7 +57,7 @@ fn write(bytes: Vec<u8>) {
 /// Waits until what was said is out, for a while. To be called at the very end.
 pub(crate) fn settle() {
     if let Some(Some(writer)) = WRITER.get() {
-        // What nobody takes cannot be told to anybody.
+        // What nobody takes cannot be reported.
         let _ = writer.settle(Some(PATIENCE));
     }
 }

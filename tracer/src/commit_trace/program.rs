@@ -32,9 +32,9 @@ const PROGRAMS: [(&str, usize); 5] = [
 /// Why commits cannot be split: what was tried, and what came of it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProgramError {
-    #[error("the kernel's processes cannot be told apart: {0}")]
+    #[error("the kernel's processes cannot be distinguished: {0}")]
     Tasks(io::Error),
-    #[error("servers cannot be told apart by their processes: {0}; {1}")]
+    #[error("servers cannot be distinguished by their processes: {0}; {1}")]
     Pids(String, &'static str),
     #[error("the programs cannot be loaded: {0}")]
     Load(String),
@@ -141,7 +141,7 @@ impl Program {
             .collect()
     }
 
-    /// CommitTrace that had to be given up.
+    /// Commits that had to be given up.
     pub(crate) fn given_up(&self) -> u64 {
         let gaps = [
             CommitGap::BackendsFull,
@@ -151,7 +151,7 @@ impl Program {
         gaps.into_iter().map(|gap| self.gap(gap)).sum()
     }
 
-    /// CommitTrace of servers that are outside of what `/proc` shows.
+    /// Commits of servers that are outside of what `/proc` shows.
     pub(crate) fn out_of_sight(&self) -> u64 {
         self.gap(CommitGap::OutOfSight)
     }

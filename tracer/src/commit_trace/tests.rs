@@ -65,8 +65,8 @@ fn a_server_whose_program_is_not_watched_has_not_committed_nothing() {
             ..Place::default()
         });
     }
-    let told: Vec<u32> = commits.finish().servers.iter().map(|one| one.pid).collect();
-    assert_eq!(told, [7]);
+    let followed: Vec<u32> = commits.finish().servers.iter().map(|one| one.pid).collect();
+    assert_eq!(followed, [7]);
 }
 
 #[test]

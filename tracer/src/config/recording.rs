@@ -2,7 +2,7 @@
 
 use crate::cli::{MAX_FLOWS, ReplayArguments, SLOW_COMMIT};
 use crate::config::{
-    Config, ConfigError, Filter, MIN_INTERVAL, Namespaces, Verbosity, nets, parse_peers,
+    Config, ConfigError, Filter, Namespaces, Verbosity, nets, parse_interval, parse_peers,
     parse_ports, parse_time,
 };
 
@@ -10,14 +10,6 @@ impl Config {
     /// Validates a command line of `tracer replay`: a run of which nothing but events
     /// was asked.
     pub(crate) fn of_recording(arguments: &ReplayArguments) -> Result<Self, ConfigError> {
-        let interval = parse_time("interval", &arguments.interval)?;
-        if interval < MIN_INTERVAL {
-            return Err(ConfigError::TooShort {
-                option: "interval",
-                given: arguments.interval.clone(),
-                least: MIN_INTERVAL,
-            });
-        }
         let peers = parse_peers(&arguments.peer)?;
         if let Some(zoned) = peers.iter().find(|peer| peer.zone.is_some()) {
             return Err(ConfigError::Zone(zoned.to_string()));
@@ -29,7 +21,7 @@ impl Config {
             },
             netns: Namespaces::Named("recorded".to_owned()),
             duration: None,
-            interval,
+            interval: parse_interval(&arguments.interval)?,
             inject: None,
             postgres: None,
             phases: None,

@@ -131,7 +131,7 @@ pub(crate) fn unread(
         .try_for_each(|path| distinct(&[("FILE", Some(path)), (option, Some(written))]))
 }
 
-/// `None` of what cannot be written to, which is told when it is opened, and of devices,
+/// `None` of what cannot be written to, an error when it is opened, and of devices,
 /// which keep nothing.
 fn identity(path: &Path) -> Option<DestinationIdentity> {
     match find(path).ok()? {

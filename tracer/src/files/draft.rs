@@ -40,11 +40,11 @@ impl DraftFile {
     /// Of a file at this path, which has no links in it.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let way = destination::folder(path);
+        let parent = destination::folder(path);
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
-        let folder: OwnedFd = links::open(way, flags, Mode::empty())?.into();
+        let folder: OwnedFd = links::open(parent, flags, Mode::empty())?.into();
         let kept = match fs::symlink_metadata(path) {
-            Ok(there) => Kept::of(&fs::symlink_metadata(way)?, &there),
+            Ok(there) => Kept::of(&fs::symlink_metadata(parent)?, &there),
             Err(_) => None,
         };
         let flags = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
@@ -113,7 +113,7 @@ impl DraftFile {
     }
 
     fn link(&self, file: &File, name: &OsStr) -> nix::Result<()> {
-        // The way that `open(2)` names, which needs no privilege.
+        // As `open(2)` says, which needs no privilege.
         let open = format!("/proc/self/fd/{}", file.as_raw_fd());
         let follow = AtFlags::AT_SYMLINK_FOLLOW;
         linkat(AT_FDCWD, open.as_str(), &self.folder, name, follow)
@@ -131,7 +131,7 @@ impl DraftFile {
         };
         let done = whole.and_then(|()| put());
         if done.is_err() {
-            // What it failed of is told; that this fails, too, adds nothing.
+            // The first error is returned; that this fails, too, adds nothing.
             let _ = unlinkat(&self.folder, name, UnlinkatFlags::NoRemoveDir);
         }
         done

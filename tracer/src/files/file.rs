@@ -116,9 +116,9 @@ impl Output {
 
     fn store(target: OutputTarget, content: &[u8], patience: Option<Duration>) -> io::Result<()> {
         let writer = match target {
-            OutputTarget::Stdout => Writer::start(Descriptor::new(io::stdout()), &[]),
-            OutputTarget::Open(file) => Writer::start(Descriptor::new(file), &[]),
-            OutputTarget::Fifo(file) => Writer::start(file, NEEDED),
+            OutputTarget::Stdout => Writer::start(Box::new(Descriptor::new(io::stdout())), &[]),
+            OutputTarget::Open(file) => Writer::start(Box::new(Descriptor::new(file)), &[]),
+            OutputTarget::Fifo(file) => Writer::start(Box::new(file), NEEDED),
             OutputTarget::Renamed(draft) => return draft.finish(content),
         };
         hand_over(&writer?, content, patience)

@@ -1,7 +1,7 @@
-//! Links on the way to a file, and which of them lead where their reader wants to go.
+//! Links in the path of a file, and which of them may be followed.
 //!
 //! In a folder that others can write to, such as `/tmp`, anybody can plant a link to a file
-//! that only root may write, and wait. The kernel refuses such links if it is told to, and
+//! that only root may write, and wait. The kernel refuses such links if it is set to, and
 //! only at the end of a path (`fs.protected_symlinks`, `may_follow_link` in
 //! [`fs/namei.c`](https://github.com/torvalds/linux/blob/v6.12/fs/namei.c)); here they are
 //! refused always, wherever in a path they are.
@@ -156,7 +156,7 @@ pub(super) fn open(path: &Path, flags: OFlag, mode: Mode) -> io::Result<File> {
 }
 
 fn open_once(path: &Path, flags: OFlag, mode: Mode) -> nix::Result<OwnedFd> {
-    // What a process has open looks like a link, and is none.
+    // What a process has open is shown as a link, and is none.
     if path.starts_with("/proc") {
         return open_at(path, flags, mode);
     }
@@ -167,7 +167,7 @@ fn open_once(path: &Path, flags: OFlag, mode: Mode) -> nix::Result<OwnedFd> {
         .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
     match openat2(AT_FDCWD, path, how) {
         // Of a container's filter of system calls, or of what may not be done; the other
-        // call, which looks at the last part only, tells.
+        // call, which checks the last part only, decides.
         Err(Errno::ENOSYS | Errno::EPERM) => open_at(path, flags | OFlag::O_NOFOLLOW, mode),
         opened => opened,
     }

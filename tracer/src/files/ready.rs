@@ -101,7 +101,7 @@ impl Drop for ReadyFile {
         let there = fs::symlink_metadata(&self.at).ok();
         let there = there.map(|there| (there.dev(), there.ino()));
         if self.made.is_some() && self.made == there {
-            // Nobody is left who could be told that it stays.
+            // Nobody is left to learn that it stays.
             let _ = fs::remove_file(&self.at);
         }
     }

@@ -24,7 +24,7 @@ pub(crate) trait ByteSink: fmt::Debug + Send + 'static {
     /// Writes all of it.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Opens it anew, where it has a path. If that fails, it stays what it was.
+    /// Reopens it, where it has a path. If that fails, it stays what it was.
     fn reopen(&mut self) {}
 
     /// Whether it is a pipe or a device, and no file on a disk.
@@ -32,24 +32,6 @@ pub(crate) trait ByteSink: fmt::Debug + Send + 'static {
 
     /// Whether an error says that nobody will ever read it again.
     fn is_left(&self, error: &io::Error) -> bool;
-}
-
-impl ByteSink for Box<dyn ByteSink> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        (**self).write(bytes)
-    }
-
-    fn reopen(&mut self) {
-        (**self).reopen();
-    }
-
-    fn is_stream(&self) -> bool {
-        (**self).is_stream()
-    }
-
-    fn is_left(&self, error: &io::Error) -> bool {
-        (**self).is_left(error)
-    }
 }
 
 /// A descriptor that this process was started with.
@@ -204,7 +186,7 @@ impl ByteSink for Appended {
                 self.torn = false;
             }
             Err(error) => log::warn!(
-                "{} cannot be opened anew, what comes is written to the file that was open before: {error}",
+                "{} cannot be reopened, what comes is written to the file that was open before: {error}",
                 self.path.display()
             ),
         }

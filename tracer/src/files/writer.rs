@@ -3,7 +3,7 @@
 //!
 //! A pipe, a terminal and a disk can each stand still for as long as they like: a reader
 //! that stops reading, Ctrl-S, a server of files that is gone. Asking beforehand (`poll`)
-//! tells of some of them and of a part of what is written, and making the descriptor
+//! knows of some of them and of a part of what is written, and making the descriptor
 //! non-blocking changes it for everybody else who holds it: the caller's shell, too.
 
 use std::collections::VecDeque;
@@ -59,7 +59,10 @@ enum WriteOrder {
 
 impl Writer {
     /// Starts the thread, which keeps of the caller's privileges no more than these.
-    pub(crate) fn start(target: impl ByteSink, needed: &'static [Capability]) -> io::Result<Self> {
+    pub(crate) fn start(
+        target: Box<dyn ByteSink>,
+        needed: &'static [Capability],
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let worker = Arc::clone(&shared);
         thread::Builder::new()
@@ -87,7 +90,7 @@ impl Writer {
         self.shared.changed.notify_all();
     }
 
-    /// Opens the file anew behind what was taken so far.
+    /// Reopens the file behind what was taken so far.
     pub(crate) fn reopen(&self) {
         self.shared.lock().queue.push_back(WriteOrder::Reopen);
         self.shared.changed.notify_all();
@@ -198,7 +201,7 @@ impl Shared {
     }
 }
 
-fn work(shared: &Shared, mut target: impl ByteSink) {
+fn work(shared: &Shared, mut target: Box<dyn ByteSink>) {
     while let Some(order) = shared.next() {
         match order {
             WriteOrder::Reopen => {
@@ -294,7 +297,7 @@ mod tests {
     #[test]
     fn what_a_reader_does_not_take_is_counted_to_the_line() {
         let (mut read, write) = pipe();
-        let writer = Writer::start(Descriptor::new(write), &[]).unwrap();
+        let writer = Writer::start(Box::new(Descriptor::new(write)), &[]).unwrap();
         let line = [&[b'x'; 99][..], b"\n"].concat();
         let all = 2_000;
         writer.write(line.repeat(all));
@@ -318,7 +321,7 @@ mod tests {
     #[test]
     fn there_is_an_end_to_what_waits() {
         let (_read, write) = pipe();
-        let writer = Writer::start(Descriptor::new(write), &[]).unwrap();
+        let writer = Writer::start(Box::new(Descriptor::new(write)), &[]).unwrap();
         let mib = [&[b'x'; 1023][..], b"\n"].concat().repeat(1024);
         for _ in 0..20 {
             writer.write(mib.clone());
@@ -331,12 +334,12 @@ mod tests {
     fn a_reader_that_leaves_and_a_full_disk_are_told() {
         let (read, write) = pipe();
         drop(read);
-        let writer = Writer::start(Descriptor::new(write), &[]).unwrap();
+        let writer = Writer::start(Box::new(Descriptor::new(write)), &[]).unwrap();
         writer.write(b"a\nb\n".to_vec());
         assert_eq!(writer.settle(LONG).lines, 2);
         assert!(writer.is_left());
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let writer = Writer::start(Descriptor::new(full), &[]).unwrap();
+        let writer = Writer::start(Box::new(Descriptor::new(full)), &[]).unwrap();
         writer.write(b"a\nb\n".to_vec());
         let unwritten = writer.settle(LONG);
         assert_eq!(unwritten.lines, 2);

@@ -2,4 +2,4 @@
 
 mod file;
 
-pub(crate) use file::{CounterFile, CountersError, tcp_ext};
+pub(crate) use file::{CounterFile, tcp_ext};

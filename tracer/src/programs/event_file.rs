@@ -26,7 +26,7 @@ pub(crate) use crate::programs::event_file::reader::{Flaws, Recorded};
 
 /// Enough for some hundred lines between two writes.
 const BUFFER: usize = 64 * 1024;
-/// To open the file of somebody else's anew.
+/// To reopen a file of somebody else's.
 const NEEDED: &[Capability] = &[Capability::CAP_DAC_OVERRIDE];
 /// How long the end waits for a reader who takes nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ pub(crate) struct EventWriter {
     path: PathBuf,
     writer: Writer,
     buffer: Vec<u8>,
-    told: bool,
+    warned: bool,
     clock: Clock,
     jiffy_ns: u64,
 }
@@ -83,7 +83,7 @@ impl EventFile {
             path: self.path,
             writer: Writer::start(self.target, NEEDED)?,
             buffer: Vec::with_capacity(BUFFER),
-            told: false,
+            warned: false,
             clock,
             jiffy_ns,
         })
@@ -120,8 +120,8 @@ impl EventWriter {
             self.writer.write(std::mem::replace(&mut self.buffer, next));
         }
         let lost = self.writer.lost();
-        if lost.lines > 0 && !self.told {
-            self.told = true;
+        if lost.lines > 0 && !self.warned {
+            self.warned = true;
             log::warn!(
                 "events cannot be written to --events {}: {}; the count goes on",
                 self.path.display(),
@@ -136,7 +136,7 @@ impl EventWriter {
         self.writer.lost().lines
     }
 
-    /// Opens the file anew for what comes from now on: what was there before was renamed.
+    /// Reopens the file for what comes from now on: what was there before was renamed.
     pub(crate) fn reopen(&mut self) {
         self.flush();
         self.writer.reopen();

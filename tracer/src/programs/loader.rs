@@ -1,8 +1,8 @@
 //! Handing the object to the kernel with this kernel's offsets in it.
 
 use aya::Ebpf;
-use aya::maps::HashMap;
 use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{HashMap, Map, MapError};
 use tracer_ebpf::{Offsets, PidNamespace, Settings};
 
 use crate::kernel::bpf;
@@ -10,14 +10,14 @@ use crate::programs::{ProgramsError, map_error};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
 
-/// What the kernel programs are told before they are loaded.
+/// The settings of the kernel programs, before they are loaded.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     /// Where this kernel keeps its fields.
     pub(crate) offsets: Offsets,
     /// What to trace.
     pub(crate) settings: Settings,
-    /// In whose numbers to tell of processes.
+    /// In whose numbers to report processes.
     pub(crate) pids: PidNamespace,
     /// Prefixes of the peers to keep, see [`tracer_core::address::prefix`].
     pub(crate) peers: Vec<([u8; 16], u32)>,
@@ -67,6 +67,7 @@ pub(crate) fn load(options: &Options) -> Result<Ebpf, ProgramsError> {
         .saturating_mul(2)
         .saturating_add(SPARE_SOCKETS)
         .min(MAX_SOCKETS);
+    let peers = u32::try_from(options.peers.len().max(1)).unwrap_or(u32::MAX);
     let baselines = options.sockets.saturating_mul(2).clamp(256, MAX_SOCKETS);
     let mut ebpf = bpf::without_kernel_types()
         .override_global("OFFSETS", &options.offsets, true)
@@ -78,26 +79,24 @@ pub(crate) fn load(options: &Options) -> Result<Ebpf, ProgramsError> {
         .map_max_entries("FLOWS", options.settings.max_flows)
         .map_max_entries("TAKEN_SLOTS", options.settings.max_flows)
         .map_max_entries("EVENTS", options.event_bytes)
-        .map_max_entries(
-            "PEERS",
-            u32::try_from(options.peers.len().max(1)).unwrap_or(u32::MAX),
-        )
+        .map_max_entries("PEERS", peers)
         .load(OBJECT)?;
-    let map = ebpf
-        .map_mut("PEERS")
-        .ok_or(ProgramsError::Absent("PEERS"))?;
-    let mut peers: LpmTrie<_, [u8; 16], u32> = map.try_into().map_err(map_error("PEERS"))?;
+    let mut peers: LpmTrie<_, [u8; 16], u32> = map(&mut ebpf, "PEERS")?;
     for (address, length) in &options.peers {
-        peers
-            .insert(&Key::new(*length, *address), 1, 0)
-            .map_err(map_error("PEERS"))?;
+        let peer = Key::new(*length, *address);
+        peers.insert(&peer, 1, 0).map_err(map_error("PEERS"))?;
     }
-    let map = ebpf
-        .map_mut("PORTS")
-        .ok_or(ProgramsError::Absent("PORTS"))?;
-    let mut ports: HashMap<_, u16, u32> = map.try_into().map_err(map_error("PORTS"))?;
+    let mut ports: HashMap<_, u16, u32> = map(&mut ebpf, "PORTS")?;
     for port in &options.ports {
         ports.insert(port, 1, 0).map_err(map_error("PORTS"))?;
     }
     Ok(ebpf)
+}
+
+fn map<'a, M: TryFrom<&'a mut Map, Error = MapError>>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<M, ProgramsError> {
+    let map = ebpf.map_mut(name).ok_or(ProgramsError::Absent(name))?;
+    map.try_into().map_err(map_error(name))
 }

@@ -44,7 +44,7 @@ struct Retransmit {
     backoff: u8,
     cwnd: u32,
     srtt_us: u32,
-    /// Absent where the kernel does not tell, and in files of earlier versions.
+    /// Absent where the kernel does not say, and in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unacked: Option<u16>,
     /// What the call returned: 0, a negative errno or a positive `NET_XMIT_*`.
@@ -90,7 +90,7 @@ pub(crate) fn line(decoded: &Decoded, clock: &Clock, jiffy_ns: u64) -> Line {
 }
 
 impl Line {
-    /// The event that it tells of; `None` if it names something that there is not.
+    /// The event that it describes; `None` if it names something that there is not.
     /// Timeouts are in units of [`JIFFY_NS`].
     pub(crate) fn decoded(&self) -> Option<Decoded> {
         let what = EventKind::ALL
@@ -117,32 +117,32 @@ impl Line {
         event.old_state = index(&STATES, self.old_state.as_deref())?;
         let kind = match what {
             EventKind::Retransmit => {
-                let told = self.retransmit.as_ref()?;
+                let fields = self.retransmit.as_ref()?;
                 let kind = RetransmitKind::ALL
                     .into_iter()
-                    .find(|one| one.name() == told.kind)?;
-                event.segments = told.segments;
-                event.bytes = told.bytes;
-                event.seq = told.seq;
-                event.end_seq = told.end_seq;
-                event.tcp_flags = told.flags.split('|').try_fold(0, |set, name| {
+                    .find(|one| one.name() == fields.kind)?;
+                event.segments = fields.segments;
+                event.bytes = fields.bytes;
+                event.seq = fields.seq;
+                event.end_seq = fields.end_seq;
+                event.tcp_flags = fields.flags.split('|').try_fold(0, |set, name| {
                     if name.is_empty() {
                         return Some(set);
                     }
                     let (bit, _) = FLAGS.iter().find(|(_, one)| *one == name)?;
                     Some(set | bit)
                 })?;
-                event.ca_state = match &*told.ca_state {
+                event.ca_state = match &*fields.ca_state {
                     UNKNOWN => u8::MAX,
                     name => index(&CA_STATES, Some(name))?,
                 };
                 // Saturates; what is no number becomes 0.
-                event.rto = (told.rto_ms * 1e6 / JIFFY_NS as f64).round() as u32;
-                event.backoff = told.backoff;
-                event.cwnd = told.cwnd;
-                event.srtt_us = told.srtt_us;
-                event.unacked = told.unacked.unwrap_or(0);
-                event.err = told.err;
+                event.rto = (fields.rto_ms * 1e6 / JIFFY_NS as f64).round() as u32;
+                event.backoff = fields.backoff;
+                event.cwnd = fields.cwnd;
+                event.srtt_us = fields.srtt_us;
+                event.unacked = fields.unacked.unwrap_or(0);
+                event.err = fields.err;
                 Some(kind)
             }
             EventKind::SynAck => {
@@ -319,8 +319,8 @@ mod tests {
             // Those of a later kernel's as well.
             event.ca_state = if what == EventKind::Retransmit { 5 } else { 3 };
             event.state = if what == EventKind::State { 14 } else { 8 };
-            let told = line(&Decoded { what, kind, event }, &clock(), 4_000_000);
-            let json = serde_json::to_string(&told).unwrap();
+            let written = line(&Decoded { what, kind, event }, &clock(), 4_000_000);
+            let json = serde_json::to_string(&written).unwrap();
             let read: Line = serde_json::from_str(&json).unwrap();
             let again = read.decoded().unwrap();
             assert_eq!((again.what, again.kind), (what, kind));
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn what_names_nothing_is_no_event() {
-        let told = line(
+        let written = line(
             &Decoded {
                 what: EventKind::Retransmit,
                 kind: Some(RetransmitKind::Rto),
@@ -341,7 +341,7 @@ mod tests {
             &clock(),
             4_000_000,
         );
-        let json = serde_json::to_value(&told).unwrap();
+        let json = serde_json::to_value(&written).unwrap();
         for (name, value) in [
             ("event", "explosion"),
             ("kind", "soon"),
