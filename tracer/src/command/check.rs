@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<bool> {
     rows.extend(fault::rows(&held, release.as_deref().ok()));
     rows.extend(interface::rows(arguments, peer.as_slice()));
     rows.extend(postgres::rows());
-    rows.extend(kernel::tools());
+    rows.push(kernel::tools());
 
     let report = Report::new(release.unwrap_or_default(), rows);
     let text = match arguments.json {

@@ -41,16 +41,16 @@ enum OutputTarget {
 impl Output {
     /// Prepares writing to `path`; `-` is standard output.
     pub(crate) fn create(option: &'static str, path: &Path) -> Result<Self, OutputError> {
-        let target = Self::open(path).map_err(|cause| OutputError {
-            option,
-            path: path.to_owned(),
-            cause,
-        })?;
-        Ok(Self {
-            option,
-            path: path.to_owned(),
-            target,
-        })
+        let target = Self::open(path);
+        let path = path.to_owned();
+        match target {
+            Ok(target) => Ok(Self {
+                option,
+                path,
+                target,
+            }),
+            Err(cause) => Err(OutputError::new(option, path, cause)),
+        }
     }
 
     /// The same for an option that may not be given.
@@ -107,11 +107,8 @@ impl Output {
             path,
             target,
         } = self;
-        Self::store(target, content, patience).map_err(|cause| OutputError {
-            option,
-            path,
-            cause,
-        })
+        let stored = Self::store(target, content, patience);
+        stored.map_err(|cause| OutputError::new(option, path, cause))
     }
 
     fn store(target: OutputTarget, content: &[u8], patience: Option<Duration>) -> io::Result<()> {

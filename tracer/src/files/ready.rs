@@ -66,11 +66,7 @@ fn prepared(path: &Path) -> io::Result<PathBuf> {
 }
 
 fn error(path: &Path, cause: io::Error) -> OutputError {
-    OutputError {
-        option: "--ready-file",
-        path: path.to_owned(),
-        cause,
-    }
+    OutputError::new("--ready-file", path.to_owned(), cause)
 }
 
 /// Removes what a run left that was killed. An empty file holds nothing that could be

@@ -19,7 +19,7 @@ pub(super) fn rows(
     match resolved {
         Ok(resolved) => {
             rows.push(Row::yes(Kernel, "BTF", RUNNING_KERNEL).required());
-            rows.push(required_fields());
+            rows.push(Row::yes(Kernel, "required fields", "all found in BTF").required());
             rows.extend(fields(resolved));
             rows.push(failures(resolved));
         }
@@ -62,10 +62,6 @@ fn processes(shown: Shown) -> Row {
         }
         Shown::Unknown => Row::unknown(Kernel, NAME, "/proc does not say whose it shows"),
     }
-}
-
-fn required_fields() -> Row {
-    Row::yes(Kernel, "required fields", "all found in BTF").required()
 }
 
 /// One row for all, or one for each that is missing.
@@ -127,8 +123,8 @@ fn without_fields(error: &OffsetsError) -> Vec<Row> {
 }
 
 /// What tracer does without, though other tracing tools do not.
-pub(super) fn tools() -> [Row; 1] {
-    [tracefs(fs::read_to_string("/proc/self/mountinfo"))]
+pub(super) fn tools() -> Row {
+    tracefs(fs::read_to_string("/proc/self/mountinfo"))
 }
 
 fn tracefs(mounts: io::Result<String>) -> Row {

@@ -44,7 +44,6 @@ fn exists(hook: &ProgramHook, resolved: &Resolved) -> bool {
 }
 
 fn tried_row(hook: &ProgramHook, outcome: Result<(), String>, exists: bool) -> Row {
-    let required = hook.consequence.is_none();
     let row = match outcome {
         Ok(()) => Row::yes(Group::Programs, hook.name, "works"),
         Err(reason) => {
@@ -55,33 +54,30 @@ fn tried_row(hook: &ProgramHook, outcome: Result<(), String>, exists: bool) -> R
             Row::no(Group::Programs, hook.name, reason, cost(hook, remedy))
         }
     };
-    Row { required, ..row }
+    needed(hook, row)
 }
 
 /// What BTF says is known all the same: that a tracepoint does not exist.
 fn all_unknown(resolved: Option<&Resolved>, why: &str) -> Vec<Row> {
-    HOOKS
-        .iter()
-        .map(|hook| {
-            let row = match resolved.map(|resolved| exists(hook, resolved)) {
-                Some(false) => Row::no(
-                    Group::Programs,
-                    hook.name,
-                    "this kernel has no such tracepoint",
-                    cost(hook, shortfall::NO_TRACEPOINT_REMEDY),
-                ),
-                Some(true) => {
-                    let found = format!("the kernel has the tracepoint; its program was {why}");
-                    Row::unknown(Group::Programs, hook.name, found)
-                }
-                None => Row::unknown(Group::Programs, hook.name, why),
-            };
-            Row {
-                required: hook.consequence.is_none(),
-                ..row
-            }
-        })
-        .collect()
+    let row = |hook: &ProgramHook| match resolved.map(|resolved| exists(hook, resolved)) {
+        Some(false) => {
+            let found = "this kernel has no such tracepoint".to_owned();
+            tried_row(hook, Err(found), false)
+        }
+        Some(true) => {
+            let found = format!("the kernel has the tracepoint; its program was {why}");
+            needed(hook, Row::unknown(Group::Programs, hook.name, found))
+        }
+        None => needed(hook, Row::unknown(Group::Programs, hook.name, why)),
+    };
+    HOOKS.iter().map(row).collect()
+}
+
+fn needed(hook: &ProgramHook, row: Row) -> Row {
+    Row {
+        required: hook.consequence.is_none(),
+        ..row
+    }
 }
 
 fn cost(hook: &ProgramHook, remedy: &'static str) -> Shortfall {

@@ -7,7 +7,7 @@ pub(crate) mod metrics;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -38,6 +38,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What is shown.
 #[derive(Debug, Clone, Default)]
 struct ShownMetrics(Arc<Mutex<Metrics>>);
+
+impl ShownMetrics {
+    fn lock(&self) -> MutexGuard<'_, Metrics> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// An address that is listened on.
 #[derive(Debug)]
@@ -107,7 +113,7 @@ impl ListenSocket {
 impl Exporter {
     /// Shows this from now on.
     pub(crate) fn show(&self, metrics: Metrics) {
-        *self.shown.0.lock().unwrap_or_else(PoisonError::into_inner) = metrics;
+        *self.shown.lock() = metrics;
     }
 
     /// Ends it.
@@ -170,11 +176,7 @@ fn answer(request: &Request<Incoming>, shown: &ShownMetrics) -> Response<Full<By
     if request.uri().path() != "/metrics" {
         return say(StatusCode::NOT_FOUND, "metrics are at /metrics\n");
     }
-    let metrics = shown
-        .0
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
+    let metrics = shown.lock().clone();
     match openmetrics::render(metrics) {
         Ok(text) => {
             let mut response = say(StatusCode::OK, &text);

@@ -274,19 +274,15 @@ fn number(kind: FaultKind, text: &str) -> Result<f64, SpecError> {
 /// this tool's other options, and a fault a thousand times too long is an outage.
 fn duration(what: &'static str, text: &str) -> Result<Duration, SpecError> {
     no_decimal_comma(text)?;
+    let given = text.to_owned();
     if time::lacks_unit(text) {
-        let text = text.to_owned();
-        return Err(SpecError::NoTimeUnit { what, text });
+        return Err(SpecError::NoTimeUnit { what, text: given });
     }
-    let duration = time::parse(text).ok_or_else(|| SpecError::Time {
-        what,
-        text: text.to_owned(),
-    })?;
+    let Some(duration) = time::parse(text) else {
+        return Err(SpecError::Time { what, text: given });
+    };
     if duration > MAX_DELAY {
-        return Err(SpecError::TooLong {
-            what,
-            text: text.to_owned(),
-        });
+        return Err(SpecError::TooLong { what, text: given });
     }
     Ok(duration)
 }
