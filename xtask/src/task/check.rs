@@ -27,7 +27,7 @@ fn tests() -> Result<()> {
     let nextest = tool::NEXTEST.ensure()?;
     for targets in [
         "--package tracer-core --package fuzz",
-        "--package tracer --package xtask --lib --test files --test architecture",
+        "--package tracer --package xtask --lib --test it --test architecture",
     ] {
         let mut tests = Command::new(&nextest);
         tests.args(["nextest", "run", "--profile", "check", "--no-fail-fast"]);

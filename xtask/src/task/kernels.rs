@@ -1,7 +1,7 @@
 //! `cargo xtask kernels`: the tests that depend on the kernel, under every
 //! kernel of the matrix and under this machine's own.
 //!
-//! It runs the tests of `tracer` whose names begin with `kernels::` and knows
+//! It runs the tests of `tracer` whose names begin with `run::kernels::` and knows
 //! none of them: what they say of themselves becomes the table.
 
 mod cell;

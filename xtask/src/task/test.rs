@@ -58,7 +58,7 @@ fn tests(filters: &[String]) -> Result<()> {
         .args(["nextest", "run", "--workspace", "--exclude", "tracer-ebpf"])
         .args(["--no-fail-fast", "--no-tests=pass"]);
     if filters.is_empty() {
-        let rest = "not (package(tracer) and test(/^kernels::/))";
+        let rest = "not (package(tracer) and test(/^run::kernels::/))";
         nextest.args(["--filterset", rest]);
     }
     nextest.args(filters);

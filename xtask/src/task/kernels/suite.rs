@@ -16,7 +16,7 @@ use crate::testbed::command::{self, Running};
 use crate::testbed::file;
 
 /// What the names of the tests begin with.
-const FILTER: &str = "kernels::";
+const FILTER: &str = "run::kernels::";
 /// Segments that a storm waits for in a guest, some ten times slower than this
 /// machine.
 const GUEST_SEGMENTS: &str = "1000";
@@ -68,12 +68,12 @@ pub(super) struct Suite {
 impl Suite {
     pub(super) fn build() -> Result<Self> {
         let mut cargo = repo::cargo();
-        cargo.args(["test", "--package", "tracer", "--test", "run", "--no-run"]);
+        cargo.args(["test", "--package", "tracer", "--test", "it", "--no-run"]);
         cargo.args(["--quiet", "--message-format", "json"]);
         let messages = command::output(&mut cargo)?;
         let program = messages.lines().find_map(|line| {
             let message: Value = serde_json::from_str(line).ok()?;
-            let is_ours = message.pointer("/target/name")? == "run";
+            let is_ours = message.pointer("/target/name")? == "it";
             let program = message.get("executable")?.as_str()?;
             is_ours.then(|| PathBuf::from(program))
         });

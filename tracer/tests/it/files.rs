@@ -1,0 +1,11 @@
+//! The commands that read files and nothing else: the real program, without root.
+
+mod alerts;
+mod docs;
+mod frozen;
+mod hostile;
+mod killed;
+mod merge;
+mod recordings;
+mod replay;
+mod report;

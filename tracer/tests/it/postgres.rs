@@ -1,0 +1,30 @@
+//! `tracer run --pg` beside real servers: a primary and its synchronous standby in
+//! two namespaces, judged by what they say themselves. Needs root.
+
+mod certificates;
+mod commits;
+mod connections;
+mod conninfo;
+mod container;
+mod footprint;
+mod hostile;
+mod login;
+mod named;
+mod namesakes;
+mod octets;
+mod pidns;
+mod pooler;
+mod probe;
+mod published;
+mod refused;
+mod rights;
+mod roles;
+mod server;
+mod services;
+mod sides;
+mod statements;
+mod untracked;
+mod untrusted;
+mod verdict;
+mod versions;
+mod watched;

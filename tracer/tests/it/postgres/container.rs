@@ -1,0 +1,64 @@
+//! Servers in containers: roots, mounts and process ids of their own, of which this
+//! machine has neither the program nor its libraries.
+
+use std::fs;
+
+use nix::unistd::Pid;
+use xtask::testbed::postgres::{Programs, Server};
+
+use crate::postgres::{commits, roles, server, watched::Lab};
+
+/// What a file of `/proc` leads to.
+fn link(pid: Pid, name: &str) -> String {
+    let target = fs::read_link(format!("/proc/{pid}/{name}")).unwrap();
+    target.display().to_string()
+}
+
+/// It sees nothing of this machine, and this machine does not see its program.
+fn assert_contained(server: &Server, programs: &Programs) {
+    let (own, pid) = (Pid::this(), server.pid());
+    for namespace in ["ns/mnt", "ns/pid", "ns/net"] {
+        assert_ne!(link(own, namespace), link(pid, namespace), "{namespace}");
+    }
+    let program = programs.path("postgres");
+    assert_eq!(link(pid, "exe"), program.display().to_string());
+    assert!(!program.exists(), "this machine has {}", program.display());
+    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+    let root = mounts
+        .lines()
+        .find(|line| line.split(' ').nth(4) == Some("/"));
+    assert!(root.unwrap().contains(" - overlay "), "{mounts}");
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let ids = status.lines().find(|line| line.starts_with("NSpid:"));
+    assert!(ids.unwrap().ends_with("\t1"), "{status}");
+}
+
+#[test]
+fn servers_in_containers_are_watched_like_any_other() {
+    let programs = Programs::contained().unwrap_or_else(|error| panic!("{error:#}"));
+    let mut lab = Lab::of("pgbox", &programs);
+    assert_contained(lab.pair.primary(), &programs);
+    assert_contained(lab.pair.standby(), &programs);
+    server::samples_agree_with_psql(&lab);
+    roles::replication_is_named_at_both_ends_and_clients_are_clients(&lab);
+    commits::commits_that_write_are_counted_whatever_else_is_done(&lab);
+
+    // Both run the same file of their image, each on a layer of its own: what hangs
+    // on it twice still counts once, also in a container that is made anew.
+    let tool = commits::watch(lab.primary(), commits::ALL);
+    let before = commits::pid(lab.pair.primary());
+    lab.psql(commits::INSERT);
+    lab.restart_primary();
+    assert_contained(lab.pair.primary(), &programs);
+    for _ in 0..3 {
+        lab.psql(commits::INSERT);
+    }
+    let seen = tool.finish();
+    assert_eq!(commits::check(&seen, before), 1);
+    assert_eq!(commits::check(&seen, commits::pid(lab.pair.primary())), 3);
+    let path = programs.path("postgres").display().to_string();
+    let all = seen.list("/commits/programs").iter();
+    let ours: Vec<_> = all.filter(|one| one["path"] == path.as_str()).collect();
+    assert!(ours.len() >= 2, "{ours:?}");
+    assert!(ours.iter().all(|one| one["attached"] == true), "{ours:?}");
+}

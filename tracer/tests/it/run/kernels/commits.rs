@@ -1,0 +1,185 @@
+//! Commits of a real server are counted and split under this kernel, too.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use xtask::testbed::{
+    netns::Net,
+    postgres::{Alone, Connection, Pair, Programs},
+};
+
+use super::{cell, faults::refusal};
+use crate::support::{
+    fault::Fault,
+    report::{Report, number},
+    tool::Tool,
+};
+
+const INSERT: &str = "insert into lab (note) values ('test')";
+const INSERTS: u64 = 20;
+
+fn insert(sql: &mut Connection) {
+    for _ in 0..INSERTS {
+        sql.query(INSERT).unwrap();
+        sql.query("select count(*) from lab").unwrap();
+    }
+}
+
+fn ms(value: &Value) -> f64 {
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("{value} is no time"))
+}
+
+#[test]
+fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
+    let net = Net::pair("commits", "ens160").unwrap();
+    let (primary, standby) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    let pair = Pair::start(primary, standby).unwrap();
+    let mut sql = pair.primary().connect().unwrap();
+    // Nobody else commits.
+    sql.query("alter system set autovacuum = off").unwrap();
+    sql.query("select pg_reload_conf()").unwrap();
+
+    let arguments = ["--peer", "10.0.10.3", "--netns", primary.netns.name()];
+    let commits = ["--commits", "--slow-commit", "1us"];
+    let tool = Tool::start(&primary.netns, &[&arguments[..], &commits].concat()).unwrap();
+    insert(&mut sql);
+    // A reply that is lost is sent again after a timeout, which doubles each time that this
+    // one is lost, too: seconds are common, half a minute is not unheard of.
+    let fault = Fault::start(&standby.netns, &["corrupt=30%", "--peer", "10.0.10.2"]).unwrap();
+    sql.set_limit(Duration::from_secs(150));
+    insert(&mut sql);
+    let fault = fault.finish_one().unwrap();
+    let report = tool.finish().unwrap();
+
+    assert!(number(&fault["hit"]) > 0);
+    let commits = report.at("/commits");
+    let server = &commits["servers"][0];
+    assert_eq!(number(&server["commits"]), 2 * INSERTS, "{commits}");
+    let slow = commits["slow"].as_array().unwrap();
+    assert_eq!(slow.len() as u64, 2 * INSERTS);
+    for one in slow {
+        let parts = ["flush_ms", "wait_ms", "rest_ms"].map(|part| ms(&one[part]));
+        let sum: f64 = parts.iter().sum();
+        assert!((sum - ms(&one["total_ms"])).abs() < 1e-6, "{one}");
+    }
+    // Whatever the disk did, a part of the replies was lost: not so many that one
+    // waits longer than anybody here does.
+    let faulty = &slow[slow.len() / 2..];
+    let sum = |part: &str| faulty.iter().map(|one| ms(&one[part])).sum::<f64>();
+    let (wait, total) = (sum("wait_ms"), sum("total_ms"));
+    let charged = sum("wait_in_recovery_ms");
+    println!(
+        "{INSERTS} commits under the fault: {wait:.1} of {total:.1} ms waiting, {charged:.1} of these while the replication recovered; {}",
+        report.at("/findings")
+    );
+    assert!(wait > 0.5 * total, "{wait} of {total}");
+    cell::found("commits", "counted and split");
+}
+
+/// What a kernel wants of who watches functions of other programs has changed, in old
+/// kernels too.
+#[test]
+fn commits_are_split_with_what_the_kernel_wants_for_it() {
+    let net = Net::pair("rights", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let alone = Alone::start(host, &[("autovacuum", "off")]).unwrap();
+    let mut sql = alone.server().connect().unwrap();
+    // Before 5.11 maps are locked memory, of which the last one allows enough.
+    let least = "-all,+bpf,+perfmon,+sys_ptrace,+dac_override,+sys_resource";
+    let mut with = |more: &str| {
+        let bounding = format!("{least}{more}");
+        let way = [
+            "setpriv",
+            "--bounding-set",
+            &bounding,
+            "--inh-caps",
+            "-all",
+            "--",
+        ];
+        let arguments = ["--peer", "10.0.10.3", "--commits"];
+        let tool = Tool::by(&host.netns, &way, &arguments).unwrap();
+        insert(&mut sql);
+        tool.finish().unwrap()
+    };
+    let counted = |report: &Report| {
+        let servers = report.at("/commits/servers").as_array().unwrap().iter();
+        let pid = alone.server().pid().as_raw();
+        let mut commits = servers.filter(|one| one["pid"] == pid);
+        commits.next().map(|one| number(&one["commits"]))
+    };
+    assert_eq!(counted(&with(",+sys_admin")), Some(INSERTS));
+    let report = with("");
+    let wanted = match counted(&report) {
+        Some(INSERTS) => "CAP_PERFMON",
+        other => {
+            assert_eq!(other, None);
+            let reason = report.at("/commits/reason").as_str().unwrap();
+            let told = "CAP_SYS_ADMIN is missing; run it with sudo";
+            assert!(reason.contains(told), "{reason}");
+            "CAP_SYS_ADMIN"
+        }
+    };
+    cell::found("commits need", wanted);
+}
+
+#[test]
+fn commits_are_counted_in_a_pid_namespace() {
+    let net = Net::pair("pidns", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let programs = Programs::own().unwrap().apart();
+    let alone = Alone::start_with(&programs, host, &[("autovacuum", "off")]).unwrap();
+    let mut sql = alone.server().connect().unwrap();
+    let target = alone.server().pid().to_string();
+    let way = ["nsenter", "--target", &target, "--mount", "--pid", "--"];
+    let arguments = ["--peer", "10.0.10.3", "--commits"];
+    let tool = Tool::by(&host.netns, &way, &arguments).unwrap();
+    insert(&mut sql);
+    let report = tool.finish().unwrap();
+    let server = report.at("/commits/servers/0");
+    assert_eq!(
+        (number(&server["pid"]), number(&server["commits"])),
+        (1, INSERTS)
+    );
+    cell::found("commits in a PID namespace", "counted");
+}
+
+/// So long that it is seen more than once.
+const LONG: Duration = Duration::from_secs(6);
+
+#[test]
+fn a_slow_network_that_loses_nothing_is_told_by_its_round_trips() {
+    const COLUMN: &str = "a slow network";
+    let net = Net::pair("slownet", "ens160").unwrap();
+    let (primary, standby) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    if let Some(reason) = refusal(primary, &["delay=1ms"]) {
+        assert!(reason.contains("this kernel has none"), "{reason}");
+        cell::absent(COLUMN, "netem");
+        return;
+    }
+    let pair = Pair::start(primary, standby).unwrap();
+    let mut sql = pair.primary().connect().unwrap();
+    let database = format!(
+        "--pg=host={} user=postgres",
+        pair.primary().socket_dir().display()
+    );
+    let arguments = ["--peer", "10.0.10.3", "--netns", primary.netns.name()];
+    let tool = Tool::start(&primary.netns, &[&arguments[..], &[&database]].concat()).unwrap();
+    insert(&mut sql);
+    let delay = ["delay=300ms", "--peer", "10.0.10.2"];
+    let fault = Fault::start(&standby.netns, &delay).unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < LONG {
+        sql.query(INSERT).unwrap();
+    }
+    let report = tool.finish().unwrap();
+    fault.finish_one().unwrap();
+
+    let found = report.at("/findings");
+    println!("{}", found[0]["text"]);
+    assert_eq!(found[0]["cause"], "network_delay", "{found}");
+    let round_trip = ms(&found[0]["size"]["round_trip_ms"]);
+    assert!((150.0..1_000.0).contains(&round_trip), "{found}");
+    cell::found(COLUMN, "told by round trips");
+}

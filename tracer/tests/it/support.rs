@@ -1,0 +1,15 @@
+//! What tests of several commands use: the program, hosts' traffic, and what the kernel
+//! says of both.
+
+pub(crate) mod datagrams;
+pub(crate) mod exact;
+pub(crate) mod fault;
+pub(crate) mod kernel;
+pub(crate) mod outlet;
+pub(crate) mod pair;
+pub(crate) mod program;
+pub(crate) mod report;
+pub(crate) mod storm;
+pub(crate) mod surroundings;
+pub(crate) mod tool;
+pub(crate) mod traffic;

@@ -1,0 +1,83 @@
+//! The tool's counts against the kernel's.
+
+use std::collections::HashMap;
+
+use tracer::kernel::version::{self, KernelVersion};
+
+use crate::support::kernel::{Connection, Counters, Ends};
+use crate::support::report::{Report, endpoint, number};
+
+/// Each kind against the kernel's counter of it. What no program was shown
+/// cannot be told by kind, and nothing else may be missing; but timeouts of
+/// SYN-ACKs are timeouts, too, and so are those that sent nothing, which not every
+/// kernel shows.
+pub(crate) fn check_kinds(report: &Report, kernel: &Counters) {
+    let in_vain = match report.at("/capabilities/retransmit_err") == true {
+        true => 0,
+        false if refuses_uncounted() => kernel.timeouts,
+        false => kernel.busy,
+    };
+    let synacks = report.number("/totals/by_kind/synack");
+    let unseen = report.number("/totals/unseen_segments");
+    let sum = |table: &str, kinds: &[&str]| -> u64 {
+        let one = |kind: &&str| report.number(&format!("/totals/{table}/{kind}"));
+        kinds.iter().map(one).sum()
+    };
+    let sent = |kinds: &[&str]| sum("by_kind", kinds) - sum("failed_by_kind", kinds);
+    for (counter, kernel, ours) in [
+        (
+            "TCPTimeouts",
+            kernel.timeouts,
+            sum("attempts_by_kind", &["rto", "syn"]),
+        ),
+        ("TCPFastRetrans", kernel.fast, sent(&["fast", "rack"])),
+        (
+            "TCPSlowStartRetrans",
+            kernel.slow_start,
+            sent(&["slow_start"]),
+        ),
+        (
+            "TCPSynRetrans",
+            kernel.syn,
+            sum("by_kind", &["syn", "synack"]),
+        ),
+    ] {
+        let more = match counter {
+            "TCPTimeouts" => synacks + in_vain,
+            _ => 0,
+        };
+        assert!(
+            ours <= kernel && kernel - ours <= unseen + more,
+            "{counter}: the kernel has {kernel}, we have {ours}, with {unseen} unseen; {}",
+            report.at("/totals")
+        );
+    }
+    // A probe that failed is none to the kernel; one of new data is none to us.
+    assert!(sent(&["tlp"]) <= kernel.probes);
+}
+
+/// Before Linux 5.13 a call was refused, too, while more of its socket waited in this
+/// host than a share of what is queued, and no counter tells of that
+/// ([`__tcp_retransmit_skb`](https://github.com/torvalds/linux/blob/v5.10/net/ipv4/tcp_output.c)).
+/// What was sent again at a timeout is then known from all other kinds being exact.
+fn refuses_uncounted() -> bool {
+    let release = version::release().unwrap();
+    let running = KernelVersion::parse(&release).unwrap();
+    (running.major, running.minor) < (5, 13)
+}
+
+/// Each flow against the socket's own sums.
+pub(crate) fn check_connections(
+    report: &Report,
+    connections: &HashMap<Ends, Connection>,
+    count: usize,
+) {
+    assert_eq!(connections.len(), count);
+    assert_eq!(report.flows().len(), count);
+    for flow in report.flows() {
+        let ends = (endpoint(&flow["local"]), endpoint(&flow["remote"]));
+        let connection = connections[&ends];
+        assert_eq!(number(&flow["segments"]), connection.segments, "{ends:?}");
+        assert_eq!(number(&flow["bytes"]), connection.bytes, "{ends:?}");
+    }
+}

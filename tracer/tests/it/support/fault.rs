@@ -1,0 +1,106 @@
+//! `tracer inject`, running.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+use xtask::testbed::command::Running;
+use xtask::testbed::netns::Netns;
+use xtask::testbed::wait;
+
+use crate::support::program::PROGRAM;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A fault that a minute ends at the latest.
+pub(crate) struct Fault {
+    running: Running,
+    folder: TempDir,
+}
+
+impl Fault {
+    /// Starts it inside and waits until packets are hit.
+    pub(crate) fn start(netns: &Netns, arguments: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut command = netns.command(PROGRAM);
+        command
+            .arg("inject")
+            .args(arguments)
+            .args(["--duration", "60s", "--allow-ssh-peer", "--json"])
+            .arg(folder.path().join("report.json"))
+            .arg("--ready-file")
+            .arg(folder.path().join("ready"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(folder.path().join("stderr"))?);
+        let mut fault = Self {
+            running: Running::new(command.spawn()?, "tracer inject"),
+            folder,
+        };
+        let ready = fault.folder.path().join("ready");
+        wait::until(LIMIT, "the fault", || {
+            if let Some(status) = fault.running.ended()? {
+                bail!("tracer ended ({status}): {}", fault.stderr()?);
+            }
+            Ok(ready.exists().then_some(()))
+        })?;
+        Ok(fault)
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.running.pid()
+    }
+
+    fn stderr(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.folder.path().join("stderr"))?)
+    }
+
+    /// Ctrl-C, and what the report says of each fault, all of them undone.
+    pub(crate) fn finish(self) -> Result<Vec<Value>> {
+        kill(self.pid(), Signal::SIGINT)?;
+        let folder = self.folder;
+        let status = self.running.wait(Some(LIMIT))?;
+        let stderr = fs::read_to_string(folder.path().join("stderr"))?;
+        ensure!(status.success(), "tracer ended ({status}): {stderr}");
+        let bytes = fs::read(folder.path().join("report.json"))?;
+        let report: Value = serde_json::from_slice(&bytes)?;
+        ensure!(report["schema"] == "tracer.inject/1", "{report}");
+        let faults = report["faults"].as_array().context("no faults")?;
+        for fault in faults {
+            ensure!(fault["removed"] == true, "{fault}");
+            ensure!(fault["qdiscs_before"] == fault["qdiscs_after"], "{fault}");
+        }
+        Ok(faults.clone())
+    }
+
+    /// The report of a fault that is one.
+    pub(crate) fn finish_one(self) -> Result<Value> {
+        let faults = self.finish()?;
+        ensure!(faults.len() == 1, "{faults:?}");
+        Ok(faults[0].clone())
+    }
+}
+
+/// Runs `tracer` inside to its end; its exit status and everything it said.
+pub(crate) fn tracer(netns: &Netns, arguments: &[&str]) -> Result<(ExitStatus, String)> {
+    let mut command: Command = netns.command(PROGRAM);
+    let output = command.args(arguments).stdin(Stdio::null()).output()?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((output.status, String::from_utf8_lossy(&said).into_owned()))
+}
+
+/// Whether a fault of this host is not undone yet.
+pub(crate) fn is_there(netns: &Netns) -> Result<bool> {
+    let inode = fs::metadata(netns.path())?.ino();
+    let found = ::tracer::inject::status()?;
+    Ok(found
+        .faults
+        .iter()
+        .any(|fault| u64::from(fault.record.netns()) == inode))
+}
