@@ -8,11 +8,11 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use serde_json::Value;
 
 use crate::support::program::{
     FAILURE, PROGRAM, USAGE, assert_refused, data, printed, text, tracer,
 };
+use crate::support::report::Report;
 
 /// How many lines the first of two parts has.
 const FIRST: usize = 20;
@@ -36,22 +36,17 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn replayed(files: &[&str]) -> Value {
+fn replayed(files: &[&str]) -> Report {
     let arguments = [&["replay", "--json", "-"], files].concat();
-    serde_json::from_str(&printed(&arguments)).unwrap()
+    Report::read(printed(&arguments).as_bytes()).unwrap()
 }
 
 /// The same flows, totals and window.
-fn assert_same(report: &Value, expected: &Value) {
-    for part in ["totals", "flows", "window", "states", "resets"] {
-        assert_eq!(report[part], expected[part], "{part}");
-    }
-}
-
-fn warned(report: &Value, words: &str) -> bool {
-    let warnings = report["warnings"].as_array().unwrap().iter();
-    let mut warnings = warnings.map(|text| text.as_str().unwrap());
-    warnings.any(|text| text.contains(words))
+fn assert_same(report: &Report, expected: &Report) {
+    assert_eq!(report.totals, expected.totals);
+    assert_eq!(report.window, expected.window);
+    let others = |of: &Report| serde_json::to_value((&of.flows, &of.states, &of.resets)).unwrap();
+    assert_eq!(others(report), others(expected));
 }
 
 #[test]
@@ -65,7 +60,7 @@ fn rotated_files_make_one_report_in_whatever_order() {
     for files in [[&now, &new, &old], [&old, &new, &now]] {
         let report = replayed(&files.map(String::as_str));
         assert_same(&report, &whole);
-        assert_eq!(report["warnings"], whole["warnings"]);
+        assert_eq!(report.warnings, whole.warnings);
     }
 }
 
@@ -78,7 +73,7 @@ fn what_is_given_twice_counts_once() {
     for files in [[&whole, &whole], [&whole, &copy]] {
         let report = replayed(&files.map(String::as_str));
         assert_same(&report, &expected);
-        assert!(warned(&report, "were there twice, and count once"));
+        assert!(report.warned("were there twice, and count once"));
     }
 }
 
@@ -139,14 +134,14 @@ fn holes_and_lines_that_were_cut_cost_nothing_else() {
     ] {
         let report = replayed(&[&path]);
         assert_same(&report, &expected);
-        assert!(warned(&report, words), "{words}: {}", report["warnings"]);
-        assert_eq!(words.is_empty(), report["warnings"] == expected["warnings"]);
+        assert!(report.warned(words), "{words}: {:?}", report.warnings);
+        assert_eq!(words.is_empty(), report.warnings == expected.warnings);
     }
     let mut packed = gzip(&fs::read(data("db2.jsonl")).unwrap());
     packed.truncate(packed.len() - 9);
     let report = replayed(&[&put(folder.path(), "cut.gz", &packed)]);
-    assert_eq!(report["totals"]["segments"], expected["totals"]["segments"]);
-    assert!(warned(&report, "a line was cut"));
+    assert_eq!(report.totals.segments, expected.totals.segments);
+    assert!(report.warned("a line was cut"));
 }
 
 #[test]
@@ -196,8 +191,7 @@ fn a_device_is_written_to_and_not_replaced() {
         .status()
         .unwrap();
     assert!(status.success());
-    let report: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    assert_eq!(report["schema"], "tracer.report/1");
+    Report::read(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(fs::read_link(standard).unwrap(), before);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

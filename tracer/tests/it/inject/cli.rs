@@ -219,7 +219,7 @@ fn a_second_fault_is_told_who_holds_the_interface() {
         assert!(said.contains(words), "{said}");
     }
     // The first one is none the worse for it.
-    assert!(first.finish_one().unwrap()["removed"] == true);
+    assert!(first.finish_one().unwrap().removed);
     assert_eq!(status(host).unwrap(), (vec![], vec![]));
 }
 

@@ -4,7 +4,6 @@ use std::fs;
 use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
-use serde_json::Value;
 use tracer::inject::Hook;
 use tracer_core::report::fault::FaultReport;
 use tracer_core::report::whereabouts::Whereabouts;
@@ -12,6 +11,7 @@ use xtask::testbed::netns::{Host, Net};
 
 use super::LIMIT;
 use super::helper::{only, request, settle};
+use crate::contract;
 use crate::support::fault::{Fault, is_there, tracer};
 use crate::support::program::PROGRAM;
 
@@ -204,10 +204,10 @@ fn a_fault_whose_time_is_up_ends_without_its_interface() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("interface ens160 is gone"), "{said}");
     assert!(!said.contains("ethtool"), "{said}");
-    let report: Value = serde_json::from_slice(&fs::read(file("report.json")).unwrap()).unwrap();
-    let fault = &report["faults"][0];
-    assert_eq!(fault["removed"], true, "{fault}");
-    assert_eq!(fault["interface_now"]["state"], "gone", "{fault}");
+    let faults = contract::faults(&fs::read(file("report.json")).unwrap()).unwrap();
+    let fault = &faults[0];
+    assert!(fault.removed, "{fault:?}");
+    assert_eq!(fault.interface_now, Some(Whereabouts::Gone), "{fault:?}");
     assert!(!is_there(&host.netns).unwrap());
     settle(LIMIT, "the guard to end", || {
         Ok(host.netns.processes()?.is_empty())

@@ -3,7 +3,8 @@
 use std::thread;
 
 use nix::sys::signal::{Signal, kill};
-use serde_json::Value;
+use tracer_core::report::commits::{ServerReport, SlowReport};
+use tracer_core::report::histogram::PartQuantiles;
 use xtask::testbed::{
     netns::{Host, Net},
     postgres::{Alone, Connection, Server},
@@ -22,70 +23,56 @@ pub(crate) fn watch(host: &Host, arguments: &[&str]) -> Watched {
     Watched::without_database(host, arguments, &[])
 }
 
-pub(crate) fn number(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no count"))
-}
-
-fn ms(value: &Value) -> f64 {
-    value
-        .as_f64()
-        .unwrap_or_else(|| panic!("{value} is no time"))
-}
-
-pub(crate) fn pid(server: &Server) -> u64 {
-    u64::try_from(server.pid().as_raw()).unwrap()
+pub(crate) fn pid(server: &Server) -> u32 {
+    server.pid().as_raw().cast_unsigned()
 }
 
 /// What the report says of a server: tests beside this one have theirs.
-pub(crate) fn of(seen: &Seen, server: u64) -> &Value {
-    let mut servers = seen.list("/commits/servers").iter();
-    let found = servers.find(|one| number(&one["pid"]) == server);
-    found.unwrap_or_else(|| panic!("no server {server}: {}", seen.at("/commits")))
+pub(crate) fn of(seen: &Seen, server: u32) -> &ServerReport {
+    let mut servers = seen.commits().servers.iter();
+    let found = servers.find(|one| one.pid == server);
+    found.unwrap_or_else(|| panic!("no server {server}: {:?}", seen.commits()))
 }
 
 /// Its slow commits, of which each is the sum of its parts.
-fn slow(seen: &Seen, server: u64) -> Vec<&Value> {
-    let all = seen.list("/commits/slow").iter();
-    let all: Vec<&Value> = all
-        .filter(|one| number(&one["server_pid"]) == server)
-        .collect();
+fn slow(seen: &Seen, server: u32) -> Vec<&SlowReport> {
+    let all = seen.commits().slow.iter();
+    let all: Vec<_> = all.filter(|one| one.server_pid == server).collect();
     for one in &all {
-        let parts = ["flush_ms", "wait_ms", "rest_ms"].map(|part| ms(&one[part]));
-        let sum: f64 = parts.iter().sum();
-        assert!((sum - ms(&one["total_ms"])).abs() < 1e-6, "{one}");
+        let sum = one.flush_ms + one.wait_ms + one.rest_ms;
+        assert!((sum - one.total_ms).abs() < 1e-6, "{one:?}");
     }
     all
 }
 
 /// Sums and counts of a server agree with each other.
-pub(crate) fn check(seen: &Seen, server: u64) -> u64 {
+pub(crate) fn check(seen: &Seen, server: u32) -> u64 {
     let found = of(seen, server);
-    let (commits, told) = (number(&found["commits"]), slow(seen, server));
-    assert_eq!(number(&found["slow"]), commits, "{found}");
-    assert_eq!(told.len() as u64, commits, "{found}");
-    for part in ["total", "flush", "wait", "rest"] {
-        let of_all = &found[part];
-        let told = told.iter().map(|one| ms(&one[format!("{part}_ms")]));
+    let (commits, told) = (found.commits, slow(seen, server));
+    assert_eq!(found.slow, commits, "{found:?}");
+    assert_eq!(told.len() as u64, commits, "{found:?}");
+    type Part = fn(&SlowReport) -> f64;
+    let parts: [(&PartQuantiles, Part); 4] = [
+        (&found.total, |one| one.total_ms),
+        (&found.flush, |one| one.flush_ms),
+        (&found.wait, |one| one.wait_ms),
+        (&found.rest, |one| one.rest_ms),
+    ];
+    for (of_all, part) in parts {
+        let told = told.iter().map(|one| part(one));
         let (sum, max) = told.fold((0.0, 0.0), |(sum, max), one| {
             (sum + one, f64::max(max, one))
         });
-        assert!(
-            (ms(&of_all["sum_ms"]) - sum).abs() < 1e-3,
-            "{part}: {sum} {found}"
-        );
+        assert!((of_all.sum_ms - sum).abs() < 1e-3, "{sum} {of_all:?}");
         if commits > 0 {
-            assert!(
-                (ms(&of_all["max_ms"]) - max).abs() < 1e-6,
-                "{part}: {max} {found}"
-            );
-            let quantiles = ["p50_ms", "p95_ms", "p99_ms", "max_ms"].map(|name| ms(&of_all[name]));
-            assert!(quantiles.is_sorted(), "{part}: {quantiles:?}");
+            let largest = of_all.max_ms.unwrap();
+            assert!((largest - max).abs() < 1e-6, "{max} {of_all:?}");
+            let quantiles = [of_all.p50_ms, of_all.p95_ms, of_all.p99_ms, of_all.max_ms];
+            assert!(quantiles.is_sorted(), "{quantiles:?}");
         }
     }
-    assert_eq!(number(seen.at("/commits/not_counted")), 0);
-    assert_eq!(number(seen.at("/commits/slow_lost")), 0);
+    assert_eq!(seen.commits().not_counted, 0);
+    assert_eq!(seen.commits().slow_lost, 0);
     commits
 }
 
@@ -102,7 +89,7 @@ pub(crate) fn commits_that_write_are_counted_whatever_else_is_done(lab: &Lab) {
     let mut sql = lab.pair.primary().connect().unwrap();
     let backend = sql.value("select pg_backend_pid()").unwrap().unwrap();
     let backend = lab.pair.primary().process(&backend).unwrap();
-    let backend = u64::try_from(backend.as_raw()).unwrap();
+    let backend = backend.as_raw().cast_unsigned();
     let mut tool = watch(lab.primary(), ALL);
     for _ in 0..50 {
         query(&mut sql, INSERT);
@@ -150,30 +137,28 @@ pub(crate) fn commits_that_write_are_counted_whatever_else_is_done(lab: &Lab) {
     tool.await_line(&["commits: "]);
     let seen = tool.finish();
 
-    assert_eq!(check(&seen, primary), expected, "{}", seen.at("/commits"));
+    assert_eq!(check(&seen, primary), expected, "{:?}", seen.commits());
     let told = slow(&seen, primary);
-    assert!(told.iter().all(|one| number(&one["pid"]) == backend));
-    assert!(told.is_sorted_by_key(|one| ms(&one["offset_s"]).to_bits()));
+    assert!(told.iter().all(|one| one.pid == backend));
+    assert!(told.is_sorted_by_key(|one| one.offset_s.to_bits()));
     // They waited for a disk, and for a standby: both took some of their time.
     let found = of(&seen, primary);
-    assert!(ms(&found["flush"]["sum_ms"]) > 0.0 && ms(&found["wait"]["sum_ms"]) > 0.0);
-    assert_eq!(
-        (&found["port"], &found["version"]),
-        (&5432.into(), &lab.major.to_string().into())
-    );
-    let lsn = told.last().unwrap()["lsn"].as_str().unwrap();
+    assert!(found.flush.sum_ms > 0.0 && found.wait.sum_ms > 0.0);
+    assert_eq!(found.port, Some(5432));
+    assert_eq!(found.version, Some(lab.major.to_string()));
+    let lsn = &told.last().unwrap().lsn;
     let known = format!("select '{lsn}'::pg_lsn between '0/1000000' and pg_current_wal_lsn()");
     assert_eq!(lab.psql(&known), "t", "{lsn}");
     // A standby commits nothing.
     let standby = of(&seen, pid(lab.pair.standby()));
-    assert_eq!(number(&standby["commits"]), 0);
-    assert!(standby["total"]["p50_ms"].is_null() && standby["wait_share"].is_null());
+    assert_eq!(standby.commits, 0);
+    assert_eq!((standby.total.p50_ms, standby.wait_share), (None, None));
     assert!(
         seen.stdout.contains("Commits of PostgreSQL, pid "),
         "{}",
         seen.stdout
     );
-    assert_eq!(seen.at("/postgres"), &Value::Null);
+    assert!(seen.report.postgres.is_none());
 }
 
 #[test]
@@ -207,18 +192,18 @@ fn a_standby_that_does_not_reply_is_what_was_waited_for() {
     let primary = pid(lab.pair.primary());
     let told = slow(&seen, primary);
     let [one] = &told[..] else {
-        panic!("{}", seen.at("/commits"));
+        panic!("{:?}", seen.commits());
     };
     // What was shown as 1.0 s may have been a little less.
-    assert!(ms(&one["wait_ms"]) >= 950.0, "{one}");
-    assert!(ms(&one["wait_ms"]) > 0.9 * ms(&one["total_ms"]), "{one}");
+    assert!(one.wait_ms >= 950.0, "{one:?}");
+    assert!(one.wait_ms > 0.9 * one.total_ms, "{one:?}");
     let found = of(&seen, primary);
-    assert!(ms(&found["wait_share"]) > 0.9, "{found}");
-    assert_eq!((number(&found["slow"]), number(&found["waiting"])), (1, 1));
-    assert!(ms(&found["waiting_longest_ms"]) > 0.0);
-    assert!(number(seen.at("/postgres/samples")) > 0);
+    assert!(found.wait_share > Some(0.9), "{found:?}");
+    assert_eq!((found.slow, found.waiting), (1, 1));
+    assert!(found.waiting_longest_ms > Some(0.0));
+    assert!(seen.postgres().samples > 0);
     // Only servers of that namespace are told of.
-    assert_eq!(seen.list("/commits/servers").len(), 1);
+    assert_eq!(seen.commits().servers.len(), 1);
 }
 
 #[test]
@@ -237,11 +222,8 @@ fn an_asynchronous_commit_neither_flushes_nor_waits() {
     let server = pid(alone.server());
     assert_eq!(check(&seen, server), 30);
     let found = of(&seen, server);
-    assert_eq!(ms(&found["flush"]["sum_ms"]), 0.0, "{found}");
-    assert!(
-        ms(&found["wait"]["max_ms"]) < ms(&found["total"]["max_ms"]),
-        "{found}"
-    );
+    assert_eq!(found.flush.sum_ms, 0.0, "{found:?}");
+    assert!(found.wait.max_ms < found.total.max_ms, "{found:?}");
 }
 
 #[test]
@@ -270,11 +252,11 @@ fn what_was_prepared_is_committed_apart_from_what_was_done_before() {
     }
     let seen = tool.finish();
     let server = pid(alone.server());
-    assert_eq!(check(&seen, server), 4, "{}", seen.at("/commits"));
+    assert_eq!(check(&seen, server), 4, "{:?}", seen.commits());
     // Each has written its record to the disk, and none has slept.
     for one in slow(&seen, server) {
-        assert!(ms(&one["flush_ms"]) > 0.0, "{one}");
-        assert!(ms(&one["rest_ms"]) < 900.0, "{one}");
+        assert!(one.flush_ms > 0.0, "{one:?}");
+        assert!(one.rest_ms < 900.0, "{one:?}");
     }
 }
 
@@ -303,17 +285,13 @@ fn servers_are_told_apart_also_those_that_come_later() {
     assert_eq!(check(&seen, before), 5);
     assert_eq!(check(&seen, pid(two.server())), 7);
     assert_eq!(check(&seen, pid(one.server())), 3);
-    let netns = |server| number(&of(&seen, server)["netns"]);
+    let netns = |server| of(&seen, server).netns.unwrap();
     assert_eq!(netns(before), netns(pid(one.server())));
     assert_ne!(netns(before), netns(pid(two.server())));
     // Both run the same program, of which there is one.
-    let programs = seen.list("/commits/programs");
-    let paths: Vec<&Value> = programs.iter().map(|one| &one["path"]).collect();
-    assert!(
-        programs.iter().all(|one| one["attached"] == true),
-        "{paths:?}"
-    );
-    assert_eq!(only.list("/commits/servers").len(), 1);
+    let programs = &seen.commits().programs;
+    assert!(programs.iter().all(|one| one.attached), "{programs:?}");
+    assert_eq!(only.commits().servers.len(), 1);
     assert_eq!(check(&only, pid(two.server())), 7);
 }
 
@@ -324,23 +302,16 @@ fn without_a_server_it_says_so_and_the_trace_goes_on() {
     let mut tool = watch(host, &["--commits", "--netns", host.netns.name()]);
     tool.await_line(&["commits: not split: no PostgreSQL server ran in net:["]);
     let seen = tool.finish();
-    let commits = seen.at("/commits");
-    assert_eq!(
-        (&commits["attached"], &commits["start"]),
-        (&false.into(), &Value::Null)
-    );
-    assert!(
-        commits["reason"]
-            .as_str()
-            .unwrap()
-            .contains("no PostgreSQL server")
-    );
-    assert_eq!(commits["servers"], Value::Array(Vec::new()));
+    let commits = seen.commits();
+    assert!(!commits.attached && commits.start.is_none());
+    let reason = commits.reason.as_ref().unwrap();
+    assert!(reason.contains("no PostgreSQL server"), "{reason}");
+    assert!(commits.servers.is_empty());
     assert!(seen.warnings()[0].starts_with("commits were not split: "));
 
     // And who did not ask is told nothing.
     let seen = watch(host, &[]).finish();
-    assert_eq!(seen.at("/commits"), &Value::Null);
+    assert!(seen.report.commits.is_none());
 }
 
 #[test]

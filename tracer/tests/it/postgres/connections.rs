@@ -74,10 +74,10 @@ fn the_application_gets_the_connections_that_it_needs() {
     assert_eq!(footprint::of(server), before);
     drop(few);
 
-    let commits = seen.at("/postgres/probe/commits");
-    assert_eq!(commits["most_outstanding"], 1);
-    let failures = commits["failures"].as_object().unwrap();
-    assert_eq!(failures.len(), 1, "{commits}");
+    let commits = &seen.probe().commits;
+    assert_eq!(commits.most_outstanding, 1);
+    let failures = &commits.failures;
+    assert_eq!(failures.len(), 1, "{commits:?}");
     assert!(
         failures
             .keys()
@@ -113,7 +113,7 @@ fn a_role_s_own_limit_counts_as_well() {
     tool.await_line(&["probe: 2 commits"]);
     let seen = tool.finish();
     // An eighth of 29, one of them for reads.
-    assert_eq!(seen.at("/postgres/probe/commits/most_outstanding"), 2);
+    assert_eq!(seen.probe().commits.most_outstanding, 2);
     assert_eq!(value(server, OURS), "0");
 }
 
@@ -131,8 +131,8 @@ fn no_backend_is_left_however_many_commits_hang() {
         // At once, while the standby still does not reply.
         assert_eq!(footprint::of(lab.pair.primary()), before);
         drop(frozen);
-        assert_eq!(seen.at("/postgres/probe/commits/outstanding"), 32);
-        assert_eq!(seen.at("/postgres/probe/commits/failed"), 0);
+        assert_eq!(seen.probe().commits.outstanding, 32);
+        assert_eq!(seen.probe().commits.failed, 0);
         assert_eq!(seen.warnings(), Vec::<&str>::new());
     }
 }

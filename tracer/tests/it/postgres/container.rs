@@ -57,8 +57,8 @@ fn servers_in_containers_are_watched_like_any_other() {
     assert_eq!(commits::check(&seen, before), 1);
     assert_eq!(commits::check(&seen, commits::pid(lab.pair.primary())), 3);
     let path = programs.path("postgres").display().to_string();
-    let all = seen.list("/commits/programs").iter();
-    let ours: Vec<_> = all.filter(|one| one["path"] == path.as_str()).collect();
+    let all = seen.commits().programs.iter();
+    let ours: Vec<_> = all.filter(|one| one.path == path).collect();
     assert!(ours.len() >= 2, "{ours:?}");
-    assert!(ours.iter().all(|one| one["attached"] == true), "{ours:?}");
+    assert!(ours.iter().all(|one| one.attached), "{ours:?}");
 }

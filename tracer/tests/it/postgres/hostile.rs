@@ -7,11 +7,14 @@ use std::{
 };
 
 use serde_json::Value;
+use tracer_core::report::FlowReport;
+use tracer_core::report::role::Kind;
 use xtask::testbed::{
     command::{self, Running},
     wait,
 };
 
+use crate::postgres::roles;
 use crate::postgres::watched::{LIMIT, Lab, Watched};
 use crate::support::program::PROGRAM;
 
@@ -126,34 +129,33 @@ fn hostile_names_do_no_harm_in_any_output() {
     assert!(each.into_iter().all(|line| line.is_ok()), "{lines:?}");
 
     // Programs get what the server has.
-    assert_eq!(seen.at("/postgres/user"), WATCHER);
-    let standbys = seen.list("/postgres/standbys").iter();
-    let names: Vec<&str> = standbys.filter_map(|one| one["name"].as_str()).collect();
+    assert_eq!(seen.postgres().user.as_deref(), Some(WATCHER));
+    let standbys = seen.postgres().standbys.iter();
+    let names: Vec<&str> = standbys.filter_map(|one| one.name.as_deref()).collect();
     assert_eq!(names, [STANDBY]);
-    let flows = seen.list("/flows").iter();
-    let senders: Vec<&Value> = flows.filter(|flow| flow["role"] == "walsender").collect();
-    assert!(!senders.is_empty(), "{}", seen.at("/flows"));
-    assert!(
-        senders.iter().all(|flow| flow["standby"] == STANDBY),
-        "{senders:?}"
-    );
+    let flows = &seen.report.flows;
+    let senders = roles::flows(&seen, Kind::Walsender);
+    assert!(!senders.is_empty(), "{flows:?}");
+    let is_its = |flow: &&FlowReport| flow.role.standby.as_deref() == Some(STANDBY);
+    assert!(senders.iter().all(is_its), "{senders:?}");
 
     // A client's title holds its role's name.
-    let flows = seen.list("/flows").iter();
-    let mut titles = flows.filter_map(|flow| flow["process"]["title"].as_str());
+    let mut titles = flows
+        .iter()
+        .filter_map(|flow| flow.process.as_ref()?.title.as_deref());
     let its = |title: &str| title.contains("<i>") && title.contains("ümlaut");
-    assert!(titles.any(its), "{}", seen.at("/flows"));
+    assert!(titles.any(its), "{flows:?}");
     assert!(seen.stdout.contains("<i>"), "{}", seen.stdout);
 
     // People get it in quotes, and whole.
     let quoted = format!("\"{}\"", STANDBY.replace('\\', "\\\\").replace('"', "\\\""));
-    let found = seen.at("/findings/0/text").as_str().unwrap();
+    let found = &seen.report.findings[0].text;
     assert!(found.contains(&quoted), "{found}");
     for what in [format!("replication to {quoted}"), format!("  {quoted} ")] {
         assert!(seen.stdout.contains(&what), "{what}: {}", seen.stdout);
     }
     let report = folder.path().join("run.json");
-    fs::write(&report, seen.report.to_string()).unwrap();
+    fs::write(&report, &seen.json).unwrap();
     for format in ["html", "md", "text"] {
         let mut tracer = Command::new(PROGRAM);
         tracer.args(["report", "--format", format]).arg(&report);
@@ -173,7 +175,7 @@ fn hostile_names_do_no_harm_in_any_output() {
     for text in seen.warnings() {
         assert_harmless("warning", text);
     }
-    for finding in seen.list("/findings") {
-        assert_harmless("finding", finding["text"].as_str().unwrap());
+    for finding in &seen.report.findings {
+        assert_harmless("finding", &finding.text);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn refused_by_tls(lab: &Lab, dsn: &str, word: &str) {
     let seen = tool.finish();
     let told = seen.warnings().join("\n");
     assert!(told.contains("TLS") && told.contains(word), "{dsn}: {told}");
-    assert_eq!(seen.at("/postgres/samples"), 0, "{dsn}");
+    assert_eq!(seen.postgres().samples, 0, "{dsn}");
 }
 
 /// A run that gets in. Nobody is told its password.
@@ -43,8 +43,8 @@ fn a_password_comes_from_the_string_the_environment_or_the_file() {
     let base = "host=10.0.10.2 user=watcher dbname=postgres";
     let seen = in_by(&lab, &format!("{base} password={SECRET}"), &[]);
     assert_eq!(
-        seen.at("/request/pg"),
-        "10.0.10.2:5432 user=watcher dbname=postgres sslmode=prefer"
+        seen.report.request.pg.as_deref(),
+        Some("10.0.10.2:5432 user=watcher dbname=postgres sslmode=prefer")
     );
     in_by(
         &lab,

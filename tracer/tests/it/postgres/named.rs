@@ -9,11 +9,12 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tracer_core::report::role::{Kind, ToldBy};
 use xtask::testbed::{command::Running, postgres::Programs, wait};
 
 use crate::postgres::{
     commits, roles,
-    watched::{LIMIT, Lab, Seen, Watched},
+    watched::{LIMIT, Lab, Watched},
 };
 use crate::support::program::PROGRAM;
 
@@ -31,7 +32,7 @@ fn comm(lab: &Lab) -> String {
 }
 
 /// What `tracer check` says of servers, by their first processes.
-fn servers() -> Vec<(u64, Value)> {
+fn servers() -> Vec<(u32, Value)> {
     let mut tracer = Command::new(PROGRAM);
     let output = tracer.args(["check", "--json"]).output().unwrap();
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -113,12 +114,6 @@ fn client(lab: &Lab, program: &PathBuf, note: &str) -> Running {
     running
 }
 
-fn flow_of(seen: &Seen, pid: i32) -> &Value {
-    let mut flows = seen.list("/flows").iter();
-    let found = flows.find(|flow| flow["process"]["pid"] == pid);
-    found.unwrap_or_else(|| panic!("no flow of {pid}: {}", seen.at("/flows")))
-}
-
 #[test]
 fn a_client_and_a_script_that_are_called_like_a_server_are_none() {
     let lab = Lab::start("pgfalse");
@@ -134,7 +129,7 @@ fn a_client_and_a_script_that_are_called_like_a_server_are_none() {
     let mut scripted = lab.standby().netns.command(&script);
     scripted.stdin(Stdio::piped()).stdout(Stdio::null());
     let script = Running::new(scripted.spawn().unwrap(), "the script");
-    let pids = [client.pid().as_raw(), script.pid().as_raw()];
+    let pids = [client.pid(), script.pid()];
     wait::until(LIMIT, "the script to be connected", || {
         let files = fs::read_dir(format!("/proc/{}/fd", pids[1]))?;
         let mut links = files
@@ -150,22 +145,13 @@ fn a_client_and_a_script_that_are_called_like_a_server_are_none() {
     tool.await_line(&["commits: "]);
     let seen = tool.finish();
     for pid in pids {
-        let flow = flow_of(&seen, pid);
-        assert_eq!(
-            (&flow["role"], &flow["role_told_by"]),
-            (&"client".into(), &"port".into()),
-            "{flow}"
-        );
-        assert!(
-            servers()
-                .iter()
-                .all(|(one, _)| *one != u64::try_from(pid).unwrap())
-        );
+        let role = &roles::flow_of(&seen, pid).role;
+        assert_eq!(role.kind, Kind::Client, "{role:?}");
+        assert_eq!(role.told_by, Some(ToldBy::Port), "{role:?}");
+        let pid = pid.as_raw().cast_unsigned();
+        assert!(servers().iter().all(|(one, _)| *one != pid));
     }
     let path = named.display().to_string();
-    let programs = seen.list("/commits/programs");
-    assert!(
-        programs.iter().all(|one| one["path"] != path),
-        "{programs:?}"
-    );
+    let programs = &seen.commits().programs;
+    assert!(programs.iter().all(|one| one.path != path), "{programs:?}");
 }

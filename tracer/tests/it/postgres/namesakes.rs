@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, net::SocketAddr, path::Path, process::Command};
 
-use serde_json::Value;
+use tracer_core::report::standby::StandbyReport;
 use xtask::provision::http;
 use xtask::testbed::command::{self, Running};
 use xtask::testbed::netns::Host;
@@ -73,39 +73,34 @@ fn standbys_of_one_name_are_shown_each() {
     let seen = tool.finish();
     drop((beside, elsewhere));
 
-    let standbys = seen.list("/postgres/standbys");
-    let mut places: Vec<(&Value, usize)> = standbys
+    let standbys = &seen.postgres().standbys;
+    let address = |one: &StandbyReport| one.addresses.first().unwrap().clone();
+    let mut places: Vec<(String, usize)> = standbys
         .iter()
-        .map(|one| (&one["addresses"][0], one["pids"].as_array().unwrap().len()))
+        .map(|one| (address(one), one.pids.len()))
         .collect();
-    places.sort_by_key(|(address, _)| address.as_str());
-    let (here, there) = (Value::from("10.0.10.2"), Value::from("10.0.10.3"));
-    assert_eq!(
-        places,
-        [(&here, 2), (&there, 1), (&there, 1)],
-        "{standbys:?}"
-    );
-    let ports: BTreeSet<_> = standbys.iter().map(|one| one["port"].as_u64()).collect();
+    places.sort();
+    let expected = [("10.0.10.2", 2), ("10.0.10.3", 1), ("10.0.10.3", 1)];
+    let expected = expected.map(|(address, pids)| (address.to_owned(), pids));
+    assert_eq!(places, expected, "{standbys:?}");
+    let ports: BTreeSet<_> = standbys.iter().map(|one| one.port).collect();
     assert_eq!(ports.len(), 3, "{standbys:?}");
     for one in standbys {
-        assert_eq!(one["name"], "walreceiver");
+        assert_eq!(one.name.as_deref(), Some("walreceiver"));
     }
 
     // Each has a line wherever people look.
     let report = folders[0].path().join("run.json");
-    fs::write(&report, seen.report.to_string()).unwrap();
+    fs::write(&report, &seen.json).unwrap();
     for format in ["html", "md", "text"] {
         let mut tracer = Command::new(PROGRAM);
         tracer.args(["report", "--format", format]).arg(&report);
         let text = command::output(&mut tracer).unwrap().replace('\\', "");
         for port in ports.iter().flatten() {
             let there = text.contains(&format!("walreceiver (10.0.10.3:{port})"));
-            let own = standbys.iter().find(|one| one["port"] == *port).unwrap();
-            assert_eq!(
-                there,
-                own["addresses"][0] == "10.0.10.3",
-                "{format}: {text}"
-            );
+            let mut own = standbys.iter().filter(|one| one.port == Some(*port));
+            let is_there = address(own.next().unwrap()) == "10.0.10.3";
+            assert_eq!(there, is_there, "{format}: {text}");
         }
         assert!(text.contains("walreceiver (10.0.10.2)"), "{format}: {text}");
     }

@@ -16,13 +16,13 @@ use xtask::testbed::{
 };
 
 use crate::postgres::{
-    commits::{ALL, INSERT, QUIET, check, number, of, pid},
+    commits::{ALL, INSERT, QUIET, check, of, pid},
     watched::{LIMIT, Watched},
 };
 use crate::support::program::PROGRAM;
 
 /// Numbers of a process, from the outermost namespace to its own.
-fn ids(pid: Pid) -> Vec<u64> {
+fn ids(pid: Pid) -> Vec<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     let ids = line.unwrap().split_whitespace();
@@ -83,32 +83,26 @@ fn beside_a_server_in_its_namespace_its_commits_are_counted_and_no_others() {
     drop(bash);
 
     // By the numbers that are seen there, and by no others.
-    assert_eq!(check(&seen, 1), 5, "{}", seen.at("/commits"));
-    assert_eq!(seen.list("/commits/servers").len(), 1);
-    assert_eq!(of(&seen, 1)["port"], 5432);
-    let slow = seen.list("/commits/slow").iter();
-    assert!(slow.clone().all(|one| one["server_pid"] == 1));
-    assert!(
-        slow.clone()
-            .all(|one| number(&one["pid"]) < pid(inside.server()))
-    );
+    assert_eq!(check(&seen, 1), 5, "{:?}", seen.commits());
+    assert_eq!(seen.commits().servers.len(), 1);
+    assert_eq!(of(&seen, 1).port, Some(5432));
+    let slow = &seen.commits().slow;
+    assert!(slow.iter().all(|one| one.server_pid == 1), "{slow:?}");
+    let outermost = pid(inside.server());
+    assert!(slow.iter().all(|one| one.pid < outermost), "{slow:?}");
     // Of the other one, and of those that other tests have at the same time.
-    assert!(number(seen.at("/commits/out_of_sight")) >= 7);
-    let warnings = seen.warnings();
-    let told = |text: &str| warnings.iter().any(|warning| warning.contains(text));
-    assert!(told(
-        " commits are in no count, because their servers run outside"
-    ));
-    assert!(
-        told("sees only the processes there") && told("--pid=host"),
-        "{warnings:?}"
-    );
-    let mut flows = seen.list("/flows").iter();
-    let syn = flows.find(|flow| flow["remote"]["port"] == 9).unwrap();
-    assert_eq!(
-        (&syn["process"]["pid"], &syn["process"]["comm"]),
-        (&client.into(), &"bash".into())
-    );
+    assert!(seen.commits().out_of_sight >= 7);
+    for words in [
+        " commits are in no count, because their servers run outside",
+        "sees only the processes there",
+        "--pid=host",
+    ] {
+        assert!(seen.report.warned(words), "{:?}", seen.warnings());
+    }
+    let mut flows = seen.report.flows.iter();
+    let syn = flows.find(|flow| flow.remote.port == 9).unwrap();
+    let process = syn.process.as_ref().unwrap();
+    assert_eq!((process.pid, process.comm.as_str()), (client, "bash"));
 }
 
 #[test]
@@ -156,9 +150,9 @@ fn a_server_that_is_out_of_sight_is_not_passed_over_in_silence() {
     tool.await_line(&["commits: not split: no PostgreSQL server"]);
     commit(&outside, 3);
     let seen = tool.finish();
-    let commits = seen.at("/commits");
-    assert_eq!(commits["attached"], false);
-    let reason = commits["reason"].as_str().unwrap();
+    let commits = seen.commits();
+    assert!(!commits.attached);
+    let reason = commits.reason.as_ref().unwrap();
     assert!(
         reason.contains("runs in a PID namespace (pid:[") && reason.contains("--pid=host"),
         "{reason}"
@@ -167,11 +161,8 @@ fn a_server_that_is_out_of_sight_is_not_passed_over_in_silence() {
     // Where it sees everything, nothing is said of it.
     let seen = Watched::by(here, &[], ALL, &[]).finish();
     let warnings = seen.warnings();
-    assert!(
-        !warnings.iter().any(|one| one.contains("PID namespace")),
-        "{warnings:?}"
-    );
-    assert_eq!(number(seen.at("/commits/out_of_sight")), 0);
+    assert!(!seen.report.warned("PID namespace"), "{warnings:?}");
+    assert_eq!(seen.commits().out_of_sight, 0);
 
     let row = |way: &[&str]| -> Value {
         let words = [way, &[PROGRAM, "check", "--json"]].concat();
@@ -198,9 +189,6 @@ fn the_hosts_proc_in_another_namespace_shows_everything() {
     let seen = tool.finish();
     assert_eq!(check(&seen, pid(outside.server())), 4);
     let warnings = seen.warnings();
-    assert!(
-        !warnings.iter().any(|one| one.contains("PID namespace")),
-        "{warnings:?}"
-    );
-    assert!(seen.at("/processors").as_array().is_some(), "{warnings:?}");
+    assert!(!seen.report.warned("PID namespace"), "{warnings:?}");
+    assert!(seen.report.processors.is_some(), "{warnings:?}");
 }

@@ -138,19 +138,20 @@ fn as_before(mode: &str, size: u32) {
             Some("")
         );
     });
-    let commits = seen.at("/postgres/probe/commits");
-    assert!(commits["answered"].as_u64() > Some(0), "{commits}");
-    assert_eq!(commits["failed"], 0, "{commits}");
+    let commits = &seen.probe().commits;
+    assert!(commits.answered > 0, "{commits:?}");
+    assert_eq!(commits.failed, 0, "{commits:?}");
     // Each may be the last that the pooler has.
-    assert_eq!(commits["most_outstanding"], 1);
-    assert_eq!(seen.at("/postgres/probe/reads/most_outstanding"), 1);
+    assert_eq!(commits.most_outstanding, 1);
+    assert_eq!(seen.probe().reads.most_outstanding, 1);
     for warning in seen.warnings() {
         assert!(warning.contains("it goes through a pooler"), "{warning}");
     }
-    assert_eq!(seen.outages(), Vec::<&serde_json::Value>::new());
-    assert_eq!(seen.at("/postgres/sees_all"), true);
+    assert!(seen.outages().is_empty(), "{:?}", seen.outages());
+    assert_eq!(seen.postgres().sees_all, Some(true));
     // Our own looks were kept from being counted, and nobody else's.
-    assert_eq!(seen.at("/postgres/statements/without_own_role"), false);
+    let statements = seen.postgres().statements.as_ref().unwrap();
+    assert_eq!(statements.without_own_role, Some(false));
     let track = inside(&lab, || {
         let mut sql = pooler.connect().unwrap();
         sql.value("show pg_stat_statements.track").unwrap()
@@ -218,7 +219,7 @@ fn a_commit_that_hangs_gives_its_connection_back_at_the_end() {
     let seen = tool.finish();
     let waits = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
     assert_eq!(lab.psql(waits), "0");
-    assert_eq!(seen.at("/postgres/probe/commits/outstanding"), 1);
+    assert_eq!(seen.probe().commits.outstanding, 1);
     drop(frozen);
     assert_eq!(sessions(&lab, &pooler, "transaction", 2), before);
     let warnings = seen.warnings();

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use serde_json::Value;
+use tracer_core::report::latency_probe::{ProbeStepReport, Requests};
 use xtask::testbed::postgres::Frozen;
 
 use crate::postgres::{
     commits, footprint,
-    watched::{Lab, Seen, Watched},
+    watched::{Lab, Watched},
 };
 use crate::support::program::{USAGE, assert_refused, tracer};
 
@@ -15,23 +15,19 @@ const DSN: &str = "host=10.0.10.2 user=postgres";
 /// Transactions that wrote, so far.
 const WRITERS: &str = "select pg_snapshot_xmax(pg_current_snapshot())";
 
-fn count(requests: &Value, what: &str) -> u64 {
-    requests[what].as_u64().unwrap()
-}
-
 /// Counts and quantiles agree with each other.
-fn check(seen: &Seen, sort: &str) {
-    let requests = seen.at(&format!("/postgres/probe/{sort}"));
-    let quantiles = ["p50_ms", "p95_ms", "p99_ms", "max_ms"];
-    let quantiles = quantiles.map(|name| requests[name].as_f64().unwrap());
-    assert!(quantiles[0] > 0.0 && quantiles.is_sorted(), "{quantiles:?}");
-    let series = requests["series"].as_array().unwrap();
-    for what in ["answered", "failed", "not_started"] {
-        let steps: u64 = series.iter().map(|step| count(step, what)).sum();
-        assert_eq!(steps, count(requests, what), "{what} of {sort}");
-    }
-    let largest = series.iter().filter_map(|step| step["max_ms"].as_f64());
-    assert_eq!(largest.fold(0.0, f64::max), quantiles[3], "{sort}");
+fn check(requests: &Requests) {
+    let all = &requests.latency;
+    let quantiles = [all.p50_ms, all.p95_ms, all.p99_ms, all.max_ms];
+    assert!(all.p50_ms > Some(0.0), "{quantiles:?}");
+    assert!(quantiles.is_sorted(), "{quantiles:?}");
+    let series = &requests.series;
+    let sum = |count: fn(&ProbeStepReport) -> u64| series.iter().map(count).sum::<u64>();
+    assert_eq!(sum(|step| step.answered), requests.answered);
+    assert_eq!(sum(|step| step.failed), requests.failed);
+    assert_eq!(sum(|step| step.not_started), requests.not_started);
+    let largest = series.iter().filter_map(|step| step.latency.max_ms);
+    assert_eq!(Some(largest.fold(0.0, f64::max)), all.max_ms);
 }
 
 /// On every version.
@@ -48,26 +44,21 @@ pub(crate) fn every_commit_is_one_that_waits_and_nothing_is_left(lab: &Lab) {
     tool.await_line(&["probe: 5 commits"]);
     let seen = tool.finish();
     assert_eq!(footprint::of(lab.pair.primary()), before);
-    check(&seen, "commits");
-    check(&seen, "reads");
-    let probe = seen.at("/postgres/probe");
-    let measured = &probe["commits"];
-    let answered = count(measured, "answered");
+    check(&seen.probe().commits);
+    check(&seen.probe().reads);
+    let probe = seen.probe();
+    let measured = &probe.commits;
+    let answered = measured.answered;
     // Autovacuum may have had its own.
     let written = writers() - written;
-    assert!(written >= answered, "{written} of {measured}");
-    let waited = count(
-        commits::of(&seen, commits::pid(lab.pair.primary())),
-        "commits",
-    );
-    assert!(waited >= answered, "{waited} of {measured}");
+    assert!(written >= answered, "{written} of {measured:?}");
+    let waited = commits::of(&seen, commits::pid(lab.pair.primary())).commits;
+    assert!(waited >= answered, "{waited} of {measured:?}");
     // On a busy machine, a connection more may come too late for one that is due.
-    for what in ["failed", "outstanding"] {
-        assert_eq!(count(measured, what), 0, "{what}: {measured}");
-    }
-    assert_eq!(count(measured, "most_outstanding"), 32);
-    assert_eq!(probe["rate"], 50);
-    assert!(probe["removed"].is_null() && probe["table"].is_null());
+    assert_eq!((measured.failed, measured.outstanding), (0, 0));
+    assert_eq!(measured.most_outstanding, 32);
+    assert_eq!(probe.rate, 50);
+    assert!(probe.removed.is_none() && probe.table.is_none());
     assert!(seen.stdout.contains("probe's commits: "), "{}", seen.stdout);
     assert_eq!(seen.warnings(), Vec::<&str>::new());
 }
@@ -92,25 +83,24 @@ fn a_stall_is_measured_in_full_beside_reads_that_go_on() {
     tool.await_line(&[" 0 waiting for a standby", "probe: ", " commits, p50 "]);
     tool.await_line(&["probe: 10 commits"]);
     let seen = tool.finish();
-    check(&seen, "commits");
-    check(&seen, "reads");
-    let commits = seen.at("/postgres/probe/commits");
-    let longest = commits["max_ms"].as_f64().unwrap();
+    check(&seen.probe().commits);
+    check(&seen.probe().reads);
+    let commits = &seen.probe().commits;
+    let longest = commits.latency.max_ms.unwrap();
     let longest_stall = stalled.as_secs_f64() * 1e3;
     assert!(
         longest >= longest_stall - 100.0,
         "{longest} of {longest_stall}"
     );
-    assert!(count(commits, "not_started") > 0);
-    assert_eq!(count(commits, "most_outstanding"), 32);
+    assert!(commits.not_started > 0);
+    assert_eq!(commits.most_outstanding, 32);
     // While no commit could even be started, reads were answered.
-    let reads = seen.list("/postgres/probe/reads/series").iter();
-    let stalled = commits["series"].as_array().unwrap().iter();
+    let reads = seen.probe().reads.series.iter();
     let beside = reads
-        .zip(stalled)
-        .filter(|(_, step)| step["outstanding"] == 32);
-    assert!(beside.map(|(step, _)| count(step, "answered")).sum::<u64>() > 0);
-    assert_eq!(seen.at("/postgres/sync_rep_waiters_max"), 32);
+        .zip(&commits.series)
+        .filter(|(_, step)| step.outstanding == 32);
+    assert!(beside.map(|(step, _)| step.answered).sum::<u64>() > 0);
+    assert_eq!(seen.postgres().sync_rep_waiters_max, Some(32));
 }
 
 #[test]
@@ -123,10 +113,10 @@ fn a_restart_costs_commits_and_does_not_end_the_probe() {
     lab.restart_primary();
     tool.await_line(&["primary", "probe: 2 commits"]);
     let seen = tool.finish();
-    check(&seen, "commits");
-    let commits = seen.at("/postgres/probe/commits");
-    assert!(count(commits, "not_started") > 0);
-    assert!(count(commits, "answered") > 0);
+    check(&seen.probe().commits);
+    let commits = &seen.probe().commits;
+    assert!(commits.not_started > 0);
+    assert!(commits.answered > 0);
 }
 
 #[test]
@@ -145,9 +135,9 @@ fn any_role_may_probe_and_one_that_may_not_is_told_so() {
     tool.await_line(&["streaming sync"]);
     tool.await_line(&["the commit probe cannot commit", "permission denied"]);
     let seen = tool.finish();
-    let probe = seen.at("/postgres/probe");
-    assert!(probe["begun"].is_null() && probe["commits"]["p50_ms"].is_null());
-    assert!(seen.at("/postgres/samples").as_u64() > Some(0));
+    let probe = seen.probe();
+    assert!(probe.begun.is_none() && probe.commits.latency.p50_ms.is_none());
+    assert!(seen.postgres().samples > 0);
     let warnings = seen.warnings();
     let [warning] = warnings.as_slice() else {
         panic!("{warnings:?}");
@@ -165,7 +155,7 @@ fn any_role_may_probe_and_one_that_may_not_is_told_so() {
         &["--commit-probe", "10"],
     );
     tool.await_line(&["the commit probe cannot commit", "is a standby"]);
-    assert!(tool.finish().at("/postgres/probe/begun").is_null());
+    assert!(tool.finish().probe().begun.is_none());
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn subscribers_see_nothing_of_the_probe() {
         )
     };
     let messages = changes("message: transactional: 1 prefix: tracer_probe, sz: 0 content:%");
-    let answered = seen.at("/postgres/probe/commits/answered");
+    let answered = seen.probe().commits.answered;
     assert_eq!(value(publisher, &messages), answered.to_string());
     assert_eq!(
         value(publisher, &changes("message:%")),

@@ -31,11 +31,11 @@ fn refused_by(lab: &Lab, dsn: &str, variables: &[(&str, &str)], words: &[&str]) 
         );
     }
     assert_eq!(warning.lines().count(), 1);
-    let [gap] = seen.list("/postgres/gaps") else {
-        panic!("{}", seen.at("/postgres/gaps"));
+    let [gap] = &seen.postgres().gaps[..] else {
+        panic!("{:?}", seen.postgres().gaps);
     };
-    assert!(gap["end"].is_null());
-    assert_eq!(seen.at("/postgres/samples"), 0);
+    assert_eq!(gap.end, None);
+    assert_eq!(seen.postgres().samples, 0);
     assert!(seen.stdout.contains("never answered"), "{}", seen.stdout);
     seen
 }
@@ -93,7 +93,7 @@ fn each_reason_is_one_line() {
     );
     // Nobody has this address; nothing answers.
     let seen = refused(&lab, "host=10.0.10.77 user=postgres", &["10.0.10.77:5432"]);
-    assert!(seen.at("/postgres/server_version").is_null());
+    assert_eq!(seen.postgres().server_version, None);
 }
 
 #[test]
@@ -110,12 +110,12 @@ fn a_role_that_sees_little_says_what_is_missing() {
         warnings[0].contains("GRANT pg_monitor TO weak"),
         "{warnings:?}"
     );
-    assert_eq!(seen.at("/postgres/sees_all"), false);
+    assert_eq!(seen.postgres().sees_all, Some(false));
     let last = seen.last();
-    assert!(last["waits"].is_null() && last["sync_rep_waiters"].is_null());
-    assert!(last["standbys"][0]["flush_lag_bytes"].is_null());
-    assert_eq!(last["timeline"], 1);
-    assert_eq!(seen.outages(), Vec::<&serde_json::Value>::new());
+    assert!(last.waits.is_none() && last.sync_rep_waiters.is_none());
+    assert_eq!(last.standbys[0].flush_lag_bytes, None);
+    assert_eq!(last.timeline, Some(1));
+    assert!(seen.outages().is_empty(), "{:?}", seen.outages());
 
     // With the role that the message names, everything is there.
     lab.psql("grant pg_monitor to weak");
@@ -123,7 +123,7 @@ fn a_role_that_sees_little_says_what_is_missing() {
     tool.await_line(&["streaming sync", " 0 waiting for a standby"]);
     let seen = tool.finish();
     assert_eq!(seen.warnings(), Vec::<&str>::new());
-    assert_eq!(seen.last()["standbys"][0]["sent_lag_bytes"], 0);
+    assert_eq!(seen.last().standbys[0].sent_lag_bytes, Some(0));
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn with(host: &xtask::testbed::netns::Host, capabilities: &str, alone: &Alone) -
 }
 
 fn reason(seen: &Seen) -> &str {
-    seen.at("/commits/reason").as_str().unwrap_or("counted")
+    seen.commits().reason.as_deref().unwrap_or("counted")
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn only_what_is_missing_is_named() {
 
     // Whether that suffices, the kernel decides.
     let seen = with(host, ",+sys_ptrace", &alone);
-    let reason = match seen.at("/commits/attached") == true {
+    let reason = match seen.commits().attached {
         true => {
             assert_eq!(check(&seen, pid(alone.server())), 1);
             None

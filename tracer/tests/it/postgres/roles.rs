@@ -2,17 +2,25 @@
 
 use std::process::Stdio;
 
-use serde_json::Value;
+use nix::unistd::Pid;
+use tracer_core::report::FlowReport;
+use tracer_core::report::role::{Kind, ToldBy};
 use xtask::testbed::{command::Running, postgres::STANDBY, wait};
 
 use crate::postgres::watched::{LIMIT, Lab, Seen, Watched};
 
-/// The flows of this role, and how it is known.
-fn flows<'a>(seen: &'a Seen, role: &str) -> Vec<(&'a Value, &'a str)> {
-    let all = seen.list("/flows").iter();
-    let ours = all.filter(|flow| flow["role"] == role);
-    ours.map(|flow| (flow, flow["role_told_by"].as_str().unwrap()))
-        .collect()
+/// The flows of this role.
+pub(crate) fn flows(seen: &Seen, role: Kind) -> Vec<&FlowReport> {
+    let all = seen.report.flows.iter();
+    all.filter(|flow| flow.role.kind == role).collect()
+}
+
+/// The one flow of this role, whose standby it is, and how that is known.
+fn only(seen: &Seen, role: Kind) -> (&FlowReport, Option<&str>, Option<ToldBy>) {
+    let [flow] = flows(seen, role)[..] else {
+        panic!("{:?}", seen.report.flows);
+    };
+    (flow, flow.role.standby.as_deref(), flow.role.told_by)
 }
 
 /// On every version.
@@ -37,65 +45,52 @@ pub(crate) fn replication_is_named_at_both_ends_and_clients_are_clients(lab: &La
     let mut tool = Watched::start(lab.primary(), dsn, &[]);
     tool.await_line(&["streaming sync"]);
     let seen = tool.finish();
-    let [(sends, told_by)] = flows(&seen, "walsender")[..] else {
-        panic!("{}", seen.at("/flows"));
-    };
-    assert_eq!(
-        (&sends["standby"], told_by),
-        (&Value::from(STANDBY), "postgres")
-    );
+    let (_, standby, told_by) = only(&seen, Kind::Walsender);
+    assert_eq!((standby, told_by), (Some(STANDBY), Some(ToldBy::Postgres)));
     let words = format!("replication to {STANDBY} [{sender}]");
     assert!(seen.stdout.contains(&words), "{}", seen.stdout);
-    let clients = flows(&seen, "client");
-    assert!(
-        clients.contains(&(client(&seen, "10.0.10.3"), "process")),
-        "{clients:?}"
-    );
+    let clients = flows(&seen, Kind::Client);
+    let mut there = clients
+        .iter()
+        .filter(|flow| flow.remote.address == lab.standby().v4);
+    let there = there.next().unwrap_or_else(|| panic!("{clients:?}"));
+    assert_eq!(there.role.told_by, Some(ToldBy::Process));
 
     // The primary asked, and the standby traced.
     let mut tool = Watched::start(lab.standby(), dsn, &[]);
     tool.await_line(&["streaming sync"]);
     let seen = tool.finish();
-    let [(receives, told_by)] = flows(&seen, "walreceiver")[..] else {
-        panic!("{}", seen.at("/flows"));
-    };
-    assert_eq!(
-        (&receives["standby"], told_by),
-        (&Value::from(STANDBY), "postgres")
-    );
-    let words = format!(
-        "replication from 10.0.10.2 [{}]",
-        receives["process"]["pid"]
-    );
+    let (receives, standby, told_by) = only(&seen, Kind::Walreceiver);
+    assert_eq!((standby, told_by), (Some(STANDBY), Some(ToldBy::Postgres)));
+    let receiver = receives.process.as_ref().unwrap().pid;
+    let words = format!("replication from 10.0.10.2 [{receiver}]");
     assert!(seen.stdout.contains(&words), "{}", seen.stdout);
-    let clients = flows(&seen, "client");
-    let of_psql = |(flow, _): &&(&Value, &str)| flow["process"]["pid"] == psql.pid().as_raw();
-    assert_eq!(clients.iter().find(of_psql).unwrap().1, "port");
+    let of_psql = flow_of(&seen, psql.pid());
+    assert_eq!(of_psql.role.kind, Kind::Client);
+    assert_eq!(of_psql.role.told_by, Some(ToldBy::Port));
 
     // The standby asked, and traced.
     let mut tool = Watched::start(lab.standby(), "host=10.0.10.3 user=postgres", &[]);
     tool.await_line(&["streaming from 10.0.10.2"]);
     let seen = tool.finish();
-    let [(_, told_by)] = flows(&seen, "walreceiver")[..] else {
-        panic!("{}", seen.at("/flows"));
-    };
-    assert_eq!(told_by, "postgres");
+    let (_, _, told_by) = only(&seen, Kind::Walreceiver);
+    assert_eq!(told_by, Some(ToldBy::Postgres));
 
     // Nobody asked.
     let mut tool = Watched::start(lab.primary(), "host=/nonexistent", &[]);
     tool.await_line(&["no sample for"]);
     let seen = tool.finish();
-    let [(sends, told_by)] = flows(&seen, "walsender")[..] else {
-        panic!("{}", seen.at("/flows"));
-    };
-    assert_eq!((&sends["standby"], told_by), (&Value::Null, "process"));
+    let (_, standby, told_by) = only(&seen, Kind::Walsender);
+    assert_eq!((standby, told_by), (None, Some(ToldBy::Process)));
     let words = format!("replication to 10.0.10.3 [{sender}]");
     assert!(seen.stdout.contains(&words), "{}", seen.stdout);
 }
 
-/// The flow from the primary to its client there.
-fn client<'a>(seen: &'a Seen, address: &str) -> &'a Value {
-    let mut all = seen.list("/flows").iter();
-    let ours = |flow: &&Value| flow["remote"]["address"] == address && flow["role"] == "client";
-    all.find(ours).unwrap()
+/// The flow of a process.
+pub(crate) fn flow_of(seen: &Seen, pid: Pid) -> &FlowReport {
+    let pid = pid.as_raw().cast_unsigned();
+    let is_its = |flow: &&FlowReport| flow.process.as_ref().is_some_and(|one| one.pid == pid);
+    let mut flows = seen.report.flows.iter();
+    let found = flows.find(is_its);
+    found.unwrap_or_else(|| panic!("no flow of {pid}: {:?}", seen.report.flows))
 }

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use serde_json::Value;
+use tracer_core::report::sample::{Role, Standby};
 use xtask::testbed::postgres::{Frozen, STANDBY};
 
 use crate::postgres::watched::{Lab, Watched};
@@ -24,40 +24,48 @@ pub(crate) fn samples_agree_with_psql(lab: &Lab) {
     let after = lab.psql(lsn);
 
     let last = seen.last();
-    let found = last["wal_lsn"].as_str().unwrap();
+    let found = last.wal_lsn.as_ref().unwrap();
     let between = format!("select '{found}'::pg_lsn between '{before}' and '{after}'");
     assert_eq!(lab.psql(&between), "t", "{before} {found} {after}");
-    let standby = &last["standbys"][0];
+    let standby = &last.standbys[0];
     let own = lab.psql(
         "select json_build_object('pid', pid, 'application_name', application_name,
          'client_addr', host(client_addr), 'client_port', client_port,
          'state', state, 'sync_state', sync_state) from pg_stat_replication",
     );
-    let own: Value = serde_json::from_str(&own).unwrap();
-    for (name, value) in own.as_object().unwrap() {
-        assert_eq!(&standby[name], value, "{name}");
-    }
-    for lag in ["sent", "write", "flush", "replay"] {
-        assert_eq!(standby[format!("{lag}_lag_bytes")], 0, "{standby}");
-    }
-    assert!(standby["reply_age_ms"].is_number());
-    assert_eq!(last["synchronous_standby_names"], STANDBY);
-    assert_eq!(last["slots"][0]["name"], STANDBY);
-    assert_eq!(last["slots"][0]["active"], true);
-    assert_eq!(last["timeline"], 1);
-    assert!(last["receiver"].is_null() && last["replay"].is_null());
+    let own: Standby = serde_json::from_str(&own).unwrap();
+    let who = |one: &Standby| {
+        let one = one.clone();
+        (
+            (one.pid, one.application_name),
+            (one.client_addr, one.client_port),
+            (one.state, one.sync_state),
+        )
+    };
+    assert_eq!(who(standby), who(&own));
+    let lags = [
+        standby.sent_lag_bytes,
+        standby.write_lag_bytes,
+        standby.flush_lag_bytes,
+        standby.replay_lag_bytes,
+    ];
+    assert_eq!(lags, [Some(0); 4], "{standby:?}");
+    assert!(standby.reply_age_ms.is_some());
+    assert_eq!(last.synchronous_standby_names.as_deref(), Some(STANDBY));
+    let slot = &last.slots[0];
+    assert!(slot.name == STANDBY && slot.active, "{slot:?}");
+    assert_eq!(last.timeline, Some(1));
+    assert!(last.receiver.is_none() && last.replay.is_none());
     let version = lab.psql("show server_version");
-    assert_eq!(seen.at("/postgres/server_version"), version.as_str());
+    let postgres = seen.postgres();
+    assert_eq!(postgres.server_version.as_ref(), Some(&version));
     assert!(version.starts_with(&format!("{}.", lab.major)), "{version}");
-    assert_eq!(seen.outages(), Vec::<&Value>::new());
-    assert_eq!(seen.at("/postgres/standbys/0/name"), STANDBY);
+    assert!(seen.outages().is_empty(), "{:?}", seen.outages());
+    assert_eq!(postgres.standbys[0].name.as_deref(), Some(STANDBY));
     assert_eq!(seen.stderr, "");
-    let offsets = seen.list("/postgres/series").iter();
-    let offsets: Vec<f64> = offsets
-        .map(|one| one["offset_s"].as_f64().unwrap())
-        .collect();
+    let offsets: Vec<f64> = postgres.series.iter().map(|one| one.offset_s).collect();
     assert!(offsets.is_sorted(), "{offsets:?}");
-    assert!(*offsets.last().unwrap() <= seen.at("/window/duration_s").as_f64().unwrap());
+    assert!(*offsets.last().unwrap() <= seen.report.window.duration_s);
 }
 
 #[test]
@@ -77,19 +85,22 @@ fn a_standby_that_does_not_reply_has_commits_wait() {
     });
     tool.await_line(&[" 0 waiting for a standby"]);
     let seen = tool.finish();
-    assert_eq!(seen.at("/postgres/sync_rep_waiters_max"), 2);
-    let waits = seen.list("/postgres/series").iter().filter(|sample| {
-        let mut waits = sample["waits"].as_array().unwrap().iter();
-        waits.any(|w| w["type"] == "IPC" && w["event"] == "SyncRep" && w["backends"] == 2)
+    let postgres = seen.postgres();
+    assert_eq!(postgres.sync_rep_waiters_max, Some(2));
+    let waits = postgres.series.iter().filter(|one| {
+        let mut waits = one.sample.waits.iter().flatten();
+        waits.any(|wait| {
+            (wait.kind.as_str(), wait.event.as_str(), wait.backends) == ("IPC", "SyncRep", 2)
+        })
     });
     assert!(waits.count() > 0);
     // How long the longest of them waits is told wherever somebody does.
-    for sample in seen.list("/postgres/series") {
-        let longest = sample["sync_rep_longest_ms"].as_f64().unwrap();
-        assert_eq!(longest > 0.0, sample["sync_rep_waiters"] != 0, "{sample}");
+    for one in &postgres.series {
+        let (sample, longest) = (&one.sample, one.sample.sync_rep_longest_ms.unwrap());
+        let waiters = sample.sync_rep_waiters.unwrap();
+        assert_eq!(longest > 0.0, waiters != 0, "{sample:?}");
     }
-    let lag = seen.at("/postgres/standbys/0/flush_lag_bytes_max");
-    assert!(lag.as_i64().unwrap() > 0, "{lag}");
+    assert!(postgres.standbys[0].flush_lag_bytes_max > Some(0));
 }
 
 #[test]
@@ -110,15 +121,13 @@ fn a_restart_is_a_gap_and_not_the_end() {
     let gaps = seen.outages();
     assert!(gaps.len() >= 2, "{gaps:?}");
     for gap in gaps {
-        assert!(gap["end"].is_string(), "{gap}");
-        assert!(gap["duration_s"].as_f64() > Some(0.0), "{gap}");
-        let (from, length) = (&gap["offset_s"], &gap["duration_s"]);
-        let (from, length) = (from.as_f64().unwrap(), length.as_f64().unwrap());
-        let inside = seen.list("/postgres/series").iter().filter(|sample| {
-            let at = sample["offset_s"].as_f64().unwrap();
+        assert!(gap.end.is_some() && gap.duration_s > 0.0, "{gap:?}");
+        let (from, length) = (gap.offset_s, gap.duration_s);
+        let inside = seen.postgres().series.iter().filter(|sample| {
+            let at = sample.offset_s;
             from + 1e-6 < at && at < from + length - 1e-6
         });
-        assert_eq!(inside.count(), 0, "there are samples in {gap}");
+        assert_eq!(inside.count(), 0, "there are samples in {gap:?}");
     }
     assert!(
         seen.warnings()
@@ -139,14 +148,13 @@ fn a_standby_is_followed_through_its_promotion() {
     assert_eq!(promoted.unwrap().as_deref(), Some("t"));
     tool.await_line(&["primary", "timeline 2"]);
     let seen = tool.finish();
-    let roles = seen.list("/postgres/roles").iter();
-    let roles: Vec<_> = roles
-        .map(|turn| (turn["role"].as_str(), turn["timeline"].as_u64()))
-        .collect();
-    assert_eq!(roles.first(), Some(&(Some("standby"), Some(1))));
-    assert_eq!(roles.last(), Some(&(Some("primary"), Some(2))));
-    let first = &seen.list("/postgres/series")[0];
-    assert_eq!(first["receiver"]["sender_host"], "10.0.10.2");
-    assert_eq!(first["receiver"]["sender_port"], 5432);
-    assert_eq!(first["replay"]["paused"], false);
+    let roles = seen.postgres().roles.iter();
+    let roles: Vec<_> = roles.map(|turn| (turn.role, turn.timeline)).collect();
+    assert_eq!(roles.first(), Some(&(Role::Standby, Some(1))));
+    assert_eq!(roles.last(), Some(&(Role::Primary, Some(2))));
+    let first = &seen.postgres().series[0].sample;
+    let receiver = first.receiver.as_ref().unwrap();
+    assert_eq!(receiver.sender_host.as_deref(), Some("10.0.10.2"));
+    assert_eq!(receiver.sender_port, Some(5432));
+    assert!(!first.replay.as_ref().unwrap().paused);
 }

@@ -55,7 +55,7 @@ fn what_psql_takes_of_its_files_is_taken() {
         ("PGSERVICE", "lab"),
     ];
     let seen = in_by(&lab, "", &variables);
-    assert_eq!(seen.at("/postgres/user"), "watcher");
+    assert_eq!(seen.postgres().user.as_deref(), Some("watcher"));
     assert!(!seen.everything().contains(PASSWORD));
 
     // What would be another server, or none, is refused by both.

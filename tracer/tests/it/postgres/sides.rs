@@ -8,9 +8,13 @@ use std::path::Path;
 use anyhow::Result;
 use tracer_core::merge::clock::ClockMethod;
 use tracer_core::report::Report;
+use tracer_core::report::role::Kind;
 use xtask::testbed::{wait, withheld};
 
-use crate::postgres::watched::{LIMIT, Lab, Seen, Watched};
+use crate::postgres::{
+    roles,
+    watched::{LIMIT, Lab, Seen, Watched},
+};
 
 /// Fewer and longer intervals than elsewhere make smaller reports.
 const INTERVAL: [&str; 2] = ["--interval", "500ms"];
@@ -92,15 +96,15 @@ fn scrape(lab: &Lab) -> Result<String> {
 /// What was over by then is what the report says; what goes on is not more.
 fn check_shown(shown: &str, report: &Seen) {
     let value = |begins: &str| value(shown, begins);
-    let number = |pointer: &str| report.at(pointer).as_f64().unwrap();
-    for (name, pointer) in [
-        ("tracer_checksum_errors_total", "/checksum_errors/selected"),
+    let run = &report.report;
+    for (name, count) in [
+        ("tracer_checksum_errors_total", run.checksum_errors.selected),
         (
             "tracer_kernel_retransmitted_segments_total",
-            "/totals/kernel_retrans_segs",
+            run.totals.kernel_retrans_segs,
         ),
     ] {
-        assert_eq!(value(name), number(pointer), "{name}");
+        assert_eq!(Some(value(name)), count.map(|count| count as f64), "{name}");
     }
     let of_replication = shown.lines().filter(|line| {
         line.starts_with("tracer_retransmitted_segments_total{")
@@ -109,10 +113,9 @@ fn check_shown(shown: &str, report: &Seen) {
     let segments: f64 = of_replication
         .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
         .sum();
-    let flows = report.list("/flows").iter();
-    let sending = flows.filter(|flow| flow["role"] == "walsender");
-    let told: f64 = sending.filter_map(|flow| flow["segments"].as_f64()).sum();
-    assert_eq!(segments, told);
+    let sending = roles::flows(report, Kind::Walsender).into_iter();
+    let told: u64 = sending.map(|flow| flow.segments).sum();
+    assert_eq!(segments, told as f64);
     assert_eq!(value("tracer_postgres_up"), 1.0);
     assert_eq!(value("tracer_postgres_primary"), 1.0);
     let of_standby = "{standby=\"standby\",address=\"10.0.10.3\",sync_state=\"sync\"";
@@ -123,7 +126,7 @@ fn check_shown(shown: &str, report: &Seen) {
     );
     assert!(value(&format!("tracer_standby_reply_age_seconds{of_standby}")) < 60.0);
     let probed = value("tracer_probe_latency_seconds_count{request=\"commit\"}");
-    assert!(probed > 100.0 && probed <= number("/postgres/probe/commits/answered"));
+    assert!(probed > 100.0 && probed <= report.probe().commits.answered as f64);
     // What was slow, was slow here as well.
     let fast = value("tracer_probe_latency_seconds_bucket{le=\"0.1\",request=\"commit\"}");
     assert!(fast < probed, "{fast} of {probed}");
@@ -164,24 +167,21 @@ fn both_sides_of_one_run_are_one() {
     assert_eq!(primary.endpoint.port, 5432);
     // Every reply that was damaged on its way was refused at the other end, and for it
     // something was sent again.
-    let hit = db2.at("/faults/0/hit").as_u64().unwrap();
-    let refused = |seen: &Seen| seen.at("/checksum_errors/kernel_in_csum_errors").as_u64();
+    let hit = db2.report.fault().hit.unwrap();
+    let refused = |seen: &Seen| seen.report.checksum_errors.kernel_in_csum_errors;
     assert_eq!((refused(&db1), refused(&db2)), (Some(hit), Some(0)));
     // Of these the kernel does not always show the namespace: another lab with the same
     // addresses may have added some.
     let withheld = withheld::hits(hit).unwrap();
     assert!(
         merged.hosts[0].arrived_damaged >= Some(hit - withheld),
-        "{:?} of {hit}: {} {}",
+        "{:?} of {hit}: {:?} {:?}",
         merged.hosts[0].arrived_damaged,
-        db1.at("/checksum_errors"),
-        db1.at("/gaps")
+        db1.report.checksum_errors,
+        db1.report.gaps
     );
     assert!(standby.segments > 0, "{standby:?}");
-    assert_eq!(
-        standby.segments,
-        db2.at("/totals/segments").as_u64().unwrap()
-    );
+    assert_eq!(standby.segments, db2.report.totals.segments);
     let found = &merged.findings[0];
     assert_eq!(found.host, "db1", "{found:?}");
     let json = serde_json::to_value(&merged).unwrap();

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use serde_json::Value;
+use tracer_core::report::statements::{Account, Pace, Statements};
 use xtask::testbed::wait;
 
 use crate::postgres::watched::{LIMIT, Lab, Seen, Watched};
@@ -18,25 +18,32 @@ const READ: &str = "select count(*) from lab";
 const SCHEMA: &str = "\"Of others\"";
 
 /// Samples that have both sorts.
-fn counted(seen: &Seen) -> Vec<&Value> {
-    let all = seen.list("/postgres/series").iter();
-    let all: Vec<&Value> = all.map(|sample| &sample["statements"]).collect();
-    let found = all.into_iter().filter(|one| !one.is_null());
-    found.collect()
+fn counted(seen: &Seen) -> Vec<&Statements> {
+    let all = seen.postgres().series.iter();
+    all.filter_map(|one| one.sample.statements.as_ref())
+        .collect()
 }
 
-fn sum(seen: &Seen, sort: &str) -> u64 {
+fn account(seen: &Seen) -> &Account {
+    seen.postgres().statements.as_ref().unwrap()
+}
+
+/// How many writes and reads there were, by samples as by the account of all.
+fn sums(seen: &Seen) -> (u64, u64) {
     let all = counted(seen);
-    let calls = all.iter().map(|one| one[sort]["calls"].as_u64().unwrap());
-    let sum = calls.sum();
-    assert_eq!(seen.at(&format!("/postgres/statements/{sort}/calls")), sum);
-    for one in all {
-        let pace = &one[sort];
-        assert!(pace["calls_per_s"].as_f64().unwrap() >= 0.0, "{pace}");
-        assert_eq!(pace["mean_ms"].is_null(), pace["calls"] == 0, "{pace}");
-        assert!(pace["mean_ms"].as_f64() != Some(0.0), "{pace}");
-    }
-    sum
+    let sum = |sort: fn(&Statements) -> &Pace| {
+        for pace in all.iter().map(|one| sort(one)) {
+            assert!(pace.calls_per_s >= 0.0, "{pace:?}");
+            assert_eq!(pace.mean_ms.is_none(), pace.calls == 0, "{pace:?}");
+            assert_ne!(pace.mean_ms, Some(0.0), "{pace:?}");
+        }
+        all.iter().map(|one| sort(one).calls).sum::<u64>()
+    };
+    let (writes, reads) = (sum(|one| &one.writes), sum(|one| &one.reads));
+    let account = account(seen);
+    assert_eq!(account.writes.as_ref().unwrap().calls, writes);
+    assert_eq!(account.reads.as_ref().unwrap().calls, reads);
+    (writes, reads)
 }
 
 /// A run that learns nothing of statements, and why.
@@ -45,16 +52,15 @@ fn without(lab: &Lab, dsn: &str) -> String {
     tool.await_line(&["primary"]);
     tool.await_line(&["streaming sync"]);
     let seen = tool.finish();
-    assert_eq!(counted(&seen), Vec::<&Value>::new());
+    assert!(counted(&seen).is_empty());
     // Nothing else is missing for it.
-    assert_eq!(seen.outages(), Vec::<&Value>::new());
+    assert!(seen.outages().is_empty(), "{:?}", seen.outages());
     assert_eq!(seen.warnings(), Vec::<&str>::new());
     assert!(!seen.stdout.contains("writes/s"), "{}", seen.stdout);
-    for of in ["schema", "writes", "reads"] {
-        assert!(seen.at(&format!("/postgres/statements/{of}")).is_null());
-    }
-    let reason = seen.at("/postgres/statements/reason");
-    reason.as_str().unwrap().to_owned()
+    let account = account(&seen);
+    assert_eq!(account.schema, None);
+    assert!(account.writes.is_none() && account.reads.is_none());
+    account.reason.clone().unwrap()
 }
 
 /// Waits until the tool asks the server anew.
@@ -111,25 +117,22 @@ fn counts_what_runs(lab: &Lab, dsn: &str) -> Seen {
     tool.await_line(&[", 0 writes/s, 0 reads/s"]);
     let seen = tool.finish();
     // No more and no less: our own looks are not among them.
-    assert_eq!(
-        (sum(&seen, "writes"), sum(&seen, "reads")),
-        (count, 2 * count)
-    );
+    assert_eq!(sums(&seen), (count, 2 * count));
     let own = format!(
         "select sum(total_exec_time) / sum(calls) from {SCHEMA}.pg_stat_statements
          where query like 'insert into lab %'"
     );
     let own: f64 = lab.psql(&own).parse().unwrap();
-    let mean = seen.at("/postgres/statements/writes/mean_ms");
-    let mean = mean.as_f64().unwrap();
+    let account = account(&seen);
+    let mean = account.writes.as_ref().unwrap().mean_ms.unwrap();
     assert!((mean / own - 1.0).abs() < 1e-6, "{mean} {own}");
     assert!(
         seen.stdout.contains(&format!(": {count} writes of ")),
         "{}",
         seen.stdout
     );
-    assert_eq!(seen.at("/postgres/statements/schema"), SCHEMA);
-    assert!(seen.at("/postgres/statements/reason").is_null());
+    assert_eq!(account.schema.as_deref(), Some(SCHEMA));
+    assert_eq!(account.reason, None);
     seen
 }
 
@@ -153,10 +156,10 @@ pub(crate) fn statements_are_counted_where_the_extension_is(lab: &mut Lab) {
     assert!(reason.contains("permission denied"), "{reason}");
 
     let seen = counts_what_runs(lab, DSN);
-    assert_eq!(seen.at("/postgres/statements/without_own_role"), false);
+    assert_eq!(account(&seen).without_own_role, Some(false));
     lab.psql(&format!("grant usage on schema {SCHEMA} to watcher"));
     let seen = counts_what_runs(lab, WATCHER);
-    assert_eq!(seen.at("/postgres/statements/without_own_role"), true);
+    assert_eq!(account(&seen).without_own_role, Some(true));
     let exception = ", without role watcher's own";
     assert!(seen.stdout.contains(exception), "{}", seen.stdout);
 
@@ -172,13 +175,9 @@ pub(crate) fn statements_are_counted_where_the_extension_is(lab: &mut Lab) {
         }
     });
     let seen = tool.finish();
-    sum(&seen, "writes");
-    sum(&seen, "reads");
-    let series = seen.list("/postgres/series");
-    let known: Vec<bool> = series
-        .iter()
-        .map(|one| !one["statements"].is_null())
-        .collect();
+    sums(&seen);
+    let series = seen.postgres().series.iter();
+    let known: Vec<bool> = series.map(|one| one.sample.statements.is_some()).collect();
     let unknown = known.iter().skip(1).filter(|known| !**known).count();
     assert_eq!(unknown, 1, "{known:?}");
     assert!(!known[0] && known[1], "{known:?}");

@@ -41,20 +41,21 @@ fn since_when_somebody_waits_is_not_known_without_track_activities() {
     let seen = tool.finish();
 
     let mut waited = 0;
-    for sample in seen.list("/postgres/series") {
-        if sample["sync_rep_waiters"] == 0 {
-            assert_eq!(sample["sync_rep_longest_ms"], 0.0, "{sample}");
+    for one in &seen.postgres().series {
+        let sample = &one.sample;
+        if sample.sync_rep_waiters == Some(0) {
+            assert_eq!(sample.sync_rep_longest_ms, Some(0.0), "{sample:?}");
             continue;
         }
         waited += 1;
-        assert!(sample["sync_rep_longest_ms"].is_null(), "{sample}");
-        assert!(sample["active"].is_null(), "{sample}");
-        assert!(sample["untracked"].as_u64() > Some(0), "{sample}");
-        let mut waits = sample["waits"].as_array().unwrap().iter();
-        let wait = waits.find(|wait| wait["event"] == "SyncRep").unwrap();
-        assert!(wait["longest_ms"].is_null(), "{sample}");
+        assert_eq!(sample.sync_rep_longest_ms, None, "{sample:?}");
+        assert_eq!(sample.active, None, "{sample:?}");
+        assert!(sample.untracked > Some(0), "{sample:?}");
+        let mut waits = sample.waits.iter().flatten();
+        let wait = waits.find(|wait| wait.event == "SyncRep").unwrap();
+        assert_eq!(wait.longest_ms, None, "{sample:?}");
     }
-    assert!(waited > 0, "{}", seen.at("/postgres/series"));
+    assert!(waited > 0, "{:?}", seen.postgres().series);
     let [warning] = seen.warnings()[..] else {
         panic!("{:?}", seen.warnings());
     };

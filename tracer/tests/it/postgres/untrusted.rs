@@ -25,6 +25,7 @@ use crate::postgres::{
     watched::{LIMIT, Watched},
 };
 use crate::support::program::PROGRAM;
+use crate::support::report::Report;
 
 /// Far below what each of them sends, and above what a run takes; kB.
 const MOST_MEMORY: u64 = 128 << 10;
@@ -150,8 +151,8 @@ fn drowned(tag: &str, flood: &Flood, tls: Option<Arc<ServerConfig>>) {
         assert!(warning.contains(word), "{tag}: {warning}");
     }
     assert_eq!(warning.lines().count(), 1, "{tag}: {warning}");
-    assert_eq!(seen.list("/postgres/gaps").len(), 1, "{tag}");
-    assert_eq!(seen.at("/postgres/samples"), 0, "{tag}");
+    assert_eq!(seen.postgres().gaps.len(), 1, "{tag}");
+    assert_eq!(seen.postgres().samples, 0, "{tag}");
 }
 
 /// What rows of so many columns begin with.
@@ -234,7 +235,7 @@ fn a_server_that_says_nothing_does_not_make_a_run_longer() {
     println!("it took {took:?}");
     // It writes its report, and waits half a second for what it has closed itself.
     assert!(took < asked + Duration::from_millis(1_900), "{took:?}");
-    let report: serde_json::Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
-    let duration = report["window"]["duration_s"].as_f64().unwrap();
+    let report = Report::read(&fs::read(report).unwrap()).unwrap();
+    let duration = report.window.duration_s;
     assert!((3.0..4.0).contains(&duration), "{duration}");
 }

@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tracer_core::report::finding::Cause;
 use xtask::testbed::{command::Running, netns::Host, wait};
+
+use crate::contract;
 
 use crate::postgres::watched::{LIMIT, Lab, Seen, Watched};
 use crate::support::program::PROGRAM;
@@ -26,29 +29,23 @@ const TROUBLE: Duration = Duration::from_secs(6);
 const CALM: Duration = Duration::from_secs(5);
 
 /// The first finding, of which everything else must bear out.
-fn verdict(what: &str, seen: &Seen) -> String {
-    let found = seen.list("/findings");
+fn verdict(what: &str, seen: &Seen) -> Cause {
+    let found = &seen.report.findings;
     let first = found
         .first()
         .unwrap_or_else(|| panic!("{what}: nothing was found: {}", seen.stdout));
     println!(
-        "{what:<44} {} ({}): {}",
-        first["cause"].as_str().unwrap(),
-        first["confidence"].as_str().unwrap(),
-        first["text"].as_str().unwrap()
+        "{what:<44} {:?} ({:?}): {}",
+        first.cause, first.confidence, first.text
     );
     for finding in found {
-        let evidence = finding["evidence"].as_array().unwrap();
-        assert!(!evidence.is_empty(), "{finding}");
-        for pointer in evidence {
-            // Panics if there is nothing.
-            seen.at(pointer.as_str().unwrap());
-        }
+        assert!(!finding.evidence.is_empty(), "{finding:?}");
+        contract::assert_points_at(&seen.json, &finding.evidence);
     }
     let told = seen.stdout.find("Found: ").unwrap();
     assert!(told < seen.stdout.find("segments retransmitted").unwrap());
-    assert!(seen.list("/faults").is_empty());
-    first["cause"].as_str().unwrap().to_owned()
+    assert!(seen.report.faults.is_empty());
+    first.cause
 }
 
 fn begin(lab: &Lab, host: &Host) -> Watched {

@@ -11,8 +11,11 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::Value;
 use tempfile::TempDir;
+use tracer_core::report::commits::CommitsReport;
+use tracer_core::report::latency_probe::ProbeReport;
+use tracer_core::report::postgres::{GapReport, PostgresReport};
+use tracer_core::report::sample::Sample;
 use xtask::testbed::{
     command::{Running, only_child},
     netns::{Host, HostSpec, Net},
@@ -21,6 +24,7 @@ use xtask::testbed::{
 };
 
 use crate::support::program::PROGRAM;
+use crate::support::report::Report;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
@@ -131,7 +135,7 @@ pub(crate) struct Watched {
 
 /// What it left.
 pub(crate) struct Seen {
-    pub(crate) report: Value,
+    pub(crate) report: Report,
     pub(crate) json: String,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -277,46 +281,48 @@ impl Watched {
         assert!(status.success(), "{status}: {stderr}");
         let json = text("report.json");
         let seen = Seen {
-            report: serde_json::from_str(&json).unwrap(),
+            report: Report::read(json.as_bytes()).unwrap(),
             json,
             stdout,
             stderr,
         };
         // Whatever becomes of the database, the count goes on.
-        assert_eq!(seen.at("/totals/difference"), 0, "{}", seen.report);
+        assert_eq!(seen.report.difference(), 0, "{:?}", seen.report);
         seen
     }
 }
 
 impl Seen {
-    pub(crate) fn at(&self, pointer: &str) -> &Value {
-        let found = self.report.pointer(pointer);
-        found.unwrap_or_else(|| panic!("the report has no {pointer}"))
+    pub(crate) fn postgres(&self) -> &PostgresReport {
+        self.report.postgres.as_ref().unwrap()
     }
 
-    pub(crate) fn list(&self, pointer: &str) -> &[Value] {
-        self.at(pointer).as_array().unwrap()
+    pub(crate) fn probe(&self) -> &ProbeReport {
+        self.postgres().probe.as_ref().unwrap()
+    }
+
+    pub(crate) fn commits(&self) -> &CommitsReport {
+        self.report.commits.as_ref().unwrap()
     }
 
     /// The last sample.
-    pub(crate) fn last(&self) -> &Value {
-        self.list("/postgres/series").last().unwrap()
+    pub(crate) fn last(&self) -> &Sample {
+        &self.postgres().series.last().unwrap().sample
     }
 
     /// Times in which the server did not answer; that a busy machine takes long for
     /// one answer is none.
-    pub(crate) fn outages(&self) -> Vec<&Value> {
-        let all = self.list("/postgres/gaps").iter();
-        all.filter(|gap| gap["failures"] != 0).collect()
+    pub(crate) fn outages(&self) -> Vec<&GapReport> {
+        let all = self.postgres().gaps.iter();
+        all.filter(|gap| gap.failures != 0).collect()
     }
 
     pub(crate) fn warnings(&self) -> Vec<&str> {
-        let all = self.list("/warnings").iter();
-        all.filter_map(Value::as_str).collect()
+        self.report.warnings.iter().map(String::as_str).collect()
     }
 
     /// Everything that it has let out.
     pub(crate) fn everything(&self) -> String {
-        format!("{}\n{}\n{}", self.report, self.stdout, self.stderr)
+        format!("{}\n{}\n{}", self.json, self.stdout, self.stderr)
     }
 }

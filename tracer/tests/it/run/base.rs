@@ -6,7 +6,7 @@ use xtask::testbed::{netns::Net, withheld};
 
 use crate::support::{
     kernel::{self, Counters},
-    report::{endpoint, number},
+    report::ends,
     storm::{NARROW, WIDE, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
@@ -35,13 +35,13 @@ fn old_sockets_are_counted_from_now_on() {
     let report = tool.finish().unwrap();
 
     report.check();
-    assert_eq!(report.number("/totals/kernel_retrans_segs"), grown.segments);
-    assert_eq!(report.flows().len(), FLOWS);
-    for flow in report.flows() {
-        let ends = (endpoint(&flow["local"]), endpoint(&flow["remote"]));
+    assert_eq!(report.totals.kernel_retrans_segs.unwrap(), grown.segments);
+    assert_eq!(report.flows.len(), FLOWS);
+    for flow in &report.flows {
+        let ends = ends(flow);
         let (old, new) = (old[&ends], new[&ends]);
-        assert_eq!(number(&flow["segments"]), new.segments - old.segments);
-        assert_eq!(number(&flow["bytes"]), new.bytes - old.bytes);
+        assert_eq!(flow.segments, new.segments - old.segments);
+        assert_eq!(flow.bytes, new.bytes - old.bytes);
     }
 }
 
@@ -62,11 +62,11 @@ fn a_run_may_begin_and_end_in_a_storm() {
         let new = kernel::connections(&from.netns).unwrap();
         report.check();
         report.check_all_selected();
-        assert!(report.number("/totals/segments") >= 500);
-        for flow in report.flows() {
-            let ends = (endpoint(&flow["local"]), endpoint(&flow["remote"]));
+        assert!(report.totals.segments >= 500);
+        for flow in &report.flows {
+            let ends = ends(flow);
             let most = new[&ends].segments - old[&ends].segments;
-            assert!(number(&flow["segments"]) <= most, "{most}: {flow}");
+            assert!(flow.segments <= most, "{most}: {flow:?}");
         }
     }
 }
@@ -90,22 +90,18 @@ fn a_closed_socket_keeps_its_counts() {
 
     report.check();
     assert_eq!((at_close.len(), open.len()), (2 * FLOWS, FLOWS));
-    let flows: HashMap<_, _> = report
-        .flows()
-        .iter()
-        .map(|flow| ((endpoint(&flow["local"]), endpoint(&flow["remote"])), flow))
-        .collect();
+    let flows: HashMap<_, _> = report.flows.iter().map(|flow| (ends(flow), flow)).collect();
     let mut untold = 0;
     for (ends, connection) in &at_close {
         let flow = flows[ends];
-        let segments = number(&flow["segments"]);
+        let segments = flow.segments;
         match open.get(ends) {
             Some(open) => assert_eq!(segments, open.segments),
-            None => assert!(segments >= connection.segments, "{flow}"),
+            None => assert!(segments >= connection.segments, "{flow:?}"),
         }
         if segments > 0 {
-            let closed = !flow["closed"].is_null();
-            assert!(!closed || !open.contains_key(ends), "{flow}");
+            let closed = flow.closed.is_some();
+            assert!(!closed || !open.contains_key(ends), "{flow:?}");
             untold += u64::from(!closed && !open.contains_key(ends));
         }
     }

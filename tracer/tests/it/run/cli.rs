@@ -185,7 +185,7 @@ fn a_peer_that_is_never_seen_is_a_warning() {
     let ended = tool.ended().unwrap();
     let report = ended.report().unwrap();
     let warned = |text: &str| text.contains("10.0.10.3") && text.contains("seen");
-    let warnings = report.warnings();
+    let warnings = &report.warnings;
     assert!(warnings.iter().any(|text| warned(text)), "{warnings:?}");
     assert!(warned(&ended.stdout), "{}", ended.stdout);
     report.check();
@@ -272,10 +272,9 @@ fn a_closed_pipe_is_an_end_and_no_error() {
     drop(stdout);
     assert!(running.wait(Some(LIMIT)).unwrap().success());
     assert_eq!(std::io::read_to_string(stderr).unwrap(), "");
-    let report = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
-    let report = Report::new(report);
+    let report = Report::read(&fs::read(&json).unwrap()).unwrap();
     report.check();
-    let window = report.at("/window/duration_s").as_f64().unwrap();
+    let window = report.window.duration_s;
     assert!(window < 60.0, "{window}");
 }
 
@@ -286,7 +285,7 @@ fn json_on_standard_output_is_nothing_but_json() {
     let arguments = ["run", "--all", "--duration", "0.2", "--json", "-"];
     let output = command.args(arguments).output().unwrap();
     assert!(output.status.success());
-    Report::new(serde_json::from_slice(&output.stdout).unwrap()).check();
+    Report::read(&output.stdout).unwrap().check();
 }
 
 #[test]

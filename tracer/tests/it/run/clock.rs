@@ -9,7 +9,6 @@ use xtask::testbed::netns::Net;
 
 use crate::support::{
     kernel::Counters,
-    report::number,
     storm::push_until,
     tool::Tool,
     traffic::{Load, Sink},
@@ -42,19 +41,19 @@ fn a_clock_that_is_off_shifts_neither_events_nor_the_end_of_a_fault() {
         let report = tool.finish().unwrap();
 
         report.check();
-        let hit = number(report.at("/faults/0/hit"));
-        assert!(hit > 0, "{seconds}: {}", report.at("/faults/0"));
-        let moment = |text: &Value| text.as_str().unwrap().parse::<Timestamp>().unwrap();
-        let window = report.at("/window");
-        let (start, end) = (moment(&window["start"]), moment(&window["end"]));
+        let hit = report.fault().hit.unwrap();
+        assert!(hit > 0, "{seconds}: {:?}", report.fault());
+        let moment = |text: &str| text.parse::<Timestamp>().unwrap();
+        let window = &report.window;
+        let (start, end) = (moment(&window.start), moment(&window.end));
         let text = fs::read_to_string(&events).unwrap();
         assert!(text.lines().count() > 5, "{seconds}: {text}");
         for line in text.lines() {
             let event: Value = serde_json::from_str(line).unwrap();
-            let at = moment(&event["time"]);
+            let at = moment(event["time"].as_str().unwrap());
             assert!(start <= at && at <= end, "{seconds}: {start} {at} {end}");
         }
-        let of_fault = |name: &str| moment(&report.at("/faults/0")[name]);
-        assert!(start <= of_fault("started") && of_fault("ended") <= end);
+        let fault = &report.faults[0];
+        assert!(start <= moment(&fault.started) && moment(&fault.ended) <= end);
     }
 }

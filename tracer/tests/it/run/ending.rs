@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
+use tracer_core::report::phase::Name;
 use xtask::testbed::{netns::Net, wait};
 
 use crate::support::{
     fault,
     kernel::Counters,
-    report::number,
     storm::{LIMIT, push_until},
     tool::Tool,
     traffic::{Load, Sink},
@@ -47,23 +47,23 @@ fn what_was_sent_again_in_a_fault_that_lasts_to_the_end_belongs_to_it() {
     let report = ended.report().unwrap();
     report.check();
 
-    let phases = report.at("/phases").as_array().unwrap();
-    let of = |name: &str| phases.iter().find(|phase| phase["name"] == name).unwrap();
-    let in_fault = number(&of("fault")["selected"]["segments"]);
-    let recovery = of("recovery");
-    let after = number(&recovery["selected"]["segments"]);
-    println!("{in_fault} in the fault, {after} after it: {recovery}");
+    let phases = &report.phases;
+    let of = |name| phases.iter().find(|phase| phase.name == name).unwrap();
+    let in_fault = of(Name::Fault).figures.selected.segments;
+    let recovery = of(Name::Recovery);
+    let selected = &recovery.figures.selected;
+    let after = selected.segments;
+    println!("{in_fault} in the fault, {after} after it: {recovery:?}");
     assert!(in_fault >= 200, "{phases:?}");
-    assert!(recovery["duration_s"].as_f64().unwrap() < 60.0);
-    assert!(recovery["selected"]["per_s"].is_null(), "{recovery}");
-    assert!(recovery["selected"]["by_kind_per_s"].is_null());
+    assert!(recovery.duration_s < 60.0);
+    assert!(selected.per_s.is_none(), "{recovery:?}");
+    assert!(selected.by_kind_per_s.is_none());
     assert!(
         ended.stdout.contains("shorter than an interval"),
         "{}",
         ended.stdout
     );
-    let told = report.at("/faults/0/ended").as_str().unwrap();
-    let told: Timestamp = told.parse().unwrap();
+    let told: Timestamp = report.faults[0].ended.parse().unwrap();
     assert!(told.duration_since(asked).as_secs_f64() > -0.001);
-    assert_eq!(report.at("/faults/0/removed"), true);
+    assert!(report.fault().removed);
 }

@@ -1,7 +1,7 @@
 //! `--events`: one line for everything that was counted.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fs,
     net::SocketAddr,
     path::Path,
@@ -13,7 +13,7 @@ use xtask::testbed::netns::Net;
 
 use crate::support::{
     program::PROGRAM,
-    report::{Report, endpoint, number},
+    report::{Report, check_replayed, ends},
     storm::{NARROW, WIDE, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
@@ -52,8 +52,8 @@ fn events_add_up_to_the_report() {
 
     report.check();
     report.check_all_selected();
-    check_replayed(&path, &report);
-    assert_eq!(report.number("/totals/lost_events"), 0);
+    check_replay_of(&path, &report);
+    assert_eq!(report.totals.lost_events.unwrap(), 0);
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.ends_with('\n'));
     let lines: Vec<Value> = text
@@ -64,22 +64,25 @@ fn events_add_up_to_the_report() {
     for what in ["segments", "bytes"] {
         let lines: u64 = counted().map(|line| number(&line[what])).sum();
         let unseen = if what == "segments" {
-            report.number("/totals/unseen_segments")
-        } else if report.number("/totals/unseen_segments") > 0 {
+            report.totals.unseen_segments
+        } else if report.totals.unseen_segments > 0 {
             // How many bytes were unseen, nothing tells.
             continue;
         } else {
             0
         };
-        assert_eq!(lines + unseen, report.number(&format!("/selected/{what}")));
+        let selected = match what {
+            "segments" => report.selected.segments,
+            _ => report.selected.bytes,
+        };
+        assert_eq!(lines + unseen, selected);
     }
-    for kind in KINDS {
-        let of_kind = counted().filter(|line| line["kind"] == kind);
-        let attempts = report.number(&format!("/totals/attempts_by_kind/{kind}"));
-        assert_eq!(of_kind.count() as u64, attempts, "{kind}");
+    for (kind, attempts) in report.totals.attempts_by_kind.each() {
+        let of_kind = counted().filter(|line| line["kind"] == kind.name());
+        assert_eq!(of_kind.count() as u64, attempts, "{}", kind.name());
     }
     let failed = counted().filter(|line| line["err"] != 0).count();
-    assert_eq!(failed as u64, report.number("/totals/failed_events"));
+    assert_eq!(failed as u64, report.totals.failed_events.unwrap());
     counted().for_each(check_retransmit);
 
     let opened = lines
@@ -87,12 +90,12 @@ fn events_add_up_to_the_report() {
         .filter(|line| line["event"] == "state" && line["state"] == "ESTABLISHED");
     let opened: HashSet<_> = opened.map(|line| endpoint(&line["local"])).collect();
     assert_eq!(opened.len(), FLOWS);
-    let netns = &report.at("/host")["netns"];
+    let netns = report.host.netns;
     let mut latest = 0;
     let mut of_flow: HashMap<SocketAddr, u64> = HashMap::new();
     for line in &lines {
         assert_eq!(endpoint(&line["remote"]), sink.address(), "{line}");
-        assert_eq!(&line["netns"], netns);
+        assert_eq!(line["netns"].as_u64(), netns.map(u64::from));
         let time = number(&line["time_ns"]);
         // Within a flow the order is strict. Of two processors, the one that
         // looked at its clock first may write second.
@@ -104,61 +107,44 @@ fn events_add_up_to_the_report() {
 }
 
 /// Replayed, the events are the same flows: all that was sent again, and how.
-fn check_replayed(path: &Path, live: &Report) {
+fn check_replay_of(path: &Path, live: &Report) {
     let mut command = Command::new(PROGRAM);
     let output = command.arg("replay").arg(path).args(["--json", "-"]);
     let output = output.output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let replayed = Report::new(serde_json::from_slice(&output.stdout).unwrap());
+    let replayed = Report::read(&output.stdout).unwrap();
     replayed.check_sums();
-    for unknown in [
-        "/totals/kernel_retrans_segs",
-        "/totals/difference",
-        "/totals/lost_events",
-    ] {
-        assert!(replayed.at(unknown).is_null(), "{unknown}");
-    }
     // What no event showed, a file of events cannot show.
-    let unseen = live.number("/totals/unseen_segments");
-    let shown = live.number("/totals/segments") - unseen;
-    assert_eq!(shown, replayed.number("/totals/segments"));
-    for same in [
-        "/totals/events",
-        "/totals/attempts_by_kind",
-        "/states/opened",
-        "/states/closed",
-    ] {
-        assert_eq!(live.at(same), replayed.at(same), "{same}");
-    }
-    let figures = [
-        "by_kind",
-        "events",
-        "bytes",
-        "fin",
-        "srtt_us",
-        "rto_ms",
-        "rto_max_ms",
-        "backoff_max",
-        "cwnd",
-    ];
-    let flows = |report: &Report| -> BTreeMap<String, Value> {
-        let flows = report.flows().iter();
-        let sent = flows.filter(|flow| flow["segments"] != 0);
-        sent.map(|flow| (flow["local"].to_string(), flow.clone()))
-            .collect()
-    };
-    let (live, replayed) = (flows(live), flows(&replayed));
-    let whole = live
-        .iter()
-        .filter(|(_, flow)| number(&flow["by_kind"]["other"]) == 0);
+    let unseen = live.totals.unseen_segments;
+    let shown = live.totals.segments - unseen;
+    assert_eq!(shown, replayed.totals.segments);
+    assert_eq!(live.totals.events, replayed.totals.events);
+    assert_eq!(
+        live.totals.attempts_by_kind,
+        replayed.totals.attempts_by_kind
+    );
+    assert_eq!(live.states.opened, replayed.states.opened);
+    assert_eq!(live.states.closed, replayed.states.closed);
+    let sent = live.flows.iter().filter(|flow| flow.segments != 0);
     let mut compared = 0;
-    for (local, flow) in whole {
-        for figure in figures {
-            assert_eq!(flow[figure], replayed[local][figure], "{local} {figure}");
-        }
+    for flow in sent.filter(|flow| flow.by_kind.other == 0) {
+        let mut again = replayed.flows.iter();
+        let again = again.find(|one| ends(one) == ends(flow)).unwrap();
+        check_replayed(flow, again);
         compared += 1;
     }
-    assert!(compared > 0, "{live:?}");
+    assert!(compared > 0, "{:?}", live.flows);
+}
+
+fn number(value: &Value) -> u64 {
+    let number = value.as_u64();
+    number.unwrap_or_else(|| panic!("{value} is no count"))
+}
+
+/// One end of a connection.
+fn endpoint(end: &Value) -> SocketAddr {
+    let address = end["address"].as_str().unwrap().parse().unwrap();
+    SocketAddr::new(address, number(&end["port"]).try_into().unwrap())
 }
 
 fn check_retransmit(line: &Value) {

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
+use tracer_core::report::NamespaceReport;
 use xtask::testbed::{netns::Net, wait};
 
 use crate::support::{
     kernel,
-    report::number,
     storm::{LIMIT, NARROW, WIDE, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
@@ -68,24 +68,20 @@ fn peers_and_ports_select() {
     for (tool, arguments, keeps) in tools {
         let report = tool.finish().unwrap();
         report.check();
-        assert_eq!(report.number("/totals/segments"), grown, "{arguments:?}");
+        assert_eq!(report.totals.segments, grown, "{arguments:?}");
         let kept = || connections.iter().filter(|((_, remote), _)| keeps(*remote));
-        assert_eq!(report.flows().len(), kept().count(), "{arguments:?}");
+        assert_eq!(report.flows.len(), kept().count(), "{arguments:?}");
         let segments: u64 = kept().map(|(_, connection)| connection.segments).sum();
-        assert_eq!(
-            report.number("/selected/segments"),
-            segments,
-            "{arguments:?}"
-        );
-        let never_seen = report.warnings().iter().any(|text| text.contains("seen"));
-        assert_eq!(never_seen, kept().count() == 0, "{:?}", report.warnings());
+        assert_eq!(report.selected.segments, segments, "{arguments:?}");
+        let never_seen = report.warned("seen");
+        assert_eq!(never_seen, kept().count() == 0, "{:?}", report.warnings);
     }
 
     // The switch has no sockets, but it is told where there are some.
     let report = elsewhere.finish().unwrap();
     report.check();
-    assert_eq!(report.number("/totals/segments"), 0);
-    let warnings = report.warnings().join("\n");
+    assert_eq!(report.totals.segments, 0);
+    let warnings = report.warnings.join("\n");
     // Which one is named first is open: other tests use these addresses too.
     for word in ["in other network namespaces (net:[", "--netns all"] {
         assert!(warnings.contains(word), "{word} is not in: {warnings}");
@@ -110,23 +106,14 @@ fn a_small_table_loses_nothing() {
 
     report.check();
     report.check_all_selected();
-    assert_eq!(report.number("/totals/segments"), grown);
+    assert_eq!(report.totals.segments, grown);
     // Two, and one entry for all the rest. What was found in the sums of sockets
     // at the end needs no room in the table, and has no calls.
-    let called = || {
-        report
-            .flows()
-            .iter()
-            .filter(|flow| number(&flow["events"]) > 0)
-    };
-    let told_apart = called().filter(|flow| !flow["netns"].is_null());
+    let called = || report.flows.iter().filter(|flow| flow.events > 0);
+    let told_apart = called().filter(|flow| flow.netns.is_some());
     assert_eq!((called().count(), told_apart.count()), (3, 2));
-    let warnings = report.warnings();
-    assert!(
-        warnings.iter().any(|text| text.contains("--max-flows")),
-        "{warnings:?}"
-    );
-    assert!(report.number("/gaps/flows_full") > 0);
+    assert!(report.warned("--max-flows"), "{:?}", report.warnings);
+    assert!(report.gaps.flows_full > 0);
 }
 
 #[test]
@@ -174,11 +161,11 @@ fn all_namespaces_at_once() {
     let report = tool.finish().unwrap();
 
     report.check_sums();
-    let namespaces = report.at("/namespaces").as_array().unwrap();
+    let namespaces = &report.namespaces;
     for (index, host) in [one, other].into_iter().enumerate() {
-        let named = |entry: &&serde_json::Value| entry["name"] == host.netns.name();
+        let named = |entry: &&NamespaceReport| entry.name.as_deref() == Some(host.netns.name());
         let entry = namespaces.iter().find(named).unwrap();
-        assert_eq!(number(&entry["segments"]), after[index] - before[index]);
-        assert_eq!(entry["difference"], 0, "{entry}");
+        assert_eq!(entry.segments, after[index] - before[index]);
+        assert_eq!(entry.difference, Some(0), "{entry:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! The interface of a run's fault goes, or is called something else, in the midst of it.
 
 use anyhow::Result;
+use tracer_core::report::whereabouts::Whereabouts;
 use xtask::testbed::{
     netns::{Host, Net},
     wait,
@@ -43,10 +44,11 @@ fn a_fault_goes_with_its_interface() {
     let net = Net::pair("rgone", "ens160").unwrap();
     let host = net.host("primary").unwrap();
     let (report, said) = during(host, "link delete ens160\n").unwrap();
-    assert_eq!(report.at("/faults/0/removed"), true);
-    assert_eq!(report.at("/faults/0/interface_now/state"), "gone");
-    assert!(report.at("/faults/0/left_behind").is_null());
-    assert!(report.at("/faults/0/qdiscs_after").is_null());
+    let fault = report.fault();
+    assert!(fault.removed);
+    assert_eq!(fault.interface_now, Some(Whereabouts::Gone));
+    assert_eq!(fault.left_behind, None);
+    assert_eq!(fault.qdiscs_after, None);
     assert!(said.contains("ens160 is gone"), "{said}");
 }
 
@@ -61,8 +63,10 @@ fn a_fault_is_undone_on_an_interface_with_another_name() {
     let before = features("ens160");
     let rename = "link set ens160 down\nlink set ens160 name lan0\nlink set lan0 up\n";
     let (report, said) = during(host, rename).unwrap();
-    assert_eq!(report.at("/faults/0/removed"), true);
-    assert_eq!(report.at("/faults/0/interface_now/name"), "lan0");
+    let fault = report.fault();
+    assert!(fault.removed);
+    let name = "lan0".to_owned();
+    assert_eq!(fault.interface_now, Some(Whereabouts::Renamed { name }));
     assert_eq!(features("lan0"), before);
     assert!(said.contains("ens160 is called lan0 now"), "{said}");
 }

@@ -17,7 +17,6 @@ use xtask::testbed::{
 
 use crate::support::{
     program::PROGRAM,
-    report::number,
     storm::{LIMIT, NARROW, WIDE, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
@@ -134,17 +133,17 @@ fn what_is_scraped_is_what_the_report_says() {
     let scraped = settled(&from.netns, address);
     let report = tool.finish().unwrap();
     report.check();
-    let kinds = report.at("/totals/by_kind").as_object().unwrap();
-    for (kind, segments) in kinds {
+    for (kind, segments) in report.totals.by_kind.each() {
+        let kind = kind.name();
         let label = format!("kind=\"{kind}\"");
         for counter in [
             "tracer_retransmitted_segments_total",
             "tracer_all_retransmitted",
         ] {
-            assert_eq!(sum(&scraped, counter, &label), number(segments), "{label}");
+            assert_eq!(sum(&scraped, counter, &label), segments, "{label}");
         }
     }
-    let all = report.number("/totals/segments");
+    let all = report.totals.segments;
     assert!(all >= 300, "{all}");
     let of_peer = sum(
         &scraped,
@@ -153,7 +152,7 @@ fn what_is_scraped_is_what_the_report_says() {
     );
     assert_eq!(of_peer, all);
     let kernel = sum(&scraped, "tracer_kernel_retransmitted_segments_total", "");
-    assert_eq!(kernel, report.number("/totals/kernel_retrans_segs"));
+    assert_eq!(kernel, report.totals.kernel_retrans_segs.unwrap());
     assert!(!scraped.contains_key("tracer_fault_active"));
 }
 
@@ -172,7 +171,7 @@ fn what_flows_without_room_send_again_is_shown_with_the_others() {
     let report = tool.finish().unwrap();
     report.check();
     let of = |labels| sum(&scraped, "tracer_retransmitted_segments_total", labels);
-    assert_eq!(of(""), report.number("/totals/segments"));
+    assert_eq!(of(""), report.totals.segments);
     assert!(of("role=\"other\",peer=\"other\"") > 0, "{scraped:?}");
     let full = "tracer_gaps_total{what=\"flows_full\"}";
     assert!(scraped[full] > 0.0);

@@ -13,12 +13,7 @@ use xtask::testbed::{
     wait,
 };
 
-use crate::support::{
-    kernel, pair,
-    report::{Report, number},
-    storm::LIMIT,
-    tool::Tool,
-};
+use crate::support::{kernel, pair, report::Report, storm::LIMIT, tool::Tool};
 
 /// Another process: it connects when told, and sends when told.
 struct Client {
@@ -72,12 +67,12 @@ fn lose(net: &Net, role: &str, sender: &Host, send: impl FnOnce() -> Result<()>)
 
 fn check(report: &Report, pid: u32, comm: &str) {
     report.check();
-    let [flow] = report.flows() else {
-        panic!("{} flows", report.flows().len())
+    let [flow] = &report.flows[..] else {
+        panic!("{} flows", report.flows.len())
     };
-    assert!(number(&flow["segments"]) > 0);
-    assert_eq!(number(&flow["process"]["pid"]), u64::from(pid), "{flow}");
-    assert_eq!(flow["process"]["comm"], comm, "{flow}");
+    assert!(flow.segments > 0);
+    let process = flow.process.as_ref().unwrap();
+    assert_eq!((process.pid, process.comm.as_str()), (pid, comm));
 }
 
 fn connected(tag: &str, before: bool) {

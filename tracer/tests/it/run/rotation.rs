@@ -4,7 +4,6 @@ use std::{fs, io::Write as _, path::Path, process::Command, time::Duration};
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use serde_json::Value;
 use xtask::testbed::{
     netns::{Host, Net, Netns},
     wait,
@@ -44,7 +43,7 @@ fn replayed(files: [&Path; 2]) -> Report {
     let output = command.arg("replay").args(files).args(["--json", "-"]);
     let output = output.output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    Report::new(serde_json::from_slice::<Value>(&output.stdout).unwrap())
+    Report::read(&output.stdout).unwrap()
 }
 
 /// Both of logrotate's ways: no event is missing, and none is there twice.
@@ -73,13 +72,12 @@ fn is_rotated(tag: &str, rotate: impl Fn(&Tool, &Path, &Path)) {
     let ended = tool.ended().unwrap();
     let report = ended.report().unwrap();
     report.check();
-    assert_eq!(report.at("/gaps")["unwritten_events"], 0);
+    assert_eq!(report.gaps.unwritten_events, 0);
     assert!(!fs::read(&now).unwrap().contains(&0));
     let again = replayed([&now, &old]);
-    for count in ["/states/opened", "/states/closed", "/totals/segments"] {
-        assert_eq!(again.at(count), report.at(count), "{count}");
-    }
-    assert_eq!(again.number("/states/opened"), 2 * TALKS as u64);
+    let counts = |of: &Report| (of.states.opened, of.states.closed, of.totals.segments);
+    assert_eq!(counts(&again), counts(&report));
+    assert_eq!(again.states.opened, 2 * TALKS as u64);
 }
 
 #[test]

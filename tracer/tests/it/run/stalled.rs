@@ -18,7 +18,7 @@ use xtask::testbed::{
 use crate::support::{
     outlet::{Outlet, fifo, full_pipe, terminal},
     pair,
-    report::{Report, number},
+    report::Report,
     tool::Tool,
 };
 
@@ -34,10 +34,6 @@ fn talk(from: &Host, listener: &std::net::TcpListener, times: usize) -> Result<(
     Ok(())
 }
 
-fn warned(report: &Report, words: &str) -> bool {
-    report.warnings().iter().any(|text| text.contains(words))
-}
-
 fn null() -> Stdio {
     Stdio::null()
 }
@@ -45,11 +41,11 @@ fn null() -> Stdio {
 /// Connections were counted, and their events are said to be missing.
 fn check_missing(report: &Report, cause: &str) {
     report.check();
-    assert!(report.number("/states/opened") > 0);
-    assert!(number(&report.at("/gaps")["unwritten_events"]) > 0);
-    assert_eq!(report.number("/totals/lost_events"), 0);
-    assert!(warned(report, "could not be written to --events"));
-    assert!(warned(report, cause), "{cause}: {:?}", report.warnings());
+    assert!(report.states.opened > 0);
+    assert!(report.gaps.unwritten_events > 0);
+    assert_eq!(report.totals.lost_events, Some(0));
+    assert!(report.warned("could not be written to --events"));
+    assert!(report.warned(cause), "{cause}: {:?}", report.warnings);
 }
 
 #[test]
@@ -108,12 +104,12 @@ fn a_reader_that_stops_reading_costs_events_and_not_the_undoing() {
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
     let report = ended.written().unwrap();
     check_missing(&report, "nothing was taken");
-    assert_eq!(report.at("/faults")[0]["removed"], true);
+    assert!(report.fault().removed);
     // What the pipe holds is whole lines, and with what is missing it is all of them.
     let mut held = String::new();
     let _ = reader.read_to_string(&mut held);
     assert!(held.ends_with('\n') && held.lines().count() > 10);
-    let missing = number(&report.at("/gaps")["unwritten_events"]);
+    let missing = report.gaps.unwritten_events;
     let all = held.lines().count() as u64 + missing;
     assert!(all >= 2 * CONNECTIONS as u64, "{all}");
 }
@@ -187,7 +183,7 @@ fn a_full_disk_costs_events_and_nothing_else() {
     );
     let report = ended.written().unwrap();
     check_missing(&report, "No space left");
-    assert!(report.number("/states/opened") >= 4);
+    assert!(report.states.opened >= 4);
 }
 
 /// Part of a line that had no room is taken back, so that what follows is whole.
@@ -259,7 +255,7 @@ fn standard_output_that_nobody_reads_holds_up_nothing() {
     // The summary is nowhere.
     assert_eq!(ended.code, Some(1));
     ended.report.check();
-    assert!(warned(&ended.report, "lines of the live view"));
+    assert!(ended.report.warned("lines of the live view"));
 }
 
 #[test]
@@ -385,8 +381,8 @@ fn a_fault_is_undone_though_its_terminal_was_stopped() {
     wait::until(LIMIT, "the fault", || Ok(ready.exists().then_some(()))).unwrap();
     // By itself, and with its report.
     wait::until(LIMIT, "the report", || Ok(json.exists().then_some(()))).unwrap();
-    let report: serde_json::Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
-    assert_eq!(report["faults"][0]["removed"], true, "{report}");
+    let report = Report::read(&fs::read(&json).unwrap()).unwrap();
+    assert!(report.fault().removed, "{report:?}");
     assert!(!ready.exists());
     // What is left is to be read by somebody who may not read: a signal ends that.
     nix::sys::signal::kill(running.pid(), Signal::SIGTERM).unwrap();

@@ -3,44 +3,39 @@
 use std::collections::HashMap;
 
 use tracer::kernel::version::{self, KernelVersion};
+use tracer_core::report::ByKind;
 
 use crate::support::kernel::{Connection, Counters, Ends};
-use crate::support::report::{Report, endpoint, number};
+use crate::support::report::{Report, ends};
 
 /// Each kind against the kernel's counter of it. What no program was shown
 /// cannot be told by kind, and nothing else may be missing; but timeouts of
 /// SYN-ACKs are timeouts, too, and so are those that sent nothing, which not every
 /// kernel shows.
 pub(crate) fn check_kinds(report: &Report, kernel: &Counters) {
-    let in_vain = match report.at("/capabilities/retransmit_err") == true {
+    let in_vain = match report.capabilities.retransmit_err {
         true => 0,
         false if refuses_uncounted() => kernel.timeouts,
         false => kernel.busy,
     };
-    let synacks = report.number("/totals/by_kind/synack");
-    let unseen = report.number("/totals/unseen_segments");
-    let sum = |table: &str, kinds: &[&str]| -> u64 {
-        let one = |kind: &&str| report.number(&format!("/totals/{table}/{kind}"));
-        kinds.iter().map(one).sum()
-    };
-    let sent = |kinds: &[&str]| sum("by_kind", kinds) - sum("failed_by_kind", kinds);
+    let synacks = report.totals.by_kind.synack;
+    let unseen = report.totals.unseen_segments;
+    let totals = &report.totals;
+    let (counted, tried) = (&totals.by_kind, &totals.attempts_by_kind);
+    let sent = |of: fn(&ByKind) -> u64| of(&totals.by_kind) - of(&totals.failed_by_kind);
     for (counter, kernel, ours) in [
+        ("TCPTimeouts", kernel.timeouts, tried.rto + tried.syn),
         (
-            "TCPTimeouts",
-            kernel.timeouts,
-            sum("attempts_by_kind", &["rto", "syn"]),
+            "TCPFastRetrans",
+            kernel.fast,
+            sent(|kinds| kinds.fast + kinds.rack),
         ),
-        ("TCPFastRetrans", kernel.fast, sent(&["fast", "rack"])),
         (
             "TCPSlowStartRetrans",
             kernel.slow_start,
-            sent(&["slow_start"]),
+            sent(|kinds| kinds.slow_start),
         ),
-        (
-            "TCPSynRetrans",
-            kernel.syn,
-            sum("by_kind", &["syn", "synack"]),
-        ),
+        ("TCPSynRetrans", kernel.syn, counted.syn + counted.synack),
     ] {
         let more = match counter {
             "TCPTimeouts" => synacks + in_vain,
@@ -48,12 +43,11 @@ pub(crate) fn check_kinds(report: &Report, kernel: &Counters) {
         };
         assert!(
             ours <= kernel && kernel - ours <= unseen + more,
-            "{counter}: the kernel has {kernel}, we have {ours}, with {unseen} unseen; {}",
-            report.at("/totals")
+            "{counter}: the kernel has {kernel}, we have {ours}, with {unseen} unseen; {totals:?}"
         );
     }
     // A probe that failed is none to the kernel; one of new data is none to us.
-    assert!(sent(&["tlp"]) <= kernel.probes);
+    assert!(sent(|kinds| kinds.tlp) <= kernel.probes);
 }
 
 /// Before Linux 5.13 a call was refused, too, while more of its socket waited in this
@@ -73,11 +67,11 @@ pub(crate) fn check_connections(
     count: usize,
 ) {
     assert_eq!(connections.len(), count);
-    assert_eq!(report.flows().len(), count);
-    for flow in report.flows() {
-        let ends = (endpoint(&flow["local"]), endpoint(&flow["remote"]));
+    assert_eq!(report.flows.len(), count);
+    for flow in &report.flows {
+        let ends = ends(flow);
         let connection = connections[&ends];
-        assert_eq!(number(&flow["segments"]), connection.segments, "{ends:?}");
-        assert_eq!(number(&flow["bytes"]), connection.bytes, "{ends:?}");
+        assert_eq!(flow.segments, connection.segments, "{ends:?}");
+        assert_eq!(flow.bytes, connection.bytes, "{ends:?}");
     }
 }

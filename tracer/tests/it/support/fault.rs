@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
 use tempfile::TempDir;
+use tracer_core::report::fault::FaultReport;
 use xtask::testbed::command::Running;
 use xtask::testbed::netns::Netns;
 use xtask::testbed::wait;
 
+use crate::contract;
 use crate::support::program::PROGRAM;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -62,28 +63,27 @@ impl Fault {
     }
 
     /// Ctrl-C, and what the report says of each fault, all of them undone.
-    pub(crate) fn finish(self) -> Result<Vec<Value>> {
+    pub(crate) fn finish(self) -> Result<Vec<FaultReport>> {
         kill(self.pid(), Signal::SIGINT)?;
         let folder = self.folder;
         let status = self.running.wait(Some(LIMIT))?;
         let stderr = fs::read_to_string(folder.path().join("stderr"))?;
         ensure!(status.success(), "tracer ended ({status}): {stderr}");
         let bytes = fs::read(folder.path().join("report.json"))?;
-        let report: Value = serde_json::from_slice(&bytes)?;
-        ensure!(report["schema"] == "tracer.inject/1", "{report}");
-        let faults = report["faults"].as_array().context("no faults")?;
-        for fault in faults {
-            ensure!(fault["removed"] == true, "{fault}");
-            ensure!(fault["qdiscs_before"] == fault["qdiscs_after"], "{fault}");
+        let faults = contract::faults(&bytes)?;
+        for fault in &faults {
+            ensure!(fault.removed, "{fault:?}");
+            let after = fault.qdiscs_after.as_ref();
+            ensure!(after == Some(&fault.qdiscs_before), "{fault:?}");
         }
-        Ok(faults.clone())
+        Ok(faults)
     }
 
     /// The report of a fault that is one.
-    pub(crate) fn finish_one(self) -> Result<Value> {
-        let faults = self.finish()?;
+    pub(crate) fn finish_one(self) -> Result<FaultReport> {
+        let mut faults = self.finish()?;
         ensure!(faults.len() == 1, "{faults:?}");
-        Ok(faults[0].clone())
+        faults.pop().context("no fault")
     }
 }
 

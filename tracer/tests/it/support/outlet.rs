@@ -85,7 +85,7 @@ impl Outlet {
         let report = report.with_context(|| format!("no report ({status})"))?;
         Ok(Closed {
             code: status.code(),
-            report: Report::new(serde_json::from_slice(&report)?),
+            report: Report::read(&report)?,
         })
     }
 }

@@ -1,117 +1,123 @@
 //! What the tool says, and whether it agrees with itself.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::ops::Deref;
 
-use serde_json::Value;
+use anyhow::Result;
+use tracer_core::by_kind::Kinds;
+use tracer_core::report::fault::FaultReport;
+use tracer_core::report::{self, FlowReport};
 
-/// A report, as any reader of the JSON sees it.
-pub(crate) struct Report(Value);
+use crate::contract;
+
+/// A report, as `tracer report` reads it.
+#[derive(Debug)]
+pub(crate) struct Report(report::Report);
+
+impl Deref for Report {
+    type Target = report::Report;
+
+    fn deref(&self) -> &report::Report {
+        &self.0
+    }
+}
 
 impl Report {
-    pub(crate) fn new(json: Value) -> Self {
-        Self(json)
+    /// Reads what this version wrote.
+    pub(crate) fn read(json: &[u8]) -> Result<Self> {
+        Ok(Self(contract::read(json)?))
     }
 
-    pub(crate) fn at(&self, pointer: &str) -> &Value {
-        let found = self.0.pointer(pointer);
-        found.unwrap_or_else(|| panic!("the report has no {pointer}"))
+    pub(crate) fn warned(&self, words: &str) -> bool {
+        self.warnings.iter().any(|text| text.contains(words))
     }
 
-    /// A number of the report, by its path: `/totals/segments`.
-    pub(crate) fn number(&self, pointer: &str) -> u64 {
-        number(self.at(pointer))
-    }
-
-    pub(crate) fn flows(&self) -> &[Value] {
-        list(self.at("/flows"))
-    }
-
-    pub(crate) fn warnings(&self) -> Vec<&str> {
-        list(self.at("/warnings"))
-            .iter()
-            .filter_map(Value::as_str)
-            .collect()
+    /// The fault of a run that made one.
+    pub(crate) fn fault(&self) -> &FaultReport {
+        let [fault] = &self.faults[..] else {
+            panic!("not one fault: {:?}", self.faults)
+        };
+        &fault.fault
     }
 
     /// What the kernel counted and we did not: to be 0.
     pub(crate) fn difference(&self) -> i64 {
-        let difference = self.at("/totals/difference").as_i64();
-        difference.unwrap_or_else(|| panic!("nothing to compare with: {:?}", self.warnings()))
+        let difference = self.totals.difference;
+        difference.unwrap_or_else(|| panic!("nothing to compare with: {:?}", self.warnings))
     }
 
     /// The sums agree with each other, and with the kernel's.
     pub(crate) fn check(&self) {
         self.check_sums();
-        assert_eq!(self.difference(), 0, "{:?}", self.warnings());
+        assert_eq!(self.difference(), 0, "{:?}", self.warnings);
     }
 
     /// The sums agree with each other.
     pub(crate) fn check_sums(&self) {
-        let totals = self.at("/totals");
-        assert_eq!(sum(&totals["by_kind"]), self.number("/totals/segments"));
-        let failed = self.number("/totals/failed_segments");
-        assert_eq!(sum(&totals["failed_by_kind"]), failed);
-        for what in ["segments", "events", "bytes"] {
-            let flows: u64 = self.flows().iter().map(|flow| number(&flow[what])).sum();
-            assert_eq!(flows, self.number(&format!("/selected/{what}")), "{what}");
-            assert!(flows <= number(&totals[what]), "{what}");
-        }
-        let namespaces = list(self.at("/namespaces")).iter();
-        let namespaces: u64 = namespaces.map(|one| number(&one["segments"])).sum();
-        assert_eq!(namespaces, self.number("/totals/segments"));
-        for flow in self.flows() {
-            check_flow(flow);
-        }
-        for gap in ["sockets_full", "namespaces_full", "reads_failed"] {
-            assert_eq!(self.number(&format!("/gaps/{gap}")), 0, "{gap}");
-        }
+        let totals = &self.totals;
+        assert_eq!(sum(&totals.by_kind), totals.segments);
+        assert_eq!(sum(&totals.failed_by_kind), totals.failed_segments);
+        let selected = &self.selected;
+        assert_eq!(of_each(&self.flows, |one| one.segments), selected.segments);
+        assert_eq!(of_each(&self.flows, |one| one.events), selected.events);
+        assert_eq!(of_each(&self.flows, |one| one.bytes), selected.bytes);
+        assert!(selected.segments <= totals.segments);
+        assert!(selected.events <= totals.events);
+        assert!(selected.bytes <= totals.bytes);
+        let namespaces = of_each(&self.namespaces, |one| one.segments);
+        assert_eq!(namespaces, totals.segments);
+        self.flows.iter().for_each(check_flow);
+        let gaps = &self.gaps;
+        assert_eq!((gaps.sockets_full, gaps.namespaces_full), (0, 0));
+        assert_eq!(gaps.reads_failed, 0);
     }
 
     /// Everything was kept by the filter.
     pub(crate) fn check_all_selected(&self) {
-        for what in ["segments", "events", "bytes"] {
-            let all = self.number(&format!("/totals/{what}"));
-            assert_eq!(self.number(&format!("/selected/{what}")), all, "{what}");
-        }
+        let (totals, selected) = (&self.totals, &self.selected);
+        assert_eq!(selected.segments, totals.segments);
+        assert_eq!(selected.events, totals.events);
+        assert_eq!(selected.bytes, totals.bytes);
     }
 }
 
-fn check_flow(flow: &Value) {
-    assert_eq!(sum(&flow["by_kind"]), number(&flow["segments"]), "{flow}");
+/// The events of a run, replayed, tell of this flow what the run itself did.
+pub(crate) fn check_replayed(live: &FlowReport, replayed: &FlowReport) {
+    let figures = |flow: &FlowReport| {
+        (
+            (ends(flow), flow.segments, flow.by_kind),
+            (flow.events, flow.bytes, flow.fin, flow.cwnd),
+            (flow.srtt_us, flow.rto_ms, flow.rto_max_ms, flow.backoff_max),
+        )
+    };
+    assert_eq!(figures(live), figures(replayed));
+}
+
+fn check_flow(flow: &FlowReport) {
+    assert_eq!(sum(&flow.by_kind), flow.segments, "{flow:?}");
     // What the table had no room for has no intervals.
-    if flow["netns"].is_null() {
+    if flow.netns.is_none() {
         return;
     }
-    let series = list(&flow["series"]);
-    for what in ["segments", "events", "bytes"] {
-        let steps: u64 = series.iter().map(|step| number(&step[what])).sum();
-        assert_eq!(steps, number(&flow[what]), "{what} of {flow}");
-    }
-    let kinds = flow["by_kind"].as_object().unwrap();
-    for (kind, segments) in kinds {
-        let steps: u64 = series
-            .iter()
-            .map(|step| number(&step["by_kind"][kind]))
-            .sum();
-        assert_eq!(steps, number(segments), "{kind} of {flow}");
+    let series = &flow.series;
+    assert_eq!(of_each(series, |one| one.segments), flow.segments);
+    assert_eq!(of_each(series, |one| one.events), flow.events);
+    assert_eq!(of_each(series, |one| one.bytes), flow.bytes);
+    for (at, (kind, segments)) in flow.by_kind.each().into_iter().enumerate() {
+        let steps = of_each(series, |one| one.by_kind.each()[at].1);
+        assert_eq!(steps, segments, "{kind:?} of {flow:?}");
     }
 }
 
-/// One end of a flow.
-pub(crate) fn endpoint(end: &Value) -> SocketAddr {
-    let address: IpAddr = end["address"].as_str().unwrap().parse().unwrap();
-    SocketAddr::new(address, number(&end["port"]).try_into().unwrap())
+fn of_each<T>(all: &[T], count: impl Fn(&T) -> u64) -> u64 {
+    all.iter().map(count).sum()
 }
 
-pub(crate) fn number(value: &Value) -> u64 {
-    let number = value.as_u64();
-    number.unwrap_or_else(|| panic!("{value} is no count"))
+/// Both ends of a flow.
+pub(crate) fn ends(flow: &FlowReport) -> (SocketAddr, SocketAddr) {
+    (flow.local.socket(), flow.remote.socket())
 }
 
-fn sum(by_kind: &Value) -> u64 {
-    by_kind.as_object().unwrap().values().map(number).sum()
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().unwrap()
+pub(crate) fn sum(by_kind: &Kinds<u64>) -> u64 {
+    by_kind.each().map(|(_, segments)| segments).iter().sum()
 }

@@ -135,7 +135,7 @@ impl Ended {
     /// The report, whatever the exit code.
     pub(crate) fn written(&self) -> Result<Report> {
         let bytes = fs::read(json(&self.folder)).context("there is no report")?;
-        Ok(Report::new(serde_json::from_slice(&bytes)?))
+        Report::read(&bytes)
     }
 
     /// Names of the files that it left beside those that it was asked for.

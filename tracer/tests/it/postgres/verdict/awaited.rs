@@ -1,10 +1,10 @@
 //! Two standbys, of which commits wait for the one, the other, or both: what becomes of one
 //! that they do not wait for is no reason.
 
-use std::{process::Stdio, time::Duration};
+use std::{net::IpAddr, process::Stdio, time::Duration};
 
 use nix::unistd::Pid;
-use serde_json::Value;
+use tracer_core::report::finding::{Cause, Finding};
 use xtask::testbed::{
     command::Running,
     postgres::{Frozen, Server},
@@ -12,7 +12,7 @@ use xtask::testbed::{
 };
 
 use super::disk::Slow;
-use super::network::{DAMAGE, LOSS};
+use super::network::{DAMAGE, LOSS, is_the_network};
 use super::{PROBE_LINE, await_trouble, end, inject, probe, verdict};
 use crate::postgres::watched::{LIMIT, Lab, OTHER, Seen};
 
@@ -42,9 +42,9 @@ fn receiver(server: &Server) -> Pid {
 }
 
 /// The first finding's cause and text.
-fn told(what: &str, seen: &Seen) -> (String, String) {
+fn told(what: &str, seen: &Seen) -> (Cause, String) {
     let cause = verdict(what, seen);
-    let text = seen.at("/findings/0/text").as_str().unwrap().to_owned();
+    let text = seen.report.findings[0].text.clone();
     (cause, text)
 }
 
@@ -82,7 +82,7 @@ fn a_standby_that_is_gone_is_named_while_another_one_streams() {
     lab.pair.standby_mut().stop();
     await_trouble(&mut tool, &HELD_UP);
     let (cause, text) = told("the awaited one of two gone", &tool.finish());
-    assert_eq!(cause, "standby_gone", "{text}");
+    assert_eq!(cause, Cause::StandbyGone, "{text}");
     assert!(
         text.contains("the standby standby, which is not connected"),
         "{text}"
@@ -115,7 +115,7 @@ fn who_only_receives_the_log_is_not_accused() {
     let seen = tool.finish();
     drop(receivers);
     let (cause, text) = told("gone, beside pg_receivewal and a logical client", &seen);
-    assert_eq!(cause, "standby_gone", "{text}");
+    assert_eq!(cause, Cause::StandbyGone, "{text}");
     assert!(
         text.contains("the standby standby, which is not connected"),
         "{text}"
@@ -130,7 +130,7 @@ fn a_misspelt_name_is_told() {
     lab.psql("select pg_reload_conf()");
     await_trouble(&mut tool, &HELD_UP);
     let (cause, text) = told("a misspelt name", &tool.finish());
-    assert_eq!(cause, "standby_gone", "{text}");
+    assert_eq!(cause, Cause::StandbyGone, "{text}");
     assert!(text.contains("the standby stanbdy"), "{text}");
     assert!(text.contains("misspelt"), "{text}");
 }
@@ -145,7 +145,7 @@ fn of_two_that_are_needed_the_frozen_one_is_accused() {
     drop(frozen);
     tool.await_line(&[" 0 waiting for a standby", "primary"]);
     let (cause, text) = told("FIRST 2, the second walreceiver stopped", &tool.finish());
-    assert_eq!(cause, "standby_not_replying", "{text}");
+    assert_eq!(cause, Cause::StandbyNotReplying, "{text}");
     assert!(text.contains("standby other"), "{text}");
 }
 
@@ -159,7 +159,7 @@ fn of_a_quorum_of_all_the_one_with_the_slow_disk_is_accused() {
     let seen = tool.finish();
     drop(slow);
     let (cause, text) = told("ANY 2, slow disk of the second", &seen);
-    assert_eq!(cause, "standby_flush", "{text}");
+    assert_eq!(cause, Cause::StandbyFlush, "{text}");
     assert!(text.contains("standby other"), "{text}");
 }
 
@@ -179,7 +179,7 @@ fn slow_disk_beside_losses(tag: &str, names: &str, states: &str) {
         &format!("{names}: slow disk, and the other one's way loses"),
         &seen,
     );
-    assert_eq!(cause, "standby_flush", "{text}");
+    assert_eq!(cause, Cause::StandbyFlush, "{text}");
     assert!(text.contains("standby standby"), "{text}");
 }
 
@@ -203,17 +203,17 @@ fn a_slow_disk_is_found_beside_bad_checksums_from_somebody_else() {
     let seen = tool.finish();
     drop(slow);
     end(fault);
-    let arrived = seen.at("/checksum_errors/selected").as_u64().unwrap();
-    let by_peer = seen.list("/checksum_errors/series").iter();
-    let from_other: u64 = by_peer
-        .map(|one| one["by_peer"]["10.0.10.4"].as_u64().unwrap())
-        .sum();
+    let damaged = &seen.report.checksum_errors;
+    let arrived = damaged.selected.unwrap();
+    let other = IpAddr::from(lab.other().0.v4);
+    let by_peer = damaged.series.iter().flat_map(|one| &one.by_peer);
+    let from_other: u64 = by_peer.map(|counts| counts[&other]).sum();
     assert!(
         arrived > 0 && from_other == arrived,
         "{from_other} of {arrived}"
     );
     let (cause, text) = told("slow disk, and another one's segments damaged", &seen);
-    assert_eq!(cause, "standby_flush", "{text}");
+    assert_eq!(cause, Cause::StandbyFlush, "{text}");
 }
 
 #[test]
@@ -230,14 +230,10 @@ fn losses_toward_a_standby_that_is_not_needed_are_no_finding() {
         tool.await_resent(3);
         let seen = tool.finish();
         end(fault);
-        let accused = |finding: &&Value| {
-            let cause = finding["cause"].as_str().unwrap();
-            let network = ["loss", "damage", "partition", "network"];
-            network.iter().any(|word| cause.starts_with(word))
-                || finding["text"].as_str().unwrap().contains(OTHER)
-        };
-        let found = seen.list("/findings");
-        assert_eq!(found.iter().find(accused), None, "{names}");
+        let found = &seen.report.findings;
+        let accused = |one: &&Finding| is_the_network(one.cause) || one.text.contains(OTHER);
+        let accused = found.iter().find(accused);
+        assert!(accused.is_none(), "{names}: {accused:?}");
         println!("{names:<44} nothing of the way that loses: {}", found.len());
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use tracer_core::report::PhaseReport;
+use tracer_core::report::finding::Cause;
+use tracer_core::report::phase::{ChosenBy, Name};
 use xtask::testbed::netns::Host;
 
 use super::{CALM, PROBE_LINE, await_lines, await_trouble, begin, end, inject, verdict};
@@ -22,7 +24,7 @@ pub(super) const LOSS: &str = "loss=50%";
 #[test]
 fn damaged_replies_are_found_from_either_side() {
     let lab = Lab::start("pgvreply");
-    replies(&lab, DAMAGE, ["damage_of_replies", "loss_of_replies"]);
+    replies(&lab, DAMAGE, [Cause::DamageOfReplies, Cause::LossOfReplies]);
 }
 
 #[test]
@@ -31,24 +33,37 @@ fn a_damaged_log_is_found_from_either_side() {
     log(
         &lab,
         DAMAGE,
-        ["loss_toward_standby", "damage_toward_standby"],
+        [Cause::LossTowardStandby, Cause::DamageTowardStandby],
     );
 }
 
 #[test]
 fn lost_replies_are_found_from_either_side() {
     let lab = Lab::start("pgvreplost");
-    replies(&lab, LOSS, ["loss_of_replies"; 2]);
+    replies(&lab, LOSS, [Cause::LossOfReplies; 2]);
 }
 
 #[test]
 fn a_lost_log_is_found_from_either_side() {
     let lab = Lab::start("pgvloglost");
-    log(&lab, LOSS, ["loss_toward_standby"; 2]);
+    log(&lab, LOSS, [Cause::LossTowardStandby; 2]);
+}
+
+/// Whether a cause accuses the way between two hosts.
+pub(super) fn is_the_network(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::LossTowardStandby
+            | Cause::DamageTowardStandby
+            | Cause::LossOfReplies
+            | Cause::DamageOfReplies
+            | Cause::Partition
+            | Cause::NetworkDelay
+    )
 }
 
 /// Breaks the standby's replies: what is found on the primary, and on the standby.
-fn replies(lab: &Lab, fault: &str, causes: [&str; 2]) {
+fn replies(lab: &Lab, fault: &str, causes: [Cause; 2]) {
     either_side(
         lab,
         (lab.standby(), "10.0.10.2"),
@@ -59,11 +74,11 @@ fn replies(lab: &Lab, fault: &str, causes: [&str; 2]) {
 }
 
 /// Breaks the log on its way.
-fn log(lab: &Lab, fault: &str, causes: [&str; 2]) {
+fn log(lab: &Lab, fault: &str, causes: [Cause; 2]) {
     either_side(lab, (lab.primary(), "10.0.10.3"), fault, "the log", causes);
 }
 
-fn either_side(lab: &Lab, from: (&Host, &str), fault: &str, what: &str, causes: [&str; 2]) {
+fn either_side(lab: &Lab, from: (&Host, &str), fault: &str, what: &str, causes: [Cause; 2]) {
     let sides = [(lab.primary(), "primary"), (lab.standby(), "standby")];
     for ((watcher, side), cause) in sides.into_iter().zip(causes) {
         let what = format!("{fault} of {what}, seen from the {side}");
@@ -77,38 +92,35 @@ fn broken(
     (sender, peer): (&Host, &str),
     fault: &str,
     watcher: &Host,
-    cause: &str,
+    cause: Cause,
     what: &str,
 ) {
     let mut tool = begin(lab, watcher);
     await_lines(&mut tool, &["probe: 2 commits"], CALM);
     let fault = inject(sender, fault, peer);
     await_trouble(&mut tool, &["commits in flight, since"]);
-    if cause == "loss_of_replies" {
+    if cause == Cause::LossOfReplies {
         tool.await_resent(ENOUGH);
     }
     end(fault);
     tool.await_line(&[" 0 waiting for a standby"]);
     await_lines(&mut tool, &["probe: 2 commits"], CALM);
     let seen = tool.finish();
-    assert_eq!(verdict(what, &seen), cause, "{}", seen.at("/findings"));
+    assert_eq!(verdict(what, &seen), cause, "{:?}", seen.report.findings);
     // Its time is found in what it did; on a busy machine, what came before or after may
     // not have been calm enough to be told apart.
-    let phases = seen.list("/phases");
-    let fault = phases.iter().find(|phase| phase["name"] == "fault");
-    let fault = fault.unwrap_or_else(|| panic!("{}", seen.at("/phases")));
-    assert_eq!(fault["chosen_by"], "change_point");
-    let worst = |phase: &Value| phase["commits"]["max_ms"].as_f64().unwrap_or(0.0);
+    let phases = &seen.report.phases;
+    let fault = phases.iter().find(|phase| phase.name == Name::Fault);
+    let fault = fault.unwrap_or_else(|| panic!("{phases:?}"));
+    assert_eq!(fault.chosen_by, ChosenBy::ChangePoint);
+    let commits = |phase: &PhaseReport| phase.figures.commits.unwrap();
+    let worst = |phase: &PhaseReport| commits(phase).max_ms;
     assert!(
         phases.iter().all(|phase| worst(phase) <= worst(fault)),
-        "{}",
-        seen.at("/phases")
+        "{phases:?}"
     );
-    let total: u64 = phases
-        .iter()
-        .map(|one| one["commits"]["answered"].as_u64().unwrap())
-        .sum();
-    assert_eq!(seen.at("/postgres/probe/commits/answered"), total);
+    let total: u64 = phases.iter().map(|one| commits(one).answered).sum();
+    assert_eq!(seen.probe().commits.answered, total);
 }
 
 #[test]
@@ -119,9 +131,9 @@ fn a_network_that_is_cut_is_not_one_that_loses() {
     await_lines(&mut tool, &[PROBE_LINE], CUT);
     let seen = tool.finish();
     end(fault);
-    let found = seen.at("/findings");
-    assert_eq!(verdict("the way cut", &seen), "partition", "{found}");
-    assert!(found[0]["size"]["silent_s"].as_f64() > Some(5.0), "{found}");
+    let found = &seen.report.findings;
+    assert_eq!(verdict("the way cut", &seen), Cause::Partition, "{found:?}");
+    assert!(found[0].size.silent_s > Some(5.0), "{found:?}");
 }
 
 #[test]
@@ -130,12 +142,7 @@ fn where_nothing_is_the_matter_nothing_on_the_network_is_found() {
     let mut tool = begin(&lab, lab.primary());
     await_trouble(&mut tool, &[PROBE_LINE]);
     let seen = tool.finish();
-    let causes = seen.list("/findings").iter().map(|one| &one["cause"]);
-    let network = causes.filter(|cause| {
-        let cause = cause.as_str().unwrap();
-        ["loss", "damage", "partition", "network"]
-            .iter()
-            .any(|word| cause.starts_with(word))
-    });
-    assert_eq!(network.count(), 0, "{}", seen.at("/findings"));
+    let found = &seen.report.findings;
+    let network = found.iter().filter(|one| is_the_network(one.cause));
+    assert_eq!(network.count(), 0, "{found:?}");
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use nix::unistd::Pid;
+use tracer_core::report::finding::Cause;
 use xtask::testbed::{command::Running, wait};
 
 use super::disk::{Slow, processes};
@@ -42,8 +43,8 @@ fn a_lock_is_a_lock() {
     await_trouble(&mut tool, &["probe: "]);
     let seen = tool.finish();
     drop((holder, waiters));
-    let found = seen.at("/findings");
-    assert_eq!(verdict("a lock held", &seen), "lock_waits", "{found}");
+    let found = &seen.report.findings;
+    assert_eq!(verdict("a lock held", &seen), Cause::LockWaits, "{found:?}");
 }
 
 #[test]
@@ -55,9 +56,9 @@ fn a_slow_disk_of_the_primary_is_its_own() {
     await_trouble(&mut tool, &[PROBE_LINE]);
     let seen = tool.finish();
     drop(slow);
-    let found = seen.at("/findings");
+    let found = &seen.report.findings;
     let what = "slow disk of the primary";
-    assert_eq!(verdict(what, &seen), "wal_flush", "{found}");
+    assert_eq!(verdict(what, &seen), Cause::WalFlush, "{found:?}");
 }
 
 /// Something that always wants to run, for no longer than a test may take. In a session
@@ -102,7 +103,7 @@ fn a_primary_without_a_processor_is_not_taken_for_anything_else() {
     await_trouble(&mut tool, &[PROBE_LINE]);
     let seen = tool.finish();
     drop(hogs);
-    let found = seen.at("/findings");
+    let found = &seen.report.findings;
     let what = "the primary's processor taken";
-    assert_eq!(verdict(what, &seen), "cpu_starvation", "{found}");
+    assert_eq!(verdict(what, &seen), Cause::CpuStarvation, "{found:?}");
 }

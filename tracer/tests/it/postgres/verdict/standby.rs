@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use tracer_core::report::finding::{Cause, Confidence};
 use xtask::testbed::postgres::Frozen;
 
 use super::disk::Slow;
@@ -28,14 +29,14 @@ fn a_stalled_receiver_is_not_taken_for_the_network() {
     drop(frozen);
     tool.await_line(&[" 0 waiting for a standby", "primary"]);
     let seen = tool.finish();
-    let found = seen.at("/findings");
+    let found = &seen.report.findings;
     assert_eq!(
         verdict("walreceiver stopped", &seen),
-        "standby_not_replying",
-        "{found}"
+        Cause::StandbyNotReplying,
+        "{found:?}"
     );
     // A busy machine may send a segment again for want of a timely answer.
-    assert_ne!(found[0]["confidence"], "low", "{found}");
+    assert_ne!(found[0].confidence, Confidence::Low, "{found:?}");
 }
 
 #[test]
@@ -45,11 +46,11 @@ fn a_standby_that_is_gone_is_missed() {
     lab.pair.standby_mut().stop();
     await_trouble(&mut tool, &["commits in flight, since"]);
     let seen = tool.finish();
-    let found = seen.at("/findings");
+    let found = &seen.report.findings;
     assert_eq!(
         verdict("standby shut down", &seen),
-        "standby_gone",
-        "{found}"
+        Cause::StandbyGone,
+        "{found:?}"
     );
 }
 
@@ -61,13 +62,13 @@ fn a_wait_that_was_turned_off_is_told() {
     lab.psql("select pg_reload_conf()");
     await_lines(&mut tool, &["none is synchronous"], Duration::from_secs(1));
     let seen = tool.finish();
-    let found = seen.at("/findings");
+    let found = &seen.report.findings;
     assert_eq!(
         verdict("synchronous_standby_names emptied", &seen),
-        "sync_wait_off",
-        "{found}"
+        Cause::SyncWaitOff,
+        "{found:?}"
     );
-    assert_eq!(found[0]["confidence"], "high", "{found}");
+    assert_eq!(found[0].confidence, Confidence::High, "{found:?}");
 }
 
 #[test]
@@ -78,9 +79,9 @@ fn a_standby_whose_disk_is_slow_has_the_log_and_does_not_flush_it() {
     await_trouble(&mut tool, &[PROBE_LINE]);
     let seen = tool.finish();
     drop(slow);
-    let found = seen.at("/findings");
+    let found = &seen.report.findings;
     let what = "slow disk of the standby";
-    assert_eq!(verdict(what, &seen), "standby_flush", "{found}");
+    assert_eq!(verdict(what, &seen), Cause::StandbyFlush, "{found:?}");
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn a_standby_that_applies_nothing_has_the_log_on_its_disk() {
     await_trouble(&mut tool, &["commits in flight, since"]);
     let seen = tool.finish();
     drop(frozen);
-    let found = seen.at("/findings");
+    let found = &seen.report.findings;
     let what = "the standby's apply stopped";
-    assert_eq!(verdict(what, &seen), "standby_apply", "{found}");
+    assert_eq!(verdict(what, &seen), Cause::StandbyApply, "{found:?}");
 }

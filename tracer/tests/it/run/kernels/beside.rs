@@ -178,16 +178,12 @@ fn void(from: &Host, to: &Host, router: &Host, before: Counters) -> Result<()> {
 
 /// Who saw what.
 fn table(report: &Report, kernel: &Counters, lines: &[IpAddr]) -> String {
-    let of_kind = |kind: &str| report.number(&format!("/totals/by_kind/{kind}"));
+    let of_kind = &report.totals.by_kind;
     let of_ipv6 = report
-        .flows()
+        .flows
         .iter()
-        .filter(|flow| {
-            flow["local"]["address"]
-                .as_str()
-                .is_some_and(|text| text.contains(':'))
-        })
-        .map(|flow| flow["segments"].as_u64().unwrap())
+        .filter(|flow| flow.local.address.is_ipv6())
+        .map(|flow| flow.segments)
         .sum::<u64>();
     let lines_of_ipv6 = lines.iter().filter(|address| address.is_ipv6()).count() as u64;
     let none = "-".to_owned();
@@ -195,13 +191,13 @@ fn table(report: &Report, kernel: &Counters, lines: &[IpAddr]) -> String {
         (
             "calls",
             none.clone(),
-            report.number("/totals/events").to_string(),
+            report.totals.events.to_string(),
             lines.len().to_string(),
         ),
         (
             "segments",
             kernel.segments.to_string(),
-            report.number("/totals/segments").to_string(),
+            report.totals.segments.to_string(),
             none.clone(),
         ),
         (
@@ -213,19 +209,19 @@ fn table(report: &Report, kernel: &Counters, lines: &[IpAddr]) -> String {
         (
             "tail loss probes",
             format!("<= {}", kernel.probes),
-            of_kind("tlp").to_string(),
+            of_kind.tlp.to_string(),
             none.clone(),
         ),
         (
             "timeouts",
             kernel.timeouts.to_string(),
-            of_kind("rto").to_string(),
+            of_kind.rto.to_string(),
             none.clone(),
         ),
         (
             "SYN-ACK",
             kernel.syn.to_string(),
-            of_kind("synack").to_string(),
+            of_kind.synack.to_string(),
             none,
         ),
     ];

@@ -2,18 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use tracer_core::report::commits::SlowReport;
+use tracer_core::report::finding::Cause;
 use xtask::testbed::{
     netns::Net,
     postgres::{Alone, Connection, Pair, Programs},
 };
 
 use super::{cell, faults::refusal};
-use crate::support::{
-    fault::Fault,
-    report::{Report, number},
-    tool::Tool,
-};
+use crate::support::{fault::Fault, report::Report, tool::Tool};
 
 const INSERT: &str = "insert into lab (note) values ('test')";
 const INSERTS: u64 = 20;
@@ -23,12 +20,6 @@ fn insert(sql: &mut Connection) {
         sql.query(INSERT).unwrap();
         sql.query("select count(*) from lab").unwrap();
     }
-}
-
-fn ms(value: &Value) -> f64 {
-    value
-        .as_f64()
-        .unwrap_or_else(|| panic!("{value} is no time"))
 }
 
 #[test]
@@ -53,26 +44,24 @@ fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
     let fault = fault.finish_one().unwrap();
     let report = tool.finish().unwrap();
 
-    assert!(number(&fault["hit"]) > 0);
-    let commits = report.at("/commits");
-    let server = &commits["servers"][0];
-    assert_eq!(number(&server["commits"]), 2 * INSERTS, "{commits}");
-    let slow = commits["slow"].as_array().unwrap();
+    assert!(fault.hit > Some(0));
+    let commits = report.commits.as_ref().unwrap();
+    assert_eq!(commits.servers[0].commits, 2 * INSERTS, "{commits:?}");
+    let slow = &commits.slow;
     assert_eq!(slow.len() as u64, 2 * INSERTS);
     for one in slow {
-        let parts = ["flush_ms", "wait_ms", "rest_ms"].map(|part| ms(&one[part]));
-        let sum: f64 = parts.iter().sum();
-        assert!((sum - ms(&one["total_ms"])).abs() < 1e-6, "{one}");
+        let sum = one.flush_ms + one.wait_ms + one.rest_ms;
+        assert!((sum - one.total_ms).abs() < 1e-6, "{one:?}");
     }
     // Whatever the disk did, a part of the replies was lost: not so many that one
     // waits longer than anybody here does.
     let faulty = &slow[slow.len() / 2..];
-    let sum = |part: &str| faulty.iter().map(|one| ms(&one[part])).sum::<f64>();
-    let (wait, total) = (sum("wait_ms"), sum("total_ms"));
-    let charged = sum("wait_in_recovery_ms");
+    let sum = |part: fn(&SlowReport) -> f64| faulty.iter().map(part).sum::<f64>();
+    let (wait, total) = (sum(|one| one.wait_ms), sum(|one| one.total_ms));
+    let charged = sum(|one| one.wait_in_recovery_ms.unwrap());
     println!(
-        "{INSERTS} commits under the fault: {wait:.1} of {total:.1} ms waiting, {charged:.1} of these while the replication recovered; {}",
-        report.at("/findings")
+        "{INSERTS} commits under the fault: {wait:.1} of {total:.1} ms waiting, {charged:.1} of these while the replication recovered; {:?}",
+        report.findings
     );
     assert!(wait > 0.5 * total, "{wait} of {total}");
     cell::found("commits", "counted and split");
@@ -104,10 +93,10 @@ fn commits_are_split_with_what_the_kernel_wants_for_it() {
         tool.finish().unwrap()
     };
     let counted = |report: &Report| {
-        let servers = report.at("/commits/servers").as_array().unwrap().iter();
-        let pid = alone.server().pid().as_raw();
-        let mut commits = servers.filter(|one| one["pid"] == pid);
-        commits.next().map(|one| number(&one["commits"]))
+        let servers = &report.commits.as_ref().unwrap().servers;
+        let pid = alone.server().pid().as_raw().cast_unsigned();
+        let ours = servers.iter().find(|one| one.pid == pid);
+        ours.map(|one| one.commits)
     };
     assert_eq!(counted(&with(",+sys_admin")), Some(INSERTS));
     let report = with("");
@@ -115,7 +104,7 @@ fn commits_are_split_with_what_the_kernel_wants_for_it() {
         Some(INSERTS) => "CAP_PERFMON",
         other => {
             assert_eq!(other, None);
-            let reason = report.at("/commits/reason").as_str().unwrap();
+            let reason = report.commits.as_ref().unwrap().reason.as_ref().unwrap();
             let told = "CAP_SYS_ADMIN is missing; run it with sudo";
             assert!(reason.contains(told), "{reason}");
             "CAP_SYS_ADMIN"
@@ -137,11 +126,8 @@ fn commits_are_counted_in_a_pid_namespace() {
     let tool = Tool::by(&host.netns, &way, &arguments).unwrap();
     insert(&mut sql);
     let report = tool.finish().unwrap();
-    let server = report.at("/commits/servers/0");
-    assert_eq!(
-        (number(&server["pid"]), number(&server["commits"])),
-        (1, INSERTS)
-    );
+    let server = &report.commits.as_ref().unwrap().servers[0];
+    assert_eq!((server.pid, server.commits), (1, INSERTS));
     cell::found("commits in a PID namespace", "counted");
 }
 
@@ -176,10 +162,10 @@ fn a_slow_network_that_loses_nothing_is_told_by_its_round_trips() {
     let report = tool.finish().unwrap();
     fault.finish_one().unwrap();
 
-    let found = report.at("/findings");
-    println!("{}", found[0]["text"]);
-    assert_eq!(found[0]["cause"], "network_delay", "{found}");
-    let round_trip = ms(&found[0]["size"]["round_trip_ms"]);
-    assert!((150.0..1_000.0).contains(&round_trip), "{found}");
+    let found = &report.findings[0];
+    println!("{}", found.text);
+    assert_eq!(found.cause, Cause::NetworkDelay, "{found:?}");
+    let round_trip = found.size.round_trip_ms.unwrap();
+    assert!((150.0..1_000.0).contains(&round_trip), "{found:?}");
     cell::found(COLUMN, "told by round trips");
 }

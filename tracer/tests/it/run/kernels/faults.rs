@@ -5,25 +5,20 @@ mod leftovers;
 mod program;
 mod queue;
 
-use serde_json::Value;
+use tracer_core::report::fault::FaultReport;
 
-use crate::support::{program::PROGRAM, report::number};
+use crate::support::program::PROGRAM;
 
 /// So many that chance hides little: 50 % is then known to ±2.4 %.
 const PACKETS: u32 = 5_000;
 const PEER_V4: &str = "10.0.10.3";
 const PEER_V6: &str = "fd00:10::3";
 
-/// A number that the report has.
-fn count(fault: &Value, name: &str) -> u64 {
-    number(&fault[name])
-}
-
 /// What was hit is what chance allows of what was asked for.
-fn assert_as_asked(fault: &Value) {
-    let [least, most] = [0, 1].map(|end| number(&fault["expected_hits"][end]));
-    let hit = count(fault, "hit");
-    assert!((least..=most).contains(&hit), "{fault}");
+fn assert_as_asked(fault: &FaultReport) {
+    let [least, most] = fault.expected_hits.unwrap();
+    let hit = fault.hit.unwrap();
+    assert!((least..=most).contains(&hit), "{fault:?}");
 }
 
 /// Whether the tool can make this fault here; if it cannot, it says why.

@@ -65,17 +65,17 @@ fn a_lost_request_is_probed_for_and_then_timed_out() {
     let grown = Counters::read(&from.netns).unwrap().since(before);
     let report = tool.finish().unwrap();
 
-    println!("{grown:?}\n{}", report.at("/totals"));
+    println!("{grown:?}\n{:?}", report.totals);
     report.check();
     check_kinds(&report, &grown);
     check_connections(&report, &connections, clients.len());
-    let unseen = report.number("/totals/unseen_segments");
-    let kind = |kind| report.number(&format!("/totals/by_kind/{kind}"));
+    let unseen = report.totals.unseen_segments;
+    let ours = &report.totals.by_kind;
     assert_eq!(grown.probes, CONNECTIONS);
-    assert!(kind("tlp") <= grown.probes && grown.probes - kind("tlp") <= unseen);
+    assert!(ours.tlp <= grown.probes && grown.probes - ours.tlp <= unseen);
     // Nothing but these two could happen.
-    assert_eq!(kind("tlp") + kind("rto") + kind("other"), grown.segments);
-    assert_eq!(kind("other"), unseen);
+    assert_eq!(ours.tlp + ours.rto + ours.other, grown.segments);
+    assert_eq!(ours.other, unseen);
     cell::exact("probes and timeouts", "", grown.segments);
 }
 
@@ -100,18 +100,15 @@ fn syns_into_the_void() {
     let grown = Counters::read(&from.netns).unwrap().since(before);
     let report = tool.finish().unwrap();
 
-    println!("{grown:?}\n{}", report.at("/totals"));
+    println!("{grown:?}\n{:?}", report.totals);
     report.check();
     check_kinds(&report, &grown);
     let established = kernel::connections(&from.netns).unwrap().len();
     assert_eq!(established as u64, CONNECTIONS);
     check_connections(&report, &connections, established);
     drop(load);
-    let unseen = report.number("/totals/unseen_segments");
-    assert_eq!(
-        report.number("/totals/by_kind/syn") + unseen,
-        grown.segments
-    );
+    let unseen = report.totals.unseen_segments;
+    assert_eq!(report.totals.by_kind.syn + unseen, grown.segments);
     cell::exact("SYN", "", grown.segments);
 }
 
@@ -138,14 +135,14 @@ fn syn_acks_into_the_void() {
     let grown = Counters::read(&server.netns).unwrap().since(before);
     let report = tool.finish().unwrap();
 
-    println!("{grown:?}\n{}", report.at("/totals"));
+    println!("{grown:?}\n{:?}", report.totals);
     report.check_sums();
     report.check_all_selected();
-    assert_eq!(report.number("/totals/kernel_retrans_segs"), grown.segments);
+    assert_eq!(report.totals.kernel_retrans_segs.unwrap(), grown.segments);
     // No socket has a sum in which a withheld one could be found.
     let withheld = withheld::hits(grown.syn).unwrap();
     assert!((0..=withheld.cast_signed()).contains(&report.difference()));
-    let synacks = report.number("/totals/by_kind/synack");
+    let synacks = report.totals.by_kind.synack;
     assert!(synacks <= grown.syn && grown.syn - synacks <= withheld);
     drop(load);
     cell::exact("SYN-ACK", "", grown.segments);
@@ -194,12 +191,12 @@ fn damaged(tag: &str, ipv6: bool, damage: &str, segments: u64) {
     let grown = Counters::read(&from.netns).unwrap().since(before);
     let report = tool.finish().unwrap();
 
-    println!("{tag}: {grown:?}\n{}", report.at("/totals"));
+    println!("{tag}: {grown:?}\n{:?}", report.totals);
     report.check();
     report.check_all_selected();
     check_kinds(&report, &grown);
     check_connections(&report, &connections, 64);
-    let hit = report.number("/faults/0/hit");
+    let hit = report.fault().hit.unwrap();
     let refused = to.netns.counter("Tcp", "InCsumErrors").unwrap();
     let dropped = kernel::backlog_drops().unwrap() - dropped;
     println!("{hit} damaged, {refused} refused, {dropped} dropped by the machine");

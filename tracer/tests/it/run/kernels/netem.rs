@@ -12,7 +12,6 @@ use super::{amount::segments, cell};
 use crate::support::{
     exact::{check_connections, check_kinds},
     kernel::{self, Counters},
-    report::number,
     storm::{LIMIT, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
@@ -183,19 +182,19 @@ fn go_through(tag: &str, trouble: &Trouble) {
     let grown = Counters::read(&from.netns).unwrap().since(before);
     let report = tool.finish().unwrap();
 
-    println!("{grown:?}\n{}", report.at("/totals"));
+    println!("{grown:?}\n{:?}", report.totals);
     report.check();
     report.check_all_selected();
-    assert_eq!(report.number("/totals/kernel_retrans_segs"), grown.segments);
+    assert_eq!(report.totals.kernel_retrans_segs.unwrap(), grown.segments);
     check_kinds(&report, &grown);
     check_connections(&report, &connections, FLOWS * parts.len());
     for (name, sink, _load) in parts {
         assert!(sink.intact_bytes().unwrap() > 0);
         let counted = report
-            .flows()
+            .flows
             .iter()
-            .filter(|flow| crate::support::report::endpoint(&flow["remote"]) == sink.address())
-            .map(|flow| number(&flow["segments"]))
+            .filter(|flow| flow.remote.socket() == sink.address())
+            .map(|flow| flow.segments)
             .sum();
         cell::exact(trouble.column, &name, counted);
     }
@@ -250,15 +249,15 @@ fn timers_that_send_nothing() {
     let grown = Counters::read(&from.netns).unwrap().since(old);
     let report = tool.finish().unwrap();
 
-    println!("{grown:?}\n{}", report.at("/totals"));
+    println!("{grown:?}\n{:?}", report.totals);
     report.check();
     check_kinds(&report, &grown);
-    let failed = report.at("/totals/failed_events");
-    if report.at("/capabilities/retransmit_err") == true {
-        assert!(number(failed) >= flows, "{failed} failed");
+    let failed = report.totals.failed_events;
+    if report.capabilities.retransmit_err {
+        assert!(failed >= Some(flows), "{failed:?} failed");
         cell::found(COLUMN, "shown as failed");
     } else {
-        assert!(failed.is_null());
+        assert_eq!(failed, None);
         cell::found(COLUMN, "not shown");
     }
 }

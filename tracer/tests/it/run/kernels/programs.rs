@@ -11,14 +11,16 @@ fn every_program_that_the_kernel_has_a_tracepoint_for() {
     let host = net.host("primary").unwrap();
     let tool = Tool::start(&host.netns, &["--peer", "10.0.10.3"]).unwrap();
     let report = tool.finish().unwrap();
-    let hooks = report.at("/capabilities/hooks").as_array().unwrap();
-    let refused: Vec<&str> = hooks
+    let able = &report.capabilities;
+    let refused: Vec<&str> = able
+        .hooks
         .iter()
-        .filter(|hook| hook["attached"] != true)
+        .filter(|hook| !hook.attached)
         .map(|hook| {
             // Any other reason is a mistake of ours.
-            assert_eq!(hook["reason"], "this kernel has no such tracepoint");
-            hook["name"].as_str().unwrap()
+            let absent = "this kernel has no such tracepoint";
+            assert_eq!(hook.reason.as_deref(), Some(absent));
+            hook.name.as_ref()
         })
         .collect();
     cell::found(
@@ -28,13 +30,8 @@ fn every_program_that_the_kernel_has_a_tracepoint_for() {
             some => format!("no {}", some.join(", ")),
         },
     );
-    let missing = report.at("/capabilities/missing_fields");
-    let missing: Vec<&str> = missing
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|field| field["field"].as_str().unwrap())
-        .collect();
+    let missing = able.missing_fields.iter();
+    let missing: Vec<&str> = missing.map(|one| one.field.as_ref()).collect();
     cell::found(
         "fields",
         &match &missing[..] {
@@ -42,8 +39,8 @@ fn every_program_that_the_kernel_has_a_tracepoint_for() {
             some => format!("no {}", some.join(", ")),
         },
     );
-    let shown = report.at("/capabilities/retransmit_err") == true;
+    let shown = able.retransmit_err;
     cell::found("failures shown", if shown { "yes" } else { "no" });
     // A number that cannot be had is none.
-    assert_eq!(report.at("/totals/failed_events").is_null(), !shown);
+    assert_eq!(report.totals.failed_events.is_some(), shown);
 }

@@ -9,7 +9,6 @@ use super::{amount::segments, cell};
 use crate::support::{
     exact::{check_connections, check_kinds},
     kernel::Counters,
-    report::{endpoint, number},
     storm::{NARROW, WIDE, drain, push_until, push_until_one_is_refused},
     tool::Tool,
     traffic::{Load, Sink},
@@ -89,25 +88,23 @@ fn storm(tag: &str, loss: Loss, family: Family, congestion_control: &str) {
     let grown = Counters::read(&from.netns).unwrap().since(before);
     let report = tool.finish().unwrap();
 
-    println!("{tag}: {grown:?}\n{}", report.at("/totals"));
+    println!("{tag}: {grown:?}\n{:?}", report.totals);
     report.check();
     report.check_all_selected();
-    assert_eq!(report.number("/totals/kernel_retrans_segs"), grown.segments);
+    assert_eq!(report.totals.kernel_retrans_segs.unwrap(), grown.segments);
     check_kinds(&report, &grown);
     check_connections(&report, &connections, FLOWS);
     // On the wire nothing fails; a kernel that is silent about failures lets what
     // no program was shown look like one.
-    let failed = report.number("/totals/failed_segments");
+    let failed = report.totals.failed_segments;
     match loss {
         Loss::Host => assert!(failed > 0),
-        Loss::Wire => assert!(failed <= report.number("/totals/unseen_segments")),
+        Loss::Wire => assert!(failed <= report.totals.unseen_segments),
     }
-    for flow in report.flows() {
-        assert_eq!(endpoint(&flow["remote"]), sink.address());
-        assert_eq!(
-            number(&flow["process"]["pid"]),
-            u64::from(std::process::id())
-        );
+    for flow in &report.flows {
+        assert_eq!(flow.remote.socket(), sink.address());
+        let process = flow.process.as_ref().unwrap();
+        assert_eq!(process.pid, std::process::id());
     }
     assert!(sink.intact_bytes().unwrap() > 0);
     cell::exact(loss.column(), tag, grown.segments);

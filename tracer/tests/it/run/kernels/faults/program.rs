@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use serde_json::Value;
+use tracer_core::report::fault::FaultReport;
 use xtask::testbed::netns::{Host, Net};
 
-use super::{PACKETS, PEER_V4, PEER_V6, assert_as_asked, count};
+use super::{PACKETS, PEER_V4, PEER_V6, assert_as_asked};
 use crate::run::kernels::cell;
 use crate::support::{
     datagrams::{Receiver, flush},
@@ -21,7 +21,7 @@ const PARTITION: &str = "partition by bpf";
 
 /// Sends numbered datagrams through the fault; those that did not arrive are those
 /// that it reports. Returns their numbers and the report.
-fn lost(from: &Host, to: &Host, on: &Host, fault: &[&str]) -> (Vec<u32>, Value) {
+fn lost(from: &Host, to: &Host, on: &Host, fault: &[&str]) -> (Vec<u32>, FaultReport) {
     let ipv6 = fault.contains(&PEER_V6);
     let receiver = Receiver::open(to, to.address(ipv6)).unwrap();
     // Neighbours know each other before the fault.
@@ -30,8 +30,8 @@ fn lost(from: &Host, to: &Host, on: &Host, fault: &[&str]) -> (Vec<u32>, Value) 
     let running = Fault::start(&on.netns, fault).unwrap();
     receiver.send(from, PACKETS, 100).unwrap();
     let report = running.finish_one().unwrap();
-    assert_eq!(count(&report, "seen"), u64::from(PACKETS), "{report}");
-    let arrived = 1 + u64::from(PACKETS) - count(&report, "hit");
+    assert_eq!(report.seen.unwrap(), u64::from(PACKETS), "{report:?}");
+    let arrived = 1 + u64::from(PACKETS) - report.hit.unwrap();
     let arrivals = receiver.expect(arrived).unwrap();
     let mut missing = vec![true; PACKETS as usize];
     for arrival in &arrivals[1..] {
@@ -49,9 +49,9 @@ fn loss_is_what_is_missing() {
     for (peer, variant) in [(PEER_V4, "IPv4, out"), (PEER_V6, "IPv6, out")] {
         let (missing, report) = lost(from, to, from, &["loss=50%", "--peer", peer]);
         assert_as_asked(&report);
-        assert_eq!(missing.len() as u64, count(&report, "hit"));
-        hooks.push(report["hook"].as_str().unwrap().to_owned());
-        cell::exact(LOSS, variant, count(&report, "hit"));
+        assert_eq!(missing.len() as u64, report.hit.unwrap());
+        hooks.push(report.hook.clone().into_owned());
+        cell::exact(LOSS, variant, report.hit.unwrap());
     }
     // The receiver loses what arrives from the sender.
     for (peer, variant) in [("10.0.10.2", "IPv4, in"), ("fd00:10::2", "IPv6, in")] {
@@ -64,11 +64,11 @@ fn loss_is_what_is_missing() {
         // The other family is not meant.
         flush(from, from.address(!peer.contains(':')), to).unwrap();
         let report = running.finish_one().unwrap();
-        assert_eq!(count(&report, "seen"), u64::from(PACKETS), "{report}");
+        assert_eq!(report.seen.unwrap(), u64::from(PACKETS), "{report:?}");
         assert_as_asked(&report);
-        let arrived = 1 + u64::from(PACKETS) - count(&report, "hit");
+        let arrived = 1 + u64::from(PACKETS) - report.hit.unwrap();
         receiver.expect(arrived).unwrap();
-        cell::exact(LOSS, variant, count(&report, "hit"));
+        cell::exact(LOSS, variant, report.hit.unwrap());
     }
     hooks.dedup();
     cell::found("its program hangs on", &hooks.join(", "));
@@ -94,7 +94,7 @@ fn loss_in_bursts_loses_as_much_and_begins_where_the_seed_says() {
     assert!((share - 0.72).abs() < 0.07, "{share}");
     let (again, _) = on_one_processor(|| lost(from, to, from, &fault));
     assert!(missing == again, "the same seed, and other packets");
-    cell::exact(LOSS, "in bursts", count(&report, "hit"));
+    cell::exact(LOSS, "in bursts", report.hit.unwrap());
 }
 
 /// Random numbers are those of a processor.
@@ -175,13 +175,13 @@ fn a_partition_cuts_the_peer_off_and_nobody_else() {
     assert_eq!(faults.len(), 2, "{faults:?}");
     let all = 2 * u64::from(FEW);
     for (fault, direction) in faults.iter().zip(["out", "in"]) {
-        assert_eq!(fault["direction"], direction);
+        assert_eq!(fault.direction, direction);
         assert_eq!(
-            (count(fault, "seen"), count(fault, "hit")),
+            (fault.seen.unwrap(), fault.hit.unwrap()),
             (all, all),
-            "{fault}"
+            "{fault:?}"
         );
-        assert_eq!(fault["delivered_percent"], 100.0);
+        assert_eq!(fault.delivered_percent, Some(100.0));
     }
     for receiver in there.iter().chain(&back) {
         receiver.expect(0).unwrap();
@@ -204,6 +204,6 @@ fn a_port_is_spared_that_was_not_asked_for() {
     spared.send(from, 100, 100).unwrap();
     spared.expect(100).unwrap();
     let report = running.finish_one().unwrap();
-    assert_eq!((count(&report, "seen"), count(&report, "hit")), (100, 100));
+    assert_eq!((report.seen.unwrap(), report.hit.unwrap()), (100, 100));
     hit.expect(0).unwrap();
 }

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::Value;
 use tracer::inject::interval;
+use tracer_core::report::fault::{FaultKind, FaultReport};
 use tracer_core::report::percent::Percent;
 use xtask::testbed::netns::{Host, Net};
 use xtask::testbed::wait;
 
-use super::{PACKETS, PEER_V4, PEER_V6, assert_as_asked, count, refusal};
+use super::{PACKETS, PEER_V4, PEER_V6, assert_as_asked, refusal};
 use crate::run::kernels::cell;
 use crate::run::kernels::netem::routed;
 use crate::support::datagrams::{Arrival, Receiver};
@@ -24,8 +24,8 @@ fn through(
     to: &Host,
     fault: &[&str],
     (packets, bytes): (u32, usize),
-    arrived: impl Fn(&Value) -> u64,
-) -> (Value, Vec<Arrival>) {
+    arrived: impl Fn(&FaultReport) -> u64,
+) -> (FaultReport, Vec<Arrival>) {
     let ipv6 = fault.contains(&PEER_V6);
     let receiver = Receiver::open(to, to.address(ipv6)).unwrap();
     receiver.send(from, 1, 100).unwrap();
@@ -39,7 +39,7 @@ fn through(
     })
     .unwrap();
     let report = running.finish_one().unwrap();
-    assert_eq!(count(&report, "seen"), u64::from(packets), "{report}");
+    assert_eq!(report.seen.unwrap(), u64::from(packets), "{report:?}");
     let mut arrivals = receiver.expect(1 + arrived(&report)).unwrap();
     arrivals.remove(0);
     (report, arrivals)
@@ -71,11 +71,11 @@ fn loss_by_netem_is_what_is_missing() {
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
     for (peer, variant) in families() {
         let fault = ["loss=50%", "--engine", "netem", "--peer", peer];
-        let missing = |report: &Value| u64::from(PACKETS) - count(report, "hit");
+        let missing = |report: &FaultReport| u64::from(PACKETS) - report.hit.unwrap();
         let (report, _) = through(from, to, &fault, (PACKETS, 100), missing);
         assert_as_asked(&report);
-        assert_eq!(report["hook"], "prio");
-        cell::exact(COLUMN, variant, count(&report, "hit"));
+        assert_eq!(report.hook, "prio");
+        cell::exact(COLUMN, variant, report.hit.unwrap());
     }
     // What is lost whole: nothing is told of it, either.
     let cut = Receiver::open(to, to.v4.into()).unwrap();
@@ -84,14 +84,14 @@ fn loss_by_netem_is_what_is_missing() {
     cut.send(from, PACKETS, 100).unwrap();
     let report = running.finish_one().unwrap();
     let all = u64::from(PACKETS);
-    assert_eq!((count(&report, "seen"), count(&report, "hit")), (all, all));
+    assert_eq!((report.seen.unwrap(), report.hit.unwrap()), (all, all));
     cut.expect(0).unwrap();
     let fault = ["loss=30%,correlation=60%", "--engine", "netem"];
     let fault = [&fault[..], &["--peer", PEER_V4]].concat();
-    let missing = |report: &Value| u64::from(PACKETS) - count(report, "hit");
+    let missing = |report: &FaultReport| u64::from(PACKETS) - report.hit.unwrap();
     let (report, _) = through(from, to, &fault, (PACKETS, 100), missing);
     assert_as_asked(&report);
-    cell::exact(COLUMN, "in bursts", count(&report, "hit"));
+    cell::exact(COLUMN, "in bursts", report.hit.unwrap());
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn duplicates_come_twice() {
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
     for (peer, variant) in families() {
         let fault = ["duplicate=20%", "--peer", peer];
-        let twice = |report: &Value| u64::from(PACKETS) + count(report, "hit");
+        let twice = |report: &FaultReport| u64::from(PACKETS) + report.hit.unwrap();
         let (report, arrivals) = through(from, to, &fault, (PACKETS, 100), twice);
         assert_as_asked(&report);
         let mut copies = vec![0; PACKETS as usize];
@@ -111,7 +111,7 @@ fn duplicates_come_twice() {
             copies[arrival.number as usize] += 1;
         }
         let twice = copies.iter().filter(|copies| **copies == 2).count() as u64;
-        assert_eq!(twice, count(&report, "hit"));
+        assert_eq!(twice, report.hit.unwrap());
         cell::exact(COLUMN, variant, twice);
     }
 }
@@ -125,13 +125,13 @@ fn delayed_packets_are_late_and_some_overtake() {
         return cell::absent(REORDER, "netem");
     };
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
-    let all = |_: &Value| u64::from(PACKETS);
+    let all = |_: &FaultReport| u64::from(PACKETS);
     for (peer, variant) in families() {
         let fault = ["delay=100ms", "--peer", peer];
         let (report, arrivals) = through(from, to, &fault, (PACKETS, 100), all);
-        assert_eq!(count(&report, "hit"), u64::from(PACKETS), "{report}");
+        assert_eq!(report.hit.unwrap(), u64::from(PACKETS), "{report:?}");
         assert!(arrivals.iter().all(|arrival| arrival.took >= LATE));
-        cell::exact(DELAY, variant, count(&report, "hit"));
+        cell::exact(DELAY, variant, report.hit.unwrap());
     }
     let fault = ["delay=100ms", "reorder=25%", "--peer", PEER_V4];
     let receiver = Receiver::open(to, to.v4.into()).unwrap();
@@ -142,18 +142,18 @@ fn delayed_packets_are_late_and_some_overtake() {
     let arrivals = receiver.expect(1 + u64::from(PACKETS)).unwrap();
     let faults = running.finish().unwrap();
     let reorder = &faults[1];
-    assert_eq!(reorder["kind"], "reorder");
+    assert_eq!(reorder.kind, FaultKind::Reorder);
     assert_as_asked(reorder);
     // Who is not late has not waited; on a busy machine some of them took as long.
     let early = arrivals[1..].iter().filter(|one| one.took < LATE).count() as u64;
     assert!(
-        early > 0 && early <= count(reorder, "hit"),
-        "{early}: {reorder}"
+        early > 0 && early <= reorder.hit.unwrap(),
+        "{early}: {reorder:?}"
     );
     let numbers = arrivals[1..].windows(2);
     let overtaken = numbers.filter(|pair| pair[1].number < pair[0].number);
     assert!(overtaken.count() > 0);
-    cell::exact(REORDER, "", count(reorder, "hit"));
+    cell::exact(REORDER, "", reorder.hit.unwrap());
 }
 
 #[test]
@@ -164,10 +164,10 @@ fn a_delay_varies_as_it_was_told() {
     };
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
     let fault = "delay=200ms,jitter=20ms,distribution=normal";
-    let all = |_: &Value| 1000;
+    let all = |_: &FaultReport| 1000;
     let fault = [fault, "--peer", PEER_V4];
     let (report, arrivals) = through(from, to, &fault, (1000, 100), all);
-    assert_eq!(report["distribution"], "normal");
+    assert_eq!(report.distribution.as_deref(), Some("normal"));
     let took: Vec<f64> = arrivals.iter().map(|one| one.took.as_secs_f64()).collect();
     let mean = took.iter().sum::<f64>() / took.len() as f64;
     let variance = took.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / took.len() as f64;
@@ -190,7 +190,7 @@ fn a_slow_link_takes_its_time() {
     // 500 of 1,042 bytes with their headers are 4.2 Mbit.
     let fault = ["rate=4mbit", "--peer", PEER_V4];
     let (report, arrivals) = through(from, to, &fault, (500, 1000), |_| 500);
-    assert_eq!(count(&report, "rate_bits"), 4_000_000);
+    assert_eq!(report.rate_bits.unwrap(), 4_000_000);
     let took = arrivals[arrivals.len() - 1].at - arrivals[0].at;
     assert!(took > Duration::from_millis(950), "{took:?}");
     cell::exact(COLUMN, "", 500);
@@ -216,8 +216,8 @@ fn what_netem_damages_is_found_by_the_receiver() {
             .unwrap();
         let report = running.finish_one().unwrap();
         let sent = u64::from(PACKETS);
-        assert_eq!(count(&report, "seen"), sent, "{report}");
-        assert!(report["hit"].is_null(), "netem does not count: {report}");
+        assert_eq!(report.seen.unwrap(), sent, "{report:?}");
+        assert!(report.hit.is_none(), "netem does not count: {report:?}");
         let refused = tcp("InCsumErrors") - before[1];
         let missing = sent - (tcp("InSegs") - before[0]);
         println!(
@@ -289,17 +289,14 @@ fn faults_go_together() {
     let [delay, loss, duplicate] = &faults[..] else {
         panic!("{faults:?}")
     };
-    let engines = [delay, loss, duplicate].map(|fault| fault["engine"].as_str().unwrap());
+    let engines = [delay, loss, duplicate].map(|fault| fault.engine.as_ref());
     assert_eq!(engines, ["netem", "bpf", "netem"]);
     let sent = u64::from(PACKETS);
-    assert_eq!(count(loss, "seen"), sent);
-    let left = sent - count(loss, "hit");
-    assert_eq!(
-        (count(delay, "seen"), count(duplicate, "seen")),
-        (left, left)
-    );
+    assert_eq!(loss.seen.unwrap(), sent);
+    let left = sent - loss.hit.unwrap();
+    assert_eq!((delay.seen.unwrap(), duplicate.seen.unwrap()), (left, left));
     assert_as_asked(loss);
     assert_as_asked(duplicate);
-    receiver.expect(1 + left + count(duplicate, "hit")).unwrap();
+    receiver.expect(1 + left + duplicate.hit.unwrap()).unwrap();
     cell::exact(COLUMN, "", left);
 }
