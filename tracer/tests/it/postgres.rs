@@ -27,4 +27,4 @@ mod untracked;
 mod untrusted;
 mod verdict;
 mod versions;
-mod watched;
+pub(crate) mod watched;

@@ -6,6 +6,7 @@ pub(crate) mod exact;
 pub(crate) mod fault;
 pub(crate) mod kernel;
 pub(crate) mod outlet;
+pub(crate) mod pages;
 pub(crate) mod pair;
 pub(crate) mod program;
 pub(crate) mod report;

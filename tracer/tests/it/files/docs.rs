@@ -1,61 +1,30 @@
 //! What the README and the pages beside it promise: links lead somewhere, and the commands
-//! that they show are understood.
+//! that they show are understood, and do what the pages say.
+
+mod commands;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
 use tracer::cli::Cli;
 
+use crate::support::pages::{Page, page, pages, root, words};
 use crate::support::program::{printed, text};
 
 /// The README is read in one go: everything else has a page.
 const README_LINES: usize = 160;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .unwrap()
-}
-
 /// What the README shows of a report is what the tool says of it, line by line.
 #[test]
 fn the_readme_shows_what_a_report_says() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let shown = readme.split("```text\n").nth(1).unwrap();
-    let shown = shown.split("```").next().unwrap();
+    let readme = page("README.md");
+    let shown = readme.blocks("text").concat();
     let run = root().join("results/partial-loss/steady/run.json");
     let said = printed(&["report", &text(&run)]);
     let said: Vec<&str> = said.lines().collect();
-    let lines = shown.lines().filter(|line| !line.is_empty());
-    let missing: Vec<&str> = lines.filter(|line| !said.contains(line)).collect();
+    let lines = shown.iter().filter(|line| !line.is_empty());
+    let missing: Vec<_> = lines.filter(|line| !said.contains(line)).collect();
     assert!(missing.is_empty(), "{missing:#?}");
-}
-
-/// Every page for people, with its text.
-fn pages() -> Vec<(PathBuf, String)> {
-    let root = root();
-    let entries = fs::read_dir(root.join("docs")).unwrap();
-    let docs = entries.map(|entry| entry.unwrap().path());
-    let mut paths: Vec<_> = docs
-        .filter(|path| path.extension().is_some_and(|kind| kind == "md"))
-        .collect();
-    paths.extend(
-        [
-            "README.md",
-            "CHANGELOG.md",
-            "CONTRIBUTING.md",
-            "results/README.md",
-        ]
-        .map(|name| root.join(name)),
-    );
-    paths.sort();
-    let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path).unwrap();
-        (path, text)
-    };
-    paths.into_iter().map(read).collect()
 }
 
 /// Targets of links within the repository, without their anchors.
@@ -69,45 +38,10 @@ fn links(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The lines of blocks for a shell that call the tool, without `sudo` and comments.
-fn commands(text: &str) -> Vec<Vec<String>> {
-    let mut found = Vec::new();
-    let mut in_shell = false;
-    for line in text.lines() {
-        match line.strip_prefix("```") {
-            Some(language) => in_shell = language == "sh",
-            None if in_shell => {
-                let line = line.split(" #").next().unwrap_or_default().trim();
-                let call = line.strip_prefix("sudo ").unwrap_or(line);
-                if call.starts_with("tracer ") {
-                    found.push(words(&call.replace("$DB", "host=10.0.10.2 user=monitor")));
-                }
-            }
-            None => {}
-        }
-    }
-    found
-}
-
-/// As a shell cuts a line that has no more than double quotes.
-fn words(line: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut quoted = false;
-    for character in line.chars() {
-        match character {
-            '"' => quoted = !quoted,
-            ' ' if !quoted => words.push(String::new()),
-            _ => words.last_mut().unwrap().push(character),
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
 #[test]
 fn links_lead_somewhere() {
     let mut seen = 0;
-    for (path, text) in pages() {
+    for Page { path, text } in pages() {
         for target in links(&text) {
             let there = path.parent().unwrap().join(target);
             assert!(there.exists(), "{}: {target}", path.display());
@@ -131,7 +65,7 @@ fn every_page_is_reached_from_the_readme() {
             }
         }
     }
-    for (page, _) in pages() {
+    for Page { path: page, .. } in pages() {
         let is_news = page.ends_with("CHANGELOG.md");
         assert!(is_news || reached.contains(&page), "{}", page.display());
     }
@@ -140,13 +74,17 @@ fn every_page_is_reached_from_the_readme() {
 #[test]
 fn commands_that_are_shown_are_understood() {
     let mut seen = 0;
-    for (path, text) in pages() {
-        for words in commands(&text) {
-            let parsed = Cli::try_parse_from(&words);
+    for page in pages() {
+        for line in page.commands() {
+            let line = line.strip_prefix("sudo ").unwrap_or(&line);
+            if !line.starts_with("tracer ") {
+                continue;
+            }
+            let parsed = Cli::try_parse_from(words(line));
             assert!(
                 parsed.is_ok(),
-                "{}: {words:?}: {}",
-                path.display(),
+                "{}: {line}: {}",
+                page.path.display(),
                 parsed.unwrap_err()
             );
             seen += 1;

@@ -2,15 +2,16 @@
 
 use std::fs;
 
+use tracer_core::report::Report;
+
 use crate::support::program::{FAILURE, USAGE, assert_refused, data, printed, text, tracer};
 
 #[test]
 fn the_verdict_comes_first_in_every_form() {
     let run = data("db1.json");
     let folder = tempfile::tempdir().unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&fs::read(&run).unwrap()).unwrap();
-    let verdict = json["findings"][0]["text"].as_str().unwrap();
-    let begins = &verdict[..40];
+    let report = Report::read(&fs::read(&run).unwrap()).unwrap();
+    let begins = &report.findings[0].text[..40];
     assert!(printed(&["report", &run]).starts_with(begins));
     for (name, before) in [("run.html", "<h1>"), ("run.md", "**"), ("run.txt", "")] {
         let path = text(&folder.path().join(name));

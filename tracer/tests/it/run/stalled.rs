@@ -15,6 +15,7 @@ use xtask::testbed::{
     wait,
 };
 
+use crate::contract;
 use crate::support::{
     outlet::{Outlet, fifo, full_pipe, terminal},
     pair,
@@ -381,8 +382,8 @@ fn a_fault_is_undone_though_its_terminal_was_stopped() {
     wait::until(LIMIT, "the fault", || Ok(ready.exists().then_some(()))).unwrap();
     // By itself, and with its report.
     wait::until(LIMIT, "the report", || Ok(json.exists().then_some(()))).unwrap();
-    let report = Report::read(&fs::read(&json).unwrap()).unwrap();
-    assert!(report.fault().removed, "{report:?}");
+    let faults = contract::faults(&fs::read(&json).unwrap()).unwrap();
+    assert!(faults[0].removed, "{faults:?}");
     assert!(!ready.exists());
     // What is left is to be read by somebody who may not read: a signal ends that.
     nix::sys::signal::kill(running.pid(), Signal::SIGTERM).unwrap();
