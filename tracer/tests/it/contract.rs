@@ -3,6 +3,8 @@
 //! All other tests read it as types. They may, because here the types are held against
 //! the text: whatever is in the one is in the other.
 
+use std::fs;
+
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use tracer_core::report::fault::FaultReport;
@@ -37,6 +39,25 @@ pub(crate) fn assert_points_at(json: &str, evidence: &[String]) {
     let text: Value = serde_json::from_str(json).unwrap();
     for pointer in evidence {
         assert!(text.pointer(pointer).is_some(), "{pointer}");
+    }
+}
+
+/// A merged file has both reports in it, and says whose each is.
+pub(crate) fn assert_holds_both(merged: &str, reports: [&str; 2]) {
+    let read = |path: &str| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let merged = read(merged);
+    assert_eq!(merged["schema"], "tracer.merge/1");
+    assert_eq!(merged["hosts"][1]["label"], "db2");
+    for (at, path) in reports.into_iter().enumerate() {
+        let report = read(path);
+        // A later version has more fields.
+        for part in ["/window", "/selected", "/findings/0/text"] {
+            let again = merged["reports"][at].pointer(part);
+            assert!(
+                again.is_some() && again == report.pointer(part),
+                "{path}: {part}"
+            );
+        }
     }
 }
 

@@ -24,6 +24,9 @@ const STANDBY: &str = r#"<script>alert("1")</script>'\$(id)`id`|x|[a](b)*_{{}}%s
 const SENDER: &str = "\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}31m\r<b>\"'\\\u{202e}ü\u{200b}\u{2066} 10.9.9.9(1): walreceiver xyz.";
 const WATCHER: &str = "w\n\u{1b}[31m\"'\\<i>\u{202e}\u{2028}ümlaut";
 
+/// What a client waits for until the cable is out.
+const LOCK: u32 = 7;
+
 fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -92,20 +95,26 @@ fn hostile_names_do_no_harm_in_any_output() {
     let arguments = ["--events", &events, "--commits", "-vv"];
     let mut tool = Watched::start(lab.primary(), &dsn, &arguments);
     tool.await_line(&["streaming sync"]);
+    let lock = format!("select pg_advisory_lock({LOCK})");
+    let mut holder = lab.pair.primary().connect().unwrap();
+    holder.query(&lock).unwrap();
     let mut psql = lab.standby().netns.command("psql");
     psql.args(["-h", "10.0.10.2", "-U", WATCHER, "-Xc"])
-        .args(["select pg_sleep(3)", "postgres"])
+        .args([&lock, "postgres"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     // Its answer comes when the cable is out, and has to be sent again.
     let _psql = Running::new(psql.spawn().unwrap(), "psql");
-    let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
-    wait::until(LIMIT, "psql to sleep", || {
-        Ok((lab.psql(asleep) == "1").then_some(()))
+    let waits = "select count(*) from pg_stat_activity where wait_event = 'advisory'";
+    wait::until(LIMIT, "psql to wait", || {
+        Ok((lab.psql(waits) == "1").then_some(()))
     })
     .unwrap();
     lab.plug_standby(false);
+    holder
+        .query(&format!("select pg_advisory_unlock({LOCK})"))
+        .unwrap();
     thread::scope(|scope| {
         let commit = scope.spawn(|| lab.psql("insert into lab (note) values ('test')"));
         tool.await_line(&[" 1 waiting for a standby"]);
