@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use tracer_core::report::PhaseReport;
 use tracer_core::report::finding::Cause;
-use tracer_core::report::phase::{ChosenBy, Name};
+use tracer_core::report::phase::{ChosenBy, Name, PhaseReport};
 use xtask::testbed::netns::Host;
 
 use super::{CALM, PROBE_LINE, await_lines, await_trouble, begin, end, inject, verdict};
@@ -114,7 +113,7 @@ fn broken(
     let fault = fault.unwrap_or_else(|| panic!("{phases:?}"));
     assert_eq!(fault.chosen_by, ChosenBy::ChangePoint);
     let commits = |phase: &PhaseReport| phase.figures.commits.unwrap();
-    let worst = |phase: &PhaseReport| commits(phase).max_ms;
+    let worst = |phase: &PhaseReport| commits(phase).latency.max_ms;
     assert!(
         phases.iter().all(|phase| worst(phase) <= worst(fault)),
         "{phases:?}"
