@@ -111,6 +111,7 @@ impl View<'_> {
 
     /// What was measured at these moments of the report, by column.
     fn points(&self, points: impl Iterator<Item = (f64, Option<f64>)>) -> Points {
+        let points = points.map(|(offset_s, value)| (self.at(offset_s), value));
         largest(points, self.axis.length_s, self.report.request.interval_s)
     }
 
@@ -324,7 +325,48 @@ impl View<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::seconds;
+    use super::*;
+    use crate::render::chart::Axis;
+    use crate::report::Report;
+
+    /// The first moment of each line of each chart, s.
+    fn beginnings(shift_s: f64) -> Vec<f64> {
+        let report = Report::read(include_bytes!("../../../tests/data/db1.json")).unwrap();
+        let axis = Axis {
+            length_s: 1_000.0,
+            ..Axis::default()
+        };
+        let charts = blocks(View {
+            report: &report,
+            axis: &axis,
+            shift_s,
+            label: "",
+        });
+        let lines = charts.into_iter().filter_map(|block| match block {
+            Block::Chart(Chart {
+                plot: Plot::Lines { series, .. },
+                ..
+            }) => Some(series),
+            _ => None,
+        });
+        let points = lines.flatten().map(|line| line.points);
+        points
+            .map(|points| points.iter().find(|(_, value)| value.is_some()).unwrap().0)
+            .collect()
+    }
+
+    #[test]
+    fn every_line_is_on_the_axis() {
+        // Far more than the width of a column, whose points share a moment.
+        let shift_s = 600.0;
+        let (alone, shifted) = (beginnings(0.0), beginnings(shift_s));
+        assert!(alone.len() > 3, "{alone:?}");
+        assert_eq!(alone.len(), shifted.len());
+        for (alone_s, shifted_s) in alone.iter().zip(&shifted) {
+            let off_s = shifted_s - alone_s - shift_s;
+            assert!(off_s.abs() < 10.0, "{alone_s} s is drawn at {shifted_s} s");
+        }
+    }
 
     #[test]
     fn a_length_of_columns_has_no_more_digits_than_it_needs() {
