@@ -51,6 +51,28 @@ fn links_lead_somewhere() {
     assert!(seen > 20, "{seen}");
 }
 
+/// Files and folders of the repository that a page names, by their paths from its root.
+#[test]
+fn files_that_are_named_are_there() {
+    let mut seen = 0;
+    for Page { path: page, text } in pages() {
+        let quoted = text.split('`').skip(1).step_by(2);
+        for name in quoted.filter(|text| is_path(text)) {
+            assert!(root().join(name).exists(), "{}: {name}", page.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+fn is_path(quoted: &str) -> bool {
+    let own = ["tracer/", "tracer-ebpf/", "xtask/", "deploy/", "docs/"];
+    let plain = |one: char| one.is_ascii_alphanumeric() || "/._-".contains(one);
+    let is_placeholder = quoted.contains("NAME");
+    let is_own = own.iter().any(|folder| quoted.starts_with(folder));
+    is_own && !is_placeholder && quoted.chars().all(plain)
+}
+
 #[test]
 fn every_page_is_reached_from_the_readme() {
     let root = root();
