@@ -93,7 +93,8 @@ pub struct Socket {
     pub segments: u32,
     /// Slot of the flow in `FLOWS`; [`Self::NO_SLOT`] before it needs one.
     pub slot: u32,
-    /// What the filters say of the socket: a [`Verdict`].
+    /// What the filters say of the socket: [`Verdict::TotalsOnly`] or [`Verdict::Selected`],
+    /// for no other is remembered.
     pub verdict: u32,
     /// The [`RetransmitKind`] of the last hit.
     pub last_kind: u32,

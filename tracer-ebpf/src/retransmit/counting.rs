@@ -1,5 +1,7 @@
 //! Adding a hit to the totals of its namespace and to its flow.
 
+use core::ptr;
+
 use aya_ebpf::bindings::BPF_NOEXIST;
 use tracer_ebpf::{Flow, Gap, Owner, RetransmitKind, Socket, Totals, Tuple};
 
@@ -106,15 +108,9 @@ pub fn count_flow(flow: *mut Flow, hit: Hit, fin: bool, now: u64) {
 
 /// Segments that the kernel counted without a hit that we saw. `failed` where
 /// that means that they failed to leave: on kernels whose tracepoint is silent
-/// about failures.
+/// about failures. `flow` is null if there is none.
 #[inline(always)]
-pub fn count_unseen(
-    totals: *mut Totals,
-    flow: Option<*mut Flow>,
-    segments: u64,
-    bytes: u64,
-    failed: bool,
-) {
+pub fn count_unseen(totals: *mut Totals, flow: *mut Flow, segments: u64, bytes: u64, failed: bool) {
     // SAFETY: both are live map values.
     unsafe {
         let totals = &mut *totals;
@@ -127,7 +123,7 @@ pub fn count_unseen(
                 segments,
             );
         }
-        if let Some(flow) = flow {
+        if !flow.is_null() {
             let flow = &mut *flow;
             add(element!(flow.segments, RetransmitKind::Other), segments);
             add(&raw mut flow.bytes, bytes);
@@ -138,22 +134,25 @@ pub fn count_unseen(
     }
 }
 
-/// The flow of a socket, given a slot if it has none; `None` if the table is full.
+/// The flow of a socket, given a slot if it has none; null if the table is full, see
+/// [`crate::socket::remember`].
 #[inline(always)]
-pub fn flow_of(sk: Address, socket: *mut Socket) -> Option<*mut Flow> {
+pub fn flow_of(sk: Address, socket: *mut Socket) -> *mut Flow {
     // SAFETY: `socket` is a live map value.
     let socket = unsafe { &mut *socket };
     if socket.slot != Socket::NO_SLOT {
-        return FLOWS.get_ptr_mut(socket.slot);
+        return FLOWS.get_ptr_mut(socket.slot).unwrap_or(ptr::null_mut());
     }
-    let (slot, flow) = new_slot(&socket.tuple)?;
+    let Some((slot, flow)) = new_slot(&socket.tuple) else {
+        return ptr::null_mut();
+    };
     // SAFETY: `flow` is a live map value that nobody else knows yet.
     unsafe {
         (*flow).inode = inode(sk);
         (*flow).owner = owner(sk);
     }
     socket.slot = slot;
-    Some(flow)
+    flow
 }
 
 /// The flow of a tuple that has no socket to remember it by.

@@ -1,7 +1,9 @@
 //! What the programs read of a socket, and what they remember of it.
 
+use core::ptr;
+
 use aya_ebpf::bindings::BPF_NOEXIST;
-use tracer_ebpf::{Baseline, Gap, Socket, Tuple};
+use tracer_ebpf::{Baseline, Gap, Socket, Tuple, Verdict};
 
 use crate::filter;
 use crate::kernel::{Address, field, field_or_zero};
@@ -107,29 +109,36 @@ pub fn retransmitted(sk: Address) -> Option<Retransmitted> {
     })
 }
 
-/// The memory of a socket: found, or made with what is known of its past.
+/// The memory of a socket: found, or made with what is known of its past. A socket that
+/// is not to be counted has none: what happens in other namespaces takes no room here.
 ///
 /// A socket that is seen for the first time was either in the dump that
 /// userspace took at the start, or had retransmitted nothing by then.
+///
+/// Null if there is none: where an `Option` is `None`, its pointer is not written, and the
+/// verifier refuses that this is kept on the stack.
 #[inline(always)]
-pub fn remember(sk: Address) -> Option<*mut Socket> {
+pub fn remember(sk: Address) -> *mut Socket {
     if let Some(socket) = SOCKETS.get_ptr_mut(sk) {
         // SAFETY: a live map value; the socket's lock makes us its only user.
         if Ports::of_socket(sk) == Ports::of(unsafe { &(*socket).tuple }) {
-            return Some(socket);
+            return socket;
         }
         forget(sk);
     }
-    learn(sk, &full_tuple(sk)?)
+    match full_tuple(sk) {
+        Some(tuple) => learn(sk, &tuple),
+        None => ptr::null_mut(),
+    }
 }
 
 /// The memory of a socket whose tuple is known, as [`remember`].
 #[inline(always)]
-pub fn remember_as(sk: Address, tuple: &Tuple) -> Option<*mut Socket> {
+pub fn remember_as(sk: Address, tuple: &Tuple) -> *mut Socket {
     if let Some(socket) = SOCKETS.get_ptr_mut(sk) {
         // SAFETY: as above.
         if Ports::of(tuple) == Ports::of(unsafe { &(*socket).tuple }) {
-            return Some(socket);
+            return socket;
         }
         forget(sk);
     }
@@ -173,16 +182,25 @@ impl Ports {
 
 /// Begins to remember a socket, with what is known of its past.
 #[inline(always)]
-fn learn(sk: Address, tuple: &Tuple) -> Option<*mut Socket> {
+fn learn(sk: Address, tuple: &Tuple) -> *mut Socket {
+    let verdict = filter::verdict(tuple);
+    if matches!(verdict, Verdict::Ignored | Verdict::Elsewhere) {
+        return ptr::null_mut();
+    }
     let past = past(tuple);
-    insert(
-        sk,
-        tuple,
-        Retransmitted {
-            segments: past.segments,
-            bytes: past.bytes,
-        },
-    )
+    let socket = Socket {
+        tuple: *tuple,
+        bytes: past.bytes,
+        segments: past.segments,
+        slot: Socket::NO_SLOT,
+        verdict: verdict as u32,
+        last_kind: 0,
+    };
+    if SOCKETS.insert(sk, socket, u64::from(BPF_NOEXIST)).is_err() {
+        count_gap(Gap::SocketsFull);
+        return ptr::null_mut();
+    }
+    SOCKETS.get_ptr_mut(sk).unwrap_or(ptr::null_mut())
 }
 
 /// What a socket had retransmitted when tracing began.
@@ -190,22 +208,4 @@ fn learn(sk: Address, tuple: &Tuple) -> Option<*mut Socket> {
 fn past(tuple: &Tuple) -> Baseline {
     // SAFETY: only userspace writes these values, before it lets counting begin.
     unsafe { BASELINES.get(tuple) }.copied().unwrap_or_default()
-}
-
-/// Begins to remember a socket of which `accounted` is not to be counted again.
-#[inline(always)]
-pub fn insert(sk: Address, tuple: &Tuple, accounted: Retransmitted) -> Option<*mut Socket> {
-    let socket = Socket {
-        tuple: *tuple,
-        bytes: accounted.bytes,
-        segments: accounted.segments,
-        slot: Socket::NO_SLOT,
-        verdict: filter::verdict(tuple) as u32,
-        last_kind: 0,
-    };
-    if SOCKETS.insert(sk, socket, u64::from(BPF_NOEXIST)).is_err() {
-        count_gap(Gap::SocketsFull);
-        return None;
-    }
-    SOCKETS.get_ptr_mut(sk)
 }

@@ -10,6 +10,8 @@
 //! down, so the growth of the socket's sums is exact whether the call failed or
 //! not. The socket is locked at every hit.
 
+use core::ptr;
+
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
@@ -17,6 +19,7 @@ use aya_log_ebpf::debug;
 use tracer_ebpf::{Event, EventKind, Flow, RetransmitKind, Socket, Verdict};
 
 use crate::counting::{self, Hit};
+use crate::filter;
 use crate::kernel::{Address, field, field_or_zero, offset};
 use crate::maps::{self, OFFSETS};
 use crate::socket;
@@ -49,9 +52,10 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     let now = socket::retransmitted(sk)?;
     let own = u64::from(field!(skb, cb_gso_segs, u16)?);
 
-    let Some(remembered) = socket::remember(sk) else {
+    let remembered = socket::remember(sk);
+    if remembered.is_null() {
         return without_memory(sk, skb, err, own);
-    };
+    }
     // SAFETY: a live map value; the socket's lock makes us its only writer.
     let memory = unsafe { &mut *remembered };
     // `tcp_disconnect` starts the sums of a socket again at 0.
@@ -73,14 +77,6 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     }
 
     let totals = counting::totals(memory.tuple.netns)?;
-    if memory.verdict >= Verdict::Ignored as u32 {
-        if memory.verdict == Verdict::Elsewhere as u32 {
-            // SAFETY: a live map value.
-            maps::add(unsafe { &raw mut (*totals).elsewhere }, 1);
-        }
-        return None;
-    }
-
     let view = View::read(sk, skb);
     let kind = opaque(&mut memory.last_kind, view.kind(sk, skb));
     // A call counts all of its segments or, if it failed early, none. What the
@@ -105,17 +101,16 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
         failed: err != 0,
     };
     counting::count_total(totals, hit);
-    let mut flow = None;
+    let mut flow = ptr::null_mut();
     if memory.verdict == Verdict::Selected as u32 {
         flow = counting::flow_of(sk, remembered);
-        match flow {
-            Some(flow) => {
-                // SAFETY: the helper has no preconditions.
-                let time = unsafe { bpf_ktime_get_ns() };
-                counting::count_flow(flow, hit, view.tcp_flags & TCP_FIN != 0, time);
-                view.keep(flow);
-            }
-            None => counting::count_overflow(totals, hit),
+        if flow.is_null() {
+            counting::count_overflow(totals, hit);
+        } else {
+            // SAFETY: the helper has no preconditions.
+            let time = unsafe { bpf_ktime_get_ns() };
+            counting::count_flow(flow, hit, view.tcp_flags & TCP_FIN != 0, time);
+            view.keep(flow);
         }
         if maps::wants_losses() {
             emit(sk, skb, memory, &view, hit, err);
@@ -126,7 +121,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
         );
     }
     if surplus > 0 {
-        if flow.is_none() && memory.verdict == Verdict::Selected as u32 {
+        if flow.is_null() && memory.verdict == Verdict::Selected as u32 {
             let unseen = Hit {
                 kind: RetransmitKind::Other as u32,
                 segments: surplus,
@@ -140,14 +135,25 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     Some(())
 }
 
-/// A hit of a socket that there was no room to remember: counted by its own
-/// segments, which is exact unless an earlier call had failed unseen.
+/// A hit of a socket that is not remembered. In a namespace that is not traced none is.
+/// Where there was no room for one, its hit is counted by its own segments, which is exact
+/// unless an earlier call had failed unseen.
 #[inline(always)]
 fn without_memory(sk: Address, skb: Address, err: i32, own: u64) -> Option<()> {
     if !maps::counting() {
         return None;
     }
     let tuple = socket::tuple(sk)?;
+    let verdict = filter::verdict(&tuple);
+    if verdict == Verdict::Ignored {
+        return None;
+    }
+    let totals = counting::totals(tuple.netns)?;
+    if verdict == Verdict::Elsewhere {
+        // SAFETY: a live map value.
+        maps::add(unsafe { &raw mut (*totals).elsewhere }, 1);
+        return None;
+    }
     let view = View::read(sk, skb);
     let hit = Hit {
         kind: view.kind(sk, skb) as u32,
@@ -155,14 +161,9 @@ fn without_memory(sk: Address, skb: Address, err: i32, own: u64) -> Option<()> {
         bytes: if err == 0 { view.length(skb) } else { 0 },
         failed: err != 0,
     };
-    let totals = counting::totals(tuple.netns)?;
-    match crate::filter::verdict(&tuple) {
-        Verdict::Selected => {
-            counting::count_total(totals, hit);
-            counting::count_overflow(totals, hit);
-        }
-        Verdict::TotalsOnly => counting::count_total(totals, hit),
-        Verdict::Elsewhere | Verdict::Ignored => {}
+    counting::count_total(totals, hit);
+    if verdict == Verdict::Selected {
+        counting::count_overflow(totals, hit);
     }
     Some(())
 }

@@ -4,6 +4,8 @@
 //! since 4.16; fires for every TCP, SCTP and MPTCP socket, before the new state
 //! is stored. Every TCP socket that was ever connected ends here in CLOSE.
 
+use core::ptr;
+
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
@@ -87,8 +89,11 @@ fn on_connect(sk: Address, tuple: &Tuple) {
 fn on_accept(sk: Address, tuple: &Tuple) {
     if let Some(now) = socket::retransmitted(sk)
         && now.segments > 0
-        && let Some(remembered) = socket::remember_as(sk, tuple)
     {
+        let remembered = socket::remember_as(sk, tuple);
+        if remembered.is_null() {
+            return;
+        }
         // SAFETY: a live map value; the child is locked.
         unsafe {
             (*remembered).segments = now.segments;
@@ -136,7 +141,8 @@ fn on_close(sk: Address, tuple: &Tuple) {
     if now.segments == 0 {
         return;
     }
-    if let Some(remembered) = socket::remember_as(sk, tuple) {
+    let remembered = socket::remember_as(sk, tuple);
+    if !remembered.is_null() {
         account_for_rest(sk, remembered, now);
         socket::forget(sk);
     }
@@ -155,7 +161,7 @@ fn account_for_rest(sk: Address, remembered: *mut Socket, now: Retransmitted) {
         unsafe { (*flow).closed_ns = bpf_ktime_get_ns() };
     }
     let segments = u64::from(now.segments.saturating_sub(memory.segments));
-    if segments == 0 || !maps::counting() || memory.verdict >= Verdict::Ignored as u32 {
+    if segments == 0 || !maps::counting() {
         return;
     }
     let bytes = now.bytes.saturating_sub(memory.bytes);
@@ -164,10 +170,10 @@ fn account_for_rest(sk: Address, remembered: *mut Socket, now: Retransmitted) {
     };
     // Where the tracepoint shows failures, this was a hit that was withheld.
     let failed = !retransmit_shows_failures();
-    let mut flow = None;
+    let mut flow = ptr::null_mut();
     if memory.verdict == Verdict::Selected as u32 {
         flow = counting::flow_of(sk, remembered);
-        if flow.is_none() {
+        if flow.is_null() {
             let kind = RetransmitKind::Other as u32;
             counting::count_overflow(
                 totals,

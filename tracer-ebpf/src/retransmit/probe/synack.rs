@@ -75,7 +75,8 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
 /// and must not be found there again.
 #[inline(always)]
 fn account_for_child(sk: Address) {
-    if let Some(child) = socket::remember(sk) {
+    let child = socket::remember(sk);
+    if !child.is_null() {
         // SAFETY: a live map value; the child is locked.
         unsafe { (*child).segments += 1 };
     }
