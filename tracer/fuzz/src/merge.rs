@@ -8,7 +8,8 @@ use tracer_core::merge::model::Merged;
 use tracer_core::render::{account, json};
 use tracer_core::report::Report;
 
-use crate::{base, patch, report, shown};
+use crate::shown::{self, Turn};
+use crate::{base, patch, report};
 
 /// What the other host saw of the same run.
 static OTHERS: LazyLock<Vec<Value>> =
@@ -53,10 +54,13 @@ pub fn target(data: &[u8]) {
             "{common:?}"
         );
     }
-    shown::document(&account::of_both(&merged), data.len());
-    let written = json::render(&merged).expect("a merged file has a form in JSON");
-    let read = Merged::read(&written).expect("what we write can be read");
-    assert!(json::render(&read).expect("likewise") == written);
+    let turn = Turn::of(data);
+    if turn.has_json() {
+        let written = json::render(&merged).expect("a merged file has a form in JSON");
+        let read = Merged::read(&written).expect("what we write can be read");
+        assert!(json::render(&read).expect("likewise") == written);
+    }
+    shown::document(&account::of_both(&merged), turn);
 }
 
 fn changed(mut value: Value, changes: &[u8]) -> Option<Report> {

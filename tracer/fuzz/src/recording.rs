@@ -4,7 +4,7 @@ use tracer::foreign;
 use tracer_core::render::{account, json, text};
 use tracer_core::report::Report;
 
-use crate::shown;
+use crate::shown::{self, Turn};
 
 /// Stands between two files; no JSON and no event holds it.
 const SEPARATOR: u8 = 0x1e;
@@ -37,7 +37,7 @@ pub fn target(data: &[u8]) {
         assert_eq!(again.flows.len(), report.flows.len());
     }
     shown::lines(&text::render(&report, WIDTH));
-    shown::document(&account::of(&report), data.len());
+    shown::document(&account::of(&report), Turn::of(data));
     let written = json::render(&report).expect("a report has a form in JSON");
     let read = Report::read(&written).expect("what we write can be read");
     assert!(json::render(&read).expect("likewise") == written);

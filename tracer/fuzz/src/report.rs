@@ -8,7 +8,8 @@ use tracer_core::merge::model::Merged;
 use tracer_core::render::json;
 use tracer_core::report::Report;
 
-use crate::{base, patch, shown};
+use crate::shown::{self, Turn};
+use crate::{base, patch};
 
 /// A report with one of everything, and short ones.
 pub(crate) static BASES: LazyLock<Vec<Value>> =
@@ -21,18 +22,21 @@ pub(crate) static BASES: LazyLock<Vec<Value>> =
 /// in any form, nor in the message that says what is wrong with it.
 pub fn target(data: &[u8]) {
     if data.first() == Some(&b'{') {
-        return read(data, data.len());
+        return read(data, Turn::of(data));
     }
     let mut value = base::chosen(&BASES, data.first());
     patch::apply(&mut value, data.get(1..).unwrap_or_default());
     let bytes = serde_json::to_vec(&value).expect("it is JSON");
-    read(&bytes, data.len());
+    read(&bytes, Turn::of(data));
 }
 
-fn read(bytes: &[u8], turn: usize) {
+fn read(bytes: &[u8], turn: Turn) {
     match foreign::document(bytes) {
         Ok(document) => shown::document(&document, turn),
         Err(error) => shown::line(&error.to_string()),
+    }
+    if !turn.has_json() {
+        return;
     }
     if let Ok(report) = Report::read(bytes) {
         let written = json::render(&report).expect("a report has a form in JSON");

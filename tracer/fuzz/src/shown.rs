@@ -16,13 +16,33 @@ const FORMS: [Form; 3] = [
     |document| page(&html::render(document)),
 ];
 
-/// Every form of a document; under libFuzzer the one whose turn it is, because it has the
-/// others with the next inputs and gets to three times as many.
-pub(crate) fn document(document: &Document, turn: usize) {
-    if cfg!(feature = "libfuzzer") {
-        FORMS[turn % FORMS.len()](document);
-    } else {
-        FORMS.iter().for_each(|form| form(document));
+/// Which forms of an input are looked at: every one, but under libFuzzer the one whose turn
+/// it is by the input's length, because it gets to as many more inputs and has the other
+/// forms with those.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn(usize);
+
+impl Turn {
+    pub(crate) fn of(data: &[u8]) -> Self {
+        Self(data.len())
+    }
+
+    fn has(self, number: usize) -> bool {
+        !cfg!(feature = "libfuzzer") || self.0 % (FORMS.len() + 1) == number
+    }
+
+    /// Whether it is that of what programs read.
+    pub(crate) fn has_json(self) -> bool {
+        self.has(FORMS.len())
+    }
+}
+
+/// A document in the forms for people whose turn it is.
+pub(crate) fn document(document: &Document, turn: Turn) {
+    for (number, form) in FORMS.iter().enumerate() {
+        if turn.has(number) {
+            form(document);
+        }
     }
 }
 

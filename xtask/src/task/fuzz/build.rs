@@ -17,11 +17,22 @@ const CHANGERS: [&str; 2] = ["merge", "report"];
 pub(super) enum Speed {
     /// To be fast.
     Fast,
-    /// To be ready soon: as tests are, for which the libraries are built already.
+    /// To be ready soon: as tests are, for which the libraries are built already, and all of
+    /// them in one way.
     Soon,
 }
 
 impl Speed {
+    /// The targets by the wrapper (`tracer/fuzz`) that they are built with.
+    fn wrappers(self, targets: &[String]) -> Vec<(&'static str, Vec<&String>)> {
+        let changes = |target: &&String| self == Self::Fast && CHANGERS.contains(&target.as_str());
+        let (changers, parsers) = targets.iter().partition(changes);
+        vec![
+            ("instrumented", changers),
+            ("instrumented-compares", parsers),
+        ]
+    }
+
     /// The profile in `Cargo.toml`, and the folder of its programs.
     fn profile(self) -> (&'static str, &'static str) {
         match self {
@@ -42,12 +53,7 @@ impl FuzzPrograms {
         setup::run()?;
         packages::ensure_also(&packages::FUZZING)?;
         let (profile, folder) = speed.profile();
-        let changes = |target: &&String| CHANGERS.contains(&target.as_str());
-        let (changers, parsers): (Vec<_>, Vec<_>) = targets.iter().partition(changes);
-        for (wrapper, targets) in [
-            ("instrumented", changers),
-            ("instrumented-compares", parsers),
-        ] {
+        for (wrapper, targets) in speed.wrappers(targets) {
             if targets.is_empty() {
                 continue;
             }
