@@ -15,6 +15,7 @@ use xtask::testbed::postgres::Pair;
 use xtask::testbed::wait;
 
 use crate::support::program::PROGRAM;
+use crate::support::rights::{TRACING, nobody, root_with, user_with};
 use crate::support::surroundings;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -216,15 +217,14 @@ fn what_makes_no_sense_is_wrong_usage() {
     }
 }
 
-/// Runs the program as `setpriv` is told, from where everybody may read it.
-fn as_other(options: &[&str], arguments: &[&str]) -> Output {
+/// Runs the program by way of another one, from where everybody may read it.
+fn by(way: &[String], arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = folder.path().join("tracer");
     fs::copy(PROGRAM, &program).unwrap();
-    Command::new("setpriv")
-        .args(options)
-        .arg("--")
+    Command::new(&way[0])
+        .args(&way[1..])
         .arg(&program)
         .arg("check")
         .args(arguments)
@@ -235,10 +235,8 @@ fn as_other(options: &[&str], arguments: &[&str]) -> Output {
 
 #[test]
 fn without_privileges_nothing_is_claimed_that_was_not_found_out() {
-    let nobody = ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
-    let no_capabilities = ["--bounding-set", "-all", "--inh-caps", "-all"];
-    for options in [&nobody[..], &no_capabilities] {
-        let output = as_other(options, &["--json", "--netns", "/proc/1/ns/net"]);
+    for way in [nobody(), root_with(&[])] {
+        let output = by(&way, &["--json", "--netns", "/proc/1/ns/net"]);
         let answer = Answer::new(&output);
         assert_eq!(answer.0["can_run"], false);
         for row in answer.rows() {
@@ -253,13 +251,13 @@ fn without_privileges_nothing_is_claimed_that_was_not_found_out() {
         for name in PROGRAMS {
             assert_eq!(answer.ok(name), None, "{}", answer.row(name));
         }
-        let text = as_other(options, &[]);
+        let text = by(&way, &[]);
         assert_eq!(text.status.code(), Some(1));
         let text = String::from_utf8(text.stdout).unwrap();
         let conclusion = "`tracer run` cannot work here: CAP_BPF, CAP_PERFMON.\n";
         assert!(text.ends_with(conclusion), "{text}");
     }
-    let answer = Answer::new(&as_other(&nobody, &["--json", "--netns", "/proc/1/ns/net"]));
+    let answer = Answer::new(&by(&nobody(), &["--json", "--netns", "/proc/1/ns/net"]));
     assert_eq!(answer.ok("network namespace"), Some(false));
     assert_eq!(
         answer.row("network namespace")["remedy"],
@@ -304,14 +302,13 @@ fn a_run_in_a_user_namespace_names_it() {
 /// What is held is not what is missing: kernels since July 2025 want another one.
 #[test]
 fn what_uprobes_want_is_found_out_by_trying() {
-    let with = |capabilities: &str| {
-        let bounding = format!("-all,+bpf,+perfmon,+sys_ptrace,+sys_resource{capabilities}");
-        let options = ["--bounding-set", &bounding, "--inh-caps", "-all"];
-        Answer::new(&as_other(&options, &["--json"]))
+    let with = |more: &[&str]| {
+        let way = root_with(&[&TRACING[..], &["sys_ptrace"], more].concat());
+        Answer::new(&by(&way, &["--json"]))
     };
-    let all = with(",+sys_admin");
+    let all = with(&["sys_admin"]);
     assert_eq!(all.ok("uprobes"), Some(true), "{}", all.row("uprobes"));
-    let few = with("");
+    let few = with(&[]);
     let row = few.row("uprobes");
     if few.ok("uprobes") == Some(false) {
         assert!(
@@ -323,10 +320,7 @@ fn what_uprobes_want_is_found_out_by_trying() {
         assert_eq!(few.ok("uprobes"), Some(true), "{row}");
     }
     // Without the other one, that one is named.
-    let none = Answer::new(&as_other(
-        &["--bounding-set", "-all,+bpf", "--inh-caps", "-all"],
-        &["--json"],
-    ));
+    let none = Answer::new(&by(&root_with(&["bpf"]), &["--json"]));
     assert_eq!(none.ok("uprobes"), Some(false));
     assert!(
         none.found("uprobes").ends_with("CAP_PERFMON is missing"),
@@ -349,25 +343,14 @@ fn nothing_is_left_in_the_kernel() {
         names
     };
     let before = named();
-    let somebody = SOMEBODY.to_string();
     // Kernels before 5.11 count maps as locked memory; not every root may raise
     // its limit.
-    let capabilities = match preflight::holds(Capability::CAP_SYS_RESOURCE) {
-        true => "+bpf,+perfmon,+sys_admin,+net_admin,+sys_resource",
-        false => "+bpf,+perfmon,+sys_admin,+net_admin",
-    };
-    let options = [
-        "--reuid",
-        &somebody,
-        "--regid",
-        &somebody,
-        "--clear-groups",
-        "--inh-caps",
-        capabilities,
-        "--ambient-caps",
-        capabilities,
-    ];
-    let answer = Answer::new(&as_other(&options, &["--json"]));
+    let mut capabilities = vec!["bpf", "perfmon", "sys_admin", "net_admin"];
+    if preflight::holds(Capability::CAP_SYS_RESOURCE) {
+        capabilities.push("sys_resource");
+    }
+    let way = user_with(SOMEBODY, &capabilities);
+    let answer = Answer::new(&by(&way, &["--json"]));
     for name in PROGRAMS {
         assert_eq!(answer.ok(name), Some(true), "{}", answer.row(name));
     }
@@ -412,8 +395,7 @@ fn running_servers_are_found_with_their_symbols() {
     };
     assert_eq!(parents.filter(child).count(), 0);
 
-    let nobody = ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
-    let answer = Answer::new(&as_other(&nobody, &["--json"]));
+    let answer = Answer::new(&by(&nobody(), &["--json"]));
     for name in &names {
         assert_eq!(answer.ok(name), None, "{}", answer.row(name));
     }

@@ -10,6 +10,7 @@ pub(crate) mod pages;
 pub(crate) mod pair;
 pub(crate) mod program;
 pub(crate) mod report;
+pub(crate) mod rights;
 pub(crate) mod storm;
 pub(crate) mod surroundings;
 pub(crate) mod tool;

@@ -10,6 +10,7 @@ use super::helper::offloads;
 use crate::support::{
     fault::{self, Fault, tracer},
     program::{PROGRAM, USAGE, assert_refused},
+    rights::root_without,
 };
 
 const PEER: [&str; 4] = ["--peer", "10.0.10.3", "--duration", "5s"];
@@ -269,38 +270,39 @@ fn what_is_missing_is_one_line_and_nothing_is_left() {
     let net = Net::pair("clicaps", "ens160").unwrap();
     let host = net.host("primary").unwrap();
     let before = offloads(host).unwrap();
-    let (program, ours) = (PROGRAM, ["--peer", "10.0.10.3", "--duration", "1s"]);
-    for (drop, fault, words) in [
+    let ours = ["--peer", "10.0.10.3", "--duration", "1s"];
+    for (dropped, fault, words) in [
         (
-            "-perfmon,-sys_admin",
+            &["perfmon", "sys_admin"][..],
             "corrupt=50%",
             "CAP_PERFMON is missing",
         ),
-        ("-bpf,-sys_admin", "corrupt=50%", "CAP_BPF is missing"),
+        (&["bpf", "sys_admin"], "corrupt=50%", "CAP_BPF is missing"),
         // Found out before there is a record, and before anything is tried.
         (
-            "-net_admin",
+            &["net_admin"],
             "corrupt=50%",
             "could not undo anything: CAP_NET_ADMIN is missing",
         ),
         (
-            "-net_admin",
+            &["net_admin"],
             "delay=10ms",
             "could not undo anything: CAP_NET_ADMIN is missing",
         ),
     ] {
-        let mut command = host.netns.command("setpriv");
+        let way = root_without(dropped);
+        let mut command = host.netns.command(&way[0]);
         command
-            .args(["--bounding-set", drop, "--inh-caps", drop, program])
-            .args(["inject", fault, "--allow-ssh-peer"])
+            .args(&way[1..])
+            .args([PROGRAM, "inject", fault, "--allow-ssh-peer"])
             .args(ours)
             .stdin(Stdio::null());
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{drop}: {said}");
-        assert_eq!(said.lines().count(), 1, "{drop}: {said}");
-        assert!(said.contains(words), "{drop}: {said}");
-        assert!(!fault::is_there(&host.netns).unwrap(), "{drop}");
+        assert_eq!(output.status.code(), Some(1), "{dropped:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{dropped:?}: {said}");
+        assert!(said.contains(words), "{dropped:?}: {said}");
+        assert!(!fault::is_there(&host.netns).unwrap(), "{dropped:?}");
         assert_eq!(offloads(host).unwrap(), before);
     }
 }

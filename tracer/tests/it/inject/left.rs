@@ -25,6 +25,7 @@ use super::{
     interface::{OFF, features, index},
 };
 use crate::contract;
+use crate::support::fault::SLIGHT;
 use crate::support::program::PROGRAM;
 
 /// A `/run/tracer` of a host's own: `clean` undoes every fault that it finds a record
@@ -296,15 +297,7 @@ fn a_record_that_cannot_be_read_is_kept_and_told_of() {
 
     // Nor does a new fault on its interface write over it.
     fs::write(apart.record_path(), later).unwrap();
-    let fault = [
-        "inject",
-        "loss=1%",
-        "--peer",
-        "10.0.10.3",
-        "--duration",
-        "1s",
-    ];
-    let (code, said) = apart.tracer(&fault).unwrap();
+    let (code, said) = apart.tracer(&SLIGHT).unwrap();
     assert!(code == Some(1) && said.contains("cannot read"), "{said}");
     assert_eq!(fs::read_to_string(apart.record_path()).unwrap(), later);
     fs::remove_file(apart.record_path()).unwrap();

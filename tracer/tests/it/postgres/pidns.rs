@@ -43,10 +43,6 @@ fn way_to(alone: &Alone) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
 
-fn words(way: &[String]) -> Vec<&str> {
-    way.iter().map(String::as_str).collect()
-}
-
 #[test]
 fn beside_a_server_in_its_namespace_its_commits_are_counted_and_no_others() {
     let net = Net::pair("pgpidin", "ens160").unwrap();
@@ -57,7 +53,7 @@ fn beside_a_server_in_its_namespace_its_commits_are_counted_and_no_others() {
     assert_eq!(own.last(), Some(&1), "{own:?}");
 
     let way = way_to(&inside);
-    let mut tool = Watched::by(here, &words(&way), ALL, &[]);
+    let mut tool = Watched::by(here, &way, ALL, &[]);
     commit(&inside, 5);
     commit(&outside, 7);
     tool.await_line(&["commits: "]);
@@ -120,7 +116,7 @@ fn a_backend_that_waits_is_found_in_its_namespace() {
     })
     .unwrap();
     let way = way_to(&inside);
-    let mut tool = Watched::by(here, &words(&way), ALL, &[]);
+    let mut tool = Watched::by(here, &way, ALL, &[]);
     std::thread::scope(|scope| {
         let commit = scope.spawn(|| commit(&inside, 1));
         tool.await_line(&["1 waiting now"]);
@@ -159,7 +155,7 @@ fn a_server_that_is_out_of_sight_is_not_passed_over_in_silence() {
     );
 
     // Where it sees everything, nothing is said of it.
-    let seen = Watched::by(here, &[], ALL, &[]).finish();
+    let seen = Watched::without_database(here, ALL, &[]).finish();
     let warnings = seen.warnings();
     assert!(!seen.report.warned("PID namespace"), "{warnings:?}");
     assert_eq!(seen.commits().out_of_sight, 0);

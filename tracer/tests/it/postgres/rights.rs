@@ -1,24 +1,16 @@
 //! What is missing, where `--commits` may not: never what is held.
 
 use tracer::kernel::uprobes::{self, Answer};
-use xtask::testbed::netns::Net;
+use xtask::testbed::netns::{Host, Net};
 use xtask::testbed::postgres::{Alone, Programs};
 
 use crate::postgres::commits::{ALL, INSERT, QUIET, check, pid};
 use crate::postgres::watched::{Seen, Watched};
+use crate::support::rights::{TRACING, root_with};
 
-/// Runs it as root that has no more than these.
-fn with(host: &xtask::testbed::netns::Host, capabilities: &str, alone: &Alone) -> Seen {
-    // Before 5.11 maps are locked memory, of which only this one allows enough.
-    let bounding = format!("-all,+bpf,+perfmon,+dac_override,+sys_resource{capabilities}");
-    let way = [
-        "setpriv",
-        "--bounding-set",
-        &bounding,
-        "--inh-caps",
-        "-all",
-        "--",
-    ];
+/// Runs it as root that may trace, and has no more than these beside.
+fn with(host: &Host, more: &[&str], alone: &Alone) -> Seen {
+    let way = root_with(&[&TRACING[..], more].concat());
     let mut tool = Watched::by(host, &way, ALL, &[]);
     tool.await_line(&["commits: "]);
     alone.server().connect().unwrap().query(INSERT).unwrap();
@@ -36,11 +28,11 @@ fn only_what_is_missing_is_named() {
     let host = net.host("primary").unwrap();
     let alone = Alone::start_with(&Programs::own().unwrap(), host, QUIET).unwrap();
 
-    let seen = with(host, ",+sys_ptrace,+sys_admin", &alone);
+    let seen = with(host, &["sys_ptrace", "sys_admin"], &alone);
     assert_eq!(check(&seen, pid(alone.server())), 1, "{}", reason(&seen));
 
     // Whether that suffices, the kernel decides.
-    let seen = with(host, ",+sys_ptrace", &alone);
+    let seen = with(host, &["sys_ptrace"], &alone);
     let reason = match seen.commits().attached {
         true => {
             assert_eq!(check(&seen, pid(alone.server())), 1);
@@ -57,7 +49,7 @@ fn only_what_is_missing_is_named() {
     }
 
     // Whose processes they are, it cannot say then.
-    let seen = with(host, ",+sys_admin", &alone);
+    let seen = with(host, &["sys_admin"], &alone);
     let reason = self::reason(&seen);
     assert!(
         reason.contains("CAP_SYS_PTRACE is missing; run it with sudo"),

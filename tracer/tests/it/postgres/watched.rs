@@ -165,20 +165,21 @@ impl Watched {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
-        Self::by(host, &[], arguments, variables)
+        Self::by(host, &[""; 0], arguments, variables)
     }
 
     /// The same by way of another program and its arguments, such as `setpriv`; where
     /// that stays, the tool is its only child.
     pub(crate) fn by(
         host: &Host,
-        way: &[&str],
+        way: &[impl AsRef<str>],
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
+        let way: Vec<&str> = way.iter().map(AsRef::as_ref).collect();
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
-        let words = [way, &[PROGRAM]].concat();
+        let words = [&way[..], &[PROGRAM]].concat();
         let mut command = host.netns.command(words[0]);
         command.args(&words[1..]);
         let unless =

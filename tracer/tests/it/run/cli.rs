@@ -17,8 +17,10 @@ use xtask::testbed::{
 };
 
 use crate::support::{
+    fault::SLIGHT,
     program::{FAILURE, PROGRAM, USAGE, assert_refused, names, tracer},
     report::Report,
+    rights::root_with,
     storm::LIMIT,
     tool::Tool,
 };
@@ -155,15 +157,10 @@ fn an_unknown_interface_is_named() {
 fn without_privileges_nothing_begins() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("run.json");
-    let output = Command::new("setpriv")
-        .args([
-            "--bounding-set",
-            "-all",
-            "--inh-caps",
-            "-all",
-            "--",
-            PROGRAM,
-        ])
+    let way = root_with(&[]);
+    let output = Command::new(&way[0])
+        .args(&way[1..])
+        .arg(PROGRAM)
         .args(PEER)
         .arg("--json")
         .arg(&json)
@@ -347,15 +344,7 @@ fn what_another_made_is_no_ready_file() {
     let path = folder.path().join("precious");
     fs::write(&path, "precious\n").unwrap();
     let path = path.to_str().unwrap();
-    let inject = [
-        "inject",
-        "loss=1%",
-        "--peer",
-        "10.0.10.3",
-        "--duration",
-        "1s",
-    ];
-    for arguments in [&PEER[..], &inject] {
+    for arguments in [&PEER[..], &SLIGHT] {
         let output = tracer(&[arguments, &["--ready-file", path]].concat());
         assert_refused(&output, FAILURE, &["--ready-file", path, "did not make"]);
     }

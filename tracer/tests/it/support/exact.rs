@@ -4,9 +4,33 @@ use std::collections::HashMap;
 
 use tracer::kernel::version::{self, KernelVersion};
 use tracer_core::report::ByKind;
+use xtask::testbed::netns::Host;
 
 use crate::support::kernel::{Connection, Counters, Ends};
 use crate::support::report::{Report, ends};
+use crate::support::storm::drain;
+use crate::support::tool::Tool;
+
+/// Lets everything arrive, ends the tool, and holds what it counted of these connections
+/// against the kernel: in all, by kind and by connection. Returns its report, and by how
+/// much the kernel's counters have grown.
+pub(crate) fn finish(
+    tool: Tool,
+    from: &Host,
+    before: Counters,
+    connections: usize,
+) -> (Report, Counters) {
+    let sums = drain(from).unwrap();
+    let grown = Counters::read(&from.netns).unwrap().since(before);
+    let report = tool.finish().unwrap();
+    println!("{grown:?}\n{:?}", report.totals);
+    report.check();
+    report.check_all_selected();
+    assert_eq!(report.totals.kernel_retrans_segs.unwrap(), grown.segments);
+    check_kinds(&report, &grown);
+    check_connections(&report, &sums, connections);
+    (report, grown)
+}
 
 /// Each kind against the kernel's counter of it. What no program was shown
 /// cannot be told by kind, and nothing else may be missing; but timeouts of

@@ -19,6 +19,11 @@ use crate::support::program::PROGRAM;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A fault of one second: what matters is whether it begins.
+#[rustfmt::skip]
+pub(crate) const SLIGHT: [&str; 6] =
+    ["inject", "loss=1%", "--peer", "10.0.10.3", "--duration", "1s"];
+
 /// A fault that a minute ends at the latest.
 pub(crate) struct Fault {
     running: Running,

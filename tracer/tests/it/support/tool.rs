@@ -43,13 +43,14 @@ impl Tool {
     /// Starts it inside and waits until everything is counted. It ends by
     /// itself when the test forgets it.
     pub(crate) fn start(netns: &Netns, arguments: &[&str]) -> Result<Self> {
-        Self::by(netns, &[], arguments)
+        Self::by(netns, &[""; 0], arguments)
     }
 
     /// The same by way of another program and its arguments, such as `setpriv`; where
     /// that stays, the tool is its only child.
-    pub(crate) fn by(netns: &Netns, way: &[&str], arguments: &[&str]) -> Result<Self> {
-        let words = [way, &[PROGRAM]].concat();
+    pub(crate) fn by(netns: &Netns, way: &[impl AsRef<str>], arguments: &[&str]) -> Result<Self> {
+        let way: Vec<&str> = way.iter().map(AsRef::as_ref).collect();
+        let words = [&way[..], &[PROGRAM]].concat();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]);
         let folder = tempfile::tempdir()?;

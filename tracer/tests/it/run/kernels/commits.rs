@@ -10,7 +10,12 @@ use xtask::testbed::{
 };
 
 use super::{cell, faults::refusal};
-use crate::support::{fault::Fault, report::Report, tool::Tool};
+use crate::support::{
+    fault::Fault,
+    report::Report,
+    rights::{TRACING, root_with},
+    tool::Tool,
+};
 
 const INSERT: &str = "insert into lab (note) values ('test')";
 const INSERTS: u64 = 20;
@@ -75,18 +80,8 @@ fn commits_are_split_with_what_the_kernel_wants_for_it() {
     let host = net.host("primary").unwrap();
     let alone = Alone::start(host, &[("autovacuum", "off")]).unwrap();
     let mut sql = alone.server().connect().unwrap();
-    // Before 5.11 maps are locked memory, of which the last one allows enough.
-    let least = "-all,+bpf,+perfmon,+sys_ptrace,+dac_override,+sys_resource";
-    let mut with = |more: &str| {
-        let bounding = format!("{least}{more}");
-        let way = [
-            "setpriv",
-            "--bounding-set",
-            &bounding,
-            "--inh-caps",
-            "-all",
-            "--",
-        ];
+    let mut with = |more: &[&str]| {
+        let way = root_with(&[&TRACING[..], more].concat());
         let arguments = ["--peer", "10.0.10.3", "--commits"];
         let tool = Tool::by(&host.netns, &way, &arguments).unwrap();
         insert(&mut sql);
@@ -98,8 +93,8 @@ fn commits_are_split_with_what_the_kernel_wants_for_it() {
         let ours = servers.iter().find(|one| one.pid == pid);
         ours.map(|one| one.commits)
     };
-    assert_eq!(counted(&with(",+sys_admin")), Some(INSERTS));
-    let report = with("");
+    assert_eq!(counted(&with(&["sys_ptrace", "sys_admin"])), Some(INSERTS));
+    let report = with(&["sys_ptrace"]);
     let wanted = match counted(&report) {
         Some(INSERTS) => "CAP_PERFMON",
         other => {

@@ -13,7 +13,7 @@ use super::{
     cell,
 };
 use crate::support::{
-    exact::{check_connections, check_kinds},
+    exact::finish,
     fault,
     kernel::{self, Counters},
     pair,
@@ -61,14 +61,7 @@ fn a_lost_request_is_probed_for_and_then_timed_out() {
         grown.probes >= CONNECTIONS && grown.timeouts >= 2 * CONNECTIONS
     });
     net.plug("standby", true).unwrap();
-    let connections = drain(from).unwrap();
-    let grown = Counters::read(&from.netns).unwrap().since(before);
-    let report = tool.finish().unwrap();
-
-    println!("{grown:?}\n{:?}", report.totals);
-    report.check();
-    check_kinds(&report, &grown);
-    check_connections(&report, &connections, clients.len());
+    let (report, grown) = finish(tool, from, before, clients.len());
     let unseen = report.totals.unseen_segments;
     let ours = &report.totals.by_kind;
     assert_eq!(grown.probes, CONNECTIONS);
@@ -96,16 +89,8 @@ fn syns_into_the_void() {
         net.plug("standby", true).unwrap();
         load.join().unwrap().unwrap()
     });
-    let connections = drain(from).unwrap();
-    let grown = Counters::read(&from.netns).unwrap().since(before);
-    let report = tool.finish().unwrap();
-
-    println!("{grown:?}\n{:?}", report.totals);
-    report.check();
-    check_kinds(&report, &grown);
-    let established = kernel::connections(&from.netns).unwrap().len();
-    assert_eq!(established as u64, CONNECTIONS);
-    check_connections(&report, &connections, established);
+    let established = usize::try_from(CONNECTIONS).unwrap();
+    let (report, grown) = finish(tool, from, before, established);
     drop(load);
     let unseen = report.totals.unseen_segments;
     assert_eq!(report.totals.by_kind.syn + unseen, grown.segments);
@@ -187,15 +172,7 @@ fn damaged(tag: &str, ipv6: bool, damage: &str, segments: u64) {
         Ok((!fault::is_there(&from.netns)?).then_some(()))
     })
     .unwrap();
-    let connections = drain(from).unwrap();
-    let grown = Counters::read(&from.netns).unwrap().since(before);
-    let report = tool.finish().unwrap();
-
-    println!("{tag}: {grown:?}\n{:?}", report.totals);
-    report.check();
-    report.check_all_selected();
-    check_kinds(&report, &grown);
-    check_connections(&report, &connections, 64);
+    let (report, grown) = finish(tool, from, before, 64);
     let hit = report.fault().hit.unwrap();
     let refused = to.netns.counter("Tcp", "InCsumErrors").unwrap();
     let dropped = kernel::backlog_drops().unwrap() - dropped;

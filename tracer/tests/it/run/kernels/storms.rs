@@ -7,9 +7,9 @@ use xtask::testbed::netns::{Host, Net, Queue};
 
 use super::{amount::segments, cell};
 use crate::support::{
-    exact::{check_connections, check_kinds},
+    exact::finish,
     kernel::Counters,
-    storm::{NARROW, WIDE, drain, push_until, push_until_one_is_refused},
+    storm::{NARROW, WIDE, push_until, push_until_one_is_refused},
     tool::Tool,
     traffic::{Load, Sink},
 };
@@ -84,16 +84,7 @@ fn storm(tag: &str, loss: Loss, family: Family, congestion_control: &str) {
         push_until_one_is_refused(from, &mut load, before.refused).unwrap();
     }
     loss.shape(&net, &WIDE).unwrap();
-    let connections = drain(from).unwrap();
-    let grown = Counters::read(&from.netns).unwrap().since(before);
-    let report = tool.finish().unwrap();
-
-    println!("{tag}: {grown:?}\n{:?}", report.totals);
-    report.check();
-    report.check_all_selected();
-    assert_eq!(report.totals.kernel_retrans_segs.unwrap(), grown.segments);
-    check_kinds(&report, &grown);
-    check_connections(&report, &connections, FLOWS);
+    let (report, grown) = finish(tool, from, before, FLOWS);
     // On the wire nothing fails; a kernel that is silent about failures lets what
     // no program was shown look like one.
     let failed = report.totals.failed_segments;
