@@ -16,6 +16,7 @@ use crate::merge::clock::{ClockMethod, Offset};
 use crate::merge::connection::Connection;
 use crate::merge::model::{HostFinding, Merged, MergedHost, Windows};
 use crate::report::finding::Finding;
+use crate::report::possible::LONGEST_S;
 use crate::report::{Report, Tool, Window};
 
 pub use crate::merge::model::SCHEMA;
@@ -35,6 +36,11 @@ pub enum MergeError {
     /// A time that is none.
     #[error("a report has `{}` where a time should be", harmless::line(.0))]
     Time(String),
+    /// Times between which no run can lie.
+    #[error(
+        "the times in the two reports are more than a century apart: a clock was wrong when one of them was written"
+    )]
+    Apart,
 }
 
 /// Two reports as one; `names` tell them apart if their hosts do not.
@@ -55,6 +61,14 @@ pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeErro
     let (connections, one_sided) = connection::join(&reports);
     let offset = clock::offset(&reports, &connections)?;
     let windows = windows(&reports, &offset)?;
+    let apart_s = windows
+        .0
+        .united
+        .duration_s
+        .max(offset.applied_ms.abs() / 1e3);
+    if apart_s > LONGEST_S {
+        return Err(MergeError::Apart);
+    }
     let findings = findings(&reports, &labels);
     let mut warnings = own_warnings(&connections, &offset, &windows);
     for (report, label) in reports.iter().zip(&labels) {

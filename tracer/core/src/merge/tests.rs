@@ -46,7 +46,7 @@ fn the_two_ends_of_the_replication_are_one_connection() {
     assert_eq!(one.endpoint, reports[0].flows[0].local);
     assert_eq!(two.endpoint, reports[0].flows[0].remote);
     assert_eq!(first.segments, one.segments + two.segments);
-    // What was damaged at one end was sent by the other.
+    // What arrived corrupted at one end was sent by the other.
     assert!(two.segments > one.segments, "{first:?}");
     for (at, report) in reports.iter().enumerate() {
         let joined: u64 = merged
@@ -284,4 +284,12 @@ fn what_stands_in_a_report_does_no_harm_in_the_refusal() {
         assert!(error.contains("\\u{1b}[2J"), "{error}");
         assert!(!error.contains('\u{1b}'), "{error}");
     }
+}
+
+#[test]
+fn reports_of_different_centuries_are_refused() {
+    let mut apart = reports();
+    apart[1].window.start = "1799-01-02T03:04:05Z".into();
+    let error = merge(apart, ["db1", "db2"]).unwrap_err();
+    assert!(matches!(error, MergeError::Apart), "{error}");
 }

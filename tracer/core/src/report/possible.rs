@@ -25,7 +25,7 @@ const SIGNED: &[&str] = &[
 const SIGNED_KINDS: &[&str] = &["lag_bytes", "reply_age"];
 
 /// Longer than any run, in seconds: a century.
-const LONGEST_S: f64 = 3.2e9;
+pub(crate) const LONGEST_S: f64 = 3.2e9;
 
 /// What sums of rounded numbers may be above what they cannot exceed.
 const ROUNDING: f64 = 1e-6;
