@@ -77,11 +77,11 @@ pub struct Backend {
     /// When the commit that is not over began, ns of `CLOCK_MONOTONIC`; 0 if none
     /// is.
     pub start_ns: u64,
-    /// When it began to bring the log to the disk; 0 if it has not.
+    /// When it began to bring the WAL to the disk; 0 if it has not.
     pub flush_from_ns: u64,
     /// When the wait that is not over began; 0 if none is.
     pub wait_from_ns: u64,
-    /// The position in the log that the wait is for.
+    /// The position in the WAL that the wait is for.
     pub lsn: u64,
     /// The process as userspace sees it, known while it waits; 0 if it does not see it.
     pub pid: u32,
@@ -122,7 +122,7 @@ pub struct SlowCommit {
     pub wait_ns: u64,
     /// See [`Part::Rest`].
     pub rest_ns: u64,
-    /// The position in the log that it waited for.
+    /// The position in the WAL that it waited for.
     pub lsn: u64,
     /// The backend's process.
     pub pid: u32,

@@ -34,9 +34,9 @@ pub struct Metrics {
     /// That less ours.
     pub unexplained: Option<i64>,
     /// Segments that arrived with a bad checksum from the peers.
-    pub damaged: u64,
+    pub bad_checksums: u64,
     /// By the kernel's count, from everybody.
-    pub kernel_damaged: Option<u64>,
+    pub kernel_bad_checksums: Option<u64>,
     /// Resets sent to the peers.
     pub resets_sent: u64,
     /// Resets received from them.

@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &InjectArguments) -> anyhow::Result<bool> {
         true => Vec::new(),
         false => reports.iter().map(line).collect(),
     };
-    let warnings = tracer_core::report::fault::told::warnings(&reports);
+    let warnings = tracer_core::report::fault::sentences::warnings(&reports);
     // All is undone, and a reader who stands still must not keep it from ending.
     signals::surrender();
     let written = json.map(|json| write(json, reports, &clock)).transpose();

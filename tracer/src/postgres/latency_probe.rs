@@ -28,8 +28,8 @@ use crate::postgres::latency_probe::lane::Sort;
 use crate::postgres::latency_probe::pace::PaceTimer;
 use tracer_core::recording::probe::{Outcome, Plan};
 
-/// What is committed: a message in the log and nothing else, under a prefix by which
-/// those who decode the log may know it. It takes a transaction id, so that its commit
+/// What is committed: a message in the WAL and nothing else, under a prefix by which
+/// those who decode the WAL may know it. It takes a transaction id, so that its commit
 /// is written, flushed and waited for like any other, at every `wal_level`, and no
 /// table, row or replica is touched: subscriptions are not sent messages.
 /// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/logical/message.c>,

@@ -394,7 +394,8 @@ fn offloads_that_somebody_switches_on_again_are_told_of_and_left_on() {
         );
         assert!(report.offloads_on_again_ms.is_some());
         assert!(report.summary().starts_with("tx-checksum"), "{report:?}");
-        let warnings = tracer_core::report::fault::told::warnings(std::slice::from_ref(&report));
+        let warnings =
+            tracer_core::report::fault::sentences::warnings(std::slice::from_ref(&report));
         assert!(
             warnings.iter().any(|one| one.contains("on again")),
             "{warnings:?}"

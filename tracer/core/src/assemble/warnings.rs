@@ -14,7 +14,7 @@ pub(super) fn all(
     flows: &[FlowReport],
     commits: Option<&CommitsReport>,
 ) -> Vec<String> {
-    let mut warnings = crate::report::fault::told::warnings(&recording.faults);
+    let mut warnings = crate::report::fault::sentences::warnings(&recording.faults);
     add(&mut warnings, recording, totals, gaps, flows);
     let of_postgres = recording.postgres.iter();
     warnings.extend(of_postgres.flat_map(|one| one.warnings.clone()));

@@ -2,7 +2,7 @@
 //!
 //! A new cause is a file in this folder, a line in [`CAUSES`], a variant of
 //! [`report::finding::Cause`](crate::report::finding::Cause), a scenario in
-//! `tests/scenarios`, and a heading in `docs/diagnosis.md`; `tests/causes.rs` holds these
+//! `tests/scenarios`, and a heading in `docs/diagnosis.md`; `tests/causes` holds these
 //! together. A cause imports no other cause: what two of them need is evidence.
 
 mod bad_checksums;

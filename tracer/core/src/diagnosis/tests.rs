@@ -100,14 +100,14 @@ fn bad_checksums_are_of_the_other_side() {
                 .map(|second| retransmitted(second, RetransmitKind::Tlp, 1)),
         );
         let seconds = (21..=40).step_by(2);
-        run.damaged = seconds
+        run.bad_checksums = seconds
             .map(|second| BadChecksumStep {
                 at_ns: second * S,
                 segments: 9,
                 by_peer: None,
             })
             .collect();
-        // Anybody's segments may have been damaged.
+        // Anybody's segments may have been corrupted.
         let first = run.first();
         assert_eq!((first.cause, first.confidence), (cause, Confidence::Medium));
         let sender = run.recorded().flows[1].remote.ip();
@@ -118,7 +118,7 @@ fn bad_checksums_are_of_the_other_side() {
         // The kernel programs tell whose they were.
         run.peers.clear();
         let by = |run: &mut Run, peer: IpAddr| {
-            for step in &mut run.damaged {
+            for step in &mut run.bad_checksums {
                 step.by_peer = Some([(peer, step.segments)].into());
             }
         };
@@ -129,12 +129,12 @@ fn bad_checksums_are_of_the_other_side() {
         assert!(!run.causes().contains(&cause));
         by(&mut run, sender);
         assert_eq!(run.causes(), [cause]);
-        // Of a damaged segment, the namespace may not be known; of the kernel's
+        // Of a corrupted segment, the namespace may not be known; of the kernel's
         // counter, it is.
-        run.refused = Some(0);
+        run.in_csum_errors = Some(0);
         assert!(!run.causes().contains(&cause));
         // Where one namespace has no counter, nothing tells how many were another's.
-        run.refused = None;
+        run.in_csum_errors = None;
         let first = run.first();
         assert_eq!((first.cause, first.confidence), (cause, Confidence::Medium));
     }

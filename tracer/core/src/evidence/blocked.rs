@@ -140,7 +140,7 @@ pub(crate) fn blocked<'a>(
         let (first, last) = (run[0].span.to_ns, run[length - 1].span.to_ns);
         let lasts = run.iter().any(|one| kind.lasts(one.sample));
         let long = lasts && last - first >= MIN_BLOCKED_NS;
-        // A probe stands in line with everybody who waits for the log, and not with
+        // A probe stands in line with everybody who waits for the WAL, and not with
         // those who wait for somebody's lock.
         held.extend(run.iter().filter(|one| {
             long || (kind != WaitKind::Lock && slow(recorded, one.span) == Some(true))

@@ -89,7 +89,7 @@ pub(crate) fn overtaken(recorded: &Recording, span: Span, counts: impl Fn(usize)
     })
 }
 
-/// Whether anything of the log arrived at that time, where this is the standby's host and
+/// Whether any WAL arrived at that time, where this is the standby's host and
 /// not the primary's; `None` where that is not seen. Of flows that count.
 pub(crate) fn arrives(
     recorded: &Recording,

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_arrives_damaged_is_missing_until_it_is_sent_again() {
+    fn what_arrives_corrupted_is_missing_until_it_is_retransmitted() {
         let holes = noted(&[
             corrupted(1_000),
             corrupted(1_400),

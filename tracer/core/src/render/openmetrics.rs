@@ -143,12 +143,12 @@ impl Family<'_, '_> {
         self.counter(
             "checksum_errors",
             "Segments from the watched peers that arrived with a bad checksum",
-            bare([metrics.damaged]),
+            bare([metrics.bad_checksums]),
         )?;
         self.counter(
             "kernel_checksum_errors",
             "What the kernel's InCsumErrors has grown by, from every peer",
-            bare(metrics.kernel_damaged),
+            bare(metrics.kernel_bad_checksums),
         )?;
         let resets = [
             ("sent", metrics.resets_sent),
@@ -190,7 +190,7 @@ impl Family<'_, '_> {
         let standbys = || database.standbys.iter();
         self.gauge(
             "standby_lag_bytes",
-            "Log that a standby has not got to yet, by what it has not done",
+            "WAL that a standby has not got to yet, by what it has not done",
             standbys().flat_map(|one| {
                 one.lags.iter().map(|(stage, lag)| {
                     let stage = ("stage", (*stage).to_owned());

@@ -122,8 +122,8 @@ pub struct SlowReport {
     pub rest_ms: f64,
     /// How much of `wait_ms` fell into a recovery from a loss on the replication:
     /// something had been retransmitted to a standby and was not answered, or had arrived
-    /// damaged from it. `null` if none of its replication was traced.
+    /// corrupted from it. `null` if none of its replication was traced.
     pub wait_in_recovery_ms: Option<f64>,
-    /// The position in the log that it waited for, as PostgreSQL writes it.
+    /// The position in the WAL that it waited for, as PostgreSQL writes it.
     pub lsn: String,
 }

@@ -1,6 +1,6 @@
 //! What a fault did: an element of `faults` in the report.
 
-pub mod told;
+pub mod sentences;
 
 use std::borrow::Cow;
 

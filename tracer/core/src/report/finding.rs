@@ -20,13 +20,13 @@ pub enum Cause {
     NetworkDelay,
     /// The standby is connected and does not reply.
     StandbyNotReplying,
-    /// The standby has the log and is slow to bring it to its disk.
+    /// The standby has the WAL and is slow to bring it to its disk.
     StandbyFlush,
-    /// The standby has the log on its disk and is slow to apply it.
+    /// The standby has the WAL on its disk and is slow to apply it.
     StandbyApply,
     /// Commits wait for a standby that is not there.
     StandbyGone,
-    /// The primary's own disk is slow to take the log.
+    /// The primary's own disk is slow to take the WAL.
     WalFlush,
     /// A server is ready to run and has no processor.
     CpuStarvation,
@@ -103,7 +103,7 @@ pub struct Size {
     pub starved_percent: Option<f64>,
     /// The slowest of the probe's commits, those in flight included.
     pub commit_max_ms: Option<f64>,
-    /// Log that the standby had not flushed, at most; below zero, at least.
+    /// WAL that the standby had not flushed, at most; below zero, at least.
     pub lag_bytes: Option<i64>,
 }
 

@@ -14,7 +14,7 @@ use crate::text;
 pub enum Kind {
     /// A server sends its log: this end is the primary's.
     Walsender,
-    /// A standby receives the log: this end is the standby's.
+    /// A standby receives WAL: this end is the standby's.
     Walreceiver,
     /// A client of PostgreSQL, seen from either end.
     Client,

@@ -1,6 +1,6 @@
 //! What one sample of a server shows.
 //!
-//! Lags in bytes are differences of positions in the log at the moment of the sample;
+//! Lags in bytes are differences of positions in the WAL at the moment of the sample;
 //! below zero, the standby says that it is ahead of its primary, which is never
 //! true. Lags in milliseconds are those of the last reply that came, and stand still
 //! while none comes. The age of a reply is by the standby's own clock.

@@ -29,7 +29,7 @@ pub struct StandbyReport {
     pub flush_lag_bytes_max: Option<i64>,
     /// Of what it has replayed.
     pub replay_lag_bytes_max: Option<i64>,
-    /// Below zero, the standby has claimed log that its primary never wrote: from
+    /// Below zero, the standby has claimed WAL that its primary never wrote: from
     /// then on commits may not wait for it.
     pub flush_lag_bytes_min: Option<i64>,
     /// The largest delay of a flush that was confirmed.

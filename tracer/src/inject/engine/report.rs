@@ -144,7 +144,7 @@ fn qdiscs(objects: &[Object]) -> Vec<Qdisc> {
 
 #[cfg(test)]
 mod tests {
-    use tracer_core::report::fault::told::warnings;
+    use tracer_core::report::fault::sentences::warnings;
     use tracer_core::report::percent::Percent;
 
     use super::*;

@@ -21,7 +21,7 @@ const CALLED_BACK: &str = "given up, because the server had few connections left
 /// What a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sort {
-    /// A commit of one message in the log.
+    /// A commit of one message in the WAL.
     Commit,
     /// A read of one row.
     Read,

@@ -34,7 +34,7 @@ select current_setting('server_version_num'), current_setting('server_version'),
     )
 }
 
-/// Where the log ends: `pg_current_wal_lsn` is an error in recovery, and evaluated
+/// Where the WAL ends: `pg_current_wal_lsn` is an error in recovery, and evaluated
 /// only outside of it.
 const HERE: &str = "(select case when pg_is_in_recovery() \
     then coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) \

@@ -87,7 +87,7 @@ fn all() -> Metrics {
             .collect(),
         kernel_segments: Some(0),
         unexplained: Some(0),
-        kernel_damaged: Some(0),
+        kernel_bad_checksums: Some(0),
         fault_active: Some(true),
         database: Some(Database {
             up: true,

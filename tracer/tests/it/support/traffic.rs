@@ -43,7 +43,7 @@ pub(crate) struct Sink {
 #[derive(Default)]
 struct State {
     intact: AtomicU64,
-    damaged: AtomicBool,
+    altered: AtomicBool,
     over: AtomicBool,
 }
 
@@ -67,7 +67,7 @@ impl Sink {
     /// Bytes that came, all as they should be; an error if one was not.
     pub(crate) fn intact_bytes(&self) -> Result<u64> {
         ensure!(
-            !self.state.damaged.load(Ordering::Relaxed),
+            !self.state.altered.load(Ordering::Relaxed),
             "payload arrived damaged"
         );
         Ok(self.state.intact.load(Ordering::Relaxed))
@@ -99,7 +99,7 @@ fn serve(listener: &TcpListener, state: &State) {
                 Err(error) => return error.kind() != ErrorKind::WouldBlock,
             };
             if buffer[..length] != *pattern(*offset, length) {
-                state.damaged.store(true, Ordering::Relaxed);
+                state.altered.store(true, Ordering::Relaxed);
             }
             *offset += length;
             state.intact.fetch_add(length as u64, Ordering::Relaxed);

@@ -299,7 +299,7 @@ fn a_standby_that_was_sent_nothing_owes_no_reply() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     let owed = Cause::StandbyNotReplying;
     assert_eq!(first(&run), (owed, Confidence::High));
-    // The log reached the primary's own disk between two looks.
+    // The WAL reached the primary's own disk between two looks.
     for sample in run.bad_samples() {
         sample.standbys[0].flush_lag_bytes = Some(0);
     }

@@ -41,8 +41,8 @@ pub(super) const STANDBY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 10, 3));
 /// A run that owns what it recorded.
 pub(super) struct Run {
     pub flows: Vec<(Kind, Vec<FlowInterval>)>,
-    pub damaged: Vec<BadChecksumStep>,
-    pub refused: Option<u64>,
+    pub bad_checksums: Vec<BadChecksumStep>,
+    pub in_csum_errors: Option<u64>,
     pub samples: Vec<Sample>,
     pub commits: Vec<crate::recording::latency::LatencyInterval>,
     pub reads: Vec<crate::recording::latency::LatencyInterval>,
@@ -232,8 +232,8 @@ impl Run {
         };
         Self {
             flows: vec![(Kind::Client, Vec::new()), (Kind::Walsender, Vec::new())],
-            damaged: Vec::new(),
-            refused: Some(100),
+            bad_checksums: Vec::new(),
+            in_csum_errors: Some(100),
             samples: (1..=RUN)
                 .map(|second| sample(second, waits(second)))
                 .collect(),
@@ -306,10 +306,10 @@ impl Run {
             },
             end_ns: RUN * S,
             flows: flows.collect(),
-            bad_checksums: Some(self.damaged.clone()),
+            bad_checksums: Some(self.bad_checksums.clone()),
             namespaces: vec![NamespaceCounts {
                 kernel: KernelCounts {
-                    in_csum_errors: self.refused,
+                    in_csum_errors: self.in_csum_errors,
                     ..KernelCounts::default()
                 },
                 ..NamespaceCounts::default()

@@ -274,7 +274,7 @@ impl View<'_> {
 
     fn flush_lag(&self) -> Option<Chart> {
         self.lines(
-            "Log that a standby had not flushed",
+            "WAL that a standby had not flushed",
             "as far as it has said",
             Unit::Bytes,
             self.standbys(|standby| standby.flush_lag_bytes.map(|lag| lag as f64)),
@@ -299,7 +299,7 @@ impl View<'_> {
         let flushed = self.samples(|one| Some(one.receiver.as_ref()?.flush_lag_bytes? as f64));
         let replayed = self.samples(|one| Some(one.replay.as_ref()?.lag_bytes? as f64));
         self.lines(
-            "Log that this standby had received and not flushed, not replayed",
+            "WAL that this standby had received and not flushed, not replayed",
             "as it says itself",
             Unit::Bytes,
             vec![

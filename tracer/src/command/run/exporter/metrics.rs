@@ -43,7 +43,7 @@ pub(crate) fn of_network(session: &mut Session<'_>, known: &Known) -> anyhow::Re
         for (sum, segments) in overflow.iter_mut().zip(totals.overflow_segments) {
             *sum += segments;
         }
-        metrics.damaged += totals.selected_bad_checksums;
+        metrics.bad_checksums += totals.selected_bad_checksums;
         metrics.resets_sent += totals.selected_resets_sent;
         metrics.resets_received += totals.selected_resets_received;
         let plus = |sum: Option<u64>, more: Option<u64>| Some(sum? + more?);
@@ -58,7 +58,7 @@ pub(crate) fn of_network(session: &mut Session<'_>, known: &Known) -> anyhow::Re
     metrics.kernel_segments = retransmitted;
     // Both are far below 2⁶³.
     metrics.unexplained = retransmitted.map(|kernel| kernel.wrapping_sub(sum(&all)) as i64);
-    metrics.kernel_damaged = bad_checksums;
+    metrics.kernel_bad_checksums = bad_checksums;
     metrics.health = health(session)?;
     Ok(metrics)
 }

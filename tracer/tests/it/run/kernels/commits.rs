@@ -130,7 +130,7 @@ fn commits_are_counted_in_a_pid_namespace() {
 const LONG: Duration = Duration::from_secs(6);
 
 #[test]
-fn a_slow_network_that_loses_nothing_is_told_by_its_round_trips() {
+fn a_slow_network_that_loses_nothing_is_seen_in_its_round_trips() {
     const COLUMN: &str = "a slow network";
     let net = Net::pair("slownet", "ens160").unwrap();
     let (primary, standby) = (net.host("primary").unwrap(), net.host("standby").unwrap());
@@ -162,5 +162,5 @@ fn a_slow_network_that_loses_nothing_is_told_by_its_round_trips() {
     assert_eq!(found.cause, Cause::NetworkDelay, "{found:?}");
     let round_trip = found.size.round_trip_ms.unwrap();
     assert!((150.0..1_000.0).contains(&round_trip), "{found:?}");
-    cell::found(COLUMN, "told by round trips");
+    cell::found(COLUMN, "seen in the RTT");
 }

@@ -22,7 +22,7 @@ use crate::support::{
     traffic::{Load, Sink},
 };
 
-const DAMAGED: &str = "damaged by the fault";
+const CORRUPTED: &str = "corrupted by the fault";
 const CONNECTIONS: u64 = 8;
 /// Smaller than any packet: nothing passes.
 const SHUT: Queue = Queue {
@@ -134,23 +134,23 @@ fn syn_acks_into_the_void() {
 }
 
 #[test]
-fn half_of_the_segments_damaged() {
+fn half_of_the_segments_corrupted() {
     // A network of loss and microseconds is mostly waited for.
-    damaged("fault", false, "corrupt=50%", segments_soon() / 10);
+    corrupted("fault", false, "corrupt=50%", segments_soon() / 10);
 }
 
 #[test]
-fn a_storm_of_damaged_segments_over_ipv4() {
-    damaged("damage4", false, "corrupt=10%", segments_soon());
+fn a_storm_of_corrupted_segments_over_ipv4() {
+    corrupted("damage4", false, "corrupt=10%", segments_soon());
 }
 
 #[test]
-fn a_storm_of_damaged_segments_over_ipv6() {
-    damaged("damage6", true, "corrupt=10%", segments_soon());
+fn a_storm_of_corrupted_segments_over_ipv6() {
+    corrupted("damage6", true, "corrupt=10%", segments_soon());
 }
 
 /// Pushes through a fault until so many segments were sent again.
-fn damaged(tag: &str, ipv6: bool, damage: &str, segments: u64) {
+fn corrupted(tag: &str, ipv6: bool, percentage: &str, segments: u64) {
     let net = Net::pair(tag, "ens160").unwrap();
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
     // Not every kernel has these; the test then only takes longer.
@@ -164,7 +164,7 @@ fn damaged(tag: &str, ipv6: bool, damage: &str, segments: u64) {
     let before = Counters::read(&from.netns).unwrap();
     let tool = Tool::start(
         &from.netns,
-        &["--peer", &peer, "--inject", damage, "--for", WHILE_SOON],
+        &["--peer", &peer, "--inject", percentage, "--for", WHILE_SOON],
     )
     .unwrap();
     push_until(from, &mut load, before.segments + segments).unwrap();
@@ -176,9 +176,11 @@ fn damaged(tag: &str, ipv6: bool, damage: &str, segments: u64) {
     let hit = report.fault().hit.unwrap();
     let refused = to.netns.counter("Tcp", "InCsumErrors").unwrap();
     let dropped = kernel::backlog_drops().unwrap() - dropped;
-    println!("{hit} damaged, {refused} refused, {dropped} dropped by the machine");
+    println!(
+        "{hit} corrupted, {refused} discarded for a bad checksum, {dropped} dropped by the machine"
+    );
     // Nothing else is between the two ends of a wire that is none.
     assert!(refused <= hit && hit - refused <= dropped);
     assert!(sink.intact_bytes().unwrap() > 0);
-    cell::exact(DAMAGED, tag, grown.segments);
+    cell::exact(CORRUPTED, tag, grown.segments);
 }

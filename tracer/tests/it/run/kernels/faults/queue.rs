@@ -197,7 +197,7 @@ fn a_slow_link_takes_its_time() {
 }
 
 #[test]
-fn what_netem_damages_is_found_by_the_receiver() {
+fn what_netem_corrupts_is_found_by_the_receiver() {
     const COLUMN: &str = "corrupt by netem";
     let Some(net) = with_netem("qbad", COLUMN) else {
         return;
@@ -210,7 +210,7 @@ fn what_netem_damages_is_found_by_the_receiver() {
         let before = [tcp("InSegs"), tcp("InCsumErrors")];
         let fault = ["corrupt=50%", "--engine", "netem", "--peer", peer];
         let running = Fault::start(&from.netns, &fault).unwrap();
-        // SYNs, which a closed port answers: nothing is sent again.
+        // SYNs, which a closed port answers: nothing is retransmitted.
         from.netns
             .enter(|| knock(closed, PACKETS as usize))
             .unwrap();
@@ -218,23 +218,23 @@ fn what_netem_damages_is_found_by_the_receiver() {
         let sent = u64::from(PACKETS);
         assert_eq!(report.seen.unwrap(), sent, "{report:?}");
         assert!(report.hit.is_none(), "netem does not count: {report:?}");
-        let refused = tcp("InCsumErrors") - before[1];
+        let discarded = tcp("InCsumErrors") - before[1];
         let missing = sent - (tcp("InSegs") - before[0]);
         println!(
-            "{variant}: of {sent} segments TCP refused {refused}; {missing} were lost with a damaged link or network header"
+            "{variant}: of {sent} segments TCP discarded {discarded}; {missing} were lost with a corrupted link or network header"
         );
         // One in ten hits something that nobody looks at, such as the sender's own
         // link address.
         let (least, most) = interval(Percent::new(50.0).unwrap(), sent, sent as f64);
-        assert!(refused + missing <= most);
-        assert!(refused + missing >= least * 8 / 10);
-        cell::exact(COLUMN, variant, refused);
+        assert!(discarded + missing <= most);
+        assert!(discarded + missing >= least * 8 / 10);
+        cell::exact(COLUMN, variant, discarded);
     }
 }
 
 #[test]
-fn what_netem_damages_never_reaches_an_application() {
-    const COLUMN: &str = "payload damaged unseen";
+fn what_netem_corrupts_never_reaches_an_application() {
+    const COLUMN: &str = "payload corrupted unseen";
     let net = routed("qsafe", 2).unwrap();
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
     let router = net.host("router").unwrap();
@@ -252,7 +252,7 @@ fn what_netem_damages_never_reaches_an_application() {
             let before = errors().unwrap();
             let fault = ["corrupt=5%", "--engine", "netem", "--peer", peer];
             let running = Fault::start(&on.netns, &fault).unwrap();
-            wait::until(LIMIT, "payload, and damage", || {
+            wait::until(LIMIT, "payload, and bad checksums", || {
                 load.push()?;
                 let enough = sink.intact_bytes()? > 1 << 20 && errors()? > before + 20;
                 Ok(enough.then_some(()))

@@ -137,12 +137,12 @@ impl FaultReport {
                 format!("{names} switched on again by somebody meanwhile{unknown}; ")
             }
         };
-        let damaged = self
+        let corrupted = self
             .damaged
             .as_ref()
             .map_or(String::new(), |what| format!("the {what} of "));
         format!(
-            "{on_again}{damaged}{} of {} segments {toward} {} {what} on {} in {lasted:.1} s{share}, {undone}",
+            "{on_again}{corrupted}{} of {} segments {toward} {} {what} on {} in {lasted:.1} s{share}, {undone}",
             number(self.hit),
             number(self.seen),
             self.peers.join(", "),
