@@ -8,6 +8,7 @@ mod build;
 mod round;
 
 use std::path::PathBuf;
+use std::thread;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -17,7 +18,7 @@ use self::round::{Round, Span};
 use crate::provision::repo;
 use crate::testbed::{file, parallel};
 
-/// How long `cargo xtask test` looks, in all, s of one processor's time.
+/// How long `cargo xtask test` looks, in all, s of processor time.
 const BRIEF_S: u64 = 60;
 /// How long one target is fuzzed unless something else is asked, minutes.
 const MINUTES: u64 = 1;
@@ -70,7 +71,8 @@ pub(crate) fn brief() -> Result<()> {
     let targets = all()?;
     let programs = FuzzPrograms::build(&targets, Speed::Soon)?;
     let each = (BRIEF_S / targets.len().max(1) as u64).max(1);
-    verdict(&fuzz(&programs, &targets, &Span::seconds(each), 1)?)
+    let jobs = thread::available_parallelism()?.get();
+    verdict(&fuzz(&programs, &targets, &Span::seconds(each), jobs)?)
 }
 
 fn verdict(failures: &[String]) -> Result<()> {
