@@ -17,6 +17,7 @@ use crate::clock::jiffies_to_ms;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
 use crate::recording::namespace::{NamespaceCounts, known_sum};
+use crate::report::aggregate::{by_peer, by_role};
 use crate::report::endpoint::endpoints;
 use crate::report::{
     ByKind, Capabilities, ChecksumErrors, ClockReport, DamagedReport, Fault, FlowReport,
@@ -78,6 +79,8 @@ pub fn assemble(mut recording: Recording) -> Report {
             .map(|fault| Fault::new(fault, &recording.clock))
             .collect(),
         totals,
+        by_peer: by_peer(&flows),
+        by_role: by_role(&flows),
         flows,
         gaps,
         warnings,

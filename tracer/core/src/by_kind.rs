@@ -40,6 +40,19 @@ impl<T: Copy> Kinds<T> {
     }
 }
 
+impl Kinds<u64> {
+    /// The sum of two.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let (one, other) = (self.each(), other.each());
+        let mut sums = [0; RetransmitKind::COUNT];
+        for ((sum, (_, one)), (_, other)) in sums.iter_mut().zip(one).zip(other) {
+            *sum = one + other;
+        }
+        Self::from(sums)
+    }
+}
+
 impl<T: Copy> From<[T; RetransmitKind::COUNT]> for Kinds<T> {
     fn from(values: [T; RetransmitKind::COUNT]) -> Self {
         let of = |kind: RetransmitKind| values[kind as usize];

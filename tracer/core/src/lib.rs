@@ -16,6 +16,7 @@ pub mod interval;
 pub mod kernel_counters;
 pub mod merge;
 pub mod metrics;
+pub mod peer_port;
 mod phases;
 pub mod recording;
 pub mod render;

@@ -1,6 +1,7 @@
 //! The forms that a report takes: pure functions from report to bytes.
 
 pub mod account;
+mod aggregate;
 mod chart;
 pub mod commits;
 pub mod database;

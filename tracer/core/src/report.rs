@@ -4,6 +4,7 @@
 //! Durations are in the unit that the name ends with, times are RFC 3339 UTC,
 //! addresses are text, and a number that was not measured is `null`.
 
+pub mod aggregate;
 pub mod capabilities;
 pub mod commits;
 pub mod endpoint;
@@ -36,6 +37,7 @@ use serde::{Deserialize, Serialize};
 use tracer_ebpf::Totals;
 
 use crate::by_kind::{Kinds, sum};
+use crate::report::aggregate::{PeerSums, RoleSums};
 use crate::report::capabilities::HookStatus;
 use crate::report::commits::CommitsReport;
 use crate::report::fault::FaultReport;
@@ -85,6 +87,12 @@ pub struct Report {
     pub totals: TotalsReport,
     /// Sums of what the filter kept: what `flows` add up to.
     pub selected: Selected,
+    /// What `flows` add up to by peer and port, most retransmitted segments first.
+    #[serde(default)]
+    pub by_peer: Vec<PeerSums>,
+    /// The same by role and program, likewise.
+    #[serde(default)]
+    pub by_role: Vec<RoleSums>,
     /// One entry a flow, most retransmitted segments first.
     pub flows: Vec<FlowReport>,
     /// The same sums by network namespace.
@@ -329,6 +337,14 @@ pub struct FlowReport {
     /// Of replication: recoveries from losses; `null` unless single events were taken
     /// (`--commits`, `--events`).
     pub recoveries: Option<Vec<RecoveryReport>>,
+}
+
+impl FlowReport {
+    /// Whether it is one flow, and not all for which the flow table had no room.
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        self.netns.is_some()
+    }
 }
 
 /// One interval of a flow.

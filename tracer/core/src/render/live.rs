@@ -1,15 +1,24 @@
 //! What a run shows while it goes on: the screen of a terminal, or one line an interval.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use tracer_ebpf::RetransmitKind;
 
-use crate::by_kind::sum;
+use crate::by_kind::{Kinds, sum};
 use crate::clock::jiffies_to_ms;
+use crate::peer_port::{PeerPort, PeerPorts};
 use crate::recording::flow_table::Entry;
 use crate::recording::roles::Known;
+use crate::render::aggregate::{self, AggregateRow};
 use crate::render::table::{self, Row};
 use crate::report::ByKind;
+use crate::report::aggregate::PortOf;
 use crate::report::endpoint::endpoints;
 use crate::report::role::FlowRole;
+
+/// With fewer lines than this there are flows alone.
+const LEAST_ROOM_FOR_SUMS: usize = 6;
 
 /// Everything that is shown at one moment.
 #[derive(Debug)]
@@ -49,10 +58,16 @@ pub fn screen(view: &LiveView<'_>, width: usize, height: usize) -> Vec<String> {
     }
     lines.extend(view.postgres.iter().map(|line| table::clip(line, width)));
     // Title, fault, header, two closing lines and the cursor's own.
-    let room = height.saturating_sub(lines.len() + 4).max(1);
+    let mut room = height.saturating_sub(lines.len() + 4).max(1);
     if view.flows.is_empty() {
         lines.push("no connection to it so far".to_owned());
     } else {
+        if view.flows.len() > room && room >= LEAST_ROOM_FOR_SUMS {
+            let sums = sums(view, room / 3);
+            // With the table's own header.
+            room -= sums.len() + 1;
+            lines.extend(aggregate::render("PEER", &sums, width));
+        }
         let shown = view.flows.iter().take(room);
         let rows: Vec<Row> = shown.map(|entry| row(entry, view)).collect();
         lines.extend(table::render(&rows, width));
@@ -69,6 +84,34 @@ pub fn screen(view: &LiveView<'_>, width: usize, height: usize) -> Vec<String> {
     }
     lines.push(table::clip(&closing, width));
     lines
+}
+
+/// More flows than there is room for, added up by peer and port: at most so many lines, most
+/// retransmitted segments first.
+fn sums(view: &LiveView<'_>, most: usize) -> Vec<AggregateRow> {
+    let ends = |entry: &Entry| {
+        let (local, remote) = endpoints(&entry.flow.tuple);
+        (local.socket(), remote.socket())
+    };
+    let ports = PeerPorts::of(view.flows.iter().map(|entry| ends(entry)));
+    let mut sums: HashMap<PeerPort, (AggregateRow, Kinds<u64>)> = HashMap::new();
+    for entry in view.flows {
+        let (local, remote) = ends(entry);
+        let (row, kinds) = sums.entry(ports.shared(local, remote)).or_default();
+        row.segments += sum(&entry.flow.segments);
+        row.added = Some(row.added.unwrap_or(0) + sum(&added(entry, view)));
+        row.flows = Some(row.flows.unwrap_or(0) + 1);
+        *kinds = kinds.plus(&ByKind::from(entry.flow.segments));
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(port, (row, _))| (Reverse((row.segments, row.flows)), *port));
+    sums.truncate(most);
+    let rows = sums.into_iter().map(|(port, (row, kinds))| AggregateRow {
+        name: aggregate::peer_port(port.peer, port.port, PortOf::from(port)),
+        kinds: table::kinds(&kinds),
+        ..row
+    });
+    rows.collect()
 }
 
 /// One line for those who read along in a file.
@@ -215,6 +258,28 @@ mod tests {
                 lines.len()
             );
         }
+    }
+
+    #[test]
+    fn more_flows_than_there_is_room_for_are_added_up_by_peer() {
+        let table = table();
+        let many: Vec<&Entry> = vec![table.sorted()[0]; 50];
+        let lines = screen(&view(&many), 120, 24);
+        assert_eq!(
+            lines[2].split_whitespace().last(),
+            Some("KINDS"),
+            "{}",
+            lines[2]
+        );
+        assert_eq!(
+            lines[3],
+            "     150    +150      50  10.0.10.2:5432  rto 150"
+        );
+        assert!(lines[4].contains("RTO max"), "{}", lines[4]);
+        assert!(
+            lines.contains(&"         and 34 more flows".to_owned()),
+            "{lines:#?}"
+        );
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! The report as a summary for a terminal.
 
 use crate::harmless;
+use crate::render::aggregate::{self, AggregateRow};
 use crate::render::table::{self, Row};
 use crate::render::verdict;
+use crate::report::aggregate::FlowSums;
 use crate::report::{FlowReport, Report};
 
 /// How many flows a summary shows; the JSON has all.
 const MOST_FLOWS: usize = 20;
+/// Of how many peers and of how many roles the sums are shown where there are more flows.
+const MOST_SUMS: usize = 10;
 
 /// The summary, lines no longer than `width`.
 #[must_use]
@@ -17,6 +21,9 @@ pub fn render(report: &Report, width: usize) -> String {
     let warnings = warnings.map(|warning| format!("warning: {warning}"));
     let mut lines: Vec<String> = findings.chain(warnings).map(harmless).collect();
     lines.push(headline(report));
+    if report.flows.len() > MOST_FLOWS {
+        lines.extend(sums(report, width));
+    }
     if !report.flows.is_empty() {
         let rows: Vec<Row> = report.flows.iter().take(MOST_FLOWS).map(row).collect();
         lines.push(String::new());
@@ -48,6 +55,38 @@ pub fn render(report: &Report, width: usize) -> String {
         ));
     }
     lines.join("\n") + "\n"
+}
+
+/// More flows than are shown, added up by peer and by role.
+fn sums(report: &Report, width: usize) -> Vec<String> {
+    let row = |name: String, sums: &FlowSums| AggregateRow {
+        segments: sums.segments,
+        added: None,
+        flows: sums.flows,
+        name,
+        kinds: table::kinds(&sums.by_kind),
+    };
+    let peers = report.by_peer.iter();
+    let peers = peers.map(|one| row(aggregate::peer(one), &one.sums));
+    let roles = report.by_role.iter();
+    let roles = roles.map(|one| row(aggregate::role(one), &one.sums));
+    let tables: [(&str, &str, Vec<AggregateRow>); 2] = [
+        ("PEER", "peers", peers.collect()),
+        ("ROLE, PROGRAM", "roles", roles.collect()),
+    ];
+    let mut lines = Vec::new();
+    for (title, what, rows) in tables.iter().filter(|(_, _, rows)| !rows.is_empty()) {
+        let shown = &rows[..rows.len().min(MOST_SUMS)];
+        lines.push(String::new());
+        lines.extend(aggregate::render(title, shown, width));
+        let more = rows.len() - shown.len();
+        if more > 0 {
+            lines.push(format!(
+                "     and {more} more {what}, all of them in the JSON"
+            ));
+        }
+    }
+    lines
 }
 
 fn headline(report: &Report) -> String {

@@ -36,6 +36,15 @@ impl Endpoint {
     }
 }
 
+impl From<SocketAddr> for Endpoint {
+    fn from(end: SocketAddr) -> Self {
+        Self {
+            address: end.ip(),
+            port: end.port(),
+        }
+    }
+}
+
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.socket().fmt(f)

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use nix::sys::signal::Signal;
+use tracer_core::report::aggregate::PortOf;
 use xtask::testbed::{netns::Net, withheld};
 
 use crate::support::{
@@ -108,4 +110,44 @@ fn a_closed_socket_keeps_its_counts() {
     // When a socket closed is a single hit, and is in no sum of the socket's.
     let withheld = withheld::hits(at_close.len() as u64).unwrap();
     assert!(untold <= withheld, "{untold} closed sockets are not told");
+}
+
+/// One service is one line, however many connections it has.
+#[test]
+fn more_connections_than_are_listed_are_added_up_by_peer_and_role() {
+    const CONNECTIONS: usize = 30;
+    let net = Net::pair("sums", "ens160").unwrap();
+    let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    let sink = Sink::open(to, to.v4.into()).unwrap();
+    let mut load = Load::connect(from, sink.address(), CONNECTIONS).unwrap();
+    let tool = Tool::start(&from.netns, &["--peer", "10.0.10.3"]).unwrap();
+    net.shape_toward("standby", &NARROW).unwrap();
+    push_until(from, &mut load, 500).unwrap();
+    net.shape_toward("standby", &WIDE).unwrap();
+    drain(from).unwrap();
+    tool.signal(Signal::SIGTERM).unwrap();
+    let ended = tool.ended().unwrap();
+    let report = ended.written().unwrap();
+
+    report.check();
+    let [peer] = &report.by_peer[..] else {
+        panic!("{:?}", report.by_peer);
+    };
+    let service = (peer.peer, peer.port, peer.port_of);
+    let address = sink.address();
+    let expected = (Some(address.ip()), Some(address.port()), Some(PortOf::Peer));
+    assert_eq!(service, expected);
+    assert_eq!(peer.sums.flows, Some(CONNECTIONS as u64));
+    assert!(peer.sums.segments >= 500);
+    let [role] = &report.by_role[..] else {
+        panic!("{:?}", report.by_role);
+    };
+    assert_eq!(role.sums, peer.sums);
+    let line = format!("{:>8} {CONNECTIONS:>7}  {address}  ", peer.sums.segments);
+    let lines = ended.stdout.lines();
+    assert!(
+        lines.into_iter().any(|one| one.starts_with(&line)),
+        "{}",
+        ended.stdout
+    );
 }

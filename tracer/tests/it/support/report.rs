@@ -5,8 +5,9 @@ use std::ops::Deref;
 
 use anyhow::Result;
 use tracer_core::by_kind::Kinds;
+use tracer_core::report::aggregate::FlowSums;
 use tracer_core::report::fault::FaultReport;
-use tracer_core::report::{self, FlowReport};
+use tracer_core::report::{self, FlowReport, Selected};
 
 use crate::contract;
 
@@ -61,6 +62,9 @@ impl Report {
         assert_eq!(of_each(&self.flows, |one| one.segments), selected.segments);
         assert_eq!(of_each(&self.flows, |one| one.events), selected.events);
         assert_eq!(of_each(&self.flows, |one| one.bytes), selected.bytes);
+        let flows = self.flows.iter().filter(|flow| flow.is_one()).count();
+        check_added_up(self.by_peer.iter().map(|one| &one.sums), flows, selected);
+        check_added_up(self.by_role.iter().map(|one| &one.sums), flows, selected);
         assert!(selected.segments <= totals.segments);
         assert!(selected.events <= totals.events);
         assert!(selected.bytes <= totals.bytes);
@@ -91,6 +95,18 @@ pub(crate) fn check_replayed(live: &FlowReport, replayed: &FlowReport) {
         )
     };
     assert_eq!(figures(live), figures(replayed));
+}
+
+fn check_added_up<'a>(sums: impl Iterator<Item = &'a FlowSums>, flows: usize, selected: &Selected) {
+    let (mut all, mut count) = (Selected::default(), 0);
+    for one in sums {
+        assert_eq!(sum(&one.by_kind), one.segments, "{one:?}");
+        all.segments += one.segments;
+        all.events += one.events;
+        all.bytes += one.bytes;
+        count += one.flows.unwrap_or(0);
+    }
+    assert_eq!((&all, count), (selected, flows as u64));
 }
 
 fn check_flow(flow: &FlowReport) {

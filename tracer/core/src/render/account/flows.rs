@@ -3,13 +3,17 @@
 use tracer_ebpf::RetransmitKind;
 
 use crate::render::account::kinds::why;
-use crate::render::account::sum;
+use crate::render::account::{more, sum};
+use crate::render::aggregate;
 use crate::render::document::{Block, Table};
 use crate::render::table::{kinds, milliseconds, number, rtt_ms};
+use crate::report::aggregate::FlowSums;
 use crate::report::{FlowReport, Report};
 
 /// How many flows are shown; the JSON has all.
 const MAX_FLOWS: usize = 20;
+/// Of how many peers and of how many roles the sums are shown where there are more flows.
+const MAX_SUMS: usize = 10;
 
 pub(crate) fn blocks(report: &Report) -> Vec<Block> {
     if report.flows.is_empty() {
@@ -31,7 +35,11 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
             number(flow.cwnd),
         ]);
     }
-    let mut blocks = vec![Block::Table(table)];
+    let mut blocks = match report.flows.len() > MAX_FLOWS {
+        true => sums(report),
+        false => Vec::new(),
+    };
+    blocks.push(Block::Table(table));
     let more = report.flows.len().saturating_sub(MAX_FLOWS);
     if more > 0 {
         let segments = sum(report.flows.iter().skip(MAX_FLOWS).map(|one| one.segments));
@@ -41,6 +49,35 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
     }
     blocks.extend(kinds_in_words(report));
     blocks
+}
+
+/// More flows than are shown, added up by peer and by role.
+fn sums(report: &Report) -> Vec<Block> {
+    let row = |name: String, sums: &FlowSums| {
+        [
+            name,
+            number(sums.flows),
+            sums.segments.to_string(),
+            kinds(&sums.by_kind),
+        ]
+    };
+    let mut peers = Table::new("Peer | >Flows | >Segments | By kind");
+    for one in report.by_peer.iter().take(MAX_SUMS) {
+        peers.row(row(aggregate::peer(one), &one.sums));
+    }
+    let mut roles = Table::new("Role, program | >Flows | >Segments | By kind");
+    for one in report.by_role.iter().take(MAX_SUMS) {
+        roles.row(row(aggregate::role(one), &one.sums));
+    }
+    let tables = [
+        (peers, more(report.by_peer.len(), MAX_SUMS, "peer")),
+        (roles, more(report.by_role.len(), MAX_SUMS, "role")),
+    ];
+    let tables = tables
+        .into_iter()
+        .filter(|(table, _)| !table.rows.is_empty());
+    let blocks = tables.flat_map(|(table, more)| [Some(Block::Table(table)), more]);
+    blocks.flatten().collect()
 }
 
 /// The kinds that there are, in words.
