@@ -17,18 +17,20 @@ use crate::clock::jiffies_to_ms;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
 use crate::recording::namespace::{NamespaceCounts, known_sum};
-use crate::report::aggregate::{by_peer, by_role};
+use crate::report::aggregate::{by_peer, by_role, is_listed, listed};
 use crate::report::endpoint::endpoints;
+use crate::report::steps::StepReport;
 use crate::report::{
     ByKind, Capabilities, ChecksumErrors, ClockReport, DamagedReport, Fault, FlowReport,
     GapsReport, KernelKinds, NamespaceReport, Overhead, Report, Resets, SCHEMA, Selected, States,
-    StepReport, Tool, TotalsReport, Window, difference,
+    Tool, TotalsReport, Window, difference,
 };
 
 /// Makes the report.
 #[must_use]
 pub fn assemble(mut recording: Recording) -> Report {
     recording.assign_roles();
+    put_listed_first(&mut recording.flows);
     let recoveries = recovery::by_namespace(&recording);
     recording.slow_commits = correlated::slow_commits(&recording, recoveries.as_ref());
     let (phases, findings) = correlated::correlated(&recording);
@@ -38,6 +40,9 @@ pub fn assemble(mut recording: Recording) -> Report {
     let commits = commits.map(|one| commits::commits(one, &recording, recoveries.as_ref()));
     let warnings = warnings::all(&recording, &totals, &gaps, &flows, commits.as_ref());
     let (clock, end_ns) = (recording.run_clock(), recording.end_ns);
+    let selected = selected(&flows);
+    let (by_peer, by_role) = (by_peer(&flows), by_role(&flows));
+    let (flows, unlisted) = listed(flows);
     Report {
         schema: SCHEMA.into(),
         tool: Tool::this(),
@@ -55,7 +60,7 @@ pub fn assemble(mut recording: Recording) -> Report {
         states: states(&recording),
         namespaces: recording.namespaces.iter().map(namespace).collect(),
         overhead: overhead(&recording),
-        selected: selected(&flows),
+        selected,
         request: recording.settings.request,
         capabilities: Capabilities {
             hooks: recording.hooks,
@@ -79,12 +84,21 @@ pub fn assemble(mut recording: Recording) -> Report {
             .map(|fault| Fault::new(fault, &recording.clock))
             .collect(),
         totals,
-        by_peer: by_peer(&flows),
-        by_role: by_role(&flows),
+        by_peer,
+        by_role,
         flows,
+        unlisted,
         gaps,
         warnings,
     }
+}
+
+/// Findings point at flows by their place in the report.
+fn put_listed_first(flows: &mut Vec<FlowHistory>) {
+    let all = std::mem::take(flows).into_iter().enumerate();
+    let (listed, others): (Vec<_>, Vec<_>) =
+        all.partition(|(place, flow)| is_listed(*place, flow.kind()));
+    flows.extend(listed.into_iter().chain(others).map(|(_, flow)| flow));
 }
 
 fn selected(flows: &[FlowReport]) -> Selected {
@@ -183,7 +197,8 @@ fn flow(history: &FlowHistory, recording: &Recording) -> FlowReport {
         fin: flow.fin,
         resets_sent: flow.resets_sent,
         resets_received: flow.resets_received,
-        srtt_us: read.then_some(flow.srtt_us),
+        // Before the first answer there is none.
+        srtt_us: read.then_some(flow.srtt_us).filter(|us| *us > 0),
         rto_ms: read.then(|| jiffies_to_ms(flow.rto, recording.jiffy_ns)),
         rto_max_ms: history.rto_max_ms,
         backoff_max: history.backoff_max,
@@ -195,7 +210,6 @@ fn flow(history: &FlowHistory, recording: &Recording) -> FlowReport {
             .series
             .iter()
             .map(|step| StepReport {
-                time: clock.utc(step.at_ns),
                 offset_s: clock.end_s(step.at_ns),
                 segments: sum(&step.segments),
                 events: step.events,

@@ -25,6 +25,11 @@ pub struct Kinds<T> {
 }
 
 impl<T: Copy> Kinds<T> {
+    /// That of one kind.
+    pub fn of(&self, kind: RetransmitKind) -> T {
+        self.each()[kind as usize].1
+    }
+
     /// Each kind with its value, in the order of kinds.
     pub fn each(&self) -> [(RetransmitKind, T); RetransmitKind::COUNT] {
         [

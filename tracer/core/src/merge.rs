@@ -72,6 +72,12 @@ pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeErro
     let findings = findings(&reports, &labels);
     let mut warnings = own_warnings(&connections, &offset, &windows);
     for (report, label) in reports.iter().zip(&labels) {
+        let unlisted = report.unlisted_count();
+        if unlisted > 0 {
+            warnings.push(format!(
+                "{label}: {unlisted} flows are not listed in its report, and are joined with none of the other's"
+            ));
+        }
         let own = report.warnings.iter();
         warnings.extend(own.map(|warning| format!("{label}: {warning}")));
     }

@@ -27,6 +27,7 @@ pub mod role;
 pub mod sample;
 pub mod standby;
 pub mod statements;
+pub mod steps;
 pub mod whereabouts;
 
 use std::borrow::Cow;
@@ -37,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use tracer_ebpf::Totals;
 
 use crate::by_kind::{Kinds, sum};
-use crate::report::aggregate::{PeerSums, RoleSums};
+use crate::report::aggregate::{PeerSums, RoleSums, UnlistedFlows};
 use crate::report::capabilities::HookStatus;
 use crate::report::commits::CommitsReport;
 use crate::report::fault::FaultReport;
@@ -49,6 +50,7 @@ use crate::report::process::Process;
 use crate::report::processors::ProcessorsReport;
 use crate::report::recovery::RecoveryReport;
 use crate::report::role::FlowRole;
+use crate::report::steps::StepReport;
 
 pub use crate::report::endpoint::{Endpoint, endpoints};
 pub use crate::report::read::{ReadError, is_akin, read, schema};
@@ -58,7 +60,10 @@ pub use crate::report::request::Request;
 pub type ByKind = Kinds<u64>;
 
 /// The version of the contract.
-pub const SCHEMA: &str = "tracer.report/1";
+pub const SCHEMA: &str = "tracer.report/2";
+/// Those that can be read. In the first, `flows` are all that there were, and each interval
+/// of a flow is an object.
+pub const READABLE: [&str; 2] = [SCHEMA, "tracer.report/1"];
 
 /// One run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -85,16 +90,20 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// Sums of everything, unfiltered, and what the kernel says of the same.
     pub totals: TotalsReport,
-    /// Sums of what the filter kept: what `flows` add up to.
+    /// Sums of what the filter kept: what `flows` and `unlisted` add up to.
     pub selected: Selected,
-    /// What `flows` add up to by peer and port, most retransmitted segments first.
+    /// The same by peer and port, most retransmitted segments first.
     #[serde(default)]
     pub by_peer: Vec<PeerSums>,
     /// The same by role and program, likewise.
     #[serde(default)]
     pub by_role: Vec<RoleSums>,
-    /// One entry a flow, most retransmitted segments first.
+    /// One entry a flow, most retransmitted segments first: at most [`MAX_LISTED`] and
+    /// those of replication.
     pub flows: Vec<FlowReport>,
+    /// All others, as one; `null` if there are none.
+    #[serde(default)]
+    pub unlisted: Option<UnlistedFlows>,
     /// The same sums by network namespace.
     pub namespaces: Vec<NamespaceReport>,
     /// The database; `null` unless asked for (`--pg`).
@@ -331,6 +340,7 @@ pub struct FlowReport {
     /// When the connection closed.
     pub closed: Option<String>,
     /// The intervals in which something was retransmitted.
+    #[serde(with = "steps")]
     pub series: Vec<StepReport>,
     /// Of replication: how long round trips took, and whether anything arrived.
     pub path: Option<PathReport>,
@@ -339,29 +349,21 @@ pub struct FlowReport {
     pub recoveries: Option<Vec<RecoveryReport>>,
 }
 
+impl Report {
+    /// How many flows are not listed.
+    #[must_use]
+    pub fn unlisted_count(&self) -> u64 {
+        let unlisted = self.unlisted.as_ref().and_then(|all| all.sums.flows);
+        unlisted.unwrap_or(0)
+    }
+}
+
 impl FlowReport {
     /// Whether it is one flow, and not all for which the flow table had no room.
     #[must_use]
     pub fn is_one(&self) -> bool {
         self.netns.is_some()
     }
-}
-
-/// One interval of a flow.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct StepReport {
-    /// Its end.
-    pub time: String,
-    /// Its end, from the start of the window.
-    pub offset_s: f64,
-    /// Retransmitted segments.
-    pub segments: u64,
-    /// Calls that sent something.
-    pub events: u64,
-    /// Retransmitted bytes.
-    pub bytes: u64,
-    /// Segments by kind.
-    pub by_kind: ByKind,
 }
 
 /// Sums of one namespace.

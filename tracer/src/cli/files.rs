@@ -6,7 +6,7 @@ use clap::Args;
 
 pub(super) const AFTER_REPLAY_HELP: &str = "Needs neither root nor the kernel that recorded them. A file of events does not hold how many events were lost, what the kernel itself counted, segments that no event showed, processes, the database and faults: in the report these are `null`, or empty.";
 
-pub(super) const AFTER_MERGE_HELP: &str = "The file (`tracer.merge/1`) holds both reports as they were, the connections that both saw with what each end retransmitted, by how much the clocks differ as far as the data show, and what either host found. `tracer report` shows it.";
+pub(super) const AFTER_MERGE_HELP: &str = "The file (`tracer.merge/2`) holds both reports as they were, the connections that both saw with what each end retransmitted, by how much the clocks differ as far as the data show, and what either host found. `tracer report` shows it.";
 
 /// The arguments of `tracer report`.
 #[derive(Debug, Args, Clone)]

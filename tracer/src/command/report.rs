@@ -67,12 +67,19 @@ mod tests {
             let bytes = format!("{{\"schema\": \"{schema}\"}}");
             document(bytes.as_bytes()).unwrap_err().to_string()
         };
-        let broken = said("tracer.merge/1");
-        assert!(broken.starts_with("`tracer.merge/1` by its"), "{broken}");
-        let later = said("tracer.merge/2");
-        assert!(later.ends_with("reads `tracer.merge/1`"), "{later}");
-        let later = said("tracer.report/2");
-        assert!(later.ends_with("reads `tracer.report/1`"), "{later}");
+        for schema in ["tracer.merge/1", "tracer.merge/2"] {
+            let broken = said(schema);
+            assert!(
+                broken.starts_with(&format!("`{schema}` by its")),
+                "{broken}"
+            );
+        }
+        let later = said("tracer.merge/3");
+        let readable = "reads `tracer.merge/2` and `tracer.merge/1`";
+        assert!(later.ends_with(readable), "{later}");
+        let later = said("tracer.report/3");
+        let readable = "reads `tracer.report/2` and `tracer.report/1`";
+        assert!(later.ends_with(readable), "{later}");
     }
 
     #[test]

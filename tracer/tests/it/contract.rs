@@ -46,7 +46,7 @@ pub(crate) fn assert_points_at(json: &str, evidence: &[String]) {
 pub(crate) fn assert_holds_both(merged: &str, reports: [&str; 2]) {
     let read = |path: &str| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
     let merged = read(merged);
-    assert_eq!(merged["schema"], "tracer.merge/1");
+    assert_eq!(merged["schema"], "tracer.merge/2");
     assert_eq!(merged["hosts"][1]["label"], "db2");
     for (at, path) in reports.into_iter().enumerate() {
         let report = read(path);
@@ -66,7 +66,7 @@ pub(crate) fn assert_holds_both(merged: &str, reports: [&str; 2]) {
 fn what_a_recording_cannot_tell_is_null() {
     let json = printed(&["replay", &data("db2.jsonl"), "--json", "-"]);
     let report: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(report["schema"], "tracer.report/1");
+    assert_eq!(report["schema"], "tracer.report/2");
     for unknown in [
         "/totals/kernel_retrans_segs",
         "/totals/difference",

@@ -14,6 +14,6 @@ pub(crate) struct Injection {
 
 impl Injection {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, ReadError> {
-        report::read(bytes, SCHEMA)
+        report::read(bytes, &[SCHEMA])
     }
 }

@@ -11,7 +11,9 @@ use crate::report::read::ReadError;
 use crate::report::{self, Report, Tool, Window};
 
 /// The version of the contract.
-pub const SCHEMA: &str = "tracer.merge/1";
+pub const SCHEMA: &str = "tracer.merge/2";
+/// Those that can be read: in the first, reports are of their own first version.
+pub const READABLE: [&str; 2] = [SCHEMA, "tracer.merge/1"];
 
 /// One run, seen from two hosts; what belongs to each is in the order of `hosts`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -79,11 +81,16 @@ pub struct HostFinding {
 }
 
 impl Merged {
-    /// A merged file as it was written.
+    /// A merged file as it was written; one of an earlier version as this one writes it.
     ///
     /// # Errors
     /// If it is none.
     pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
-        report::read(bytes, SCHEMA)
+        let mut merged: Self = report::read(bytes, &READABLE)?;
+        merged.schema = SCHEMA.into();
+        for report in &mut merged.reports {
+            report.schema = report::SCHEMA.into();
+        }
+        Ok(merged)
     }
 }

@@ -156,7 +156,9 @@ fn row(entry: &Entry, view: &LiveView<'_>) -> Row {
         added: Some(sum(&added(entry, view))),
         kinds: table::kinds(&ByKind::from(flow.segments)),
         rto_max: table::milliseconds(seen.then(rto_max)),
-        srtt: table::milliseconds(seen.then(|| f64::from(flow.srtt_us) / 1000.0)),
+        srtt: table::milliseconds(table::rtt_ms(
+            Some(flow.srtt_us).filter(|us| seen && *us > 0),
+        )),
         cwnd: table::number(seen.then_some(flow.cwnd)),
         process: role(entry, view).with_process(remote.address, entry.process.as_ref()),
     }

@@ -30,11 +30,16 @@ pub fn render(report: &Report, width: usize) -> String {
         lines.extend(table::render(&rows, width));
     }
     let more = report.flows.len().saturating_sub(MOST_FLOWS);
-    if more > 0 {
-        lines.push(format!(
+    lines.extend(match report.unlisted_count() {
+        0 if more == 0 => None,
+        0 => Some(format!(
             "     and {more} more flows, all of them in the JSON"
-        ));
-    }
+        )),
+        unlisted => Some(format!(
+            "     and {} more flows, {more} of them in the JSON",
+            unlisted.saturating_add(more as u64)
+        )),
+    });
     lines.push(String::new());
     lines.push(agreement(report));
     let postgres = report.postgres.iter().flat_map(super::database::lines);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::harmless;
-use crate::report::{Report, SCHEMA, possible};
+use crate::report::{READABLE, Report, SCHEMA, possible};
 
 /// A file that is no report that this program understands.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +18,12 @@ pub enum ReadError {
     #[error("no report of tracer's: {0}")]
     Foreign(String),
     /// Of another version of the contract.
-    #[error("its schema is `{found}`, and this tracer reads `{ours}`")]
+    #[error("its schema is `{found}`, and this tracer reads {ours}")]
     Version {
         /// What it says.
         found: String,
         /// What can be read.
-        ours: &'static str,
+        ours: String,
     },
     /// It says what it is, and is not.
     #[error("`{ours}` by its schema, but not by what it holds: {error}")]
@@ -75,22 +75,24 @@ pub fn is_akin(found: &str, ours: &str) -> bool {
     contract(found).is_some_and(|found| Some(found) == contract(ours))
 }
 
-/// What a file of this schema holds. Fields that are not known are passed over.
+/// What a file of one of these schemas holds. Fields that are not known are passed over.
 ///
 /// # Errors
 /// If it is of another, or broken.
-pub fn read<T: DeserializeOwned>(bytes: &[u8], ours: &'static str) -> Result<T, ReadError> {
+pub fn read<T: DeserializeOwned>(bytes: &[u8], readable: &[&'static str]) -> Result<T, ReadError> {
     let found = schema(bytes)?;
-    if is_readable(&found, ours) {
+    if let Some(ours) = readable.iter().find(|ours| is_readable(&found, ours)) {
         let read = possible::check(bytes).and_then(|()| serde_json::from_slice(bytes));
         return read.map_err(|error| ReadError::Broken {
             ours,
             error: shown(&error.to_string()),
         });
     }
-    let is_akin = is_akin(&found, ours);
+    let is_akin = readable.iter().any(|ours| is_akin(&found, ours));
     let found = shown(&found);
     Err(if is_akin {
+        let ours: Vec<String> = readable.iter().map(|ours| format!("`{ours}`")).collect();
+        let ours = ours.join(" and ");
         ReadError::Version { found, ours }
     } else {
         ReadError::Foreign(format!("its schema is `{found}`"))
@@ -98,12 +100,15 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8], ours: &'static str) -> Result<T, 
 }
 
 impl Report {
-    /// A report as it was written.
+    /// A report as it was written; one of an earlier version as this one writes it.
     ///
     /// # Errors
     /// If it is none.
     pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
-        read(bytes, SCHEMA)
+        read(bytes, &READABLE).map(|report| Self {
+            schema: SCHEMA.into(),
+            ..report
+        })
     }
 }
 
@@ -133,13 +138,32 @@ mod tests {
         }
     }
 
+    /// What differs between the versions of the contract.
+    fn without_series(mut report: Value) -> Value {
+        report["schema"].take();
+        for flow in report["flows"].as_array_mut().unwrap() {
+            flow["series"].take();
+        }
+        report
+    }
+
     #[test]
     fn what_is_read_and_written_again_is_the_same() {
         for written in WRITTEN {
             let report = Report::read(written).unwrap();
             let again = render::json::render(&report).unwrap();
             let value = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
-            assert!(holds(&value(&again), &value(written)));
+            let [now, before] = [value(&again), value(written)];
+            assert_eq!(now["schema"], "tracer.report/2");
+            assert_eq!(before["schema"], "tracer.report/1");
+            let flows = |report: &Value| report["flows"].as_array().unwrap().clone();
+            for (now, before) in flows(&now).iter().zip(flows(&before)) {
+                let steps = before["series"].as_array().unwrap().iter().enumerate();
+                for (at, step) in steps {
+                    assert_eq!(now["series"]["segments"][at], step["segments"]);
+                }
+            }
+            assert!(holds(&without_series(now), &without_series(before)));
             let twice = render::json::render(&Report::read(&again).unwrap()).unwrap();
             assert!(again == twice);
         }
@@ -154,7 +178,7 @@ mod tests {
     #[test]
     fn what_a_later_version_adds_is_passed_over() {
         let report = changed(|value| {
-            value["schema"] = "tracer.report/1.7".into();
+            value["schema"] = "tracer.report/2.7".into();
             value["later"] = 1.into();
             value["flows"][0]["later"] = "x".into();
             value["postgres"]["series"][0]["later"] = Value::Null;
@@ -193,7 +217,10 @@ mod tests {
             (said(b"[1, 2]"), "without a `schema`"),
             (said(b"{\"a\": 1}"), "without a `schema`"),
             (schema("tracer.check/1"), "tracer.check/1"),
-            (schema("tracer.report/2"), "this tracer reads"),
+            (
+                schema("tracer.report/3"),
+                "this tracer reads `tracer.report/2` and `tracer.report/1`",
+            ),
             (schema("tracer.report/10"), "this tracer reads"),
             (schema("tracer.report/1"), "missing field"),
         ] {
@@ -211,9 +238,9 @@ mod tests {
             format!(r#"{{"schema": "{escapes}"}}"#),
             format!(r#"{{"schema": "tracer.report/{escapes}"}}"#),
             format!(
-                r#"{{"schema": "tracer.report/1", "tool": {{"name": "{escapes}", "version": 1}}}}"#
+                r#"{{"schema": "tracer.report/2", "tool": {{"name": "{escapes}", "version": 1}}}}"#
             ),
-            format!(r#"{{"schema": "tracer.report/1", "tool": "{escapes}"}}"#),
+            format!(r#"{{"schema": "tracer.report/2", "tool": "{escapes}"}}"#),
         ] {
             let shown = Report::read(file.as_bytes()).unwrap_err().to_string();
             let harm = shown.chars().any(crate::text::does_harm);

@@ -48,5 +48,5 @@ fn what_cannot_be_merged_is_told() {
     let both = text(&folder.path().join("both.json"));
     printed(&["merge", &db1, &db2, "-o", &both]);
     let merged = tracer(&["merge", &both, &db1]);
-    assert_refused(&merged, FAILURE, &["both.json", "tracer.merge/1"]);
+    assert_refused(&merged, FAILURE, &["both.json", "tracer.merge/2"]);
 }

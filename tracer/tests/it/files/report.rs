@@ -111,8 +111,8 @@ fn what_is_no_report_is_named() {
             "tracer.check/1",
         ),
         (
-            file("later.json", "{\"schema\": \"tracer.report/2\"}"),
-            "this tracer reads `tracer.report/1`",
+            file("later.json", "{\"schema\": \"tracer.report/3\"}"),
+            "this tracer reads `tracer.report/2` and `tracer.report/1`",
         ),
         (
             file(

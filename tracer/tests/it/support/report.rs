@@ -59,10 +59,16 @@ impl Report {
         assert_eq!(sum(&totals.by_kind), totals.segments);
         assert_eq!(sum(&totals.failed_by_kind), totals.failed_segments);
         let selected = &self.selected;
-        assert_eq!(of_each(&self.flows, |one| one.segments), selected.segments);
-        assert_eq!(of_each(&self.flows, |one| one.events), selected.events);
-        assert_eq!(of_each(&self.flows, |one| one.bytes), selected.bytes);
-        let flows = self.flows.iter().filter(|flow| flow.is_one()).count();
+        let unlisted = self.unlisted.as_ref().map(|all| all.sums);
+        let unlisted = unlisted.unwrap_or_default();
+        let of_flows = |of: fn(&FlowReport) -> u64| of_each(&self.flows, of);
+        let flows = Selected {
+            segments: of_flows(|one| one.segments) + unlisted.segments,
+            events: of_flows(|one| one.events) + unlisted.events,
+            bytes: of_flows(|one| one.bytes) + unlisted.bytes,
+        };
+        assert_eq!(&flows, selected);
+        let flows = of_flows(|one| one.is_one().into()) + self.unlisted_count();
         check_added_up(self.by_peer.iter().map(|one| &one.sums), flows, selected);
         check_added_up(self.by_role.iter().map(|one| &one.sums), flows, selected);
         assert!(selected.segments <= totals.segments);
@@ -97,7 +103,7 @@ pub(crate) fn check_replayed(live: &FlowReport, replayed: &FlowReport) {
     assert_eq!(figures(live), figures(replayed));
 }
 
-fn check_added_up<'a>(sums: impl Iterator<Item = &'a FlowSums>, flows: usize, selected: &Selected) {
+fn check_added_up<'a>(sums: impl Iterator<Item = &'a FlowSums>, flows: u64, selected: &Selected) {
     let (mut all, mut count) = (Selected::default(), 0);
     for one in sums {
         assert_eq!(sum(&one.by_kind), one.segments, "{one:?}");
@@ -106,7 +112,7 @@ fn check_added_up<'a>(sums: impl Iterator<Item = &'a FlowSums>, flows: usize, se
         all.bytes += one.bytes;
         count += one.flows.unwrap_or(0);
     }
-    assert_eq!((&all, count), (selected, flows as u64));
+    assert_eq!((&all, count), (selected, flows));
 }
 
 fn check_flow(flow: &FlowReport) {

@@ -13,8 +13,9 @@ use crate::provision::repo;
 use crate::testbed::command::{self, Running};
 use crate::testbed::file;
 
-/// The longest for one input, s: a parser that takes that long is a find.
-const TIMEOUT_S: u64 = 10;
+/// The longest for one input, s: a parser that takes that long is a find. By the clock on the
+/// wall, so that it has to be far more than an input waits for a processor.
+const TIMEOUT_S: u64 = 60;
 /// The most memory of a target's process, and of one allocation, MiB: what is read is
 /// smaller by far.
 const MEMORY_MIB: u64 = 1024;

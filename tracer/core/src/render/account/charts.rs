@@ -14,6 +14,7 @@ use crate::report::FlowReport;
 use crate::report::commits::SlowReport;
 use crate::report::latency_probe::ProbeStepReport;
 use crate::report::sample::{Sample, Standby};
+use crate::report::steps::StepReport;
 
 /// How many flows are drawn by themselves; the rest together.
 const MOST_FLOWS: usize = 3;
@@ -127,16 +128,24 @@ impl View<'_> {
         let (alone, others) = sent.split_at(alone);
         let charts = alone.iter();
         let mut charts: Vec<Chart> = charts
-            .map(|flow| self.retransmitted(&flows::name(flow), &[*flow]))
+            .map(|flow| self.retransmitted(&flows::name(flow), &[&flow.series]))
+            .collect();
+        let unlisted = self.report.unlisted.iter().map(|all| &all.series[..]);
+        let others: Vec<&[StepReport]> = others
+            .iter()
+            .map(|flow| &flow.series[..])
+            .chain(unlisted)
             .collect();
         if !others.is_empty() {
-            charts.push(self.retransmitted(&format!("{} other flows", others.len()), others));
+            let listed = sent.len() - alone.len();
+            let count = self.report.unlisted_count().saturating_add(listed as u64);
+            charts.push(self.retransmitted(&format!("{count} other flows"), &others));
         }
         charts
     }
 
-    fn retransmitted(&self, name: &str, flows: &[&FlowReport]) -> Chart {
-        let steps = || flows.iter().flat_map(|flow| &flow.series);
+    fn retransmitted(&self, name: &str, flows: &[&[StepReport]]) -> Chart {
+        let steps = || flows.iter().copied().flatten();
         let series = RetransmitKind::ALL.into_iter().filter_map(|kind| {
             let of_kind = steps().map(|step| {
                 let (_, count) = step.by_kind.each()[kind as usize];

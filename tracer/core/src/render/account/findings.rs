@@ -84,7 +84,11 @@ fn shown(value: &Value) -> String {
         Value::String(text) if text.is_empty() => "(empty)".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(list) => format!("{} entries", list.len()),
-        Value::Object(fields) => format!("{} fields", fields.len()),
+        Value::Object(fields) => match fields.get("offset_s") {
+            // A series, by figure.
+            Some(Value::Array(list)) => format!("{} entries", list.len()),
+            _ => format!("{} fields", fields.len()),
+        },
         Value::Number(number) => match number.as_f64() {
             Some(float) if number.is_f64() => format!("{}", (float * 1e3).round() / 1e3),
             _ => number.to_string(),

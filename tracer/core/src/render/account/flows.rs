@@ -8,7 +8,7 @@ use crate::render::aggregate;
 use crate::render::document::{Block, Table};
 use crate::render::table::{kinds, milliseconds, number, rtt_ms};
 use crate::report::aggregate::FlowSums;
-use crate::report::{FlowReport, Report};
+use crate::report::{ByKind, FlowReport, Report};
 
 /// How many flows are shown; the JSON has all.
 const MAX_FLOWS: usize = 20;
@@ -40,15 +40,26 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
         false => Vec::new(),
     };
     blocks.push(Block::Table(table));
-    let more = report.flows.len().saturating_sub(MAX_FLOWS);
-    if more > 0 {
-        let segments = sum(report.flows.iter().skip(MAX_FLOWS).map(|one| one.segments));
-        blocks.push(Block::Text(format!(
-            "And {more} more flows with {segments} segments, all of them in the JSON."
-        )));
-    }
+    blocks.extend(others(report));
     blocks.extend(kinds_in_words(report));
     blocks
+}
+
+/// What the table has no room for.
+fn others(report: &Report) -> Option<Block> {
+    let more = report.flows.len().saturating_sub(MAX_FLOWS);
+    let unlisted = report.unlisted.iter().map(|all| all.sums.segments);
+    let shown = report.flows.iter().skip(MAX_FLOWS);
+    let segments = sum(shown.map(|one| one.segments).chain(unlisted));
+    let text = match report.unlisted_count() {
+        0 if more == 0 => return None,
+        0 => format!("And {more} more flows with {segments} segments, all of them in the JSON."),
+        unlisted => format!(
+            "And {} more flows with {segments} segments; {more} of them are listed in the JSON.",
+            unlisted.saturating_add(more as u64)
+        ),
+    };
+    Some(Block::Text(text))
 }
 
 /// More flows than are shown, added up by peer and by role.
@@ -83,7 +94,13 @@ fn sums(report: &Report) -> Vec<Block> {
 /// The kinds that there are, in words.
 fn kinds_in_words(report: &Report) -> Option<Block> {
     let mut sums = [0_u64; RetransmitKind::COUNT];
-    for (kind, count) in report.flows.iter().flat_map(|flow| flow.by_kind.each()) {
+    let unlisted = report.unlisted.iter().map(|all| &all.sums.by_kind);
+    let all = report
+        .flows
+        .iter()
+        .map(|flow| &flow.by_kind)
+        .chain(unlisted);
+    for (kind, count) in all.flat_map(ByKind::each) {
         let place = &mut sums[kind as usize];
         *place = sum([*place, count]);
     }

@@ -184,7 +184,7 @@ const RUN: &[(&str, Place, &str)] = &[
     (
         "tracer merge db1.json db2.json -o both.json",
         Desk,
-        "tracer.merge/1",
+        "tracer.merge/2",
     ),
     (
         "tracer report both.json -o both.html",
