@@ -9,7 +9,7 @@ use std::process::Command;
 use std::{env, fs};
 
 const TARGET: &str = "bpfel-unknown-none";
-const OBJECTS: [&str; 3] = ["tracer-ebpf", "fault", "commit"];
+const OBJECTS: [&str; 4] = ["tracer-ebpf", "typed", "fault", "commit"];
 
 fn main() {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR"));

@@ -22,7 +22,7 @@ pub struct Settings {
     pub max_flows: u32,
 }
 
-/// The one word that changes while the programs run (map `CONTROL`, index 0).
+/// The word of userspace that changes while the programs run (map `CONTROL`, index 0).
 ///
 /// Before counting starts, the retransmits that existing sockets already have
 /// must be known; the programs learn what they can see themselves, userspace
@@ -55,8 +55,8 @@ pub struct Baseline {
 pub enum Gap {
     /// No room for a flow: its counts went to the overflow sums.
     FlowsFull = 0,
-    /// No room to remember a socket: its hit was counted from the segment
-    /// itself, without what may have failed before.
+    /// No room to remember a socket: what its hit added is counted later, of unknown kind,
+    /// when it is remembered after all, or closes, or tracing ends.
     SocketsFull = 1,
     /// No room for a network namespace: its hits are in no total.
     NamespacesFull = 2,
@@ -64,6 +64,13 @@ pub enum Gap {
     EventsLost = 3,
     /// A kernel field could not be read.
     ReadFailed = 4,
+}
+
+impl Control {
+    /// Length of the map `CONTROL`.
+    pub const WORDS: u32 = 2;
+    /// The second word: not 0 once a socket could not be remembered.
+    pub const NO_ROOM: u32 = 1;
 }
 
 impl Gap {

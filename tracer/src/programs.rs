@@ -4,11 +4,12 @@ pub mod event_file;
 pub(crate) mod flow_slots;
 pub(crate) mod hooks;
 pub(crate) mod loader;
+pub(crate) mod typed;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf};
 use aya::programs::{ProgramError, RawTracePoint};
@@ -18,6 +19,7 @@ use tracer_ebpf::{Baseline, Control, Flow, Socket, Totals, Tuple};
 
 use crate::kernel::bpf;
 use crate::programs::flow_slots::FlowSlots;
+use crate::programs::typed::{Typed, TypedError};
 use tracer_core::recording::programs::{DropCounters, RunStats};
 use tracer_core::report::capabilities::HookStatus;
 
@@ -52,7 +54,7 @@ pub(crate) struct Programs {
     ebpf: Ebpf,
     control: Array<MapData, u32>,
     baselines: HashMap<MapData, Tuple, Baseline>,
-    sockets: HashMap<MapData, u64, Socket>,
+    memory: Memory,
     totals: PerCpuHashMap<MapData, u32, Totals>,
     bad_checksums: HashMap<MapData, [u8; 16], u64>,
     gaps: PerCpuArray<MapData, u64>,
@@ -60,10 +62,26 @@ pub(crate) struct Programs {
     _statistics: Option<OwnedFd>,
 }
 
+/// Where the programs remember sockets.
+enum Memory {
+    /// In the sockets themselves.
+    Sockets(Typed),
+    /// In a table, and why.
+    Table(HashMap<MapData, u64, Socket>, TypedError),
+}
+
 impl Programs {
     /// Creates the maps and loads every program, attached to nothing yet.
     pub(crate) fn load(options: &Options) -> Result<Self, ProgramsError> {
-        let mut ebpf = loader::load(options)?;
+        let mut ebpf = loader::load(options, false)?;
+        let memory = match Typed::load(options, &ebpf) {
+            Ok(typed) => Memory::Sockets(typed),
+            Err(why) => {
+                log::debug!("sockets are remembered in a table: {why}");
+                ebpf = loader::load(options, true)?;
+                Memory::Table(take(&mut ebpf, "SOCKETS")?, why)
+            }
+        };
         let slots = FlowSlots::new(&mut ebpf, options.settings.max_flows)?;
         let statistics = match options.measure_run_time {
             true => Some(
@@ -75,7 +93,7 @@ impl Programs {
         Ok(Self {
             control: take(&mut ebpf, "CONTROL")?,
             baselines: take(&mut ebpf, "BASELINES")?,
-            sockets: take(&mut ebpf, "SOCKETS")?,
+            memory,
             totals: take(&mut ebpf, "TOTALS")?,
             bad_checksums: take(&mut ebpf, "BAD_CHECKSUMS")?,
             gaps: take(&mut ebpf, "GAPS")?,
@@ -139,6 +157,11 @@ impl Programs {
         &mut self,
         name: &'static str,
     ) -> Result<Result<(), ProgramError>, ProgramsError> {
+        if let Memory::Sockets(typed) = &mut self.memory
+            && let Some(attached) = typed.attach(name)
+        {
+            return Ok(attached.map_err(ProgramError::IOError));
+        }
         let program: &mut RawTracePoint = match self.ebpf.program_mut(name).map(TryInto::try_into) {
             Some(Ok(program)) => program,
             _ => return Err(ProgramsError::Absent(name)),
@@ -207,13 +230,33 @@ impl Programs {
         self.slots.used()
     }
 
-    /// What the programs remember of sockets that are not closed.
+    /// What the programs remember, in a table, of sockets that are not closed. Nothing, if
+    /// it is in [`Self::storage`].
     pub(crate) fn sockets(&self) -> Result<Vec<Socket>, ProgramsError> {
-        self.sockets
+        let Memory::Table(table, _) = &self.memory else {
+            return Ok(Vec::new());
+        };
+        table
             .iter()
             .map(|entry| entry.map(|(_, socket)| socket))
             .collect::<Result<_, _>>()
             .map_err(map_error("SOCKETS"))
+    }
+
+    /// The map whose values are in the sockets; `None` if they are in a table.
+    pub(crate) fn storage(&self) -> Option<BorrowedFd<'_>> {
+        match &self.memory {
+            Memory::Sockets(typed) => Some(typed.storage()),
+            Memory::Table(..) => None,
+        }
+    }
+
+    /// Why sockets are remembered in a table, if they are.
+    pub(crate) fn why_in_table(&self) -> Option<String> {
+        match &self.memory {
+            Memory::Sockets(_) => None,
+            Memory::Table(_, why) => Some(why.to_string()),
+        }
     }
 
     /// What is still to be subtracted from sockets that were not seen since.
@@ -249,14 +292,21 @@ impl Programs {
     /// What the kernel says of the programs' runs so far.
     pub(crate) fn effort(&self) -> std::io::Result<RunStats> {
         let mut sum = RunStats::default();
+        let mut add = |program: BorrowedFd<'_>| {
+            let one = bpf::effort(program)?;
+            sum.runs += one.runs;
+            sum.ns += one.ns;
+            sum.missed += one.missed;
+            Ok::<_, std::io::Error>(())
+        };
         for (_, program) in self.ebpf.programs() {
-            // A program that was refused has no descriptor and never ran.
+            // A program that was refused, or is there in another form, never ran.
             if let Ok(fd) = program.fd() {
-                let one = bpf::effort(fd.as_fd())?;
-                sum.runs += one.runs;
-                sum.ns += one.ns;
-                sum.missed += one.missed;
+                add(fd.as_fd())?;
             }
+        }
+        if let Memory::Sockets(typed) = &self.memory {
+            typed.programs().try_for_each(&mut add)?;
         }
         Ok(sum)
     }

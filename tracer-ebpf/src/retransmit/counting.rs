@@ -6,7 +6,7 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use tracer_ebpf::{Flow, Gap, Owner, RetransmitKind, Socket, Totals, Tuple};
 
 use crate::filter;
-use crate::kernel::{Address, field};
+use crate::kernel::{Address, TcpSocket, field, probed};
 use crate::maps::{
     FLOWS, NEXT_SLOT, OWNERS, SOCKETLESS, TAKEN_SLOTS, TOTALS, ZERO_TOTALS, add, count_gap,
 };
@@ -82,28 +82,56 @@ pub fn count_overflow(totals: *mut Totals, hit: Hit) {
     }
 }
 
-/// Adds a hit to a flow.
+/// Adds to a counter that has one writer at a time: no lock on the bus.
+#[inline(always)]
+unsafe fn add_alone(counter: *mut u64, value: u64) {
+    // SAFETY: callers pass the address of an aligned `u64` in a live map value. Volatile,
+    // because userspace reads it at any moment: one load and one store of the whole.
+    unsafe { counter.write_volatile(counter.read_volatile().wrapping_add(value)) };
+}
+
+/// Adds a hit to the flow of a socket. The socket's lock makes us its only writer: a slot
+/// that is a socket's is no other's, and those without a socket have slots of their own.
 #[inline(always)]
 pub fn count_flow(flow: *mut Flow, hit: Hit, fin: bool, now: u64) {
     // SAFETY: `flow` is a live map value.
     unsafe {
         let flow = &mut *flow;
-        add(element!(flow.segments, hit.kind), hit.segments);
-        add(&raw mut flow.bytes, hit.bytes);
+        add_alone(element!(flow.segments, hit.kind), hit.segments);
+        add_alone(&raw mut flow.bytes, hit.bytes);
         if hit.failed {
-            add(&raw mut flow.failed_events, 1);
-            add(&raw mut flow.failed_segments, hit.segments);
+            add_alone(&raw mut flow.failed_events, 1);
+            add_alone(&raw mut flow.failed_segments, hit.segments);
         } else {
-            add(&raw mut flow.events, 1);
+            add_alone(&raw mut flow.events, 1);
         }
         if fin {
-            add(&raw mut flow.fin, 1);
+            add_alone(&raw mut flow.fin, 1);
         }
-        if flow.first_ns == 0 {
-            flow.first_ns = now;
-        }
-        flow.last_ns = now;
     }
+    note_time(flow, now);
+}
+
+/// Adds a retransmitted SYN-ACK to its flow. Others may do so at the same time.
+#[inline(always)]
+pub fn count_synack(flow: *mut Flow, now: u64) {
+    // SAFETY: `flow` is a live map value.
+    unsafe {
+        let flow = &mut *flow;
+        add(element!(flow.segments, RetransmitKind::SynAck), 1);
+        add(&raw mut flow.events, 1);
+    }
+    note_time(flow, now);
+}
+
+#[inline(always)]
+fn note_time(flow: *mut Flow, now: u64) {
+    // SAFETY: `flow` is a live map value.
+    let flow = unsafe { &mut *flow };
+    if flow.first_ns == 0 {
+        flow.first_ns = now;
+    }
+    flow.last_ns = now;
 }
 
 /// Segments that the kernel counted without a hit that we saw. `failed` where
@@ -125,10 +153,10 @@ pub fn count_unseen(totals: *mut Totals, flow: *mut Flow, segments: u64, bytes: 
         }
         if !flow.is_null() {
             let flow = &mut *flow;
-            add(element!(flow.segments, RetransmitKind::Other), segments);
-            add(&raw mut flow.bytes, bytes);
+            add_alone(element!(flow.segments, RetransmitKind::Other), segments);
+            add_alone(&raw mut flow.bytes, bytes);
             if failed {
-                add(&raw mut flow.failed_segments, segments);
+                add_alone(&raw mut flow.failed_segments, segments);
             }
         }
     }
@@ -137,7 +165,7 @@ pub fn count_unseen(totals: *mut Totals, flow: *mut Flow, segments: u64, bytes: 
 /// The flow of a socket, given a slot if it has none; null if the table is full, see
 /// [`crate::socket::remember`].
 #[inline(always)]
-pub fn flow_of(sk: Address, socket: *mut Socket) -> *mut Flow {
+pub fn flow_of(tcp: TcpSocket, socket: *mut Socket) -> *mut Flow {
     // SAFETY: `socket` is a live map value.
     let socket = unsafe { &mut *socket };
     if socket.slot != Socket::NO_SLOT {
@@ -148,8 +176,8 @@ pub fn flow_of(sk: Address, socket: *mut Socket) -> *mut Flow {
     };
     // SAFETY: `flow` is a live map value that nobody else knows yet.
     unsafe {
-        (*flow).inode = inode(sk);
-        (*flow).owner = owner(sk);
+        (*flow).inode = inode(tcp);
+        (*flow).owner = owner(tcp.sock);
     }
     socket.slot = slot;
     flow
@@ -192,7 +220,7 @@ fn take_slot() -> u32 {
         return Socket::NO_SLOT;
     };
     // SAFETY: a live map value; volatile, because other CPUs change it.
-    let mut slot = unsafe { core::ptr::read_volatile(next) };
+    let mut slot = unsafe { ptr::read_volatile(next) };
     #[allow(
         clippy::explicit_counter_loop,
         reason = "the verifier has to see how often it runs at most"
@@ -203,7 +231,7 @@ fn take_slot() -> u32 {
         }
         if TAKEN_SLOTS.insert(slot, 1, u64::from(BPF_NOEXIST)).is_ok() {
             // SAFETY: as above.
-            unsafe { core::ptr::write_volatile(next, slot + 1) };
+            unsafe { ptr::write_volatile(next, slot + 1) };
             return slot;
         }
         slot += 1;
@@ -213,16 +241,17 @@ fn take_slot() -> u32 {
 
 /// The inode of the socket's file, by which `/proc/PID/fd` names it.
 #[inline(always)]
-fn inode(sk: Address) -> u64 {
-    match field!(sk, sk_socket, u64) {
+fn inode(tcp: TcpSocket) -> u64 {
+    match field!(tcp.fields, sk_socket, u64) {
         // An orphan: the process has closed it, the kernel still sends.
         None | Some(0) => 0,
-        Some(file) => field!(file, socket_inode, u64).unwrap_or(0),
+        // Behind the end of the socket's own type.
+        Some(file) => probed!(file, socket_inode, u64).unwrap_or(0),
     }
 }
 
 #[inline(always)]
-fn owner(sk: Address) -> Owner {
+fn owner(sock: Address) -> Owner {
     // SAFETY: written once, at `connect`, before the socket can be hit.
-    unsafe { OWNERS.get(sk) }.copied().unwrap_or_default()
+    unsafe { OWNERS.get(sock) }.copied().unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf};
-use tracer_ebpf::{Baseline, Event, Flow, Gap, Offsets, Owner, Settings, Socket, Totals, Tuple};
+use tracer_ebpf::{Baseline, Control, Event, Flow, Gap, Offsets, Owner, Settings, Totals, Tuple};
 
 /// `BPF_F_MMAPABLE` of
 /// [`uapi/linux/bpf.h`](https://github.com/torvalds/linux/blob/v5.10/include/uapi/linux/bpf.h#L421).
@@ -27,12 +27,7 @@ pub static SETTINGS: Settings = Settings {
 
 /// [`tracer_ebpf::Control`]: learning until userspace says otherwise.
 #[map]
-pub static CONTROL: Array<u32> = Array::with_max_entries(1, 0);
-
-/// One entry a socket that retransmitted, by the address of its `struct sock`,
-/// removed when it closes. Userspace sizes it by the sockets there are.
-#[map]
-pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(16_384, 0);
+pub static CONTROL: Array<u32> = Array::with_max_entries(Control::WORDS, 0);
 
 /// What sockets had retransmitted before tracing began. Filled once by
 /// userspace, which also sizes it.
@@ -148,5 +143,15 @@ pub fn counting() -> bool {
         .get_ptr(0)
         // SAFETY: the pointer is to a live map value; volatile, because
         // userspace changes it at any moment.
-        .is_some_and(|word| unsafe { core::ptr::read_volatile(word) } == tracer_ebpf::Control::Counting as u32)
+        .is_some_and(|word| unsafe { core::ptr::read_volatile(word) } == Control::Counting as u32)
+}
+
+/// Whether a socket could not be remembered for want of room: then what is found of one at
+/// its end may have been shown.
+#[inline(always)]
+pub fn had_no_room() -> bool {
+    CONTROL
+        .get_ptr(Control::NO_ROOM)
+        // SAFETY: as above.
+        .is_some_and(|word| unsafe { core::ptr::read_volatile(word) } != 0)
 }

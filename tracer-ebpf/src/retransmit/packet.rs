@@ -2,7 +2,8 @@
 
 use tracer_ebpf::Tuple;
 
-use crate::kernel::{Address, field, read};
+use crate::access::read;
+use crate::kernel::{Address, field};
 use crate::socket::{mapped, namespace};
 
 /// `SKB_DST_NOREF` of

@@ -2,16 +2,15 @@
 
 use core::ptr;
 
-use aya_ebpf::bindings::BPF_NOEXIST;
-use tracer_ebpf::{Baseline, Gap, Socket, Tuple, Verdict};
+use tracer_ebpf::{Baseline, Socket, Tuple, Verdict};
 
 use crate::filter;
-use crate::kernel::{Address, field, field_or_zero};
-use crate::maps::{BASELINES, SOCKETS, count_gap};
+use crate::kernel::{Address, TcpSocket, field, field_or_zero};
+use crate::maps::BASELINES;
+use crate::memory;
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
-const IPPROTO_TCP: u16 = 6;
 
 /// TCP states of
 /// [`net/tcp_states.h`](https://github.com/torvalds/linux/blob/v6.12/include/net/tcp_states.h).
@@ -38,11 +37,11 @@ pub fn mapped(address: u32) -> [u8; 16] {
     bytes
 }
 
-/// Whether a `struct sock` is a TCP socket. `inet_sock_set_state` also reports
-/// SCTP, and MPTCP's meta socket, which is no `tcp_sock` (its subflows are).
+/// The bytes of an address that is read in four words, which is as it is aligned.
 #[inline(always)]
-pub fn is_tcp(sk: Address) -> bool {
-    field!(sk, sk_protocol, u16) == Some(IPPROTO_TCP)
+fn bytes(words: [u32; 4]) -> [u8; 16] {
+    // SAFETY: any bytes are both.
+    unsafe { core::mem::transmute(words) }
 }
 
 /// The inode of a network namespace.
@@ -66,8 +65,8 @@ pub fn tuple(sk: Address) -> Option<Tuple> {
     } else if family == AF_INET6 {
         // An IPv6 socket that talks IPv4 keeps the mapped address here.
         (
-            field!(sk, skc_v6_rcv_saddr, [u8; 16])?,
-            field!(sk, skc_v6_daddr, [u8; 16])?,
+            bytes(field!(sk, skc_v6_rcv_saddr, [u32; 4])?),
+            bytes(field!(sk, skc_v6_daddr, [u32; 4])?),
         )
     } else {
         return None;
@@ -86,9 +85,9 @@ pub fn tuple(sk: Address) -> Option<Tuple> {
 /// ([`tcp_set_state`](https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp.c#L2921)),
 /// which clears `inet_num` but not `inet_sport`.
 #[inline(always)]
-pub fn full_tuple(sk: Address) -> Option<Tuple> {
-    let mut tuple = tuple(sk)?;
-    tuple.local_port = u16::from_be(field!(sk, inet_sport, u16)?);
+pub fn full_tuple(fields: Address) -> Option<Tuple> {
+    let mut tuple = tuple(fields)?;
+    tuple.local_port = u16::from_be(field!(fields, inet_sport, u16)?);
     Some(tuple)
 }
 
@@ -102,10 +101,10 @@ pub struct Retransmitted {
 /// Reads the sums that grow with `RetransSegs`, see
 /// [`__tcp_retransmit_skb`](https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp_output.c#L3379).
 #[inline(always)]
-pub fn retransmitted(sk: Address) -> Option<Retransmitted> {
+pub fn retransmitted(tcp: TcpSocket) -> Option<Retransmitted> {
     Some(Retransmitted {
-        segments: field!(sk, total_retrans, u32)?,
-        bytes: field!(sk, bytes_retrans, u64)?,
+        segments: field!(tcp.fields, total_retrans, u32)?,
+        bytes: field!(tcp.fields, bytes_retrans, u64)?,
     })
 }
 
@@ -118,38 +117,51 @@ pub fn retransmitted(sk: Address) -> Option<Retransmitted> {
 /// Null if there is none: where an `Option` is `None`, its pointer is not written, and the
 /// verifier refuses that this is kept on the stack.
 #[inline(always)]
-pub fn remember(sk: Address) -> *mut Socket {
-    if let Some(socket) = SOCKETS.get_ptr_mut(sk) {
+pub fn remember(tcp: TcpSocket) -> *mut Socket {
+    let found = memory::get(tcp.sock);
+    if !found.is_null() {
         // SAFETY: a live map value; the socket's lock makes us its only user.
-        if Ports::of_socket(sk) == Ports::of(unsafe { &(*socket).tuple }) {
-            return socket;
+        if Ports::of_socket(tcp) == Ports::of(unsafe { &(*found).tuple }) {
+            return found;
         }
-        forget(sk);
+        forget(tcp);
     }
-    match full_tuple(sk) {
-        Some(tuple) => learn(sk, &tuple),
+    match full_tuple(tcp.fields) {
+        Some(tuple) => learn(tcp, &tuple),
         None => ptr::null_mut(),
     }
 }
 
 /// The memory of a socket whose tuple is known, as [`remember`].
 #[inline(always)]
-pub fn remember_as(sk: Address, tuple: &Tuple) -> *mut Socket {
-    if let Some(socket) = SOCKETS.get_ptr_mut(sk) {
-        // SAFETY: as above.
-        if Ports::of(tuple) == Ports::of(unsafe { &(*socket).tuple }) {
-            return socket;
-        }
-        forget(sk);
+pub fn remember_as(tcp: TcpSocket, tuple: &Tuple) -> *mut Socket {
+    let found = find(tcp, tuple);
+    if found.is_null() {
+        learn(tcp, tuple)
+    } else {
+        found
     }
-    learn(sk, tuple)
 }
 
-/// Lets go of what is remembered under an address. Where the kernel withheld the
-/// end of a socket, another may live there by now.
+/// The memory of a socket whose tuple is known, if it has one.
 #[inline(always)]
-pub fn forget(sk: Address) {
-    let _ = SOCKETS.remove(sk);
+pub fn find(tcp: TcpSocket, tuple: &Tuple) -> *mut Socket {
+    let found = memory::get(tcp.sock);
+    if !found.is_null() {
+        // SAFETY: as above.
+        if Ports::of(tuple) == Ports::of(unsafe { &(*found).tuple }) {
+            return found;
+        }
+        forget(tcp);
+    }
+    ptr::null_mut()
+}
+
+/// Lets go of what is remembered of a socket. Where the kernel withheld its end, it may be
+/// another one by now.
+#[inline(always)]
+pub fn forget(tcp: TcpSocket) {
+    memory::remove(tcp.sock);
 }
 
 /// By what one socket is told from the next at the same address.
@@ -171,8 +183,8 @@ impl Ports {
     /// Both in one read: `skc_dport` and `skc_num` are the two halves of
     /// [`skc_portpair`](https://github.com/torvalds/linux/blob/v6.12/include/net/sock.h#L168).
     #[inline(always)]
-    fn of_socket(sk: Address) -> Self {
-        let pair = field_or_zero!(sk, skc_dport, [u8; 4]);
+    fn of_socket(tcp: TcpSocket) -> Self {
+        let pair = field_or_zero!(tcp.fields, skc_dport, u32).to_ne_bytes();
         Self {
             local: u16::from_ne_bytes([pair[2], pair[3]]),
             remote: u16::from_be_bytes([pair[0], pair[1]]),
@@ -182,30 +194,26 @@ impl Ports {
 
 /// Begins to remember a socket, with what is known of its past.
 #[inline(always)]
-fn learn(sk: Address, tuple: &Tuple) -> *mut Socket {
+fn learn(tcp: TcpSocket, tuple: &Tuple) -> *mut Socket {
     let verdict = filter::verdict(tuple);
     if matches!(verdict, Verdict::Ignored | Verdict::Elsewhere) {
         return ptr::null_mut();
     }
-    let past = past(tuple);
-    let socket = Socket {
+    memory::insert(tcp.sock, &mut first_seen(tuple, verdict))
+}
+
+/// What is known of a socket that nothing is remembered of.
+#[inline(always)]
+pub fn first_seen(tuple: &Tuple, verdict: Verdict) -> Socket {
+    // What it had retransmitted when tracing began.
+    // SAFETY: only userspace writes these values, before it lets counting begin.
+    let past: Baseline = unsafe { BASELINES.get(tuple) }.copied().unwrap_or_default();
+    Socket {
         tuple: *tuple,
         bytes: past.bytes,
         segments: past.segments,
         slot: Socket::NO_SLOT,
         verdict: verdict as u32,
         last_kind: 0,
-    };
-    if SOCKETS.insert(sk, socket, u64::from(BPF_NOEXIST)).is_err() {
-        count_gap(Gap::SocketsFull);
-        return ptr::null_mut();
     }
-    SOCKETS.get_ptr_mut(sk).unwrap_or(ptr::null_mut())
-}
-
-/// What a socket had retransmitted when tracing began.
-#[inline(always)]
-fn past(tuple: &Tuple) -> Baseline {
-    // SAFETY: only userspace writes these values, before it lets counting begin.
-    unsafe { BASELINES.get(tuple) }.copied().unwrap_or_default()
 }

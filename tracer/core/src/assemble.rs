@@ -65,6 +65,7 @@ pub fn assemble(mut recording: Recording) -> Report {
         capabilities: Capabilities {
             hooks: recording.hooks,
             retransmit_err: recording.retransmit_err,
+            socket_storage: recording.socket_storage,
             missing_fields: recording.missing,
         },
         postgres: recording

@@ -62,6 +62,8 @@ pub struct Recording {
     pub hooks: Vec<HookStatus>,
     /// Whether the kernel shows retransmits that failed to leave.
     pub retransmit_err: bool,
+    /// Whether what is remembered of a socket is kept in the socket itself.
+    pub socket_storage: bool,
     /// Fields that this kernel does not have.
     pub missing: Vec<MissingField>,
     /// Every flow, in the order of the report.

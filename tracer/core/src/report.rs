@@ -190,6 +190,11 @@ pub struct Capabilities {
     pub hooks: Vec<HookStatus>,
     /// Whether the kernel shows retransmits that failed to leave.
     pub retransmit_err: bool,
+    /// Whether what is remembered of a socket is kept in the socket itself, for any number
+    /// of them (Linux 5.11 and later), and not in a table; false of a replay, and of
+    /// reports of before it was told.
+    #[serde(default)]
+    pub socket_storage: bool,
     /// Kernel fields that are not there, and what is missing for it.
     pub missing_fields: Vec<MissingField>,
 }
@@ -436,7 +441,8 @@ pub struct States {
 pub struct GapsReport {
     /// Hits of flows that the flow table had no room for.
     pub flows_full: u64,
-    /// Sockets that could not be remembered.
+    /// Hits of sockets that the table of sockets had no room for: their segments were
+    /// counted when the socket closed or at the end, as of kind `other`.
     pub sockets_full: u64,
     /// Hits in namespaces that the table of namespaces had no room for.
     pub namespaces_full: u64,

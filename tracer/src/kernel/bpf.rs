@@ -1,6 +1,8 @@
 //! What aya leaves open: a loader that has not parsed the kernel's types, what its errors
 //! mean, and how often programs ran.
 
+pub(crate) mod syscall;
+
 use std::error::Error;
 use std::os::fd::{AsRawFd, BorrowedFd};
 

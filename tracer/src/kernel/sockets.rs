@@ -16,7 +16,7 @@
 mod inquirer;
 mod message;
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::ReceiveTimeout;
@@ -75,6 +75,17 @@ pub struct SocketInfo {
     pub rto_us: Option<u32>,
     /// Congestion window, segments.
     pub cwnd: Option<u32>,
+    /// What our programs keep in it; `None` if they keep nothing, or were not asked for.
+    pub accounted: Option<Accounted>,
+}
+
+/// What of a socket's sums our programs have taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accounted {
+    /// Retransmitted segments.
+    pub segments: u32,
+    /// Retransmitted bytes.
+    pub bytes: u64,
 }
 
 /// Why the sockets are not known.
@@ -112,15 +123,31 @@ pub enum SocketsError {
 /// # Errors
 /// When the kernel cannot be asked, refuses, or is interrupted too often.
 pub fn dump(netns: u32) -> Result<Vec<SocketInfo>, SocketsError> {
+    dump_with(netns, None)
+}
+
+/// As [`dump`], and what our programs keep in the sockets, in this map of theirs
+/// (`INET_DIAG_REQ_SK_BPF_STORAGES`, since Linux 5.7), which needs `CAP_BPF`.
+///
+/// # Errors
+/// As [`dump`].
+pub(crate) fn dump_with(
+    netns: u32,
+    storage: Option<BorrowedFd<'_>>,
+) -> Result<Vec<SocketInfo>, SocketsError> {
     let mut sockets = Vec::new();
     let mut buffer = vec![0; BUFFER];
     for family in [SocketFamily::V4, SocketFamily::V6] {
+        let request = match storage {
+            Some(map) => message::request_with_storage(family, map.as_raw_fd()),
+            None => message::request(family).to_vec(),
+        };
         let before = sockets.len();
         let mut done = false;
         for _ in 0..TRIES {
             sockets.truncate(before);
             // A new conversation each time: nothing of the old one is left in it.
-            if dump_family(family, netns, &mut buffer, &mut sockets)? {
+            if dump_family(&request, netns, &mut buffer, &mut sockets)? {
                 done = true;
                 break;
             }
@@ -134,19 +161,14 @@ pub fn dump(netns: u32) -> Result<Vec<SocketInfo>, SocketsError> {
 
 /// Returns whether the dump came through uninterrupted.
 fn dump_family(
-    family: SocketFamily,
+    request: &[u8],
     netns: u32,
     buffer: &mut [u8],
     sockets: &mut Vec<SocketInfo>,
 ) -> Result<bool, SocketsError> {
     let failed = |step| move |errno| SocketsError::Netlink { step, errno };
     let socket = open().map_err(failed("socket"))?;
-    send(
-        socket.as_raw_fd(),
-        &message::request(family),
-        MsgFlags::empty(),
-    )
-    .map_err(failed("send"))?;
+    send(socket.as_raw_fd(), request, MsgFlags::empty()).map_err(failed("send"))?;
     let mut clean = true;
     loop {
         let length = match recv(socket.as_raw_fd(), buffer, MsgFlags::empty()) {

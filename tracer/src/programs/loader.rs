@@ -1,11 +1,13 @@
 //! Handing the object to the kernel with this kernel's offsets in it.
 
-use aya::Ebpf;
+use aya::{Ebpf, Pod};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{HashMap, Map, MapError};
 use tracer_ebpf::{Offsets, PidNamespace, Settings};
 
 use crate::kernel::bpf;
+use crate::kernel::offsets::Resolved;
+use crate::kernel::tracepoints::Tracepoints;
 use crate::programs::{ProgramsError, map_error};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
@@ -15,6 +17,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tr
 pub(crate) struct Options {
     /// Where this kernel keeps its fields.
     pub(crate) offsets: Offsets,
+    /// Which hooks it has.
+    pub(crate) tracepoints: Tracepoints,
     /// What to trace.
     pub(crate) settings: Settings,
     /// In whose numbers to report processes.
@@ -34,11 +38,22 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// What every object has of them.
+    pub(super) fn globals(&self) -> [(&'static str, &[u8]); 4] {
+        [
+            ("OFFSETS", bytes_of(&self.offsets)),
+            ("SETTINGS", bytes_of(&self.settings)),
+            ("PID_NAMESPACE", bytes_of(&self.pids)),
+            (aya_log::LEVEL, std::slice::from_ref(&self.log_level)),
+        ]
+    }
+
     /// What a run asks for to which nothing particular was said: every peer, in
     /// every network namespace.
-    pub(crate) fn plain(offsets: Offsets, sockets: u32, max_flows: u32) -> Self {
+    pub(crate) fn plain(resolved: &Resolved, sockets: u32, max_flows: u32) -> Self {
         Self {
-            offsets,
+            offsets: resolved.offsets,
+            tracepoints: resolved.tracepoints,
             settings: Settings {
                 max_flows,
                 ..Settings::default()
@@ -54,6 +69,11 @@ impl Options {
     }
 }
 
+fn bytes_of<T: Pod>(value: &T) -> &[u8] {
+    // SAFETY: plain old data has no byte that is not initialised.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
 /// The smallest ring buffer that the kernel makes.
 pub(crate) const NO_EVENT_BYTES: u32 = 1 << 12;
 /// Room for sockets that are opened while tracing runs.
@@ -61,19 +81,25 @@ const SPARE_SOCKETS: u32 = 16_384;
 /// More than any host has; 64 bytes and a key each.
 const MAX_SOCKETS: u32 = 4_194_304;
 
-pub(crate) fn load(options: &Options) -> Result<Ebpf, ProgramsError> {
-    let sockets = options
-        .sockets
-        .saturating_mul(2)
-        .saturating_add(SPARE_SOCKETS)
-        .min(MAX_SOCKETS);
+/// Makes every map; the table of sockets with room for those there are, or for none if
+/// they are remembered elsewhere.
+pub(crate) fn load(options: &Options, in_table: bool) -> Result<Ebpf, ProgramsError> {
+    let sockets = match in_table {
+        true => options
+            .sockets
+            .saturating_mul(2)
+            .saturating_add(SPARE_SOCKETS)
+            .min(MAX_SOCKETS),
+        false => 1,
+    };
     let peers = u32::try_from(options.peers.len().max(1)).unwrap_or(u32::MAX);
     let baselines = options.sockets.saturating_mul(2).clamp(256, MAX_SOCKETS);
-    let mut ebpf = bpf::without_kernel_types()
-        .override_global("OFFSETS", &options.offsets, true)
-        .override_global("SETTINGS", &options.settings, true)
-        .override_global("PID_NAMESPACE", &options.pids, true)
-        .override_global(aya_log::LEVEL, &options.log_level, true)
+    let mut loader = bpf::without_kernel_types();
+    let globals = options.globals();
+    for (name, value) in globals {
+        loader.override_global(name, value, true);
+    }
+    let mut ebpf = loader
         .map_max_entries("SOCKETS", sockets)
         .map_max_entries("BASELINES", baselines)
         .map_max_entries("FLOWS", options.settings.max_flows)

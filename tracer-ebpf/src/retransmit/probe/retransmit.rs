@@ -12,15 +12,15 @@
 
 use core::ptr;
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
-use aya_ebpf::macros::raw_tracepoint;
-use aya_ebpf::programs::RawTracePointContext;
 use aya_log_ebpf::debug;
-use tracer_ebpf::{Event, EventKind, Flow, RetransmitKind, Socket, Verdict};
+use tracer_ebpf::{Event, EventKind, Flow, Gap, RetransmitKind, Socket, Verdict};
 
+use crate::access;
 use crate::counting::{self, Hit};
 use crate::filter;
-use crate::kernel::{Address, field, field_or_zero, offset};
+use crate::kernel::{Address, TcpSocket, field, field_or_zero, offset};
 use crate::maps::{self, OFFSETS};
 use crate::socket;
 
@@ -35,26 +35,16 @@ const TIMER_NONE: u8 = 0;
 const TIMER_LOSS_PROBE: u8 = 5;
 const TIMER_REORDERING: u8 = 6;
 
-#[raw_tracepoint(tracepoint = "tcp_retransmit_skb")]
-pub fn tcp_retransmit_skb(ctx: RawTracePointContext) -> i32 {
-    let _ = on_hit(&ctx);
-    0
-}
-
+/// A hit. `err` is 0 where the tracepoint does not pass it.
 #[inline(always)]
-fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
-    let sk: Address = ctx.arg(0);
-    let skb: Address = ctx.arg(1);
-    let knows_err = offset(&raw const OFFSETS.retransmit_has_err) == 1;
-    // The kernel refuses a program that may read an argument that the
-    // tracepoint does not have; the constant removes this read.
-    let err: i32 = if knows_err { ctx.arg(2) } else { 0 };
-    let now = socket::retransmitted(sk)?;
+pub fn on_hit(ctx: &impl EbpfContext, sock: Address, skb: Address, err: i32) -> Option<()> {
+    let tcp = access::tcp(sock)?;
+    let now = socket::retransmitted(tcp)?;
     let own = u64::from(field!(skb, cb_gso_segs, u16)?);
 
-    let remembered = socket::remember(sk);
+    let remembered = socket::remember(tcp);
     if remembered.is_null() {
-        return without_memory(sk, skb, err, own);
+        return without_memory(tcp);
     }
     // SAFETY: a live map value; the socket's lock makes us its only writer.
     let memory = unsafe { &mut *remembered };
@@ -77,8 +67,8 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     }
 
     let totals = counting::totals(memory.tuple.netns)?;
-    let view = View::read(sk, skb);
-    let kind = opaque(&mut memory.last_kind, view.kind(sk, skb));
+    let view = View::read(tcp.fields, skb);
+    let kind = opaque(&mut memory.last_kind, view.kind(tcp.fields, skb));
     // A call counts all of its segments or, if it failed early, none. What the
     // sums grew by beyond that went by unseen: failures where the tracepoint is
     // silent about them, and hits that the kernel withheld, because the program
@@ -103,17 +93,17 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     counting::count_total(totals, hit);
     let mut flow = ptr::null_mut();
     if memory.verdict == Verdict::Selected as u32 {
-        flow = counting::flow_of(sk, remembered);
+        // SAFETY: the helper has no preconditions.
+        let time = unsafe { bpf_ktime_get_ns() };
+        flow = counting::flow_of(tcp, remembered);
         if flow.is_null() {
             counting::count_overflow(totals, hit);
         } else {
-            // SAFETY: the helper has no preconditions.
-            let time = unsafe { bpf_ktime_get_ns() };
             counting::count_flow(flow, hit, view.tcp_flags & TCP_FIN != 0, time);
             view.keep(flow);
         }
         if maps::wants_losses() {
-            emit(sk, skb, memory, &view, hit, err);
+            emit(tcp.fields, skb, memory, &view, hit, err, time);
         }
         debug!(
             ctx,
@@ -130,42 +120,35 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
             };
             counting::count_overflow(totals, unseen);
         }
-        counting::count_unseen(totals, flow, surplus, surplus_bytes, !knows_err);
+        counting::count_unseen(totals, flow, surplus, surplus_bytes, !shows_failures());
     }
     Some(())
 }
 
-/// A hit of a socket that is not remembered. In a namespace that is not traced none is.
-/// Where there was no room for one, its hit is counted by its own segments, which is exact
-/// unless an earlier call had failed unseen.
+/// A hit of a socket that is not remembered. In a namespace that is not traced none is; and
+/// where there was no room for one, its sum tells later what this hit has added.
 #[inline(always)]
-fn without_memory(sk: Address, skb: Address, err: i32, own: u64) -> Option<()> {
+fn without_memory(tcp: TcpSocket) -> Option<()> {
     if !maps::counting() {
         return None;
     }
-    let tuple = socket::tuple(sk)?;
-    let verdict = filter::verdict(&tuple);
-    if verdict == Verdict::Ignored {
-        return None;
-    }
-    let totals = counting::totals(tuple.netns)?;
-    if verdict == Verdict::Elsewhere {
-        // SAFETY: a live map value.
-        maps::add(unsafe { &raw mut (*totals).elsewhere }, 1);
-        return None;
-    }
-    let view = View::read(sk, skb);
-    let hit = Hit {
-        kind: view.kind(sk, skb) as u32,
-        segments: if err == 0 { own } else { 0 },
-        bytes: if err == 0 { view.length(skb) } else { 0 },
-        failed: err != 0,
-    };
-    counting::count_total(totals, hit);
-    if verdict == Verdict::Selected {
-        counting::count_overflow(totals, hit);
+    let tuple = socket::tuple(tcp.fields)?;
+    match filter::verdict(&tuple) {
+        Verdict::Ignored => {}
+        Verdict::Elsewhere => {
+            let totals = counting::totals(tuple.netns)?;
+            // SAFETY: a live map value.
+            maps::add(unsafe { &raw mut (*totals).elsewhere }, 1);
+        }
+        Verdict::Selected | Verdict::TotalsOnly => maps::count_gap(Gap::SocketsFull),
     }
     Some(())
+}
+
+/// Whether the tracepoint shows calls that failed, and passes why.
+#[inline(always)]
+pub fn shows_failures() -> bool {
+    offset(&raw const OFFSETS.retransmit_has_err) == 1
 }
 
 /// What a hit shows of the socket's congestion control and timers.
@@ -265,12 +248,13 @@ impl View {
         flow.srtt_us = self.srtt_us;
         flow.cwnd = self.cwnd;
         flow.rto = self.rto;
-        flow.backoff = u32::from(self.backoff);
-        if self.rto > flow.rto_max {
+                if self.rto > flow.rto_max {
             flow.rto_max = self.rto;
         }
-        if flow.backoff > flow.backoff_max {
-            flow.backoff_max = flow.backoff;
+        let backoff = u32::from(self.backoff);
+        flow.backoff = backoff;
+        if backoff > flow.backoff_max {
+            flow.backoff_max = backoff;
         }
     }
 }
@@ -281,8 +265,8 @@ impl View {
 fn opaque(memory: &mut u32, kind: RetransmitKind) -> u32 {
     // SAFETY: a live map value; volatile, so that the way through memory stays.
     unsafe {
-        core::ptr::write_volatile(memory, kind as u32);
-        core::ptr::read_volatile(memory)
+        ptr::write_volatile(memory, kind as u32);
+        ptr::read_volatile(memory)
     }
 }
 
@@ -297,10 +281,17 @@ fn due(sk: Address) -> Option<bool> {
 }
 
 #[inline(always)]
-fn emit(sk: Address, skb: Address, memory: &Socket, view: &View, hit: Hit, err: i32) {
+fn emit(
+    sk: Address,
+    skb: Address,
+    memory: &Socket,
+    view: &View,
+    hit: Hit,
+    err: i32,
+    time_ns: u64,
+) {
     let event = Event {
-        // SAFETY: the helper has no preconditions.
-        time_ns: unsafe { bpf_ktime_get_ns() },
+        time_ns,
         tuple: memory.tuple,
         what: EventKind::Retransmit as u32,
         kind: hit.kind,

@@ -7,52 +7,44 @@
 use core::ptr;
 
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
-use aya_ebpf::macros::raw_tracepoint;
-use aya_ebpf::programs::RawTracePointContext;
 use tracer_ebpf::{Event, EventKind, Owner, RetransmitKind, Socket, Tuple, Verdict};
 
+use crate::access;
 use crate::counting::{self, Hit};
 use crate::filter;
-use crate::kernel::{Address, offset};
-use crate::maps::{self, BASELINES, FLOWS, OFFSETS, OWNERS};
+use crate::kernel::{Address, TcpSocket};
+use crate::maps::{self, BASELINES, FLOWS, OWNERS};
+use crate::probe::retransmit;
 use crate::socket::{self, Retransmitted, tcp_state};
 use crate::task;
 
-#[raw_tracepoint(tracepoint = "inet_sock_set_state")]
-pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
-    let sk: Address = ctx.arg(0);
-    let old: i32 = ctx.arg(1);
-    let new: i32 = ctx.arg(2);
+/// A change of state.
+#[inline(always)]
+pub fn on_change(sock: Address, old: i32, new: i32) -> Option<()> {
     let (old, new) = (old as u8, new as u8);
     let matters = matches!(
         new,
         tcp_state::SYN_SENT | tcp_state::ESTABLISHED | tcp_state::CLOSE
     );
-    if (matters || maps::wants_events())
-        && socket::is_tcp(sk)
-        && let Some(tuple) = socket::full_tuple(sk)
-    {
-        on_change(sk, &tuple, old, new);
+    if !matters && !maps::wants_events() {
+        return None;
     }
-    0
-}
-
-#[inline(always)]
-fn on_change(sk: Address, tuple: &Tuple, old: u8, new: u8) {
-    let verdict = filter::verdict(tuple);
+    let tcp = access::tcp(sock)?;
+    let tuple = socket::full_tuple(tcp.fields)?;
+    let verdict = filter::verdict(&tuple);
     match new {
-        tcp_state::SYN_SENT => on_connect(sk, tuple),
-        tcp_state::ESTABLISHED if old == tcp_state::SYN_RECV => on_accept(sk, tuple),
+        tcp_state::SYN_SENT => on_connect(tcp, &tuple),
+        tcp_state::ESTABLISHED if old == tcp_state::SYN_RECV => on_accept(tcp, &tuple),
         _ => {}
     }
     if maps::counting() && (verdict as u32) < Verdict::Ignored as u32 {
         let selected = verdict == Verdict::Selected;
-        count(tuple, selected, old, new);
+        count(&tuple, selected, old, new);
         if selected && maps::wants_events() {
             maps::emit(&Event {
                 // SAFETY: the helper has no preconditions.
                 time_ns: unsafe { bpf_ktime_get_ns() },
-                tuple: *tuple,
+                tuple,
                 what: EventKind::State as u32,
                 state: new,
                 old_state: old,
@@ -61,15 +53,16 @@ fn on_change(sk: Address, tuple: &Tuple, old: u8, new: u8) {
         }
     }
     if new == tcp_state::CLOSE {
-        on_close(sk, tuple);
+        on_close(tcp, &tuple, verdict);
     }
+    Some(())
 }
 
 /// `connect`: the process on the CPU is the owner. The socket has its peer but
 /// not yet its own port.
 #[inline(always)]
-fn on_connect(sk: Address, tuple: &Tuple) {
-    socket::forget(sk);
+fn on_connect(tcp: TcpSocket, tuple: &Tuple) {
+    socket::forget(tcp);
     if !filter::keeps_peer(&tuple.remote) {
         return;
     }
@@ -79,18 +72,18 @@ fn on_connect(sk: Address, tuple: &Tuple) {
         _pad: 0,
         comm: bpf_get_current_comm().unwrap_or_default(),
     };
-    let _ = OWNERS.insert(sk, owner, 0);
+    let _ = OWNERS.insert(tcp.sock, owner, 0);
 }
 
 /// A child is born with the SYN-ACKs that its request had retransmitted in its sum
 /// ([`tcp_create_openreq_child`](https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp_minisocks.c#L524));
 /// those were counted one by one.
 #[inline(always)]
-fn on_accept(sk: Address, tuple: &Tuple) {
-    if let Some(now) = socket::retransmitted(sk)
+fn on_accept(tcp: TcpSocket, tuple: &Tuple) {
+    if let Some(now) = socket::retransmitted(tcp)
         && now.segments > 0
     {
-        let remembered = socket::remember_as(sk, tuple);
+        let remembered = socket::remember_as(tcp, tuple);
         if remembered.is_null() {
             return;
         }
@@ -133,27 +126,35 @@ fn count(tuple: &Tuple, selected: bool, old: u8, new: u8) {
 /// What is read of a socket last: what it retransmitted since its last hit, and the
 /// end of everything that is remembered of it.
 #[inline(always)]
-fn on_close(sk: Address, tuple: &Tuple) {
-    let _ = OWNERS.remove(sk);
-    let Some(now) = socket::retransmitted(sk) else {
+fn on_close(tcp: TcpSocket, tuple: &Tuple, verdict: Verdict) {
+    let _ = OWNERS.remove(tcp.sock);
+    let Some(now) = socket::retransmitted(tcp) else {
         return;
     };
     if now.segments == 0 {
         return;
     }
-    let remembered = socket::remember_as(sk, tuple);
-    if !remembered.is_null() {
-        account_for_rest(sk, remembered, now);
-        socket::forget(sk);
+    if matches!(verdict, Verdict::Selected | Verdict::TotalsOnly) {
+        let found = socket::find(tcp, tuple);
+        // Where the tracepoint shows failures, this was a hit that was withheld; and where
+        // there was no room to remember the socket, it may have been shown.
+        let mut failed = !retransmit::shows_failures();
+        let memory = if found.is_null() {
+            failed = failed && !maps::had_no_room();
+            socket::first_seen(tuple, verdict)
+        } else {
+            // SAFETY: a live map value; the socket's lock makes us its only user.
+            unsafe { *found }
+        };
+        account_for_rest(tcp, memory, now, failed);
+        socket::forget(tcp);
     }
     // The tuple may be used again by a socket that starts at 0.
     let _ = BASELINES.remove(tuple);
 }
 
 #[inline(always)]
-fn account_for_rest(sk: Address, remembered: *mut Socket, now: Retransmitted) {
-    // SAFETY: a live map value; the socket's lock makes us its only user.
-    let memory = unsafe { *remembered };
+fn account_for_rest(tcp: TcpSocket, mut memory: Socket, now: Retransmitted, failed: bool) {
     if memory.slot != Socket::NO_SLOT
         && let Some(flow) = FLOWS.get_ptr_mut(memory.slot)
     {
@@ -168,11 +169,9 @@ fn account_for_rest(sk: Address, remembered: *mut Socket, now: Retransmitted) {
     let Some(totals) = counting::totals(memory.tuple.netns) else {
         return;
     };
-    // Where the tracepoint shows failures, this was a hit that was withheld.
-    let failed = !retransmit_shows_failures();
     let mut flow = ptr::null_mut();
     if memory.verdict == Verdict::Selected as u32 {
-        flow = counting::flow_of(sk, remembered);
+        flow = counting::flow_of(tcp, &raw mut memory);
         if flow.is_null() {
             let kind = RetransmitKind::Other as u32;
             counting::count_overflow(
@@ -187,9 +186,4 @@ fn account_for_rest(sk: Address, remembered: *mut Socket, now: Retransmitted) {
         }
     }
     counting::count_unseen(totals, flow, segments, bytes, failed);
-}
-
-#[inline(always)]
-fn retransmit_shows_failures() -> bool {
-    offset(&raw const OFFSETS.retransmit_has_err) == 1
 }

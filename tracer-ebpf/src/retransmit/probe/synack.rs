@@ -8,28 +8,20 @@
 //! child and its sum grows as well. The listener is not locked.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use aya_ebpf::macros::raw_tracepoint;
-use aya_ebpf::programs::RawTracePointContext;
 use tracer_ebpf::{Event, EventKind, RetransmitKind, Verdict};
 
+use crate::access;
 use crate::counting::{self, Hit};
 use crate::filter;
 use crate::kernel::{Address, field};
 use crate::maps;
 use crate::socket::{self, tcp_state};
 
-#[raw_tracepoint(tracepoint = "tcp_retransmit_synack")]
-pub fn tcp_retransmit_synack(ctx: RawTracePointContext) -> i32 {
-    let _ = on_hit(&ctx);
-    0
-}
-
+/// A hit.
 #[inline(always)]
-fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
-    let sk: Address = ctx.arg(0);
-    let request: Address = ctx.arg(1);
-    if field!(sk, skc_state, u8)? != tcp_state::LISTEN {
-        account_for_child(sk);
+pub fn on_hit(sock: Address, request: Address) -> Option<()> {
+    if field!(sock, skc_state, u8)? != tcp_state::LISTEN {
+        account_for_child(sock);
     }
     if !maps::counting() {
         return None;
@@ -48,7 +40,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
         Verdict::Selected => {
             counting::count_total(totals, hit);
             match counting::flow_of_tuple(&tuple) {
-                Some(flow) => counting::count_flow(flow, hit, false, now),
+                Some(flow) => counting::count_synack(flow, now),
                 None => counting::count_overflow(totals, hit),
             }
             if maps::wants_events() {
@@ -74,8 +66,11 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
 /// Passive Fast Open: what the SYN-ACK adds to the child's sum is counted here
 /// and must not be found there again.
 #[inline(always)]
-fn account_for_child(sk: Address) {
-    let child = socket::remember(sk);
+fn account_for_child(sock: Address) {
+    let Some(tcp) = access::tcp(sock) else {
+        return;
+    };
+    let child = socket::remember(tcp);
     if !child.is_null() {
         // SAFETY: a live map value; the child is locked.
         unsafe { (*child).segments += 1 };

@@ -57,7 +57,7 @@ fn add(
         ),
         (
             gaps.sockets_full,
-            "retransmits were of sockets that could not be remembered; failures among them may be missing",
+            "retransmits were of more sockets than the kernel programs could remember: their segments were counted when the socket closed or at the end of the run, as of kind `other`; none is counted twice",
         ),
         (
             gaps.namespaces_full,

@@ -9,6 +9,9 @@ use crate::kernel::offsets::Resolved;
 use crate::kernel::sockstat;
 use crate::programs::{HOOKS, Options, ProgramHook, Programs};
 
+/// The row that says where sockets are remembered.
+const MEMORY: &str = "memory of a socket";
+
 /// Loads and attaches every program as a run does it. They count nothing, and are
 /// detached on return.
 pub(super) fn rows(held: &HeldCapabilities, resolved: Option<&Resolved>) -> Vec<Row> {
@@ -18,13 +21,17 @@ pub(super) fn rows(held: &HeldCapabilities, resolved: Option<&Resolved>) -> Vec<
     if let Some(why) = held.why_not_load() {
         return all_unknown(Some(resolved), &why);
     }
-    let options = Options::plain(resolved.offsets, sockstat::tcp_in_use(), MAX_FLOWS);
-    let tried = Programs::load(&options).and_then(|mut programs| programs.try_each());
+    let options = Options::plain(resolved, sockstat::tcp_in_use(), MAX_FLOWS);
+    let tried = Programs::load(&options).and_then(|mut programs| {
+        let outcomes = programs.try_each()?;
+        Ok((outcomes, programs.why_in_table()))
+    });
     match tried {
-        Ok(outcomes) => HOOKS
+        Ok((outcomes, why_in_table)) => HOOKS
             .iter()
             .zip(outcomes)
             .map(|(hook, outcome)| tried_row(hook, outcome, exists(hook, resolved)))
+            .chain([memory(why_in_table)])
             .collect(),
         Err(error) => {
             let found = with_causes(&error);
@@ -36,6 +43,19 @@ pub(super) fn rows(held: &HeldCapabilities, resolved: Option<&Resolved>) -> Vec<
             ));
             rows
         }
+    }
+}
+
+/// Where a run would remember sockets.
+fn memory(why_in_table: Option<String>) -> Row {
+    match why_in_table {
+        None => Row::yes(Group::Programs, MEMORY, "in the socket, for any number"),
+        Some(why) => Row::no(
+            Group::Programs,
+            MEMORY,
+            format!("in a table: {why}"),
+            shortfall::SOCKET_TABLE,
+        ),
     }
 }
 
@@ -70,7 +90,8 @@ fn all_unknown(resolved: Option<&Resolved>, why: &str) -> Vec<Row> {
         }
         None => needed(hook, Row::unknown(Group::Programs, hook.name, why)),
     };
-    HOOKS.iter().map(row).collect()
+    let memory = Row::unknown(Group::Programs, MEMORY, why);
+    HOOKS.iter().map(row).chain([memory]).collect()
 }
 
 fn needed(hook: &ProgramHook, row: Row) -> Row {
@@ -113,7 +134,7 @@ mod tests {
             },
         };
         let rows = rows(&HeldCapabilities::default(), Some(&resolved));
-        assert_eq!(rows.len(), HOOKS.len());
+        assert_eq!(rows.len(), HOOKS.len() + 1);
         for row in &rows {
             let expected = (row.name == "tcp_bad_csum").then_some(false);
             assert_eq!(row.ok, expected, "{row:?}");

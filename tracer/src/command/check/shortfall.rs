@@ -42,6 +42,11 @@ pub(super) const FAILURES: Shortfall = Shortfall {
     remedy: "Linux 6.17 or newer; the count needs none",
 };
 
+pub(super) const SOCKET_TABLE: Shortfall = Shortfall {
+    consequence: "if far more sockets retransmit at once than there were at the start, what has no room is counted only when its socket closes or at the end, as of kind `other`",
+    remedy: "Linux 5.11 or newer, which lets tracing programs keep it in the socket",
+};
+
 pub(super) const MAY_LOAD: Shortfall = Shortfall {
     consequence: "`tracer run` does not start: it may not load its kernel programs",
     remedy: SUDO,

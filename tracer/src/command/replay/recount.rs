@@ -178,6 +178,7 @@ impl<'a> Recount<'a> {
             end_ns,
             hooks,
             retransmit_err: self.failed,
+            socket_storage: false,
             flows: Recording::flows_of(self.table, JIFFY_NS),
             bad_checksums: sees_bad_checksums.then(|| self.bad_checksums.into_steps()),
             holes: self.holes,

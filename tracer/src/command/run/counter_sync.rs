@@ -14,7 +14,7 @@ use tracer_ebpf::{Flow, Tuple};
 
 use crate::command::run::counter_sync::namespace::{CounterPair, Drift, Namespace};
 use crate::kernel::clock::now_ns;
-use crate::kernel::sockets;
+use crate::kernel::sockets::{self, Accounted, SocketInfo};
 use crate::programs::Programs;
 
 /// How often to try for a moment in which everything can be read.
@@ -88,39 +88,58 @@ fn drift(
 }
 
 /// What sockets have retransmitted beyond what was counted for them: calls
-/// that failed after the last hit on kernels that do not show failures, and
-/// hits that the kernel withheld. Sockets that are hit meanwhile are passed
-/// over: that hit finds the same.
+/// that failed after the last hit on kernels that do not show failures, hits that the
+/// kernel withheld, and those of sockets that there was no room for. Sockets that are hit
+/// meanwhile are passed over: that hit finds the same.
 fn unseen(programs: &Programs, namespaces: &[Namespace]) -> anyhow::Result<Vec<Unseen>> {
-    let before = accounted(programs)?;
+    let before = SocketSums::read(programs, namespaces)?;
     let mut found = Vec::new();
-    for traced in namespaces {
-        let _inside = traced.enter()?;
-        for socket in sockets::dump(traced.inode)? {
-            let (segments, bytes) = before.get(&socket.tuple).copied().unwrap_or_default();
-            let segments = socket.total_retrans.unwrap_or(0).saturating_sub(segments);
-            if segments > 0 {
-                found.push(Unseen {
-                    tuple: socket.tuple,
-                    segments: u64::from(segments),
-                    bytes: socket.bytes_retrans.unwrap_or(0).saturating_sub(bytes),
-                });
-            }
+    for socket in &before.sockets {
+        let (segments, bytes) = before.accounted(&socket.tuple);
+        let segments = socket.total_retrans.unwrap_or(0).saturating_sub(segments);
+        if segments > 0 {
+            found.push(Unseen {
+                tuple: socket.tuple,
+                segments: u64::from(segments),
+                bytes: socket.bytes_retrans.unwrap_or(0).saturating_sub(bytes),
+            });
         }
     }
     if !found.is_empty() {
-        let after = accounted(programs)?;
-        found.retain(|unseen| before.get(&unseen.tuple) == after.get(&unseen.tuple));
+        let after = SocketSums::read(programs, namespaces)?;
+        found.retain(|one| before.accounted(&one.tuple) == after.accounted(&one.tuple));
     }
     Ok(found)
 }
 
-/// Segments and bytes of every socket that are already counted, or were
-/// there before.
-fn accounted(programs: &Programs) -> anyhow::Result<HashMap<Tuple, (u32, u64)>> {
-    let before = programs.baselines()?.into_iter();
-    let before = before.map(|(tuple, one)| (tuple, (one.segments, one.bytes)));
-    let sockets = programs.sockets()?.into_iter();
-    let sockets = sockets.map(|one| (one.tuple, (one.segments, one.bytes)));
-    Ok(before.chain(sockets).collect())
+/// The sockets' own sums, and what of them is counted or was there before.
+struct SocketSums {
+    sockets: Vec<SocketInfo>,
+    accounted: HashMap<Tuple, (u32, u64)>,
+}
+
+impl SocketSums {
+    fn read(programs: &Programs, namespaces: &[Namespace]) -> anyhow::Result<Self> {
+        let before = programs.baselines()?.into_iter();
+        let before = before.map(|(tuple, one)| (tuple, (one.segments, one.bytes)));
+        let table = programs.sockets()?.into_iter();
+        let table = table.map(|one| (one.tuple, (one.segments, one.bytes)));
+        let mut accounted: HashMap<_, _> = before.chain(table).collect();
+        let mut sockets = Vec::new();
+        for traced in namespaces {
+            let _inside = traced.enter()?;
+            sockets.extend(sockets::dump_with(traced.inode, programs.storage())?);
+        }
+        let remembered = sockets.iter();
+        accounted.extend(remembered.filter_map(|socket| {
+            let Accounted { segments, bytes } = socket.accounted?;
+            Some((socket.tuple, (segments, bytes)))
+        }));
+        Ok(Self { sockets, accounted })
+    }
+
+    /// Segments and bytes.
+    fn accounted(&self, tuple: &Tuple) -> (u32, u64) {
+        self.accounted.get(tuple).copied().unwrap_or_default()
+    }
 }

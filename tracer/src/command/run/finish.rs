@@ -7,7 +7,7 @@ use tracer_core::assemble;
 use tracer_core::recording::Recording;
 use tracer_core::recording::namespace::NamespaceCounts;
 use tracer_core::report::{Host, MissingField};
-use tracer_ebpf::{RetransmitKind, Totals};
+use tracer_ebpf::{Gap, RetransmitKind, Totals};
 
 use crate::command::run::RunContext;
 use crate::command::run::counter_sync::CounterSnapshot;
@@ -54,6 +54,7 @@ impl Worker<'_> {
             start_ns: session.start_ns,
             end_ns: last.at_ns,
             retransmit_err: session.shows_failures(),
+            socket_storage: session.programs.storage().is_some(),
             hooks: session.hooks,
             missing: session.resolved.missing.iter().map(missing).collect(),
             flows: Recording::flows_of(session.table, session.context.jiffy_ns),
@@ -99,7 +100,9 @@ fn last_counts(
     let by_peer = session.programs.bad_checksums()?;
     let series = &mut session.bad_checksums;
     series.update(last.at_ns, bad_checksums, &by_peer);
-    let shown = session.shows_failures();
+    // Where there was no room to remember a socket, its hits may have been shown.
+    let no_room = session.programs.gaps()?.count(Gap::SocketsFull) > 0;
+    let shown = session.shows_failures() || no_room;
     for unseen in &last.unseen {
         if session.config.filter.keeps(&unseen.tuple) {
             session.table.add_unseen(last.at_ns, unseen, !shown);

@@ -283,6 +283,7 @@ fn baseline(socket: &SocketInfo) -> Option<(Tuple, Baseline)> {
 fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32) -> Options {
     Options {
         offsets: resolved.offsets,
+        tracepoints: resolved.tracepoints,
         pids: pidns::numbers().unwrap_or_else(|_| pidns::nowhere()),
         settings: Settings {
             netns: match (&config.netns, handles) {

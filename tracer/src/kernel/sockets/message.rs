@@ -1,9 +1,12 @@
 //! The bytes of the conversation: one request, and the datagrams of the answer.
 
-use nix::errno::Errno;
-use tracer_ebpf::Tuple;
+use std::mem::offset_of;
+use std::os::fd::RawFd;
 
-use crate::kernel::sockets::{SocketInfo, SocketsError};
+use nix::errno::Errno;
+use tracer_ebpf::{Socket, Tuple};
+
+use crate::kernel::sockets::{Accounted, SocketInfo, SocketsError};
 
 /// `SOCK_DIAG_BY_FAMILY`
 const BY_FAMILY: u16 = 20;
@@ -20,6 +23,20 @@ const REQUEST: usize = 56;
 const MESSAGE: usize = 72;
 /// `INET_DIAG_INFO`: the attribute that holds `struct tcp_info`.
 const INFO: u16 = 2;
+/// `INET_DIAG_REQ_SK_BPF_STORAGES`: asks for what programs keep in the sockets, in
+/// attributes [`STORAGE_MAP`].
+const ASK_STORAGES: u16 = 2;
+/// `SK_DIAG_BPF_STORAGE_REQ_MAP_FD`: in which map.
+const STORAGE_MAP: u16 = 1;
+/// `INET_DIAG_SK_BPF_STORAGES`: one attribute [`STORAGE`] a map.
+const STORAGES: u16 = 20;
+/// `SK_DIAG_BPF_STORAGE`.
+const STORAGE: u16 = 1;
+/// `SK_DIAG_BPF_STORAGE_MAP_VALUE`.
+const STORAGE_VALUE: u16 = 3;
+/// What else the number of an attribute may say: that there are others in it, and of what
+/// byte order it is.
+const ATTRIBUTE_FLAGS: u16 = 0xc000;
 /// Every state but TIME_WAIT (6), LISTEN (10) and BOUND_INACTIVE (13, which has
 /// no peer); 12 is a request that is not accepted yet.
 const STATES: u32 =
@@ -62,6 +79,19 @@ pub(super) fn request(family: SocketFamily) -> [u8; HEADER + REQUEST] {
         &[family as u8, libc::IPPROTO_TCP as u8, 1 << (INFO - 1), 0],
     );
     put(HEADER + 4, &STATES.to_ne_bytes());
+    bytes
+}
+
+/// Asks as [`request`] does, and for what programs keep in the sockets in this map.
+pub(super) fn request_with_storage(family: SocketFamily, map: RawFd) -> Vec<u8> {
+    let mut bytes = request(family).to_vec();
+    // u16 length, kind; the outer attribute holds the inner one, which is a descriptor.
+    for word in [12, ASK_STORAGES, 8, STORAGE_MAP] {
+        bytes.extend(word.to_ne_bytes());
+    }
+    bytes.extend(map.to_ne_bytes());
+    let length = bytes.len() as u32;
+    put(&mut bytes, 0, &length.to_ne_bytes());
     bytes
 }
 
@@ -139,7 +169,8 @@ fn refused(payload: &[u8]) -> Option<SocketsError> {
 /// wqueue, uid, inode; then attributes.
 fn socket(message: &[u8], netns: u32) -> Option<SocketInfo> {
     let family = *message.first()?;
-    let info = tcp_info(message.get(MESSAGE..)?);
+    let attributes = message.get(MESSAGE..)?;
+    let info = attribute(attributes, INFO);
     let port = |at| -> Option<u16> {
         let bytes = message.get(at..)?.first_chunk()?;
         Some(u16::from_be_bytes(*bytes))
@@ -169,6 +200,7 @@ fn socket(message: &[u8], netns: u32) -> Option<SocketInfo> {
         bytes_retrans: u64_at(info, 208),
         dsack_dups: u32_at(info, 216),
         rcv_ooopack: u32_at(info, 224),
+        accounted: accounted(attributes),
     })
 }
 
@@ -185,14 +217,24 @@ fn address(family: u8, bytes: &[u8]) -> Option<[u8; 16]> {
     )
 }
 
-/// The payload of the attribute `INET_DIAG_INFO`, empty if there is none.
-fn tcp_info(attributes: &[u8]) -> &[u8] {
+/// What our programs keep in the socket, if they do and it was asked for.
+fn accounted(attributes: &[u8]) -> Option<Accounted> {
+    let storage = attribute(attribute(attributes, STORAGES), STORAGE);
+    let value = attribute(storage, STORAGE_VALUE);
+    Some(Accounted {
+        segments: u32_at(value, offset_of!(Socket, segments))?,
+        bytes: u64_at(value, offset_of!(Socket, bytes))?,
+    })
+}
+
+/// The payload of the first attribute of that kind, empty if there is none.
+fn attribute(attributes: &[u8], wanted: u16) -> &[u8] {
     let mut rest = attributes;
     while let Some((length, kind)) = u16_at(rest, 0).zip(u16_at(rest, 2)) {
         let Some(payload) = rest.get(4..usize::from(length)) else {
             break;
         };
-        if kind == INFO {
+        if kind & !ATTRIBUTE_FLAGS == wanted {
             return payload;
         }
         rest = rest.get(aligned(usize::from(length))..).unwrap_or_default();
@@ -297,6 +339,38 @@ mod tests {
         let found = one(&diag(0));
         assert_eq!((found.ca_state, found.total_retrans), (None, None));
         assert_eq!(one(&diag(0)[..MESSAGE]).rto_us, None);
+    }
+
+    #[test]
+    fn what_programs_keep_in_a_socket_is_found_in_its_attribute() {
+        let nested = |kind: u16, payload: &[u8]| {
+            let mut bytes = ((payload.len() + 4) as u16).to_ne_bytes().to_vec();
+            bytes.extend((kind | 0x8000).to_ne_bytes());
+            bytes.extend(payload);
+            bytes
+        };
+        let mut value = vec![0; size_of::<Socket>()];
+        value[40..48].copy_from_slice(&70_000_u64.to_ne_bytes());
+        value[48..52].copy_from_slice(&7_u32.to_ne_bytes());
+        let mut storage = nested(2, &5_u32.to_ne_bytes());
+        storage.extend(nested(STORAGE_VALUE, &value));
+        let mut payload = diag(240);
+        payload.extend(nested(STORAGES, &nested(STORAGE, &storage)));
+        let expected = Accounted {
+            segments: 7,
+            bytes: 70_000,
+        };
+        assert_eq!(one(&payload).accounted, Some(expected));
+        assert_eq!(one(&diag(240)).accounted, None);
+    }
+
+    #[test]
+    fn the_request_for_it_names_the_map_and_its_own_length() {
+        let bytes = request_with_storage(SocketFamily::V4, 9);
+        assert_eq!(u32_at(&bytes, 0), Some(HEADER as u32 + REQUEST as u32 + 12));
+        assert_eq!(bytes.len(), HEADER + REQUEST + 12);
+        let map = attribute(attribute(&bytes[HEADER + REQUEST..], ASK_STORAGES), STORAGE_MAP);
+        assert_eq!(map, 9_i32.to_ne_bytes());
     }
 
     #[test]

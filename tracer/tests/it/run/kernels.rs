@@ -13,4 +13,5 @@ mod faults;
 mod kinds;
 mod netem;
 mod programs;
+mod scale;
 mod storms;

@@ -200,6 +200,8 @@ of a release name that no distribution has is a vendor's.
   own sum, and each kind agrees with the kernel's counter of it. Of a fault: what
   is reported as hit is what the receiver missed, refused, or had twice or late, and
   as many as chance allows of what was asked for.
+- *sum exact*: every segment was counted once, and some as of kind `other`: the kernel keeps
+  nothing in a socket for tracing programs, and the table for it was full.
 - *fewer*: it showed fewer calls than there were segments.
 - *commits need*: the least capability with which `--commits` works; kernels of before
   July 2025 are content with `CAP_PERFMON`.

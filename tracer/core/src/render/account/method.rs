@@ -75,7 +75,10 @@ pub(crate) fn blocks(report: &Report) -> Vec<Block> {
 fn gaps(gaps: &GapsReport, lost_events: u64) -> impl Iterator<Item = String> {
     let counts = [
         (gaps.flows_full, "hits had no room in the table of flows"),
-        (gaps.sockets_full, "sockets could not be remembered"),
+        (
+            gaps.sockets_full,
+            "hits were of sockets that could not be remembered, and were counted later",
+        ),
         (
             gaps.namespaces_full,
             "hits had no room in the table of namespaces",

@@ -9,6 +9,11 @@ pub(crate) fn exact(column: &str, variant: &str, segments: u64) {
     say(column, "exact", variant, Some(segments));
 }
 
+/// Every segment was counted, and some of them without being told what they were.
+pub(crate) fn exact_sum(column: &str, segments: u64) {
+    say(column, "sum exact", "", Some(segments));
+}
+
 /// So many were shown, and that is not all.
 pub(crate) fn fewer(column: &str, shown: u64) {
     say(column, "fewer", "", Some(shown));
