@@ -1,8 +1,8 @@
 //! Handing the object to the kernel with this kernel's offsets in it.
 
-use aya::{Ebpf, Pod};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{HashMap, Map, MapError};
+use aya::{Ebpf, Pod};
 use tracer_ebpf::{Offsets, PidNamespace, Settings};
 
 use crate::kernel::bpf;

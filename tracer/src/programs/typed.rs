@@ -75,7 +75,11 @@ impl Typed {
         for (name, map) in &defined {
             maps.push((name.as_str(), descriptor(name)?.as_raw_fd(), map));
         }
-        let sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+        let sections: HashSet<usize> = object
+            .functions
+            .keys()
+            .map(|(section, _)| *section)
+            .collect();
         object
             .relocate_maps(maps.into_iter(), &sections)
             .map_err(unfit)?;

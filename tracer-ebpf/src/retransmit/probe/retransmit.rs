@@ -248,7 +248,7 @@ impl View {
         flow.srtt_us = self.srtt_us;
         flow.cwnd = self.cwnd;
         flow.rto = self.rto;
-                if self.rto > flow.rto_max {
+        if self.rto > flow.rto_max {
             flow.rto_max = self.rto;
         }
         let backoff = u32::from(self.backoff);
@@ -281,15 +281,7 @@ fn due(sk: Address) -> Option<bool> {
 }
 
 #[inline(always)]
-fn emit(
-    sk: Address,
-    skb: Address,
-    memory: &Socket,
-    view: &View,
-    hit: Hit,
-    err: i32,
-    time_ns: u64,
-) {
+fn emit(sk: Address, skb: Address, memory: &Socket, view: &View, hit: Hit, err: i32, time_ns: u64) {
     let event = Event {
         time_ns,
         tuple: memory.tuple,

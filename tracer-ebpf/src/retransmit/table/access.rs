@@ -10,8 +10,6 @@ const IPPROTO_TCP: u16 = 6;
 /// also reports SCTP, and MPTCP's meta socket, which is no `tcp_sock` (its subflows are).
 #[inline(always)]
 pub fn tcp(sock: Address) -> Option<TcpSocket> {
-    (field!(sock, sk_protocol, u16) == Some(IPPROTO_TCP)).then_some(TcpSocket {
-        sock,
-        fields: sock,
-    })
+    (field!(sock, sk_protocol, u16) == Some(IPPROTO_TCP))
+        .then_some(TcpSocket { sock, fields: sock })
 }

@@ -369,7 +369,10 @@ mod tests {
         let bytes = request_with_storage(SocketFamily::V4, 9);
         assert_eq!(u32_at(&bytes, 0), Some(HEADER as u32 + REQUEST as u32 + 12));
         assert_eq!(bytes.len(), HEADER + REQUEST + 12);
-        let map = attribute(attribute(&bytes[HEADER + REQUEST..], ASK_STORAGES), STORAGE_MAP);
+        let map = attribute(
+            attribute(&bytes[HEADER + REQUEST..], ASK_STORAGES),
+            STORAGE_MAP,
+        );
         assert_eq!(map, 9_i32.to_ne_bytes());
     }
 
