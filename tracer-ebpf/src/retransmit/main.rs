@@ -5,7 +5,7 @@
 //! userspace resolved from BTF, see [`tracer_ebpf::Offsets`].
 //!
 //! Where the kernel lets tracing programs keep something in a socket, the three hooks that
-//! need it are replaced by those of `typed.rs`, which are the same but for `access`, `memory`
+//! need it are replaced by those of `typed`, which are the same but for `access`, `memory`
 //! and `entry`.
 #![no_std]
 #![no_main]

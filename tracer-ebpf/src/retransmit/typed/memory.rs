@@ -4,7 +4,9 @@
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 
-use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_def, bpf_map_type};
+use aya_ebpf::bindings::{
+    BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_def, bpf_map_type,
+};
 use aya_ebpf::helpers::generated::{bpf_sk_storage_delete, bpf_sk_storage_get};
 use aya_ebpf::macros::map;
 use tracer_ebpf::Socket;

@@ -1,7 +1,7 @@
 //! The hooks that remember sockets, as programs whose arguments have types: they load fields
 //! directly and keep what they remember in the socket itself.
 //!
-//! Userspace gives them the maps of `main.rs`, and tries by loading them whether the kernel
+//! Userspace gives them the maps of the other object, and tries by loading them whether the kernel
 //! takes them.
 #![no_std]
 #![no_main]
@@ -15,23 +15,26 @@
               hands it its context; and what only the other hooks need is in the same files"
 )]
 
-#[path = "typed/access.rs"]
 mod access;
+#[path = "../counting.rs"]
 mod counting;
-#[path = "typed/entry.rs"]
 mod entry;
+#[path = "../filter.rs"]
 mod filter;
+#[path = "../kernel.rs"]
 mod kernel;
+#[path = "../maps.rs"]
 mod maps;
-#[path = "typed/memory.rs"]
 mod memory;
-#[path = "../shared/object.rs"]
+#[path = "../../shared/object.rs"]
 mod object;
+#[path = "../probe"]
 mod probe {
     pub mod retransmit;
     pub mod state;
     pub mod synack;
 }
+#[path = "../socket.rs"]
 mod socket;
-#[path = "../shared/task.rs"]
+#[path = "../../shared/task.rs"]
 mod task;
