@@ -20,6 +20,8 @@ pub struct Settings {
     pub losses: u32,
     /// Slots of the flow table.
     pub max_flows: u32,
+    /// Bytes of events from which userspace is woken; before that it looks by itself.
+    pub wake_bytes: u32,
 }
 
 /// The word of userspace that changes while the programs run (map `CONTROL`, index 0).
@@ -78,7 +80,7 @@ impl Gap {
     pub const COUNT: usize = 5;
 }
 
-const _: () = assert!(size_of::<Settings>() == 24);
+const _: () = assert!(size_of::<Settings>() == 28);
 const _: () = assert!(size_of::<Baseline>() == 16);
 
 #[cfg(feature = "user")]

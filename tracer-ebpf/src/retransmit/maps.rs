@@ -1,5 +1,6 @@
 //! Every map and global, with the reason for its size.
 
+use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf};
 use tracer_ebpf::{Baseline, Control, Event, Flow, Gap, Offsets, Owner, Settings, Totals, Tuple};
@@ -23,6 +24,7 @@ pub static SETTINGS: Settings = Settings {
     events: 0,
     losses: 0,
     max_flows: 0,
+    wake_bytes: 0,
 };
 
 /// [`tracer_ebpf::Control`]: learning until userspace says otherwise.
@@ -110,15 +112,34 @@ pub fn add(counter: *mut u64, value: u64) {
     }
 }
 
-/// Sends an event, if somebody wants events.
+/// Sends an event.
 #[inline(always)]
 pub fn emit(event: &Event) {
     match EVENTS.reserve::<Event>(0) {
         Some(mut record) => {
             record.write(*event);
-            record.submit(0);
+            record.submit(wake_up());
         }
         None => count_gap(Gap::EventsLost),
+    }
+}
+
+/// How many records may come at once, on different CPUs, and each see the others.
+const AT_ONCE: u64 = 8;
+
+/// Whether userspace is to be woken. That costs ten times what everything else here does,
+/// and userspace looks several times a second without it; so only when much is waiting, and
+/// then not at each record while it has not come yet.
+#[inline(always)]
+fn wake_up() -> u64 {
+    // SAFETY: a frozen global; volatile, because the loader changes it.
+    let from = u64::from(unsafe { core::ptr::read_volatile(&raw const SETTINGS.wake_bytes) });
+    let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    let window = AT_ONCE * size_of::<Event>() as u64;
+    if waiting >= from && waiting - from < window {
+        u64::from(BPF_RB_FORCE_WAKEUP)
+    } else {
+        u64::from(BPF_RB_NO_WAKEUP)
     }
 }
 

@@ -295,6 +295,7 @@ fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32
             events: u32::from(config.events.is_some()),
             losses: u32::from(config.wants_events()),
             max_flows: config.max_flows,
+            wake_bytes: EVENT_BYTES / 4,
         },
         ports: config.filter.ports.clone(),
         peers: config.filter.peers.iter().map(prefix).collect(),

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use aya::maps::{MapData, RingBuf};
@@ -23,6 +23,9 @@ use crate::files::ReadyFile;
 use crate::inject::{PreparedFault, Schedule};
 use crate::postgres::Monitor;
 use crate::programs::event_file::EventWriter;
+
+/// How often to look for events. The kernel programs wake nobody for a few of them.
+const LOOK_FOR_EVENTS: Duration = Duration::from_millis(50);
 
 /// A run, and all that takes part in it.
 pub(crate) struct Worker<'a> {
@@ -135,6 +138,8 @@ impl<'a> Worker<'a> {
             true => Some(polled(self.session.programs.take_events()?)?),
             false => None,
         };
+        let mut looks = tokio::time::interval(LOOK_FOR_EVENTS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut logger = match self.config.verbosity {
             Verbosity::Verbose(_) => {
                 let log = self.session.programs.logger();
@@ -174,6 +179,7 @@ impl<'a> Worker<'a> {
                     readable?;
                     self.drain(&mut ring);
                 }
+                _ = looks.tick(), if ring.is_some() => self.drain(&mut ring),
                 flushed = flush_log(&mut logger) => flushed?,
             }
         }

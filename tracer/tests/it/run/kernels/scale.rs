@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use nix::{
     errno::Errno,
+    sys::resource::{Resource, getrlimit, setrlimit},
     sys::socket::{
         AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, connect, listen, socket,
     },
@@ -29,6 +30,8 @@ const SOCKETS: usize = 20_000;
 const SOCKETS_IN_A_GUEST: usize = 17_000;
 /// A process may have some more descriptors than these.
 const A_PROCESS: usize = 10_000;
+/// Descriptors for everything else.
+const SPARE: u64 = 100;
 /// How often each SYN is sent again before there is an answer, on the average.
 const TIMES: u64 = 2;
 /// An emulated machine sends a thousand in seconds.
@@ -52,6 +55,7 @@ fn more_sockets_than_a_table_has_room_for() {
         .map(|(listener, some)| Knocking::start(from, listener, *some).unwrap())
         .collect();
     wait::until(LIMIT, "SYNs to be sent again", || {
+        knocking.iter_mut().try_for_each(Knocking::check)?;
         let grown = Counters::read(&from.netns)?.since(before);
         Ok((grown.syn >= count as u64 * TIMES).then_some(()))
     })
@@ -145,9 +149,17 @@ impl Knocking {
             .env(COUNT, count.to_string())
             .env(TARGET, target.local_addr()?.to_string())
             .stdin(Stdio::piped())
-            .stdout(Stdio::null());
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let child = host.netns.enter(|| Ok(command.spawn()?))?;
         Ok(Self(child))
+    }
+
+    /// It holds them still.
+    fn check(&mut self) -> Result<()> {
+        let ended = self.0.try_wait()?;
+        ensure!(ended.is_none(), "the process that holds sockets: {ended:?}");
+        Ok(())
     }
 }
 
@@ -162,11 +174,18 @@ impl Drop for Knocking {
 #[test]
 #[ignore = "what another test starts, to have sockets of its own"]
 fn knocks() {
-    let Some(count) = env::var(COUNT).ok().map(|text| text.parse().unwrap()) else {
+    let Some(count) = env::var(COUNT)
+        .ok()
+        .map(|text| text.parse::<usize>().unwrap())
+    else {
         return;
     };
     let target = env::var(TARGET).unwrap().parse().unwrap();
-    let held: Result<Vec<_>> = (0_usize..count).map(|_| knock(target)).collect();
+    // Where a shell is given few, root may take more.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let wanted = count as u64 + SPARE;
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, most.max(wanted)).unwrap();
+    let held: Result<Vec<_>> = (0..count).map(|_| knock(target)).collect();
     let held = held.unwrap();
     io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
     drop(held);
