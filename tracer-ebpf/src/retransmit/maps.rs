@@ -167,6 +167,15 @@ pub fn counting() -> bool {
         .is_some_and(|word| unsafe { core::ptr::read_volatile(word) } == Control::Counting as u32)
 }
 
+/// Notes that a socket could not be remembered.
+#[inline(always)]
+pub fn note_no_room() {
+    if let Some(word) = CONTROL.get_ptr_mut(Control::NO_ROOM) {
+        // SAFETY: a live map value.
+        unsafe { core::ptr::write_volatile(word, 1) };
+    }
+}
+
 /// Whether a socket could not be remembered for want of room: then what is found of one at
 /// its end may have been shown.
 #[inline(always)]

@@ -6,7 +6,7 @@ use tracer_ebpf::{Baseline, Socket, Tuple, Verdict};
 
 use crate::filter;
 use crate::kernel::{Address, TcpSocket, field, field_or_zero};
-use crate::maps::BASELINES;
+use crate::maps::{self, BASELINES};
 use crate::memory;
 
 const AF_INET: u16 = 2;
@@ -199,7 +199,11 @@ fn learn(tcp: TcpSocket, tuple: &Tuple) -> *mut Socket {
     if matches!(verdict, Verdict::Ignored | Verdict::Elsewhere) {
         return ptr::null_mut();
     }
-    memory::insert(tcp.sock, &mut first_seen(tuple, verdict))
+    let made = memory::insert(tcp.sock, &mut first_seen(tuple, verdict));
+    if made.is_null() {
+        maps::note_no_room();
+    }
+    made
 }
 
 /// What is known of a socket that nothing is remembered of.

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use aya::Ebpf;
 use aya::maps::Map;
-use aya_obj::{EbpfSectionKind, Object, ParseError};
+use aya_obj::{EbpfSectionKind, Object};
 use tracer_ebpf::Socket;
 
 use crate::kernel::bpf::syscall::{self, NewMap};
@@ -52,10 +52,10 @@ pub(crate) struct Typed {
 impl Typed {
     /// Loads the programs; they share all maps but one with those of aya.
     pub(crate) fn load(options: &Options, ebpf: &Ebpf) -> Result<Self, TypedError> {
-        let mut object = Object::parse(OBJECT).map_err(unfit)?;
+        let mut object = Object::parse(OBJECT).map_err(|error| unfit(&error))?;
         object
             .patch_map_data(globals(options))
-            .map_err(|error: ParseError| unfit(error))?;
+            .map_err(|error| unfit(&error))?;
         let storage = storage()?;
         let defined: HashMap<_, _> = object.maps.drain().collect();
         let mut own = HashMap::new();
@@ -82,8 +82,10 @@ impl Typed {
             .collect();
         object
             .relocate_maps(maps.into_iter(), &sections)
-            .map_err(unfit)?;
-        object.relocate_calls(&sections).map_err(unfit)?;
+            .map_err(|error| unfit(&error))?;
+        object
+            .relocate_calls(&sections)
+            .map_err(|error| unfit(&error))?;
         let mut programs = HashMap::new();
         for (name, program) in &object.programs {
             let function = object
@@ -198,7 +200,6 @@ fn read_only(name: &str, map: &aya_obj::Map) -> Result<OwnedFd, TypedError> {
         value_size: map.value_size(),
         max_entries: map.max_entries(),
         flags: map.map_flags() | READ_ONLY,
-        ..NewMap::default()
     };
     let made = array.create("typed.rodata", None).map_err(failed)?;
     syscall::freeze_with(made.as_fd(), map.data()).map_err(failed)?;
@@ -226,6 +227,6 @@ fn typedef(tracepoints: &Tracepoints, name: &str) -> Result<u32, TypedError> {
     found.ok_or_else(|| TypedError::NoTracepoint(name.to_owned()))
 }
 
-fn unfit(why: impl ToString) -> TypedError {
+fn unfit(why: &(impl ToString + ?Sized)) -> TypedError {
     TypedError::Object(why.to_string())
 }

@@ -4,10 +4,9 @@
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
-use tracer_ebpf::{Control, Socket};
+use tracer_ebpf::Socket;
 
 use crate::kernel::Address;
-use crate::maps::CONTROL;
 
 /// One entry a socket that retransmitted, removed when it closes. Userspace sizes it by the
 /// sockets there are.
@@ -23,26 +22,14 @@ pub fn get(sock: Address) -> *mut Socket {
 /// Remembers a socket; null if there is no room.
 #[inline(always)]
 pub fn insert(sock: Address, socket: &mut Socket) -> *mut Socket {
-    if SOCKETS
-        .insert(sock, &*socket, u64::from(BPF_NOEXIST))
-        .is_err()
-    {
-        note_no_room();
-        return core::ptr::null_mut();
+    match SOCKETS.insert(sock, &*socket, u64::from(BPF_NOEXIST)) {
+        Ok(()) => get(sock),
+        Err(_) => core::ptr::null_mut(),
     }
-    get(sock)
 }
 
 /// Lets go of a socket.
 #[inline(always)]
 pub fn remove(sock: Address) {
     let _ = SOCKETS.remove(sock);
-}
-
-#[inline(always)]
-fn note_no_room() {
-    if let Some(word) = CONTROL.get_ptr_mut(Control::NO_ROOM) {
-        // SAFETY: a live map value.
-        unsafe { core::ptr::write_volatile(word, 1) };
-    }
 }

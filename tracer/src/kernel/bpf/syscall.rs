@@ -134,7 +134,7 @@ pub(crate) fn load_types(btf: &[u8]) -> io::Result<OwnedFd> {
 }
 
 #[repr(C)]
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct NewProgram {
     kind: u32,
     count: u32,
@@ -182,19 +182,19 @@ pub(crate) fn load_typed_tracepoint(
     // SAFETY: the kernel reads `count` instructions and a string that ends.
     unsafe { open(PROG_LOAD, &program) }.inspect_err(|_| {
         if log::log_enabled!(log::Level::Debug) {
-            log::debug!("{name}: {}", refusal(program));
+            log::debug!("{name}: {}", refusal(&program));
         }
     })
 }
 
 /// What the verifier says to a program that it refuses.
-fn refusal(program: NewProgram) -> String {
+fn refusal(program: &NewProgram) -> String {
     let mut log = vec![0u8; LOG_BYTES];
     let again = NewProgram {
         log_level: 1,
         log_size: length(log.len()),
         log: log.as_mut_ptr() as u64,
-        ..program
+        ..*program
     };
     // SAFETY: as for the program itself; the kernel writes at most `log_size` bytes.
     let _ = unsafe { open(PROG_LOAD, &again) };
