@@ -19,7 +19,7 @@ use tracer_ebpf::{Baseline, Control, Flow, Socket, Totals, Tuple};
 
 use crate::kernel::bpf;
 use crate::programs::flow_slots::FlowSlots;
-use crate::programs::typed::{Typed, TypedError};
+use crate::programs::typed::{TypedError, TypedPrograms};
 use tracer_core::recording::programs::{DropCounters, RunStats};
 use tracer_core::report::capabilities::HookStatus;
 
@@ -54,7 +54,7 @@ pub(crate) struct Programs {
     ebpf: Ebpf,
     control: Array<MapData, u32>,
     baselines: HashMap<MapData, Tuple, Baseline>,
-    memory: Memory,
+    memory: SocketMemory,
     totals: PerCpuHashMap<MapData, u32, Totals>,
     bad_checksums: HashMap<MapData, [u8; 16], u64>,
     gaps: PerCpuArray<MapData, u64>,
@@ -63,9 +63,9 @@ pub(crate) struct Programs {
 }
 
 /// Where the programs remember sockets.
-enum Memory {
+enum SocketMemory {
     /// In the sockets themselves.
-    Sockets(Typed),
+    Sockets(TypedPrograms),
     /// In a table, and why.
     Table(HashMap<MapData, u64, Socket>, TypedError),
 }
@@ -74,12 +74,12 @@ impl Programs {
     /// Creates the maps and loads every program, attached to nothing yet.
     pub(crate) fn load(options: &Options) -> Result<Self, ProgramsError> {
         let mut ebpf = loader::load(options, false)?;
-        let memory = match Typed::load(options, &ebpf) {
-            Ok(typed) => Memory::Sockets(typed),
+        let memory = match TypedPrograms::load(options, &ebpf) {
+            Ok(typed) => SocketMemory::Sockets(typed),
             Err(why) => {
                 log::debug!("sockets are remembered in a table: {why}");
                 ebpf = loader::load(options, true)?;
-                Memory::Table(take(&mut ebpf, "SOCKETS")?, why)
+                SocketMemory::Table(take(&mut ebpf, "SOCKETS")?, why)
             }
         };
         let slots = FlowSlots::new(&mut ebpf, options.settings.max_flows)?;
@@ -157,7 +157,7 @@ impl Programs {
         &mut self,
         name: &'static str,
     ) -> Result<Result<(), ProgramError>, ProgramsError> {
-        if let Memory::Sockets(typed) = &mut self.memory
+        if let SocketMemory::Sockets(typed) = &mut self.memory
             && let Some(attached) = typed.attach(name)
         {
             return Ok(attached.map_err(ProgramError::IOError));
@@ -233,7 +233,7 @@ impl Programs {
     /// What the programs remember, in a table, of sockets that are not closed. Nothing, if
     /// it is in [`Self::storage`].
     pub(crate) fn sockets(&self) -> Result<Vec<Socket>, ProgramsError> {
-        let Memory::Table(table, _) = &self.memory else {
+        let SocketMemory::Table(table, _) = &self.memory else {
             return Ok(Vec::new());
         };
         table
@@ -246,16 +246,16 @@ impl Programs {
     /// The map whose values are in the sockets; `None` if they are in a table.
     pub(crate) fn storage(&self) -> Option<BorrowedFd<'_>> {
         match &self.memory {
-            Memory::Sockets(typed) => Some(typed.storage()),
-            Memory::Table(..) => None,
+            SocketMemory::Sockets(typed) => Some(typed.storage()),
+            SocketMemory::Table(..) => None,
         }
     }
 
     /// Why sockets are remembered in a table, if they are.
     pub(crate) fn why_in_table(&self) -> Option<String> {
         match &self.memory {
-            Memory::Sockets(_) => None,
-            Memory::Table(_, why) => Some(why.to_string()),
+            SocketMemory::Sockets(_) => None,
+            SocketMemory::Table(_, why) => Some(why.to_string()),
         }
     }
 
@@ -305,7 +305,7 @@ impl Programs {
                 add(fd.as_fd())?;
             }
         }
-        if let Memory::Sockets(typed) = &self.memory {
+        if let SocketMemory::Sockets(typed) = &self.memory {
             typed.programs().try_for_each(&mut add)?;
         }
         Ok(sum)

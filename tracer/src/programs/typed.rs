@@ -42,14 +42,14 @@ pub(crate) enum TypedError {
 
 /// The programs, loaded.
 #[derive(Debug)]
-pub(crate) struct Typed {
+pub(crate) struct TypedPrograms {
     programs: HashMap<String, OwnedFd>,
     storage: OwnedFd,
     // Closing one detaches its program.
     links: Vec<OwnedFd>,
 }
 
-impl Typed {
+impl TypedPrograms {
     /// Loads the programs; they share all maps but one with those of aya.
     pub(crate) fn load(options: &Options, ebpf: &Ebpf) -> Result<Self, TypedError> {
         let mut object = Object::parse(OBJECT).map_err(|error| unfit(&error))?;
