@@ -107,7 +107,7 @@ pub fn on_hit(ctx: &impl EbpfContext, sock: Address, skb: Address, err: i32) -> 
         }
         debug!(
             ctx,
-            "retransmit: {} segments, kind {}, err {}", hit.segments, kind as u32, err
+            "retransmit: {} segments, kind {}, err {}", hit.segments, kind, err
         );
     }
     if surplus > 0 {

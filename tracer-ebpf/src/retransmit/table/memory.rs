@@ -22,7 +22,7 @@ pub fn get(sock: Address) -> *mut Socket {
 /// Remembers a socket; null if there is no room.
 #[inline(always)]
 pub fn insert(sock: Address, socket: &mut Socket) -> *mut Socket {
-    match SOCKETS.insert(sock, &*socket, u64::from(BPF_NOEXIST)) {
+    match SOCKETS.insert(sock, socket, u64::from(BPF_NOEXIST)) {
         Ok(()) => get(sock),
         Err(_) => core::ptr::null_mut(),
     }

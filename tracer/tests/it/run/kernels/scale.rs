@@ -34,7 +34,7 @@ const SOCKETS_IN_A_GUEST: usize = 17_000;
 const A_PROCESS: usize = 10_000;
 /// Descriptors for everything else.
 const SPARE: u64 = 100;
-/// How often each SYN is sent again before there is an answer, on the average.
+/// How often each SYN is retransmitted before there is an answer, on the average.
 const TIMES: u64 = 2;
 /// An emulated machine sends a thousand in seconds.
 const LIMIT: Duration = Duration::from_secs(400);
@@ -56,7 +56,7 @@ fn more_sockets_than_a_table_has_room_for() {
         .iter()
         .map(|(listener, some)| Knocking::start(from, listener, *some).unwrap())
         .collect();
-    wait::until(LIMIT, "SYNs to be sent again", || {
+    wait::until(LIMIT, "SYNs to be retransmitted", || {
         knocking.iter_mut().try_for_each(Knocking::check)?;
         let grown = Counters::read(&from.netns)?.since(before);
         Ok((grown.syn >= count as u64 * TIMES).then_some(()))
@@ -199,7 +199,7 @@ fn knock(target: SocketAddr) -> Result<OwnedFd> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None)
         .context("there are no descriptors left")?;
-    // Its end is a reset: nothing that could be sent again.
+    // Its end is a reset: nothing that could be retransmitted.
     let at_once = linger {
         l_onoff: 1,
         l_linger: 0,
