@@ -8,6 +8,7 @@
 mod connection_pool;
 mod lane;
 pub(crate) mod pace;
+mod surplus;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

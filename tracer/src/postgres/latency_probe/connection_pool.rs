@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::kernel::clock::now_ns;
 use crate::postgres::connection::Door;
 use crate::postgres::latency_probe::lane::{Lane, ProbeRequest, Sort};
+use crate::postgres::latency_probe::surplus::Surplus;
 use crate::postgres::latency_probe::{ProbeState, lock};
 
 /// Connections to begin with, and how many are kept free while there may be more.
@@ -31,7 +32,9 @@ pub(super) struct ConnectionPool {
     next: u64,
     report: mpsc::UnboundedSender<u64>,
     idle: mpsc::UnboundedReceiver<u64>,
+    /// The one that was used last is last.
     waiting: Vec<u64>,
+    surplus: Surplus,
 }
 
 /// The hold on one connection's task.
@@ -62,6 +65,7 @@ impl ConnectionPool {
             report,
             idle,
             waiting: Vec::new(),
+            surplus: Surplus::new(now_ns()),
         };
         for _ in 0..FIRST.min(most) {
             connection_pool.add();
@@ -136,6 +140,20 @@ impl ConnectionPool {
         }
     }
 
+    /// Ends connections that nobody needed for long, beyond those that are always kept:
+    /// what was opened while commits hung is the server's again.
+    fn give_back(&mut self) {
+        let idle = self.waiting.len();
+        let unused = self.surplus.look(idle, now_ns()).saturating_sub(SPARE);
+        let beyond = self.connection_pool.len().saturating_sub(FIRST);
+        for lane in self.waiting.drain(..unused.min(beyond).min(idle)) {
+            if let Some(lane) = self.connection_pool.remove(&lane) {
+                // One that has ended hears nothing.
+                let _ = lane.call_back.send(());
+            }
+        }
+    }
+
     /// Hands a request that is due to a connection that is free; false if as many as may
     /// be are busy, so that it is not started.
     pub(super) fn send(&mut self, number: u64, due_ns: u64) -> bool {
@@ -153,6 +171,7 @@ impl ConnectionPool {
             false => tally.skip(),
         }
         drop(tally);
+        self.give_back();
         // Connecting is no part of a commit: the next one is there before it is
         // needed, and none is made for a server that answers.
         if self.waiting.len() < SPARE && self.connection_pool.len() < self.most {

@@ -94,6 +94,37 @@ fn the_application_gets_the_connections_that_it_needs() {
 }
 
 #[test]
+fn connections_that_a_hang_needed_are_given_back_when_it_is_over() {
+    let net = Net::pair("pgback", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let alone = Alone::start(host, &[]).unwrap();
+    let server = alone.server();
+    let before = footprint::of(server);
+    let mut tool = Watched::start(host, DSN, &["--commit-probe", "20"]);
+    tool.await_line(&["probe: 2 commits"]);
+    let ours = || value(server, OURS).parse::<u32>().unwrap();
+    let few = ours();
+    hang(server);
+    tool.await_line(&["12 commits in flight"]);
+    assert!(ours() > few, "{} after {few}", ours());
+    value(server, "alter system reset synchronous_standby_names");
+    value(server, "select pg_reload_conf()");
+    // Within two periods in which nobody needs them.
+    let limit = Duration::from_secs(100);
+    wait::until(limit, "the probe to give back what it had", || {
+        Ok((ours() <= few).then_some(()))
+    })
+    .unwrap();
+    // It goes on with those that are left.
+    tool.await_line(&["probe: 2 commits"]);
+    let seen = tool.finish();
+    assert_eq!(footprint::of(server), before);
+    let commits = &seen.probe().commits;
+    assert!(commits.most_outstanding >= 12, "{commits:?}");
+    assert!(commits.failures.is_empty(), "{commits:?}");
+}
+
+#[test]
 fn a_role_s_own_limit_counts_as_well() {
     let net = Net::pair("pgrole", "ens160").unwrap();
     let host = net.host("primary").unwrap();
