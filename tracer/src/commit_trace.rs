@@ -10,6 +10,7 @@
 //! those of servers that are started later; servers are distinguished by their first
 //! process.
 
+mod ended_servers;
 mod program;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use tracer_core::render::commits::{CommitSums, line};
 use tracer_core::spread::Spread;
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
+use crate::commit_trace::ended_servers::{EndedServer, EndedServers};
 use crate::commit_trace::program::Program;
 use crate::kernel::clock::now_ns;
 use crate::kernel::descriptors::explained;
@@ -53,6 +55,7 @@ pub(crate) struct CommitTrace {
     reason: Option<String>,
     binaries: Vec<Binary>,
     places: BTreeMap<u32, Place>,
+    ended: EndedServers,
     /// Servers in the order in which they were met.
     met: Vec<u32>,
     slowest: Slowest,
@@ -71,6 +74,7 @@ impl CommitTrace {
             reason: None,
             binaries: Vec::new(),
             places: BTreeMap::new(),
+            ended: EndedServers::default(),
             met: Vec::new(),
             slowest: Slowest::default(),
             start_ns: now_ns(),
@@ -144,6 +148,7 @@ impl CommitTrace {
             return format!("commits: not split: {reason}");
         }
         self.take_slow();
+        self.take_ended();
         let now = self.moment();
         let line = line(&now, &self.last);
         self.last = now;
@@ -158,7 +163,13 @@ impl CommitTrace {
             ("wait", Part::Wait),
             ("rest", Part::Rest),
         ];
-        let sums = self.sums();
+        let mut sums = self.sums();
+        for ended in self.ended.iter() {
+            // Another server may have the number by now.
+            if sums.iter().all(|(pid, _)| *pid != ended.pid) {
+                sums.push((ended.pid, ended.sums));
+            }
+        }
         let sums = exposed(sums, &self.met, |pid| server::Server::of(pid).is_some());
         let spreads = |(pid, sums)| metrics::Commits {
             pid,
@@ -171,7 +182,8 @@ impl CommitTrace {
 
     /// Commits that are in no count.
     pub(crate) fn not_counted(&self) -> u64 {
-        self.program.as_ref().map_or(0, Program::given_up)
+        let given_up = self.program.as_ref().map_or(0, Program::given_up);
+        given_up + self.ended.forgotten_commits()
     }
 
     /// Puts slow commits where they are kept.
@@ -181,6 +193,28 @@ impl CommitTrace {
         };
         let slow: Vec<_> = std::iter::from_fn(|| program.next_slow()).collect();
         self.keep(slow);
+    }
+
+    /// Gives back the kernel's places of servers that have ended, so that there is one for
+    /// each that starts.
+    fn take_ended(&mut self) {
+        let Some(program) = &mut self.program else {
+            return;
+        };
+        let sums: BTreeMap<u32, ServerCommits> = program.servers().into_iter().collect();
+        let runs = |pid| server::Server::of(pid).is_some();
+        for pid in self.ended.look(sums.keys().copied(), runs) {
+            // One that cannot be removed is counted where it is.
+            if !program.forget(pid) {
+                continue;
+            }
+            self.met.retain(|one| *one != pid);
+            let place = self.places.remove(&pid).unwrap_or_default();
+            let wanted = self.netns.is_none() || place.netns == self.netns;
+            if let Some(sums) = sums.get(&pid).copied().filter(|_| wanted) {
+                self.ended.keep(EndedServer { pid, place, sums });
+            }
+        }
     }
 
     /// Keeps those of the servers that are followed: others would take their room.
@@ -197,10 +231,12 @@ impl CommitTrace {
     fn moment(&mut self) -> CommitSums {
         let sums = self.sums();
         let waiting = self.waiting();
-        CommitSums::new(now_ns(), sums.iter().map(|(_, sums)| sums), &waiting)
+        let ended = self.ended.iter().map(|ended| &ended.sums);
+        let all = sums.iter().map(|(_, sums)| sums).chain(ended);
+        CommitSums::new(now_ns(), all, &waiting)
     }
 
-    /// Sums of the servers that are followed.
+    /// Sums of the servers that are followed, as the kernel has them.
     fn sums(&mut self) -> Vec<(u32, ServerCommits)> {
         let mut all = self
             .program
@@ -271,7 +307,7 @@ impl CommitTrace {
             }
         }
         let places = std::mem::take(&mut self.places).into_iter();
-        let servers = places
+        let running = places
             .filter(|(pid, place)| sums.contains_key(pid) || self.is_watched(place))
             .filter(|(_, place)| self.netns.is_none() || place.netns == self.netns)
             .map(|(pid, place)| Server {
@@ -283,8 +319,14 @@ impl CommitTrace {
                     .filter(|one| one.server == pid)
                     .map(|one| one.since_ns)
                     .collect(),
-            })
-            .collect();
+            });
+        let ended = self.ended.iter().map(|ended| Server {
+            pid: ended.pid,
+            place: ended.place.clone(),
+            sums: Some(ended.sums),
+            waiting: Vec::new(),
+        });
+        let servers = running.chain(ended).collect();
         let given_up = self.not_counted();
         let program = self.program.as_ref();
         CommitsRecord {
@@ -321,7 +363,7 @@ fn nobody(netns: Option<u32>) -> String {
 }
 
 /// Of so many servers those that Prometheus is shown: what still runs comes first, and
-/// then what was met last. The kernel keeps the sums of those that have ended, too.
+/// then what was met last; last what has ended, the latest first, as it is given.
 fn exposed<T>(mut sums: Vec<(u32, T)>, met: &[u32], runs: impl Fn(u32) -> bool) -> Vec<(u32, T)> {
     if sums.len() > MAX_EXPOSED {
         sums.sort_by_cached_key(|(pid, _)| {

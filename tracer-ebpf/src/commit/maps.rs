@@ -20,7 +20,8 @@ static COMMIT_SETTINGS: CommitSettings = CommitSettings {
 #[map]
 pub(crate) static BACKENDS: LruHashMap<u64, Backend> = LruHashMap::with_max_entries(16_384, 0);
 
-/// Sums by the server's first process: a host with more servers than this is told.
+/// Sums by the server's first process. Userspace takes out those that have ended; a host
+/// on which more run at once is told.
 #[map]
 pub(crate) static SERVERS: HashMap<u32, ServerCommits> = HashMap::with_max_entries(64, 0);
 

@@ -116,10 +116,16 @@ impl Program {
         Ok(())
     }
 
-    /// Every server that has committed anything, by its first process.
+    /// Every server that has committed anything, by its first process, but those that
+    /// were forgotten.
     pub(crate) fn servers(&self) -> Vec<(u32, ServerCommits)> {
-        // Servers are added and never removed: no walk is cut short.
+        // Nobody removes servers meanwhile: no walk is cut short.
         self.servers.iter().filter_map(Result::ok).collect()
+    }
+
+    /// Gives back the place of a server that has ended; false if it is still there.
+    pub(crate) fn forget(&mut self, server: u32) -> bool {
+        self.servers.remove(&server).is_ok()
     }
 
     /// Slow commits that have ended since this was asked last.

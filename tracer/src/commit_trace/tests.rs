@@ -15,6 +15,7 @@ fn commits(netns: Option<u32>) -> CommitTrace {
         reason: None,
         binaries: Vec::new(),
         places: BTreeMap::new(),
+        ended: EndedServers::default(),
         met: Vec::new(),
         slowest: Slowest::default(),
         start_ns: 0,

@@ -302,6 +302,33 @@ fn servers_are_told_apart_also_those_that_come_later() {
     assert_eq!(check(&only, pid(two.server())), 7);
 }
 
+/// More than the kernel programs have places for at a time.
+#[test]
+fn servers_that_have_ended_leave_their_place_to_others() {
+    let net = Net::pair("pgmany", "ens160").unwrap();
+    let here = net.host("primary").unwrap();
+    let mut alone = Alone::start(here, QUIET).unwrap();
+    let tool = watch(here, &[ALL, &["--interval", "200ms"]].concat());
+    let mut servers = Vec::new();
+    for _ in 0..70 {
+        alone.server_mut().restart(here).unwrap();
+        query(&mut alone.server().connect().unwrap(), INSERT);
+        servers.push(pid(alone.server()));
+    }
+    let seen = tool.finish();
+    for server in &servers {
+        assert_eq!(check(&seen, *server), 1);
+    }
+    // What runs comes first.
+    let place = |pid: &u32| {
+        seen.commits()
+            .servers
+            .iter()
+            .position(|one| one.pid == *pid)
+    };
+    assert!(place(servers.last().unwrap()) < place(&servers[0]));
+}
+
 #[test]
 fn without_a_server_it_says_so_and_the_trace_goes_on() {
     let net = Net::pair("pgnone", "ens160").unwrap();

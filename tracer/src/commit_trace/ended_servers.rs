@@ -1,0 +1,110 @@
+//! Sums of servers that have ended: the kernel's places are for those that run.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use tracer_core::recording::commits::Place;
+use tracer_ebpf::ServerCommits;
+
+/// As many are kept apart, of 4 KiB each; a host on which more end, as one that runs
+/// tests, is told how many commits the earliest of them had.
+const MOST: usize = 1_000;
+
+/// A server that has ended.
+#[derive(Debug, Clone)]
+pub(super) struct EndedServer {
+    /// Its first process, whose number may be another's by now.
+    pub(super) pid: u32,
+    pub(super) place: Place,
+    pub(super) sums: ServerCommits,
+}
+
+/// All that have ended, the latest last.
+#[derive(Debug, Default)]
+pub(super) struct EndedServers {
+    /// Gone at the last look, and not yet taken out of the kernel's map.
+    gone: BTreeSet<u32>,
+    kept: VecDeque<EndedServer>,
+    forgotten_commits: u64,
+}
+
+impl EndedServers {
+    /// Of the servers that the kernel has sums of, those that were gone at the last look
+    /// and still are. A process that ends has lost its program shortly before its
+    /// children are somebody else's: what they count meanwhile is not lost.
+    pub(super) fn look(
+        &mut self,
+        counted: impl IntoIterator<Item = u32>,
+        runs: impl Fn(u32) -> bool,
+    ) -> Vec<u32> {
+        let gone: BTreeSet<u32> = counted.into_iter().filter(|pid| !runs(*pid)).collect();
+        let ended = gone.intersection(&self.gone).copied().collect();
+        self.gone = gone;
+        ended
+    }
+
+    /// Keeps one whose place in the kernel's map was given back.
+    pub(super) fn keep(&mut self, ended: EndedServer) {
+        self.gone.remove(&ended.pid);
+        self.kept.push_back(ended);
+        if self.kept.len() > MOST
+            && let Some(earliest) = self.kept.pop_front()
+        {
+            self.forgotten_commits += earliest.sums.commits;
+        }
+    }
+
+    /// The latest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &EndedServer> {
+        self.kept.iter().rev()
+    }
+
+    /// Commits of servers that are not kept any more.
+    pub(super) fn forgotten_commits(&self) -> u64 {
+        self.forgotten_commits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracer_ebpf::{BUCKETS, Part};
+
+    use super::*;
+
+    fn ended(pid: u32, commits: u64) -> EndedServer {
+        EndedServer {
+            pid,
+            place: Place::default(),
+            sums: ServerCommits {
+                buckets: [[0; BUCKETS]; Part::COUNT],
+                sums_ns: [0; Part::COUNT],
+                longest_ns: [0; Part::COUNT],
+                commits,
+                slow: 0,
+                slow_lost: 0,
+            },
+        }
+    }
+
+    #[test]
+    fn a_server_has_ended_when_two_looks_in_a_row_find_it_gone() {
+        let mut servers = EndedServers::default();
+        assert!(servers.look([7, 8, 9], |pid| pid == 7).is_empty());
+        // Another process has the number of 8.
+        assert_eq!(servers.look([7, 8, 9], |pid| pid < 9), [9]);
+        servers.keep(ended(9, 5));
+        assert!(servers.look([7, 8], |pid| pid == 7).is_empty());
+        assert_eq!(servers.look([7, 8], |pid| pid == 7), [8]);
+    }
+
+    #[test]
+    fn the_latest_are_kept_and_the_commits_of_the_others_are_told() {
+        let mut servers = EndedServers::default();
+        let most = u32::try_from(MOST).unwrap();
+        for pid in 1..=most + 2 {
+            servers.keep(ended(pid, u64::from(pid)));
+        }
+        assert_eq!(servers.iter().count(), MOST);
+        assert_eq!(servers.iter().next().unwrap().pid, most + 2);
+        assert_eq!(servers.forgotten_commits(), 1 + 2);
+    }
+}
