@@ -163,7 +163,11 @@ pub struct Flow {
     pub first_ns: u64,
     /// Time of the last hit, likewise.
     pub last_ns: u64,
-    /// When the socket closed, likewise; 0 while open.
+    /// When the peer answered a SYN that had been retransmitted, likewise; 0 if it did not,
+    /// or no SYN was.
+    pub answered_ns: u64,
+    /// When the socket closed, likewise; 0 while open. Written last: nobody but userspace,
+    /// which gives the slot back, changes anything after it.
     pub closed_ns: u64,
     /// Inode of the socket's file; 0 if it has none (orphaned, or not accepted).
     pub inode: u64,
@@ -186,7 +190,7 @@ pub struct Flow {
 const _: () = assert!(size_of::<Tuple>() == 40);
 const _: () = assert!(size_of::<Socket>() == 64);
 const _: () = assert!(size_of::<Owner>() == 24);
-const _: () = assert!(size_of::<Flow>() == 40 + 64 + 88 + 24 + 24);
+const _: () = assert!(size_of::<Flow>() == 40 + 64 + 96 + 24 + 24);
 // A memory-mapped array lays its elements out at multiples of eight bytes.
 const _: () = assert!(size_of::<Flow>().is_multiple_of(8));
 

@@ -57,6 +57,8 @@ pub struct Offsets {
     pub total_retrans: u32,
     /// `tcp_sock.bytes_retrans`.
     pub bytes_retrans: u32,
+    /// `tcp_sock.segs_out`.
+    pub segs_out: u32,
     /// `tcp_sock.srtt_us`, in eighths of a microsecond.
     pub srtt_us: u32,
     /// `tcp_sock.snd_cwnd`.
@@ -124,6 +126,7 @@ impl Offsets {
         icsk_timeout: ABSENT,
         total_retrans: ABSENT,
         bytes_retrans: ABSENT,
+        segs_out: ABSENT,
         srtt_us: ABSENT,
         snd_cwnd: ABSENT,
         packets_out: ABSENT,
@@ -146,7 +149,7 @@ impl Offsets {
     };
 }
 
-const _: () = assert!(size_of::<Offsets>() == 41 * 4);
+const _: () = assert!(size_of::<Offsets>() == 42 * 4);
 
 #[cfg(feature = "user")]
 mod pod {

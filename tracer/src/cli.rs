@@ -199,7 +199,8 @@ pub struct RunArguments {
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
 
-    /// How many flows are distinguished; the others are counted together
+    /// How many flows are distinguished at a time; those that close leave their place to others,
+    /// and more than these are counted together
     #[arg(long, value_name = "N", default_value_t = MAX_FLOWS, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub max_flows: u32,
 

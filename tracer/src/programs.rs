@@ -18,7 +18,7 @@ use tracer_core::address::canonical;
 use tracer_ebpf::{Baseline, Control, Flow, Socket, Totals, Tuple};
 
 use crate::kernel::bpf;
-use crate::programs::flow_slots::FlowSlots;
+use crate::programs::flow_slots::{FlowSlots, SlotContents};
 use crate::programs::typed::{TypedError, TypedPrograms};
 use tracer_core::recording::programs::{DropCounters, RunStats};
 use tracer_core::report::capabilities::HookStatus;
@@ -228,6 +228,11 @@ impl Programs {
     /// A copy of every slot in use. No system call.
     pub(crate) fn flows(&self) -> Vec<Flow> {
         self.slots.used()
+    }
+
+    /// As [`Self::flows`], and gives the slots of sockets that have closed to others.
+    pub(crate) fn take_flows(&mut self, now_ns: u64) -> SlotContents {
+        self.slots.take(now_ns)
     }
 
     /// What the programs remember, in a table, of sockets that are not closed. Nothing, if

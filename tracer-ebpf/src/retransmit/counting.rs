@@ -8,7 +8,8 @@ use tracer_ebpf::{Flow, Gap, Owner, RetransmitKind, Socket, Totals, Tuple};
 use crate::filter;
 use crate::kernel::{Address, TcpSocket, field, probed};
 use crate::maps::{
-    FLOWS, NEXT_SLOT, OWNERS, SOCKETLESS, TAKEN_SLOTS, TOTALS, ZERO_TOTALS, add, count_gap,
+    FLOWS, FREE_SLOTS, NEXT_SLOT, OWNERS, SOCKETLESS, TAKEN_SLOTS, TOTALS, ZERO_TOTALS, add,
+    count_gap,
 };
 
 /// What one hit adds.
@@ -212,10 +213,13 @@ fn new_slot(tuple: &Tuple) -> Option<(u32, *mut Flow)> {
 /// How many CPUs may go for the same slot at once before one gives up.
 const SLOT_TRIES: u32 = 16;
 
-/// A slot that nobody else has, or [`Socket::NO_SLOT`]. Not inlined: the verifier
-/// then follows one way out of it and not one for each try.
+/// A slot that nobody else has, or [`Socket::NO_SLOT`]: one that was given back, or else the
+/// next. Not inlined: the verifier then follows one way out of it and not one for each try.
 #[inline(never)]
 fn take_slot() -> u32 {
+    if let Ok(Some(slot)) = FREE_SLOTS.pop() {
+        return slot;
+    }
     let Some(next) = NEXT_SLOT.get_ptr_mut(0) else {
         return Socket::NO_SLOT;
     };

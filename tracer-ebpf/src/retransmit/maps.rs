@@ -1,8 +1,10 @@
 //! Every map and global, with the reason for its size.
 
-use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf};
+use aya_ebpf::maps::{
+    Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, Queue, RingBuf,
+};
 use tracer_ebpf::{Baseline, Control, Event, Flow, Gap, Offsets, Owner, Settings, Totals, Tuple};
 
 /// `BPF_F_MMAPABLE` of
@@ -46,6 +48,11 @@ pub static FLOWS: Array<Flow> = Array::with_max_entries(8_192, MMAPABLE);
 #[map]
 pub static TAKEN_SLOTS: HashMap<u32, u32> = HashMap::with_max_entries(8_192, 0);
 
+/// Slots that userspace gives back, empty: their sockets have closed, and it has taken what
+/// was in them. They stay in [`TAKEN_SLOTS`], so that nobody finds them there as well.
+#[map]
+pub static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(8_192, 0);
+
 /// The slot to try first. A hint: only [`TAKEN_SLOTS`] decides.
 #[map]
 pub static NEXT_SLOT: Array<u32> = Array::with_max_entries(1, 0);
@@ -69,6 +76,12 @@ pub static TOTALS: PerCpuHashMap<u32, Totals> = PerCpuHashMap::with_max_entries(
 /// sees that by the sum.
 #[map]
 pub static BAD_CHECKSUMS: HashMap<[u8; 16], u64> = HashMap::with_max_entries(1_024, 0);
+
+/// Segments sent, by the address that they went to, of the peers to keep: those of sockets
+/// that have closed. With more receivers than this some are missing, and userspace sees that
+/// the map is full.
+#[map]
+pub static SENT: HashMap<[u8; 16], u64> = HashMap::with_max_entries(1_024, 0);
 
 /// Prefixes of the peers to keep: 16 bytes, IPv4 as `::ffff:a.b.c.d`.
 #[map]
@@ -97,6 +110,18 @@ pub static ZERO_TOTALS: Array<Totals> = Array::with_max_entries(1, 0);
 pub fn count_gap(gap: Gap) {
     if let Some(count) = GAPS.get_ptr_mut(gap as u32) {
         add(count, 1);
+    }
+}
+
+/// Adds to the count of a peer, which begins with the first.
+#[inline(always)]
+pub fn add_to_peer(counts: &HashMap<[u8; 16], u64>, peer: &[u8; 16], value: u64) {
+    if counts.get_ptr_mut(peer).is_none() {
+        // Another CPU may be first: then there is an entry to add to as well.
+        let _ = counts.insert(peer, 0, u64::from(BPF_NOEXIST));
+    }
+    if let Some(count) = counts.get_ptr_mut(peer) {
+        add(count, value);
     }
 }
 

@@ -1,8 +1,10 @@
 //! From a recording to its report: pure.
 
+mod aggregates;
 mod commit_warnings;
 mod commits;
 mod correlated;
+mod flows;
 mod latency_probe;
 mod path;
 mod postgres;
@@ -10,39 +12,33 @@ mod processors;
 mod recovery;
 mod warnings;
 
-use tracer_ebpf::{Flow, Gap};
+use tracer_ebpf::Gap;
 
+use crate::assemble::aggregates::Aggregates;
 use crate::by_kind::sum;
-use crate::clock::jiffies_to_ms;
 use crate::recording::Recording;
-use crate::recording::flow_history::FlowHistory;
 use crate::recording::namespace::{NamespaceCounts, known_sum};
-use crate::report::aggregate::{by_peer, by_role, is_listed, listed};
-use crate::report::endpoint::endpoints;
-use crate::report::steps::StepReport;
 use crate::report::{
-    ByKind, Capabilities, ChecksumErrors, ClockReport, DamagedReport, Fault, FlowReport,
-    GapsReport, KernelKinds, NamespaceReport, Overhead, Report, Resets, SCHEMA, Selected, States,
-    Tool, TotalsReport, Window, difference,
+    ByKind, Capabilities, ChecksumErrors, ClockReport, DamagedReport, Fault, GapsReport,
+    KernelKinds, NamespaceReport, Overhead, Report, Resets, SCHEMA, States, Tool, TotalsReport,
+    Window, difference,
 };
 
 /// Makes the report.
 #[must_use]
 pub fn assemble(mut recording: Recording) -> Report {
     recording.assign_roles();
-    put_listed_first(&mut recording.flows);
+    let listed = flows::put_listed_first(&mut recording.flows);
     let recoveries = recovery::by_namespace(&recording);
     recording.slow_commits = correlated::slow_commits(&recording, recoveries.as_ref());
     let (phases, findings) = correlated::correlated(&recording);
-    let flows = flows(&recording);
+    let flows = flows::listed(&recording, listed);
     let (totals, gaps) = (totals(&recording), gaps(&recording));
     let commits = recording.commits.as_ref();
     let commits = commits.map(|one| commits::commits(one, &recording, recoveries.as_ref()));
     let warnings = warnings::all(&recording, &totals, &gaps, &flows, commits.as_ref());
     let (clock, end_ns) = (recording.run_clock(), recording.end_ns);
-    let selected = selected(&flows);
-    let (by_peer, by_role) = (by_peer(&flows), by_role(&flows));
-    let (flows, unlisted) = listed(flows);
+    let aggregates = Aggregates::of(&recording, listed);
     Report {
         schema: SCHEMA.into(),
         tool: Tool::this(),
@@ -60,7 +56,7 @@ pub fn assemble(mut recording: Recording) -> Report {
         states: states(&recording),
         namespaces: recording.namespaces.iter().map(namespace).collect(),
         overhead: overhead(&recording),
-        selected,
+        selected: aggregates.selected,
         request: recording.settings.request,
         capabilities: Capabilities {
             hooks: recording.hooks,
@@ -85,28 +81,12 @@ pub fn assemble(mut recording: Recording) -> Report {
             .map(|fault| Fault::new(fault, &recording.clock))
             .collect(),
         totals,
-        by_peer,
-        by_role,
+        by_peer: aggregates.by_peer,
+        by_role: aggregates.by_role,
         flows,
-        unlisted,
+        unlisted: aggregates.unlisted,
         gaps,
         warnings,
-    }
-}
-
-/// Findings point at flows by their place in the report.
-fn put_listed_first(flows: &mut Vec<FlowHistory>) {
-    let all = std::mem::take(flows).into_iter().enumerate();
-    let (listed, others): (Vec<_>, Vec<_>) =
-        all.partition(|(place, flow)| is_listed(*place, flow.kind()));
-    flows.extend(listed.into_iter().chain(others).map(|(_, flow)| flow));
-}
-
-fn selected(flows: &[FlowReport]) -> Selected {
-    Selected {
-        segments: flows.iter().map(|flow| flow.segments).sum(),
-        events: flows.iter().map(|flow| flow.events).sum(),
-        bytes: flows.iter().map(|flow| flow.bytes).sum(),
     }
 }
 
@@ -171,86 +151,6 @@ fn overhead(recording: &Recording) -> Overhead {
         attached_ms: Some(recording.attached.as_secs_f64() * 1e3),
         ready_ms: Some(recording.ready.as_secs_f64() * 1e3),
     }
-}
-
-fn flows(recording: &Recording) -> Vec<FlowReport> {
-    let flows = recording.flows.iter().map(|one| flow(one, recording));
-    flows.chain(overflow(recording)).collect()
-}
-
-fn flow(history: &FlowHistory, recording: &Recording) -> FlowReport {
-    let flow = &history.counters;
-    let (local, remote) = endpoints(&flow.tuple);
-    let read = history.has_readings();
-    let clock = recording.run_clock();
-    let time = |ns: u64| (ns != 0).then(|| clock.utc(ns));
-    FlowReport {
-        local,
-        remote,
-        netns: Some(flow.tuple.netns),
-        process: history.process.clone(),
-        segments: sum(&flow.segments),
-        events: flow.events,
-        bytes: flow.bytes,
-        failed_events: recording.retransmit_err.then_some(flow.failed_events),
-        failed_segments: flow.failed_segments,
-        by_kind: ByKind::from(flow.segments),
-        fin: flow.fin,
-        resets_sent: flow.resets_sent,
-        resets_received: flow.resets_received,
-        // Before the first answer there is none.
-        srtt_us: read.then_some(flow.srtt_us).filter(|us| *us > 0),
-        rto_ms: read.then(|| jiffies_to_ms(flow.rto, recording.jiffy_ns)),
-        rto_max_ms: history.rto_max_ms,
-        backoff_max: history.backoff_max,
-        cwnd: read.then_some(flow.cwnd),
-        first: time(flow.first_ns),
-        last: time(flow.last_ns),
-        closed: time(flow.closed_ns),
-        series: history
-            .series
-            .iter()
-            .map(|step| StepReport {
-                offset_s: clock.end_s(step.at_ns),
-                segments: sum(&step.segments),
-                events: step.events,
-                bytes: step.bytes,
-                by_kind: ByKind::from(step.segments),
-            })
-            .collect(),
-        path: path::path(&history.path, clock),
-        recoveries: (history.is_replication() && recording.settings.events).then(|| {
-            let holes = recording.holes.of_flow(&flow.tuple).iter();
-            let report = |hole| recovery::recovery(hole, clock);
-            holes.map(report).collect()
-        }),
-        role: history.role.clone(),
-    }
-}
-
-/// What the filter kept and the flow table had no room for, as one entry, so that
-/// the flows still add up.
-fn overflow(recording: &Recording) -> Option<FlowReport> {
-    let all = recording.totals();
-    if sum(&all.overflow_segments) == 0 && all.overflow_events == 0 {
-        return None;
-    }
-    let counters = Flow {
-        segments: all.overflow_segments,
-        events: all.overflow_events,
-        bytes: all.overflow_bytes,
-        ..Flow::default()
-    };
-    let nowhere = endpoints(&counters.tuple).0.socket();
-    let together = FlowHistory {
-        counters,
-        ..FlowHistory::between(nowhere, nowhere)
-    };
-    Some(FlowReport {
-        netns: None,
-        failed_events: None,
-        ..flow(&together, recording)
-    })
 }
 
 fn totals(recording: &Recording) -> TotalsReport {

@@ -9,6 +9,7 @@ use crate::evidence::loss_episode;
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
+use crate::recording::flow_interval::FlowInterval;
 use crate::recording::latency::{Latencies, LatencyInterval};
 use crate::report::phase::{ChosenBy, Figures, Name, PhaseRequests, Rates, Signal};
 use crate::report::role;
@@ -115,7 +116,7 @@ fn retransmits(recorded: &Recording) -> Vec<(u64, f64)> {
     let count = window.length_ns().div_ceil(width_ns);
     let ends = (1..=count).map(|number| window.to_ns.min(window.from_ns + number * width_ns));
     let mut values: Vec<(u64, f64)> = ends.map(|end_ns| (end_ns, 0.0)).collect();
-    for step in recorded.flows.iter().flat_map(|track| &track.series) {
+    for step in recorded.steps() {
         // What ends at a border belongs before it.
         let index = step.at_ns.saturating_sub(window.from_ns + 1) / width_ns;
         let value = usize::try_from(index)
@@ -171,7 +172,7 @@ fn figures(recorded: &Recording, sync_rep: &SyncRepWaits, name: Name, span: Span
     Figures {
         replication: some(&|track| track.is_replication()),
         clients: some(&|track| track.kind() == role::Kind::Client),
-        selected: rates(recorded, span, seconds, &|_| true),
+        selected: rates_of(recorded.steps(), span, seconds),
         arrived_damaged: recorded.bad_checksums.as_ref().map(|steps| {
             let inside = steps.iter().filter(|step| span.has(step.at_ns));
             inside.map(|step| step.segments).sum()
@@ -196,9 +197,17 @@ fn rates(
     seconds: Option<f64>,
     which: &dyn Fn(&FlowHistory) -> bool,
 ) -> Rates {
-    let mut by_kind = [0u64; RetransmitKind::COUNT];
     let flows = recorded.flows.iter().filter(|track| which(track));
-    for step in flows.flat_map(|track| &track.series) {
+    rates_of(flows.flat_map(|track| &track.series), span, seconds)
+}
+
+fn rates_of<'a>(
+    steps: impl Iterator<Item = &'a FlowInterval>,
+    span: Span,
+    seconds: Option<f64>,
+) -> Rates {
+    let mut by_kind = [0u64; RetransmitKind::COUNT];
+    for step in steps {
         if span.has(step.at_ns) {
             for (sum, segments) in by_kind.iter_mut().zip(step.segments) {
                 *sum += segments;

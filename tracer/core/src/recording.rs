@@ -3,12 +3,15 @@
 pub mod bad_checksums;
 pub mod commits;
 pub mod database;
+pub mod flow_entry;
 pub mod flow_history;
+pub mod flow_interval;
 pub mod flow_table;
 pub mod latency;
 pub mod loss_recovery;
 pub mod namespace;
 pub mod outage;
+pub mod past_flows;
 pub mod peers;
 pub mod probe;
 pub mod processors;
@@ -34,9 +37,11 @@ use crate::report::sample::Sample;
 use crate::report::{Host, MissingField};
 use bad_checksums::BadChecksumStep;
 use flow_history::FlowHistory;
+use flow_interval::FlowInterval;
 use flow_table::FlowTable;
 use loss_recovery::LossRecoveries;
 use namespace::{NamespaceCounts, known_sum};
+use past_flows::PastFlows;
 use programs::{DropCounters, RunStats, Unwritten};
 use roles::Known;
 use settings::Settings;
@@ -68,6 +73,8 @@ pub struct Recording {
     pub missing: Vec<MissingField>,
     /// Every flow, in the order of the report.
     pub flows: Vec<FlowHistory>,
+    /// Flows that have closed and are not among them, added up.
+    pub past: PastFlows,
     /// What arrived with a bad checksum; `None` where that is not seen.
     pub bad_checksums: Option<Vec<BadChecksumStep>>,
     /// From which losses there was a recovery, if events were taken.
@@ -123,20 +130,26 @@ pub(crate) struct Probed<'a> {
 }
 
 impl Recording {
-    /// The flows of a table, most retransmitted segments first.
+    /// The flows of a table, most retransmitted segments first, and those that it had no room
+    /// for.
     #[must_use]
-    pub fn flows_of(table: FlowTable, jiffy_ns: u64) -> Vec<FlowHistory> {
-        let entries = table.into_sorted().into_iter();
-        entries
-            .map(|entry| FlowHistory::new(entry, jiffy_ns))
-            .collect()
+    pub fn flows_of(table: FlowTable, jiffy_ns: u64) -> (Vec<FlowHistory>, PastFlows) {
+        let (entries, past) = table.into_sorted();
+        let flows = entries.into_iter();
+        let flows = flows.map(|entry| FlowHistory::new(entry, jiffy_ns));
+        (flows.collect(), past)
+    }
+
+    /// What the database has said of connections.
+    pub(crate) fn known(&self) -> Known {
+        let database = self.postgres.as_ref();
+        database.map_or_else(Known::default, database::DatabaseRecord::known)
     }
 
     /// Finds out what each flow is for, by all that was learnt, and what to call its other
     /// end: by the standby's name, unless one elsewhere has the same.
     pub(crate) fn assign_roles(&mut self) {
-        let known = self.postgres.as_ref();
-        let known = known.map_or_else(Known::default, database::DatabaseRecord::known);
+        let known = self.known();
         for flow in &mut self.flows {
             flow.role = known.role(flow.local, flow.remote, flow.process.as_ref());
         }
@@ -154,6 +167,12 @@ impl Recording {
                 flow.name = name;
             }
         }
+    }
+
+    /// What each flow retransmitted in each interval, also those that are no longer kept apart.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &FlowInterval> {
+        let flows = self.flows.iter().flat_map(|flow| &flow.series);
+        flows.chain(self.past.series())
     }
 
     /// From its start to its end.

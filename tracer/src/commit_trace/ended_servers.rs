@@ -7,7 +7,7 @@ use tracer_ebpf::ServerCommits;
 
 /// As many are kept apart, of 4 KiB each; a host on which more end, as one that runs
 /// tests, is told how many commits the earliest of them had.
-const MOST: usize = 1_000;
+const MOST_KEPT: usize = 1_000;
 
 /// A server that has ended.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl EndedServers {
     pub(super) fn keep(&mut self, ended: EndedServer) {
         self.gone.remove(&ended.pid);
         self.kept.push_back(ended);
-        if self.kept.len() > MOST
+        if self.kept.len() > MOST_KEPT
             && let Some(earliest) = self.kept.pop_front()
         {
             self.forgotten_commits += earliest.sums.commits;
@@ -99,11 +99,11 @@ mod tests {
     #[test]
     fn the_latest_are_kept_and_the_commits_of_the_others_are_told() {
         let mut servers = EndedServers::default();
-        let most = u32::try_from(MOST).unwrap();
+        let most = u32::try_from(MOST_KEPT).unwrap();
         for pid in 1..=most + 2 {
             servers.keep(ended(pid, u64::from(pid)));
         }
-        assert_eq!(servers.iter().count(), MOST);
+        assert_eq!(servers.iter().count(), MOST_KEPT);
         assert_eq!(servers.iter().next().unwrap().pid, most + 2);
         assert_eq!(servers.forgotten_commits(), 1 + 2);
     }

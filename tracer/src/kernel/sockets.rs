@@ -57,6 +57,9 @@ pub struct SocketInfo {
     pub cookie: u64,
     /// Segments retransmitted since it was opened.
     pub total_retrans: Option<u32>,
+    /// Segments sent since it was opened, pure acknowledgements and what was retransmitted
+    /// included.
+    pub segs_out: Option<u32>,
     /// Segments that have arrived since it was opened, pure acknowledgements included
     /// and those with a wrong checksum not.
     pub segs_in: Option<u32>,

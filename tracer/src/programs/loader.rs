@@ -104,6 +104,7 @@ pub(crate) fn load(options: &Options, in_table: bool) -> Result<Ebpf, ProgramsEr
         .map_max_entries("BASELINES", baselines)
         .map_max_entries("FLOWS", options.settings.max_flows)
         .map_max_entries("TAKEN_SLOTS", options.settings.max_flows)
+        .map_max_entries("FREE_SLOTS", options.settings.max_flows)
         .map_max_entries("EVENTS", options.event_bytes)
         .map_max_entries("PEERS", peers)
         .load(OBJECT)?;

@@ -44,6 +44,7 @@ int main(void)
 	at(icsk_timeout, TIMER);
 	at(total_retrans, struct tcp_sock, total_retrans);
 	at(bytes_retrans, struct tcp_sock, bytes_retrans);
+	at(segs_out, struct tcp_sock, segs_out);
 	at(srtt_us, struct tcp_sock, srtt_us);
 	at(snd_cwnd, struct tcp_sock, snd_cwnd);
 	at(packets_out, struct tcp_sock, packets_out);

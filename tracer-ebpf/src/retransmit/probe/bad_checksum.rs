@@ -4,7 +4,6 @@
 //! ([6.1](https://github.com/torvalds/linux/blob/v6.1/include/trace/events/tcp.h)).
 //! Fires once for each `InCsumErrors`, which holds those of every peer.
 
-use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
@@ -22,17 +21,6 @@ pub fn tcp_bad_csum(ctx: RawTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn count_peer(peer: &[u8; 16]) {
-    if maps::BAD_CHECKSUMS.get_ptr_mut(peer).is_none() {
-        // Another CPU may be first: then there is an entry to add to as well.
-        let _ = maps::BAD_CHECKSUMS.insert(peer, 0, u64::from(BPF_NOEXIST));
-    }
-    if let Some(count) = maps::BAD_CHECKSUMS.get_ptr_mut(peer) {
-        maps::add(count, 1);
-    }
-}
-
-#[inline(always)]
 fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
     if !maps::counting() {
         return None;
@@ -42,7 +30,7 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
         return None;
     }
     // Before the sum, which is then never the larger of the two.
-    count_peer(&tuple.remote);
+    maps::add_to_peer(&maps::BAD_CHECKSUMS, &tuple.remote, 1);
     let totals = counting::totals(filter::namespace(&tuple))?;
     // SAFETY: a live map value.
     maps::add(unsafe { &raw mut (*totals).selected_bad_checksums }, 1);

@@ -12,7 +12,7 @@ use tracer_ebpf::{Event, EventKind, Owner, RetransmitKind, Socket, Tuple, Verdic
 use crate::access;
 use crate::counting::{self, Hit};
 use crate::filter;
-use crate::kernel::{Address, TcpSocket};
+use crate::kernel::{Address, TcpSocket, field};
 use crate::maps::{self, BASELINES, FLOWS, OWNERS};
 use crate::probe::retransmit;
 use crate::socket::{self, Retransmitted, tcp_state};
@@ -35,6 +35,7 @@ pub fn on_change(sock: Address, old: i32, new: i32) -> Option<()> {
     match new {
         tcp_state::SYN_SENT => on_connect(tcp, &tuple),
         tcp_state::ESTABLISHED if old == tcp_state::SYN_RECV => on_accept(tcp, &tuple),
+        tcp_state::ESTABLISHED if old == tcp_state::SYN_SENT => on_answer(tcp, &tuple),
         _ => {}
     }
     if maps::counting() && (verdict as u32) < Verdict::Ignored as u32 {
@@ -95,6 +96,23 @@ fn on_accept(tcp: TcpSocket, tuple: &Tuple) {
     }
 }
 
+/// The peer has answered a SYN: where that had been retransmitted, its flow says so.
+#[inline(always)]
+fn on_answer(tcp: TcpSocket, tuple: &Tuple) {
+    let found = socket::find(tcp, tuple);
+    if found.is_null() {
+        return;
+    }
+    // SAFETY: a live map value; the socket's lock makes us its only user.
+    let slot = unsafe { (*found).slot };
+    if slot != Socket::NO_SLOT
+        && let Some(flow) = FLOWS.get_ptr_mut(slot)
+    {
+        // SAFETY: as above, and the helper has no preconditions.
+        unsafe { (*flow).answered_ns = bpf_ktime_get_ns() };
+    }
+}
+
 /// Counts openings and closings. A connection that never came to be is none.
 #[inline(always)]
 fn count(tuple: &Tuple, selected: bool, old: u8, new: u8) {
@@ -128,6 +146,12 @@ fn count(tuple: &Tuple, selected: bool, old: u8, new: u8) {
 #[inline(always)]
 fn on_close(tcp: TcpSocket, tuple: &Tuple, verdict: Verdict) {
     let _ = OWNERS.remove(tcp.sock);
+    if verdict == Verdict::Selected
+        && maps::counting()
+        && let Some(sent @ 1..) = field!(tcp.fields, segs_out, u32)
+    {
+        maps::add_to_peer(&maps::SENT, &tuple.remote, u64::from(sent));
+    }
     let Some(now) = socket::retransmitted(tcp) else {
         return;
     };
@@ -146,28 +170,42 @@ fn on_close(tcp: TcpSocket, tuple: &Tuple, verdict: Verdict) {
             // SAFETY: a live map value; the socket's lock makes us its only user.
             unsafe { *found }
         };
-        account_for_rest(tcp, memory, now, failed);
+        let memory = account_for_rest(tcp, memory, now, failed);
+        note_closed(memory.slot);
         socket::forget(tcp);
     }
     // The tuple may be used again by a socket that starts at 0.
     let _ = BASELINES.remove(tuple);
 }
 
+/// Says in the flow that its socket is gone: the last that is written there, for userspace
+/// may then give the slot to another.
 #[inline(always)]
-fn account_for_rest(tcp: TcpSocket, mut memory: Socket, now: Retransmitted, failed: bool) {
-    if memory.slot != Socket::NO_SLOT
-        && let Some(flow) = FLOWS.get_ptr_mut(memory.slot)
+fn note_closed(slot: u32) {
+    if slot != Socket::NO_SLOT
+        && let Some(flow) = FLOWS.get_ptr_mut(slot)
     {
-        // SAFETY: a live map value and the helper has no preconditions.
-        unsafe { (*flow).closed_ns = bpf_ktime_get_ns() };
+        // SAFETY: a live map value and the helper has no preconditions. Volatile, so that it
+        // stays behind what was counted.
+        unsafe { (&raw mut (*flow).closed_ns).write_volatile(bpf_ktime_get_ns()) };
     }
+}
+
+/// Counts what no hit showed; returns what was known of the socket, with its slot.
+#[inline(always)]
+fn account_for_rest(
+    tcp: TcpSocket,
+    mut memory: Socket,
+    now: Retransmitted,
+    failed: bool,
+) -> Socket {
     let segments = u64::from(now.segments.saturating_sub(memory.segments));
     if segments == 0 || !maps::counting() {
-        return;
+        return memory;
     }
     let bytes = now.bytes.saturating_sub(memory.bytes);
     let Some(totals) = counting::totals(memory.tuple.netns) else {
-        return;
+        return memory;
     };
     let mut flow = ptr::null_mut();
     if memory.verdict == Verdict::Selected as u32 {
@@ -186,4 +224,5 @@ fn account_for_rest(tcp: TcpSocket, mut memory: Socket, now: Retransmitted, fail
         }
     }
     counting::count_unseen(totals, flow, segments, bytes, failed);
+    memory
 }

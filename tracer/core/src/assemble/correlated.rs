@@ -129,7 +129,7 @@ mod tests {
         for second in (1..=RUN).filter(|second| bad(*second)) {
             flow.segments[RetransmitKind::Rto as usize] += 3;
             flow.events += 3;
-            table.update(second * S, &[flow]);
+            table.update(second * S, &[flow], &[]);
         }
         table
     }
@@ -181,7 +181,7 @@ mod tests {
             settings: settings(),
             jiffy_ns: JIFFY_NS,
             end_ns: RUN * S,
-            flows: Recording::flows_of(table(), JIFFY_NS),
+            flows: Recording::flows_of(table(), JIFFY_NS).0,
             quiet: true,
             faults,
             postgres: Some(record()),

@@ -7,7 +7,7 @@ use crate::evidence::thresholds::MAX_RETRANSMIT_DISTANCE_NS;
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
-use crate::recording::flow_table::FlowInterval;
+use crate::recording::flow_interval::FlowInterval;
 use crate::recording::loss_recovery::doubled_ns;
 
 /// Losses that follow each other.

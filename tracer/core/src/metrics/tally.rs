@@ -62,6 +62,11 @@ impl RetransmitTally {
         }
     }
 
+    /// Lets go of a flow: whoever has its ends later begins anew.
+    pub fn forget(&mut self, tuple: &Tuple) {
+        self.taken.remove(tuple);
+    }
+
     /// The counters, with what flows have retransmitted that had no room of their own:
     /// whose that was, nobody knows.
     #[must_use]

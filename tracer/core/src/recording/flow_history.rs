@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use tracer_ebpf::Flow;
 
 use crate::clock::jiffies_to_ms;
-use crate::recording::flow_table::{Entry, FlowInterval};
+use crate::recording::flow_entry::Entry;
+use crate::recording::flow_interval::FlowInterval;
 use crate::recording::tcp_info::TcpInfoSample;
 use crate::report::endpoint::endpoints;
 use crate::report::process::Process;
@@ -62,6 +63,7 @@ impl FlowHistory {
             series,
             path,
             process,
+            ..
         } = entry;
         let (local, remote) = endpoints(&flow.tuple);
         let read = has_readings(&flow);

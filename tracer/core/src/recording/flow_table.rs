@@ -1,32 +1,12 @@
-//! The flow table: one entry a tuple, with its history by interval.
+//! The flow table: one entry a tuple.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use tracer_ebpf::{Flow, Owner, RetransmitKind, Tuple};
+use tracer_ebpf::{Flow, Owner, Tuple};
 
-use crate::by_kind::sum;
-use crate::recording::tcp_info::TcpInfoSeries;
+use crate::recording::flow_entry::Entry;
+use crate::recording::past_flows::PastFlows;
 use crate::report::process::Process;
-
-/// What grew in one interval.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FlowInterval {
-    /// End of the interval, ns of `CLOCK_MONOTONIC`.
-    pub at_ns: u64,
-    /// Retransmitted segments by kind.
-    pub segments: [u64; RetransmitKind::COUNT],
-    /// Calls that sent something.
-    pub events: u64,
-    /// Retransmitted bytes.
-    pub bytes: u64,
-}
-
-impl FlowInterval {
-    pub(crate) fn of_kinds(&self, kinds: &[RetransmitKind]) -> u64 {
-        kinds.iter().map(|kind| self.segments[*kind as usize]).sum()
-    }
-}
 
 /// Segments of a socket that the kernel counted and no hit showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,27 +19,33 @@ pub struct Unseen {
     pub bytes: u64,
 }
 
-/// One flow: the sum of its slots, and how it came about.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// Counters and last readings.
-    pub flow: Flow,
-    /// The intervals in which something was retransmitted.
-    pub series: Vec<FlowInterval>,
-    /// The path to its peer, if it is one that is watched.
-    pub path: TcpInfoSeries,
-    /// Whose socket it is, where that is known.
-    pub process: Option<Process>,
-}
-
-/// All flows that were seen.
-#[derive(Debug, Default)]
+/// The flows that were seen: as many as there is room for, and the others added up.
+#[derive(Debug)]
 pub struct FlowTable {
+    room: usize,
     entries: HashMap<Tuple, Entry>,
+    past: PastFlows,
     updated_ns: u64,
 }
 
+impl Default for FlowTable {
+    fn default() -> Self {
+        Self::new(usize::MAX)
+    }
+}
+
 impl FlowTable {
+    /// With room for so many flows beside those that may still change.
+    #[must_use]
+    pub fn new(room: usize) -> Self {
+        Self {
+            room,
+            entries: HashMap::new(),
+            past: PastFlows::default(),
+            updated_ns: 0,
+        }
+    }
+
     /// Takes in whose sockets they are, of those of which that is not known yet.
     pub fn identify(&mut self, whose: impl Fn(&Owner) -> Option<Process>) {
         for entry in self.entries.values_mut() {
@@ -69,39 +55,53 @@ impl FlowTable {
         }
     }
 
-    /// Takes in a reading of the slots of the kernel's table.
-    pub fn update(&mut self, at_ns: u64, slots: &[Flow]) {
+    /// Takes in a reading of the slots of the kernel's table: of all that may still change,
+    /// and of those that were given back, which are in no later reading.
+    pub fn update(&mut self, at_ns: u64, live: &[Flow], closed: &[Flow]) {
         self.updated_ns = at_ns;
-        let mut sums: HashMap<Tuple, Flow> = HashMap::with_capacity(slots.len());
-        for slot in slots {
-            sums.entry(slot.tuple)
-                .and_modify(|sum| *sum = merge(sum, slot))
-                .or_insert(*slot);
+        for entry in self.entries.values_mut() {
+            entry.is_live = false;
         }
-        for (tuple, now) in sums {
-            let entry = self.entry(tuple);
-            let step = step(at_ns, &entry.flow, &now);
-            if sum(&step.segments) > 0 || step.events > 0 {
-                entry.series.push(step);
-            }
-            entry.flow = now;
+        let mut slots: Vec<(&Flow, bool)> = live.iter().map(|slot| (slot, true)).collect();
+        slots.extend(closed.iter().map(|slot| (slot, false)));
+        slots.sort_unstable_by_key(|(slot, _)| slot.tuple);
+        for same in slots.chunk_by(|(one, _), (other, _)| one.tuple == other.tuple) {
+            let Some((first, _)) = same.first() else {
+                continue;
+            };
+            self.entry(first.tuple).update(at_ns, same);
         }
+    }
+
+    /// Where there are more flows than there is room for: adds up those that have no slot any
+    /// more, the earliest first and those whose path is known last, and returns them.
+    pub fn make_room(&mut self) -> Vec<Entry> {
+        if self.entries.len() <= self.room {
+            return Vec::new();
+        }
+        let ended = self.entries.values().filter(|entry| !entry.is_live);
+        let mut ended: Vec<_> = ended.map(Entry::worth).collect();
+        ended.sort_unstable();
+        // More than one at a time: finding them takes a look at all.
+        let excess = self.entries.len().saturating_sub(self.room / 4 * 3);
+        let tuples = ended.into_iter().take(excess).map(|(_, _, tuple)| tuple);
+        let gone: Vec<Entry> = tuples
+            .filter_map(|tuple| self.entries.remove(&tuple))
+            .collect();
+        self.past.add(&gone);
+        gone
+    }
+
+    /// The flows that there was no room for.
+    #[must_use]
+    pub fn past(&self) -> &PastFlows {
+        &self.past
     }
 
     /// Adds what no hit showed; `failed` if that means that it never left.
     pub fn add_unseen(&mut self, at_ns: u64, unseen: &Unseen, failed: bool) {
         let entry = self.entry(unseen.tuple);
-        let other = RetransmitKind::Other as usize;
-        entry.flow.segments[other] += unseen.segments;
-        entry.flow.failed_segments += if failed { unseen.segments } else { 0 };
-        entry.flow.bytes += unseen.bytes;
-        let mut step = FlowInterval {
-            at_ns,
-            bytes: unseen.bytes,
-            ..FlowInterval::default()
-        };
-        step.segments[other] = unseen.segments;
-        entry.series.push(step);
+        entry.add_unseen(at_ns, unseen.segments, unseen.bytes, failed);
     }
 
     /// Takes in a connection that exists, whether it retransmitted or not.
@@ -148,92 +148,20 @@ impl FlowTable {
         entries
     }
 
-    pub(crate) fn into_sorted(self) -> Vec<Entry> {
+    /// All entries in that order, and the flows that there was no room for.
+    pub(crate) fn into_sorted(self) -> (Vec<Entry>, PastFlows) {
         let mut entries: Vec<_> = self.entries.into_values().collect();
         entries.sort_unstable_by(Entry::compare);
-        entries
-    }
-}
-
-impl Entry {
-    /// Most retransmitted segments first, then by tuple.
-    fn compare(&self, other: &Self) -> Ordering {
-        sum(&other.flow.segments)
-            .cmp(&sum(&self.flow.segments))
-            .then_with(|| self.flow.tuple.cmp(&other.flow.tuple))
-    }
-
-    fn new(tuple: Tuple) -> Self {
-        Self {
-            flow: Flow {
-                tuple,
-                ..Flow::default()
-            },
-            series: Vec::new(),
-            path: TcpInfoSeries::default(),
-            process: None,
-        }
-    }
-}
-
-/// Two slots of one tuple as one flow. Readings are those of the later hit.
-fn merge(a: &Flow, b: &Flow) -> Flow {
-    let (earlier, later) = match a.last_ns <= b.last_ns {
-        true => (a, b),
-        false => (b, a),
-    };
-    // A slot without a socket never closes and says nothing about it.
-    let (inode, closed_ns) = match later.inode {
-        0 => (earlier.inode, earlier.closed_ns.max(later.closed_ns)),
-        inode => (inode, later.closed_ns),
-    };
-    let owner = match later.owner == Owner::default() {
-        true => earlier.owner,
-        false => later.owner,
-    };
-    let mut segments = later.segments;
-    for (sum, more) in segments.iter_mut().zip(earlier.segments) {
-        *sum += more;
-    }
-    Flow {
-        segments,
-        events: a.events + b.events,
-        failed_events: a.failed_events + b.failed_events,
-        failed_segments: a.failed_segments + b.failed_segments,
-        bytes: a.bytes + b.bytes,
-        fin: a.fin + b.fin,
-        resets_sent: a.resets_sent + b.resets_sent,
-        resets_received: a.resets_received + b.resets_received,
-        first_ns: [a.first_ns, b.first_ns]
-            .into_iter()
-            .filter(|time| *time != 0)
-            .min()
-            .unwrap_or(0),
-        closed_ns,
-        inode,
-        owner,
-        rto_max: a.rto_max.max(b.rto_max),
-        backoff_max: a.backoff_max.max(b.backoff_max),
-        ..*later
-    }
-}
-
-fn step(at_ns: u64, before: &Flow, now: &Flow) -> FlowInterval {
-    let mut segments = [0; RetransmitKind::COUNT];
-    for (index, grown) in segments.iter_mut().enumerate() {
-        *grown = now.segments[index].saturating_sub(before.segments[index]);
-    }
-    FlowInterval {
-        at_ns,
-        segments,
-        events: now.events.saturating_sub(before.events),
-        bytes: now.bytes.saturating_sub(before.bytes),
+        (entries, self.past)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tracer_ebpf::RetransmitKind;
+
     use super::*;
+    use crate::by_kind::sum;
 
     fn slot(port: u16, kind: RetransmitKind, segments: u64, last_ns: u64) -> Flow {
         let mut flow = Flow {
@@ -256,9 +184,9 @@ mod tests {
     #[test]
     fn the_series_holds_what_grew_and_nothing_else() {
         let mut table = FlowTable::default();
-        table.update(10, &[slot(1, RetransmitKind::Rto, 3, 8)]);
-        table.update(20, &[slot(1, RetransmitKind::Rto, 3, 8)]);
-        table.update(30, &[slot(1, RetransmitKind::Rto, 5, 28)]);
+        table.update(10, &[slot(1, RetransmitKind::Rto, 3, 8)], &[]);
+        table.update(20, &[slot(1, RetransmitKind::Rto, 3, 8)], &[]);
+        table.update(30, &[slot(1, RetransmitKind::Rto, 5, 28)], &[]);
         let entry = table.sorted()[0];
         assert_eq!(
             entry
@@ -284,6 +212,7 @@ mod tests {
                 child,
                 slot(2, RetransmitKind::Rto, 1, 60),
             ],
+            &[],
         );
         let sorted = table.sorted();
         assert_eq!(sorted.len(), 2);
@@ -299,10 +228,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_in_slots_that_are_others_by_now_stays_counted() {
+        let mut table = FlowTable::default();
+        let rto = |segments, last_ns| slot(1, RetransmitKind::Rto, segments, last_ns);
+        let mut closed = rto(3, 8);
+        closed.closed_ns = 9;
+        table.update(10, &[rto(3, 8)], &[]);
+        table.update(20, &[], &[closed]);
+        // Another connection with the same ends.
+        table.update(30, &[rto(2, 28)], &[]);
+        table.update(40, &[rto(4, 38)], &[]);
+        let entry = table.sorted()[0];
+        assert_eq!((sum(&entry.flow.segments), entry.flow.closed_ns), (7, 9));
+        let steps = entry.series.iter();
+        let steps: Vec<_> = steps.map(|one| (one.at_ns, sum(&one.segments))).collect();
+        assert_eq!(steps, [(10, 3), (30, 2), (40, 2)]);
+    }
+
+    #[test]
     fn what_no_hit_showed_is_counted_as_other_and_failed() {
         let mut table = FlowTable::default();
         let tuple = slot(1, RetransmitKind::Rto, 3, 8).tuple;
-        table.update(10, &[slot(1, RetransmitKind::Rto, 3, 8)]);
+        table.update(10, &[slot(1, RetransmitKind::Rto, 3, 8)], &[]);
         table.add_unseen(
             20,
             &Unseen {

@@ -8,7 +8,8 @@ use tracer_ebpf::RetransmitKind;
 use crate::by_kind::{Kinds, sum};
 use crate::clock::jiffies_to_ms;
 use crate::peer_port::{PeerPort, PeerPorts};
-use crate::recording::flow_table::Entry;
+use crate::recording::flow_entry::Entry;
+use crate::recording::past_flows::PastFlows;
 use crate::recording::roles::Known;
 use crate::render::aggregate::{self, AggregateRow};
 use crate::render::table::{self, Row};
@@ -17,6 +18,8 @@ use crate::report::aggregate::PortOf;
 use crate::report::endpoint::endpoints;
 use crate::report::role::FlowRole;
 
+/// How many flows a line names: those that retransmitted the most in its interval.
+const MOST_IN_A_LINE: usize = 8;
 /// With fewer lines than this there are flows alone.
 const LEAST_ROOM_FOR_SUMS: usize = 6;
 
@@ -33,6 +36,8 @@ pub struct LiveView<'a> {
     pub time: &'a str,
     /// Flows, most retransmitted segments first.
     pub flows: &'a [&'a Entry],
+    /// Those that have closed and are not among them.
+    pub past: &'a PastFlows,
     /// Length of a jiffy, ns.
     pub jiffy_ns: u64,
     /// Segments to every peer.
@@ -72,8 +77,8 @@ pub fn screen(view: &LiveView<'_>, width: usize, height: usize) -> Vec<String> {
         let rows: Vec<Row> = shown.map(|entry| row(entry, view)).collect();
         lines.extend(table::render(&rows, width));
     }
-    if view.flows.len() > room {
-        let more = view.flows.len() - room;
+    let more = view.flows.len().saturating_sub(room) as u64 + view.past.sum().flows;
+    if more > 0 {
         lines.push(format!("         and {more} more flows"));
     }
     let mut closing = format!("{:>8} to every peer", table::number(view.all_segments));
@@ -103,6 +108,15 @@ fn sums(view: &LiveView<'_>, most: usize) -> Vec<AggregateRow> {
         row.flows = Some(row.flows.unwrap_or(0) + 1);
         *kinds = kinds.plus(&ByKind::from(entry.flow.segments));
     }
+    for past in view.past.services() {
+        let Some(port) = past.port else {
+            continue;
+        };
+        let (row, kinds) = sums.entry(port).or_default();
+        row.segments += sum(&past.sum.segments);
+        row.flows = Some(row.flows.unwrap_or(0) + past.sum.flows);
+        *kinds = kinds.plus(&ByKind::from(past.sum.segments));
+    }
     let mut sums: Vec<_> = sums.into_iter().collect();
     sums.sort_by_key(|(port, (row, _))| (Reverse((row.segments, row.flows)), *port));
     sums.truncate(most);
@@ -117,18 +131,33 @@ fn sums(view: &LiveView<'_>, most: usize) -> Vec<AggregateRow> {
 /// One line for those who read along in a file.
 #[must_use]
 pub fn line(view: &LiveView<'_>) -> String {
-    let flows = || view.flows.iter();
-    let grown: u64 = flows().map(|entry| sum(&added(entry, view))).sum();
-    let total: u64 = flows().map(|entry| sum(&entry.flow.segments)).sum();
-    let mut line = format!("{} +{grown} segments, {total} in all", view.time);
-    for entry in flows() {
+    let grown = view
+        .flows
+        .iter()
+        .map(|entry| (*entry, sum(&added(entry, view))));
+    let mut grown: Vec<_> = grown.filter(|(_, segments)| *segments > 0).collect();
+    let added_up = |flows: &[(&Entry, u64)]| flows.iter().map(|(_, segments)| segments).sum();
+    let all: u64 = added_up(&grown);
+    let total: u64 = view
+        .flows
+        .iter()
+        .map(|entry| sum(&entry.flow.segments))
+        .sum();
+    let total = total + sum(&view.past.sum().segments);
+    let mut line = format!("{} +{all} segments, {total} in all", view.time);
+    // Of equal ones, the order is that of the whole run.
+    grown.sort_by_key(|(_, segments)| Reverse(*segments));
+    let others = grown.split_off(grown.len().min(MOST_IN_A_LINE));
+    for (entry, _) in grown {
         let kinds = table::kinds(&ByKind::from(added(entry, view)));
-        if !kinds.is_empty() {
-            let (local, remote) = endpoints(&entry.flow.tuple);
-            let role = role(entry, view).replication(remote.address);
-            let role = role.map_or_else(String::new, |words| words + ": ");
-            line += &format!("; {role}{local} > {remote} {kinds}");
-        }
+        let (local, remote) = endpoints(&entry.flow.tuple);
+        let role = role(entry, view).replication(remote.address);
+        let role = role.map_or_else(String::new, |words| words + ": ");
+        line += &format!("; {role}{local} > {remote} {kinds}");
+    }
+    if !others.is_empty() {
+        let segments: u64 = added_up(&others);
+        line += &format!("; {} more flows +{segments}", others.len());
     }
     if let Some(fault) = view.fault {
         line += &format!("; fault: {fault}");
@@ -209,14 +238,16 @@ mod tests {
         };
         flow.segments[RetransmitKind::Rto as usize] = 3;
         let mut table = FlowTable::default();
-        table.update(1_000, &[flow]);
+        table.update(1_000, &[flow], &[]);
         table
     }
 
     fn view<'a>(flows: &'a [&'a Entry]) -> LiveView<'a> {
         static KNOWN: LazyLock<Known> = LazyLock::new(Known::default);
+        static PAST: LazyLock<PastFlows> = LazyLock::new(PastFlows::default);
         LiveView {
             known: &KNOWN,
+            past: &PAST,
             title: "peer 10.0.10.2/32",
             elapsed_s: 3725.4,
             at_ns: 1_000,
@@ -282,6 +313,16 @@ mod tests {
             lines.contains(&"         and 34 more flows".to_owned()),
             "{lines:#?}"
         );
+    }
+
+    #[test]
+    fn the_line_names_the_flows_that_moved_most() {
+        let table = table();
+        let many: Vec<&Entry> = vec![table.sorted()[0]; 50];
+        let line = line(&view(&many));
+        assert!(line.contains("+150 segments, 150 in all"), "{line}");
+        assert_eq!(line.matches(" rto 3").count(), MOST_IN_A_LINE);
+        assert!(line.contains("; 42 more flows +126;"), "{line}");
     }
 
     #[test]

@@ -26,16 +26,6 @@ pub struct StepReport {
     pub by_kind: ByKind,
 }
 
-impl StepReport {
-    /// Adds what grew elsewhere in the same interval.
-    pub(crate) fn add(&mut self, more: &Self) {
-        self.segments += more.segments;
-        self.events += more.events;
-        self.bytes += more.bytes;
-        self.by_kind = self.by_kind.plus(&more.by_kind);
-    }
-}
-
 /// The same in the file: arrays of one length, and of kinds those that there are.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Columns {

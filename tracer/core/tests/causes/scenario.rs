@@ -13,7 +13,7 @@ use tracer_core::kernel_counters::KernelCounts;
 use tracer_core::recording::bad_checksums::BadChecksumStep;
 use tracer_core::recording::database::{DatabaseRecord, Greeting};
 use tracer_core::recording::flow_history::FlowHistory;
-use tracer_core::recording::flow_table::FlowInterval;
+use tracer_core::recording::flow_interval::FlowInterval;
 use tracer_core::recording::latency::{LatencyWindow, Total};
 use tracer_core::recording::namespace::NamespaceCounts;
 use tracer_core::recording::probe::{Allowance, Outcome, Plan};

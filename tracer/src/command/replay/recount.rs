@@ -147,7 +147,12 @@ impl<'a> Recount<'a> {
             .iter()
             .filter_map(|tuple| self.flows.get(tuple).copied())
             .collect();
-        self.table.update(at_ns, &flows);
+        let (closed, live): (Vec<Flow>, _) = flows.into_iter().partition(|one| one.closed_ns != 0);
+        // Whoever has its ends later is another flow.
+        for flow in &closed {
+            self.flows.remove(&flow.tuple);
+        }
+        self.table.update(at_ns, &live, &closed);
         self.table.identify(process::of_owner);
         let bad_checksums = self.bad_by_peer.values().sum();
         self.bad_checksums
@@ -163,6 +168,7 @@ impl<'a> Recount<'a> {
         let hooks: Vec<_> = self.seen.iter().copied().map(attached).collect();
         let sees_bad_checksums = hooks.iter().any(|hook| hook.name == "tcp_bad_csum");
         let namespaces = self.namespaces.into_iter();
+        let (flows, past) = Recording::flows_of(self.table, JIFFY_NS);
         assemble::assemble(Recording {
             settings: self.config.settings(),
             host: Host {
@@ -179,7 +185,8 @@ impl<'a> Recount<'a> {
             hooks,
             retransmit_err: self.failed,
             socket_storage: false,
-            flows: Recording::flows_of(self.table, JIFFY_NS),
+            flows,
+            past,
             bad_checksums: sees_bad_checksums.then(|| self.bad_checksums.into_steps()),
             holes: self.holes,
             namespaces: namespaces

@@ -46,6 +46,8 @@ impl Worker<'_> {
             field: one.field.into(),
             consequence: one.consequence.into(),
         };
+        let table = std::mem::take(&mut session.table);
+        let (flows, past) = Recording::flows_of(table, session.context.jiffy_ns);
         let recording = Recording {
             settings: session.config.settings(),
             host: host(&session.context, &session.namespaces),
@@ -57,7 +59,8 @@ impl Worker<'_> {
             socket_storage: session.programs.storage().is_some(),
             hooks: session.hooks,
             missing: session.resolved.missing.iter().map(missing).collect(),
-            flows: Recording::flows_of(session.table, session.context.jiffy_ns),
+            flows,
+            past,
             bad_checksums: sees_bad_checksums.then(|| session.bad_checksums.into_steps()),
             holes: session.holes,
             namespaces,
@@ -93,7 +96,7 @@ fn last_counts(
     session: &mut Session<'_>,
 ) -> anyhow::Result<(CounterSnapshot, Vec<NamespaceCounts>)> {
     let last = CounterSnapshot::read(&session.programs, &mut session.namespaces)?;
-    session.table.update(last.at_ns, &last.flows);
+    session.table.update(last.at_ns, &last.flows, &[]);
     session.table.identify(process::of_owner);
     let pairs = last.pairs.iter();
     let bad_checksums = pairs.map(|one| one.totals.selected_bad_checksums).sum();

@@ -3,7 +3,7 @@
 
 mod tcp_info;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tracer_core::address::prefix;
@@ -11,12 +11,14 @@ use tracer_core::by_kind::sum;
 use tracer_core::event::{DecodeError, Decoded};
 use tracer_core::metrics;
 use tracer_core::recording::bad_checksums;
+use tracer_core::recording::flow_entry::Entry;
 use tracer_core::recording::flow_table::FlowTable;
 use tracer_core::recording::loss_recovery::LossRecoveries;
 use tracer_core::recording::roles::Known;
 use tracer_core::render::live::LiveView;
 use tracer_core::render::status::Status;
 use tracer_core::report::capabilities::HookStatus;
+use tracer_core::report::endpoint::endpoints;
 use tracer_core::report::request::whom;
 use tracer_ebpf::{Baseline, Gap, Settings, Tuple};
 
@@ -57,7 +59,6 @@ pub(crate) struct Session<'a> {
     pub(super) ready: Duration,
     pub(super) undecodable: u64,
     pub(super) holes: LossRecoveries,
-    pub(super) searches: HashMap<Tuple, u8>,
     pub(super) exposed: metrics::RetransmitTally,
 }
 
@@ -93,7 +94,7 @@ impl<'a> Session<'a> {
             hooks,
             namespaces: Vec::with_capacity(handles.len()),
             inquirer: None,
-            table: FlowTable::default(),
+            table: FlowTable::new(config.max_flows as usize),
             bad_checksums: bad_checksums::Series::default(),
             start_ns: 0,
             began_quietly: false,
@@ -101,7 +102,6 @@ impl<'a> Session<'a> {
             ready: Duration::ZERO,
             undecodable: 0,
             holes: LossRecoveries::default(),
-            searches: HashMap::new(),
             exposed: metrics::RetransmitTally::default(),
         };
         for handle in handles {
@@ -186,14 +186,34 @@ impl<'a> Session<'a> {
 
     /// Reads both counts, as of then.
     fn read(&mut self, at_ns: u64) {
-        self.table.update(at_ns, &self.programs.flows());
+        let slots = self.programs.take_flows(now_ns());
+        self.table.update(at_ns, &slots.live, &slots.closed);
         self.table.identify(process::of_owner);
+        self.make_room();
         let namespaces = self.namespaces.iter();
         let totals = namespaces.filter_map(|one| self.programs.totals(one.inode).ok());
         let bad_checksums = totals.map(|one| one.selected_bad_checksums).sum();
         // After the sum, so that nothing in it is missing here.
         let by_peer = self.programs.bad_checksums().unwrap_or_default();
         self.bad_checksums.update(at_ns, bad_checksums, &by_peer);
+    }
+
+    /// What each flow has retransmitted up to now counts for the role that it has now.
+    pub(super) fn expose(&mut self, known: &Known) {
+        for entry in self.table.entries() {
+            expose(&mut self.exposed, entry, known);
+        }
+    }
+
+    /// Lets go of flows that have closed, where there are too many. What Prometheus was not
+    /// shown of them counts for the role that is known without a database.
+    fn make_room(&mut self) {
+        for gone in self.table.make_room() {
+            if self.config.listen.is_some() {
+                expose(&mut self.exposed, &gone, &Known::default());
+                self.exposed.forget(&gone.flow.tuple);
+            }
+        }
     }
 
     /// Shows what the last sample found.
@@ -219,6 +239,7 @@ impl<'a> Session<'a> {
             at_ns,
             time: &self.context.clock.utc(at_ns),
             flows: &self.table.sorted(),
+            past: self.table.past(),
             jiffy_ns: self.context.jiffy_ns,
             all_segments,
             fault,
@@ -243,11 +264,10 @@ impl<'a> Session<'a> {
             .entries_mut()
             .filter(|entry| entry.process.is_none() && entry.flow.inode != 0)
         {
-            let searches = self.searches.entry(entry.flow.tuple).or_insert(0);
-            if *searches < OWNER_SEARCHES {
-                *searches += 1;
+            if entry.searches < OWNER_SEARCHES {
+                entry.searches += 1;
                 wanted.insert(entry.flow.inode);
-                if last || *searches == OWNER_SEARCHES {
+                if last || entry.searches == OWNER_SEARCHES {
                     settled.insert(entry.flow.inode);
                 }
             }
@@ -268,6 +288,15 @@ impl<'a> Session<'a> {
                 .map(|holder| holder.process.clone());
         }
     }
+}
+
+fn expose(tally: &mut metrics::RetransmitTally, entry: &Entry, known: &Known) {
+    let tuple = entry.flow.tuple;
+    let (local, remote) = endpoints(&tuple);
+    let role = known.role(local.socket(), remote.socket(), entry.process.as_ref());
+    let role = role.kind.to_string();
+    let peer = remote.address.to_string();
+    tally.take(tuple, &entry.flow.segments, &role, &peer);
 }
 
 /// What a socket had retransmitted, if anything.

@@ -44,6 +44,8 @@ const NO_CWND: &str = "the congestion window is not shown";
 const NO_UNACKED: &str =
     "of what a tail loss probe mends, commits are charged a round trip and not its timeout";
 const NO_SEQUENCE: &str = "events do not say which bytes were retransmitted";
+const NO_SENT: &str =
+    "of how many segments that were sent those that were retransmitted are a part is not known";
 const NO_CHECKSUM: &str =
     "segments with a bad checksum are charged to no flow and no network namespace";
 
@@ -67,6 +69,7 @@ pub(super) const FIELDS: &[Field] = fields! {
     icsk_backoff = inet_connection_sock.icsk_backoff, 1, NO_BACKOFF;
     total_retrans = tcp_sock.total_retrans, 4;
     bytes_retrans = tcp_sock.bytes_retrans, 8;
+    segs_out = tcp_sock.segs_out, 4, NO_SENT;
     srtt_us = tcp_sock.srtt_us, 4, NO_RTT;
     snd_cwnd = tcp_sock.snd_cwnd, 4, NO_CWND;
     packets_out = tcp_sock.packets_out, 4, NO_UNACKED;

@@ -195,6 +195,7 @@ fn socket(message: &[u8], netns: u32) -> Option<SocketInfo> {
         srtt_us: u32_at(info, 68),
         cwnd: u32_at(info, 80),
         total_retrans: u32_at(info, 100),
+        segs_out: u32_at(info, 136),
         segs_in: u32_at(info, 140),
         min_rtt_us: u32_at(info, 148).filter(|us| *us != u32::MAX),
         bytes_retrans: u64_at(info, 208),
@@ -322,6 +323,7 @@ mod tests {
         assert_eq!((found.rto_us, found.srtt_us), (Some(8), Some(68)));
         assert_eq!((found.cwnd, found.total_retrans), (Some(80), Some(100)));
         assert_eq!(found.bytes_retrans, Some(208 | 212 << 32));
+        assert_eq!((found.segs_out, found.segs_in), (Some(136), Some(140)));
         assert_eq!(
             (found.dsack_dups, found.rcv_ooopack),
             (Some(216), Some(224))

@@ -20,12 +20,7 @@ pub(super) fn finding(evidence: &Evidence<'_>, found: &[Ranked]) -> Option<Ranke
         return None;
     }
     let reads_slow = probe.reads.iter().filter(inside).count();
-    let retransmitted: u64 = recorded
-        .flows
-        .iter()
-        .flat_map(|track| &track.series)
-        .map(loss_retransmits)
-        .sum();
+    let retransmitted: u64 = recorded.steps().map(loss_retransmits).sum();
     let unknown = |why: String| (Cause::NotDetermined, Confidence::Low, why);
     let (cause, confidence, why) = if !evidence.sees_waits {
         unknown("who waited for what was not visible".to_owned())

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::diagnosis::tests::*;
-use crate::recording::flow_table::FlowInterval;
+use crate::recording::flow_interval::FlowInterval;
 use crate::report::sample::Standby;
 
 const DB3: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 10, 4));

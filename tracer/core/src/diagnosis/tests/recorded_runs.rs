@@ -9,7 +9,7 @@ use crate::kernel_counters::KernelCounts;
 use crate::recording::bad_checksums::BadChecksumStep;
 use crate::recording::database::{DatabaseRecord, Greeting};
 use crate::recording::flow_history::FlowHistory;
-use crate::recording::flow_table::FlowInterval;
+use crate::recording::flow_interval::FlowInterval;
 use crate::recording::namespace::NamespaceCounts;
 use crate::recording::settings::Settings;
 use crate::recording::slow_commit::SlowCommit;

@@ -15,7 +15,7 @@ pub(super) use crate::phases::*;
 pub(super) use crate::recording::bad_checksums::BadChecksumStep;
 use crate::recording::database::{DatabaseRecord, Greeting};
 use crate::recording::flow_history::FlowHistory;
-use crate::recording::flow_table::FlowInterval;
+use crate::recording::flow_interval::FlowInterval;
 use crate::recording::latency::{LatencyWindow, Total};
 use crate::recording::namespace::NamespaceCounts;
 use crate::recording::probe::{Allowance, Outcome, Plan};

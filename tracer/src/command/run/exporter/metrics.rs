@@ -1,13 +1,9 @@
 //! What Prometheus is shown of a run.
 
-use std::net::Ipv6Addr;
-
-use tracer_core::address::canonical;
 use tracer_core::by_kind::sum;
 use tracer_core::metrics::{Database, Health, MOST_STANDBYS, Metrics, STAGES, StandbyMetrics};
 use tracer_core::recording::roles::Known;
 use tracer_core::recording::standby::label;
-use tracer_core::report::endpoint::endpoints;
 use tracer_core::report::sample::{self, Role, Sample};
 use tracer_core::text;
 use tracer_ebpf::{Gap, RetransmitKind};
@@ -22,16 +18,7 @@ const MAX_LABEL: usize = 63;
 
 /// What the last sample found of the network, and what the kernel has counted by now.
 pub(crate) fn of_network(session: &mut Session<'_>, known: &Known) -> anyhow::Result<Metrics> {
-    for entry in session.table.entries() {
-        let tuple = entry.flow.tuple;
-        let (local, remote) = endpoints(&tuple);
-        let process = entry.process.as_ref();
-        let role = known.role(local.socket(), remote.socket(), process);
-        let peer = canonical(Ipv6Addr::from(tuple.remote)).to_string();
-        session
-            .exposed
-            .take(tuple, &entry.flow.segments, &role.kind.to_string(), &peer);
-    }
+    session.expose(known);
     let mut metrics = Metrics::default();
     let (mut all, mut overflow) = ([0; RetransmitKind::COUNT], [0; RetransmitKind::COUNT]);
     let (mut retransmitted, mut bad_checksums) = (Some(0), Some(0));

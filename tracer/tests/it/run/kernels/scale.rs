@@ -99,6 +99,46 @@ fn more_sockets_than_a_table_has_room_for() {
     }
 }
 
+#[test]
+fn connections_that_have_closed_leave_their_slots_to_others() {
+    const AT_ONCE: usize = 50;
+    const ROUNDS: usize = 6;
+    let net = Net::pair("slots", "ens160").unwrap();
+    let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
+    let target = (to.v4, 2_000).into();
+    prepare(from, to, 0).unwrap();
+    let before = Counters::read(&from.netns).unwrap();
+    let room = (2 * AT_ONCE).to_string();
+    let options = ["--all", "--max-flows", &room, "--interval", "100ms"];
+    let tool = Tool::start(&from.netns, &options).unwrap();
+    net.plug("standby", false).unwrap();
+    for round in 1..=ROUNDS {
+        let knock = || {
+            (0..AT_ONCE)
+                .map(|_| knock(target))
+                .collect::<Result<Vec<_>>>()
+        };
+        let held = from.netns.enter(knock).unwrap();
+        wait::until(LIMIT, "SYNs to be retransmitted", || {
+            let grown = Counters::read(&from.netns)?.since(before);
+            Ok((grown.syn >= (round * AT_ONCE) as u64).then_some(()))
+        })
+        .unwrap();
+        drop(held);
+    }
+    let report = tool.finish().unwrap();
+    println!("{:?}\n{:?}", report.totals, report.gaps);
+    report.check_sums();
+    assert_eq!(report.gaps.flows_full, 0);
+    assert_eq!(report.difference(), 0, "{:?}", report.warnings);
+    let by_peer = &report.by_peer[0];
+    assert_eq!(by_peer.port, Some(2_000));
+    assert_eq!(by_peer.sums.segments, report.totals.segments);
+    assert_eq!(by_peer.sums.flows, Some((ROUNDS * AT_ONCE) as u64));
+    let unlisted = report.unlisted.as_ref().unwrap();
+    assert!(unlisted.sums.segments > 0, "{unlisted:?}");
+}
+
 fn sockets() -> usize {
     match env::var("TRACER_TEST_SOCKETS") {
         Ok(text) => text.parse().unwrap(),
