@@ -6,7 +6,7 @@ use crate::evidence::waiting::Waiting;
 use crate::report::finding::{Cause, Finding};
 
 const LAG: Lag = Lag {
-    missing: |one| Some(one.replay_lag_bytes? - one.flush_lag_bytes?),
+    missing: |one| Some(one.replay_lag_bytes?.saturating_sub(one.flush_lag_bytes?)),
     cause: Cause::StandbyApply,
     what: "replay WAL, as synchronous_commit = remote_apply waits for",
     left: "flushed and not replayed",

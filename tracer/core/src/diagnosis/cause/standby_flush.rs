@@ -6,7 +6,7 @@ use crate::evidence::waiting::Waiting;
 use crate::report::finding::{Cause, Finding};
 
 const LAG: Lag = Lag {
-    missing: |one| Some(one.flush_lag_bytes? - one.write_lag_bytes?),
+    missing: |one| Some(one.flush_lag_bytes?.saturating_sub(one.write_lag_bytes?)),
     cause: Cause::StandbyFlush,
     what: "flush WAL to its disk",
     left: "written and not flushed",

@@ -89,7 +89,7 @@ fn impossible_lsn(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
         text: format!(
             "Commits need not wait for standby {}: it says that it has flushed {} more than was ever written, and is called synchronous all the same.",
             label::of(worst.sample, standby),
-            text::bytes(-lag)
+            text::bytes(lag.saturating_neg())
         ),
         cause: Cause::SyncWaitOff,
         confidence: Confidence::High,
