@@ -17,6 +17,20 @@ pub struct Tuple {
     pub netns: u32,
 }
 
+/// A port of a peer's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Service {
+    /// The peer's address, network order, IPv4 as `::ffff:a.b.c.d`.
+    pub address: [u8; 16],
+    /// Host order.
+    pub port: u16,
+    /// Always 0.
+    pub _pad: u16,
+    /// Inode number of the network namespace that it is reached from.
+    pub netns: u32,
+}
+
 /// Why the kernel retransmitted. The discriminant indexes the counter arrays of
 /// [`Flow`] and [`crate::Totals`].
 #[repr(u32)]
@@ -188,6 +202,7 @@ pub struct Flow {
 }
 
 const _: () = assert!(size_of::<Tuple>() == 40);
+const _: () = assert!(size_of::<Service>() == 24);
 const _: () = assert!(size_of::<Socket>() == 64);
 const _: () = assert!(size_of::<Owner>() == 24);
 const _: () = assert!(size_of::<Flow>() == 40 + 64 + 96 + 24 + 24);
@@ -200,6 +215,8 @@ mod pod {
     // padding (sizes asserted above), so any bytes are a value and every byte
     // of a value is initialised.
     unsafe impl aya::Pod for super::Tuple {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Service {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::Socket {}
     // SAFETY: as above.

@@ -28,7 +28,7 @@ pub use event::{Event, EventKind};
 pub use fault::{
     BurstState, DIRECTIONS, Direction, FaultCounters, FaultSettings, HitChance, Tally,
 };
-pub use flow::{Flow, Owner, RetransmitKind, Socket, Tuple, Verdict};
+pub use flow::{Flow, Owner, RetransmitKind, Service, Socket, Tuple, Verdict};
 pub use offsets::{ABSENT, Offsets};
 pub use pidns::PidNamespace;
 pub use totals::Totals;

@@ -8,14 +8,14 @@ pub(crate) mod typed;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf};
 use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError};
 use tracer_core::address::canonical;
-use tracer_ebpf::{Baseline, Control, Flow, Socket, Totals, Tuple};
+use tracer_ebpf::{Baseline, Control, Flow, Service, Socket, Totals, Tuple};
 
 use crate::kernel::bpf;
 use crate::programs::flow_slots::{FlowSlots, SlotContents};
@@ -48,6 +48,11 @@ pub(crate) enum ProgramsError {
     Statistics(std::io::Error),
 }
 
+/// Of as many peers the programs keep counts.
+const PEERS_IN_A_MAP: usize = 1_024;
+/// So many services they remember.
+const SERVICES_IN_A_MAP: usize = 4_096;
+
 /// The running kernel programs and their maps.
 pub(crate) struct Programs {
     // Dropping it detaches the programs.
@@ -57,6 +62,8 @@ pub(crate) struct Programs {
     memory: SocketMemory,
     totals: PerCpuHashMap<MapData, u32, Totals>,
     bad_checksums: HashMap<MapData, [u8; 16], u64>,
+    sent: HashMap<MapData, [u8; 16], u64>,
+    answered: HashMap<MapData, Service, u64>,
     gaps: PerCpuArray<MapData, u64>,
     slots: FlowSlots,
     _statistics: Option<OwnedFd>,
@@ -96,6 +103,8 @@ impl Programs {
             memory,
             totals: take(&mut ebpf, "TOTALS")?,
             bad_checksums: take(&mut ebpf, "BAD_CHECKSUMS")?,
+            sent: take(&mut ebpf, "SENT")?,
+            answered: take(&mut ebpf, "ANSWERED")?,
             gaps: take(&mut ebpf, "GAPS")?,
             slots,
             ebpf,
@@ -209,12 +218,32 @@ impl Programs {
     /// Segments with a bad checksum so far, by who sent them; of more than a thousand
     /// senders, some are missing.
     pub(crate) fn bad_checksums(&self) -> Result<BTreeMap<IpAddr, u64>, ProgramsError> {
-        let entries = self.bad_checksums.iter();
-        let by_peer = entries
-            .map(|entry| entry.map(|(address, count)| (canonical(Ipv6Addr::from(address)), count)));
-        by_peer
-            .collect::<Result<_, _>>()
-            .map_err(map_error("BAD_CHECKSUMS"))
+        by_peer("BAD_CHECKSUMS", &self.bad_checksums)
+    }
+
+    /// Segments sent so far by sockets that have closed, by who they went to; and whether
+    /// some may be missing.
+    pub(crate) fn sent(&self) -> Result<(BTreeMap<IpAddr, u64>, bool), ProgramsError> {
+        let sent = by_peer("SENT", &self.sent)?;
+        let is_full = sent.len() >= PEERS_IN_A_MAP;
+        Ok((sent, is_full))
+    }
+
+    /// When services answered a connection from here the last time, ns of `CLOCK_MONOTONIC`;
+    /// `None` if there are more of them than the programs remember.
+    pub(crate) fn answered(&self) -> Result<Option<BTreeMap<SocketAddr, u64>>, ProgramsError> {
+        let mut answered = BTreeMap::new();
+        let mut count = 0;
+        for entry in self.answered.iter() {
+            let (service, at_ns) = entry.map_err(map_error("ANSWERED"))?;
+            let address = canonical(Ipv6Addr::from(service.address));
+            let last_ns: &mut u64 = answered
+                .entry(SocketAddr::new(address, service.port))
+                .or_default();
+            *last_ns = at_ns.max(*last_ns);
+            count += 1;
+        }
+        Ok((count < SERVICES_IN_A_MAP).then_some(answered))
     }
 
     /// Every namespace in which something happened.
@@ -315,6 +344,16 @@ impl Programs {
         }
         Ok(sum)
     }
+}
+
+fn by_peer(
+    name: &'static str,
+    map: &HashMap<MapData, [u8; 16], u64>,
+) -> Result<BTreeMap<IpAddr, u64>, ProgramsError> {
+    let entries = map.iter();
+    let by_peer = entries
+        .map(|entry| entry.map(|(address, count)| (canonical(Ipv6Addr::from(address)), count)));
+    by_peer.collect::<Result<_, _>>().map_err(map_error(name))
 }
 
 fn map_error(name: &'static str) -> impl FnOnce(MapError) -> ProgramsError {

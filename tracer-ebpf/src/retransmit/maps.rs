@@ -5,7 +5,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{
     Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, Queue, RingBuf,
 };
-use tracer_ebpf::{Baseline, Control, Event, Flow, Gap, Offsets, Owner, Settings, Totals, Tuple};
+use tracer_ebpf::{
+    Baseline, Control, Event, Flow, Gap, Offsets, Owner, Service, Settings, Totals, Tuple,
+};
 
 /// `BPF_F_MMAPABLE` of
 /// [`uapi/linux/bpf.h`](https://github.com/torvalds/linux/blob/v5.10/include/uapi/linux/bpf.h#L421).
@@ -82,6 +84,11 @@ pub static BAD_CHECKSUMS: HashMap<[u8; 16], u64> = HashMap::with_max_entries(1_0
 /// the map is full.
 #[map]
 pub static SENT: HashMap<[u8; 16], u64> = HashMap::with_max_entries(1_024, 0);
+
+/// When a service answered a connection from here the last time, ns of `CLOCK_MONOTONIC`. With
+/// more services than this some are missing, and userspace sees that the map is full.
+#[map]
+pub static ANSWERED: HashMap<Service, u64> = HashMap::with_max_entries(4_096, 0);
 
 /// Prefixes of the peers to keep: 16 bytes, IPv4 as `::ffff:a.b.c.d`.
 #[map]

@@ -24,6 +24,7 @@ pub mod tcp_info;
 mod thinning;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tracer_ebpf::Totals;
@@ -79,6 +80,11 @@ pub struct Recording {
     pub bad_checksums: Option<Vec<BadChecksumStep>>,
     /// From which losses there was a recovery, if events were taken.
     pub holes: LossRecoveries,
+    /// Segments sent, by the peer that they went to, as far as that is known.
+    pub sent: BTreeMap<IpAddr, u64>,
+    /// When services answered a connection from here the last time; `None` if that is not
+    /// known of each.
+    pub answered: Option<BTreeMap<SocketAddr, u64>>,
     /// Every traced namespace.
     pub namespaces: Vec<NamespaceCounts>,
     /// Whether all readings were taken in quiet moments.
@@ -167,6 +173,12 @@ impl Recording {
                 flow.name = name;
             }
         }
+    }
+
+    /// Whether WAL goes to or comes from this host.
+    pub(crate) fn is_replication_peer(&self, peer: IpAddr) -> bool {
+        let mut flows = self.flows.iter();
+        flows.any(|flow| flow.is_replication() && flow.remote.ip() == peer)
     }
 
     /// What each flow retransmitted in each interval, also those that are no longer kept apart.

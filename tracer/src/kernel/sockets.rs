@@ -57,6 +57,8 @@ pub struct SocketInfo {
     pub cookie: u64,
     /// Segments retransmitted since it was opened.
     pub total_retrans: Option<u32>,
+    /// Since the last acknowledgement, ms.
+    pub last_ack_recv_ms: Option<u32>,
     /// Segments sent since it was opened, pure acknowledgements and what was retransmitted
     /// included.
     pub segs_out: Option<u32>,
@@ -117,6 +119,16 @@ pub enum SocketsError {
         "the kernel's list of TCP sockets was interrupted {TRIES} times: try again when fewer connections come and go"
     )]
     Interrupted,
+}
+
+/// Whether its peer has answered: neither a request of one's own, nor one of the peer's that
+/// waits for its acknowledgement
+/// ([states](https://github.com/torvalds/linux/blob/v6.12/include/net/tcp_states.h)).
+#[must_use]
+pub fn is_open(socket: &SocketInfo) -> bool {
+    const SYN_SENT: u8 = 2;
+    const SYN_RECV: u8 = 3;
+    ![SYN_SENT, SYN_RECV].contains(&socket.state)
 }
 
 /// All TCP sockets of the calling thread's network namespace except those that

@@ -13,5 +13,6 @@ mod kernels;
 mod killed;
 mod listen;
 mod owner;
+mod peers;
 mod rotation;
 mod stalled;

@@ -15,3 +15,4 @@ pub(crate) mod storm;
 pub(crate) mod surroundings;
 pub(crate) mod tool;
 pub(crate) mod traffic;
+pub(crate) mod unanswered;

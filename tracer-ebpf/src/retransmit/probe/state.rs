@@ -7,7 +7,7 @@
 use core::ptr;
 
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
-use tracer_ebpf::{Event, EventKind, Owner, RetransmitKind, Socket, Tuple, Verdict};
+use tracer_ebpf::{Event, EventKind, Owner, RetransmitKind, Service, Socket, Tuple, Verdict};
 
 use crate::access;
 use crate::counting::{self, Hit};
@@ -35,7 +35,7 @@ pub fn on_change(sock: Address, old: i32, new: i32) -> Option<()> {
     match new {
         tcp_state::SYN_SENT => on_connect(tcp, &tuple),
         tcp_state::ESTABLISHED if old == tcp_state::SYN_RECV => on_accept(tcp, &tuple),
-        tcp_state::ESTABLISHED if old == tcp_state::SYN_SENT => on_answer(tcp, &tuple),
+        tcp_state::ESTABLISHED if old == tcp_state::SYN_SENT => on_answer(tcp, &tuple, verdict),
         _ => {}
     }
     if maps::counting() && (verdict as u32) < Verdict::Ignored as u32 {
@@ -96,9 +96,21 @@ fn on_accept(tcp: TcpSocket, tuple: &Tuple) {
     }
 }
 
-/// The peer has answered a SYN: where that had been retransmitted, its flow says so.
+/// The peer has answered a SYN: where that had been retransmitted, its flow says so, too.
 #[inline(always)]
-fn on_answer(tcp: TcpSocket, tuple: &Tuple) {
+fn on_answer(tcp: TcpSocket, tuple: &Tuple, verdict: Verdict) {
+    if verdict != Verdict::Selected || !maps::counting() {
+        return;
+    }
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let service = Service {
+        address: tuple.remote,
+        port: tuple.remote_port,
+        _pad: 0,
+        netns: tuple.netns,
+    };
+    let _ = maps::ANSWERED.insert(service, now, 0);
     let found = socket::find(tcp, tuple);
     if found.is_null() {
         return;
@@ -108,8 +120,8 @@ fn on_answer(tcp: TcpSocket, tuple: &Tuple) {
     if slot != Socket::NO_SLOT
         && let Some(flow) = FLOWS.get_ptr_mut(slot)
     {
-        // SAFETY: as above, and the helper has no preconditions.
-        unsafe { (*flow).answered_ns = bpf_ktime_get_ns() };
+        // SAFETY: as above.
+        unsafe { (*flow).answered_ns = now };
     }
 }
 

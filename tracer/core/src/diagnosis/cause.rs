@@ -11,6 +11,8 @@ mod lock_waits;
 mod loss;
 mod network_delay;
 mod partition;
+mod peer_losing;
+mod peer_not_answering;
 mod slow_commits;
 mod standby_apply;
 mod standby_flush;
@@ -38,9 +40,11 @@ pub(super) enum CauseRule {
     Each(fn(&Evidence<'_>) -> Vec<Ranked>),
     /// By what is left where those above have found this.
     After(fn(&Evidence<'_>, &[Ranked]) -> Option<Ranked>),
+    /// Likewise: there may be several.
+    EachAfter(fn(&Evidence<'_>, &[Ranked]) -> Vec<Ranked>),
 }
 
-use CauseRule::{After, Each, Of, OfWaits};
+use CauseRule::{After, Each, EachAfter, Of, OfWaits};
 
 impl CauseRule {
     /// All that it says, where those above have found this.
@@ -58,6 +62,7 @@ impl CauseRule {
             Of(of) => of(evidence, kept),
             Each(each) => return each(evidence),
             After(after) => after(evidence, found),
+            EachAfter(each) => return each(evidence, found),
         };
         finding.into_iter().collect()
     }
@@ -101,4 +106,7 @@ pub(super) const CAUSES: &[(Claims, CauseRule)] = &[
     // commit probe says that something was slow.
     (NONE, After(unsampled::finding)),
     (NONE, After(slow_commits::finding)),
+    // What is the matter with a peer that no replication goes to explains no commit.
+    (NONE, EachAfter(peer_not_answering::findings)),
+    (NONE, Each(peer_losing::findings)),
 ];

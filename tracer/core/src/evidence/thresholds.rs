@@ -152,3 +152,15 @@ pub(crate) const MIN_OUT_OF_ORDER_SHARE: f64 = 0.7;
 
 /// Of their waiting, so much has to fall into recoveries from losses.
 pub(crate) const MIN_RECOVERY_SHARE: f64 = 0.4;
+
+/// The first retransmit of a SYN comes this long after it, s (`TCP_TIMEOUT_INIT`,
+/// [RFC 6298, section 2.1](https://www.rfc-editor.org/rfc/rfc6298#section-2.1)).
+pub(crate) const FIRST_SYN_S: f64 = 1.0;
+
+/// From this share of what is sent on, what is retransmitted is worth a finding. A choice: one in
+/// a thousand is what people live with, a third is what they search for.
+pub(crate) const MIN_LOSING_SHARE: f64 = 0.01;
+/// From this share on, it is most probably lost. A choice.
+pub(crate) const HIGH_LOSING_SHARE: f64 = 0.05;
+/// Fewer are no share of anything: one burst may lose as many. A choice.
+pub(crate) const MIN_LOSING_SEGMENTS: u64 = 20;

@@ -20,6 +20,8 @@ pub struct Entry {
     pub path: TcpInfoSeries,
     /// Whose socket it is, where that is known.
     pub process: Option<Process>,
+    /// When its peer was last heard from, ns of `CLOCK_MONOTONIC`, where it was asked.
+    pub heard_ns: Option<u64>,
     /// How often `/proc` was searched for that.
     pub searches: u8,
     /// What was in slots that are others' by now.
@@ -45,6 +47,7 @@ impl Entry {
             series: Vec::new(),
             path: TcpInfoSeries::default(),
             process: None,
+            heard_ns: None,
             searches: 0,
             closed: None,
             is_live: false,

@@ -25,6 +25,8 @@ pub struct FlowHistory {
     pub name: String,
     /// Whose socket it is, where that is known.
     pub process: Option<Process>,
+    /// When its peer was last heard from, ns of `CLOCK_MONOTONIC`, where its socket was asked.
+    pub heard_ns: Option<u64>,
     /// Counters and last readings, as the kernel programs left them.
     pub counters: Flow,
     /// The intervals in which something was retransmitted.
@@ -47,6 +49,7 @@ impl FlowHistory {
             role: FlowRole::default(),
             name: remote.ip().to_string(),
             process: None,
+            heard_ns: None,
             counters: Flow::default(),
             series: Vec::new(),
             path: Vec::new(),
@@ -63,12 +66,14 @@ impl FlowHistory {
             series,
             path,
             process,
+            heard_ns,
             ..
         } = entry;
         let (local, remote) = endpoints(&flow.tuple);
         let read = has_readings(&flow);
         Self {
             process,
+            heard_ns,
             series,
             path: path.into_readings(),
             rto_max_ms: read.then(|| jiffies_to_ms(flow.rto_max, jiffy_ns)),

@@ -35,7 +35,7 @@ impl Default for FlowTable {
 }
 
 impl FlowTable {
-    /// With room for so many flows beside those that may still change.
+    /// With room for so many flows that have closed.
     #[must_use]
     pub fn new(room: usize) -> Self {
         Self {
@@ -73,17 +73,19 @@ impl FlowTable {
         }
     }
 
-    /// Where there are more flows than there is room for: adds up those that have no slot any
-    /// more, the earliest first and those whose path is known last, and returns them.
+    /// Where more flows have closed than there is room for: adds up the earliest of them, and
+    /// those whose path is known last, and returns them.
     pub fn make_room(&mut self) -> Vec<Entry> {
-        if self.entries.len() <= self.room {
+        let has_closed = |entry: &&Entry| !entry.is_live && entry.closed.is_some();
+        let closed = || self.entries.values().filter(has_closed);
+        let count = closed().count();
+        if count <= self.room {
             return Vec::new();
         }
-        let ended = self.entries.values().filter(|entry| !entry.is_live);
-        let mut ended: Vec<_> = ended.map(Entry::worth).collect();
+        let mut ended: Vec<_> = closed().map(Entry::worth).collect();
         ended.sort_unstable();
         // More than one at a time: finding them takes a look at all.
-        let excess = self.entries.len().saturating_sub(self.room / 4 * 3);
+        let excess = count.saturating_sub(self.room / 4 * 3);
         let tuples = ended.into_iter().take(excess).map(|(_, _, tuple)| tuple);
         let gone: Vec<Entry> = tuples
             .filter_map(|tuple| self.entries.remove(&tuple))
@@ -104,13 +106,14 @@ impl FlowTable {
         entry.add_unseen(at_ns, unseen.segments, unseen.bytes, failed);
     }
 
-    /// Takes in a connection that exists, whether it retransmitted or not.
-    pub fn add_connection(&mut self, tuple: Tuple, inode: u64) -> &mut Entry {
+    /// Takes in a connection that exists, whether it retransmitted or not, and when its peer was
+    /// last heard from, ns of `CLOCK_MONOTONIC`, as far as that is known.
+    pub fn add_connection(&mut self, tuple: Tuple, inode: u64, heard_ns: Option<u64>) {
         let entry = self.entry(tuple);
         if entry.flow.inode == 0 {
             entry.flow.inode = inode;
         }
-        entry
+        entry.heard_ns = entry.heard_ns.max(heard_ns);
     }
 
     fn entry(&mut self, tuple: Tuple) -> &mut Entry {

@@ -34,6 +34,10 @@ pub enum Cause {
     LockWaits,
     /// Commits do not wait for the standby though it is there.
     SyncWaitOff,
+    /// Nobody answers at a service that this host connects to.
+    PeerNotAnswering,
+    /// A good part of what is sent to a peer is retransmitted.
+    PeerLosing,
     /// Slow, and it was not the network.
     NotTheNetwork,
     /// Slow, and the data do not show why.
@@ -57,6 +61,8 @@ impl Cause {
         Self::CpuStarvation,
         Self::LockWaits,
         Self::SyncWaitOff,
+        Self::PeerNotAnswering,
+        Self::PeerLosing,
         Self::NotTheNetwork,
         Self::NotDetermined,
     ];

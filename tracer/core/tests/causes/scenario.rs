@@ -78,6 +78,41 @@ pub(crate) struct Scenario {
     /// ms.
     #[serde(default)]
     no_processor_ms: u64,
+    /// Another host, to which this one connects.
+    peer: Option<Peer>,
+}
+
+/// A host without a standby.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Peer {
+    /// Its service.
+    address: SocketAddr,
+    /// Connections to it.
+    connections: u16,
+    /// Segments that each retransmits, by kind.
+    #[serde(default)]
+    syn: u64,
+    #[serde(default)]
+    rto: u64,
+    /// All that is sent to it.
+    sent: u64,
+}
+
+impl Peer {
+    fn flows(&self) -> impl Iterator<Item = FlowHistory> {
+        let flow = |number| {
+            let local = SocketAddr::new([10, 0, 10, 2].into(), 40_000 + number);
+            let mut flow = FlowHistory::between(local, self.address);
+            let counters = &mut flow.counters;
+            counters.segments[tracer_ebpf::RetransmitKind::Syn as usize] = self.syn;
+            counters.segments[tracer_ebpf::RetransmitKind::Rto as usize] = self.rto;
+            (counters.first_ns, counters.last_ns) = (BAD_S.start() * S, BAD_S.end() * S);
+            counters.srtt_us = if self.rto > 0 { 200 } else { 0 };
+            flow
+        };
+        (0..self.connections).map(flow)
+    }
 }
 
 fn walsender() -> Kind {
@@ -127,7 +162,15 @@ impl Scenario {
                 ..Settings::default()
             },
             end_ns: RUN_S * S,
-            flows: vec![self.flow()],
+            flows: std::iter::once(self.flow())
+                .chain(self.peer.iter().flat_map(Peer::flows))
+                .collect(),
+            answered: Some(std::collections::BTreeMap::new()),
+            sent: self
+                .peer
+                .iter()
+                .map(|peer| (peer.address.ip(), peer.sent))
+                .collect(),
             bad_checksums: Some(bad_checksums),
             namespaces: vec![NamespaceCounts {
                 kernel: KernelCounts {

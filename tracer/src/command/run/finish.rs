@@ -46,6 +46,7 @@ impl Worker<'_> {
             field: one.field.into(),
             consequence: one.consequence.into(),
         };
+        let sent = std::mem::take(&mut session.sent).finish(&session.programs)?;
         let table = std::mem::take(&mut session.table);
         let (flows, past) = Recording::flows_of(table, session.context.jiffy_ns);
         let recording = Recording {
@@ -63,6 +64,8 @@ impl Worker<'_> {
             past,
             bad_checksums: sees_bad_checksums.then(|| session.bad_checksums.into_steps()),
             holes: session.holes,
+            sent,
+            answered: session.programs.answered()?,
             namespaces,
             quiet: session.began_quietly && last.quiet,
             elsewhere: elsewhere(&session.programs)?,
@@ -117,6 +120,7 @@ fn last_counts(
             let _inside = namespace.enter()?;
             sockets::dump(namespace.inode)?
         };
+        session.sent.note_now(session.config, &existing);
         session.note_connections(&existing);
     }
     session.find_owners(true);

@@ -1,6 +1,7 @@
 //! The kernel's side of a run: the programs, and all that has been learnt from them. It
 //! owns the state; views are given what they need.
 
+pub(super) mod sent_segments;
 mod tcp_info;
 
 use std::collections::HashSet;
@@ -26,6 +27,7 @@ use crate::command::run::RunContext;
 use crate::command::run::counter_sync::CounterSnapshot;
 use crate::command::run::counter_sync::namespace::Namespace;
 use crate::command::run::live::Live;
+use crate::command::run::session::sent_segments::SentSegments;
 use crate::config::{Config, Namespaces, Verbosity};
 use crate::kernel::clock::now_ns;
 use crate::kernel::netns::{self, Netns};
@@ -52,6 +54,7 @@ pub(crate) struct Session<'a> {
     pub(super) inquirer: Option<(u32, Inquirer)>,
     pub(super) table: FlowTable,
     pub(super) bad_checksums: bad_checksums::Series,
+    pub(super) sent: SentSegments,
     pub(super) title: String,
     pub(super) start_ns: u64,
     pub(super) began_quietly: bool,
@@ -96,6 +99,7 @@ impl<'a> Session<'a> {
             inquirer: None,
             table: FlowTable::new(config.max_flows as usize),
             bad_checksums: bad_checksums::Series::default(),
+            sent: SentSegments::default(),
             start_ns: 0,
             began_quietly: false,
             attached,
@@ -140,6 +144,7 @@ impl<'a> Session<'a> {
         };
         let past = existing.iter().filter_map(baseline);
         self.programs.set_baselines(past)?;
+        self.sent.note_before(self.config, &existing);
         self.note_connections(&existing);
         self.namespaces.push(namespace);
         Ok(())
@@ -147,9 +152,12 @@ impl<'a> Session<'a> {
 
     /// Connections to the peers are flows even if they never retransmit.
     pub(super) fn note_connections(&mut self, sockets: &[SocketInfo]) {
-        for SocketInfo { tuple, inode, .. } in sockets {
-            if self.config.filter.keeps(tuple) {
-                self.table.add_connection(*tuple, u64::from(*inode));
+        let now = now_ns();
+        for socket in sockets {
+            if self.config.filter.keeps(&socket.tuple) {
+                let inode = u64::from(socket.inode);
+                let heard_ns = heard_ns(socket, now);
+                self.table.add_connection(socket.tuple, inode, heard_ns);
             }
         }
     }
@@ -297,6 +305,14 @@ fn expose(tally: &mut metrics::RetransmitTally, entry: &Entry, known: &Known) {
     let role = role.kind.to_string();
     let peer = remote.address.to_string();
     tally.take(tuple, &entry.flow.segments, &role, &peer);
+}
+
+/// When the peer of an open connection acknowledged something last.
+fn heard_ns(socket: &SocketInfo, now_ns: u64) -> Option<u64> {
+    let since_ms = socket
+        .last_ack_recv_ms
+        .filter(|_| sockets::is_open(socket))?;
+    Some(now_ns.saturating_sub(u64::from(since_ms) * 1_000_000))
 }
 
 /// What a socket had retransmitted, if anything.

@@ -192,6 +192,7 @@ fn socket(message: &[u8], netns: u32) -> Option<SocketInfo> {
         ca_state: info.get(1).copied(),
         unacked: u32_at(info, 24),
         rto_us: u32_at(info, 8),
+        last_ack_recv_ms: u32_at(info, 56),
         srtt_us: u32_at(info, 68),
         cwnd: u32_at(info, 80),
         total_retrans: u32_at(info, 100),
@@ -323,6 +324,7 @@ mod tests {
         assert_eq!((found.rto_us, found.srtt_us), (Some(8), Some(68)));
         assert_eq!((found.cwnd, found.total_retrans), (Some(80), Some(100)));
         assert_eq!(found.bytes_retrans, Some(208 | 212 << 32));
+        assert_eq!(found.last_ack_recv_ms, Some(56));
         assert_eq!((found.segs_out, found.segs_in), (Some(136), Some(140)));
         assert_eq!(
             (found.dsack_dups, found.rcv_ooopack),

@@ -2,36 +2,29 @@
 
 use std::{
     env, io,
-    net::{SocketAddr, TcpListener},
-    os::fd::{AsRawFd as _, OwnedFd},
+    net::TcpListener,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
-use libc::linger;
-use nix::{
-    errno::Errno,
-    sys::resource::{Resource, getrlimit, setrlimit},
-    sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, connect, listen, setsockopt,
-        socket, sockopt::Linger,
-    },
-};
+use anyhow::{Result, ensure};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use xtask::testbed::{
     netns::{Host, Net},
     wait,
 };
 
 use super::cell;
-use crate::support::{kernel::Counters, pair, tool::Tool};
+use crate::support::{
+    kernel::Counters,
+    tool::Tool,
+    unanswered::{knock, prepare},
+};
 
 /// What is more than the room that is made where nothing is known of sockets to come: 16,384.
 const SOCKETS: usize = 20_000;
 /// An emulated machine is asked for few more than that.
 const SOCKETS_IN_A_GUEST: usize = 17_000;
-/// A process may have some more descriptors than these.
-const A_PROCESS: usize = 10_000;
 /// Descriptors for everything else.
 const SPARE: u64 = 100;
 /// How often each SYN is retransmitted before there is an answer, on the average.
@@ -147,40 +140,6 @@ fn sockets() -> usize {
     }
 }
 
-/// Listeners for so many, none of which is ever accepted. Both ends know each other's
-/// address, for which a SYN would otherwise wait and at last be given up.
-fn prepare(from: &Host, to: &Host, count: usize) -> Result<Vec<(TcpListener, usize)>> {
-    for (name, value) in [
-        ("net.core.somaxconn", "65535"),
-        ("net.ipv4.tcp_max_syn_backlog", "65535"),
-    ] {
-        to.netns.sysctl(name, value)?;
-    }
-    let links = ["02:00:00:00:00:02", "02:00:00:00:00:03"];
-    for (one, own, other, others) in [
-        (from, links[0], to, links[1]),
-        (to, links[1], from, links[0]),
-    ] {
-        let (peer, interface) = (other.v4, &one.interface);
-        one.netns.ip(&format!(
-            "link set {interface} address {own}\n\
-             neigh replace {peer} lladdr {others} dev {interface} nud permanent\n",
-        ))?;
-    }
-    from.netns
-        .sysctl("net.ipv4.ip_local_port_range", "1024 65535")?;
-    let mut left = count;
-    let mut listeners = Vec::new();
-    while left > 0 {
-        let some = left.min(A_PROCESS);
-        let listener = pair::listen(to, to.v4.into())?;
-        listen(&listener, Backlog::MAXALLOWABLE)?;
-        listeners.push((listener, some));
-        left -= some;
-    }
-    Ok(listeners)
-}
-
 /// A process that holds sockets which nobody answers; ended when dropped.
 struct Knocking(Child);
 
@@ -232,20 +191,4 @@ fn knocks() {
     let held = held.unwrap();
     io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
     drop(held);
-}
-
-/// Sends a SYN and does not wait for an answer.
-fn knock(target: SocketAddr) -> Result<OwnedFd> {
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None)
-        .context("there are no descriptors left")?;
-    // Its end is a reset: nothing that could be retransmitted.
-    let at_once = linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    setsockopt(&socket, Linger, &at_once)?;
-    let result = connect(socket.as_raw_fd(), &SockaddrStorage::from(target));
-    ensure!(result == Err(Errno::EINPROGRESS), "connect said {result:?}");
-    Ok(socket)
 }
