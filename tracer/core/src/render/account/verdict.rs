@@ -3,6 +3,7 @@
 use tracer_ebpf::RetransmitKind;
 
 use crate::render::account::{flows, kinds};
+use crate::render::aggregate;
 use crate::render::verdict::confidence;
 use crate::report::{ByKind, Report};
 
@@ -19,6 +20,17 @@ pub(crate) fn sentence(report: &Report) -> String {
     let Some(flow) = report.flows.first().filter(|_| total > 0) else {
         return format!("Nothing was retransmitted to {}.", report.request.whom());
     };
+    // Of more flows than are listed, no single one says anything.
+    let mut peers = report.by_peer.iter().filter(|one| one.peer.is_some());
+    if let Some(peer) = peers.next().filter(|_| report.unlisted.is_some()) {
+        let (kind, most) = leading(&peer.sums.by_kind);
+        return format!(
+            "{} of {total} retransmitted segments went to {}, {most} of them {}.",
+            peer.sums.segments,
+            aggregate::peer(peer),
+            kinds::why(kind)
+        );
+    }
     let (kind, most) = leading(&flow.by_kind);
     format!(
         "{} retransmitted {} of {total} segments, {most} of them {}.",
@@ -73,4 +85,36 @@ fn leading(by_kind: &ByKind) -> (RetransmitKind, u64) {
     let counts = by_kind.each();
     let first = counts.into_iter().max_by_key(|(_, count)| *count);
     first.unwrap_or((RetransmitKind::Other, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::aggregate::{FlowSums, PeerSums, PortOf, UnlistedFlows};
+
+    #[test]
+    fn of_more_flows_than_are_listed_the_peer_is_named() {
+        let mut report = Report::read(include_bytes!("../../../tests/data/db1.json")).unwrap();
+        report.findings.clear();
+        let alone = sentence(&report);
+        assert!(alone.contains("10.0.10.3:"), "{alone}");
+        report.unlisted = Some(UnlistedFlows::default());
+        report.selected.segments = 700;
+        report.by_peer = vec![PeerSums {
+            peer: Some("10.0.10.9".parse().unwrap()),
+            port: Some(2000),
+            port_of: Some(PortOf::Peer),
+            sums: FlowSums {
+                segments: 600,
+                by_kind: ByKind {
+                    syn: 600,
+                    ..ByKind::default()
+                },
+                ..FlowSums::default()
+            },
+        }];
+        let together = sentence(&report);
+        let begins = "600 of 700 retransmitted segments went to 10.0.10.9:2000, 600 of them ";
+        assert!(together.starts_with(begins), "{together}");
+    }
 }
