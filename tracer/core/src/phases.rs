@@ -201,11 +201,7 @@ fn rates(
     rates_of(flows.flat_map(|track| &track.series), span, seconds)
 }
 
-fn rates_of<'a>(
-    steps: impl Iterator<Item = &'a FlowInterval>,
-    span: Span,
-    seconds: Option<f64>,
-) -> Rates {
+fn rates_of(steps: impl Iterator<Item = FlowInterval>, span: Span, seconds: Option<f64>) -> Rates {
     let mut by_kind = [0u64; RetransmitKind::COUNT];
     for step in steps {
         if span.has(step.at_ns) {

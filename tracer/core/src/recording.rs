@@ -6,6 +6,7 @@ pub mod database;
 pub mod flow_entry;
 pub mod flow_history;
 pub mod flow_interval;
+pub mod flow_series;
 pub mod flow_table;
 pub mod latency;
 pub mod loss_recovery;
@@ -140,10 +141,11 @@ impl Recording {
     /// for.
     #[must_use]
     pub fn flows_of(table: FlowTable, jiffy_ns: u64) -> (Vec<FlowHistory>, PastFlows) {
-        let (entries, past) = table.into_sorted();
-        let flows = entries.into_iter();
-        let flows = flows.map(|entry| FlowHistory::new(entry, jiffy_ns));
-        (flows.collect(), past)
+        let (entries, past) = table.into_entries();
+        let flows = entries.map(|entry| FlowHistory::new(entry, jiffy_ns));
+        let mut flows: Vec<_> = flows.collect();
+        flows.sort_unstable_by(|a, b| flow_entry::compare(&a.counters, &b.counters));
+        (flows, past)
     }
 
     /// What the database has said of connections.
@@ -182,9 +184,9 @@ impl Recording {
     }
 
     /// What each flow retransmitted in each interval, also those that are no longer kept apart.
-    pub(crate) fn steps(&self) -> impl Iterator<Item = &FlowInterval> {
+    pub(crate) fn steps(&self) -> impl Iterator<Item = FlowInterval> {
         let flows = self.flows.iter().flat_map(|flow| &flow.series);
-        flows.chain(self.past.series())
+        flows.chain(self.past.series().copied())
     }
 
     /// From its start to its end.

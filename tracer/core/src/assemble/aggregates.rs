@@ -139,9 +139,9 @@ fn unlisted(recording: &Recording, listed: usize) -> Option<UnlistedFlows> {
     // Of one run, intervals that end at the same moment are one.
     let mut steps: BTreeMap<u64, FlowInterval> = BTreeMap::new();
     let series = flows.iter().flat_map(|flow| &flow.series);
-    for one in series.chain(recording.past.series()) {
+    for one in series.chain(recording.past.series().copied()) {
         let sum = steps.entry(one.at_ns);
-        sum.and_modify(|sum| sum.add(one)).or_insert(*one);
+        sum.and_modify(|sum| sum.add(&one)).or_insert(one);
     }
     for flow in flows {
         all.add(&FlowSum::of(&flow.counters));
@@ -317,7 +317,7 @@ mod tests {
                 let [high, low] = port.to_be_bytes();
                 let mut flow = template.clone();
                 flow.remote.set_ip([10, 1, high, low].into());
-                flow.series = vec![step(1), step(u64::from(port))];
+                flow.series = [step(1), step(u64::from(port))].into_iter().collect();
                 if port == 1_500 {
                     flow.role = FlowRole {
                         kind: Kind::Walsender,

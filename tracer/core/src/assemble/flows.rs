@@ -15,12 +15,18 @@ use crate::report::{ByKind, FlowReport};
 
 /// Brings to the front those that the report lists, and says how many they are. Findings point
 /// at flows by their place in the report.
-pub(super) fn put_listed_first(flows: &mut Vec<FlowHistory>) -> usize {
-    let all = std::mem::take(flows).into_iter().enumerate();
-    let (listed, others): (Vec<_>, Vec<_>) =
-        all.partition(|(place, flow)| *place < MAX_LISTED || flow.is_replication());
-    let count = listed.len();
-    flows.extend(listed.into_iter().chain(others).map(|(_, flow)| flow));
+pub(super) fn put_listed_first(flows: &mut [FlowHistory]) -> usize {
+    let first = flows.len().min(MAX_LISTED);
+    let mut count = first;
+    for place in first..flows.len() {
+        // There are few of these, and may be many others.
+        if flows.get(place).is_some_and(FlowHistory::is_replication)
+            && let Some(before) = flows.get_mut(count..=place)
+        {
+            before.rotate_right(1);
+            count += 1;
+        }
+    }
     count
 }
 
@@ -85,7 +91,7 @@ fn flow(history: &FlowHistory, recording: &Recording) -> FlowReport {
         first: time(flow.first_ns),
         last: time(flow.last_ns),
         closed: time(flow.closed_ns),
-        series: history.series.iter().map(|one| step(one, clock)).collect(),
+        series: history.series.iter().map(|one| step(&one, clock)).collect(),
         path: path::path(&history.path, clock),
         recoveries: (history.is_replication() && recording.settings.events).then(|| {
             let holes = recording.holes.of_flow(&flow.tuple).iter();

@@ -33,7 +33,7 @@ impl LossDirection {
             return Self::Nothing;
         }
         let series = track.series.iter();
-        let readings = series.filter(|step| loss_retransmits(step) > 0).count();
+        let readings = series.filter(|step| loss_retransmits(*step) > 0).count();
         if spurious as f64 >= MIN_DSACK_SHARE * segments as f64 {
             Self::Dsack(spurious)
         } else if out_of_order >= readings.max(MIN_OUT_OF_ORDER_READINGS) {
@@ -96,7 +96,7 @@ fn were_early(track: &FlowHistory, segments: u64, spurious: u64, out_of_order: u
     if only_probes && out_of_order == 0 {
         return true;
     }
-    let first = track.series.iter().find(|step| loss_retransmits(step) > 0);
+    let first = track.series.iter().find(|step| loss_retransmits(*step) > 0);
     let after = Span {
         from_ns: first.map_or(0, |step| step.at_ns),
         to_ns: u64::MAX,

@@ -57,7 +57,7 @@ pub(crate) const LOSSES: [RetransmitKind; 5] = [
 ];
 
 /// Segments of an interval that were retransmitted because of a loss.
-pub(crate) fn loss_retransmits(step: &FlowInterval) -> u64 {
+pub(crate) fn loss_retransmits(step: FlowInterval) -> u64 {
     step.of_kinds(&LOSSES)
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn of_flows<'a>(
 ) -> Vec<LossEpisode> {
     let steps = flows.flat_map(|track| &track.series);
     let mut ends: Vec<u64> = steps
-        .filter(|step| loss_retransmits(step) > 0)
+        .filter(|step| loss_retransmits(*step) > 0)
         .map(|step| step.at_ns)
         .collect();
     ends.sort_unstable();

@@ -6,6 +6,7 @@ use tracer_ebpf::{Flow, Owner, RetransmitKind, Tuple};
 
 use crate::by_kind::sum;
 use crate::recording::flow_interval::FlowInterval;
+use crate::recording::flow_series::FlowSeries;
 use crate::recording::tcp_info::TcpInfoSeries;
 use crate::report::process::Process;
 
@@ -15,7 +16,7 @@ pub struct Entry {
     /// Counters and last readings.
     pub flow: Flow,
     /// The intervals in which something was retransmitted.
-    pub series: Vec<FlowInterval>,
+    pub series: FlowSeries,
     /// The path to its peer, if it is one that is watched.
     pub path: TcpInfoSeries,
     /// Whose socket it is, where that is known.
@@ -31,20 +32,13 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Most retransmitted segments first, then by tuple.
-    pub(super) fn compare(&self, other: &Self) -> Ordering {
-        sum(&other.flow.segments)
-            .cmp(&sum(&self.flow.segments))
-            .then_with(|| self.flow.tuple.cmp(&other.flow.tuple))
-    }
-
     pub(super) fn new(tuple: Tuple) -> Self {
         Self {
             flow: Flow {
                 tuple,
                 ..Flow::default()
             },
-            series: Vec::new(),
+            series: FlowSeries::default(),
             path: TcpInfoSeries::default(),
             process: None,
             heard_ns: None,
@@ -102,6 +96,13 @@ impl Entry {
             flow.tuple,
         )
     }
+}
+
+/// Most retransmitted segments first, then by tuple.
+pub(super) fn compare(one: &Flow, other: &Flow) -> Ordering {
+    let segments = |flow: &Flow| sum(&flow.segments);
+    let by_segments = segments(other).cmp(&segments(one));
+    by_segments.then_with(|| one.tuple.cmp(&other.tuple))
 }
 
 /// Two slots of one tuple as one flow. Readings are those of the later hit.

@@ -6,7 +6,7 @@ use tracer_ebpf::Flow;
 
 use crate::clock::jiffies_to_ms;
 use crate::recording::flow_entry::Entry;
-use crate::recording::flow_interval::FlowInterval;
+use crate::recording::flow_series::FlowSeries;
 use crate::recording::tcp_info::TcpInfoSample;
 use crate::report::endpoint::endpoints;
 use crate::report::process::Process;
@@ -30,7 +30,7 @@ pub struct FlowHistory {
     /// Counters and last readings, as the kernel programs left them.
     pub counters: Flow,
     /// The intervals in which something was retransmitted.
-    pub series: Vec<FlowInterval>,
+    pub series: FlowSeries,
     /// What its socket said of the path, in order.
     pub path: Vec<TcpInfoSample>,
     /// The largest retransmission timeout at a retransmit, ms.
@@ -51,7 +51,7 @@ impl FlowHistory {
             process: None,
             heard_ns: None,
             counters: Flow::default(),
-            series: Vec::new(),
+            series: FlowSeries::default(),
             path: Vec::new(),
             rto_max_ms: None,
             backoff_max: None,

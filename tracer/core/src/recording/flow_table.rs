@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tracer_ebpf::{Flow, Owner, Tuple};
 
-use crate::recording::flow_entry::Entry;
+use crate::recording::flow_entry::{Entry, compare};
 use crate::recording::past_flows::PastFlows;
 use crate::report::process::Process;
 
@@ -147,15 +147,13 @@ impl FlowTable {
     #[must_use]
     pub fn sorted(&self) -> Vec<&Entry> {
         let mut entries: Vec<_> = self.entries.values().collect();
-        entries.sort_unstable_by(|a, b| a.compare(b));
+        entries.sort_unstable_by(|a, b| compare(&a.flow, &b.flow));
         entries
     }
 
-    /// All entries in that order, and the flows that there was no room for.
-    pub(crate) fn into_sorted(self) -> (Vec<Entry>, PastFlows) {
-        let mut entries: Vec<_> = self.entries.into_values().collect();
-        entries.sort_unstable_by(Entry::compare);
-        (entries, self.past)
+    /// All entries, in no order, and the flows that there was no room for.
+    pub(crate) fn into_entries(self) -> (impl Iterator<Item = Entry>, PastFlows) {
+        (self.entries.into_values(), self.past)
     }
 }
 

@@ -98,7 +98,7 @@ impl PastFlows {
             service.sum.add(&FlowSum::of(&entry.flow));
             for step in &entry.series {
                 let sum = self.series.entry(step.at_ns);
-                sum.and_modify(|sum| sum.add(step)).or_insert(*step);
+                sum.and_modify(|sum| sum.add(&step)).or_insert(step);
             }
         }
     }

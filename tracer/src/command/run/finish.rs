@@ -98,8 +98,10 @@ impl Worker<'_> {
 fn last_counts(
     session: &mut Session<'_>,
 ) -> anyhow::Result<(CounterSnapshot, Vec<NamespaceCounts>)> {
-    let last = CounterSnapshot::read(&session.programs, &mut session.namespaces)?;
-    session.table.update(last.at_ns, &last.flows, &[]);
+    let mut last = CounterSnapshot::read(&session.programs, &mut session.namespaces)?;
+    let flows = std::mem::take(&mut last.flows);
+    session.table.update(last.at_ns, &flows, &[]);
+    drop(flows);
     session.table.identify(process::of_owner);
     let pairs = last.pairs.iter();
     let bad_checksums = pairs.map(|one| one.totals.selected_bad_checksums).sum();

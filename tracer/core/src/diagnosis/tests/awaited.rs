@@ -57,7 +57,7 @@ impl Two {
         let mut to_db3 = recorded.flows[1].clone();
         to_db3.remote = SocketAddr::new(DB3, 40_397);
         to_db3.name = "db3".to_owned();
-        to_db3.series.clone_from(&self.to_db3);
+        to_db3.series = self.to_db3.iter().copied().collect();
         to_db3.path.clear();
         recorded.flows.push(to_db3);
         found_in(&recorded)

@@ -286,7 +286,7 @@ impl Run {
         let flows = flows.map(|(index, (role, series))| {
             let is_receiver = *role == Kind::Walreceiver;
             let flow = FlowHistory {
-                series: series.clone(),
+                series: series.iter().copied().collect(),
                 path: if index == 1 {
                     self.path.clone()
                 } else {

@@ -1,0 +1,155 @@
+//! The intervals in which a flow retransmitted something, in a quarter of the room that they
+//! would take: there may be a hundred thousand flows, and most of what could grow does not.
+
+use tracer_ebpf::RetransmitKind;
+
+use crate::recording::flow_interval::FlowInterval;
+
+/// One kind in one interval; the first of an interval has its calls and bytes, too.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    at_ns: u64,
+    segments: u32,
+    events: u32,
+    bytes: u32,
+    kind: u8,
+}
+
+/// All of them, in order.
+#[derive(Debug, Clone, Default)]
+pub struct FlowSeries(Vec<Row>);
+
+impl FlowSeries {
+    /// Takes in what grew in the interval that comes next.
+    pub fn push(&mut self, step: FlowInterval) {
+        let (mut events, mut bytes) = (step.events, step.bytes);
+        let mut kinds = step.segments;
+        // What is more than a row holds takes another one.
+        let part = |rest: &mut u64| {
+            let part = u32::try_from(*rest).unwrap_or(u32::MAX);
+            *rest -= u64::from(part);
+            part
+        };
+        loop {
+            let kind = kinds.iter().position(|segments| *segments > 0);
+            let kind = kind.unwrap_or(RetransmitKind::Other as usize);
+            self.0.push(Row {
+                at_ns: step.at_ns,
+                segments: part(&mut kinds[kind]),
+                events: part(&mut events),
+                bytes: part(&mut bytes),
+                kind: kind as u8,
+            });
+            if kinds.iter().all(|rest| *rest == 0) && events == 0 && bytes == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Interval by interval.
+    pub fn iter(&self) -> FlowIntervals<'_> {
+        FlowIntervals(&self.0)
+    }
+
+    /// The last of them.
+    #[must_use]
+    pub fn last(&self) -> Option<FlowInterval> {
+        let at_ns = self.0.last()?.at_ns;
+        let before = self.0.iter().rposition(|row| row.at_ns != at_ns);
+        let from = before.map_or(0, |place| place + 1);
+        FlowIntervals(self.0.get(from..).unwrap_or_default()).next()
+    }
+
+    /// Whether nothing was ever retransmitted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many intervals.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Interval by interval.
+#[derive(Debug, Clone)]
+pub struct FlowIntervals<'a>(&'a [Row]);
+
+impl Iterator for FlowIntervals<'_> {
+    type Item = FlowInterval;
+
+    fn next(&mut self) -> Option<FlowInterval> {
+        let at_ns = self.0.first()?.at_ns;
+        let mut step = FlowInterval {
+            at_ns,
+            ..FlowInterval::default()
+        };
+        while let Some((row, rest)) = self.0.split_first().filter(|(row, _)| row.at_ns == at_ns) {
+            if let Some(segments) = step.segments.get_mut(usize::from(row.kind)) {
+                *segments += u64::from(row.segments);
+            }
+            step.events += u64::from(row.events);
+            step.bytes += u64::from(row.bytes);
+            self.0 = rest;
+        }
+        Some(step)
+    }
+}
+
+impl<'a> IntoIterator for &'a FlowSeries {
+    type Item = FlowInterval;
+    type IntoIter = FlowIntervals<'a>;
+
+    fn into_iter(self) -> FlowIntervals<'a> {
+        self.iter()
+    }
+}
+
+impl Extend<FlowInterval> for FlowSeries {
+    fn extend<I: IntoIterator<Item = FlowInterval>>(&mut self, steps: I) {
+        steps.into_iter().for_each(|step| self.push(step));
+    }
+}
+
+impl FromIterator<FlowInterval> for FlowSeries {
+    fn from_iter<I: IntoIterator<Item = FlowInterval>>(steps: I) -> Self {
+        let mut series = Self::default();
+        series.extend(steps);
+        series
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_in_comes_out() {
+        let step = |at_ns, segments: [u64; RetransmitKind::COUNT], events, bytes| FlowInterval {
+            at_ns,
+            segments,
+            events,
+            bytes,
+        };
+        let most = u64::from(u32::MAX);
+        let steps = [
+            step(1, [0, 3, 0, 0, 0, 0, 0, 0], 2, 300),
+            // More than a row holds, of everything.
+            step(2, [1, 0, 2, 0, 0, 0, 0, 3 * most], most + 7, 5 * most),
+            step(3, [0; 8], 1, 0),
+            step(4, [0, 0, 0, 0, 0, 9, 0, 0], 9, 0),
+        ];
+        let series: FlowSeries = steps.into_iter().collect();
+        assert_eq!(series.iter().collect::<Vec<_>>(), steps);
+        assert_eq!(series.last(), Some(steps[3]));
+        assert_eq!(series.len(), 4);
+        assert_eq!(FlowSeries::default().last(), None);
+    }
+}
