@@ -1,6 +1,6 @@
 //! What a developer runs: one file, or folder, for each `cargo xtask …`.
 
-mod bench;
+pub mod bench;
 mod btf;
 mod check;
 mod demo;

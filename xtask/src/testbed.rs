@@ -3,8 +3,10 @@
 
 pub mod command;
 pub(crate) mod file;
+pub(crate) mod held_programs;
 pub(crate) mod injection;
 pub(crate) mod interrupt;
+pub mod knocks;
 pub mod load;
 pub(crate) mod lock;
 pub mod netns;

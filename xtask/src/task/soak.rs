@@ -46,9 +46,6 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// moved away.
 const RARE: Duration = Duration::from_secs(300);
 
-/// Of so many segments one may be missing where a vendor's kernel withholds hits.
-const WITHHELD: u64 = 1_000;
-
 #[derive(Debug, Args)]
 pub(crate) struct SoakArguments {
     /// How long tracer runs
@@ -261,12 +258,7 @@ fn counted(report: &Report, grown: u64) -> Result<()> {
          start), difference {difference}; events not written: {unwritten}",
         totals.segments
     );
-    // What it was not shown of a connection that has closed is nowhere else.
-    let withheld = withheld::hits(0)?;
-    let allowed = match withheld {
-        0 => 0,
-        few => few.max(kernel / WITHHELD),
-    };
+    let allowed = withheld::segments(kernel)?;
     ensure!(
         (0..=allowed.cast_signed()).contains(&difference),
         "the count is not the kernel's"

@@ -1,15 +1,15 @@
 //! What is the matter with a peer is found without any database.
 
 use tracer_core::report::finding::{Cause, Confidence};
-use xtask::testbed::{netns::Net, wait};
+use xtask::testbed::{knocks::Knocking, netns::Net, wait};
 
 use crate::support::{
     kernel::Counters,
+    listeners::prepare,
     report::Report,
     storm::{LIMIT, NARROW, WIDE, drain, push_until},
     tool::Tool,
     traffic::{Load, Sink},
-    unanswered::{knock, prepare},
 };
 
 const CONNECTIONS: usize = 40;
@@ -23,8 +23,7 @@ fn unanswered(tag: &str, at_last: bool) -> Report {
     let before = Counters::read(&from.netns).unwrap();
     let tool = Tool::start(&from.netns, &["--all"]).unwrap();
     net.plug("standby", false).unwrap();
-    let knock_often = || (0..CONNECTIONS).map(|_| knock(target)).collect();
-    let held: Vec<_> = from.netns.enter(knock_often).unwrap();
+    let held = Knocking::start(from, target, CONNECTIONS).unwrap();
     wait::until(LIMIT, "SYNs to be retransmitted", || {
         let grown = Counters::read(&from.netns)?.since(before);
         Ok((grown.syn >= 2 * CONNECTIONS as u64).then_some(()))

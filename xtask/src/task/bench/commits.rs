@@ -12,7 +12,8 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use tracer_core::report::Report;
 
-use super::{ENDING, STARTING, wait_for};
+use super::start::wait_for;
+use super::{ENDING, STARTING};
 use crate::provision::{packages, repo};
 use crate::task::setup;
 use crate::testbed::command::{self, Running};

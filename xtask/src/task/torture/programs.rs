@@ -1,13 +1,12 @@
 //! Programs in the kernel that the tool loads, and their links.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
 
 use anyhow::Result;
 use aya::programs::{loaded_links, loaded_programs};
 use nix::unistd::Pid;
 
-use crate::testbed::command;
+use crate::testbed::{command, held_programs};
 
 /// What is loaded at a moment, by id. Programs have a name, links a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,29 +82,10 @@ impl Held {
     }
 
     fn add(&mut self, pid: Pid) {
-        let entries = fs::read_dir(format!("/proc/{pid}/fd"))
-            .into_iter()
-            .flatten();
-        for entry in entries.filter_map(Result::ok) {
-            let target = fs::read_link(entry.path()).unwrap_or_default();
-            if !target.to_string_lossy().starts_with("anon_inode:bpf") {
-                continue;
-            }
-            let number = entry.file_name();
-            let path = format!("/proc/{pid}/fdinfo/{}", number.to_string_lossy());
-            for line in fs::read_to_string(path).unwrap_or_default().lines() {
-                let Some((name, value)) = line.split_once(':') else {
-                    continue;
-                };
-                let Ok(id) = value.trim().parse() else {
-                    continue;
-                };
-                match name {
-                    "prog_id" => self.programs.insert(id),
-                    "link_id" => self.links.insert(id),
-                    _ => false,
-                };
-            }
+        for fields in held_programs::descriptors(pid) {
+            let id = |name: &str| fields.get(name)?.parse::<u32>().ok();
+            self.programs.extend(id("prog_id"));
+            self.links.extend(id("link_id"));
         }
     }
 }

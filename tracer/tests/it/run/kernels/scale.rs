@@ -1,39 +1,26 @@
 //! More sockets that retransmit at once than any table was made for.
 
-use std::{
-    env, io,
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{env, net::TcpListener, time::Duration};
 
-use anyhow::{Result, ensure};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use anyhow::Result;
+use nix::sys::socket::{Backlog, listen};
 use xtask::testbed::{
+    knocks::{self, Knocking},
     netns::{Host, Net},
     wait,
 };
 
 use super::cell;
-use crate::support::{
-    kernel::Counters,
-    tool::Tool,
-    unanswered::{knock, prepare},
-};
+use crate::support::{kernel::Counters, listeners::prepare, tool::Tool};
 
 /// What is more than the room that is made where nothing is known of sockets to come: 16,384.
 const SOCKETS: usize = 20_000;
 /// An emulated machine is asked for few more than that.
 const SOCKETS_IN_A_GUEST: usize = 17_000;
-/// Descriptors for everything else.
-const SPARE: u64 = 100;
 /// How often each SYN is retransmitted before there is an answer, on the average.
 const TIMES: u64 = 2;
 /// An emulated machine sends a thousand in seconds.
 const LIMIT: Duration = Duration::from_secs(400);
-/// For the process that [`knocks`]: how many times, and at which port.
-const COUNT: &str = "TRACER_TEST_KNOCKS";
-const TARGET: &str = "TRACER_TEST_KNOCKS_AT";
 
 #[test]
 fn more_sockets_than_a_table_has_room_for() {
@@ -47,10 +34,15 @@ fn more_sockets_than_a_table_has_room_for() {
     net.plug("standby", false).unwrap();
     let mut knocking: Vec<Knocking> = listeners
         .iter()
-        .map(|(listener, some)| Knocking::start(from, listener, *some).unwrap())
+        .map(|(listener, some)| {
+            let target = listener.local_addr().unwrap();
+            Knocking::start(from, target, *some).unwrap()
+        })
         .collect();
     wait::until(LIMIT, "SYNs to be retransmitted", || {
-        knocking.iter_mut().try_for_each(Knocking::check)?;
+        for knocks in &mut knocking {
+            knocks.all_out()?;
+        }
         let grown = Counters::read(&from.netns)?.since(before);
         Ok((grown.syn >= count as u64 * TIMES).then_some(()))
     })
@@ -106,13 +98,9 @@ fn connections_that_have_closed_leave_their_slots_to_others() {
     let tool = Tool::start(&from.netns, &options).unwrap();
     net.plug("standby", false).unwrap();
     for round in 1..=ROUNDS {
-        let knock = || {
-            (0..AT_ONCE)
-                .map(|_| knock(target))
-                .collect::<Result<Vec<_>>>()
-        };
-        let held = from.netns.enter(knock).unwrap();
+        let mut held = Knocking::start(from, target, AT_ONCE).unwrap();
         wait::until(LIMIT, "SYNs to be retransmitted", || {
+            held.all_out()?;
             let grown = Counters::read(&from.netns)?.since(before);
             Ok((grown.syn >= (round * AT_ONCE) as u64).then_some(()))
         })
@@ -138,57 +126,4 @@ fn sockets() -> usize {
         Err(_) if env::var_os("TRACER_TEST_SEGMENTS").is_some() => SOCKETS_IN_A_GUEST,
         Err(_) => SOCKETS,
     }
-}
-
-/// A process that holds sockets which nobody answers; ended when dropped.
-struct Knocking(Child);
-
-impl Knocking {
-    fn start(host: &Host, target: &TcpListener, count: usize) -> Result<Self> {
-        let mut command = Command::new(env::current_exe()?);
-        command
-            .args(["--exact", "run::kernels::scale::knocks", "--ignored"])
-            .env(COUNT, count.to_string())
-            .env(TARGET, target.local_addr()?.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let child = host.netns.enter(|| Ok(command.spawn()?))?;
-        Ok(Self(child))
-    }
-
-    /// It holds them still.
-    fn check(&mut self) -> Result<()> {
-        let ended = self.0.try_wait()?;
-        ensure!(ended.is_none(), "the process that holds sockets: {ended:?}");
-        Ok(())
-    }
-}
-
-impl Drop for Knocking {
-    fn drop(&mut self) {
-        // The end of its input is its end.
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-#[ignore = "what another test starts, to have sockets of its own"]
-fn knocks() {
-    let Some(count) = env::var(COUNT)
-        .ok()
-        .map(|text| text.parse::<usize>().unwrap())
-    else {
-        return;
-    };
-    let target = env::var(TARGET).unwrap().parse().unwrap();
-    // Where a shell is given few, root may take more.
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    let wanted = count as u64 + SPARE;
-    setrlimit(Resource::RLIMIT_NOFILE, wanted, most.max(wanted)).unwrap();
-    let held: Result<Vec<_>> = (0..count).map(|_| knock(target)).collect();
-    let held = held.unwrap();
-    io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
-    drop(held);
 }
