@@ -20,7 +20,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use self::hit::Size;
-use self::machine::Machine;
+use self::machine::TestMachine;
 use self::page::Found;
 use crate::provision::repo;
 use crate::task::setup;
@@ -85,7 +85,7 @@ enum Subject {
 
 /// How much of it there is.
 #[derive(Debug)]
-struct Extent<'a> {
+struct Workload<'a> {
     runs: u32,
     storms: u32,
     storm: Size,
@@ -105,15 +105,15 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         return commits::run(arguments.rounds, arguments.seconds, arguments.clients);
     }
     setup::run()?;
-    let extent = Extent {
+    let workload = Workload {
         runs: arguments.runs,
         storms: arguments.storms,
         storm: STORM,
         scales: &arguments.scale,
     };
     // Before the build, which is work for all processors.
-    let machine = Machine::read()?;
-    let found = measure(&repo::build_release()?, machine, &extent)?;
+    let machine = TestMachine::read()?;
+    let found = measure(&repo::build_release()?, machine, &workload)?;
     println!("\n{}", found.plain());
     if arguments.write {
         file::write(&repo::root().join("docs/performance.md"), found.page())?;
@@ -133,7 +133,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
 /// # Errors
 /// When something could not be measured, or a count is wrong.
 pub fn rehearse(program: &Path) -> Result<()> {
-    let extent = Extent {
+    let workload = Workload {
         runs: 1,
         storms: 1,
         storm: Size {
@@ -142,19 +142,19 @@ pub fn rehearse(program: &Path) -> Result<()> {
         },
         scales: &[200],
     };
-    let found = measure(program, Machine::read()?, &extent)?;
+    let found = measure(program, TestMachine::read()?, &workload)?;
     println!("{}", found.page());
     Ok(())
 }
 
-fn measure(tracer: &Path, machine: Machine, extent: &Extent<'_>) -> Result<Found> {
+fn measure(tracer: &Path, machine: TestMachine, workload: &Workload<'_>) -> Result<Found> {
     let folder = tempfile::tempdir().context("cannot make a folder for the runs")?;
     let net = Net::pair("bench", "ens160")?;
     let netns = net.host("primary")?.netns.name();
     Ok(Found {
         machine,
-        quiet: start::run(tracer, netns, folder.path(), extent.runs)?,
-        storms: hit::run(tracer, &net, folder.path(), extent.storms, extent.storm)?,
-        scales: scale::run(tracer, folder.path(), extent.scales)?,
+        quiet: start::run(tracer, netns, folder.path(), workload.runs)?,
+        storms: hit::run(tracer, &net, folder.path(), workload.storms, workload.storm)?,
+        scales: scale::run(tracer, folder.path(), workload.scales)?,
     })
 }

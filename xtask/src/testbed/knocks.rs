@@ -17,7 +17,7 @@ use nix::sys::socket::{
 use super::netns::Host;
 
 /// How many one [`Knocking`] may hold: whoever runs this may have some more descriptors.
-pub const MOST: usize = 10_000;
+pub const MOST_KNOCKS: usize = 10_000;
 /// Descriptors for everything else.
 const SPARE: u64 = 1_000;
 
@@ -32,7 +32,7 @@ pub struct Knocking {
 }
 
 impl Knocking {
-    /// Begins to knock, so many times, at most [`MOST`].
+    /// Begins to knock, so many times, at most [`MOST_KNOCKS`].
     ///
     /// # Errors
     /// When the limit of open files cannot be raised, or the host cannot be entered.

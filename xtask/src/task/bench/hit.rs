@@ -13,7 +13,7 @@ use tracer_core::report::Report;
 use super::contender::{Contender, Kind};
 use super::spread::Spread;
 use super::storm;
-use super::table::{Table, grouped};
+use super::table::{FigureTable, grouped};
 use crate::testbed::netns::Net;
 use crate::testbed::{file, withheld};
 
@@ -38,7 +38,7 @@ pub(super) struct Size {
 
 /// What one storm cost.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Storm {
+pub(super) struct StormCost {
     /// Calls that retransmitted something, of the one who saw the fewest.
     hits: u64,
     /// Means of a hit, ns, by [`Kind`].
@@ -54,10 +54,10 @@ pub(super) struct Storm {
     cpu_ms: [f64; 2],
 }
 
-type Figure = fn(&Storm) -> f64;
+type StormFigure = fn(&StormCost) -> f64;
 
 /// What has a bar, of the medians.
-const BARS: [(&str, Figure, usize, f64); 3] = [
+const BARS: [(&str, StormFigure, usize, f64); 3] = [
     (
         "tracer / bpftrace, counting",
         |storm| storm.ratio(Kind::TracerCounts, Kind::BpftraceCounts),
@@ -86,7 +86,7 @@ pub(super) fn run(
     folder: &Path,
     storms: u32,
     size: Size,
-) -> Result<Vec<Storm>> {
+) -> Result<Vec<StormCost>> {
     let measuring = enable_stats(Stats::RunTime).context("the kernel measures no run times")?;
     net.narrow(&storm::QUEUE)?;
     let found = (0..storms as usize)
@@ -96,32 +96,32 @@ pub(super) fn run(
     found
 }
 
-fn once(tracer: &Path, net: &Net, folder: &Path, nth: usize, size: Size) -> Result<Storm> {
+fn once(tracer: &Path, net: &Net, folder: &Path, nth: usize, size: Size) -> Result<StormCost> {
     let mut together = Kind::TOGETHER;
     together.rotate_left(nth % Kind::TOGETHER.len());
-    let stage = Stage {
+    let surroundings = Surroundings {
         tracer,
         net,
         folder,
         size,
     };
-    let mut storm = stage.storm(&together)?;
+    let mut storm = surroundings.storm(&together)?;
     let alone = Kind::BpftracePrints;
-    storm.ns[alone as usize] = stage.storm(&[alone])?.ns[alone as usize];
+    storm.ns[alone as usize] = surroundings.storm(&[alone])?.ns[alone as usize];
     Ok(storm)
 }
 
 /// What every storm is made of.
-struct Stage<'a> {
+struct Surroundings<'a> {
     tracer: &'a Path,
     net: &'a Net,
     folder: &'a Path,
     size: Size,
 }
 
-impl Stage<'_> {
+impl Surroundings<'_> {
     /// A storm through which these count.
-    fn storm(&self, kinds: &[Kind]) -> Result<Storm> {
+    fn storm(&self, kinds: &[Kind]) -> Result<StormCost> {
         let start = |kind: &Kind| Ok((*kind, Contender::start(*kind, self.tracer, self.folder)?));
         let mut contenders = kinds.iter().map(start).collect::<Result<Vec<_>>>()?;
         thread::sleep(SETTLING);
@@ -131,7 +131,7 @@ impl Stage<'_> {
         storm::run(self.net, self.size.bytes)?;
         storm::come_and_go(self.net, self.size.connections)?;
 
-        let mut storm = Storm::default();
+        let mut storm = StormCost::default();
         let mut calls = Vec::new();
         for (kind, contender) in &contenders {
             let hits = contender.hits()?;
@@ -186,34 +186,34 @@ fn counted(report: &Report, net: &Net) -> Result<(u64, i64)> {
     Ok((segments, difference))
 }
 
-impl Storm {
+impl StormCost {
     fn ratio(&self, one: Kind, other: Kind) -> f64 {
         self.ns[one as usize] / self.ns[other as usize]
     }
 }
 
-fn spread(storms: &[Storm], figure: impl Fn(&Storm) -> f64) -> Option<Spread> {
+fn spread(storms: &[StormCost], figure: impl Fn(&StormCost) -> f64) -> Option<Spread> {
     Spread::of(storms.iter().map(figure))
 }
 
-pub(super) fn tables(storms: &[Storm]) -> [Table; 3] {
+pub(super) fn tables(storms: &[StormCost]) -> [FigureTable; 3] {
     let title = format!("ns a hit, {} storms", storms.len());
     let of_bpftrace = "of bpftrace, counting";
-    let mut costs = Table::new([&title, "median", "least", "most", of_bpftrace]);
+    let mut costs = FigureTable::new([&title, "median", "least", "most", of_bpftrace]);
     for kind in Kind::ALL {
         let ns = spread(storms, |storm| storm.ns[kind as usize]).map(|it| it.cells(0));
         let ratio = spread(storms, |storm| storm.ratio(kind, Kind::BpftraceCounts));
         let ratio = ratio.map(|it| format!("{:.2}", it.median));
         costs.row(kind.name(), ns.into_iter().flatten().chain(ratio));
     }
-    let mut bars = Table::new(["in the same storms", "median", "least", "most", "bar"]);
+    let mut bars = FigureTable::new(["in the same storms", "median", "least", "most", "bar"]);
     for (name, figure, digits, bar) in BARS {
         let cells = spread(storms, figure).map(|it| it.cells(digits));
         let bar = format!("{bar:.*}", digits.min(1));
         bars.row(name, cells.into_iter().flatten().chain([bar]));
     }
-    let mut about = Table::new(["a storm", "median", "least", "most"]);
-    let whole: [(&str, Figure); 4] = [
+    let mut about = FigureTable::new(["a storm", "median", "least", "most"]);
+    let whole: [(&str, StormFigure); 4] = [
         ("calls that retransmitted", |storm| storm.hits as f64),
         ("segments, by the kernel", |storm| storm.segments as f64),
         ("the kernel's count less tracer's", |storm| {
@@ -228,7 +228,7 @@ pub(super) fn tables(storms: &[Storm]) -> [Table; 3] {
         });
         about.row(name, cells.into_iter().flatten());
     }
-    let of_processor: [(&str, Figure); 2] = [
+    let of_processor: [(&str, StormFigure); 2] = [
         ("tracer's processor time, ms", |storm| storm.cpu_ms[0]),
         ("the same with --events, ms", |storm| storm.cpu_ms[1]),
     ];
@@ -240,7 +240,7 @@ pub(super) fn tables(storms: &[Storm]) -> [Table; 3] {
 }
 
 /// Which medians miss their bars.
-pub(super) fn missed(storms: &[Storm]) -> Vec<String> {
+pub(super) fn missed(storms: &[StormCost]) -> Vec<String> {
     let missed = BARS.iter().filter_map(|(name, figure, digits, bar)| {
         let median = spread(storms, figure)?.median;
         (median > *bar).then(|| format!("{name}: {median:.digits$}, and the bar is {bar}"))
@@ -249,8 +249,8 @@ pub(super) fn missed(storms: &[Storm]) -> Vec<String> {
 }
 
 #[cfg(test)]
-pub(super) fn sample() -> Storm {
-    Storm {
+pub(super) fn sample() -> StormCost {
+    StormCost {
         hits: 10_000,
         ns: [60.0, 600.0, 9_000.0, 300.0, 450.0],
         state_ns: 250.0,
@@ -268,8 +268,8 @@ mod tests {
     #[test]
     fn ratios_are_of_the_storm_they_are_in() {
         // The machine becomes slower all the time, and the ratio stays.
-        let storms: Vec<Storm> = (1..6)
-            .map(|nth| Storm {
+        let storms: Vec<StormCost> = (1..6)
+            .map(|nth| StormCost {
                 ns: sample().ns.map(|ns| ns * f64::from(nth)),
                 ..sample()
             })
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_is_slower_than_it_may_be_is_named() {
-        let slow = Storm {
+        let slow = StormCost {
             ns: [60.0, 600.0, 9_000.0, 430.0, 900.0],
             state_ns: 401.0,
             ..sample()

@@ -11,7 +11,7 @@ use crate::lab::provenance;
 use crate::testbed::command;
 
 #[derive(Debug, Clone)]
-pub(super) struct Machine {
+pub(super) struct TestMachine {
     /// UTC.
     pub(super) day: String,
     pub(super) commit: String,
@@ -23,7 +23,7 @@ pub(super) struct Machine {
     pub(super) load: String,
 }
 
-impl Machine {
+impl TestMachine {
     /// This one, before anything is measured on it.
     pub(super) fn read() -> Result<Self> {
         let kernel = command::output(Command::new("uname").arg("-r"))?;
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn this_machine_is_one() {
-        let machine = Machine::read().unwrap();
+        let machine = TestMachine::read().unwrap();
         assert!(machine.processors.contains(" × "));
         assert!(machine.load.parse::<f64>().unwrap() >= 0.0);
         assert!(!machine.kernel.is_empty() && machine.day.starts_with("20"));

@@ -1,7 +1,7 @@
 //! The page `docs/performance.md`.
 
-use super::hit::{self, Storm};
-use super::machine::Machine;
+use super::hit::{self, StormCost};
+use super::machine::TestMachine;
 use super::scale::{self, Scale};
 use super::start::{self, QuietRun};
 use super::storm::FLOWS;
@@ -9,9 +9,9 @@ use super::storm::FLOWS;
 /// All that was measured.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) machine: Machine,
+    pub(super) machine: TestMachine,
     pub(super) quiet: Vec<QuietRun>,
-    pub(super) storms: Vec<Storm>,
+    pub(super) storms: Vec<StormCost>,
     pub(super) scales: Vec<Scale>,
 }
 
@@ -35,7 +35,7 @@ impl Found {
         let [costs, bars, about] = hit::tables(&self.storms).map(|table| table.markdown());
         let scales = scale::table(&self.scales).markdown();
         let quiet = start::table(&self.quiet).markdown();
-        let Machine {
+        let TestMachine {
             day,
             commit,
             kernel,
@@ -99,7 +99,7 @@ mod tests {
     fn found() -> Found {
         let text = || "x".to_owned();
         Found {
-            machine: Machine {
+            machine: TestMachine {
                 day: text(),
                 commit: text(),
                 kernel: text(),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use tracer_core::report::Report;
 
 use super::start::{stop, wait_for};
-use super::table::{Table, grouped};
+use super::table::{FigureTable, grouped};
 use crate::testbed::command::Running;
 use crate::testbed::knocks::{self, Knocking};
 use crate::testbed::netns::{Host, Net};
@@ -118,7 +118,7 @@ fn knock(from: &Host, to: &Host, flows: usize) -> Result<Vec<Knocking>> {
         if left == 0 {
             break;
         }
-        let some = left.min(knocks::MOST);
+        let some = left.min(knocks::MOST_KNOCKS);
         let target = SocketAddr::new(to.v4.into(), port);
         knocking.push(Knocking::start(from, target, some)?);
         left -= some;
@@ -150,8 +150,8 @@ fn show(program: &Path, report: &Path) -> Result<Duration> {
     Ok(begun.elapsed())
 }
 
-pub(super) fn table(all: &[Scale]) -> Table {
-    let mut table = Table::new([
+pub(super) fn table(all: &[Scale]) -> FigureTable {
+    let mut table = FigureTable::new([
         "flows",
         "segments, by the kernel",
         "by tracer",

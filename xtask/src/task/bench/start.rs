@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use tracer_core::report::Report;
 
 use super::spread::Spread;
-use super::table::Table;
+use super::table::FigureTable;
 use super::{ENDING, POLL, STARTING};
 use crate::testbed::command::{self, Running};
 use crate::testbed::{file, interrupt, wait};
@@ -32,10 +32,10 @@ pub(super) struct QuietRun {
     cpu_ms: f64,
 }
 
-type Figure = fn(&QuietRun) -> f64;
+type StartFigure = fn(&QuietRun) -> f64;
 
 /// What is measured of each run, with so many decimals, and what the median may be.
-const FIGURES: [(&str, Figure, usize, Option<f64>); 4] = [
+const FIGURES: [(&str, StartFigure, usize, Option<f64>); 4] = [
     (
         "first program attached after, ms",
         |run| run.attached.as_secs_f64() * 1e3,
@@ -141,9 +141,9 @@ fn peak(pid: Pid) -> Option<u64> {
     peak.strip_suffix(" kB")?.parse().ok()
 }
 
-pub(super) fn table(runs: &[QuietRun]) -> Table {
+pub(super) fn table(runs: &[QuietRun]) -> FigureTable {
     let title = format!("{} quiet runs", runs.len());
-    let mut table = Table::new([&title, "median", "least", "most", "bar"]);
+    let mut table = FigureTable::new([&title, "median", "least", "most", "bar"]);
     for (name, figure, digits, bar) in FIGURES {
         let cells = Spread::of(runs.iter().map(figure)).map(|spread| spread.cells(digits));
         let bar = bar.map_or(String::new(), |bar| format!("{bar:.0}"));

@@ -2,12 +2,12 @@
 
 /// Its first column is text, the others are figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Table {
+pub(super) struct FigureTable {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
-impl Table {
+impl FigureTable {
     pub(super) fn new<const N: usize>(head: [&str; N]) -> Self {
         Self {
             head: head.map(str::to_owned).to_vec(),
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn figures_stand_below_each_other() {
-        let mut table = Table::new(["a thing", "ns"]);
+        let mut table = FigureTable::new(["a thing", "ns"]);
         table.row("x", ["12345".to_owned()]);
         table.row("longer name", ["7".to_owned()]);
         assert_eq!(
