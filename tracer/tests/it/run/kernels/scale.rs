@@ -1,14 +1,8 @@
 //! More sockets that retransmit at once than any table was made for.
 
-use std::{env, net::TcpListener, time::Duration};
+use std::{env, time::Duration};
 
-use anyhow::Result;
-use nix::sys::socket::{Backlog, listen};
-use xtask::testbed::{
-    knocks::{self, Knocking},
-    netns::{Host, Net},
-    wait,
-};
+use xtask::testbed::{knocks::Knocking, netns::Net, wait};
 
 use super::cell;
 use crate::support::{kernel::Counters, listeners::prepare, tool::Tool};
