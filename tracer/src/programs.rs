@@ -5,6 +5,7 @@ pub(crate) mod flow_slots;
 pub(crate) mod hooks;
 pub(crate) mod loader;
 pub(crate) mod typed;
+pub(crate) mod verifier;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -81,11 +82,12 @@ impl Programs {
     /// Creates the maps and loads every program, attached to nothing yet.
     pub(crate) fn load(options: &Options) -> Result<Self, ProgramsError> {
         let mut ebpf = loader::load(options, false)?;
-        let memory = match TypedPrograms::load(options, &ebpf) {
+        let memory = match verifier::load(options, &mut ebpf) {
             Ok(typed) => SocketMemory::Sockets(typed),
             Err(why) => {
                 log::debug!("sockets are remembered in a table: {why}");
                 ebpf = loader::load(options, true)?;
+                verifier::load_plain(&mut ebpf);
                 SocketMemory::Table(take(&mut ebpf, "SOCKETS")?, why)
             }
         };
@@ -175,7 +177,9 @@ impl Programs {
             Some(Ok(program)) => program,
             _ => return Err(ProgramsError::Absent(name)),
         };
-        let attached = program.load().and_then(|()| program.attach(name));
+        // What could not be loaded when all of them were says now why.
+        let loaded = program.fd().map(drop).or_else(|_| program.load());
+        let attached = loaded.and_then(|()| program.attach(name));
         if let Ok(info) = program.info() {
             let verified = info.verified_instruction_count();
             log::debug!("{name}: the verifier checked {verified:?} instructions");

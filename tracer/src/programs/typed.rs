@@ -5,12 +5,15 @@
 //! key and value have types unless the object tells them, which ours, made by Rust, does
 //! not; nor such a program without parsing all types of the kernel.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use aya::Ebpf;
 use aya::maps::Map;
+use aya_obj::generated::bpf_insn;
 use aya_obj::{EbpfSectionKind, Object};
 use tracer_ebpf::Socket;
 
@@ -49,9 +52,19 @@ pub(crate) struct TypedPrograms {
     links: Vec<OwnedFd>,
 }
 
-impl TypedPrograms {
-    /// Loads the programs; they share all maps but one with those of aya.
-    pub(crate) fn load(options: &Options, ebpf: &Ebpf) -> Result<Self, TypedError> {
+/// The programs, and their maps: all but loaded.
+#[derive(Debug)]
+pub(crate) struct Unloaded {
+    object: Object,
+    typedefs: HashMap<String, u32>,
+    storage: OwnedFd,
+    // Open until the programs are loaded, which then keep them.
+    _constants: Vec<OwnedFd>,
+}
+
+impl Unloaded {
+    /// Makes their maps; they share all but one with the programs of aya.
+    pub(crate) fn prepare(options: &Options, ebpf: &Ebpf) -> Result<Self, TypedError> {
         let mut object = Object::parse(OBJECT).map_err(|error| unfit(&error))?;
         object
             .patch_map_data(globals(options))
@@ -86,32 +99,74 @@ impl TypedPrograms {
         object
             .relocate_calls(&sections)
             .map_err(|error| unfit(&error))?;
-        let mut programs = HashMap::new();
-        for (name, program) in &object.programs {
-            let function = object
-                .functions
-                .get(&program.function_key())
-                .ok_or_else(|| unfit(name))?;
-            let typedef = typedef(&options.tracepoints, name)?;
-            let loaded = syscall::load_typed_tracepoint(
-                name,
-                &program.license,
-                &function.instructions,
-                typedef,
-            )
-            .map_err(|cause| TypedError::Program {
-                name: name.clone(),
-                cause,
-            })?;
-            programs.insert(name.clone(), loaded);
-        }
+        let names = object.programs.keys();
+        let typedefs = names.map(|name| Ok((name.clone(), typedef(&options.tracepoints, name)?)));
         Ok(Self {
-            programs,
+            typedefs: typedefs.collect::<Result<_, _>>()?,
+            _constants: own.into_values().collect(),
+            object,
             storage,
-            links: Vec::new(),
         })
     }
 
+    /// Whether a program of this name is one of them.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.typedefs.contains_key(name)
+    }
+
+    /// Each of them, the longest first, as what hands it to the kernel.
+    pub(crate) fn each(&self) -> Result<Vec<UnloadedProgram<'_>>, TypedError> {
+        let programs = self.typedefs.iter().map(|(name, typedef)| {
+            let program = self.object.programs.get(name).ok_or_else(|| unfit(name))?;
+            let function = self.object.functions.get(&program.function_key());
+            Ok(UnloadedProgram {
+                name,
+                license: &program.license,
+                instructions: &function.ok_or_else(|| unfit(name))?.instructions,
+                typedef: *typedef,
+            })
+        });
+        let mut programs: Vec<UnloadedProgram<'_>> = programs.collect::<Result<_, _>>()?;
+        programs.sort_by_key(|program| Reverse(program.instructions.len()));
+        Ok(programs)
+    }
+
+    /// With what the kernel made of [`Self::each`].
+    pub(crate) fn loaded(self, programs: HashMap<String, OwnedFd>) -> TypedPrograms {
+        TypedPrograms {
+            programs,
+            storage: self.storage,
+            links: Vec::new(),
+        }
+    }
+}
+
+/// One of them.
+pub(crate) struct UnloadedProgram<'a> {
+    name: &'a str,
+    license: &'a CStr,
+    instructions: &'a [bpf_insn],
+    typedef: u32,
+}
+
+impl UnloadedProgram<'_> {
+    /// Its name, and what the kernel made of it.
+    pub(crate) fn load(&self) -> Result<(String, OwnedFd), TypedError> {
+        let loaded = syscall::load_typed_tracepoint(
+            self.name,
+            self.license,
+            self.instructions,
+            self.typedef,
+        );
+        let name = self.name.to_owned();
+        match loaded {
+            Ok(loaded) => Ok((name, loaded)),
+            Err(cause) => Err(TypedError::Program { name, cause }),
+        }
+    }
+}
+
+impl TypedPrograms {
     /// Attaches the program of that name; `None` if there is none of them.
     pub(crate) fn attach(&mut self, name: &str) -> Option<io::Result<()>> {
         let program = self.programs.get(name)?;
