@@ -7,7 +7,7 @@ use crate::recording::flow_interval::FlowInterval;
 
 /// One kind in one interval; the first of an interval has its calls and bytes, too.
 #[derive(Debug, Clone, Copy)]
-struct Row {
+struct SeriesRow {
     at_ns: u64,
     segments: u32,
     events: u32,
@@ -17,7 +17,7 @@ struct Row {
 
 /// All of them, in order.
 #[derive(Debug, Clone, Default)]
-pub struct FlowSeries(Vec<Row>);
+pub struct FlowSeries(Vec<SeriesRow>);
 
 impl FlowSeries {
     /// Takes in what grew in the interval that comes next.
@@ -33,7 +33,7 @@ impl FlowSeries {
         loop {
             let kind = kinds.iter().position(|segments| *segments > 0);
             let kind = kind.unwrap_or(RetransmitKind::Other as usize);
-            self.0.push(Row {
+            self.0.push(SeriesRow {
                 at_ns: step.at_ns,
                 segments: part(&mut kinds[kind]),
                 events: part(&mut events),
@@ -80,7 +80,7 @@ impl FlowSeries {
 
 /// Interval by interval.
 #[derive(Debug, Clone)]
-pub struct FlowIntervals<'a>(&'a [Row]);
+pub struct FlowIntervals<'a>(&'a [SeriesRow]);
 
 impl Iterator for FlowIntervals<'_> {
     type Item = FlowInterval;

@@ -105,14 +105,16 @@ fn connections_that_a_hang_needed_are_given_back_when_it_is_over() {
     let ours = || value(server, OURS).parse::<u32>().unwrap();
     let few = ours();
     hang(server);
-    tool.await_line(&["12 commits in flight"]);
-    assert!(ours() > few, "{} after {few}", ours());
+    tool.await_line(&["commits not started"]);
+    let many = ours();
+    assert!(many > few + 8, "{many} after {few}");
     value(server, "alter system reset synchronous_standby_names");
     value(server, "select pg_reload_conf()");
-    // Within two periods in which nobody needs them.
+    // Within two periods; where commits are slow for another reason, as on a machine that is
+    // busy, some of them are needed.
     let limit = Duration::from_secs(100);
     wait::until(limit, "the probe to give back what it had", || {
-        Ok((ours() <= few).then_some(()))
+        Ok((ours() + 8 <= many).then_some(()))
     })
     .unwrap();
     // It goes on with those that are left.
@@ -120,7 +122,7 @@ fn connections_that_a_hang_needed_are_given_back_when_it_is_over() {
     let seen = tool.finish();
     assert_eq!(footprint::of(server), before);
     let commits = &seen.probe().commits;
-    assert!(commits.most_outstanding >= 12, "{commits:?}");
+    assert!(commits.most_outstanding > 8, "{commits:?}");
     assert!(commits.failures.is_empty(), "{commits:?}");
 }
 
