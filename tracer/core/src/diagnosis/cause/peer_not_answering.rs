@@ -45,7 +45,7 @@ pub(super) fn findings(evidence: &Evidence<'_>, found: &[Ranked]) -> Vec<Ranked>
             ..Unanswered::default()
         });
         service.connections += 1;
-        service.segments += syns(flow);
+        service.segments += all(flow);
         service.first_ns = service.first_ns.min(first_ns);
         service.last_ns = service.last_ns.max(last_ns);
         service.is_going_on |= flow.counters.closed_ns == 0;
@@ -115,16 +115,18 @@ impl Unanswered {
     }
 }
 
-fn syns(flow: &FlowHistory) -> u64 {
-    flow.counters.segments[RetransmitKind::Syn as usize]
+fn all(flow: &FlowHistory) -> u64 {
+    flow.counters.segments.iter().sum()
 }
 
 /// Whether nothing but its SYN was retransmitted, more than once, and nothing came back.
 fn is_unanswered(flow: &FlowHistory) -> bool {
     let counters = &flow.counters;
-    let all: u64 = counters.segments.iter().sum();
-    syns(flow) > 1
-        && syns(flow) == all
+    let of = |kind: RetransmitKind| counters.segments[kind as usize];
+    // A hit that the kernel does not show is of no kind, and a SYN as well if others are.
+    of(RetransmitKind::Syn) > 0
+        && of(RetransmitKind::Syn) + of(RetransmitKind::Other) == all(flow)
+        && all(flow) > 1
         && counters.srtt_us == 0
         && counters.resets_received == 0
         && heard_ns(flow).is_none()
