@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tracer_ebpf::Totals;
+use tracer_ebpf::{Gap, Totals};
 
 use crate::clock::{Clock, RunClock};
 use crate::interval::Span;
@@ -181,6 +181,11 @@ impl Recording {
     pub(crate) fn is_replication_peer(&self, peer: IpAddr) -> bool {
         let mut flows = self.flows.iter();
         flows.any(|flow| flow.is_replication() && flow.remote.ip() == peer)
+    }
+
+    /// Whether no flow is known by sums alone.
+    pub(crate) fn knows_every_flow(&self) -> bool {
+        self.gaps.count(Gap::FlowsFull) == 0 && self.past.sum().flows == 0
     }
 
     /// What each flow retransmitted in each interval, also those that are no longer kept apart.

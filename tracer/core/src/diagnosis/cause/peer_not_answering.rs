@@ -78,12 +78,17 @@ pub(super) fn findings(evidence: &Evidence<'_>, found: &[Ranked]) -> Vec<Ranked>
         .collect();
     services.sort_by_key(|(service, one)| (Reverse(one.segments), *service));
     services.truncate(MOST_SERVICES);
-    let findings = services.iter().map(|(service, one)| one.finding(*service));
+    // Where some flows are not known one by one, there may be more.
+    let is_all = evidence.recorded.knows_every_flow();
+    let findings = services
+        .iter()
+        .map(|(service, one)| one.finding(*service, is_all));
     findings.map(|one| Ranked::new(Rank::Note, one)).collect()
 }
 
 impl Unanswered {
-    fn finding(&self, service: SocketAddr) -> Finding {
+    fn finding(&self, service: SocketAddr, is_all: bool) -> Finding {
+        let at_least = if is_all { "" } else { "at least " };
         let connections = match self.connections {
             1 => "1 connection".to_owned(),
             many => format!("{many} connections"),
@@ -96,7 +101,7 @@ impl Unanswered {
         let listed = (self.flow < MAX_LISTED).then(|| format!("/flows/{}/by_kind/syn", self.flow));
         Finding {
             text: format!(
-                "{service} {verb} not answer: {connections}, {} SYN retransmitted in {silent_s:.0} s, and nothing came back. Its host or the service is down, or the path or a firewall discards what is sent in one direction.",
+                "{service} {verb} not answer: {at_least}{connections}, {} SYN retransmitted in {silent_s:.0} s, and nothing came back. Its host or the service is down, or the path or a firewall discards what is sent in one direction.",
                 self.segments
             ),
             cause: Cause::PeerNotAnswering,
