@@ -167,7 +167,7 @@ impl CommitTrace {
         for ended in self.ended.iter() {
             // Another server may have the number by now.
             if sums.iter().all(|(pid, _)| *pid != ended.pid) {
-                sums.push((ended.pid, ended.sums));
+                sums.push((ended.pid, ended.sums()));
             }
         }
         let sums = exposed(sums, &self.met, |pid| server::Server::of(pid).is_some());
@@ -211,8 +211,8 @@ impl CommitTrace {
             self.met.retain(|one| *one != pid);
             let place = self.places.remove(&pid).unwrap_or_default();
             let wanted = self.netns.is_none() || place.netns == self.netns;
-            if let Some(sums) = sums.get(&pid).copied().filter(|_| wanted) {
-                self.ended.keep(EndedServer { pid, place, sums });
+            if let Some(sums) = sums.get(&pid).filter(|_| wanted) {
+                self.ended.keep(EndedServer::new(pid, place, sums));
             }
         }
     }
@@ -231,8 +231,8 @@ impl CommitTrace {
     fn moment(&mut self) -> CommitSums {
         let sums = self.sums();
         let waiting = self.waiting();
-        let ended = self.ended.iter().map(|ended| &ended.sums);
-        let all = sums.iter().map(|(_, sums)| sums).chain(ended);
+        let ended = self.ended.iter().map(EndedServer::sums);
+        let all = sums.iter().map(|(_, sums)| *sums).chain(ended);
         CommitSums::new(now_ns(), all, &waiting)
     }
 
@@ -323,7 +323,7 @@ impl CommitTrace {
         let ended = self.ended.iter().map(|ended| Server {
             pid: ended.pid,
             place: ended.place.clone(),
-            sums: Some(ended.sums),
+            sums: Some(ended.sums()),
             waiting: Vec::new(),
         });
         let servers = running.chain(ended).collect();

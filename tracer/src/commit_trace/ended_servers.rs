@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use tracer_core::recording::commits::Place;
-use tracer_ebpf::ServerCommits;
+use tracer_ebpf::{BUCKETS, Part, ServerCommits};
 
-/// As many are kept apart, of 4 KiB each; a host on which more end, as one that runs
-/// tests, is told how many commits the earliest of them had.
+/// As many are kept apart; a host on which more end, as one that runs tests, is told how
+/// many commits the earliest of them had.
 const MOST_KEPT: usize = 1_000;
 
 /// A server that has ended.
@@ -15,7 +15,73 @@ pub(super) struct EndedServer {
     /// Its first process, whose number may be another's by now.
     pub(super) pid: u32,
     pub(super) place: Place,
-    pub(super) sums: ServerCommits,
+    sums: PackedSums,
+}
+
+/// The sums without the buckets that nothing is in: of a server that committed little, a tenth
+/// of their 4 KiB.
+#[derive(Debug, Clone)]
+struct PackedSums {
+    /// By part and bucket.
+    counts: Box<[(u8, u8, u64)]>,
+    sums_ns: [u64; Part::COUNT],
+    longest_ns: [u64; Part::COUNT],
+    commits: u64,
+    slow: u64,
+    slow_lost: u64,
+}
+
+const _: () = assert!(BUCKETS <= 1 << u8::BITS);
+
+impl PackedSums {
+    fn of(sums: &ServerCommits) -> Self {
+        let parts = sums.buckets.iter().enumerate();
+        let counts = parts.flat_map(|(part, buckets)| {
+            let used = buckets.iter().enumerate().filter(|(_, count)| **count > 0);
+            used.map(move |(bucket, count)| (part as u8, bucket as u8, *count))
+        });
+        Self {
+            counts: counts.collect(),
+            sums_ns: sums.sums_ns,
+            longest_ns: sums.longest_ns,
+            commits: sums.commits,
+            slow: sums.slow,
+            slow_lost: sums.slow_lost,
+        }
+    }
+
+    fn unpacked(&self) -> ServerCommits {
+        let mut buckets = [[0; BUCKETS]; Part::COUNT];
+        for (part, bucket, count) in &self.counts {
+            let part = buckets.get_mut(usize::from(*part));
+            if let Some(place) = part.and_then(|part| part.get_mut(usize::from(*bucket))) {
+                *place = *count;
+            }
+        }
+        ServerCommits {
+            buckets,
+            sums_ns: self.sums_ns,
+            longest_ns: self.longest_ns,
+            commits: self.commits,
+            slow: self.slow,
+            slow_lost: self.slow_lost,
+        }
+    }
+}
+
+impl EndedServer {
+    pub(super) fn new(pid: u32, place: Place, sums: &ServerCommits) -> Self {
+        Self {
+            pid,
+            place,
+            sums: PackedSums::of(sums),
+        }
+    }
+
+    /// What it committed.
+    pub(super) fn sums(&self) -> ServerCommits {
+        self.sums.unpacked()
+    }
 }
 
 /// All that have ended, the latest last.
@@ -66,23 +132,30 @@ impl EndedServers {
 
 #[cfg(test)]
 mod tests {
-    use tracer_ebpf::{BUCKETS, Part};
-
     use super::*;
 
-    fn ended(pid: u32, commits: u64) -> EndedServer {
-        EndedServer {
-            pid,
-            place: Place::default(),
-            sums: ServerCommits {
-                buckets: [[0; BUCKETS]; Part::COUNT],
-                sums_ns: [0; Part::COUNT],
-                longest_ns: [0; Part::COUNT],
-                commits,
-                slow: 0,
-                slow_lost: 0,
-            },
+    fn sums(commits: u64) -> ServerCommits {
+        ServerCommits {
+            buckets: [[0; BUCKETS]; Part::COUNT],
+            sums_ns: [1, 2, 3, 4],
+            longest_ns: [5, 6, 7, 8],
+            commits,
+            slow: 2,
+            slow_lost: 1,
         }
+    }
+
+    fn ended(pid: u32, commits: u64) -> EndedServer {
+        EndedServer::new(pid, Place::default(), &sums(commits))
+    }
+
+    #[test]
+    fn what_is_packed_is_what_was() {
+        let mut all = sums(9);
+        all.buckets[0][0] = 4;
+        all.buckets[1][BUCKETS - 1] = u64::MAX;
+        all.buckets[Part::COUNT - 1][64] = 1;
+        assert_eq!(EndedServer::new(7, Place::default(), &all).sums(), all);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Commits in words: the summary, and the live view.
 
+use std::borrow::Borrow;
+
 use tracer_ebpf::{Part, ServerCommits};
 
 use crate::recording::commits::WaitingBackend;
@@ -71,19 +73,20 @@ pub struct CommitSums {
 
 impl Default for CommitSums {
     fn default() -> Self {
-        Self::new(0, std::iter::empty(), &[])
+        Self::new(0, std::iter::empty::<ServerCommits>(), &[])
     }
 }
 
 impl CommitSums {
     /// Adds them up.
-    pub fn new<'a>(
+    pub fn new(
         at_ns: u64,
-        servers: impl Iterator<Item = &'a ServerCommits>,
+        servers: impl Iterator<Item: Borrow<ServerCommits>>,
         waiting: &[WaitingBackend],
     ) -> Self {
         let none = (Histogram::empty(), Histogram::empty());
         let (total, wait) = servers.fold(none, |(total, wait), sums| {
+            let sums = sums.borrow();
             (
                 total.plus(&Histogram::of(sums, Part::Total)),
                 wait.plus(&Histogram::of(sums, Part::Wait)),

@@ -117,8 +117,6 @@ fn connections_that_have_closed_leave_their_slots_to_others() {
         (ROOM as u64..=(ROUNDS * AT_ONCE) as u64).contains(&flows),
         "{flows}"
     );
-    let unlisted = report.unlisted.as_ref().unwrap();
-    assert!(unlisted.sums.segments > 0, "{unlisted:?}");
 }
 
 fn sockets() -> usize {
