@@ -74,6 +74,13 @@ impl<T: Copy> From<[T; RetransmitKind::COUNT]> for Kinds<T> {
     }
 }
 
+/// Adds others, kind by kind.
+pub fn add(sums: &mut [u64; RetransmitKind::COUNT], more: &[u64; RetransmitKind::COUNT]) {
+    for (sum, more) in sums.iter_mut().zip(more) {
+        *sum += more;
+    }
+}
+
 /// Segments of a flow or of a namespace: what its kinds add up to.
 #[must_use]
 pub fn sum(by_kind: &[u64; RetransmitKind::COUNT]) -> u64 {

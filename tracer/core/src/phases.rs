@@ -1,7 +1,6 @@
 //! Phases of a run, and what each of them was like.
 
 mod change_point;
-use tracer_ebpf::RetransmitKind;
 
 use crate::evidence::blocked::{WaitKind, sample_intervals};
 use crate::evidence::links::Links;
@@ -202,14 +201,11 @@ fn rates(
 }
 
 fn rates_of(steps: impl Iterator<Item = FlowInterval>, span: Span, seconds: Option<f64>) -> Rates {
-    let mut by_kind = [0u64; RetransmitKind::COUNT];
-    for step in steps {
-        if span.has(step.at_ns) {
-            for (sum, segments) in by_kind.iter_mut().zip(step.segments) {
-                *sum += segments;
-            }
-        }
+    let mut all = FlowInterval::default();
+    for step in steps.filter(|step| span.has(step.at_ns)) {
+        all.add(&step);
     }
+    let by_kind = all.segments;
     let segments: u64 = by_kind.iter().sum();
     Rates {
         segments,

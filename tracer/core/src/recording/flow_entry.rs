@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use tracer_ebpf::{Flow, Owner, RetransmitKind, Tuple};
 
-use crate::by_kind::sum;
+use crate::by_kind::{add, sum};
 use crate::recording::flow_interval::FlowInterval;
 use crate::recording::flow_series::FlowSeries;
 use crate::recording::tcp_info::TcpInfoSeries;
@@ -121,9 +121,7 @@ fn merge(a: &Flow, b: &Flow) -> Flow {
         false => later.owner,
     };
     let mut segments = later.segments;
-    for (sum, more) in segments.iter_mut().zip(earlier.segments) {
-        *sum += more;
-    }
+    add(&mut segments, &earlier.segments);
     Flow {
         segments,
         events: a.events + b.events,

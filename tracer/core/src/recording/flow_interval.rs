@@ -2,6 +2,8 @@
 
 use tracer_ebpf::RetransmitKind;
 
+use crate::by_kind::add;
+
 /// What grew in one interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FlowInterval {
@@ -22,9 +24,7 @@ impl FlowInterval {
 
     /// Adds what grew elsewhere in the same interval.
     pub(crate) fn add(&mut self, more: &Self) {
-        for (sum, segments) in self.segments.iter_mut().zip(more.segments) {
-            *sum += segments;
-        }
+        add(&mut self.segments, &more.segments);
         self.events += more.events;
         self.bytes += more.bytes;
     }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use tracer_ebpf::{Flow, RetransmitKind};
 
+use crate::by_kind;
 use crate::peer_port::{PeerPort, PeerPorts};
 use crate::recording::flow_entry::Entry;
 use crate::recording::flow_interval::FlowInterval;
@@ -45,9 +46,7 @@ impl FlowSum {
 
     /// Adds others.
     pub fn add(&mut self, more: &Self) {
-        for (sum, segments) in self.segments.iter_mut().zip(more.segments) {
-            *sum += segments;
-        }
+        by_kind::add(&mut self.segments, &more.segments);
         self.flows += more.flows;
         self.events += more.events;
         self.bytes += more.bytes;

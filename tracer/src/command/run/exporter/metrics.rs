@@ -1,6 +1,6 @@
 //! What Prometheus is shown of a run.
 
-use tracer_core::by_kind::sum;
+use tracer_core::by_kind::{add, sum};
 use tracer_core::metrics::{Database, Health, MOST_STANDBYS, Metrics, STAGES, StandbyMetrics};
 use tracer_core::recording::roles::Known;
 use tracer_core::recording::standby::label;
@@ -24,12 +24,8 @@ pub(crate) fn of_network(session: &mut Session<'_>, known: &Known) -> anyhow::Re
     let (mut retransmitted, mut bad_checksums) = (Some(0), Some(0));
     for traced in &mut session.namespaces {
         let (totals, kernel) = traced.now(&session.programs)?;
-        for (sum, segments) in all.iter_mut().zip(totals.segments) {
-            *sum += segments;
-        }
-        for (sum, segments) in overflow.iter_mut().zip(totals.overflow_segments) {
-            *sum += segments;
-        }
+        add(&mut all, &totals.segments);
+        add(&mut overflow, &totals.overflow_segments);
         metrics.bad_checksums += totals.selected_bad_checksums;
         metrics.resets_sent += totals.selected_resets_sent;
         metrics.resets_received += totals.selected_resets_received;
