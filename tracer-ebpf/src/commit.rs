@@ -108,6 +108,35 @@ pub struct ServerCommits {
     pub slow_lost: u64,
 }
 
+impl ServerCommits {
+    /// Of a server that has committed nothing.
+    pub const NONE: Self = Self {
+        buckets: [[0; BUCKETS]; Part::COUNT],
+        sums_ns: [0; Part::COUNT],
+        longest_ns: [0; Part::COUNT],
+        commits: 0,
+        slow: 0,
+        slow_lost: 0,
+    };
+
+    /// Adds those of another server.
+    #[cfg(feature = "user")]
+    pub fn add(&mut self, more: &Self) {
+        let buckets = self.buckets.as_flattened_mut().iter_mut();
+        let sums = buckets.chain(&mut self.sums_ns);
+        let more_sums = more.buckets.as_flattened().iter().chain(&more.sums_ns);
+        for (sum, more) in sums.zip(more_sums) {
+            *sum += more;
+        }
+        for (longest, other) in self.longest_ns.iter_mut().zip(more.longest_ns) {
+            *longest = other.max(*longest);
+        }
+        self.commits += more.commits;
+        self.slow += more.slow;
+        self.slow_lost += more.slow_lost;
+    }
+}
+
 /// A slow commit: a record of the ring buffer `SLOW_COMMITS`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use tracer_core::render::commits::{CommitSums, line};
 use tracer_core::spread::Spread;
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
-use crate::commit_trace::ended_servers::{EndedServer, EndedServers};
+use crate::commit_trace::ended_servers::EndedServers;
 use crate::commit_trace::program::Program;
 use crate::kernel::clock::now_ns;
 use crate::kernel::descriptors::explained;
@@ -212,7 +212,7 @@ impl CommitTrace {
             let place = self.places.remove(&pid).unwrap_or_default();
             let wanted = self.netns.is_none() || place.netns == self.netns;
             if let Some(sums) = sums.get(&pid).filter(|_| wanted) {
-                self.ended.keep(EndedServer::new(pid, place, sums));
+                self.ended.keep(pid, place, sums);
             }
         }
     }
@@ -231,8 +231,8 @@ impl CommitTrace {
     fn moment(&mut self) -> CommitSums {
         let sums = self.sums();
         let waiting = self.waiting();
-        let ended = self.ended.iter().map(EndedServer::sums);
-        let all = sums.iter().map(|(_, sums)| *sums).chain(ended);
+        let running = sums.iter().map(|(_, sums)| sums);
+        let all = running.chain([self.ended.all()]);
         CommitSums::new(now_ns(), all, &waiting)
     }
 

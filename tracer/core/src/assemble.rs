@@ -28,17 +28,16 @@ use crate::report::{
 #[must_use]
 pub fn assemble(mut recording: Recording) -> Report {
     recording.assign_roles();
-    let listed = flows::put_listed_first(&mut recording.flows);
     let recoveries = recovery::by_namespace(&recording);
     recording.slow_commits = correlated::slow_commits(&recording, recoveries.as_ref());
     let (phases, findings) = correlated::correlated(&recording);
-    let flows = flows::listed(&recording, listed);
+    let flows = flows::listed(&recording);
     let (totals, gaps) = (totals(&recording), gaps(&recording));
     let commits = recording.commits.as_ref();
     let commits = commits.map(|one| commits::commits(one, &recording, recoveries.as_ref()));
     let warnings = warnings::all(&recording, &totals, &gaps, &flows, commits.as_ref());
     let (clock, end_ns) = (recording.run_clock(), recording.end_ns);
-    let aggregates = Aggregates::of(&recording, listed);
+    let aggregates = Aggregates::of(&recording);
     Report {
         schema: SCHEMA.into(),
         tool: Tool::this(),

@@ -155,9 +155,18 @@ fn figures(recorded: &Recording, sync_rep: &SyncRepWaits, name: Name, span: Span
     // All of a run was read at both of its ends, however short it is.
     let is_measured = name == Name::Whole || span.length_ns() >= recorded.interval_ns();
     let seconds = is_measured.then(|| span.seconds());
-    let some = |which: &dyn Fn(&FlowHistory) -> bool| {
-        let there = recorded.flows.iter().any(which);
-        there.then(|| rates(recorded, span, seconds, which))
+    let some = |which: fn(role::Kind) -> bool| {
+        let flows = recorded.flows.iter().filter(|flow| which(flow.kind()));
+        let groups = recorded.groups.each();
+        let groups = groups.filter(|(key, _)| which(key.kind));
+        let mut series = flows
+            .map(|flow| &flow.series)
+            .chain(groups.map(|(_, group)| &group.series))
+            .peekable();
+        series
+            .peek()
+            .is_some()
+            .then(|| rates(series.flatten(), span, seconds))
     };
     let in_span = recorded.samples().iter().filter(|one| span.has(one.at_ns));
     let samples: Vec<_> = in_span.collect();
@@ -169,9 +178,9 @@ fn figures(recorded: &Recording, sync_rep: &SyncRepWaits, name: Name, span: Span
     let steps = |steps: &[LatencyInterval]| requests(steps, span, seconds);
     let (sync_rep_s, in_recovery) = sync_rep.within(span);
     Figures {
-        replication: some(&|track| track.is_replication()),
-        clients: some(&|track| track.kind() == role::Kind::Client),
-        selected: rates_of(recorded.steps(), span, seconds),
+        replication: some(role::Kind::is_replication),
+        clients: some(|kind| kind == role::Kind::Client),
+        selected: rates(recorded.steps(), span, seconds),
         arrived_damaged: recorded.bad_checksums.as_ref().map(|steps| {
             let inside = steps.iter().filter(|step| span.has(step.at_ns));
             inside.map(|step| step.segments).sum()
@@ -190,17 +199,7 @@ fn figures(recorded: &Recording, sync_rep: &SyncRepWaits, name: Name, span: Span
     }
 }
 
-fn rates(
-    recorded: &Recording,
-    span: Span,
-    seconds: Option<f64>,
-    which: &dyn Fn(&FlowHistory) -> bool,
-) -> Rates {
-    let flows = recorded.flows.iter().filter(|track| which(track));
-    rates_of(flows.flat_map(|track| &track.series), span, seconds)
-}
-
-fn rates_of(steps: impl Iterator<Item = FlowInterval>, span: Span, seconds: Option<f64>) -> Rates {
+fn rates(steps: impl Iterator<Item = FlowInterval>, span: Span, seconds: Option<f64>) -> Rates {
     let mut all = FlowInterval::default();
     for step in steps.filter(|step| span.has(step.at_ns)) {
         all.add(&step);

@@ -4,15 +4,16 @@ pub mod bad_checksums;
 pub mod commits;
 pub mod database;
 pub mod flow_entry;
+pub mod flow_groups;
 pub mod flow_history;
 pub mod flow_interval;
 pub mod flow_series;
+pub mod flow_sum;
 pub mod flow_table;
 pub mod latency;
 pub mod loss_recovery;
 pub mod namespace;
 pub mod outage;
-pub mod past_flows;
 pub mod peers;
 pub mod probe;
 pub mod processors;
@@ -23,6 +24,7 @@ pub mod slow_commit;
 pub mod standby;
 pub mod tcp_info;
 mod thinning;
+pub mod unanswered;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -38,12 +40,12 @@ use crate::report::role::Kind;
 use crate::report::sample::Sample;
 use crate::report::{Host, MissingField};
 use bad_checksums::BadChecksumStep;
+use flow_groups::FlowGroups;
 use flow_history::FlowHistory;
 use flow_interval::FlowInterval;
 use flow_table::FlowTable;
 use loss_recovery::LossRecoveries;
 use namespace::{NamespaceCounts, known_sum};
-use past_flows::PastFlows;
 use programs::{DropCounters, RunStats, Unwritten};
 use roles::Known;
 use settings::Settings;
@@ -73,10 +75,10 @@ pub struct Recording {
     pub socket_storage: bool,
     /// Fields that this kernel does not have.
     pub missing: Vec<MissingField>,
-    /// Every flow, in the order of the report.
+    /// The flows that the report lists, in its order.
     pub flows: Vec<FlowHistory>,
-    /// Flows that have closed and are not among them, added up.
-    pub past: PastFlows,
+    /// The others, added up.
+    pub groups: FlowGroups,
     /// What arrived with a bad checksum; `None` where that is not seen.
     pub bad_checksums: Option<Vec<BadChecksumStep>>,
     /// From which losses there was a recovery, if events were taken.
@@ -137,15 +139,18 @@ pub(crate) struct Probed<'a> {
 }
 
 impl Recording {
-    /// The flows of a table, most retransmitted segments first, and those that it had no room
-    /// for.
+    /// The flows of a table that a report lists, most retransmitted segments first, and the
+    /// others added up, by what the database has said of connections.
     #[must_use]
-    pub fn flows_of(table: FlowTable, jiffy_ns: u64) -> (Vec<FlowHistory>, PastFlows) {
-        let (entries, past) = table.into_entries();
-        let flows = entries.map(|entry| FlowHistory::new(entry, jiffy_ns));
-        let mut flows: Vec<_> = flows.collect();
-        flows.sort_unstable_by(|a, b| flow_entry::compare(&a.counters, &b.counters));
-        (flows, past)
+    pub fn flows_of(
+        table: FlowTable,
+        known: &Known,
+        jiffy_ns: u64,
+    ) -> (Vec<FlowHistory>, FlowGroups) {
+        let (entries, groups) = table.into_listed(known);
+        let flows = entries.into_iter();
+        let flows = flows.map(|entry| FlowHistory::new(entry, jiffy_ns));
+        (flows.collect(), groups)
     }
 
     /// What the database has said of connections.
@@ -183,15 +188,16 @@ impl Recording {
         flows.any(|flow| flow.is_replication() && flow.remote.ip() == peer)
     }
 
-    /// Whether no flow is known by sums alone.
-    pub(crate) fn knows_every_flow(&self) -> bool {
-        self.gaps.count(Gap::FlowsFull) == 0 && self.past.sum().flows == 0
+    /// Whether the kernel's flow table had room for every flow.
+    pub(crate) fn saw_every_flow(&self) -> bool {
+        self.gaps.count(Gap::FlowsFull) == 0
     }
 
-    /// What each flow retransmitted in each interval, also those that are no longer kept apart.
+    /// What each flow retransmitted in each interval; of those that are not kept apart, what
+    /// several did.
     pub(crate) fn steps(&self) -> impl Iterator<Item = FlowInterval> {
         let flows = self.flows.iter().flat_map(|flow| &flow.series);
-        flows.chain(self.past.series().copied())
+        flows.chain(self.groups.steps())
     }
 
     /// From its start to its end.

@@ -68,8 +68,6 @@ impl Spread {
 
 #[cfg(test)]
 mod tests {
-    use tracer_ebpf::BUCKETS;
-
     use super::*;
 
     #[test]
@@ -86,14 +84,7 @@ mod tests {
 
     #[test]
     fn commits_lose_nothing_on_the_way() {
-        let mut sums = ServerCommits {
-            buckets: [[0; BUCKETS]; Part::COUNT],
-            sums_ns: [0; Part::COUNT],
-            longest_ns: [0; Part::COUNT],
-            commits: 0,
-            slow: 0,
-            slow_lost: 0,
-        };
+        let mut sums = ServerCommits::NONE;
         for (index, count) in sums.buckets[Part::Wait as usize].iter_mut().enumerate() {
             *count = index as u64;
         }

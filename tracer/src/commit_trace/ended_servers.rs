@@ -51,26 +51,26 @@ impl PackedSums {
     }
 
     fn unpacked(&self) -> ServerCommits {
-        let mut buckets = [[0; BUCKETS]; Part::COUNT];
-        for (part, bucket, count) in &self.counts {
-            let part = buckets.get_mut(usize::from(*part));
-            if let Some(place) = part.and_then(|part| part.get_mut(usize::from(*bucket))) {
-                *place = *count;
-            }
-        }
-        ServerCommits {
-            buckets,
+        let mut sums = ServerCommits {
             sums_ns: self.sums_ns,
             longest_ns: self.longest_ns,
             commits: self.commits,
             slow: self.slow,
             slow_lost: self.slow_lost,
+            ..ServerCommits::NONE
+        };
+        for (part, bucket, count) in &self.counts {
+            let part = sums.buckets.get_mut(usize::from(*part));
+            if let Some(place) = part.and_then(|part| part.get_mut(usize::from(*bucket))) {
+                *place = *count;
+            }
         }
+        sums
     }
 }
 
 impl EndedServer {
-    pub(super) fn new(pid: u32, place: Place, sums: &ServerCommits) -> Self {
+    fn new(pid: u32, place: Place, sums: &ServerCommits) -> Self {
         Self {
             pid,
             place,
@@ -85,12 +85,24 @@ impl EndedServer {
 }
 
 /// All that have ended, the latest last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct EndedServers {
     /// Gone at the last look, and not yet taken out of the kernel's map.
     gone: BTreeSet<u32>,
     kept: VecDeque<EndedServer>,
+    all: ServerCommits,
     forgotten_commits: u64,
+}
+
+impl Default for EndedServers {
+    fn default() -> Self {
+        Self {
+            gone: BTreeSet::new(),
+            kept: VecDeque::new(),
+            all: ServerCommits::NONE,
+            forgotten_commits: 0,
+        }
+    }
 }
 
 impl EndedServers {
@@ -109,14 +121,20 @@ impl EndedServers {
     }
 
     /// Keeps one whose place in the kernel's map was given back.
-    pub(super) fn keep(&mut self, ended: EndedServer) {
-        self.gone.remove(&ended.pid);
-        self.kept.push_back(ended);
+    pub(super) fn keep(&mut self, pid: u32, place: Place, sums: &ServerCommits) {
+        self.gone.remove(&pid);
+        self.all.add(sums);
+        self.kept.push_back(EndedServer::new(pid, place, sums));
         if self.kept.len() > MOST_KEPT
             && let Some(earliest) = self.kept.pop_front()
         {
             self.forgotten_commits += earliest.sums.commits;
         }
+    }
+
+    /// What all of them committed, also those that are not kept any more.
+    pub(super) fn all(&self) -> &ServerCommits {
+        &self.all
     }
 
     /// The latest first.
@@ -136,17 +154,17 @@ mod tests {
 
     fn sums(commits: u64) -> ServerCommits {
         ServerCommits {
-            buckets: [[0; BUCKETS]; Part::COUNT],
             sums_ns: [1, 2, 3, 4],
             longest_ns: [5, 6, 7, 8],
             commits,
             slow: 2,
             slow_lost: 1,
+            ..ServerCommits::NONE
         }
     }
 
-    fn ended(pid: u32, commits: u64) -> EndedServer {
-        EndedServer::new(pid, Place::default(), &sums(commits))
+    fn keep(servers: &mut EndedServers, pid: u32, commits: u64) {
+        servers.keep(pid, Place::default(), &sums(commits));
     }
 
     #[test]
@@ -164,7 +182,7 @@ mod tests {
         assert!(servers.look([7, 8, 9], |pid| pid == 7).is_empty());
         // Another process has the number of 8.
         assert_eq!(servers.look([7, 8, 9], |pid| pid < 9), [9]);
-        servers.keep(ended(9, 5));
+        keep(&mut servers, 9, 5);
         assert!(servers.look([7, 8], |pid| pid == 7).is_empty());
         assert_eq!(servers.look([7, 8], |pid| pid == 7), [8]);
     }
@@ -174,10 +192,17 @@ mod tests {
         let mut servers = EndedServers::default();
         let most = u32::try_from(MOST_KEPT).unwrap();
         for pid in 1..=most + 2 {
-            servers.keep(ended(pid, u64::from(pid)));
+            keep(&mut servers, pid, u64::from(pid));
         }
         assert_eq!(servers.iter().count(), MOST_KEPT);
         assert_eq!(servers.iter().next().unwrap().pid, most + 2);
         assert_eq!(servers.forgotten_commits(), 1 + 2);
+        let all = servers.all();
+        let count = u64::from(most) + 2;
+        assert_eq!(all.commits, (1..=count).sum::<u64>());
+        assert_eq!(
+            (all.sums_ns[3], all.longest_ns[3], all.slow_lost),
+            (4 * count, 8, count)
+        );
     }
 }

@@ -2,18 +2,15 @@
 //! room of their own.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::SocketAddr;
 
 use crate::assemble::flows::{step, without_room};
 use crate::by_kind::sum;
-use crate::peer_port::{PeerPort, PeerPorts};
 use crate::recording::Recording;
-use crate::recording::flow_history::FlowHistory;
-use crate::recording::flow_interval::FlowInterval;
-use crate::recording::past_flows::{FlowSum, PastService};
-use crate::recording::roles::Known;
+use crate::recording::flow_groups;
+use crate::recording::flow_series::FlowSeries;
+use crate::recording::flow_sum::FlowSum;
 use crate::report::aggregate::{FlowSums, PeerSums, PortOf, RoleSums, UnlistedFlows};
 use crate::report::role::Kind;
 use crate::report::{ByKind, Selected};
@@ -30,74 +27,43 @@ pub(super) struct Aggregates {
 }
 
 impl Aggregates {
-    /// Of a recording whose flows have their roles, and of which the first are listed.
-    pub(super) fn of(recording: &Recording, listed: usize) -> Self {
+    /// Of a recording whose flows have their roles.
+    pub(super) fn of(recording: &Recording) -> Self {
         Self {
             selected: selected(recording),
             by_peer: by_peer(recording),
             by_role: by_role(recording),
-            unlisted: unlisted(recording, listed),
+            unlisted: unlisted(recording),
         }
     }
 }
 
-/// What is added up.
-enum Part<'a> {
-    Flow(&'a FlowHistory),
-    Past(&'a PastService),
-    /// What the flow table had no room for.
-    Rest(FlowSums),
-}
-
-impl Part<'_> {
-    fn sums(&self) -> FlowSums {
-        match self {
-            Self::Flow(flow) => sums(&FlowSum::of(&flow.counters)),
-            Self::Past(past) => sums(&past.sum),
-            Self::Rest(rest) => *rest,
-        }
+fn selected(recording: &Recording) -> Selected {
+    let mut all = recording.groups.sum();
+    let flows = recording.flows.iter();
+    flows.for_each(|flow| all.add(&FlowSum::of(&flow.counters)));
+    let mut all = sums(&all);
+    if let Some(rest) = rest(recording) {
+        add(&mut all, &rest);
     }
-
-    fn service(&self, ports: &PeerPorts) -> Option<PeerPort> {
-        match self {
-            Self::Flow(flow) => Some(ports.shared(flow.local, flow.remote)),
-            Self::Past(past) => past.port,
-            Self::Rest(_) => None,
-        }
-    }
-
-    /// What it is for, as an index of [`Kind::ALL`], and the name of its program.
-    fn role(&self, known: &Known) -> (usize, Option<String>) {
-        let (kind, process) = match self {
-            Self::Flow(flow) => (flow.kind(), flow.process.as_ref()),
-            Self::Past(past) => match &past.example {
-                Some((local, remote, process)) => {
-                    let process = process.as_ref();
-                    (known.role(*local, *remote, process).kind, process)
-                }
-                None => (Kind::Other, None),
-            },
-            Self::Rest(_) => (Kind::Other, None),
-        };
-        (kind as usize, process.map(|process| process.comm.clone()))
+    Selected {
+        segments: all.segments,
+        events: all.events,
+        bytes: all.bytes,
     }
 }
 
-fn parts(recording: &Recording) -> impl Iterator<Item = Part<'_>> {
-    let rest = without_room(recording).map(|(segments, events, bytes)| {
-        Part::Rest(FlowSums {
-            flows: None,
-            segments: sum(&segments),
-            events,
-            bytes,
-            failed_segments: 0,
-            by_kind: ByKind::from(segments),
-        })
-    });
-    let flows = recording.flows.iter().map(Part::Flow);
-    flows
-        .chain(recording.past.services().map(Part::Past))
-        .chain(rest)
+/// What the flow table had no room for.
+fn rest(recording: &Recording) -> Option<FlowSums> {
+    let (segments, events, bytes) = without_room(recording)?;
+    Some(FlowSums {
+        flows: None,
+        segments: sum(&segments),
+        events,
+        bytes,
+        failed_segments: 0,
+        by_kind: ByKind::from(segments),
+    })
 }
 
 fn sums(of: &FlowSum) -> FlowSums {
@@ -122,43 +88,28 @@ fn add(to: &mut FlowSums, more: &FlowSums) {
     to.by_kind = to.by_kind.plus(&more.by_kind);
 }
 
-fn selected(recording: &Recording) -> Selected {
-    let mut all = FlowSums::default();
-    parts(recording).for_each(|part| add(&mut all, &part.sums()));
-    Selected {
-        segments: all.segments,
-        events: all.events,
-        bytes: all.bytes,
-    }
-}
-
 /// The flows that are not listed, as one.
-fn unlisted(recording: &Recording, listed: usize) -> Option<UnlistedFlows> {
-    let flows = recording.flows.get(listed..).unwrap_or_default();
-    let mut all = recording.past.sum();
-    // Of one run, intervals that end at the same moment are one.
-    let mut steps: BTreeMap<u64, FlowInterval> = BTreeMap::new();
-    let series = flows.iter().flat_map(|flow| &flow.series);
-    for one in series.chain(recording.past.series().copied()) {
-        let sum = steps.entry(one.at_ns);
-        sum.and_modify(|sum| sum.add(&one)).or_insert(one);
+fn unlisted(recording: &Recording) -> Option<UnlistedFlows> {
+    let all = recording.groups.sum();
+    let mut series = FlowSeries::default();
+    for (_, group) in recording.groups.each() {
+        series.append(&group.series);
     }
-    for flow in flows {
-        all.add(&FlowSum::of(&flow.counters));
-    }
+    series.settle();
     let clock = recording.run_clock();
     (all.flows > 0).then(|| UnlistedFlows {
         sums: sums(&all),
-        series: steps.values().map(|one| step(one, clock)).collect(),
+        series: series.iter().map(|one| step(&one, clock)).collect(),
     })
 }
 
 /// The sums by peer and port, most retransmitted segments first, then most flows.
 fn by_peer(recording: &Recording) -> Vec<PeerSums> {
-    let ends = |flow: &FlowHistory| -> (SocketAddr, SocketAddr) { (flow.local, flow.remote) };
-    let ports = PeerPorts::of(recording.flows.iter().map(ends));
-    let sums = added_up(recording, |part| part.service(&ports), None);
-    let sums = sums.into_iter().map(|(key, sums)| PeerSums {
+    let flows = recording.flows.iter();
+    let flows = flows.map(|one| (one.local, one.remote, FlowSum::of(&one.counters)));
+    let sums = flow_groups::by_peer(flows, &recording.groups);
+    let sums = bounded(sums, rest(recording), None).into_iter();
+    let sums = sums.map(|(key, sums)| PeerSums {
         peer: key.map(|key| key.peer),
         port: key.map(|key| key.port),
         port_of: key.map(PortOf::from),
@@ -169,42 +120,49 @@ fn by_peer(recording: &Recording) -> Vec<PeerSums> {
 
 /// The sums by role and program, in the same order.
 fn by_role(recording: &Recording) -> Vec<RoleSums> {
-    let known = recording.known();
-    let rest = (Kind::Other as usize, None);
-    let sums = added_up(recording, |part| part.role(&known), rest);
-    let sums = sums.into_iter().map(|((kind, comm), sums)| RoleSums {
-        role: Kind::ALL.get(kind).copied().unwrap_or_default(),
-        comm,
-        sums,
+    let mut roles: HashMap<(Kind, Option<String>), FlowSum> = HashMap::new();
+    let flows = recording.flows.iter().map(|flow| {
+        let comm = flow.process.as_ref().map(|process| process.comm.clone());
+        ((flow.kind(), comm), FlowSum::of(&flow.counters))
     });
+    let groups = recording.groups.each();
+    let groups = groups.map(|(key, group)| ((key.kind, key.comm.clone()), group.sum));
+    for (role, sum) in flows.chain(groups) {
+        roles.entry(role).or_default().add(&sum);
+    }
+    let sums = bounded(roles, rest(recording), (Kind::Other, None));
+    let sums = sums
+        .into_iter()
+        .map(|((role, comm), sums)| RoleSums { role, comm, sums });
     sums.collect()
 }
 
-/// The sums by key, at most [`MAX_SUMS`] of them: what is beyond is added to those of `rest`.
-fn added_up<K: Eq + Hash + Ord>(
-    recording: &Recording,
-    key: impl Fn(&Part<'_>) -> K,
-    rest: K,
+/// In order, and at most [`MAX_SUMS`] of them: what is beyond is added to those of `others`, and
+/// so is what had no room in the flow table.
+fn bounded<K: Eq + Hash + Ord>(
+    all: HashMap<K, FlowSum>,
+    rest: Option<FlowSums>,
+    others: K,
 ) -> Vec<(K, FlowSums)> {
-    let mut sums: HashMap<K, FlowSums> = HashMap::new();
-    for part in parts(recording) {
-        add(sums.entry(key(&part)).or_default(), &part.sums());
-    }
-    let mut sums: Vec<(K, FlowSums)> = sums.into_iter().collect();
-    in_order(&mut sums);
-    if sums.len() > MAX_SUMS {
-        let beyond = sums.split_off(MAX_SUMS - 1);
-        let mut others = FlowSums::default();
-        for (_, more) in &beyond {
-            add(&mut others, more);
+    let mut all: Vec<_> = all.into_iter().map(|(key, of)| (key, sums(&of))).collect();
+    in_order(&mut all);
+    let beyond = match all.len() > MAX_SUMS {
+        true => all.split_off(MAX_SUMS - 1),
+        false => Vec::new(),
+    };
+    let beyond = beyond.into_iter().map(|(_, sums)| sums).chain(rest);
+    let beyond = beyond.reduce(|mut all, more| {
+        add(&mut all, &more);
+        all
+    });
+    if let Some(beyond) = beyond {
+        match all.iter_mut().find(|(key, _)| *key == others) {
+            Some((_, sums)) => add(sums, &beyond),
+            None => all.push((others, beyond)),
         }
-        match sums.iter_mut().find(|(key, _)| *key == rest) {
-            Some((_, sum)) => add(sum, &others),
-            None => sums.push((rest, others)),
-        }
-        in_order(&mut sums);
+        in_order(&mut all);
     }
-    sums
+    all
 }
 
 fn in_order<K: Ord>(sums: &mut [(K, FlowSums)]) {
@@ -217,15 +175,20 @@ fn in_order<K: Ord>(sums: &mut [(K, FlowSums)]) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, SocketAddr};
+    use std::sync::Arc;
+
     use tracer_ebpf::{Flow, RetransmitKind, Totals};
 
     use super::*;
-    use crate::assemble::flows::{listed, put_listed_first};
+    use crate::assemble::flows::listed;
+    use crate::recording::flow_history::FlowHistory;
     use crate::recording::flow_table::FlowTable;
     use crate::recording::namespace::NamespaceCounts;
+    use crate::recording::peers::ReplicationPeer;
+    use crate::recording::roles::Known;
     use crate::report::aggregate::MAX_LISTED;
     use crate::report::process::Process;
-    use crate::report::role::FlowRole;
 
     fn flow(local: &str, remote: &str, segments: u64) -> FlowHistory {
         let end = |text: &str| text.parse().unwrap();
@@ -299,38 +262,48 @@ mod tests {
         assert_eq!(selected(&recording).segments, 67);
     }
 
+    /// A slot of a flow with that peer that retransmitted 30 segments.
+    fn slot(remote: &str, closed_ns: u64) -> Flow {
+        let mut slot = flow("10.0.0.1:5432", remote, 30).counters;
+        let socket: SocketAddr = remote.parse().unwrap();
+        let IpAddr::V4(address) = socket.ip() else {
+            panic!("{remote}");
+        };
+        slot.tuple.remote = address.to_ipv6_mapped().octets();
+        (slot.tuple.local_port, slot.tuple.remote_port) = (5432, socket.port());
+        (slot.last_ns, slot.closed_ns) = (7, closed_ns);
+        slot
+    }
+
     #[test]
     fn what_is_beyond_the_bounds_is_in_the_sums() {
-        let mut recording = recording();
-        let template = recording.flows[0].clone();
-        let step = |at_ns: u64| {
-            let mut step = FlowInterval {
-                at_ns,
-                ..FlowInterval::default()
-            };
-            step.segments[RetransmitKind::Rto as usize] = 1;
-            step
-        };
-        let many = u16::try_from(2 * MAX_LISTED).unwrap();
-        recording.flows = (1..=many)
-            .map(|port| {
-                let [high, low] = port.to_be_bytes();
-                let mut flow = template.clone();
-                flow.remote.set_ip([10, 1, high, low].into());
-                flow.series = [step(1), step(u64::from(port))].into_iter().collect();
-                if port == 1_500 {
-                    flow.role = FlowRole {
-                        kind: Kind::Walsender,
-                        ..FlowRole::default()
-                    };
-                }
-                flow
+        let many = u16::try_from(4 * MAX_LISTED).unwrap();
+        let slots: Vec<_> = (1..=many)
+            .map(|number| {
+                let [high, low] = number.to_be_bytes();
+                slot(&format!("10.1.{high}.{low}:40000"), 0)
             })
             .collect();
+        let mut table = FlowTable::default();
+        table.update(1, &slots[..1_000], &[]);
+        table.update(2, &slots, &[]);
+        // Of flows that are alike, replication is listed.
+        let standby = ReplicationPeer {
+            pid: 7,
+            name: "db2".to_owned(),
+            sends: true,
+        };
+        let address: SocketAddr = "10.1.7.200:40000".parse().unwrap();
+        let known = Known {
+            peers: Arc::new([((address.ip(), address.port()), standby)].into()),
+            ..Known::default()
+        };
+        let mut recording = recording();
+        (recording.flows, recording.groups) = Recording::flows_of(table, &known, 1);
         let segments = u64::from(many) * 30 + 7;
 
         let all = by_peer(&recording);
-        assert_eq!(all.len(), MAX_SUMS);
+        assert_eq!(all.len(), MAX_SUMS - 1);
         assert_eq!(all[0].peer, None, "what is beyond is the most");
         assert_eq!(
             all.iter().map(|one| one.sums.segments).sum::<u64>(),
@@ -339,15 +312,16 @@ mod tests {
         let counted: u64 = all.iter().filter_map(|one| one.sums.flows).sum();
         assert_eq!(counted, u64::from(many));
 
-        let first = put_listed_first(&mut recording.flows);
-        let reports = listed(&recording, first);
+        let reports = listed(&recording);
         assert_eq!(reports.len(), MAX_LISTED + 2, "replication, and the rest");
-        let unlisted = unlisted(&recording, first).unwrap();
-        assert_eq!(unlisted.sums.flows, Some(u64::from(many) - 1_001));
+        assert_eq!(recording.flows.last().unwrap().remote, address);
+        let unlisted = unlisted(&recording).unwrap();
+        let are_not = u64::from(many) - MAX_LISTED as u64 - 1;
+        assert_eq!(unlisted.sums.flows, Some(are_not));
         let listed: u64 = reports.iter().map(|flow| flow.segments).sum();
         assert_eq!(listed + unlisted.sums.segments, segments);
-        assert_eq!(unlisted.series[0].segments, 999);
-        assert_eq!(unlisted.series.len(), 1_000);
+        let steps: Vec<_> = unlisted.series.iter().map(|one| one.segments).collect();
+        assert_eq!(steps, [500 * 30, (are_not - 500) * 30]);
     }
 
     #[test]
@@ -375,28 +349,33 @@ mod tests {
 
     #[test]
     fn flows_that_are_kept_no_longer_are_still_in_every_sum() {
-        let mut table = FlowTable::new(8);
-        for port in 1..=20u16 {
-            let mut slot = flow("10.0.0.1:1", "10.0.0.2:2", u64::from(port)).counters;
-            slot.tuple.local_port = port;
-            slot.tuple.remote_port = 5432;
-            (slot.last_ns, slot.closed_ns) = (u64::from(port), 100 + u64::from(port));
-            table.update(1_000 + u64::from(port), &[], &[slot]);
-            table.make_room();
+        let mut table = FlowTable::default();
+        let known = Known::default();
+        let many = 3 * MAX_LISTED as u64;
+        for number in 1..=many {
+            let mut slot = slot(&format!("10.0.0.2:{number}"), 100 + number);
+            slot.segments[RetransmitKind::Rto as usize] = number;
+            table.make_room(&known);
+            table.update(1_000 + number, &[], &[slot]);
         }
         let mut recording = recording();
-        let (flows, past) = Recording::flows_of(table, 1);
-        assert!(flows.len() <= 8, "{}", flows.len());
-        // The latest are kept.
-        assert!(flows.iter().any(|one| one.local.port() == 20));
-        (recording.flows, recording.past) = (flows, past);
-        let segments = (1..=20).sum::<u64>() + 7;
+        (recording.flows, recording.groups) = Recording::flows_of(table, &known, 1);
+        assert_eq!(recording.flows.len(), MAX_LISTED);
+        let least = recording.flows.last().unwrap();
+        let those_with_most = many + 1 - MAX_LISTED as u64;
+        assert_eq!(sum(&least.counters.segments), those_with_most);
+        let segments = (1..=many).sum::<u64>() + 7;
         assert_eq!(selected(&recording).segments, segments);
         let of_all = |one: &PeerSums| (one.port, one.sums.flows, one.sums.segments);
         let all: Vec<_> = by_peer(&recording).iter().map(of_all).collect();
-        assert_eq!(all[0], (Some(5432), Some(20), segments - 7));
-        let first = put_listed_first(&mut recording.flows);
-        let rest = unlisted(&recording, first).unwrap();
+        assert_eq!(all[0], (Some(5432), Some(many), segments - 7));
+        recording.assign_roles();
+        let clients = &by_role(&recording)[0];
+        assert_eq!(
+            (clients.role, clients.sums.flows),
+            (Kind::Client, Some(many))
+        );
+        let rest = unlisted(&recording).unwrap();
         let listed: u64 = recording
             .flows
             .iter()

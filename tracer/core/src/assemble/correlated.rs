@@ -83,6 +83,7 @@ mod tests {
     use crate::recording::Recording;
     use crate::recording::database::DatabaseRecord;
     use crate::recording::flow_table::FlowTable;
+    use crate::recording::roles::Known;
     use crate::recording::settings::Settings;
     use crate::report::Request;
     use crate::report::fault::{FaultKind, FaultReport};
@@ -181,7 +182,7 @@ mod tests {
             settings: settings(),
             jiffy_ns: JIFFY_NS,
             end_ns: RUN * S,
-            flows: Recording::flows_of(table(), JIFFY_NS).0,
+            flows: Recording::flows_of(table(), &Known::default(), JIFFY_NS).0,
             quiet: true,
             faults,
             postgres: Some(record()),

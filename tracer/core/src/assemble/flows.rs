@@ -8,32 +8,13 @@ use crate::clock::{RunClock, jiffies_to_ms};
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
 use crate::recording::flow_interval::FlowInterval;
-use crate::report::aggregate::MAX_LISTED;
 use crate::report::endpoint::endpoints;
 use crate::report::steps::StepReport;
 use crate::report::{ByKind, FlowReport};
 
-/// Brings to the front those that the report lists, and says how many they are. Findings point
-/// at flows by their place in the report.
-pub(super) fn put_listed_first(flows: &mut [FlowHistory]) -> usize {
-    let first = flows.len().min(MAX_LISTED);
-    let mut count = first;
-    for place in first..flows.len() {
-        // There are few of these, and may be many others.
-        if flows.get(place).is_some_and(FlowHistory::is_replication)
-            && let Some(before) = flows.get_mut(count..=place)
-        {
-            before.rotate_right(1);
-            count += 1;
-        }
-    }
-    count
-}
-
-/// The first of them, and what the filter kept and the flow table had no room for as one more.
-pub(super) fn listed(recording: &Recording, count: usize) -> Vec<FlowReport> {
-    let flows = recording.flows.iter().take(count);
-    let flows = flows.map(|one| flow(one, recording));
+/// Each of them, and what the filter kept and the flow table had no room for as one more.
+pub(super) fn listed(recording: &Recording) -> Vec<FlowReport> {
+    let flows = recording.flows.iter().map(|one| flow(one, recording));
     flows.chain(overflow(recording)).collect()
 }
 

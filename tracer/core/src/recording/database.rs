@@ -186,7 +186,8 @@ impl DatabaseRecord {
     }
 
     /// What is known of the server's connections.
-    pub(crate) fn known(&self) -> Known {
+    #[must_use]
+    pub fn known(&self) -> Known {
         Known {
             peers: Arc::new(self.peers.clone()),
             ports: self.ports.iter().copied().collect(),

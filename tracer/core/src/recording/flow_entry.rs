@@ -1,14 +1,18 @@
 //! One flow of the table: the sum of its slots, with its history by interval.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
+use std::net::SocketAddr;
 
 use tracer_ebpf::{Flow, Owner, RetransmitKind, Tuple};
 
 use crate::by_kind::{add, sum};
 use crate::recording::flow_interval::FlowInterval;
 use crate::recording::flow_series::FlowSeries;
+use crate::recording::roles::Known;
 use crate::recording::tcp_info::TcpInfoSeries;
+use crate::report::endpoint::endpoints;
 use crate::report::process::Process;
+use crate::report::role::Kind;
 
 /// One flow: the sum of its slots, and how it came about.
 #[derive(Debug, Clone)]
@@ -87,22 +91,28 @@ impl Entry {
         self.flow = now;
     }
 
-    /// What is worth the least comes first.
-    pub(super) fn worth(&self) -> (bool, u64, Tuple) {
-        let flow = &self.flow;
-        (
-            !self.path.is_empty(),
-            flow.last_ns.max(flow.closed_ns),
-            flow.tuple,
-        )
+    /// Whether its socket is gone, and so is its slot.
+    pub(super) fn has_closed(&self) -> bool {
+        !self.is_live && self.closed.is_some()
     }
-}
 
-/// Most retransmitted segments first, then by tuple.
-pub(super) fn compare(one: &Flow, other: &Flow) -> Ordering {
-    let segments = |flow: &Flow| sum(&flow.segments);
-    let by_segments = segments(other).cmp(&segments(one));
-    by_segments.then_with(|| one.tuple.cmp(&other.tuple))
+    /// What it is for.
+    pub(super) fn kind(&self, known: &Known) -> Kind {
+        let (local, remote) = self.ends();
+        known.role(local, remote, self.process.as_ref()).kind
+    }
+
+    /// Those that retransmitted the most segments come first, then by tuple.
+    pub(super) fn rank(&self) -> (Reverse<u64>, Tuple) {
+        (Reverse(sum(&self.flow.segments)), self.flow.tuple)
+    }
+
+    /// This host's end, and the peer's.
+    #[must_use]
+    pub fn ends(&self) -> (SocketAddr, SocketAddr) {
+        let (local, remote) = endpoints(&self.flow.tuple);
+        (local.socket(), remote.socket())
+    }
 }
 
 /// Two slots of one tuple as one flow. Readings are those of the later hit.

@@ -5,6 +5,9 @@ use tracer_ebpf::RetransmitKind;
 
 use crate::recording::flow_interval::FlowInterval;
 
+/// Of more than so many rows, two intervals become one: a run may last for months.
+const MOST_ROWS: usize = 40_000;
+
 /// One kind in one interval; the first of an interval has its calls and bytes, too.
 #[derive(Debug, Clone, Copy)]
 struct SeriesRow {
@@ -22,6 +25,9 @@ pub struct FlowSeries(Vec<SeriesRow>);
 impl FlowSeries {
     /// Takes in what grew in the interval that comes next.
     pub fn push(&mut self, step: FlowInterval) {
+        if self.0.len() > MOST_ROWS {
+            self.halve();
+        }
         let (mut events, mut bytes) = (step.events, step.bytes);
         let mut kinds = step.segments;
         // What is more than a row holds takes another one.
@@ -70,6 +76,63 @@ impl FlowSeries {
     #[must_use]
     pub fn len(&self) -> usize {
         self.iter().count()
+    }
+
+    /// Takes in those of another flow, which may be of the same intervals: until it is settled,
+    /// they are in no order.
+    pub(crate) fn append(&mut self, more: &Self) {
+        self.0.extend_from_slice(&more.0);
+    }
+
+    /// Puts them in order again, and makes one of those of one interval.
+    pub(crate) fn settle(&mut self) {
+        self.add_up();
+        if self.0.len() > MOST_ROWS {
+            self.halve();
+        }
+        self.0.shrink_to_fit();
+    }
+
+    fn add_up(&mut self) {
+        self.0.sort_unstable_by_key(|row| (row.at_ns, row.kind));
+        self.0.dedup_by(|next, row| {
+            let is_same = (next.at_ns, next.kind) == (row.at_ns, row.kind);
+            let sum = |one: u32, other: u32| one.checked_add(other).filter(|_| is_same);
+            let sums = (
+                sum(row.segments, next.segments),
+                sum(row.events, next.events),
+                sum(row.bytes, next.bytes),
+            );
+            let (Some(segments), Some(events), Some(bytes)) = sums else {
+                // What is more than a row holds takes another one.
+                return false;
+            };
+            (row.segments, row.events, row.bytes) = (segments, events, bytes);
+            true
+        });
+    }
+
+    /// How much room it takes.
+    pub(super) fn rows(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Adds each second interval to the one after it, all but the last two.
+    fn halve(&mut self) {
+        let ends: Vec<u64> = self.iter().map(|step| step.at_ns).collect();
+        let Some(pairs) = ends.len().checked_sub(2) else {
+            return;
+        };
+        let mut place = 0;
+        for row in &mut self.0 {
+            while ends.get(place).is_some_and(|end| *end < row.at_ns) {
+                place += 1;
+            }
+            if place.is_multiple_of(2) && place < pairs {
+                row.at_ns = ends.get(place + 1).copied().unwrap_or(row.at_ns);
+            }
+        }
+        self.add_up();
     }
 
     /// Forgets all of them.
@@ -151,5 +214,54 @@ mod tests {
         assert_eq!(series.last(), Some(steps[3]));
         assert_eq!(series.len(), 4);
         assert_eq!(FlowSeries::default().last(), None);
+    }
+
+    /// Two segments by a timer and one fast, in the interval that ends then.
+    fn step(at_ns: u64) -> FlowInterval {
+        let mut step = FlowInterval {
+            at_ns,
+            events: 3,
+            bytes: 300,
+            ..FlowInterval::default()
+        };
+        step.segments[RetransmitKind::Rto as usize] = 2;
+        step.segments[RetransmitKind::Fast as usize] = 1;
+        step
+    }
+
+    fn sum(series: &FlowSeries) -> FlowInterval {
+        let mut all = FlowInterval::default();
+        series.iter().for_each(|step| all.add(&step));
+        all
+    }
+
+    #[test]
+    fn those_of_several_flows_are_added_up_by_interval() {
+        let mut all: FlowSeries = [step(1), step(3)].into_iter().collect();
+        all.append(&[step(2), step(3), step(4)].into_iter().collect());
+        let most = u64::from(u32::MAX);
+        let large = |at_ns| FlowInterval {
+            bytes: most - 1,
+            ..step(at_ns)
+        };
+        all.append(&[large(3), large(4)].into_iter().collect());
+        let before = sum(&all);
+        all.settle();
+        assert_eq!(sum(&all), before);
+        let steps: Vec<_> = all.iter().map(|one| (one.at_ns, one.events)).collect();
+        assert_eq!(steps, [(1, 3), (2, 3), (3, 9), (4, 6)]);
+    }
+
+    #[test]
+    fn a_series_of_any_length_has_bounded_room_and_the_same_sum() {
+        let mut series = FlowSeries::default();
+        let many = 3 * MOST_ROWS as u64;
+        (1..=many).for_each(|at_ns| series.push(step(at_ns)));
+        assert!(series.rows() <= MOST_ROWS + 2, "{}", series.rows());
+        assert_eq!(sum(&series).events, 3 * many);
+        assert_eq!(sum(&series).bytes, 300 * many);
+        assert_eq!(series.last(), Some(step(many)));
+        let ends: Vec<_> = series.iter().map(|step| step.at_ns).collect();
+        assert!(ends.is_sorted());
     }
 }

@@ -4,8 +4,12 @@ use std::collections::HashMap;
 
 use tracer_ebpf::{Flow, Owner, Tuple};
 
-use crate::recording::flow_entry::{Entry, compare};
-use crate::recording::past_flows::PastFlows;
+use crate::by_kind::sum;
+use crate::peer_port::PeerPorts;
+use crate::recording::flow_entry::Entry;
+use crate::recording::flow_groups::FlowGroups;
+use crate::recording::roles::Known;
+use crate::report::aggregate::MAX_LISTED;
 use crate::report::process::Process;
 
 /// Segments of a socket that the kernel counted and no hit showed.
@@ -19,33 +23,16 @@ pub struct Unseen {
     pub bytes: u64,
 }
 
-/// The flows that were seen: as many as there is room for, and the others added up.
-#[derive(Debug)]
+/// The flows that were seen: those that are open, as many as a report lists of those that have
+/// closed, and the others added up.
+#[derive(Debug, Default)]
 pub struct FlowTable {
-    room: usize,
     entries: HashMap<Tuple, Entry>,
-    past: PastFlows,
+    groups: FlowGroups,
     updated_ns: u64,
 }
 
-impl Default for FlowTable {
-    fn default() -> Self {
-        Self::new(usize::MAX)
-    }
-}
-
 impl FlowTable {
-    /// With room for so many flows that have closed.
-    #[must_use]
-    pub fn new(room: usize) -> Self {
-        Self {
-            room,
-            entries: HashMap::new(),
-            past: PastFlows::default(),
-            updated_ns: 0,
-        }
-    }
-
     /// Takes in whose sockets they are, of those of which that is not known yet.
     pub fn identify(&mut self, whose: impl Fn(&Owner) -> Option<Process>) {
         for entry in self.entries.values_mut() {
@@ -73,31 +60,41 @@ impl FlowTable {
         }
     }
 
-    /// Where more flows have closed than there is room for: adds up the earliest of them, and
-    /// those whose path is known last, and returns them.
-    pub fn make_room(&mut self) -> Vec<Entry> {
-        let has_closed = |entry: &&Entry| !entry.is_live && entry.closed.is_some();
-        let closed = || self.entries.values().filter(has_closed);
+    /// Adds up flows that have closed, where there are too many of them: those that retransmitted
+    /// the least, and of replication last. Returns them.
+    pub fn make_room(&mut self, known: &Known) -> Vec<Entry> {
+        let closed = || self.entries.values().filter(|one| one.has_closed());
         let count = closed().count();
-        if count <= self.room {
+        if count <= MAX_LISTED + MAX_LISTED / 4 {
             return Vec::new();
         }
-        let mut ended: Vec<_> = closed().map(Entry::worth).collect();
+        let worth = |entry: &Entry| {
+            let flow = &entry.flow;
+            let is_replication = entry.kind(known).is_replication();
+            (
+                is_replication,
+                sum(&flow.segments),
+                flow.last_ns,
+                flow.tuple,
+            )
+        };
+        let mut ended: Vec<_> = closed().map(worth).collect();
         ended.sort_unstable();
-        // More than one at a time: finding them takes a look at all.
-        let excess = count.saturating_sub(self.room / 4 * 3);
-        let tuples = ended.into_iter().take(excess).map(|(_, _, tuple)| tuple);
-        let gone: Vec<Entry> = tuples
-            .filter_map(|tuple| self.entries.remove(&tuple))
-            .collect();
-        self.past.add(&gone);
+        let ports = PeerPorts::of(self.entries.values().map(Entry::ends));
+        let tuples = ended.into_iter().take(count - MAX_LISTED);
+        let gone = tuples.filter_map(|(_, _, _, tuple)| self.entries.remove(&tuple));
+        let gone: Vec<Entry> = gone.collect();
+        for entry in &gone {
+            self.groups.take(entry, &ports, known);
+        }
+        self.groups.settle();
         gone
     }
 
-    /// The flows that there was no room for.
+    /// The flows that are not kept apart.
     #[must_use]
-    pub fn past(&self) -> &PastFlows {
-        &self.past
+    pub fn groups(&self) -> &FlowGroups {
+        &self.groups
     }
 
     /// Adds what no hit showed; `failed` if that means that it never left.
@@ -147,13 +144,29 @@ impl FlowTable {
     #[must_use]
     pub fn sorted(&self) -> Vec<&Entry> {
         let mut entries: Vec<_> = self.entries.values().collect();
-        entries.sort_unstable_by(|a, b| compare(&a.flow, &b.flow));
+        entries.sort_unstable_by_key(|entry| entry.rank());
         entries
     }
 
-    /// All entries, in no order, and the flows that there was no room for.
-    pub(crate) fn into_entries(self) -> (impl Iterator<Item = Entry>, PastFlows) {
-        (self.entries.into_values(), self.past)
+    /// The flows that a report lists, most retransmitted segments first, and the others added up.
+    pub(crate) fn into_listed(mut self, known: &Known) -> (Vec<Entry>, FlowGroups) {
+        let mut first: Vec<_> = self.entries.values().map(Entry::rank).collect();
+        if first.len() > MAX_LISTED {
+            first.select_nth_unstable(MAX_LISTED);
+            first.truncate(MAX_LISTED);
+        }
+        let last = first.into_iter().max();
+        let ports = PeerPorts::of(self.entries.values().map(Entry::ends));
+        let mut listed = Vec::new();
+        for entry in self.entries.into_values() {
+            match Some(entry.rank()) <= last || entry.kind(known).is_replication() {
+                true => listed.push(entry),
+                false => self.groups.take(&entry, &ports, known),
+            }
+        }
+        self.groups.settle();
+        listed.sort_unstable_by_key(Entry::rank);
+        (listed, self.groups)
     }
 }
 
@@ -162,7 +175,6 @@ mod tests {
     use tracer_ebpf::RetransmitKind;
 
     use super::*;
-    use crate::by_kind::sum;
 
     fn slot(port: u16, kind: RetransmitKind, segments: u64, last_ns: u64) -> Flow {
         let mut flow = Flow {

@@ -59,10 +59,6 @@ impl TcpInfoSeries {
         thin(&mut self.readings, &mut self.stride, MAX_READINGS);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.readings.is_empty()
-    }
-
     pub(crate) fn into_readings(self) -> Vec<TcpInfoSample> {
         self.readings
     }

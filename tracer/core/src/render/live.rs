@@ -1,15 +1,14 @@
 //! What a run shows while it goes on: the screen of a terminal, or one line an interval.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 use tracer_ebpf::RetransmitKind;
 
-use crate::by_kind::{Kinds, sum};
+use crate::by_kind::sum;
 use crate::clock::jiffies_to_ms;
-use crate::peer_port::{PeerPort, PeerPorts};
 use crate::recording::flow_entry::Entry;
-use crate::recording::past_flows::PastFlows;
+use crate::recording::flow_groups::{self, FlowGroups};
+use crate::recording::flow_sum::FlowSum;
 use crate::recording::roles::Known;
 use crate::render::aggregate::{self, AggregateRow};
 use crate::render::table::{self, Row};
@@ -37,7 +36,7 @@ pub struct LiveView<'a> {
     /// Flows, most retransmitted segments first.
     pub flows: &'a [&'a Entry],
     /// Those that have closed and are not among them.
-    pub past: &'a PastFlows,
+    pub groups: &'a FlowGroups,
     /// Length of a jiffy, ns.
     pub jiffy_ns: u64,
     /// Segments to every peer.
@@ -77,7 +76,7 @@ pub fn screen(view: &LiveView<'_>, width: usize, height: usize) -> Vec<String> {
         let rows: Vec<Row> = shown.map(|entry| row(entry, view)).collect();
         lines.extend(table::render(&rows, width));
     }
-    let more = view.flows.len().saturating_sub(room) as u64 + view.past.sum().flows;
+    let more = view.flows.len().saturating_sub(room) as u64 + view.groups.sum().flows;
     if more > 0 {
         lines.push(format!("         and {more} more flows"));
     }
@@ -94,36 +93,27 @@ pub fn screen(view: &LiveView<'_>, width: usize, height: usize) -> Vec<String> {
 /// More flows than there is room for, added up by peer and port: at most so many lines, most
 /// retransmitted segments first.
 fn sums(view: &LiveView<'_>, most: usize) -> Vec<AggregateRow> {
-    let ends = |entry: &Entry| {
-        let (local, remote) = endpoints(&entry.flow.tuple);
-        (local.socket(), remote.socket())
+    let by_peer = |of: &dyn Fn(&Entry) -> FlowSum, groups: &FlowGroups| {
+        let flows = view.flows.iter().map(|entry| {
+            let (local, remote) = entry.ends();
+            (local, remote, of(entry))
+        });
+        flow_groups::by_peer(flows, groups)
     };
-    let ports = PeerPorts::of(view.flows.iter().map(|entry| ends(entry)));
-    let mut sums: HashMap<PeerPort, (AggregateRow, Kinds<u64>)> = HashMap::new();
-    for entry in view.flows {
-        let (local, remote) = ends(entry);
-        let (row, kinds) = sums.entry(ports.shared(local, remote)).or_default();
-        row.segments += sum(&entry.flow.segments);
-        row.added = Some(row.added.unwrap_or(0) + sum(&added(entry, view)));
-        row.flows = Some(row.flows.unwrap_or(0) + 1);
-        *kinds = kinds.plus(&ByKind::from(entry.flow.segments));
-    }
-    for past in view.past.services() {
-        let Some(port) = past.port else {
-            continue;
-        };
-        let (row, kinds) = sums.entry(port).or_default();
-        row.segments += sum(&past.sum.segments);
-        row.flows = Some(row.flows.unwrap_or(0) + past.sum.flows);
-        *kinds = kinds.plus(&ByKind::from(past.sum.segments));
-    }
-    let mut sums: Vec<_> = sums.into_iter().collect();
-    sums.sort_by_key(|(port, (row, _))| (Reverse((row.segments, row.flows)), *port));
-    sums.truncate(most);
-    let rows = sums.into_iter().map(|(port, (row, kinds))| AggregateRow {
+    let now = by_peer(&|entry| in_interval(entry, view), &FlowGroups::default());
+    let sums = by_peer(&|entry| FlowSum::of(&entry.flow), view.groups);
+    let services = sums
+        .into_iter()
+        .filter_map(|(port, sum)| Some((port?, sum)));
+    let mut services: Vec<_> = services.collect();
+    services.sort_by_key(|(port, all)| (Reverse((sum(&all.segments), all.flows)), *port));
+    services.truncate(most);
+    let rows = services.into_iter().map(|(port, all)| AggregateRow {
         name: aggregate::peer_port(port.peer, port.port, PortOf::from(port)),
-        kinds: table::kinds(&kinds),
-        ..row
+        segments: sum(&all.segments),
+        added: Some(now.get(&Some(port)).map_or(0, |now| sum(&now.segments))),
+        flows: Some(all.flows),
+        kinds: table::kinds(&ByKind::from(all.segments)),
     });
     rows.collect()
 }
@@ -143,7 +133,7 @@ pub fn line(view: &LiveView<'_>) -> String {
         .iter()
         .map(|entry| sum(&entry.flow.segments))
         .sum();
-    let total = total + sum(&view.past.sum().segments);
+    let total = total + sum(&view.groups.sum().segments);
     let mut line = format!("{} +{all} segments, {total} in all", view.time);
     // Of equal ones, the order is that of the whole run.
     grown.sort_by_key(|(_, segments)| Reverse(*segments));
@@ -190,6 +180,14 @@ fn row(entry: &Entry, view: &LiveView<'_>) -> Row {
         )),
         cwnd: table::number(seen.then_some(flow.cwnd)),
         process: role(entry, view).with_process(remote.address, entry.process.as_ref()),
+    }
+}
+
+/// What it retransmitted in the interval that ends now.
+fn in_interval(entry: &Entry, view: &LiveView<'_>) -> FlowSum {
+    FlowSum {
+        segments: added(entry, view),
+        ..FlowSum::default()
     }
 }
 
@@ -244,10 +242,10 @@ mod tests {
 
     fn view<'a>(flows: &'a [&'a Entry]) -> LiveView<'a> {
         static KNOWN: LazyLock<Known> = LazyLock::new(Known::default);
-        static PAST: LazyLock<PastFlows> = LazyLock::new(PastFlows::default);
+        static NONE: LazyLock<FlowGroups> = LazyLock::new(FlowGroups::default);
         LiveView {
             known: &KNOWN,
-            past: &PAST,
+            groups: &NONE,
             title: "peer 10.0.10.2/32",
             elapsed_s: 3725.4,
             at_ns: 1_000,

@@ -12,7 +12,7 @@ use crate::report::steps::{self, StepReport};
 
 /// How many flows a report lists, those of replication apart: the size of its file is
 /// bounded, however many connections there are.
-pub const MAX_LISTED: usize = 1_000;
+pub const MAX_LISTED: usize = 500;
 
 /// What flows add up to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

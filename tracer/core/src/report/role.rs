@@ -9,7 +9,9 @@ use crate::report::process::{self, Process};
 use crate::text;
 
 /// What a connection is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A server sends its log: this end is the primary's.

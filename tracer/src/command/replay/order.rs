@@ -38,6 +38,8 @@ pub(super) struct EventOrder {
     latest_ns: u64,
     /// Nothing from before this can come any more.
     passed_ns: u64,
+    /// What was of that very moment: it may be there once more.
+    passed: Vec<Decoded>,
     clock: Option<Clock>,
     twice: u64,
 }
@@ -56,11 +58,15 @@ impl EventOrder {
             return Err(OrderError::Late(late as f64 / 1e9));
         }
         self.latest_ns = self.latest_ns.max(at_ns);
-        let same = self.waiting.entry(at_ns).or_default();
-        if same.contains(&recorded.decoded) {
+        let has_passed = at_ns == self.passed_ns && self.passed.contains(&recorded.decoded);
+        let waits = |same: &Vec<Decoded>| same.contains(&recorded.decoded);
+        if has_passed || self.waiting.get(&at_ns).is_some_and(waits) {
             self.twice = self.twice.saturating_add(1);
         } else {
-            same.push(recorded.decoded);
+            self.waiting
+                .entry(at_ns)
+                .or_default()
+                .push(recorded.decoded);
             self.count = self.count.saturating_add(1);
         }
         Ok(())
@@ -79,7 +85,11 @@ impl EventOrder {
     pub(super) fn take(&mut self) -> Option<Decoded> {
         let mut first = self.waiting.first_entry()?;
         let next = (!first.get().is_empty()).then(|| first.get_mut().remove(0));
+        if self.passed_ns != *first.key() {
+            self.passed.clear();
+        }
         self.passed_ns = *first.key();
+        self.passed.extend(next);
         if first.get().is_empty() {
             first.remove();
         }
@@ -143,6 +153,20 @@ mod tests {
         let seen: Vec<u64> = seen.iter().map(|one| one.event.time_ns / S).collect();
         assert_eq!(seen, [2, 3, 4, 19, 20, 40]);
         assert_eq!(order.twice(), 1);
+    }
+
+    #[test]
+    fn what_has_just_had_its_turn_counts_once_too() {
+        let mut order = EventOrder::default();
+        let mut seen = Vec::new();
+        for time_ns in [2 * S, 3 * S, 20 * S, 3 * S, 3 * S] {
+            order.push(&at(time_ns, 1_000)).unwrap();
+            seen.extend(std::iter::from_fn(|| order.pop()));
+        }
+        seen.extend(std::iter::from_fn(|| order.take()));
+        let seen: Vec<u64> = seen.iter().map(|one| one.event.time_ns / S).collect();
+        assert_eq!(seen, [2, 3, 20]);
+        assert_eq!(order.twice(), 2);
     }
 
     #[test]

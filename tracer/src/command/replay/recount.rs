@@ -12,6 +12,7 @@ use tracer_core::recording::bad_checksums;
 use tracer_core::recording::flow_table::FlowTable;
 use tracer_core::recording::loss_recovery::LossRecoveries;
 use tracer_core::recording::namespace::NamespaceCounts;
+use tracer_core::recording::roles::Known;
 use tracer_core::report::capabilities::HookStatus;
 use tracer_core::report::{Host, Report};
 use tracer_ebpf::{EventKind, Flow, RetransmitKind, Totals, Tuple};
@@ -142,6 +143,7 @@ impl<'a> Recount<'a> {
 
     /// Takes a sample of what has changed, as a run does once an interval.
     fn sample(&mut self, at_ns: u64) {
+        self.table.make_room(&Known::default());
         let changed = std::mem::take(&mut self.changed);
         let flows: Vec<Flow> = changed
             .iter()
@@ -168,7 +170,7 @@ impl<'a> Recount<'a> {
         let hooks: Vec<_> = self.seen.iter().copied().map(attached).collect();
         let sees_bad_checksums = hooks.iter().any(|hook| hook.name == "tcp_bad_csum");
         let namespaces = self.namespaces.into_iter();
-        let (flows, past) = Recording::flows_of(self.table, JIFFY_NS);
+        let (flows, groups) = Recording::flows_of(self.table, &Known::default(), JIFFY_NS);
         assemble::assemble(Recording {
             settings: self.config.settings(),
             host: Host {
@@ -186,7 +188,7 @@ impl<'a> Recount<'a> {
             retransmit_err: self.failed,
             socket_storage: false,
             flows,
-            past,
+            groups,
             bad_checksums: sees_bad_checksums.then(|| self.bad_checksums.into_steps()),
             holes: self.holes,
             namespaces: namespaces

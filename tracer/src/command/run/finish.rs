@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use anyhow::Context as _;
 use tracer_core::assemble;
 use tracer_core::recording::Recording;
+use tracer_core::recording::database::DatabaseRecord;
 use tracer_core::recording::namespace::NamespaceCounts;
 use tracer_core::report::{Host, MissingField};
 use tracer_ebpf::{Gap, RetransmitKind, Totals};
@@ -48,7 +49,9 @@ impl Worker<'_> {
         };
         let sent = std::mem::take(&mut session.sent).finish(&session.programs)?;
         let table = std::mem::take(&mut session.table);
-        let (flows, past) = Recording::flows_of(table, session.context.jiffy_ns);
+        let known = postgres.as_ref().map(DatabaseRecord::known);
+        let known = known.unwrap_or_default();
+        let (flows, groups) = Recording::flows_of(table, &known, session.context.jiffy_ns);
         let recording = Recording {
             settings: session.config.settings(),
             host: host(&session.context, &session.namespaces),
@@ -61,7 +64,7 @@ impl Worker<'_> {
             hooks: session.hooks,
             missing: session.resolved.missing.iter().map(missing).collect(),
             flows,
-            past,
+            groups,
             bad_checksums: sees_bad_checksums.then(|| session.bad_checksums.into_steps()),
             holes: session.holes,
             sent,

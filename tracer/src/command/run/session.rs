@@ -97,7 +97,7 @@ impl<'a> Session<'a> {
             hooks,
             namespaces: Vec::with_capacity(handles.len()),
             inquirer: None,
-            table: FlowTable::new(config.max_flows as usize),
+            table: FlowTable::default(),
             bad_checksums: bad_checksums::Series::default(),
             sent: SentSegments::default(),
             start_ns: 0,
@@ -175,8 +175,10 @@ impl<'a> Session<'a> {
         self.undecodable += 1;
     }
 
-    /// Takes a sample of the kernel's flow table.
-    pub(crate) fn poll(&mut self) {
+    /// Takes a sample of the kernel's flow table, after what the last one showed last has made
+    /// room, by what the database has said of connections.
+    pub(crate) fn poll(&mut self, known: &Known) {
+        self.make_room(known);
         let at_ns = now_ns();
         self.read(at_ns);
         self.find_owners(false);
@@ -197,7 +199,6 @@ impl<'a> Session<'a> {
         let slots = self.programs.take_flows(now_ns());
         self.table.update(at_ns, &slots.live, &slots.closed);
         self.table.identify(process::of_owner);
-        self.make_room();
         let namespaces = self.namespaces.iter();
         let totals = namespaces.filter_map(|one| self.programs.totals(one.inode).ok());
         let bad_checksums = totals.map(|one| one.selected_bad_checksums).sum();
@@ -213,12 +214,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Lets go of flows that have closed, where there are too many. What Prometheus was not
-    /// shown of them counts for the role that is known without a database.
-    fn make_room(&mut self) {
-        for gone in self.table.make_room() {
+    /// Lets go of flows that have closed, where there are too many, once Prometheus was shown
+    /// what they retransmitted.
+    fn make_room(&mut self, known: &Known) {
+        for gone in self.table.make_room(known) {
             if self.config.listen.is_some() {
-                expose(&mut self.exposed, &gone, &Known::default());
+                expose(&mut self.exposed, &gone, known);
                 self.exposed.forget(&gone.flow.tuple);
             }
         }
@@ -247,7 +248,7 @@ impl<'a> Session<'a> {
             at_ns,
             time: &self.context.clock.utc(at_ns),
             flows: &self.table.sorted(),
-            past: self.table.past(),
+            groups: self.table.groups(),
             jiffy_ns: self.context.jiffy_ns,
             all_segments,
             fault,

@@ -207,7 +207,10 @@ impl<'a> Worker<'a> {
         if let Some(events) = &mut self.events {
             events.flush();
         }
-        self.session.poll();
+        let postgres = self.postgres.as_ref().map(Monitor::status);
+        let nothing = Known::default();
+        let known = postgres.as_ref().map_or(&nothing, |status| &status.known);
+        self.session.poll(known);
         self.export()?;
         let commits = self.servers.poll();
         let fault = self.fault.as_ref().map(Schedule::describe);

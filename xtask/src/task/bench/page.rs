@@ -75,7 +75,7 @@ storms in succession.
 ## Many flows
 
 Connections whose SYN is lost: each retransmits it, again and again, and all are there until the
-end. `--max-flows` has room for all of them. A report lists the thousand flows with the most
+end. `--max-flows` has room for all of them. A report lists the 500 flows with the most
 retransmits one by one, and sums up the others, so that its size is bounded.
 
 {scales}

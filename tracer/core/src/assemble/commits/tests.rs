@@ -12,18 +12,14 @@ use crate::recording::{Recording, Recoveries};
 use crate::render;
 use crate::render::commits::CommitSums;
 use crate::report::commits::CommitsReport;
-use tracer_ebpf::{BUCKETS, Part, ServerCommits, SlowCommit, bucket};
+use tracer_ebpf::{Part, ServerCommits, SlowCommit, bucket};
 
 const MS: u64 = 1_000_000;
 
 fn sums(commits: &[[u64; 3]]) -> ServerCommits {
     let mut sums = ServerCommits {
-        buckets: [[0; BUCKETS]; Part::COUNT],
-        sums_ns: [0; Part::COUNT],
-        longest_ns: [0; Part::COUNT],
         commits: commits.len() as u64,
-        slow: 0,
-        slow_lost: 0,
+        ..ServerCommits::NONE
     };
     for [flush, wait, rest] in commits {
         let parts = [flush + wait + rest, *flush, *wait, *rest];

@@ -26,25 +26,29 @@ const BECAUSE_OF_LOSS: [RetransmitKind; 4] = [
 #[derive(Debug, Default)]
 struct Losing {
     retransmitted: u64,
-    /// The flow with the most of it, by its place.
-    flow: usize,
+    /// The flow with the most of it, by its place, if it is listed.
+    flow: Option<usize>,
 }
 
 /// One finding a peer, those of which most is retransmitted first.
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Ranked> {
     let recorded = evidence.recorded;
+    let flows = recorded.flows.iter().enumerate();
+    let flows = flows.map(|(place, flow)| {
+        let peer = flow.remote.ip();
+        (peer, Some(place), &flow.counters.segments)
+    });
+    let groups = recorded.groups.each();
+    let groups = groups.filter_map(|(key, group)| {
+        let peer = key.port?.peer;
+        Some((peer, None, &group.sum.segments))
+    });
     let mut peers: BTreeMap<IpAddr, Losing> = BTreeMap::new();
-    for (place, flow) in recorded.flows.iter().enumerate() {
-        let segments = &flow.counters.segments;
-        let retransmitted: u64 = BECAUSE_OF_LOSS
-            .iter()
-            .map(|kind| segments[*kind as usize])
-            .sum();
-        let peer = peers.entry(flow.remote.ip()).or_insert_with(|| Losing {
-            flow: place,
-            ..Losing::default()
-        });
-        peer.retransmitted += retransmitted;
+    for (peer, place, segments) in flows.chain(groups) {
+        let losing = peers.entry(peer).or_default();
+        let kinds = BECAUSE_OF_LOSS.iter();
+        losing.retransmitted += kinds.map(|kind| segments[*kind as usize]).sum::<u64>();
+        losing.flow = losing.flow.or(place);
     }
     let losing = peers.into_iter().filter_map(|(peer, one)| {
         // Of replication other causes speak, who know what commits waited for.
@@ -66,6 +70,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Ranked> {
 
 impl Losing {
     fn finding(&self, peer: IpAddr, sent: u64, share: f64) -> Finding {
+        let flow = self.flow.map(|place| format!("/flows/{place}/by_kind"));
         Finding {
             text: format!(
                 "Of {sent} segments sent to {peer}, {} were retransmitted ({:.1} %): they or their acknowledgements are lost on the way. Whether anybody waited for them is not known.",
@@ -81,10 +86,7 @@ impl Losing {
                 segments: Some(self.retransmitted),
                 ..Size::default()
             },
-            evidence: vec![
-                format!("/flows/{}/by_kind", self.flow),
-                "/by_peer".to_owned(),
-            ],
+            evidence: flow.into_iter().chain(["/by_peer".to_owned()]).collect(),
         }
     }
 }
