@@ -206,8 +206,27 @@ const _: () = assert!(size_of::<Service>() == 24);
 const _: () = assert!(size_of::<Socket>() == 64);
 const _: () = assert!(size_of::<Owner>() == 24);
 const _: () = assert!(size_of::<Flow>() == 40 + 64 + 96 + 24 + 24);
-// A memory-mapped array lays its elements out at multiples of eight bytes.
-const _: () = assert!(size_of::<Flow>().is_multiple_of(8));
+const _: () = assert!(size_of::<Flow>() == size_of::<[u64; Flow::WORDS]>());
+
+impl Flow {
+    /// How many words it is.
+    pub const WORDS: usize = 31;
+
+    /// As words of the machine.
+    #[must_use]
+    pub fn to_words(self) -> [u64; Self::WORDS] {
+        // SAFETY: of the same size (asserted above), and every byte is initialised: there is no
+        // implicit padding.
+        unsafe { core::mem::transmute(self) }
+    }
+
+    /// What [`Self::to_words`] made of it.
+    #[must_use]
+    pub fn from_words(words: [u64; Self::WORDS]) -> Self {
+        // SAFETY: of the same size (asserted above), and any bytes are a value.
+        unsafe { core::mem::transmute(words) }
+    }
+}
 
 #[cfg(feature = "user")]
 mod pod {

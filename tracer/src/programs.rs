@@ -16,11 +16,13 @@ use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, R
 use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError};
 use tracer_core::address::canonical;
-use tracer_ebpf::{Baseline, Control, Flow, Service, Socket, Totals, Tuple};
+use tracer_ebpf::{Baseline, Control, Service, Socket, Totals, Tuple};
 
 use crate::kernel::bpf;
-use crate::programs::flow_slots::{FlowSlots, SlotContents};
+use crate::kernel::clock::now_ns;
+use crate::programs::flow_slots::FlowSlots;
 use crate::programs::typed::{TypedError, TypedPrograms};
+use tracer_core::recording::flow_table::TableReading;
 use tracer_core::recording::programs::{DropCounters, RunStats};
 use tracer_core::report::capabilities::HookStatus;
 
@@ -43,8 +45,8 @@ pub(crate) enum ProgramsError {
     /// The object lacks something that this file asks for by name.
     #[error("the kernel programs have no {0}: program and tool do not match")]
     Absent(&'static str),
-    #[error("the flow table cannot be mapped into memory: {0}")]
-    Share(std::io::Error),
+    #[error("the flow table cannot be read: {0}")]
+    Flows(std::io::Error),
     #[error("the kernel does not measure the run time of programs: {0}")]
     Statistics(std::io::Error),
 }
@@ -258,14 +260,20 @@ impl Programs {
             .map_err(map_error("TOTALS"))
     }
 
-    /// A copy of every slot in use. No system call.
-    pub(crate) fn flows(&self) -> Vec<Flow> {
-        self.slots.used()
+    /// Takes in every slot of the flow table that is in use.
+    pub(crate) fn read_flows(&self, reading: &mut TableReading<'_>) -> Result<(), ProgramsError> {
+        self.slots
+            .each(|index, flow| reading.take(index, flow, true))
     }
 
-    /// As [`Self::flows`], and gives the slots of sockets that have closed to others.
-    pub(crate) fn take_flows(&mut self, now_ns: u64) -> SlotContents {
-        self.slots.take(now_ns)
+    /// As [`Self::read_flows`], and gives the slots of sockets that have closed to others.
+    pub(crate) fn take_flows(
+        &mut self,
+        reading: &mut TableReading<'_>,
+    ) -> Result<(), ProgramsError> {
+        self.slots.take(now_ns(), |index, flow, is_live| {
+            reading.take(index, flow, is_live);
+        })
     }
 
     /// What the programs remember, in a table, of sockets that are not closed. Nothing, if

@@ -9,9 +9,6 @@ use tracer_ebpf::{
     Baseline, Control, Event, Flow, Gap, Offsets, Owner, Service, Settings, Totals, Tuple,
 };
 
-/// `BPF_F_MMAPABLE` of
-/// [`uapi/linux/bpf.h`](https://github.com/torvalds/linux/blob/v5.10/include/uapi/linux/bpf.h#L421).
-const MMAPABLE: u32 = 1 << 10;
 /// `BPF_F_NO_PREALLOC`, which a trie demands.
 const NO_PREALLOC: u32 = 1;
 
@@ -40,10 +37,10 @@ pub static CONTROL: Array<u32> = Array::with_max_entries(Control::WORDS, 0);
 #[map]
 pub static BASELINES: HashMap<Tuple, Baseline> = HashMap::with_max_entries(1, 0);
 
-/// The flows that retransmitted. Mapped into userspace, so that reading all of
-/// them costs no system call and can be done in a quiet moment.
+/// The flows that retransmitted. Userspace reads a thousand at a time, so that all of them can be
+/// read in a quiet moment.
 #[map]
-pub static FLOWS: Array<Flow> = Array::with_max_entries(8_192, MMAPABLE);
+pub static FLOWS: Array<Flow> = Array::with_max_entries(8_192, 0);
 
 /// Slots of [`FLOWS`] that are taken: whoever gets an entry in owns the slot. 5.10
 /// has no atomic that returns a value, with which a counter would do.

@@ -14,6 +14,7 @@ pub mod latency;
 pub mod loss_recovery;
 pub mod namespace;
 pub mod outage;
+mod packed_flow;
 pub mod peers;
 pub mod probe;
 pub mod processors;
@@ -25,6 +26,7 @@ pub mod standby;
 pub mod tcp_info;
 mod thinning;
 pub mod unanswered;
+mod varint;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -51,7 +52,7 @@ fn called(pid: u32, comm: String, directory: &Path) -> Process {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holder {
     /// Of several processes, the one with the largest id.
-    pub process: Process,
+    pub process: Arc<Process>,
     /// Whether others have it, too. Often that is over in a moment: a parent is
     /// about to close what it has accepted for its child, or a child about to become
     /// another program, without the parent's sockets.
@@ -79,6 +80,7 @@ pub(crate) fn owners(wanted: &HashSet<u64>) -> HashMap<u64, Holder> {
         let Ok(files) = fs::read_dir(directory.path().join("fd")) else {
             continue;
         };
+        let mut holder = None;
         for file in files.flatten() {
             let Ok(target) = fs::read_link(file.path()) else {
                 continue;
@@ -92,7 +94,9 @@ pub(crate) fn owners(wanted: &HashSet<u64>) -> HashMap<u64, Holder> {
             // A process may have it twice.
             let known = found.get(&inode).map(|known| known.process.pid);
             if known.is_none_or(|known| known < pid) {
-                let process = describe(pid, &directory.path());
+                let process =
+                    holder.get_or_insert_with(|| Arc::new(describe(pid, &directory.path())));
+                let process = Arc::clone(process);
                 let shared = known.is_some();
                 found.insert(inode, Holder { process, shared });
             } else if known != Some(pid)

@@ -85,7 +85,7 @@ pub struct SocketInfo {
 }
 
 /// What of a socket's sums our programs have taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accounted {
     /// Retransmitted segments.
     pub segments: u32,
@@ -138,40 +138,40 @@ pub fn is_open(socket: &SocketInfo) -> bool {
 /// # Errors
 /// When the kernel cannot be asked, refuses, or is interrupted too often.
 pub fn dump(netns: u32) -> Result<Vec<SocketInfo>, SocketsError> {
-    dump_with(netns, None)
+    each(netns, None, |all: &mut Vec<_>, socket| all.push(*socket))
 }
 
-/// As [`dump`], and what our programs keep in the sockets, in this map of theirs
+/// As [`dump`], one after the other, and what was made of them all: there may be very many. Where
+/// the kernel interrupts itself, that is begun again.
+///
+/// With what our programs keep in the sockets, in this map of theirs
 /// (`INET_DIAG_REQ_SK_BPF_STORAGES`, since Linux 5.7), which needs `CAP_BPF`.
 ///
 /// # Errors
 /// As [`dump`].
-pub(crate) fn dump_with(
+pub(crate) fn each<T: Default>(
     netns: u32,
     storage: Option<BorrowedFd<'_>>,
-) -> Result<Vec<SocketInfo>, SocketsError> {
-    let mut sockets = Vec::new();
+    mut take: impl FnMut(&mut T, &SocketInfo),
+) -> Result<T, SocketsError> {
     let mut buffer = vec![0; BUFFER];
-    for family in [SocketFamily::V4, SocketFamily::V6] {
-        let request = match storage {
-            Some(map) => message::request_with_storage(family, map.as_raw_fd()),
-            None => message::request(family).to_vec(),
-        };
-        let before = sockets.len();
-        let mut done = false;
-        for _ in 0..TRIES {
-            sockets.truncate(before);
+    for _ in 0..TRIES {
+        let mut all = T::default();
+        let mut is_whole = true;
+        for family in [SocketFamily::V4, SocketFamily::V6] {
+            let request = match storage {
+                Some(map) => message::request_with_storage(family, map.as_raw_fd()),
+                None => message::request(family).to_vec(),
+            };
+            let take = |socket: SocketInfo| take(&mut all, &socket);
             // A new conversation each time: nothing of the old one is left in it.
-            if dump_family(&request, netns, &mut buffer, &mut sockets)? {
-                done = true;
-                break;
-            }
+            is_whole = is_whole && dump_family(&request, netns, &mut buffer, take)?;
         }
-        if !done {
-            return Err(SocketsError::Interrupted);
+        if is_whole {
+            return Ok(all);
         }
     }
-    Ok(sockets)
+    Err(SocketsError::Interrupted)
 }
 
 /// Returns whether the dump came through uninterrupted.
@@ -179,7 +179,7 @@ fn dump_family(
     request: &[u8],
     netns: u32,
     buffer: &mut [u8],
-    sockets: &mut Vec<SocketInfo>,
+    mut take: impl FnMut(SocketInfo),
 ) -> Result<bool, SocketsError> {
     let failed = |step| move |errno| SocketsError::Netlink { step, errno };
     let socket = open().map_err(failed("socket"))?;
@@ -192,7 +192,7 @@ fn dump_family(
             Err(errno) => return Err(failed("receive")(errno)),
         };
         let datagram = buffer.get(..length).unwrap_or_default();
-        let Progress { done, interrupted } = message::parse(datagram, netns, sockets)?;
+        let Progress { done, interrupted } = message::parse(datagram, netns, &mut take)?;
         clean &= !interrupted;
         if done {
             return Ok(clean);
@@ -209,7 +209,7 @@ pub(crate) fn of_datagram(
     netns: u32,
 ) -> Result<(Vec<SocketInfo>, bool), SocketsError> {
     let mut sockets = Vec::new();
-    let Progress { done, .. } = message::parse(datagram, netns, &mut sockets)?;
+    let Progress { done, .. } = message::parse(datagram, netns, |socket| sockets.push(socket))?;
     Ok((sockets, done))
 }
 

@@ -9,7 +9,6 @@ use crate::assemble::flows::{step, without_room};
 use crate::by_kind::sum;
 use crate::recording::Recording;
 use crate::recording::flow_groups;
-use crate::recording::flow_series::FlowSeries;
 use crate::recording::flow_sum::FlowSum;
 use crate::report::aggregate::{FlowSums, PeerSums, PortOf, RoleSums, UnlistedFlows};
 use crate::report::role::Kind;
@@ -91,15 +90,11 @@ fn add(to: &mut FlowSums, more: &FlowSums) {
 /// The flows that are not listed, as one.
 fn unlisted(recording: &Recording) -> Option<UnlistedFlows> {
     let all = recording.groups.sum();
-    let mut series = FlowSeries::default();
-    for (_, group) in recording.groups.each() {
-        series.append(&group.series);
-    }
-    series.settle();
+    let series = recording.groups.series();
     let clock = recording.run_clock();
     (all.flows > 0).then(|| UnlistedFlows {
         sums: sums(&all),
-        series: series.iter().map(|one| step(&one, clock)).collect(),
+        series: series.values().map(|one| step(one, clock)).collect(),
     })
 }
 

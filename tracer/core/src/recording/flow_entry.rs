@@ -2,62 +2,112 @@
 
 use std::cmp::Reverse;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tracer_ebpf::{Flow, Owner, RetransmitKind, Tuple};
 
 use crate::by_kind::{add, sum};
 use crate::recording::flow_interval::FlowInterval;
 use crate::recording::flow_series::FlowSeries;
+use crate::recording::packed_flow::PackedFlow;
 use crate::recording::roles::Known;
 use crate::recording::tcp_info::TcpInfoSeries;
 use crate::report::endpoint::endpoints;
 use crate::report::process::Process;
 use crate::report::role::Kind;
 
+/// Which slots of the kernel's table are a flow's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FlowSlots {
+    None,
+    One(u32),
+    Several,
+}
+
+/// A slot, as it was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SlotReading {
+    /// Its place in the kernel's table.
+    pub(super) index: u32,
+    /// Whether it may still change; the others were given back, and are in no later reading.
+    pub(super) is_live: bool,
+    pub(super) flow: Flow,
+}
+
 /// One flow: the sum of its slots, and how it came about.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Counters and last readings.
-    pub flow: Flow,
+    /// Its ends.
+    pub tuple: Tuple,
     /// The intervals in which something was retransmitted.
     pub series: FlowSeries,
     /// The path to its peer, if it is one that is watched.
-    pub path: TcpInfoSeries,
+    pub path: Option<Box<TcpInfoSeries>>,
     /// Whose socket it is, where that is known.
-    pub process: Option<Process>,
+    pub process: Option<Arc<Process>>,
     /// When its peer was last heard from, ns of `CLOCK_MONOTONIC`, where it was asked.
     pub heard_ns: Option<u64>,
     /// How often `/proc` was searched for that.
     pub searches: u8,
+    counters: PackedFlow,
     /// What was in slots that are others' by now.
-    pub(super) closed: Option<Box<Flow>>,
-    /// Whether it has a slot.
-    pub(super) is_live: bool,
+    closed: Option<PackedFlow>,
+    slots: FlowSlots,
+    /// The last reading of the kernel's table in which it was taken in slot by slot.
+    reading: u32,
 }
 
 impl Entry {
     pub(super) fn new(tuple: Tuple) -> Self {
         Self {
-            flow: Flow {
-                tuple,
-                ..Flow::default()
-            },
+            tuple,
             series: FlowSeries::default(),
-            path: TcpInfoSeries::default(),
+            path: None,
             process: None,
             heard_ns: None,
             searches: 0,
+            counters: PackedFlow::default(),
             closed: None,
-            is_live: false,
+            slots: FlowSlots::None,
+            reading: 0,
+        }
+    }
+
+    /// Counters and last readings.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        self.of(&self.counters)
+    }
+
+    fn of(&self, packed: &PackedFlow) -> Flow {
+        Flow {
+            tuple: self.tuple,
+            ..packed.unpacked()
+        }
+    }
+
+    /// Retransmitted segments.
+    #[must_use]
+    pub fn segments(&self) -> u64 {
+        sum(&self.flow().segments)
+    }
+
+    /// Takes in the inode of its socket, where it is not known yet.
+    pub(super) fn set_inode(&mut self, inode: u64) {
+        let flow = self.flow();
+        if flow.inode == 0 {
+            self.counters = PackedFlow::of(&Flow { inode, ..flow });
         }
     }
 
     /// Adds what no hit showed; `failed` if that means that it never left.
     pub(super) fn add_unseen(&mut self, at_ns: u64, segments: u64, bytes: u64, failed: bool) {
         let other = RetransmitKind::Other as usize;
-        self.flow.segments[other] += segments;
-        self.flow.failed_segments += if failed { segments } else { 0 };
-        self.flow.bytes += bytes;
+        let mut flow = self.flow();
+        flow.segments[other] += segments;
+        flow.failed_segments += if failed { segments } else { 0 };
+        flow.bytes += bytes;
+        self.counters = PackedFlow::of(&flow);
         let mut step = FlowInterval {
             at_ns,
             bytes,
@@ -67,50 +117,93 @@ impl Entry {
         self.series.push(step);
     }
 
-    /// Takes in its slots, and which of them it still has.
-    pub(super) fn update(&mut self, at_ns: u64, slots: &[(&Flow, bool)]) {
-        let plus =
-            |sum: Option<Flow>, slot: &Flow| Some(sum.map_or(*slot, |sum| merge(&sum, slot)));
-        let mut closed = self.closed.as_deref().copied();
-        for (slot, _) in slots.iter().filter(|(_, is_live)| !is_live) {
-            closed = plus(closed, slot);
+    /// Takes in a slot of a reading of that number, and says whether it did: where it is not the
+    /// only one, all of the reading are needed together, for [`Self::take_all`].
+    pub(super) fn take(&mut self, at_ns: u64, reading: u32, slot: &SlotReading) -> bool {
+        let before = self.flow();
+        if self.reading == reading {
+            // Another was taken in before it, and was the only one in all earlier readings: all
+            // of this one is new.
+            self.count(at_ns, &before, merge(&before, &slot.flow));
+            match (slot.is_live, self.slots) {
+                (true, FlowSlots::None) => self.slots = FlowSlots::One(slot.index),
+                (true, _) => self.slots = FlowSlots::Several,
+                (false, _) => self.close(&slot.flow),
+            }
+            return true;
         }
-        let mut now = closed;
-        for (slot, _) in slots.iter().filter(|(_, is_live)| *is_live) {
-            now = plus(now, slot);
-            self.is_live = true;
+        if ![FlowSlots::None, FlowSlots::One(slot.index)].contains(&self.slots) {
+            self.slots = FlowSlots::Several;
+            return false;
         }
-        self.closed = closed.map(Box::new);
-        let Some(now) = now else {
-            return;
+        self.reading = reading;
+        let closed = self.closed.as_ref().map(|closed| self.of(closed));
+        let now = closed.map_or(slot.flow, |closed| merge(&closed, &slot.flow));
+        if slot.is_live {
+            self.slots = FlowSlots::One(slot.index);
+        } else {
+            self.slots = FlowSlots::None;
+            self.closed = Some(PackedFlow::of(&now));
+        }
+        self.count(at_ns, &before, now);
+        true
+    }
+
+    /// Takes in all of its slots of one reading.
+    pub(super) fn take_all(&mut self, at_ns: u64, slots: &[SlotReading]) {
+        let before = self.flow();
+        let (live, gone): (Vec<&SlotReading>, _) = slots.iter().partition(|slot| slot.is_live);
+        gone.iter().for_each(|slot| self.close(&slot.flow));
+        let closed = self.closed.as_ref().map(|closed| self.of(closed));
+        let flows = closed.into_iter().chain(live.iter().map(|slot| slot.flow));
+        if let Some(now) = flows.reduce(|one, other| merge(&one, &other)) {
+            self.count(at_ns, &before, now);
+        }
+        self.slots = match live.as_slice() {
+            [] => FlowSlots::None,
+            [one] => FlowSlots::One(one.index),
+            _ => FlowSlots::Several,
         };
-        let step = step(at_ns, &self.flow, &now);
+    }
+
+    fn close(&mut self, slot: &Flow) {
+        let closed = self.closed.as_ref().map(|closed| self.of(closed));
+        let closed = closed.map_or(*slot, |closed| merge(&closed, slot));
+        self.closed = Some(PackedFlow::of(&closed));
+    }
+
+    fn count(&mut self, at_ns: u64, before: &Flow, mut now: Flow) {
+        let step = step(at_ns, before, &now);
         if sum(&step.segments) > 0 || step.events > 0 {
             self.series.push(step);
         }
-        self.flow = now;
+        // What a connection was found with is not in its slots.
+        if now.inode == 0 {
+            now.inode = before.inode;
+        }
+        self.counters = PackedFlow::of(&now);
     }
 
     /// Whether its socket is gone, and so is its slot.
     pub(super) fn has_closed(&self) -> bool {
-        !self.is_live && self.closed.is_some()
+        self.slots == FlowSlots::None && self.closed.is_some()
     }
 
     /// What it is for.
     pub(super) fn kind(&self, known: &Known) -> Kind {
         let (local, remote) = self.ends();
-        known.role(local, remote, self.process.as_ref()).kind
+        known.role(local, remote, self.process.as_deref()).kind
     }
 
     /// Those that retransmitted the most segments come first, then by tuple.
     pub(super) fn rank(&self) -> (Reverse<u64>, Tuple) {
-        (Reverse(sum(&self.flow.segments)), self.flow.tuple)
+        (Reverse(self.segments()), self.tuple)
     }
 
     /// This host's end, and the peer's.
     #[must_use]
     pub fn ends(&self) -> (SocketAddr, SocketAddr) {
-        let (local, remote) = endpoints(&self.flow.tuple);
+        let (local, remote) = endpoints(&self.tuple);
         (local.socket(), remote.socket())
     }
 }

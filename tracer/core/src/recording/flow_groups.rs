@@ -1,7 +1,7 @@
 //! Flows that are not kept apart: a run may last for months and see any number of flows, and
 //! what it remembers is bounded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use crate::peer_port::{PeerPort, PeerPorts};
@@ -15,9 +15,6 @@ use crate::report::role::Kind;
 
 /// Flows of as many services and programs are kept apart from those of others.
 const MOST_GROUPS: usize = 1_000;
-
-/// Fewer intervals are not worth putting in order.
-const ROWS_TO_SETTLE: usize = 4_096;
 
 /// What flows of one group have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,22 +34,14 @@ pub struct FlowGroup {
     pub sum: FlowSum,
     /// The intervals in which something was retransmitted.
     pub series: FlowSeries,
-    /// How much room that took when it was last put in order.
-    settled: usize,
+    /// Those that are to be merged into it.
+    waiting: BTreeMap<u64, FlowInterval>,
 }
 
 impl FlowGroup {
     fn add(&mut self, gone: &Entry) {
-        self.sum.add(&FlowSum::of(&gone.flow));
-        self.series.append(&gone.series);
-        if self.series.rows() > 2 * self.settled + ROWS_TO_SETTLE {
-            self.settle();
-        }
-    }
-
-    fn settle(&mut self) {
-        self.series.settle();
-        self.settled = self.series.rows();
+        self.sum.add(&FlowSum::of(&gone.flow()));
+        add_up(&mut self.waiting, &gone.series);
     }
 }
 
@@ -69,7 +58,7 @@ impl FlowGroups {
         let (local, remote) = gone.ends();
         let port = ports.shared(local, remote);
         if !port.is_ours {
-            self.answers.add(remote, &gone.flow, gone.heard_ns);
+            self.answers.add(remote, &gone.flow(), gone.heard_ns);
         }
         let mut key = GroupKey {
             port: Some(port),
@@ -82,9 +71,11 @@ impl FlowGroups {
         self.groups.entry(key).or_default().add(gone);
     }
 
-    /// Adds up intervals that are several flows' in one.
+    /// Brings the series up to date.
     pub(super) fn settle(&mut self) {
-        self.groups.values_mut().for_each(FlowGroup::settle);
+        for group in self.groups.values_mut() {
+            group.series.merge(std::mem::take(&mut group.waiting));
+        }
     }
 
     /// Each of them, in no order.
@@ -103,6 +94,15 @@ impl FlowGroups {
         self.each().flat_map(|(_, group)| &group.series)
     }
 
+    /// What all of them together retransmitted in each interval.
+    pub(crate) fn series(&self) -> BTreeMap<u64, FlowInterval> {
+        let mut all = BTreeMap::new();
+        for (_, group) in self.each() {
+            add_up(&mut all, &group.series);
+        }
+        all
+    }
+
     /// What all of them add up to.
     #[must_use]
     pub fn sum(&self) -> FlowSum {
@@ -111,6 +111,13 @@ impl FlowGroups {
             all.add(&group.sum);
         }
         all
+    }
+}
+
+fn add_up(sums: &mut BTreeMap<u64, FlowInterval>, series: &FlowSeries) {
+    for step in series {
+        let sum = sums.entry(step.at_ns);
+        sum.and_modify(|sum| sum.add(&step)).or_insert(step);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a run leaves of one flow.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tracer_ebpf::Flow;
 
@@ -61,8 +62,8 @@ impl FlowHistory {
     /// Of an entry of the flow table, with jiffies of that length; its role is not known
     /// yet.
     pub(super) fn new(entry: Entry, jiffy_ns: u64) -> Self {
+        let flow = entry.flow();
         let Entry {
-            flow,
             series,
             path,
             process,
@@ -72,10 +73,10 @@ impl FlowHistory {
         let (local, remote) = endpoints(&flow.tuple);
         let read = has_readings(&flow);
         Self {
-            process,
+            process: process.map(Arc::unwrap_or_clone),
             heard_ns,
             series,
-            path: path.into_readings(),
+            path: path.map_or_else(Vec::new, |path| path.into_readings()),
             rto_max_ms: read.then(|| jiffies_to_ms(flow.rto_max, jiffy_ns)),
             backoff_max: read.then_some(flow.backoff_max),
             counters: flow,

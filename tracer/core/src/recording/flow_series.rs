@@ -1,167 +1,152 @@
-//! The intervals in which a flow retransmitted something, in a quarter of the room that they
+//! The intervals in which a flow retransmitted something, in a tenth of the room that they
 //! would take: there may be a hundred thousand flows, and most of what could grow does not.
+
+use std::collections::BTreeMap;
 
 use tracer_ebpf::RetransmitKind;
 
 use crate::recording::flow_interval::FlowInterval;
+use crate::recording::varint;
 
-/// Of more than so many rows, two intervals become one: a run may last for months.
-const MOST_ROWS: usize = 40_000;
+/// Of more intervals than this, two become one: a run may last for months.
+const MOST_INTERVALS: u32 = 20_000;
 
-/// One kind in one interval; the first of an interval has its calls and bytes, too.
-#[derive(Debug, Clone, Copy)]
-struct SeriesRow {
-    at_ns: u64,
-    segments: u32,
-    events: u32,
-    bytes: u32,
-    kind: u8,
+const _: () = assert!(RetransmitKind::COUNT <= u8::BITS as usize);
+
+/// All of them, in order: of each, how much later than the one before it ends, which kinds
+/// there were, how many of each, calls and bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FlowSeries {
+    bytes: Vec<u8>,
+    /// When the one before the last ends.
+    before_ns: u64,
+    /// Where the last begins.
+    last_from: u32,
+    intervals: u32,
 }
 
-/// All of them, in order.
-#[derive(Debug, Clone, Default)]
-pub struct FlowSeries(Vec<SeriesRow>);
-
 impl FlowSeries {
-    /// Takes in what grew in the interval that comes next.
-    pub fn push(&mut self, step: FlowInterval) {
-        if self.0.len() > MOST_ROWS {
-            self.halve();
-        }
-        let (mut events, mut bytes) = (step.events, step.bytes);
-        let mut kinds = step.segments;
-        // What is more than a row holds takes another one.
-        let part = |rest: &mut u64| {
-            let part = u32::try_from(*rest).unwrap_or(u32::MAX);
-            *rest -= u64::from(part);
-            part
-        };
-        loop {
-            let kind = kinds.iter().position(|segments| *segments > 0);
-            let kind = kind.unwrap_or(RetransmitKind::Other as usize);
-            self.0.push(SeriesRow {
-                at_ns: step.at_ns,
-                segments: part(&mut kinds[kind]),
-                events: part(&mut events),
-                bytes: part(&mut bytes),
-                kind: kind as u8,
-            });
-            if kinds.iter().all(|rest| *rest == 0) && events == 0 && bytes == 0 {
-                return;
+    /// Takes in what grew in the interval that comes next; what ends when the last one does,
+    /// or before, grew in that one as well.
+    pub fn push(&mut self, mut step: FlowInterval) {
+        let last = self.last();
+        if let Some(last) = last.filter(|last| last.at_ns >= step.at_ns) {
+            step.add(&last);
+            step.at_ns = last.at_ns;
+            self.bytes.truncate(self.last_from as usize);
+        } else {
+            if self.intervals > MOST_INTERVALS {
+                self.halve();
             }
+            self.before_ns = last.map_or(0, |last| last.at_ns);
+            self.last_from = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+            self.intervals += 1;
         }
+        let kinds = step.segments.iter().enumerate();
+        let kinds = kinds.filter(|(_, segments)| **segments > 0);
+        let used = kinds.clone().fold(0, |used, (kind, _)| used | 1u8 << kind);
+        varint::put(&mut self.bytes, step.at_ns - self.before_ns);
+        self.bytes.push(used);
+        let numbers = kinds.map(|(_, segments)| segments);
+        for number in numbers.chain([&step.events, &step.bytes]) {
+            varint::put(&mut self.bytes, *number);
+        }
+    }
+
+    /// Takes in those of other flows, by when they end.
+    pub(crate) fn merge(&mut self, more: BTreeMap<u64, FlowInterval>) {
+        let is_later = self.last().is_none_or(|last| {
+            more.first_key_value()
+                .is_none_or(|(at_ns, _)| *at_ns >= last.at_ns)
+        });
+        if is_later {
+            return self.extend(more.into_values());
+        }
+        let own = std::mem::take(self);
+        let mut more = more.into_values().peekable();
+        for step in &own {
+            while let Some(earlier) = more.next_if(|other| other.at_ns <= step.at_ns) {
+                self.push(earlier);
+            }
+            self.push(step);
+        }
+        self.extend(more);
+    }
+
+    /// Adds each second interval to the one after it, all but the last two.
+    fn halve(&mut self) {
+        let pairs = self.intervals.saturating_sub(2);
+        let mut fewer = Self::default();
+        let mut waiting: Option<FlowInterval> = None;
+        for (place, mut step) in (0u32..).zip(&*self) {
+            if let Some(before) = waiting.take() {
+                step.add(&before);
+            } else if place < pairs && place.is_multiple_of(2) {
+                waiting = Some(step);
+                continue;
+            }
+            fewer.push(step);
+        }
+        *self = fewer;
     }
 
     /// Interval by interval.
     pub fn iter(&self) -> FlowIntervals<'_> {
-        FlowIntervals(&self.0)
+        FlowIntervals {
+            rest: &self.bytes,
+            at_ns: 0,
+        }
     }
 
     /// The last of them.
     #[must_use]
     pub fn last(&self) -> Option<FlowInterval> {
-        let at_ns = self.0.last()?.at_ns;
-        let before = self.0.iter().rposition(|row| row.at_ns != at_ns);
-        let from = before.map_or(0, |place| place + 1);
-        FlowIntervals(self.0.get(from..).unwrap_or_default()).next()
+        let rest = self.bytes.get(self.last_from as usize..)?;
+        let at_ns = self.before_ns;
+        FlowIntervals { rest, at_ns }.next()
     }
 
     /// Whether nothing was ever retransmitted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.intervals == 0
     }
 
     /// How many intervals.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.iter().count()
-    }
-
-    /// Takes in those of another flow, which may be of the same intervals: until it is settled,
-    /// they are in no order.
-    pub(crate) fn append(&mut self, more: &Self) {
-        self.0.extend_from_slice(&more.0);
-    }
-
-    /// Puts them in order again, and makes one of those of one interval.
-    pub(crate) fn settle(&mut self) {
-        self.add_up();
-        if self.0.len() > MOST_ROWS {
-            self.halve();
-        }
-        self.0.shrink_to_fit();
-    }
-
-    fn add_up(&mut self) {
-        self.0.sort_unstable_by_key(|row| (row.at_ns, row.kind));
-        self.0.dedup_by(|next, row| {
-            let is_same = (next.at_ns, next.kind) == (row.at_ns, row.kind);
-            let sum = |one: u32, other: u32| one.checked_add(other).filter(|_| is_same);
-            let sums = (
-                sum(row.segments, next.segments),
-                sum(row.events, next.events),
-                sum(row.bytes, next.bytes),
-            );
-            let (Some(segments), Some(events), Some(bytes)) = sums else {
-                // What is more than a row holds takes another one.
-                return false;
-            };
-            (row.segments, row.events, row.bytes) = (segments, events, bytes);
-            true
-        });
-    }
-
-    /// How much room it takes.
-    pub(super) fn rows(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Adds each second interval to the one after it, all but the last two.
-    fn halve(&mut self) {
-        let ends: Vec<u64> = self.iter().map(|step| step.at_ns).collect();
-        let Some(pairs) = ends.len().checked_sub(2) else {
-            return;
-        };
-        let mut place = 0;
-        for row in &mut self.0 {
-            while ends.get(place).is_some_and(|end| *end < row.at_ns) {
-                place += 1;
-            }
-            if place.is_multiple_of(2) && place < pairs {
-                row.at_ns = ends.get(place + 1).copied().unwrap_or(row.at_ns);
-            }
-        }
-        self.add_up();
-    }
-
-    /// Forgets all of them.
-    pub fn clear(&mut self) {
-        self.0.clear();
+        self.intervals as usize
     }
 }
 
 /// Interval by interval.
 #[derive(Debug, Clone)]
-pub struct FlowIntervals<'a>(&'a [SeriesRow]);
+pub struct FlowIntervals<'a> {
+    rest: &'a [u8],
+    /// When the last one ended.
+    at_ns: u64,
+}
 
 impl Iterator for FlowIntervals<'_> {
     type Item = FlowInterval;
 
     fn next(&mut self) -> Option<FlowInterval> {
-        let at_ns = self.0.first()?.at_ns;
+        if self.rest.is_empty() {
+            return None;
+        }
+        self.at_ns += varint::take(&mut self.rest);
         let mut step = FlowInterval {
-            at_ns,
+            at_ns: self.at_ns,
             ..FlowInterval::default()
         };
-        while let Some((row, rest)) = self.0.split_first().filter(|(row, _)| row.at_ns == at_ns) {
-            if let Some(segments) = step.segments.get_mut(usize::from(row.kind)) {
-                *segments += u64::from(row.segments);
+        let used = varint::take_byte(&mut self.rest);
+        for (place, segments) in step.segments.iter_mut().enumerate() {
+            if used & 1 << place != 0 {
+                *segments = varint::take(&mut self.rest);
             }
-            step.events += u64::from(row.events);
-            step.bytes += u64::from(row.bytes);
-            self.0 = rest;
         }
+        step.events = varint::take(&mut self.rest);
+        step.bytes = varint::take(&mut self.rest);
         Some(step)
     }
 }
@@ -201,13 +186,11 @@ mod tests {
             events,
             bytes,
         };
-        let most = u64::from(u32::MAX);
         let steps = [
-            step(1, [0, 3, 0, 0, 0, 0, 0, 0], 2, 300),
-            // More than a row holds, of everything.
-            step(2, [1, 0, 2, 0, 0, 0, 0, 3 * most], most + 7, 5 * most),
+            step(0, [0, 3, 0, 0, 0, 0, 0, 0], 2, 300),
+            step(2, [1, 0, 2, 0, 0, 0, 0, u64::MAX], u64::MAX, 5),
             step(3, [0; 8], 1, 0),
-            step(4, [0, 0, 0, 0, 0, 9, 0, 0], 9, 0),
+            step(u64::MAX, [0, 0, 0, 0, 0, 9, 0, 0], 9, 0),
         ];
         let series: FlowSeries = steps.into_iter().collect();
         assert_eq!(series.iter().collect::<Vec<_>>(), steps);
@@ -229,39 +212,49 @@ mod tests {
         step
     }
 
-    fn sum(series: &FlowSeries) -> FlowInterval {
-        let mut all = FlowInterval::default();
-        series.iter().for_each(|step| all.add(&step));
-        all
+    fn events(series: &FlowSeries) -> Vec<(u64, u64)> {
+        let steps = series.iter();
+        steps.map(|step| (step.at_ns, step.events)).collect()
+    }
+
+    fn by_end(steps: &[FlowInterval]) -> BTreeMap<u64, FlowInterval> {
+        steps.iter().map(|step| (step.at_ns, *step)).collect()
+    }
+
+    #[test]
+    fn what_grew_in_one_interval_is_one() {
+        let mut series: FlowSeries = [step(1), step(1), step(5), step(4)].into_iter().collect();
+        assert_eq!(events(&series), [(1, 6), (5, 6)]);
+        series.push(step(6));
+        assert_eq!(series.last(), Some(step(6)));
+        assert_eq!(series.len(), 3);
     }
 
     #[test]
     fn those_of_several_flows_are_added_up_by_interval() {
         let mut all: FlowSeries = [step(1), step(3)].into_iter().collect();
-        all.append(&[step(2), step(3), step(4)].into_iter().collect());
-        let most = u64::from(u32::MAX);
-        let large = |at_ns| FlowInterval {
-            bytes: most - 1,
-            ..step(at_ns)
-        };
-        all.append(&[large(3), large(4)].into_iter().collect());
-        let before = sum(&all);
-        all.settle();
-        assert_eq!(sum(&all), before);
-        let steps: Vec<_> = all.iter().map(|one| (one.at_ns, one.events)).collect();
-        assert_eq!(steps, [(1, 3), (2, 3), (3, 9), (4, 6)]);
+        all.merge(by_end(&[step(3), step(6)]));
+        assert_eq!(events(&all), [(1, 3), (3, 6), (6, 3)]);
+        all.merge(by_end(&[step(0), step(3), step(4), step(7)]));
+        assert_eq!(
+            events(&all),
+            [(0, 3), (1, 3), (3, 9), (4, 3), (6, 3), (7, 3)]
+        );
+        let same = all.clone();
+        all.merge(BTreeMap::new());
+        assert_eq!(all, same);
     }
 
     #[test]
     fn a_series_of_any_length_has_bounded_room_and_the_same_sum() {
         let mut series = FlowSeries::default();
-        let many = 3 * MOST_ROWS as u64;
+        let many = 5 * u64::from(MOST_INTERVALS);
         (1..=many).for_each(|at_ns| series.push(step(at_ns)));
-        assert!(series.rows() <= MOST_ROWS + 2, "{}", series.rows());
-        assert_eq!(sum(&series).events, 3 * many);
-        assert_eq!(sum(&series).bytes, 300 * many);
+        assert!(series.intervals <= MOST_INTERVALS + 2);
         assert_eq!(series.last(), Some(step(many)));
-        let ends: Vec<_> = series.iter().map(|step| step.at_ns).collect();
-        assert!(ends.is_sorted());
+        let steps = events(&series);
+        assert!(steps.is_sorted());
+        let sum: u64 = steps.iter().map(|(_, events)| events).sum();
+        assert_eq!(sum, 3 * many);
     }
 }

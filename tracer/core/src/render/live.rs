@@ -101,7 +101,7 @@ fn sums(view: &LiveView<'_>, most: usize) -> Vec<AggregateRow> {
         flow_groups::by_peer(flows, groups)
     };
     let now = by_peer(&|entry| in_interval(entry, view), &FlowGroups::default());
-    let sums = by_peer(&|entry| FlowSum::of(&entry.flow), view.groups);
+    let sums = by_peer(&|entry| FlowSum::of(&entry.flow()), view.groups);
     let services = sums
         .into_iter()
         .filter_map(|(port, sum)| Some((port?, sum)));
@@ -128,11 +128,7 @@ pub fn line(view: &LiveView<'_>) -> String {
     let mut grown: Vec<_> = grown.filter(|(_, segments)| *segments > 0).collect();
     let added_up = |flows: &[(&Entry, u64)]| flows.iter().map(|(_, segments)| segments).sum();
     let all: u64 = added_up(&grown);
-    let total: u64 = view
-        .flows
-        .iter()
-        .map(|entry| sum(&entry.flow.segments))
-        .sum();
+    let total: u64 = view.flows.iter().map(|entry| entry.segments()).sum();
     let total = total + sum(&view.groups.sum().segments);
     let mut line = format!("{} +{all} segments, {total} in all", view.time);
     // Of equal ones, the order is that of the whole run.
@@ -140,7 +136,7 @@ pub fn line(view: &LiveView<'_>) -> String {
     let others = grown.split_off(grown.len().min(MOST_IN_A_LINE));
     for (entry, _) in grown {
         let kinds = table::kinds(&ByKind::from(added(entry, view)));
-        let (local, remote) = endpoints(&entry.flow.tuple);
+        let (local, remote) = endpoints(&entry.tuple);
         let role = role(entry, view).replication(remote.address);
         let role = role.map_or_else(String::new, |words| words + ": ");
         line += &format!("; {role}{local} > {remote} {kinds}");
@@ -159,13 +155,13 @@ pub fn line(view: &LiveView<'_>) -> String {
 }
 
 fn role(entry: &Entry, view: &LiveView<'_>) -> FlowRole {
-    let (local, remote) = endpoints(&entry.flow.tuple);
-    let process = entry.process.as_ref();
+    let (local, remote) = endpoints(&entry.tuple);
+    let process = entry.process.as_deref();
     view.known.role(local.socket(), remote.socket(), process)
 }
 
 fn row(entry: &Entry, view: &LiveView<'_>) -> Row {
-    let flow = &entry.flow;
+    let flow = entry.flow();
     let (local, remote) = endpoints(&flow.tuple);
     let seen = flow.last_ns != 0;
     let rto_max = || jiffies_to_ms(flow.rto_max, view.jiffy_ns);
@@ -179,7 +175,7 @@ fn row(entry: &Entry, view: &LiveView<'_>) -> Row {
             Some(flow.srtt_us).filter(|us| seen && *us > 0),
         )),
         cwnd: table::number(seen.then_some(flow.cwnd)),
-        process: role(entry, view).with_process(remote.address, entry.process.as_ref()),
+        process: role(entry, view).with_process(remote.address, entry.process.as_deref()),
     }
 }
 

@@ -7,10 +7,10 @@
 
 pub(crate) mod namespace;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use tracer_core::recording::flow_table::Unseen;
-use tracer_ebpf::{Flow, Tuple};
+use tracer_core::recording::flow_table::{FlowTable, Unseen};
+use tracer_ebpf::Tuple;
 
 use crate::command::run::counter_sync::namespace::{CounterPair, Drift, Namespace};
 use crate::kernel::clock::now_ns;
@@ -24,8 +24,6 @@ const MAX_TRIES: usize = 10;
 pub(crate) struct CounterSnapshot {
     /// Both counts, a namespace each.
     pub(crate) pairs: Vec<CounterPair>,
-    /// The kernel's flow table.
-    pub(crate) flows: Vec<Flow>,
     /// What the kernel counted and no hit showed.
     pub(crate) unseen: Vec<Unseen>,
     /// Whether all of it truly belongs to one moment.
@@ -35,8 +33,13 @@ pub(crate) struct CounterSnapshot {
 }
 
 impl CounterSnapshot {
-    /// Reads everything as of one moment, or says that there was none.
-    pub(crate) fn read(programs: &Programs, namespaces: &mut [Namespace]) -> anyhow::Result<Self> {
+    /// Reads everything as of one moment, or says that there was none; the kernel's flow table
+    /// into this one.
+    pub(crate) fn read(
+        programs: &Programs,
+        namespaces: &mut [Namespace],
+        mut table: Option<&mut FlowTable>,
+    ) -> anyhow::Result<Self> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -47,8 +50,12 @@ impl CounterSnapshot {
                 settled &= quiet;
                 pairs.push(pair);
             }
-            let flows = programs.flows();
             let at_ns = now_ns();
+            if let Some(table) = &mut table {
+                let mut reading = table.read(at_ns);
+                programs.read_flows(&mut reading)?;
+                reading.finish();
+            }
             let still = drift(programs, namespaces, &pairs)? == Drift::Nothing;
             let unseen = unseen(programs, namespaces)?;
             // A dump takes longer than the gaps of a storm. Where it finds nothing
@@ -64,7 +71,6 @@ impl CounterSnapshot {
             if quiet || !settled || tries == MAX_TRIES {
                 return Ok(Self {
                     pairs,
-                    flows,
                     unseen,
                     quiet,
                     at_ns,
@@ -92,54 +98,68 @@ fn drift(
 /// kernel withheld, and those of sockets that there was no room for. Sockets that are hit
 /// meanwhile are passed over: that hit finds the same.
 fn unseen(programs: &Programs, namespaces: &[Namespace]) -> anyhow::Result<Vec<Unseen>> {
-    let before = SocketSums::read(programs, namespaces)?;
-    let mut found = Vec::new();
-    for socket in &before.sockets {
-        let (segments, bytes) = before.accounted(&socket.tuple);
-        let segments = socket.total_retrans.unwrap_or(0).saturating_sub(segments);
-        if segments > 0 {
-            found.push(Unseen {
-                tuple: socket.tuple,
-                segments: u64::from(segments),
-                bytes: socket.bytes_retrans.unwrap_or(0).saturating_sub(bytes),
-            });
-        }
+    let known = InTables::read(programs)?;
+    let mut found: Vec<(Unseen, Accounted)> = Vec::new();
+    for traced in namespaces {
+        let _inside = traced.enter()?;
+        let sockets = sockets::each(traced.inode, programs.storage(), |all: &mut Vec<_>, one| {
+            let accounted = known.of(one);
+            let segments = one.total_retrans.unwrap_or(0);
+            let segments = segments.saturating_sub(accounted.segments);
+            if segments > 0 {
+                let bytes = one.bytes_retrans.unwrap_or(0);
+                let unseen = Unseen {
+                    tuple: one.tuple,
+                    segments: u64::from(segments),
+                    bytes: bytes.saturating_sub(accounted.bytes),
+                };
+                all.push((unseen, accounted));
+            }
+        });
+        found.extend(sockets?);
     }
-    if !found.is_empty() {
-        let after = SocketSums::read(programs, namespaces)?;
-        found.retain(|one| before.accounted(&one.tuple) == after.accounted(&one.tuple));
+    if found.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(found)
+    let known = InTables::read(programs)?;
+    let wanted: HashSet<Tuple> = found.iter().map(|(one, _)| one.tuple).collect();
+    let mut after: HashMap<Tuple, Accounted> = HashMap::new();
+    for traced in namespaces {
+        let _inside = traced.enter()?;
+        let sockets = sockets::each(traced.inode, programs.storage(), |all: &mut Vec<_>, one| {
+            if wanted.contains(&one.tuple) {
+                all.push((one.tuple, known.of(one)));
+            }
+        });
+        after.extend(sockets?);
+    }
+    let after = |tuple: &Tuple| {
+        let open = after.get(tuple).copied();
+        open.unwrap_or_else(|| known.of_ends(tuple))
+    };
+    found.retain(|(one, before)| *before == after(&one.tuple));
+    Ok(found.into_iter().map(|(one, _)| one).collect())
 }
 
-/// The sockets' own sums, and what of them is counted or was there before.
-struct SocketSums {
-    sockets: Vec<SocketInfo>,
-    accounted: HashMap<Tuple, (u32, u64)>,
-}
+/// What of sockets is counted or was there before, as far as it is not in the sockets.
+struct InTables(HashMap<Tuple, Accounted>);
 
-impl SocketSums {
-    fn read(programs: &Programs, namespaces: &[Namespace]) -> anyhow::Result<Self> {
+impl InTables {
+    fn read(programs: &Programs) -> anyhow::Result<Self> {
+        let accounted = |segments, bytes| Accounted { segments, bytes };
         let before = programs.baselines()?.into_iter();
-        let before = before.map(|(tuple, one)| (tuple, (one.segments, one.bytes)));
+        let before = before.map(|(tuple, one)| (tuple, accounted(one.segments, one.bytes)));
         let table = programs.sockets()?.into_iter();
-        let table = table.map(|one| (one.tuple, (one.segments, one.bytes)));
-        let mut accounted: HashMap<_, _> = before.chain(table).collect();
-        let mut sockets = Vec::new();
-        for traced in namespaces {
-            let _inside = traced.enter()?;
-            sockets.extend(sockets::dump_with(traced.inode, programs.storage())?);
-        }
-        let remembered = sockets.iter();
-        accounted.extend(remembered.filter_map(|socket| {
-            let Accounted { segments, bytes } = socket.accounted?;
-            Some((socket.tuple, (segments, bytes)))
-        }));
-        Ok(Self { sockets, accounted })
+        let table = table.map(|one| (one.tuple, accounted(one.segments, one.bytes)));
+        Ok(Self(before.chain(table).collect()))
     }
 
-    /// Segments and bytes.
-    fn accounted(&self, tuple: &Tuple) -> (u32, u64) {
-        self.accounted.get(tuple).copied().unwrap_or_default()
+    fn of(&self, socket: &SocketInfo) -> Accounted {
+        let within = socket.accounted;
+        within.unwrap_or_else(|| self.of_ends(&socket.tuple))
+    }
+
+    fn of_ends(&self, tuple: &Tuple) -> Accounted {
+        self.0.get(tuple).copied().unwrap_or_default()
     }
 }

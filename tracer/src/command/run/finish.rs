@@ -15,11 +15,12 @@ use crate::command::run::counter_sync::CounterSnapshot;
 use crate::command::run::counter_sync::namespace::Namespace;
 use crate::command::run::outputs::Finished;
 use crate::command::run::session::Session;
+use crate::command::run::session::connections::Connections;
 use crate::command::run::worker::Worker;
 use crate::config::Namespaces;
 use crate::inject::Schedule;
 use crate::kernel::offsets::Missing;
-use crate::kernel::{pidns, process, sockets};
+use crate::kernel::{pidns, process};
 use crate::postgres::Monitor;
 use crate::programs::Programs;
 use crate::programs::event_file::EventWriter;
@@ -101,10 +102,8 @@ impl Worker<'_> {
 fn last_counts(
     session: &mut Session<'_>,
 ) -> anyhow::Result<(CounterSnapshot, Vec<NamespaceCounts>)> {
-    let mut last = CounterSnapshot::read(&session.programs, &mut session.namespaces)?;
-    let flows = std::mem::take(&mut last.flows);
-    session.table.update(last.at_ns, &flows, &[]);
-    drop(flows);
+    let (table, namespaces) = (&mut session.table, &mut session.namespaces);
+    let last = CounterSnapshot::read(&session.programs, namespaces, Some(table))?;
     session.table.identify(process::of_owner);
     let pairs = last.pairs.iter();
     let bad_checksums = pairs.map(|one| one.totals.selected_bad_checksums).sum();
@@ -121,12 +120,9 @@ fn last_counts(
     }
     for index in 0..session.namespaces.len() {
         let namespace = &session.namespaces[index];
-        let existing = {
-            let _inside = namespace.enter()?;
-            sockets::dump(namespace.inode)?
-        };
-        session.sent.note_now(session.config, &existing);
-        session.note_connections(&existing);
+        let _inside = namespace.enter()?;
+        let connections = Connections::note(&mut session.table, &session.config.filter, namespace)?;
+        session.sent.note_now(connections.sent);
     }
     session.find_owners(true);
     let mut namespaces = Vec::with_capacity(session.namespaces.len());

@@ -1,10 +1,12 @@
 //! The kernel's side of a run: the programs, and all that has been learnt from them. It
 //! owns the state; views are given what they need.
 
+pub(super) mod connections;
 pub(super) mod sent_segments;
 mod tcp_info;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracer_core::address::prefix;
@@ -21,18 +23,19 @@ use tracer_core::render::status::Status;
 use tracer_core::report::capabilities::HookStatus;
 use tracer_core::report::endpoint::endpoints;
 use tracer_core::report::request::whom;
-use tracer_ebpf::{Baseline, Gap, Settings, Tuple};
+use tracer_ebpf::{Gap, Settings};
 
 use crate::command::run::RunContext;
 use crate::command::run::counter_sync::CounterSnapshot;
 use crate::command::run::counter_sync::namespace::Namespace;
 use crate::command::run::live::Live;
+use crate::command::run::session::connections::Connections;
 use crate::command::run::session::sent_segments::SentSegments;
 use crate::config::{Config, Namespaces, Verbosity};
 use crate::kernel::clock::now_ns;
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::offsets::{self, Resolved};
-use crate::kernel::sockets::{self, Inquirer, SocketInfo};
+use crate::kernel::sockets::Inquirer;
 use crate::kernel::{descriptors, pidns, process, sockstat};
 use crate::programs::{NO_EVENT_BYTES, Options, Programs};
 
@@ -123,7 +126,7 @@ impl<'a> Session<'a> {
     /// withheld by then from sockets that were learnt before is found at their
     /// next hit, and then counted.
     fn begin(&mut self) -> anyhow::Result<()> {
-        let first = CounterSnapshot::read(&self.programs, &mut self.namespaces)?;
+        let first = CounterSnapshot::read(&self.programs, &mut self.namespaces, None)?;
         self.began_quietly = first.quiet;
         for (traced, pair) in self.namespaces.iter_mut().zip(&first.pairs) {
             let inode = traced.inode;
@@ -138,28 +141,15 @@ impl<'a> Session<'a> {
     /// retransmitted so far.
     fn add_namespace(&mut self, handle: Netns) -> anyhow::Result<()> {
         let namespace = Namespace::open(handle)?;
-        let existing = {
+        let connections = {
             let _inside = namespace.enter()?;
-            sockets::dump(namespace.inode)?
+            Connections::note(&mut self.table, &self.config.filter, &namespace)?
         };
-        let past = existing.iter().filter_map(baseline);
-        self.programs.set_baselines(past)?;
-        self.sent.note_before(self.config, &existing);
-        self.note_connections(&existing);
+        self.programs
+            .set_baselines(connections.retransmitted.into_iter())?;
+        self.sent.note_before(connections.sent);
         self.namespaces.push(namespace);
         Ok(())
-    }
-
-    /// Connections to the peers are flows even if they never retransmit.
-    pub(super) fn note_connections(&mut self, sockets: &[SocketInfo]) {
-        let now = now_ns();
-        for socket in sockets {
-            if self.config.filter.keeps(&socket.tuple) {
-                let inode = u64::from(socket.inode);
-                let heard_ns = heard_ns(socket, now);
-                self.table.add_connection(socket.tuple, inode, heard_ns);
-            }
-        }
     }
 
     /// Notes an event.
@@ -196,8 +186,12 @@ impl<'a> Session<'a> {
 
     /// Reads both counts, as of then.
     fn read(&mut self, at_ns: u64) {
-        let slots = self.programs.take_flows(now_ns());
-        self.table.update(at_ns, &slots.live, &slots.closed);
+        let mut reading = self.table.read(at_ns);
+        if let Err(error) = self.programs.take_flows(&mut reading) {
+            // What is not seen now is seen in the next interval.
+            log::warn!("{error}");
+        }
+        reading.finish();
         self.table.identify(process::of_owner);
         let namespaces = self.namespaces.iter();
         let totals = namespaces.filter_map(|one| self.programs.totals(one.inode).ok());
@@ -220,7 +214,7 @@ impl<'a> Session<'a> {
         for gone in self.table.make_room(known) {
             if self.config.listen.is_some() {
                 expose(&mut self.exposed, &gone, known);
-                self.exposed.forget(&gone.flow.tuple);
+                self.exposed.forget(&gone.tuple);
             }
         }
     }
@@ -271,59 +265,40 @@ impl<'a> Session<'a> {
         for entry in self
             .table
             .entries_mut()
-            .filter(|entry| entry.process.is_none() && entry.flow.inode != 0)
+            .filter(|entry| entry.process.is_none() && entry.searches < OWNER_SEARCHES)
         {
-            if entry.searches < OWNER_SEARCHES {
+            let inode = entry.flow().inode;
+            if inode != 0 {
                 entry.searches += 1;
-                wanted.insert(entry.flow.inode);
+                wanted.insert(inode);
                 if last || entry.searches == OWNER_SEARCHES {
-                    settled.insert(entry.flow.inode);
+                    settled.insert(inode);
                 }
             }
         }
         if wanted.is_empty() {
             return;
         }
-        let found = process::owners(&wanted);
+        let mut found = process::owners(&wanted);
+        found.retain(|inode, holder| !holder.shared || settled.contains(inode));
         for entry in self
             .table
             .entries_mut()
             .filter(|entry| entry.process.is_none())
         {
-            let inode = entry.flow.inode;
-            let holder = found.get(&inode);
-            entry.process = holder
-                .filter(|holder| !holder.shared || settled.contains(&inode))
-                .map(|holder| holder.process.clone());
+            let holder = found.get(&entry.flow().inode);
+            entry.process = holder.map(|holder| Arc::clone(&holder.process));
         }
     }
 }
 
 fn expose(tally: &mut metrics::RetransmitTally, entry: &Entry, known: &Known) {
-    let tuple = entry.flow.tuple;
-    let (local, remote) = endpoints(&tuple);
-    let role = known.role(local.socket(), remote.socket(), entry.process.as_ref());
+    let (local, remote) = endpoints(&entry.tuple);
+    let process = entry.process.as_deref();
+    let role = known.role(local.socket(), remote.socket(), process);
     let role = role.kind.to_string();
     let peer = remote.address.to_string();
-    tally.take(tuple, &entry.flow.segments, &role, &peer);
-}
-
-/// When the peer of an open connection acknowledged something last.
-fn heard_ns(socket: &SocketInfo, now_ns: u64) -> Option<u64> {
-    let since_ms = socket
-        .last_ack_recv_ms
-        .filter(|_| sockets::is_open(socket))?;
-    Some(now_ns.saturating_sub(u64::from(since_ms) * 1_000_000))
-}
-
-/// What a socket had retransmitted, if anything.
-fn baseline(socket: &SocketInfo) -> Option<(Tuple, Baseline)> {
-    let baseline = Baseline {
-        bytes: socket.bytes_retrans.unwrap_or(0),
-        segments: socket.total_retrans.filter(|segments| *segments > 0)?,
-        _pad: 0,
-    };
-    Some((socket.tuple, baseline))
+    tally.take(entry.tuple, &entry.flow().segments, &role, &peer);
 }
 
 fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32) -> Options {

@@ -15,6 +15,7 @@ const MAP_CREATE: libc::c_int = 0;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
 const PROG_LOAD: libc::c_int = 5;
 const RAW_TRACEPOINT_OPEN: libc::c_int = 17;
+const MAP_LOOKUP_BATCH: libc::c_int = 24;
 const BTF_LOAD: libc::c_int = 18;
 const MAP_FREEZE: libc::c_int = 22;
 /// `BPF_PROG_TYPE_TRACING`.
@@ -80,11 +81,34 @@ impl NewMap {
     }
 }
 
+/// Writes an element of an array.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn set_element<T: aya::Pod>(
+    map: BorrowedFd<'_>,
+    index: u32,
+    value: &T,
+) -> io::Result<()> {
+    // SAFETY: a value of the map's length.
+    unsafe { update(map, index, (&raw const *value).cast()) }
+}
+
 /// Writes the only element of an array, and lets nobody write it any more.
 ///
 /// # Errors
 /// What the kernel says.
 pub(crate) fn freeze_with(map: BorrowedFd<'_>, value: &[u8]) -> io::Result<()> {
+    // SAFETY: as the caller made the map, a value of this length.
+    unsafe { update(map, 0, value.as_ptr())? };
+    // SAFETY: no pointer.
+    unsafe { call(MAP_FREEZE, &number(map))? };
+    Ok(())
+}
+
+/// # Safety
+/// The value is as long as those of the map.
+unsafe fn update(map: BorrowedFd<'_>, index: u32, value: *const u8) -> io::Result<()> {
     #[repr(C)]
     struct Element {
         map: u64,
@@ -92,19 +116,61 @@ pub(crate) fn freeze_with(map: BorrowedFd<'_>, value: &[u8]) -> io::Result<()> {
         value: u64,
         flags: u64,
     }
-    let key = 0u32;
     let element = Element {
         map: number(map).into(),
-        key: (&raw const key) as u64,
-        value: value.as_ptr() as u64,
+        key: &raw const index as u64,
+        value: value as u64,
         flags: 0,
     };
-    // SAFETY: the kernel reads a key of four bytes and, as the caller made the map, a value
-    // of this length.
+    // SAFETY: the kernel reads a key of four bytes and, by the caller's promise, a value.
     unsafe { call(MAP_UPDATE_ELEM, &element)? };
-    // SAFETY: no pointer.
-    unsafe { call(MAP_FREEZE, &number(map))? };
     Ok(())
+}
+
+/// Reads elements of an array from this one on, since Linux 5.6, and returns how many there were.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn read_array<T: aya::Pod>(
+    map: BorrowedFd<'_>,
+    begin: u32,
+    values: &mut [T],
+) -> io::Result<usize> {
+    #[repr(C)]
+    struct Batch {
+        before: u64,
+        last: u64,
+        keys: u64,
+        values: u64,
+        count: u32,
+        map: u32,
+        element_flags: u64,
+        flags: u64,
+    }
+    let mut keys = vec![0u32; values.len()];
+    let mut last = 0u32;
+    let before = begin.checked_sub(1);
+    let mut batch = Batch {
+        before: before
+            .as_ref()
+            .map_or(0, |before| &raw const *before as u64),
+        last: &raw mut last as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count: length(values.len()),
+        map: number(map),
+        element_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: the kernel reads a key, writes one, and as many keys and values as there is room
+    // for, which are of the sizes of the map: any bytes are a value. How many, it writes to
+    // what it was called with.
+    let read = unsafe { call(MAP_LOOKUP_BATCH, &raw mut batch) };
+    match read {
+        // At the end of the array there are fewer.
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
+        _ => Ok(batch.count as usize),
+    }
 }
 
 /// Gives the kernel types of ours.
@@ -233,16 +299,9 @@ unsafe fn open<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
 
 /// # Safety
 /// `attributes` are those of this command, and what they point to is there.
-unsafe fn call<T>(command: libc::c_int, attributes: &T) -> io::Result<i32> {
+unsafe fn call<T>(command: libc::c_int, attributes: *const T) -> io::Result<i32> {
     // SAFETY: the kernel reads as many bytes as it is told; the rest is the caller's promise.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            std::ptr::from_ref(attributes),
-            size_of::<T>(),
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
     match result {
         ..0 => Err(io::Error::last_os_error()),
         result => i32::try_from(result).map_err(io::Error::other),

@@ -49,7 +49,7 @@ impl Inquirer {
         };
         let mut found = Vec::new();
         let datagram = self.buffer.get(..length).unwrap_or_default();
-        match message::parse(datagram, tuple.netns, &mut found) {
+        match message::parse(datagram, tuple.netns, |socket| found.push(socket)) {
             // A socket that listens there has other ends.
             Ok(_) => Ok(found.pop().filter(|one| one.tuple == *tuple)),
             Err(SocketsError::Refused(Errno::ENOENT)) => Ok(None),

@@ -121,11 +121,11 @@ pub(super) fn request_for(tuple: &Tuple) -> [u8; HEADER + REQUEST] {
     bytes
 }
 
-/// Adds the sockets of one datagram.
+/// Gives the sockets of one datagram.
 pub(super) fn parse(
     datagram: &[u8],
     netns: u32,
-    sockets: &mut Vec<SocketInfo>,
+    mut take: impl FnMut(SocketInfo),
 ) -> Result<Progress, SocketsError> {
     let mut progress = Progress::default();
     let mut rest = datagram;
@@ -149,7 +149,7 @@ pub(super) fn parse(
                 return Err(refused(payload)
                     .unwrap_or(SocketsError::Malformed("an acknowledgement, not asked for")));
             }
-            BY_FAMILY => sockets.push(
+            BY_FAMILY => take(
                 socket(payload, netns).ok_or(SocketsError::Malformed("a socket is cut short"))?,
             ),
             _ => {}
@@ -297,7 +297,10 @@ mod tests {
 
     fn one(payload: &[u8]) -> SocketInfo {
         let mut sockets = Vec::new();
-        let progress = parse(&message(BY_FAMILY, 2, payload), 5, &mut sockets).expect("parse");
+        let progress = parse(&message(BY_FAMILY, 2, payload), 5, |socket| {
+            sockets.push(socket);
+        })
+        .expect("parse");
         assert_eq!(progress, Progress::default());
         assert_eq!(sockets.len(), 1);
         sockets[0]
@@ -385,7 +388,7 @@ mod tests {
         let mut sockets = Vec::new();
         let mut bytes = message(BY_FAMILY, 2 | NLM_F_DUMP_INTR, &diag(240));
         bytes.extend(message(NLMSG_DONE, 2, &[0; 4]));
-        let progress = parse(&bytes, 0, &mut sockets).expect("parse");
+        let progress = parse(&bytes, 0, |socket| sockets.push(socket)).expect("parse");
         assert_eq!(
             progress,
             Progress {
@@ -395,7 +398,7 @@ mod tests {
         );
         let error = (-libc::ENOENT).to_ne_bytes();
         for kind in [NLMSG_ERROR, NLMSG_DONE] {
-            let found = parse(&message(kind, 0, &error), 0, &mut sockets);
+            let found = parse(&message(kind, 0, &error), 0, |socket| sockets.push(socket));
             assert!(
                 matches!(found, Err(SocketsError::Refused(Errno::ENOENT))),
                 "{found:?}"
@@ -409,11 +412,14 @@ mod tests {
         for length in 0..whole.len() {
             let mut sockets = Vec::new();
             let cut = &whole[..length];
-            assert_eq!(parse(cut, 0, &mut sockets).is_ok(), length == 0);
+            assert_eq!(
+                parse(cut, 0, |socket| sockets.push(socket)).is_ok(),
+                length == 0
+            );
             for bit in 0..8 {
                 let mut flipped = whole.clone();
                 flipped[length] ^= 1 << bit;
-                let _ = parse(&flipped, 0, &mut sockets);
+                let _ = parse(&flipped, 0, |socket| sockets.push(socket));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What single commits tell where no server was asked.
 
 use crate::diagnosis::tests::*;
+use crate::recording::flow_series::FlowSeries;
 
 const SERVER: u32 = 17;
 
@@ -99,7 +100,7 @@ fn of_several_standbys_it_is_not_known_which_one_is_waited_for() {
     let mut other = recorded.flows[1].clone();
     other.remote.set_ip("10.0.10.4".parse().unwrap());
     other.name = "10.0.10.4".to_owned();
-    other.series.clear();
+    other.series = FlowSeries::default();
     recorded.flows.push(other);
     let found = found_in(&recorded);
     let shown = (found[0].cause, found[0].confidence);

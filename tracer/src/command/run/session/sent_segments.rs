@@ -1,12 +1,8 @@
 //! How many segments went to each peer: what sockets say that close, and those that are there.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use tracer_core::address::canonical;
-
-use crate::config::Config;
-use crate::kernel::sockets::SocketInfo;
 use crate::programs::{Programs, ProgramsError};
 
 /// What the sockets that there are have sent, by peer.
@@ -18,13 +14,13 @@ pub(crate) struct SentSegments {
 
 impl SentSegments {
     /// Takes in those that there are when tracing begins.
-    pub(crate) fn note_before(&mut self, config: &Config, sockets: &[SocketInfo]) {
-        add(&mut self.before, config, sockets);
+    pub(crate) fn note_before(&mut self, sent: BTreeMap<IpAddr, u64>) {
+        add(&mut self.before, sent);
     }
 
     /// Takes in those that there are at its end.
-    pub(crate) fn note_now(&mut self, config: &Config, sockets: &[SocketInfo]) {
-        add(&mut self.now, config, sockets);
+    pub(crate) fn note_now(&mut self, sent: BTreeMap<IpAddr, u64>) {
+        add(&mut self.now, sent);
     }
 
     /// What was sent between the two, with what the programs have read of those that closed.
@@ -34,9 +30,7 @@ impl SentSegments {
     ) -> Result<BTreeMap<IpAddr, u64>, ProgramsError> {
         let (closed, is_full) = programs.sent()?;
         let mut sent = closed.clone();
-        for (peer, segments) in self.now {
-            *sent.entry(peer).or_default() += segments;
-        }
+        add(&mut sent, self.now);
         for (peer, segments) in self.before {
             let sent = sent.entry(peer).or_default();
             *sent = sent.saturating_sub(segments);
@@ -47,11 +41,8 @@ impl SentSegments {
     }
 }
 
-fn add(sums: &mut BTreeMap<IpAddr, u64>, config: &Config, sockets: &[SocketInfo]) {
-    for socket in sockets.iter().filter(|one| config.filter.keeps(&one.tuple)) {
-        if let Some(segments) = socket.segs_out {
-            let peer = canonical(Ipv6Addr::from(socket.tuple.remote));
-            *sums.entry(peer).or_default() += u64::from(segments);
-        }
+fn add(sums: &mut BTreeMap<IpAddr, u64>, more: BTreeMap<IpAddr, u64>) {
+    for (peer, segments) in more {
+        *sums.entry(peer).or_default() += segments;
     }
 }

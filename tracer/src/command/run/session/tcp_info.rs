@@ -11,11 +11,11 @@ impl Session<'_> {
     /// Reads the sockets that send or receive a server's log: there are few of them.
     pub(super) fn read_tcp_info(&mut self, at_ns: u64) {
         for entry in self.table.entries_mut() {
-            let replicates = entry.process.as_ref().is_some_and(roles::replicates);
-            if !replicates || entry.flow.closed_ns != 0 {
+            let replicates = entry.process.as_deref().is_some_and(roles::replicates);
+            if !replicates || entry.flow().closed_ns != 0 {
                 continue;
             }
-            let tuple = entry.flow.tuple;
+            let tuple = entry.tuple;
             let inquirer = match &mut self.inquirer {
                 Some((netns, inquirer)) if *netns == tuple.netns => inquirer,
                 other => {
@@ -33,7 +33,10 @@ impl Session<'_> {
                 }
             };
             match inquirer.ask(&tuple) {
-                Ok(Some(socket)) => entry.path.add(reading(at_ns, &socket)),
+                Ok(Some(socket)) => {
+                    let path = entry.path.get_or_insert_default();
+                    path.add(reading(at_ns, &socket));
+                }
                 Ok(None) => {}
                 // The count does not depend on it.
                 Err(error) => log::debug!("{error}"),
