@@ -9,6 +9,7 @@ use std::process::Command;
 use std::{env, fs};
 
 const TARGET: &str = "bpfel-unknown-none";
+const PROFILE: &str = "ebpf";
 const OBJECTS: [&str; 4] = ["tracer-ebpf", "typed", "fault", "commit"];
 
 fn main() {
@@ -76,7 +77,8 @@ fn build(root: &Path, toolchain: &HashMap<&str, &str>) {
         )
         .args([
             "build",
-            "--release",
+            "--profile",
+            PROFILE,
             "--quiet",
             "--package",
             "tracer-ebpf",
@@ -100,7 +102,7 @@ fn build(root: &Path, toolchain: &HashMap<&str, &str>) {
         )),
     }
     for object in OBJECTS {
-        let from = out.join("ebpf").join(TARGET).join("release").join(object);
+        let from = out.join("ebpf").join(TARGET).join(PROFILE).join(object);
         let to = out.join(format!("{object}.o"));
         if let Err(error) = fs::copy(&from, &to) {
             fail(&format!("cannot copy {}: {error}", from.display()));

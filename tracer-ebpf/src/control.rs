@@ -22,6 +22,9 @@ pub struct Settings {
     pub max_flows: u32,
     /// Bytes of events from which userspace is woken; before that it looks by itself.
     pub wake_bytes: u32,
+    /// 1 if the kernel runs a program on a CPU only when it does not run there already, as
+    /// [since 6.1](https://github.com/torvalds/linux/blob/v6.1/kernel/trace/bpf_trace.c#L2249).
+    pub one_at_a_time: u32,
 }
 
 /// The word of userspace that changes while the programs run (map `CONTROL`, index 0).
@@ -80,7 +83,7 @@ impl Gap {
     pub const COUNT: usize = 5;
 }
 
-const _: () = assert!(size_of::<Settings>() == 28);
+const _: () = assert!(size_of::<Settings>() == 32);
 const _: () = assert!(size_of::<Baseline>() == 16);
 
 #[cfg(feature = "user")]

@@ -8,7 +8,7 @@ pub(crate) mod typed;
 pub(crate) mod verifier;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -64,6 +64,10 @@ pub(crate) struct Programs {
     baselines: HashMap<MapData, Tuple, Baseline>,
     memory: SocketMemory,
     totals: PerCpuHashMap<MapData, u32, Totals>,
+    /// More of them, of the only namespace that is traced.
+    traced_totals: PerCpuArray<MapData, Totals>,
+    /// That namespace; 0 if it is not one.
+    traced: u32,
     bad_checksums: HashMap<MapData, [u8; 16], u64>,
     sent: HashMap<MapData, [u8; 16], u64>,
     answered: HashMap<MapData, Service, u64>,
@@ -106,6 +110,8 @@ impl Programs {
             baselines: take(&mut ebpf, "BASELINES")?,
             memory,
             totals: take(&mut ebpf, "TOTALS")?,
+            traced_totals: take(&mut ebpf, "TRACED_TOTALS")?,
+            traced: options.settings.netns,
             bad_checksums: take(&mut ebpf, "BAD_CHECKSUMS")?,
             sent: take(&mut ebpf, "SENT")?,
             answered: take(&mut ebpf, "ANSWERED")?,
@@ -212,13 +218,20 @@ impl Programs {
 
     /// The sums of one namespace; zero if nothing ever happened there.
     pub(crate) fn totals(&self, netns: u32) -> Result<Totals, ProgramsError> {
-        match self.totals.get(&netns, 0) {
-            Ok(per_cpu) => Ok(per_cpu
-                .iter()
-                .fold(Totals::default(), |sum, cpu| sum.plus(cpu))),
-            Err(MapError::KeyNotFound) => Ok(Totals::default()),
-            Err(cause) => Err(map_error("TOTALS")(cause)),
+        let all = |per_cpu: &[Totals]| {
+            let zero = Totals::default();
+            per_cpu.iter().fold(zero, |sum, cpu| sum.plus(cpu))
+        };
+        let totals = match self.totals.get(&netns, 0) {
+            Ok(per_cpu) => all(&per_cpu),
+            Err(MapError::KeyNotFound) => Totals::default(),
+            Err(cause) => return Err(map_error("TOTALS")(cause)),
+        };
+        if netns != self.traced {
+            return Ok(totals);
         }
+        let traced = self.traced_totals.get(&0, 0);
+        Ok(totals.plus(&all(&traced.map_err(map_error("TRACED_TOTALS"))?)))
     }
 
     /// Segments with a bad checksum so far, by who sent them; of more than a thousand
@@ -252,10 +265,11 @@ impl Programs {
         Ok((count < SERVICES_IN_A_MAP).then_some(answered))
     }
 
-    /// Every namespace in which something happened.
-    pub(crate) fn namespaces(&self) -> Result<Vec<u32>, ProgramsError> {
-        self.totals
-            .keys()
+    /// Every namespace in which something happened, and that which is traced, if it is one.
+    pub(crate) fn namespaces(&self) -> Result<BTreeSet<u32>, ProgramsError> {
+        let traced = (self.traced != 0).then_some(Ok(self.traced));
+        let namespaces = self.totals.keys().chain(traced);
+        namespaces
             .collect::<Result<_, _>>()
             .map_err(map_error("TOTALS"))
     }

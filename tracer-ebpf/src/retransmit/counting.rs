@@ -8,8 +8,8 @@ use tracer_ebpf::{Flow, Gap, Owner, RetransmitKind, Socket, Totals, Tuple};
 use crate::filter;
 use crate::kernel::{Address, TcpSocket, field, probed};
 use crate::maps::{
-    FLOWS, FREE_SLOTS, NEXT_SLOT, OWNERS, SOCKETLESS, TAKEN_SLOTS, TOTALS, ZERO_TOTALS, add,
-    count_gap,
+    FLOWS, FREE_SLOTS, NEXT_SLOT, OWNERS, SOCKETLESS, TAKEN_SLOTS, TOTALS, TRACED_TOTALS,
+    ZERO_TOTALS, add, count_gap,
 };
 
 /// What one hit adds.
@@ -51,9 +51,39 @@ pub fn totals(netns: u32) -> Option<*mut Totals> {
     made
 }
 
+/// Where `tcp_retransmit_skb` adds up the hits of a socket that is remembered, which is in a
+/// namespace that is traced. Userspace adds both.
+#[inline(always)]
+pub fn totals_of_retransmits(netns: u32) -> Option<*mut Totals> {
+    if filter::traces_one() {
+        TRACED_TOTALS.get_ptr_mut(0)
+    } else {
+        totals(netns)
+    }
+}
+
+/// Adds a hit of `tcp_retransmit_skb` to [`totals_of_retransmits`].
+#[inline(always)]
+pub fn count_retransmit(totals: *mut Totals, hit: Hit) {
+    // Those of the only namespace are this program's alone.
+    if filter::traces_one() && filter::is_alone() {
+        add_hit(totals, hit, |counter, value| {
+            // SAFETY: the address of a counter in a live map value.
+            unsafe { add_alone(counter, value) }
+        });
+    } else {
+        add_hit(totals, hit, add);
+    }
+}
+
 /// Adds a hit to the totals.
 #[inline(always)]
 pub fn count_total(totals: *mut Totals, hit: Hit) {
+    add_hit(totals, hit, add);
+}
+
+#[inline(always)]
+fn add_hit(totals: *mut Totals, hit: Hit, add: impl Fn(*mut u64, u64)) {
     // SAFETY: `totals` is a live map value.
     unsafe {
         let totals = &mut *totals;

@@ -12,6 +12,18 @@ macro_rules! setting {
     };
 }
 
+/// Whether it is one namespace that is traced.
+#[inline(always)]
+pub fn traces_one() -> bool {
+    setting!(netns) != 0
+}
+
+/// Whether a program that runs on a CPU is not run there once more before it has ended.
+#[inline(always)]
+pub fn is_alone() -> bool {
+    setting!(one_at_a_time) != 0
+}
+
 /// The namespace that a flow is counted in. One that could not be told is taken
 /// for the one that is traced, if it is one.
 #[inline(always)]

@@ -26,6 +26,7 @@ pub static SETTINGS: Settings = Settings {
     losses: 0,
     max_flows: 0,
     wake_bytes: 0,
+    one_at_a_time: 0,
 };
 
 /// [`tracer_ebpf::Control`]: learning until userspace says otherwise.
@@ -69,6 +70,11 @@ pub static OWNERS: LruHashMap<u64, Owner> = LruHashMap::with_max_entries(4_096, 
 /// Sums by network namespace; a host with more of them than this is told so.
 #[map]
 pub static TOTALS: PerCpuHashMap<u32, Totals> = PerCpuHashMap::with_max_entries(1_024, 0);
+
+/// Of the namespace that is traced, if it is one, what its retransmits add to that, and nobody
+/// else: they come by the thousand, and there is nothing to be searched for here.
+#[map]
+pub static TRACED_TOTALS: PerCpuArray<Totals> = PerCpuArray::with_max_entries(1, 0);
 
 /// Segments with a bad checksum by the address that sent them, of the peers to keep. With
 /// more senders than this it is no longer known of each segment who sent it, and userspace

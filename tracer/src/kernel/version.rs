@@ -1,5 +1,5 @@
 //! The version of the running kernel: for reports and messages. What a kernel
-//! can do is read from its BTF, never from this.
+//! can do is read from its BTF, but for what leaves no trace there.
 
 #![cfg_attr(
     not(test),
@@ -49,6 +49,15 @@ impl fmt::Display for KernelVersion {
 pub fn release() -> nix::Result<String> {
     let names = nix::sys::utsname::uname()?;
     Ok(names.release().to_string_lossy().into_owned())
+}
+
+/// Whether the kernel runs a program of a tracepoint on a CPU only when it does not run there
+/// already: [since 6.1](https://github.com/torvalds/linux/blob/v6.1/kernel/trace/bpf_trace.c#L2249).
+pub(crate) fn runs_one_at_a_time() -> bool {
+    const SINCE: KernelVersion = KernelVersion { major: 6, minor: 1 };
+    let release = release().ok();
+    let version = release.and_then(|release| KernelVersion::parse(&release).ok());
+    version.is_some_and(|version| version >= SINCE)
 }
 
 #[cfg(test)]

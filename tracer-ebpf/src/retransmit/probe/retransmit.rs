@@ -66,7 +66,7 @@ pub fn on_hit(ctx: &impl EbpfContext, sock: Address, skb: Address, err: i32) -> 
         return None;
     }
 
-    let totals = counting::totals(memory.tuple.netns)?;
+    let totals = counting::totals_of_retransmits(memory.tuple.netns)?;
     let view = View::read(tcp.fields, skb);
     let kind = opaque(&mut memory.last_kind, view.kind(tcp.fields, skb));
     // A call counts all of its segments or, if it failed early, none. What the
@@ -90,7 +90,7 @@ pub fn on_hit(ctx: &impl EbpfContext, sock: Address, skb: Address, err: i32) -> 
         bytes: bytes - surplus_bytes,
         failed: err != 0,
     };
-    counting::count_total(totals, hit);
+    counting::count_retransmit(totals, hit);
     let mut flow = ptr::null_mut();
     if memory.verdict == Verdict::Selected as u32 {
         // SAFETY: the helper has no preconditions.

@@ -36,7 +36,7 @@ use crate::kernel::clock::now_ns;
 use crate::kernel::netns::{self, Netns};
 use crate::kernel::offsets::{self, Resolved};
 use crate::kernel::sockets::Inquirer;
-use crate::kernel::{descriptors, pidns, process, sockstat};
+use crate::kernel::{descriptors, pidns, process, sockstat, version};
 use crate::programs::{NO_EVENT_BYTES, Options, Programs};
 
 /// Enough for the events of a storm between two turns of the loop: some ten
@@ -317,6 +317,7 @@ fn options(config: &Config, resolved: &Resolved, handles: &[Netns], sockets: u32
             losses: u32::from(config.wants_events()),
             max_flows: config.max_flows,
             wake_bytes: EVENT_BYTES / 4,
+            one_at_a_time: u32::from(version::runs_one_at_a_time()),
         },
         ports: config.filter.ports.clone(),
         peers: config.filter.peers.iter().map(prefix).collect(),
