@@ -171,11 +171,13 @@ pub enum CommitGap {
     ReadFailed = 2,
     /// Its server is outside of the PID namespace that userspace sees.
     OutOfSight = 3,
+    /// The kernel did not show the end of its wait: a commit not counted.
+    EndMissed = 4,
 }
 
 impl CommitGap {
     /// Number of gaps.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
 }
 
 const _: () = assert!(size_of::<CommitSettings>() == 16);

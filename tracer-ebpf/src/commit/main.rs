@@ -61,6 +61,7 @@ fn begin() {
     if let Some(backend) = BACKENDS.get_ptr_mut(id) {
         // SAFETY: as in `committing`.
         let backend = unsafe { &mut *backend };
+        note_missed_end(backend);
         backend.start_ns = now_ns();
         backend.flush_from_ns = 0;
         backend.wait_from_ns = 0;
@@ -75,10 +76,20 @@ fn begin() {
     }
 }
 
+/// Every wait returns. Where another transaction begins or ends before one has, the kernel did not
+/// show its return, and the commit is in no count.
+#[inline(always)]
+fn note_missed_end(backend: &Backend) {
+    if backend.start_ns != 0 && backend.wait_from_ns != 0 {
+        count_gap(CommitGap::EndMissed);
+    }
+}
+
 /// What this backend does from here on is part of no commit.
 #[inline(always)]
 fn forget() {
     if let Some(backend) = committing() {
+        note_missed_end(backend);
         backend.start_ns = 0;
         backend.wait_from_ns = 0;
     }

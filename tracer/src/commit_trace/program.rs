@@ -153,6 +153,7 @@ impl Program {
             CommitGap::BackendsFull,
             CommitGap::ServersFull,
             CommitGap::ReadFailed,
+            CommitGap::EndMissed,
         ];
         gaps.into_iter().map(|gap| self.gap(gap)).sum()
     }

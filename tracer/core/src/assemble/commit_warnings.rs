@@ -18,11 +18,15 @@ pub(super) fn warnings(report: &CommitsReport) -> Vec<String> {
     for (count, what) in [
         (
             report.not_counted,
-            "commits are in no count: more backends or servers than there is room for, or a field of the kernel's that could not be read",
+            "commits are in no count: more backends or servers than there is room for, a field of the kernel's that could not be read, or a wait whose end the kernel did not show",
         ),
         (
             report.out_of_sight,
             "commits are in no count, because their servers run outside of the PID namespace that tracer sees: run it on the host, or in a container that shares the host's (docker run --pid=host, hostPID: true)",
+        ),
+        (
+            report.traps_missed,
+            "traps of PostgreSQL's functions went by without the kernel running the program: as many commits at most are in no count",
         ),
         (
             report.slow_lost,

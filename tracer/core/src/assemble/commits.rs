@@ -42,6 +42,7 @@ pub(super) fn commits(
         slow_lost: sums.map(|sums| sums.slow_lost).sum(),
         not_counted: record.given_up,
         out_of_sight: record.out_of_sight,
+        traps_missed: record.effort.missed,
         program_runs: overhead.0,
         program_ns_per_run: overhead.1,
     }

@@ -27,12 +27,17 @@ pub struct CommitsReport {
     /// Slow commits that came faster than they could be taken, likewise.
     pub slow_lost: u64,
     /// Commits that are in no count, because there was no room for their backend
-    /// or their server, or a field of the kernel's could not be read.
+    /// or their server, a field of the kernel's could not be read, or the kernel did not show the
+    /// end of their wait.
     pub not_counted: u64,
     /// Commits of servers outside of the PID namespace that tracer runs in, which it
     /// cannot see: in no count either.
     #[serde(default)]
     pub out_of_sight: u64,
+    /// Traps of PostgreSQL's functions at which the kernel did not run the program: as many
+    /// commits at most are in no count either. Before 5.12 the kernel does not tell.
+    #[serde(default)]
+    pub traps_missed: u64,
     /// Runs of the kernel programs; `null` unless measured (`--bpf-stats`).
     pub program_runs: Option<u64>,
     /// Mean time of a run, likewise.

@@ -168,11 +168,13 @@ fn what_could_not_be_watched_is_a_warning() {
         reason: Some("it exports nothing".to_owned()),
     });
     record.given_up = 3;
+    record.effort.missed = 2;
     let warnings = commit_warnings::warnings(&assemble(&record, None, true));
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(warnings[0].contains("exports nothing") && !warnings[0].contains('\u{1b}'));
     assert!(warnings[1].starts_with("3 commits are in no count"));
-    assert!(warnings[1].ends_with("could not be read"), "{warnings:?}");
+    assert!(warnings[1].ends_with("did not show"), "{warnings:?}");
+    assert!(warnings[2].starts_with("2 traps"), "{warnings:?}");
 
     record.reason = Some("no server".to_owned());
     let report = assemble(&record, None, true);

@@ -51,9 +51,11 @@ fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
 
     assert!(fault.hit > Some(0));
     let commits = report.commits.as_ref().unwrap();
-    assert_eq!(commits.servers[0].commits, 2 * INSERTS, "{commits:?}");
+    let counted = commits.servers[0].commits;
+    // Where the kernel keeps one to itself, that is said.
+    assert_eq!(counted + commits.not_counted, 2 * INSERTS, "{commits:?}");
     let slow = &commits.slow;
-    assert_eq!(slow.len() as u64, 2 * INSERTS);
+    assert_eq!(slow.len() as u64, counted);
     for one in slow {
         let sum = one.flush_ms + one.wait_ms + one.rest_ms;
         assert!((sum - one.total_ms).abs() < 1e-6, "{one:?}");
