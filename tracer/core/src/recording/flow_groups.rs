@@ -10,7 +10,7 @@ use crate::recording::flow_interval::FlowInterval;
 use crate::recording::flow_series::FlowSeries;
 use crate::recording::flow_sum::FlowSum;
 use crate::recording::roles::Known;
-use crate::recording::unanswered::ServiceAnswers;
+use crate::recording::unanswered::{ServiceAnswers, Unanswered};
 use crate::report::role::Kind;
 
 /// Flows of as many services and programs are kept apart from those of others.
@@ -57,8 +57,11 @@ impl FlowGroups {
     pub(super) fn take(&mut self, gone: &Entry, ports: &PeerPorts, known: &Known) {
         let (local, remote) = gone.ends();
         let port = ports.shared(local, remote);
-        if !port.is_ours {
-            self.answers.add(remote, &gone.flow(), gone.heard_ns);
+        let flow = gone.flow();
+        // Whoever connects to this host has a port of its own, and is no service.
+        let is_service = !port.is_ours || Unanswered::of(&flow, gone.heard_ns).is_some();
+        if is_service {
+            self.answers.add(remote, &flow, gone.heard_ns);
         }
         let mut key = GroupKey {
             port: Some(port),
