@@ -38,8 +38,6 @@ pub(super) struct EventOrder {
     latest_ns: u64,
     /// Nothing from before this can come any more.
     passed_ns: u64,
-    /// What was of that very moment: it may be there once more.
-    passed: Vec<Decoded>,
     clock: Option<Clock>,
     twice: u64,
 }
@@ -53,20 +51,18 @@ impl EventOrder {
             return Err(OrderError::OtherClock(apart.unsigned_abs() as f64 / 1e9));
         }
         let at_ns = recorded.decoded.event.time_ns;
-        if at_ns < self.passed_ns {
-            let late = self.latest_ns.saturating_sub(at_ns);
-            return Err(OrderError::Late(late as f64 / 1e9));
+        let late_ns = self.latest_ns.saturating_sub(at_ns);
+        // Also where nothing later has had its turn yet: whether a recording is taken depends on
+        // it alone.
+        if late_ns > WINDOW_NS || at_ns < self.passed_ns {
+            return Err(OrderError::Late(late_ns as f64 / 1e9));
         }
         self.latest_ns = self.latest_ns.max(at_ns);
-        let has_passed = at_ns == self.passed_ns && self.passed.contains(&recorded.decoded);
-        let waits = |same: &Vec<Decoded>| same.contains(&recorded.decoded);
-        if has_passed || self.waiting.get(&at_ns).is_some_and(waits) {
+        let same = self.waiting.entry(at_ns).or_default();
+        if same.contains(&recorded.decoded) {
             self.twice = self.twice.saturating_add(1);
         } else {
-            self.waiting
-                .entry(at_ns)
-                .or_default()
-                .push(recorded.decoded);
+            same.push(recorded.decoded);
             self.count = self.count.saturating_add(1);
         }
         Ok(())
@@ -85,11 +81,7 @@ impl EventOrder {
     pub(super) fn take(&mut self) -> Option<Decoded> {
         let mut first = self.waiting.first_entry()?;
         let next = (!first.get().is_empty()).then(|| first.get_mut().remove(0));
-        if self.passed_ns != *first.key() {
-            self.passed.clear();
-        }
         self.passed_ns = *first.key();
-        self.passed.extend(next);
         if first.get().is_empty() {
             first.remove();
         }
@@ -155,18 +147,19 @@ mod tests {
         assert_eq!(order.twice(), 1);
     }
 
+    /// Given twice, a recording is taken or refused as it is once.
     #[test]
-    fn what_has_just_had_its_turn_counts_once_too() {
-        let mut order = EventOrder::default();
-        let mut seen = Vec::new();
-        for time_ns in [2 * S, 3 * S, 20 * S, 3 * S, 3 * S] {
-            order.push(&at(time_ns, 1_000)).unwrap();
-            seen.extend(std::iter::from_fn(|| order.pop()));
+    fn what_comes_too_late_is_told_whatever_had_its_turn() {
+        for before in [&[][..], &[14 * S], &[17 * S]] {
+            let mut order = EventOrder::default();
+            for time_ns in [&[10 * S][..], before, &[20 * S]].concat() {
+                order.push(&at(time_ns, 1_000)).unwrap();
+                while order.pop().is_some() {}
+            }
+            let late = order.push(&at(14 * S + 1, 1_000));
+            assert!(matches!(late, Err(OrderError::Late(_))), "{before:?}");
+            order.push(&at(15 * S, 1_000)).unwrap();
         }
-        seen.extend(std::iter::from_fn(|| order.take()));
-        let seen: Vec<u64> = seen.iter().map(|one| one.event.time_ns / S).collect();
-        assert_eq!(seen, [2, 3, 20]);
-        assert_eq!(order.twice(), 2);
     }
 
     #[test]
