@@ -164,7 +164,8 @@ impl CommitTrace {
             ("rest", Part::Rest),
         ];
         let mut sums = self.sums();
-        for ended in self.ended.iter() {
+        // There may be a thousand, and no more than these are shown.
+        for ended in self.ended.iter().take(MAX_EXPOSED) {
             // Another server may have the number by now.
             if sums.iter().all(|(pid, _)| *pid != ended.pid) {
                 sums.push((ended.pid, ended.sums()));
