@@ -142,7 +142,7 @@ pub fn dump(netns: u32) -> Result<Vec<SocketInfo>, SocketsError> {
 }
 
 /// As [`dump`], one after the other, and what was made of them all: there may be very many. Where
-/// the kernel interrupts itself, that is begun again.
+/// the kernel interrupts itself, that is begun again, and a socket may come twice.
 ///
 /// With what our programs keep in the sockets, in this map of theirs
 /// (`INET_DIAG_REQ_SK_BPF_STORAGES`, since Linux 5.7), which needs `CAP_BPF`.

@@ -47,7 +47,7 @@ pub struct Entry {
     pub process: Option<Arc<Process>>,
     /// When its peer was last heard from, ns of `CLOCK_MONOTONIC`, where it was asked.
     pub heard_ns: Option<u64>,
-    /// How often `/proc` was searched for that.
+    /// How often `/proc` was searched for its process.
     pub searches: u8,
     counters: PackedFlow,
     /// What was in slots that are others' by now.
@@ -77,6 +77,10 @@ impl Entry {
     #[must_use]
     pub fn flow(&self) -> Flow {
         self.of(&self.counters)
+    }
+
+    fn closed(&self) -> Option<Flow> {
+        self.closed.as_ref().map(|closed| self.of(closed))
     }
 
     fn of(&self, packed: &PackedFlow) -> Flow {
@@ -137,7 +141,7 @@ impl Entry {
             return false;
         }
         self.reading = reading;
-        let closed = self.closed.as_ref().map(|closed| self.of(closed));
+        let closed = self.closed();
         let now = closed.map_or(slot.flow, |closed| merge(&closed, &slot.flow));
         if slot.is_live {
             self.slots = FlowSlots::One(slot.index);
@@ -154,7 +158,7 @@ impl Entry {
         let before = self.flow();
         let (live, gone): (Vec<&SlotReading>, _) = slots.iter().partition(|slot| slot.is_live);
         gone.iter().for_each(|slot| self.close(&slot.flow));
-        let closed = self.closed.as_ref().map(|closed| self.of(closed));
+        let closed = self.closed();
         let flows = closed.into_iter().chain(live.iter().map(|slot| slot.flow));
         if let Some(now) = flows.reduce(|one, other| merge(&one, &other)) {
             self.count(at_ns, &before, now);
@@ -167,7 +171,7 @@ impl Entry {
     }
 
     fn close(&mut self, slot: &Flow) {
-        let closed = self.closed.as_ref().map(|closed| self.of(closed));
+        let closed = self.closed();
         let closed = closed.map_or(*slot, |closed| merge(&closed, slot));
         self.closed = Some(PackedFlow::of(&closed));
     }
