@@ -1,12 +1,13 @@
 //! Undoing what a fault left behind whose guard was killed, too.
 
 use std::io;
+use std::path::Path;
 
 use nix::net::if_::if_nameindex;
 use tracer_core::report::whereabouts::Whereabouts;
 
 use crate::inject::guard::origin::Origin;
-use crate::inject::guard::state_file::{self, Content, Held, Left};
+use crate::inject::guard::state_file::{self, Content, Held};
 use crate::inject::guard::undo::{self, Undo};
 use crate::inject::handles::{FILTER_NAME, ROOT};
 use crate::inject::{Interface, Record};
@@ -64,7 +65,15 @@ pub(crate) fn clean() -> Result<Vec<Leftover>, CleanError> {
 fn visit_all() -> Result<Vec<Leftover>, CleanError> {
     let namespaces = netns::all()?;
     let recorded = state_file::all().map_err(CleanError::Records)?;
-    let mut found: Vec<Leftover> = recorded.into_iter().filter_map(carry_out).collect();
+    let mut found = Vec::new();
+    for record in recorded {
+        match state_file::claim(&record.path) {
+            Ok((content, held)) => found.extend(carry_out(&record.path, content, held)),
+            // Somebody else undid it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(CleanError::Records(error)),
+        }
+    }
     for namespace in &namespaces {
         match unrecorded(namespace) {
             Ok(more) => found.extend(more),
@@ -74,12 +83,7 @@ fn visit_all() -> Result<Vec<Leftover>, CleanError> {
     Ok(found)
 }
 
-fn carry_out(left: Left) -> Option<Leftover> {
-    let Left {
-        path,
-        content,
-        held,
-    } = left;
+fn carry_out(path: &Path, content: Content, held: Option<Held>) -> Option<Leftover> {
     match (content, held) {
         (Content::Record(record), held) => Some(recorded(&record, held)),
         (Content::Unreadable(reason), held) => Some(Leftover {

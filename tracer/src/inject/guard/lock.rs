@@ -5,8 +5,13 @@
 //! name that any user can take would let any user keep faults from being made, or undone.
 //! The kernel drops the lock with the process that has it, so that a file which stayed
 //! holds nobody up.
+//!
+//! Locks of the open file description, and not those of `flock`: who holds one can be
+//! asked without taking it, and it turns from exclusive to shared without a moment in
+//! which somebody else gets it
+//! ([fcntl_locking(2)](https://man7.org/linux/man-pages/man2/fcntl_locking.2.html)).
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
@@ -14,14 +19,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::geteuid;
 
 use crate::inject::Interface;
 
 /// Goes with a reboot, as do faults.
 pub(crate) const FOLDER: &str = "/run/tracer";
-/// `--status` and `tracer clean` try every lock, and let go at once: on a busy machine that
-/// may take longer than it should.
+/// How long whoever holds a file is waited for: a fault is made and undone faster, but not
+/// on every machine.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a file may be removed between opening and locking it.
 const TRIES: usize = 16;
@@ -44,33 +51,64 @@ pub(crate) enum Kind {
 }
 
 impl InterfaceLock {
-    /// Claims an interface of a network namespace. The file is made if there is none.
+    /// Claims an interface of a network namespace, and waits a moment for whoever has
+    /// it. The file is made if there is none.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if another process has it.
     pub(crate) fn take(netns: u32, interface: &Interface) -> io::Result<Self> {
         let path = folder()?.join(name(netns, interface));
+        Self::lock_alone(&path, true, |_| true)
+    }
+
+    /// Claims what no fault holds: waits for whoever makes or undoes one just now, and
+    /// not for the end of one that is made. The file is made if there is none.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if a fault holds it.
+    pub(crate) fn take_leftover(netns: u32, interface: &Interface) -> io::Result<Self> {
+        let path = folder()?.join(name(netns, interface));
+        Self::lock_alone(&path, true, |holder| holder != Some(Kind::Shared))
+    }
+
+    /// Likewise of a file that is there.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if a fault holds it, [`io::ErrorKind::NotFound`] if
+    /// it is gone.
+    pub(crate) fn of_leftover(path: &Path) -> io::Result<Self> {
+        Self::lock_alone(path, false, |holder| holder != Some(Kind::Shared))
+    }
+
+    /// Tries until nobody has it, or whoever has it is not to be waited for, or
+    /// [`PATIENCE`] ends.
+    fn lock_alone(
+        path: &Path,
+        create: bool,
+        awaited: impl Fn(Option<Kind>) -> bool,
+    ) -> io::Result<Self> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match Self::lock(&path, Kind::Alone, true) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if Instant::now() >= deadline {
-                        return Err(error);
-                    }
-                    thread::sleep(Duration::from_millis(5));
-                }
-                other => return other,
+            let locked = Self::lock(path, Kind::Alone, create);
+            match &locked {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return locked,
             }
+            let holder = File::open(path).ok().and_then(|file| holder(&file).ok());
+            if Instant::now() >= deadline || !awaited(holder.flatten()) {
+                return locked;
+            }
+            thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Locks a file that is there.
+    /// Shares the lock of a file that is there.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if another process has it,
+    /// [`io::ErrorKind::WouldBlock`] if another process has it alone,
     /// [`io::ErrorKind::NotFound`] if it is gone.
-    pub(crate) fn of(path: &Path, kind: Kind) -> io::Result<Self> {
-        Self::lock(path, kind, false)
+    pub(crate) fn shared(path: &Path) -> io::Result<Self> {
+        Self::lock(path, Kind::Shared, false)
     }
 
     fn lock(path: &Path, kind: Kind, create: bool) -> io::Result<Self> {
@@ -99,14 +137,11 @@ impl InterfaceLock {
     }
 
     fn try_lock(&self, kind: Kind) -> io::Result<()> {
-        let locked = match kind {
-            Kind::Alone => self.file.try_lock(),
-            Kind::Shared => self.file.try_lock_shared(),
-        };
-        locked.map_err(|error| match error {
-            TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
-            TryLockError::Error(error) => error,
-        })
+        match fcntl(&self.file, FcntlArg::F_OFD_SETLK(&whole_file(kind))) {
+            Ok(_) => Ok(()),
+            Err(Errno::EAGAIN | Errno::EACCES) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Lets others share it.
@@ -132,6 +167,36 @@ impl InterfaceLock {
         if matches!(self.is_named(), Ok(true)) {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// Who has a file locked, other than through this descriptor. Takes nothing: whoever
+/// wants the lock meanwhile gets it.
+///
+/// # Errors
+/// If the kernel does not tell.
+pub(crate) fn holder(file: &File) -> io::Result<Option<Kind>> {
+    let mut lock = whole_file(Kind::Alone);
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
+    Ok(match i32::from(lock.l_type) {
+        libc::F_UNLCK => None,
+        libc::F_RDLCK => Some(Kind::Shared),
+        _ => Some(Kind::Alone),
+    })
+}
+
+fn whole_file(kind: Kind) -> libc::flock {
+    let l_type = match kind {
+        Kind::Alone => libc::F_WRLCK,
+        Kind::Shared => libc::F_RDLCK,
+    };
+    libc::flock {
+        l_type: l_type as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        // As a lock of an open file description wants it.
+        l_pid: 0,
     }
 }
 
@@ -185,13 +250,41 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fault-7-2.json");
         let guard = take(&path).unwrap();
-        assert!(InterfaceLock::of(&path, Kind::Shared).is_err());
+        assert!(InterfaceLock::shared(&path).is_err());
         guard.share().unwrap();
-        let tool = InterfaceLock::of(&path, Kind::Shared).unwrap();
+        let tool = InterfaceLock::shared(&path).unwrap();
         drop(guard);
         assert!(take(&path).is_err());
         drop(tool);
         take(&path).unwrap();
+    }
+
+    #[test]
+    fn who_holds_it_is_asked_without_keeping_anybody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fault-7-2.json");
+        fs::write(&path, "").unwrap();
+        let asked = || holder(&File::open(&path).unwrap()).unwrap();
+        assert_eq!(asked(), None);
+        let guard = take(&path).unwrap();
+        assert_eq!(asked(), Some(Kind::Alone));
+        guard.share().unwrap();
+        assert_eq!(asked(), Some(Kind::Shared));
+        // A fault that is made is no leftover, and is not waited for.
+        let since = Instant::now();
+        let refused = InterfaceLock::of_leftover(&path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        assert!(since.elapsed() < PATIENCE);
+        drop(guard);
+        let left = InterfaceLock::of_leftover(&path).unwrap();
+        // Who undoes it just now is waited for, and what is gone then is gone.
+        let undoing = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            left.remove();
+        });
+        let gone = InterfaceLock::of_leftover(&path).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+        undoing.join().unwrap();
     }
 
     #[test]
@@ -204,6 +297,6 @@ mod tests {
         old.remove();
         assert!(path.exists());
         drop(new);
-        assert!(InterfaceLock::of(&folder.path().join("none"), Kind::Alone).is_err());
+        assert!(InterfaceLock::shared(&folder.path().join("none")).is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::inject::guard::lock::{FOLDER, InterfaceLock, Kind, name};
+use crate::inject::guard::lock::{FOLDER, InterfaceLock, holder, name};
 use crate::inject::guard::origin::Origin;
 use crate::inject::guard::undo::Undo;
 use crate::inject::{Directions, Interface};
@@ -68,8 +68,8 @@ pub(crate) struct Held {
 pub(crate) struct Left {
     pub(crate) path: PathBuf,
     pub(crate) content: Content,
-    /// Nobody holds it: its guard and its tool are gone. [`None`] if one of them lives.
-    pub(crate) held: Option<Held>,
+    /// Whether its guard or its tool lives, or somebody undoes it just now.
+    pub(crate) active: bool,
 }
 
 /// What a file holds.
@@ -147,7 +147,7 @@ impl Record {
 /// # Errors
 /// [`io::ErrorKind::WouldBlock`] if a fault holds it.
 pub(crate) fn hold(netns: u32, interface: &Interface) -> io::Result<Held> {
-    let mut claim = InterfaceLock::take(netns, interface)?;
+    let mut claim = InterfaceLock::take_leftover(netns, interface)?;
     let keep = !matches!(read(&mut claim.file)?, Content::Unfinished);
     Ok(Held { claim, keep })
 }
@@ -159,7 +159,7 @@ pub(crate) fn hold(netns: u32, interface: &Interface) -> io::Result<Held> {
 /// If it cannot be held, or is another guard's.
 pub(crate) fn share(origin: &Origin, guard: u32) -> io::Result<Held> {
     let path = Path::new(FOLDER).join(name(origin.netns.inode, &origin.interface));
-    let mut claim = InterfaceLock::of(&path, Kind::Shared)?;
+    let mut claim = InterfaceLock::shared(&path)?;
     match read(&mut claim.file)? {
         Content::Record(record) if record.guard == guard => Ok(Held { claim, keep: true }),
         _ => Err(io::Error::other("it is not this guard's")),
@@ -198,24 +198,33 @@ pub(crate) fn all() -> io::Result<Vec<Left>> {
     Ok(found)
 }
 
-/// Reading it changes nothing, whatever it is. It is read after it is locked: what was
-/// read before may have been carried out meanwhile, and another fault have begun.
+/// Reading it changes nothing, whatever it is, and keeps nobody from it.
 fn left(path: PathBuf) -> io::Result<Left> {
-    let (content, held) = match InterfaceLock::of(&path, Kind::Alone) {
+    let mut file = File::open(&path)?;
+    Ok(Left {
+        active: holder(&file)?.is_some(),
+        content: read(&mut file)?,
+        path,
+    })
+}
+
+/// Holds a record that no fault holds, for it to be carried out. It is read after it is
+/// locked: what was read before may have been carried out meanwhile, and another fault
+/// have begun.
+///
+/// # Errors
+/// [`io::ErrorKind::NotFound`] if it is gone.
+pub(crate) fn claim(path: &Path) -> io::Result<(Content, Option<Held>)> {
+    match InterfaceLock::of_leftover(path) {
         Ok(mut claim) => {
             let content = read(&mut claim.file)?;
-            (content, Some(Held { claim, keep: true }))
+            Ok((content, Some(Held { claim, keep: true })))
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            (read(&mut File::open(&path)?)?, None)
+            Ok((read(&mut File::open(path)?)?, None))
         }
-        Err(error) => return Err(error),
-    };
-    Ok(Left {
-        path,
-        content,
-        held,
-    })
+        Err(error) => Err(error),
+    }
 }
 
 fn read(file: &mut File) -> io::Result<Content> {
@@ -264,6 +273,19 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
         file.rewind().unwrap();
         read(&mut file).unwrap()
+    }
+
+    #[test]
+    fn who_reads_records_keeps_nobody_from_carrying_them_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fault-4026532000-2.json");
+        fs::write(&path, OLD.replace("UNDO", "")).unwrap();
+        let seen = left(path.clone()).unwrap();
+        let (content, held) = claim(&path).unwrap();
+        assert!(matches!(content, Content::Record(_)) && held.is_some());
+        assert!(!seen.active && left(path.clone()).unwrap().active);
+        held.unwrap().release();
+        assert_eq!(claim(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

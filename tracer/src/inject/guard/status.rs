@@ -48,17 +48,16 @@ pub struct Unreadable {
 pub fn status() -> io::Result<Statuses> {
     let mut found = Statuses::default();
     for left in state_file::all()? {
-        let active = left.held.is_none();
         match left.content {
             Content::Record(record) => found.faults.push(Status {
                 interface_now: record.origin.whereabouts(),
                 record: *record,
-                active,
+                active: left.active,
             }),
             Content::Unreadable(reason) => found.unreadable.push(Unreadable {
                 path: left.path,
                 reason,
-                active,
+                active: left.active,
             }),
             // Nothing was changed for it.
             Content::Unfinished => {}
