@@ -85,8 +85,8 @@ pub struct Backend {
     pub lsn: u64,
     /// The process as userspace sees it, known while it waits; 0 if it does not see it.
     pub pid: u32,
-    /// Always 0.
-    pub _pad: u32,
+    /// 1 for a commit, 0 for a `PREPARE`.
+    pub is_commit: u32,
 }
 
 /// Sums of one server.

@@ -17,6 +17,7 @@ mod fault;
 mod flow;
 mod offsets;
 mod pidns;
+mod stage;
 mod totals;
 
 pub use commit::{
@@ -31,4 +32,8 @@ pub use fault::{
 pub use flow::{Flow, Owner, RetransmitKind, Service, Socket, Tuple, Verdict};
 pub use offsets::{ABSENT, Offsets};
 pub use pidns::PidNamespace;
+pub use stage::{
+    LEAST_WAIT_NS, ReplyHandled, SegmentReceived, SenderMet, ServerLayout, ServerMet, StageGap,
+    StageKind, StageOffsets, WAIT_MODES, WaitEnded, WalTaken,
+};
 pub use totals::Totals;

@@ -11,7 +11,9 @@
 //! process.
 
 mod ended_servers;
+mod layout;
 mod program;
+mod stage_follower;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,12 +28,14 @@ use tracer_core::spread::Spread;
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
 use crate::commit_trace::ended_servers::EndedServers;
-use crate::commit_trace::program::Program;
+use crate::commit_trace::layout::WalsenderFunctions;
+use crate::commit_trace::program::{Program, ProgramError};
+use crate::commit_trace::stage_follower::StageFollower;
 use crate::kernel::clock::now_ns;
 use crate::kernel::descriptors::explained;
 use crate::kernel::parent::parent_of;
 use crate::kernel::preflight::{self, why_forbidden};
-use crate::kernel::{elf, pidns, server};
+use crate::kernel::{elf, offsets, pidns, server};
 
 /// The functions that split a commit, in the order that [`program`] knows: writing the
 /// log, waiting for the standby, and where all begins, for a transaction and for one
@@ -59,6 +63,8 @@ pub(crate) struct CommitTrace {
     /// Servers in the order in which they were met.
     met: Vec<u32>,
     slowest: Slowest,
+    /// What follows waits through the walsender, or why nothing does.
+    stages: Result<StageFollower, String>,
     start_ns: u64,
     last: CommitSums,
 }
@@ -77,6 +83,7 @@ impl CommitTrace {
             ended: EndedServers::default(),
             met: Vec::new(),
             slowest: Slowest::default(),
+            stages: Err("no commit is watched".to_owned()),
             start_ns: now_ns(),
             last: CommitSums::default(),
         };
@@ -94,13 +101,22 @@ impl CommitTrace {
         if servers.is_empty() {
             return Err(nobody(self.netns));
         }
-        let mut program = Program::load(self.slow).map_err(|error| error.to_string())?;
-        for server in servers {
-            self.place(server.pid, || place_of(&server));
-            self.meet(&server, |file, begin| {
-                program
-                    .attach(file, begin)
-                    .map_err(|error| error.to_string())
+        let stages = offsets::of_stages().map_err(|error| error.to_string());
+        let mut program = Program::load(self.slow, stages.as_ref().ok().copied())
+            .map_err(|error| error.to_string())?;
+        let mut followed = stages.map(drop);
+        for server in &servers {
+            self.place(server.pid, || place_of(server));
+            self.meet(server, |file, functions| {
+                let refused = |error: ProgramError| error.to_string();
+                program.attach(file, functions.commit).map_err(refused)?;
+                if followed.is_ok() {
+                    followed = functions.walsender.and_then(|functions| {
+                        let attached = program.attach_walsender(file, &functions);
+                        attached.map_err(refused)
+                    });
+                }
+                Ok(())
             });
         }
         let attached = self.binaries.iter().any(|one| one.reason.is_none());
@@ -108,8 +124,23 @@ impl CommitTrace {
             let reasons = self.binaries.iter().filter_map(|one| one.reason.clone());
             return Err(reasons.collect::<Vec<_>>().join("; "));
         }
+        self.stages = followed.and_then(|()| self.follow(&mut program, &servers));
         self.program = Some(program);
         Ok(())
+    }
+
+    /// Follows waits through the walsender. Nothing else depends on it.
+    fn follow(
+        &self,
+        program: &mut Program,
+        servers: &[server::Server],
+    ) -> Result<StageFollower, String> {
+        let refused = |error: ProgramError| error.to_string();
+        program.attach_segments().map_err(refused)?;
+        let maps = program.stage_maps().map_err(refused)?;
+        let slow_ns = u64::try_from(self.slow.as_nanos()).unwrap_or(u64::MAX);
+        let started = StageFollower::start(maps, slow_ns, self.netns, servers);
+        started.map_err(|error| format!("no thread can be started: {error}"))
     }
 
     /// The servers that are to be followed.
@@ -123,14 +154,15 @@ impl CommitTrace {
     fn meet(
         &mut self,
         server: &server::Server,
-        attach: impl FnOnce(&std::path::Path, [u64; SYMBOLS.len()]) -> Result<(), String>,
+        attach: impl FnOnce(&std::path::Path, Functions) -> Result<(), String>,
     ) {
         let identity = server.identity().ok();
         let known = |one: &Binary| one.identity.is_some() && one.identity == identity;
         if self.binaries.iter().any(known) {
             return;
         }
-        let attached = beginnings(server).and_then(|begin| attach(&server.file(), begin));
+        let functions = functions(server);
+        let attached = functions.and_then(|functions| attach(&server.file(), functions));
         // One that has ended meanwhile commits no more.
         if attached.is_err() && server::Server::of(server.pid).is_none() {
             return;
@@ -210,6 +242,9 @@ impl CommitTrace {
                 continue;
             }
             self.met.retain(|one| *one != pid);
+            if let Ok(stages) = &self.stages {
+                stages.forget(pid);
+            }
             let place = self.places.remove(&pid).unwrap_or_default();
             let wanted = self.netns.is_none() || place.netns == self.netns;
             if let Some(sums) = sums.get(&pid).filter(|_| wanted) {
@@ -329,6 +364,7 @@ impl CommitTrace {
         });
         let servers = running.chain(ended).collect();
         let given_up = self.not_counted();
+        let stages = self.stages.map(StageFollower::finish);
         let program = self.program.as_ref();
         CommitsRecord {
             slow: self.slow,
@@ -338,11 +374,22 @@ impl CommitTrace {
             binaries: self.binaries,
             servers,
             slowest: self.slowest,
+            stages,
             given_up,
             out_of_sight: program.map_or(0, Program::out_of_sight),
             effort: program.map(Program::effort).unwrap_or_default(),
         }
     }
+}
+
+/// Whether the waits of a server's commits can be followed through its walsenders.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn follows(server: &server::Server) -> Result<(), String> {
+    offsets::of_stages().map_err(|error| error.to_string())?;
+    functions(server)?.walsender?;
+    layout::layout(server).map(drop)
 }
 
 /// That there is no server, and why one that is there may not have been seen.
@@ -376,8 +423,15 @@ fn exposed<T>(mut sums: Vec<(u32, T)>, met: &[u32], runs: impl Fn(u32) -> bool) 
     sums
 }
 
+/// Where functions are watched in a program's file.
+struct Functions {
+    /// By [`SYMBOLS`].
+    commit: [u64; SYMBOLS.len()],
+    walsender: Result<WalsenderFunctions, String>,
+}
+
 /// Where the functions are watched in a server's program.
-fn beginnings(server: &server::Server) -> Result<[u64; SYMBOLS.len()], String> {
+fn functions(server: &server::Server) -> Result<Functions, String> {
     let pid = server.pid;
     let image = server.image().map_err(|error| {
         let missing = why_forbidden(&error, &[CAP_SYS_PTRACE]);
@@ -385,13 +439,16 @@ fn beginnings(server: &server::Server) -> Result<[u64; SYMBOLS.len()], String> {
     })?;
     let found = elf::offsets(&image, &SYMBOLS)
         .map_err(|error| format!("the program of process {pid} cannot be understood: {error}"))?;
-    let mut begin = [0; SYMBOLS.len()];
-    for ((place, offset), symbol) in begin.iter_mut().zip(found).zip(SYMBOLS) {
+    let mut commit = [0; SYMBOLS.len()];
+    for ((place, offset), symbol) in commit.iter_mut().zip(found).zip(SYMBOLS) {
         let begins = offset
             .ok_or_else(|| format!("the program of process {pid} does not export {symbol}"))?;
         *place = elf::behind_landing_pad(&image, begins);
     }
-    Ok(begin)
+    Ok(Functions {
+        commit,
+        walsender: layout::functions(&image),
+    })
 }
 
 /// Where a server is.

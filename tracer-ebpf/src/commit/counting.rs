@@ -2,9 +2,12 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::bpf_get_current_task;
-use tracer_ebpf::{BUCKETS, Backend, CommitGap, Part, ServerCommits, SlowCommit, bucket};
+use tracer_ebpf::{
+    BUCKETS, Backend, CommitGap, LEAST_WAIT_NS, Part, ServerCommits, SlowCommit, bucket,
+};
 
 use crate::maps::{self, NO_COMMITS, SERVERS, add, count_gap};
+use crate::stages;
 use crate::task::{self, Missing};
 
 /// How often to try to be the longest, against others at the same instant.
@@ -43,6 +46,9 @@ pub(crate) fn count(backend: &Backend, now_ns: u64) {
         )
     };
     add(commits, 1);
+    if wait_ns >= LEAST_WAIT_NS {
+        stages::wait_ended(server, backend, now_ns);
+    }
     if total_ns < maps::settings().slow_ns {
         return;
     }
@@ -102,7 +108,7 @@ fn add_part(sums: *mut ServerCommits, part: Part, ns: u64) {
 /// The process that the current one is a child of: every process of a server is
 /// a child of its first.
 #[inline(always)]
-fn server_of_current() -> Result<u32, Missing> {
+pub(crate) fn server_of_current() -> Result<u32, Missing> {
     let settings = maps::settings();
     // SAFETY: a helper without arguments.
     let task = unsafe { bpf_get_current_task() };

@@ -1,5 +1,6 @@
-//! What a commit of PostgreSQL waited for: programs at four of its functions, in
-//! every process that runs the program they are in.
+//! What a commit of PostgreSQL waited for: programs at some of its functions, in
+//! every process that runs the program they are in. Those that follow a wait through the
+//! walsender are in [`walsender`] and [`segment`].
 //!
 //! A commit is what comes to [`SyncRepWaitForLSN`], as all do that wrote something,
 //! whether or not there is a standby to wait for; the end of a transaction that only
@@ -31,8 +32,12 @@ mod counting;
 mod maps;
 #[path = "../shared/object.rs"]
 mod object;
+mod segment;
+mod sender_socket;
+mod stages;
 #[path = "../shared/task.rs"]
 mod task;
+mod walsender;
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::macros::{uprobe, uretprobe};
@@ -139,6 +144,7 @@ pub fn wait_begins(context: ProbeContext) {
         && backend.wait_from_ns == 0
     {
         backend.lsn = context.arg(0).unwrap_or(0);
+        backend.is_commit = u32::from(is_true(context.arg(1)));
         // Not remembered from commit to commit: another may have the place by now.
         backend.pid = task::current().unwrap_or(0);
         backend.wait_from_ns = now_ns();

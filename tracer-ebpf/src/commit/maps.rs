@@ -2,7 +2,10 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
-use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit};
+use tracer_ebpf::{
+    Backend, CommitGap, CommitSettings, ServerCommits, ServerLayout, SlowCommit, StageGap,
+    StageOffsets,
+};
 
 /// Overwritten by the loader before the kernel freezes it. As loaded, no commit
 /// is slow and no server is found.
@@ -38,6 +41,64 @@ static SLOW_COMMITS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 #[map]
 static COMMIT_GAPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(CommitGap::COUNT as u32, 0);
 
+/// As the loader overwrites [`COMMIT_SETTINGS`]. As loaded, no connection is found.
+#[unsafe(no_mangle)]
+pub(crate) static STAGE_OFFSETS: StageOffsets = StageOffsets {
+    task_files: 0,
+    files_fdt: 0,
+    fdt_fd: 0,
+    file_private: 0,
+    socket_sk: 0,
+    sk_protocol: 0,
+    skc_family: 0,
+    skc_daddr: 0,
+    skc_rcv_saddr: 0,
+    skc_v6_daddr: 0,
+    skc_v6_rcv_saddr: 0,
+    skc_dport: 0,
+    skc_num: 0,
+    skc_net: 0,
+    net_inum: 0,
+    write_seq: 0,
+    snd_una: 0,
+    rcv_nxt: 0,
+    copied_seq: 0,
+    cb_seq: 0,
+    cb_end_seq: 0,
+    cb_ack_seq: 0,
+};
+
+/// What userspace knows of a server, by its first process.
+#[map]
+pub(crate) static LAYOUTS: HashMap<u32, ServerLayout> = HashMap::with_max_entries(64, 0);
+
+/// Connections of walsenders, by the address of their `struct sock`. Userspace takes out
+/// those of processes that have ended: the kernel gives the address to another one.
+#[map]
+pub(crate) static SENDER_SOCKETS: HashMap<u64, u8> = HashMap::with_max_entries(256, 0);
+
+/// Walsenders by their `pid_tgid`, which leave their entry until the place is needed.
+#[map]
+pub(crate) static SENDERS: LruHashMap<u64, Sender> = LruHashMap::with_max_entries(512, 0);
+
+/// What is remembered of a walsender.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Sender {
+    /// The address of its connection's `struct sock`; 0 if it has none over TCP.
+    pub(crate) sock: u64,
+    /// When it had read the reply that it handles now, ns; 0 if it handles none.
+    pub(crate) reply_from_ns: u64,
+}
+
+/// What happened to waits: of a thousand commits a second for some seconds.
+#[map]
+static STAGES: RingBuf = RingBuf::with_byte_size(1 << 21, 0);
+
+/// What had to be given up of them, by [`StageGap`].
+#[map]
+static STAGE_GAPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(StageGap::COUNT as u32, 0);
+
 /// Userspace polls when it likes, and need not be woken.
 const NO_WAKEUP: u64 = 1;
 
@@ -58,10 +119,27 @@ pub(crate) fn settings() -> CommitSettings {
     }
 }
 
+/// Reads one of the offsets.
+macro_rules! stage_offset {
+    ($field:ident) => {
+        // SAFETY: as of the settings.
+        unsafe { (&raw const $crate::maps::STAGE_OFFSETS.$field).read_volatile() }
+    };
+}
+pub(crate) use stage_offset;
+
 /// Counts something that had to be given up.
 #[inline(always)]
 pub(crate) fn count_gap(gap: CommitGap) {
     if let Some(count) = COMMIT_GAPS.get_ptr_mut(gap as u32) {
+        add(count, 1);
+    }
+}
+
+/// Likewise of a wait's stages.
+#[inline(always)]
+pub(crate) fn count_stage_gap(gap: StageGap) {
+    if let Some(count) = STAGE_GAPS.get_ptr_mut(gap as u32) {
         add(count, 1);
     }
 }
@@ -87,5 +165,17 @@ pub(crate) fn tell(slow: &SlowCommit) -> bool {
             true
         }
         None => false,
+    }
+}
+
+/// Tells of a wait's stages.
+#[inline(always)]
+pub(crate) fn tell_stage<T: 'static>(record: T) {
+    match STAGES.reserve::<T>(0) {
+        Some(mut place) => {
+            place.write(record);
+            place.submit(NO_WAKEUP);
+        }
+        None => count_stage_gap(StageGap::Lost),
     }
 }

@@ -10,6 +10,7 @@ mod path;
 mod postgres;
 mod processors;
 mod recovery;
+mod stages;
 mod warnings;
 
 use tracer_ebpf::Gap;

@@ -25,6 +25,7 @@ pub mod recovery;
 pub mod request;
 pub mod role;
 pub mod sample;
+pub mod stages;
 pub mod standby;
 pub mod statements;
 pub mod steps;

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use aya::Ebpf;
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
-use aya::programs::UProbe;
 use aya::programs::uprobe::UProbeScope;
+use aya::programs::{RawTracePoint, UProbe};
 use tracer_core::recording::programs::RunStats;
-use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit};
+use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit, StageOffsets};
 
 use crate::commit_trace::SYMBOLS;
+use crate::commit_trace::layout::WalsenderFunctions;
+use crate::commit_trace::stage_follower::StageMaps;
 use crate::kernel::bpf::{self, with_causes};
 use crate::kernel::{offsets, pidns, uprobes};
 
@@ -28,6 +30,11 @@ const PROGRAMS: [(&str, usize); 5] = [
     ("prepared_begins", 2),
     ("commit_begins", 3),
 ];
+
+/// What follows waits through the walsender: what begins and ends handling a reply.
+const RELEASES: [&str; 2] = ["reply_begins", "reply_ends"];
+/// What it takes to know when a segment arrived.
+const SEGMENTS: &str = "tcp_probe";
 
 /// Why commits cannot be split: what was tried, and what came of it.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +64,9 @@ pub(crate) struct Program {
 
 impl Program {
     /// Loads the programs, attached to nothing yet.
-    pub(crate) fn load(slow: Duration) -> Result<Self, ProgramError> {
+    ///
+    /// Without `stages` no wait is followed through the walsender.
+    pub(crate) fn load(slow: Duration, stages: Option<StageOffsets>) -> Result<Self, ProgramError> {
         let tasks = offsets::of_tasks().map_err(ProgramError::Tasks)?;
         let pids = pidns::numbers().map_err(|why| ProgramError::Pids(why, pidns::REMEDY))?;
         let settings = CommitSettings {
@@ -68,6 +77,7 @@ impl Program {
         let mut object = bpf::without_kernel_types()
             .override_global("COMMIT_SETTINGS", &settings, true)
             .override_global("PID_NAMESPACE", &pids, true)
+            .override_global("STAGE_OFFSETS", &stages.unwrap_or_default(), true)
             .load(OBJECT)
             .map_err(|error| refused(&error))?;
         for (name, _) in PROGRAMS {
@@ -95,21 +105,75 @@ impl Program {
         file: &Path,
         begin: [u64; SYMBOLS.len()],
     ) -> Result<(), ProgramError> {
-        let mut links = Vec::with_capacity(PROGRAMS.len());
-        for (name, symbol) in PROGRAMS {
+        let places = PROGRAMS.map(|(name, symbol)| (name, SYMBOLS[symbol], begin[symbol]));
+        self.attach_all(file, &places)
+    }
+
+    /// Hangs what follows waits on the functions of walsenders in a file, likewise.
+    pub(crate) fn attach_walsender(
+        &mut self,
+        file: &Path,
+        functions: &WalsenderFunctions,
+    ) -> Result<(), ProgramError> {
+        let (wal_read, begins) = functions.wal_read;
+        let [reply_begins, reply_ends] = RELEASES;
+        for name in [wal_read, reply_begins, reply_ends] {
+            load(uprobe(&mut self.object, name)?)?;
+        }
+        let release = "SyncRepReleaseWaiters";
+        self.attach_all(
+            file,
+            &[
+                (reply_ends, release, functions.release),
+                (reply_begins, release, functions.release),
+                (wal_read, "WALRead", begins),
+            ],
+        )
+    }
+
+    /// Begins to note when segments arrive for walsenders.
+    pub(crate) fn attach_segments(&mut self) -> Result<(), ProgramError> {
+        let program = self.object.program_mut(SEGMENTS).map(TryInto::try_into);
+        let Some(Ok(program)) = program else {
+            return Err(absent(SEGMENTS));
+        };
+        let program: &mut RawTracePoint = program;
+        program.load().map_err(|error| refused(&error))?;
+        let attached = program.attach(SEGMENTS);
+        attached.map(drop).map_err(|error| ProgramError::Attach {
+            symbol: SEGMENTS,
+            reason: with_causes(&error),
+        })
+    }
+
+    /// What is told of waits, which somebody else is to read.
+    pub(super) fn stage_maps(&mut self) -> Result<StageMaps, ProgramError> {
+        Ok(StageMaps {
+            records: take(&mut self.object, "STAGES")?,
+            layouts: take(&mut self.object, "LAYOUTS")?,
+            sockets: take(&mut self.object, "SENDER_SOCKETS")?,
+            gaps: take(&mut self.object, "STAGE_GAPS")?,
+        })
+    }
+
+    /// All or none, in this order: by program, the function's name and where it begins.
+    fn attach_all(
+        &mut self,
+        file: &Path,
+        places: &[(&'static str, &'static str, u64)],
+    ) -> Result<(), ProgramError> {
+        let mut links = Vec::with_capacity(places.len());
+        for (name, symbol, begins) in places {
             let program = uprobe(&mut self.object, name)?;
-            match program.attach(begin[symbol], file, UProbeScope::AllProcesses) {
-                Ok(link) => links.push((name, link)),
+            match program.attach(*begins, file, UProbeScope::AllProcesses) {
+                Ok(link) => links.push((*name, link)),
                 Err(error) => {
                     let reason = reason(&error, file);
                     for (name, link) in links {
                         // Closing the descriptor is what detaches.
                         let _ = uprobe(&mut self.object, name)?.detach(link);
                     }
-                    return Err(ProgramError::Attach {
-                        symbol: SYMBOLS[symbol],
-                        reason,
-                    });
+                    return Err(ProgramError::Attach { symbol, reason });
                 }
             }
         }
@@ -189,6 +253,14 @@ fn uprobe<'a>(object: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, Progra
     match program {
         Some(Ok(program)) => Ok(program),
         _ => Err(absent(name)),
+    }
+}
+
+/// Once, whoever wants it.
+fn load(program: &mut UProbe) -> Result<(), ProgramError> {
+    match program.load() {
+        Ok(()) | Err(aya::programs::ProgramError::AlreadyLoaded) => Ok(()),
+        Err(error) => Err(refused(&error)),
     }
 }
 

@@ -44,6 +44,30 @@ pub(crate) fn offsets(
     let header = FileHeader64::<Endianness>::parse(file)?;
     let endian = header.endian()?;
     let segments = header.program_headers(endian, file)?;
+    let in_file = |address: u64| {
+        segments.iter().find_map(|one| {
+            let within = address.checked_sub(one.p_vaddr(endian))?;
+            // Only what is loaded from the file has a place in it.
+            let loaded = one.p_type(endian) == object::elf::PT_LOAD;
+            (loaded && within < one.p_filesz(endian))
+                .then(|| one.p_offset(endian).checked_add(within))?
+        })
+    };
+    let found = addresses(file, wanted)?;
+    Ok(found.into_iter().map(|one| one.and_then(in_file)).collect())
+}
+
+/// The address of each of `wanted` in the 64-bit ELF file; `None` for what it does not define
+/// for others.
+///
+/// # Errors
+/// If it is no such file, or damaged.
+pub(crate) fn addresses(
+    file: &[u8],
+    wanted: &[&str],
+) -> Result<Vec<Option<u64>>, object::read::Error> {
+    let header = FileHeader64::<Endianness>::parse(file)?;
+    let endian = header.endian()?;
     let symbols = header
         .sections(endian, file)?
         .symbols(endian, file, SHT_DYNSYM)?;
@@ -53,19 +77,26 @@ pub(crate) fn offsets(
             let name = symbol.name(endian, symbols.strings())?;
             for (wanted, place) in wanted.iter().zip(&mut found) {
                 if wanted.as_bytes() == name {
-                    let address = symbol.st_value(endian);
-                    *place = segments.iter().find_map(|one| {
-                        let within = address.checked_sub(one.p_vaddr(endian))?;
-                        // Only what is loaded from the file has a place in it.
-                        let loaded = one.p_type(endian) == object::elf::PT_LOAD;
-                        (loaded && within < one.p_filesz(endian))
-                            .then(|| one.p_offset(endian).checked_add(within))?
-                    });
+                    *place = Some(symbol.st_value(endian));
                 }
             }
         }
     }
     Ok(found)
+}
+
+/// The address in the 64-bit ELF file of its first byte: loaded, all of it lies as far from
+/// there. `None` if that is not loaded.
+///
+/// # Errors
+/// If it is no such file, or damaged.
+pub(crate) fn first_address(file: &[u8]) -> Result<Option<u64>, object::read::Error> {
+    let header = FileHeader64::<Endianness>::parse(file)?;
+    let endian = header.endian()?;
+    let mut segments = header.program_headers(endian, file)?.iter();
+    let first = segments
+        .find(|one| one.p_type(endian) == object::elf::PT_LOAD && one.p_offset(endian) == 0);
+    Ok(first.map(|one| one.p_vaddr(endian)))
 }
 
 /// Whether a file exports all of these, as far as it can be told: what is no 64-bit ELF file,
@@ -260,6 +291,21 @@ mod tests {
         let code = unsafe { std::slice::from_raw_parts(here, 8) };
         let offset = usize::try_from(offset).unwrap();
         assert_eq!(&file[offset..offset + 8], code);
+    }
+
+    #[test]
+    fn a_symbol_lies_as_far_from_the_first_byte_in_memory_as_in_the_file() {
+        let file = library();
+        let [Some(address)] = addresses(&file, &["getpid"]).unwrap()[..] else {
+            panic!("the C library has no getpid");
+        };
+        let first = first_address(&file).unwrap().unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let line = maps.lines().find(|line| line.ends_with("/libc.so.6"));
+        let (start, _) = line.unwrap().split_once('-').unwrap();
+        let loaded = u64::from_str_radix(start, 16).unwrap();
+        let here = libc::getpid as *const () as u64;
+        assert_eq!(address - first + loaded, here);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 mod field;
 mod pid;
 mod resolver;
+mod stage;
 mod task;
 
 use std::io;
@@ -24,6 +25,7 @@ use crate::kernel::offsets::resolver::Resolver;
 use crate::kernel::tracepoints::Tracepoints;
 
 pub use crate::kernel::offsets::pid::of_pids;
+pub use crate::kernel::offsets::stage::of_stages;
 pub use crate::kernel::offsets::task::{TaskOffsets, of_tasks};
 
 const STRUCTS: [&str; 10] = [

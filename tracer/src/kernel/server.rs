@@ -15,6 +15,8 @@ use crate::kernel::program;
 
 /// Larger than any build; the file is whatever calls itself so.
 const MAX_PROGRAM_BYTES: u64 = 512 << 20;
+/// Of a server that has loaded hundreds of libraries.
+const MAX_MAPS_BYTES: u64 = 8 << 20;
 /// `PG_VERSION` holds one short line.
 const MAX_VERSION_BYTES: u64 = 16;
 /// `postmaster.pid` holds a few lines, one of them a path.
@@ -139,6 +141,23 @@ impl Server {
         Ok((file.dev(), file.ino()))
     }
 
+    /// Where the first byte of its program is in its memory.
+    ///
+    /// # Errors
+    /// If that may not be looked at, or it has ended.
+    pub(crate) fn loaded_at(&self) -> io::Result<u64> {
+        let program = fs::read_link(self.file())?;
+        let file = File::open(self.directory.join("maps"))?;
+        let mut maps = Vec::new();
+        file.take(MAX_MAPS_BYTES).read_to_end(&mut maps)?;
+        let program = program.as_os_str().as_bytes();
+        let lines = maps.split(|byte| *byte == b'\n');
+        let mut starts = lines.filter_map(|line| first_byte(line, program));
+        starts.next().ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, "its program is not in its memory")
+        })
+    }
+
     /// The directory of its data, as seen in its own container.
     pub(crate) fn data(&self) -> Option<String> {
         let path = fs::read_link(self.directory.join("cwd")).ok()?;
@@ -192,6 +211,20 @@ impl Server {
     }
 }
 
+/// Where a line of `/proc/PID/maps` begins in memory, if it is that of the first byte of a
+/// file. Known by its path: its device and inode are others' on stacked file systems
+/// ([proc_pid_maps(5)](https://man7.org/linux/man-pages/man5/proc_pid_maps.5.html)).
+fn first_byte(line: &[u8], path: &[u8]) -> Option<u64> {
+    let fields = line.strip_suffix(path)?;
+    let mut fields = str::from_utf8(fields).ok()?.split_ascii_whitespace();
+    let (start, _) = fields.next()?.split_once('-')?;
+    let (_rights, offset) = (fields.next()?, fields.next()?);
+    let (_device, inode) = (fields.next()?, fields.next()?);
+    let whole = fields.next().is_none() && inode != "0";
+    let number = |text| u64::from_str_radix(text, 16).ok();
+    (whole && number(offset)? == 0).then(|| number(start))?
+}
+
 /// Digits and dots, or it is no version.
 pub(crate) fn version(text: &str) -> Option<&str> {
     let text = text.trim_end();
@@ -213,6 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn where_a_file_is_loaded_is_where_its_first_byte_is() {
+        let lines = [
+            "5581a000-5581b000 r--p 00000000 fe:00 24 /usr/bin/postgres",
+            "5581b000-5581c000 r-xp 00001000 fe:00 24 /usr/bin/postgres",
+            "7f00-8f00 r--p 00000000 fe:00 25 /other /usr/bin/postgres",
+            "7f00-8f00 rw-p 00000000 00:00 0 /usr/bin/postgres",
+            "7f00-8f00 rw-p 00000000 00:00 0 ",
+        ];
+        let found = lines.map(|line| first_byte(line.as_bytes(), b"/usr/bin/postgres"));
+        assert_eq!(found, [Some(0x5581_a000), None, None, None, None]);
+        let deleted = b"10-20 r--p 00000000 fe:00 24 /a b (deleted)";
+        assert_eq!(first_byte(deleted, b"/a b (deleted)"), Some(0x10));
+    }
+
+    #[test]
     fn this_test_is_no_server_and_can_be_read_like_one() {
         let pid = std::process::id();
         assert!(all().unwrap().iter().all(|server| server.pid != pid));
@@ -223,6 +271,9 @@ mod tests {
         assert!(this.program().unwrap().starts_with('/'));
         assert!(this.image().unwrap().starts_with(b"\x7fELF"));
         assert_eq!((this.version(), this.port()), (None, None));
+        let loaded = this.loaded_at().unwrap() as *const [u8; 4];
+        // SAFETY: the first bytes of this program, which are there as long as it runs.
+        assert_eq!(unsafe { &*loaded }, b"\x7fELF");
         assert!(this.netns().is_some() && this.identity().is_ok());
         assert!(Server::of(pid).is_none());
     }

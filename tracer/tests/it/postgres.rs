@@ -22,6 +22,7 @@ mod roles;
 mod server;
 mod services;
 mod sides;
+mod stages;
 mod statements;
 mod untracked;
 mod untrusted;

@@ -2,6 +2,7 @@
 
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
+use crate::assemble::stages;
 use crate::clock::RunClock;
 use crate::interval::Span;
 use crate::recording::commits::{Binary, CommitsRecord, Server};
@@ -24,7 +25,7 @@ pub(super) fn commits(
     let recovering = |server| record.recoveries_of(server, recoveries);
     let slow = slow
         .iter()
-        .map(|one| slow_commit(one, recovering(one.server), clock));
+        .map(|one| slow_commit(record, one, recovering(one.server), clock));
     let slow: Vec<SlowReport> = slow.collect();
     let servers = record.servers.iter();
     let overhead = overhead(recording.settings.bpf_stats, &record.effort);
@@ -35,10 +36,11 @@ pub(super) fn commits(
         slow_ms: record.slow.as_secs_f64() * 1e3,
         programs: record.binaries.iter().map(program).collect(),
         servers: servers
-            .map(|one| server(one, record.end_ns, &slow, recovering(one.pid).is_some()))
+            .map(|one| server(record, one, &slow, recovering(one.pid).is_some()))
             .collect(),
         slow,
         slow_dropped: record.slowest.dropped(),
+        stages_lost: record.stages.as_ref().map_or(0, |one| one.lost),
         slow_lost: sums.map(|sums| sums.slow_lost).sum(),
         not_counted: record.given_up,
         out_of_sight: record.out_of_sight,
@@ -62,7 +64,12 @@ fn program(binary: &Binary) -> ProgramReport {
     }
 }
 
-fn server(server: &Server, end_ns: u64, slow: &[SlowReport], traced: bool) -> ServerReport {
+fn server(
+    record: &CommitsRecord,
+    server: &Server,
+    slow: &[SlowReport],
+    traced: bool,
+) -> ServerReport {
     let own = || slow.iter().filter(|one| one.server_pid == server.pid);
     let part = |part| {
         let of = |sums: &ServerCommits| Histogram::of(sums, part);
@@ -83,12 +90,13 @@ fn server(server: &Server, end_ns: u64, slow: &[SlowReport], traced: bool) -> Se
         flush: part(Part::Flush).quantiles(),
         wait: wait.quantiles(),
         rest: part(Part::Rest).quantiles(),
+        stages: stages::stages(record, server.pid),
         wait_share: wait.share_of(&total),
         slow_wait_ms: together(own().map(|one| one.wait_ms)),
         slow_wait_in_recovery_ms: traced
             .then(|| together(own().filter_map(|one| one.wait_in_recovery_ms))),
         waiting: server.waiting.len() as u64,
-        waiting_longest_ms: longest.map(|since| end_ns.saturating_sub(*since) as f64 / 1e6),
+        waiting_longest_ms: longest.map(|since| record.end_ns.saturating_sub(*since) as f64 / 1e6),
     }
 }
 
@@ -106,8 +114,14 @@ pub(super) fn wait_of(slow: &SlowCommit) -> Span {
     }
 }
 
-fn slow_commit(slow: &SlowCommit, recoveries: Option<&[Span]>, clock: RunClock) -> SlowReport {
+fn slow_commit(
+    record: &CommitsRecord,
+    slow: &SlowCommit,
+    recoveries: Option<&[Span]>,
+    clock: RunClock,
+) -> SlowReport {
     let ms = |ns: u64| ns as f64 / 1e6;
+    let stages = stages::of_slow(record, slow);
     SlowReport {
         start: clock.utc(slow.start_ns),
         offset_s: clock.offset_s(slow.start_ns),
@@ -117,6 +131,8 @@ fn slow_commit(slow: &SlowCommit, recoveries: Option<&[Span]>, clock: RunClock) 
         flush_ms: ms(slow.flush_ns),
         wait_ms: ms(slow.wait_ns),
         rest_ms: ms(slow.rest_ns),
+        stages_ms: stages.map(|(stages, _)| stages),
+        walsender_pid: stages.and_then(|(_, pid)| pid),
         wait_in_recovery_ms: recoveries.map(|spans| ms(wait_of(slow).covered_ns(spans))),
         lsn: format!("{:X}/{:X}", slow.lsn >> 32, slow.lsn & 0xffff_ffff),
     }

@@ -1,7 +1,7 @@
 //! What a run has learnt of commits.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use tracer_ebpf::{ServerCommits, SlowCommit};
@@ -9,6 +9,7 @@ use tracer_ebpf::{ServerCommits, SlowCommit};
 use crate::interval::Span;
 use crate::recording::Recoveries;
 use crate::recording::programs::RunStats;
+use crate::recording::stage_tracker::CommitStages;
 
 /// The most slow commits that are kept one by one: of more, the slowest.
 const MOST_SLOW: usize = 10_000;
@@ -30,6 +31,8 @@ pub struct CommitsRecord {
     pub servers: Vec<Server>,
     /// Commits that were slow.
     pub slowest: Slowest,
+    /// What waits for a standby were split into, or why none was.
+    pub stages: Result<FollowedStages, String>,
     /// Commits that could not be counted.
     pub given_up: u64,
     /// Commits of servers outside of the PID namespace that tracer sees.
@@ -53,6 +56,19 @@ impl CommitsRecord {
         let netns = self.server(server)?.place.netns?;
         recoveries?.get(&netns).map(Vec::as_slice)
     }
+}
+
+/// What following waits through the walsender has shown.
+#[derive(Debug, Default)]
+pub struct FollowedStages {
+    /// The waits.
+    pub stages: CommitStages,
+    /// Servers by their first process, and why their waits were not followed.
+    pub reasons: BTreeMap<u32, Option<String>>,
+    /// Records that there was no room for.
+    pub lost: u64,
+    /// Walsenders that there was no room for.
+    pub senders_full: u64,
 }
 
 /// A program file that servers run.

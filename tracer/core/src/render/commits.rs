@@ -5,6 +5,7 @@ use std::borrow::Borrow;
 use tracer_ebpf::{Part, ServerCommits};
 
 use crate::recording::commits::WaitingBackend;
+use crate::render::stages;
 use crate::render::table::{known, milliseconds as ms};
 use crate::report::commits::{CommitsReport, ServerReport};
 use crate::report::histogram::Histogram;
@@ -38,12 +39,21 @@ pub(crate) fn summary(report: &CommitsReport) -> Vec<String> {
             );
         }
         lines.push(line + ".");
+        lines.extend(stages::summary(&server.stages));
         lines.extend(charged(server));
     }
     for slow in report.slowest().into_iter().take(MAX_LISTED / 2) {
+        let wait = slow.stages_ms.as_ref().map(stages::one);
+        let wait = wait.filter(|wait| !wait.is_empty());
         lines.push(format!(
-            "  slow: {:.1} ms at {:.1} s, of these {:.1} waiting for a standby, {:.1} flushing, {:.1} for the rest; pid {}",
-            slow.total_ms, slow.offset_s, slow.wait_ms, slow.flush_ms, slow.rest_ms, slow.pid
+            "  slow: {:.1} ms at {:.1} s, of these {:.1} waiting for a standby{}, {:.1} flushing, {:.1} for the rest; pid {}",
+            slow.total_ms,
+            slow.offset_s,
+            slow.wait_ms,
+            wait.map_or_else(String::new, |wait| format!(" ({wait})")),
+            slow.flush_ms,
+            slow.rest_ms,
+            slow.pid
         ));
     }
     lines

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::report::histogram::PartQuantiles;
+use crate::report::stages::{ByStage, StagesReport};
 
 /// Commits over a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +25,10 @@ pub struct CommitsReport {
     /// Slow commits that are not among them, because there were too many: those
     /// that are were slower.
     pub slow_dropped: u64,
+    /// Records of waits that came faster than they could be taken: those waits are not
+    /// explained.
+    #[serde(default)]
+    pub stages_lost: u64,
     /// Slow commits that came faster than they could be taken, likewise.
     pub slow_lost: u64,
     /// Commits that are in no count, because there was no room for their backend
@@ -92,6 +97,9 @@ pub struct ServerReport {
     pub wait: PartQuantiles,
     /// What is left: the commit's record and its status.
     pub rest: PartQuantiles,
+    /// What `wait` was made of.
+    #[serde(default)]
+    pub stages: StagesReport,
     /// The share of `wait` in `total`, over all commits; `null` without any.
     pub wait_share: Option<f64>,
     /// How long the commits in `slow[]` waited for a standby, all together.
@@ -125,6 +133,13 @@ pub struct SlowReport {
     pub wait_ms: f64,
     /// What is left.
     pub rest_ms: f64,
+    /// What `wait_ms` was made of; `null` if the wait was not followed.
+    #[serde(default)]
+    pub stages_ms: Option<ByStage<f64>>,
+    /// The walsender of the standby whose reply ended the wait, likewise, and if none was
+    /// found.
+    #[serde(default)]
+    pub walsender_pid: Option<u32>,
     /// How much of `wait_ms` fell into a recovery from a loss on the replication:
     /// something had been retransmitted to a standby and was not answered, or had arrived
     /// corrupted from it. `null` if none of its replication was traced.

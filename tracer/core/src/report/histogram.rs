@@ -1,7 +1,7 @@
 //! How long things took, from the counters of the kernel programs.
 
 use serde::{Deserialize, Serialize};
-use tracer_ebpf::{BUCKETS, Part, ServerCommits, bucket_start};
+use tracer_ebpf::{BUCKETS, Part, ServerCommits, bucket, bucket_start};
 
 use crate::report::quantiles::Quantiles;
 
@@ -40,6 +40,15 @@ impl Histogram {
             sum_ns: 0,
             longest_ns: 0,
         }
+    }
+
+    /// Takes in one duration, as the kernel programs do.
+    pub(crate) fn add(&mut self, ns: u64) {
+        if let Some(count) = self.buckets.get_mut(bucket(ns)) {
+            *count += 1;
+        }
+        self.sum_ns += ns;
+        self.longest_ns = self.longest_ns.max(ns);
     }
 
     pub(crate) fn plus(mut self, other: &Self) -> Self {
@@ -110,18 +119,7 @@ impl Histogram {
 
 #[cfg(test)]
 mod tests {
-    use tracer_ebpf::bucket;
-
     use super::*;
-
-    impl Histogram {
-        /// Takes in one duration, as the kernel programs do.
-        fn add(&mut self, ns: u64) {
-            self.buckets[bucket(ns)] += 1;
-            self.sum_ns += ns;
-            self.longest_ns = self.longest_ns.max(ns);
-        }
-    }
 
     #[test]
     fn buckets_follow_each_other_without_a_gap() {

@@ -7,7 +7,7 @@ use caps::Capability::CAP_SYS_PTRACE;
 use crate::command::check::row::Group::Postgresql;
 use crate::command::check::row::Row;
 use crate::command::check::shortfall::{self, Shortfall};
-use crate::commit_trace::SYMBOLS;
+use crate::commit_trace::{self, SYMBOLS};
 use crate::kernel::elf;
 use crate::kernel::preflight::why_forbidden;
 use crate::kernel::server::{self, Server};
@@ -18,7 +18,7 @@ pub(super) fn rows() -> Vec<Row> {
     let mut rows = vec![uprobes(&uprobes::ask())];
     match server::all() {
         Ok(servers) if servers.is_empty() => rows.push(none("none is seen to run here")),
-        Ok(servers) => rows.extend(servers.iter().map(row)),
+        Ok(servers) => rows.extend(servers.iter().flat_map(|one| [row(one), waits(one)])),
         Err(error) => rows.push(none(&format!("/proc cannot be read: {error}"))),
     }
     rows
@@ -58,6 +58,19 @@ fn row(server: &Server) -> Row {
         server.program(),
         missing,
     )
+}
+
+/// Whether what its commits wait for a standby can be split.
+fn waits(server: &Server) -> Row {
+    let name = format!("waits, pid {}", server.pid);
+    match commit_trace::follows(server) {
+        Ok(()) => Row::yes(
+            Postgresql,
+            name,
+            "can be followed through the walsender, stage by stage",
+        ),
+        Err(reason) => Row::no(Postgresql, name, reason, shortfall::STAGES),
+    }
 }
 
 fn describe(

@@ -145,6 +145,10 @@ pub(super) const UPROBES: Shortfall = Shortfall {
     consequence: NO_ATTRIBUTION,
     remedy: "a kernel with CONFIG_UPROBE_EVENTS",
 };
+pub(super) const STAGES: Shortfall = Shortfall {
+    consequence: "of a wait for a standby it is known how long it took, and not where (--commits)",
+    remedy: "PostgreSQL 13 to 18 with the symbols that its packages have, and root",
+};
 pub(super) const SYMBOLS: Shortfall = Shortfall {
     consequence: NO_ATTRIBUTION,
     remedy: "a server built as PostgreSQL's own packages are, which export their functions",

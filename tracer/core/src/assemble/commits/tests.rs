@@ -46,6 +46,7 @@ fn record(servers: Vec<Server>) -> CommitsRecord {
         }],
         servers,
         slowest: Slowest::default(),
+        stages: Err("not followed".to_owned()),
         given_up: 0,
         out_of_sight: 0,
         effort: RunStats::default(),

@@ -2,13 +2,16 @@
 
 use crate::render::account::{View, more, sum};
 use crate::render::document::{Block, Table};
+use crate::render::stages;
 use crate::render::table::{milliseconds, number};
 use crate::report::commits::{CommitsReport, ServerReport};
 use crate::report::histogram::PartQuantiles;
+use crate::report::stages::{Stage, StagesReport, StandbyStages};
 
 /// How many servers are shown; the JSON has all.
 const MOST_SERVERS: usize = 8;
 const MOST_SLOW: usize = 10;
+const MOST_STANDBYS: usize = 4;
 
 pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {
     let Some(commits) = &view.report.commits else {
@@ -58,6 +61,7 @@ fn one(server: &ServerReport) -> Vec<Block> {
     row("wait for a standby", &server.wait);
     row("rest", &server.rest);
     let mut blocks = vec![Block::Heading(heading), Block::Table(table)];
+    blocks.extend(waits(&server.stages));
     let waited = server.slow_wait_in_recovery_ms;
     if let Some(ms) = waited.filter(|_| server.slow_wait_ms > 0.0) {
         blocks.push(Block::Text(format!(
@@ -74,6 +78,51 @@ fn one(server: &ServerReport) -> Vec<Block> {
         )));
     }
     blocks
+}
+
+/// What waits for standbys were made of: a table for each.
+fn waits(report: &StagesReport) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    if let Some(reason) = &report.reason {
+        blocks.push(Block::Text(format!(
+            "What waits for a standby were made of is not known: {reason}."
+        )));
+    }
+    for standby in report.standbys.iter().take(MOST_STANDBYS) {
+        let name = &standby.remote;
+        let waits = format!("{} waits that the standby at {name} ended", standby.waits);
+        blocks.extend([Block::Heading(waits), Block::Table(of_standby(standby))]);
+    }
+    blocks.extend(more(report.standbys.len(), MOST_STANDBYS, "standby"));
+    if report.unreleased > 0 {
+        blocks.push(Block::Text(format!(
+            "{} waits took {} together, and no reply of a standby was seen to end them.",
+            report.unreleased,
+            milliseconds(Some(report.unreleased_ms))
+        )));
+    }
+    blocks
+}
+
+fn of_standby(standby: &StandbyStages) -> Table {
+    let mut table =
+        Table::new("Stage | >Share | >Of slow commits | >p50 | >p95 | >p99 | >Largest | >Together");
+    let percent = |share: Option<f64>| number(share.map(|share| format!("{:.0} %", 100.0 * share)));
+    for stage in Stage::ALL {
+        let one = standby.stages.of(stage);
+        let [p50, p95, p99, max] = one.took.part.each().map(milliseconds);
+        table.row([
+            stages::what(stage).to_owned(),
+            percent(one.share),
+            percent(one.slow_share),
+            p50,
+            p95,
+            p99,
+            max,
+            milliseconds(Some(one.took.sum_ms)),
+        ]);
+    }
+    table
 }
 
 fn slowest(view: View<'_>, commits: &CommitsReport) -> Vec<Block> {

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tracer_core::report::commits::SlowReport;
+use tracer_core::report::commits::{ServerReport, SlowReport};
 use tracer_core::report::finding::Cause;
+use tracer_core::report::stages::Stage;
 use xtask::testbed::{
     netns::Net,
     postgres::{Alone, Connection, Pair, Programs},
@@ -72,6 +73,28 @@ fn commits_are_counted_and_wait_for_a_standby_whose_replies_are_lost() {
     );
     assert!(wait > 0.5 * total, "{wait} of {total}");
     cell::found("commits", "counted and split");
+    assert_stages(&commits.servers[0], slow);
+    cell::found("stages of waits", "measured");
+}
+
+/// Each wait is the sum of its stages, and all but the first are explained: of that it is
+/// not known where its WAL begins.
+fn assert_stages(server: &ServerReport, slow: &[SlowReport]) {
+    let stages = &server.stages;
+    assert!(stages.measured, "{stages:?}");
+    let [standby] = &stages.standbys[..] else {
+        panic!("{stages:?}");
+    };
+    assert_eq!(standby.remote.address.to_string(), "10.0.10.3");
+    for one in slow {
+        let split = one.stages_ms.unwrap_or_else(|| panic!("{one:?}"));
+        let sum: f64 = Stage::ALL.iter().map(|stage| split.of(*stage)).sum();
+        assert!((sum - one.wait_ms).abs() < 0.02, "{one:?}");
+    }
+    let unexplained =
+        |one: &&SlowReport| one.stages_ms.is_some_and(|split| split.unexplained > 0.02);
+    let unexplained = slow.iter().filter(unexplained).count();
+    assert!(unexplained <= 1, "{unexplained}: {slow:#?}");
 }
 
 /// What a kernel wants of who watches functions of other programs has changed, in old

@@ -1,0 +1,59 @@
+//! The end of a wait for a standby, for userspace to set beside what its walsenders did.
+
+use aya_ebpf::helpers::bpf_probe_read_user;
+use tracer_ebpf::{Backend, ServerLayout, ServerMet, StageKind, WaitEnded};
+
+use crate::maps::{LAYOUTS, tell_stage};
+use crate::task;
+
+/// The wait of this backend is over now.
+#[inline(always)]
+pub(crate) fn wait_ended(server: u32, backend: &Backend, now_ns: u64) {
+    let Some(layout) = layout_of(server) else {
+        return;
+    };
+    let Some(synchronous_commit) = user::<u32>(layout.synchronous_commit) else {
+        return;
+    };
+    tell_stage(WaitEnded {
+        kind: StageKind::WaitEnded as u32,
+        pid: backend.pid,
+        server,
+        synchronous_commit,
+        start_ns: backend.start_ns,
+        from_ns: backend.wait_from_ns,
+        to_ns: now_ns,
+        lsn: backend.lsn,
+        is_commit: backend.is_commit,
+        _pad: 0,
+    });
+}
+
+/// Where a server keeps things. Userspace is told of one that it has not been asked about,
+/// and answers.
+#[inline(always)]
+pub(crate) fn layout_of(server: u32) -> Option<ServerLayout> {
+    let Some(layout) = LAYOUTS.get_ptr(server) else {
+        tell_stage(ServerMet {
+            kind: StageKind::ServerMet as u32,
+            server,
+        });
+        return None;
+    };
+    // SAFETY: a live map value, which userspace replaces as a whole.
+    let layout = unsafe { *layout };
+    (layout.my_walsnd != 0).then_some(layout)
+}
+
+/// Reads what the current process has at an address.
+#[inline(always)]
+pub(crate) fn user<T>(address: u64) -> Option<T> {
+    // SAFETY: the helper checks the address and fails where nothing is mapped.
+    unsafe { bpf_probe_read_user(address as *const T) }.ok()
+}
+
+/// Reads a value `offset` bytes into a structure of the kernel.
+#[inline(always)]
+pub(crate) fn kernel<T>(base: u64, offset: u32) -> Option<T> {
+    task::read(base, offset).ok()
+}

@@ -1,0 +1,157 @@
+//! What a walsender does with the WAL that somebody waits for: it takes it to send it,
+//! and it reads the reply that releases who waits.
+//!
+//! These functions are called by no backend that serves a client (but for those that
+//! decode WAL in a query), so that watching them in every process costs those nothing. They
+//! are watched from the beginning: a walsender that connects later is followed from its
+//! first message on.
+
+use aya_ebpf::bindings::BPF_ANY;
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::macros::{uprobe, uretprobe};
+use aya_ebpf::programs::{ProbeContext, RetProbeContext};
+use tracer_ebpf::{
+    ReplyHandled, SenderMet, ServerLayout, StageGap, StageKind, WAIT_MODES, WalTaken,
+};
+
+use crate::counting::server_of_current;
+use crate::maps::{SENDER_SOCKETS, SENDERS, Sender, count_stage_gap, stage_offset, tell_stage};
+use crate::now_ns;
+use crate::sender_socket;
+use crate::stages::{kernel, layout_of, user};
+use crate::task;
+
+/// `lsn` of `WalSndCtlData`, behind three list heads of two pointers each
+/// (<https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/replication/walsender_private.h>,
+/// the same from 13 to 18).
+const CTL_LSN: u64 = 48;
+
+/// `bool WALRead(XLogReaderState *state, char *buf, XLogRecPtr startptr, Size count, …)`
+/// begins.
+#[uprobe]
+pub fn wal_read(context: ProbeContext) {
+    if let (Some(start), Some(count)) = (context.arg::<u64>(2), context.arg::<u64>(3)) {
+        let _ = taken(start.wrapping_add(count));
+    }
+}
+
+/// `Size WALReadFromBuffers(char *dstbuf, XLogRecPtr startptr, Size count, TimeLineID tli)`
+/// begins: what version 17 and later try first.
+#[uprobe]
+pub fn wal_read_buffers(context: ProbeContext) {
+    if let (Some(start), Some(count)) = (context.arg::<u64>(1), context.arg::<u64>(2)) {
+        let _ = taken(start.wrapping_add(count));
+    }
+}
+
+#[inline(always)]
+fn taken(lsn: u64) -> Option<()> {
+    let time_ns = now_ns();
+    let (server, layout) = walsender()?;
+    let sock = connection(server, &layout)?;
+    tell_stage(WalTaken {
+        kind: StageKind::WalTaken as u32,
+        write_seq: kernel(sock, stage_offset!(write_seq))?,
+        sock,
+        time_ns,
+        lsn,
+    });
+    Some(())
+}
+
+/// `void SyncRepReleaseWaiters(void)` begins: a reply was read.
+#[uprobe]
+pub fn reply_begins(_context: ProbeContext) {
+    let _ = reply_read();
+}
+
+#[inline(always)]
+fn reply_read() -> Option<()> {
+    let from_ns = now_ns();
+    let (server, layout) = walsender()?;
+    connection(server, &layout)?;
+    let sender = SENDERS.get_ptr_mut(bpf_get_current_pid_tgid())?;
+    // SAFETY: a live map value; only its own walsender, which is in here, writes it.
+    unsafe { (*sender).reply_from_ns = from_ns };
+    Some(())
+}
+
+/// It returns.
+#[uretprobe]
+pub fn reply_ends(_context: RetProbeContext) {
+    let _ = released();
+}
+
+#[inline(always)]
+fn released() -> Option<()> {
+    let sender = SENDERS.get_ptr_mut(bpf_get_current_pid_tgid())?;
+    // SAFETY: as above.
+    let Sender {
+        sock,
+        reply_from_ns,
+    } = unsafe { *sender };
+    if sock == 0 || reply_from_ns == 0 {
+        return None;
+    }
+    // SAFETY: as above.
+    unsafe { (*sender).reply_from_ns = 0 };
+    let server = server_of_current().ok()?;
+    let layout = layout_of(server)?;
+    let control = user::<u64>(layout.walsnd_ctl).filter(|control| *control != 0)?;
+    let released = user::<[u64; WAIT_MODES]>(control.wrapping_add(CTL_LSN))?;
+    tell_stage(ReplyHandled {
+        kind: StageKind::ReplyHandled as u32,
+        write_seq: kernel(sock, stage_offset!(write_seq))?,
+        sock,
+        from_ns: reply_from_ns,
+        to_ns: now_ns(),
+        released,
+        snd_una: kernel(sock, stage_offset!(snd_una))?,
+        rcv_nxt: kernel(sock, stage_offset!(rcv_nxt))?,
+        copied_seq: kernel(sock, stage_offset!(copied_seq))?,
+        server,
+    });
+    Some(())
+}
+
+/// The server of the current process and its layout, if that is a walsender.
+#[inline(always)]
+fn walsender() -> Option<(u32, ServerLayout)> {
+    let server = server_of_current().ok()?;
+    let layout = layout_of(server)?;
+    let own = user::<u64>(layout.my_walsnd)?;
+    (own != 0).then_some((server, layout))
+}
+
+/// The connection of the walsender that runs, of which userspace is told when it is a new
+/// one.
+#[inline(always)]
+fn connection(server: u32, layout: &ServerLayout) -> Option<u64> {
+    let id = bpf_get_current_pid_tgid();
+    let sock = sender_socket::current(layout)?;
+    if let Some(sender) = SENDERS.get_ptr(id)
+        // SAFETY: a live map value.
+        && unsafe { (*sender).sock } == sock
+    {
+        return Some(sock);
+    }
+    let sender = Sender {
+        sock,
+        reply_from_ns: 0,
+    };
+    if SENDERS.insert(id, sender, u64::from(BPF_ANY)).is_err()
+        || SENDER_SOCKETS.insert(sock, 1, u64::from(BPF_ANY)).is_err()
+    {
+        count_stage_gap(StageGap::SendersFull);
+        return None;
+    }
+    tell_stage(SenderMet {
+        kind: StageKind::SenderMet as u32,
+        pid: task::current().unwrap_or(0),
+        server,
+        is_logical: u32::from(user::<u8>(layout.am_db_walsender)? != 0),
+        sock,
+        tuple: sender_socket::tuple(sock)?,
+    });
+    Some(sock)
+}

@@ -1,0 +1,85 @@
+//! What waits for a standby were made of, from what was followed.
+
+use tracer_ebpf::SlowCommit;
+
+use crate::recording::commits::CommitsRecord;
+use crate::recording::stage_tracker::SenderStages;
+use crate::report::endpoint::endpoints;
+use crate::report::stages::{ByStage, Stage, StageReport, StagesReport, StandbyStages};
+
+/// Of one server, by its first process.
+pub(super) fn stages(record: &CommitsRecord, server: u32) -> StagesReport {
+    let followed = match &record.stages {
+        Ok(followed) => followed,
+        Err(reason) => return not_measured(reason),
+    };
+    if let Some(Some(reason)) = followed.reasons.get(&server) {
+        return not_measured(reason);
+    }
+    let senders = followed.stages.senders.iter();
+    let own = senders.filter(|one| one.server == server && one.waits > 0);
+    let standbys: Vec<_> = own.map(standby).collect();
+    let unreleased = followed.stages.unreleased.get(&server);
+    let unreleased_ms = unreleased.map_or(0.0, |one| ms(one.waits.sum_ns()));
+    let [waited_ms, unexplained_ms] = standbys
+        .iter()
+        .map(|one| [one.waited_ms, one.stages.unexplained.took.sum_ms])
+        .fold([unreleased_ms; 2], |sum, one| {
+            [sum[0] + one[0], sum[1] + one[1]]
+        });
+    StagesReport {
+        measured: true,
+        reason: None,
+        standbys,
+        unreleased: unreleased.map_or(0, |one| one.waits.count()),
+        unreleased_ms,
+        unexplained_share: share(unexplained_ms, waited_ms),
+    }
+}
+
+fn not_measured(reason: &str) -> StagesReport {
+    StagesReport {
+        reason: Some(reason.to_owned()),
+        ..StagesReport::default()
+    }
+}
+
+fn standby(sender: &SenderStages) -> StandbyStages {
+    let waited_ns: u64 = sender.stages.iter().map(|stage| stage.sum_ns()).sum();
+    let slow_ns: u64 = sender.slow_ns.iter().sum();
+    StandbyStages {
+        walsender_pid: sender.pid,
+        remote: endpoints(&sender.tuple).1,
+        logical: sender.is_logical,
+        waits: sender.waits,
+        waited_ms: ms(waited_ns),
+        stages: ByStage::new(|stage| {
+            let took = &sender.stages[stage as usize];
+            StageReport {
+                took: took.quantiles(),
+                share: share(took.sum_ns() as f64, waited_ns as f64),
+                slow_share: share(sender.slow_ns[stage as usize] as f64, slow_ns as f64),
+            }
+        }),
+    }
+}
+
+/// The stages of a slow commit's wait, and whose walsender ended it.
+pub(super) fn of_slow(
+    record: &CommitsRecord,
+    slow: &SlowCommit,
+) -> Option<(ByStage<f64>, Option<u32>)> {
+    let followed = record.stages.as_ref().ok()?;
+    let found = followed.stages.slow.get(&(slow.start_ns, slow.pid))?;
+    let sender = found.sender.and_then(|at| followed.stages.senders.get(at));
+    let split = ByStage::new(|stage: Stage| ms(found.stages.of(stage)));
+    Some((split, sender.map(|sender| sender.pid)))
+}
+
+fn ms(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+fn share(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}

@@ -1,0 +1,242 @@
+//! Waits and walsenders, as records that are made up.
+
+use tracer_ebpf::{SegmentReceived, WalTaken};
+
+use super::*;
+
+const SERVER: u32 = 100;
+const ON: u32 = 3;
+
+/// Two standbys of one server, as their records come.
+struct Run {
+    tracker: StageTracker,
+    write_seq: [u32; 2],
+    read_seq: [u32; 2],
+}
+
+impl Run {
+    fn new(slow_ns: u64) -> Self {
+        let mut run = Self {
+            tracker: StageTracker::new(slow_ns),
+            write_seq: [5_000; 2],
+            read_seq: [9_000; 2],
+        };
+        for standby in 0..2 {
+            run.connect(standby, 200 + standby as u32);
+            // Before it is followed.
+            run.send(standby, 1, 1);
+            run.reply(standby, 2, [1; WAIT_MODES]);
+        }
+        run
+    }
+
+    fn sock(standby: usize) -> u64 {
+        0xffff_0000 + standby as u64
+    }
+
+    fn connect(&mut self, standby: usize, pid: u32) {
+        let mut remote = [0; 16];
+        remote[15] = standby as u8;
+        self.tracker.note(&StageRecord::SenderMet(SenderMet {
+            pid,
+            server: SERVER,
+            sock: Self::sock(standby),
+            tuple: Tuple {
+                remote,
+                ..Tuple::default()
+            },
+            ..SenderMet::default()
+        }));
+    }
+
+    fn send(&mut self, standby: usize, time_ns: u64, lsn: u64) {
+        self.tracker.note(&StageRecord::WalTaken(WalTaken {
+            sock: Self::sock(standby),
+            time_ns,
+            lsn,
+            write_seq: self.write_seq[standby],
+            ..WalTaken::default()
+        }));
+        self.write_seq[standby] += 100;
+    }
+
+    /// Its reply arrives at once, with the acknowledgement, and is read then.
+    fn reply(&mut self, standby: usize, from_ns: u64, released: [u64; WAIT_MODES]) {
+        let sock = Self::sock(standby);
+        self.tracker
+            .note(&StageRecord::SegmentReceived(SegmentReceived {
+                sock,
+                time_ns: from_ns - 1,
+                snd_una: self.write_seq[standby] - 100,
+                rcv_nxt: self.read_seq[standby],
+                ..SegmentReceived::default()
+            }));
+        self.read_seq[standby] += 39;
+        self.tracker.note(&StageRecord::ReplyHandled(ReplyHandled {
+            sock,
+            server: SERVER,
+            from_ns,
+            to_ns: from_ns + 1,
+            write_seq: self.write_seq[standby],
+            snd_una: self.write_seq[standby],
+            rcv_nxt: self.read_seq[standby],
+            copied_seq: self.read_seq[standby],
+            released,
+            ..ReplyHandled::default()
+        }));
+    }
+
+    fn wait(&mut self, from_ns: u64, to_ns: u64, lsn: u64, synchronous_commit: u32) {
+        self.tracker.note(&StageRecord::WaitEnded(WaitEnded {
+            pid: 300,
+            server: SERVER,
+            synchronous_commit,
+            start_ns: from_ns - 5,
+            from_ns,
+            to_ns,
+            lsn,
+            is_commit: 1,
+            ..WaitEnded::default()
+        }));
+    }
+
+    fn finish(self) -> CommitStages {
+        self.tracker.finish()
+    }
+}
+
+fn waits(found: &CommitStages) -> Vec<u64> {
+    found.senders.iter().map(|one| one.waits).collect()
+}
+
+#[test]
+fn the_reply_that_completes_the_quorum_decides() {
+    let mut run = Run::new(u64::MAX);
+    run.send(0, 1_000, 50);
+    run.send(1, 1_000, 50);
+    // One alone releases nobody.
+    run.reply(0, 1_100, [50, 1, 1]);
+    run.reply(1, 1_300, [50, 50, 1]);
+    // What comes later has no part in it.
+    run.reply(0, 1_310, [50, 50, 50]);
+    run.wait(1_010, 1_400, 40, ON);
+    let found = run.finish();
+    assert_eq!(waits(&found), [0, 1]);
+    let sums = found.senders[1].stages.map(|stage| stage.sum_ns());
+    // Sent before, the reply arrived with the acknowledgement, and was read 1 ns later.
+    assert_eq!(sums, [0, 289, 0, 1, 100, 0]);
+    assert!(found.unreleased.is_empty());
+}
+
+#[test]
+fn what_is_awaited_decides_which_reply_it_was() {
+    for (synchronous_commit, standby) in [(2, Some(0)), (3, Some(1)), (4, Some(0)), (1, None)] {
+        let mut run = Run::new(u64::MAX);
+        run.send(0, 1_000, 50);
+        run.send(1, 1_000, 50);
+        run.reply(0, 1_100, [50, 1, 1]);
+        run.reply(1, 1_200, [50, 50, 1]);
+        run.reply(0, 1_300, [50, 50, 50]);
+        run.wait(1_010, 1_400, 50, synchronous_commit);
+        let mut expected = vec![0, 0];
+        if let Some(standby) = standby {
+            let at: usize = standby;
+            expected[at] = 1;
+        }
+        assert_eq!(waits(&run.finish()), expected, "{synchronous_commit}");
+    }
+}
+
+#[test]
+fn what_no_reply_released_is_unexplained() {
+    let mut run = Run::new(u64::MAX);
+    run.send(0, 1_000, 50);
+    // Cancelled, long before the reply.
+    run.wait(1_010, 1_010 + NOBODY_NS, 50, ON);
+    // As long as it takes to see that nobody is to be waited for.
+    run.wait(1_010, 1_009 + NOBODY_NS, 50, ON);
+    run.reply(0, 5_000_000, [50, 50, 50]);
+    let found = run.finish();
+    assert_eq!(waits(&found), [0, 0]);
+    assert_eq!(found.unreleased[&SERVER].waits.count(), 1);
+    assert_eq!(found.unreleased[&SERVER].waits.sum_ns(), NOBODY_NS);
+}
+
+#[test]
+fn what_was_lost_is_joined_with_nothing() {
+    let mut run = Run::new(0);
+    run.send(0, 1_000, 50);
+    run.wait(1_010, 2_000, 50, ON);
+    run.tracker.lose();
+    run.reply(0, 1_100, [50, 50, 50]);
+    // Of this one it is not known whether that reply was the first to reach so far.
+    run.wait(1_010, 1_010 + NOBODY_NS, 45, ON);
+    let found = run.finish();
+    assert_eq!(waits(&found), [0, 0]);
+    assert_eq!(found.unreleased[&SERVER].waits.count(), 2);
+    let slow: Vec<_> = found.slow.values().collect();
+    assert!(slow.iter().all(|one| one.sender.is_none()), "{slow:?}");
+}
+
+#[test]
+fn a_walsender_that_comes_back_is_the_same_standby() {
+    let mut run = Run::new(u64::MAX);
+    for (pid, at) in [(200, 1_000), (210, 2_000)] {
+        run.connect(0, pid);
+        run.send(0, at, at - 10);
+        run.reply(0, at + 10, [at - 10; WAIT_MODES]);
+        run.send(0, at + 100, at);
+        run.reply(0, at + 200, [at; WAIT_MODES]);
+        run.wait(at + 50, at + 300, at, ON);
+        run.tracker.settle(u64::MAX);
+        let end = |run: &mut Run, now_ns| run.tracker.forget(now_ns, |other| other != pid);
+        assert_eq!(end(&mut run, at + 400), [Run::sock(0)]);
+        // It is said once.
+        assert!(end(&mut run, at + 500).is_empty());
+    }
+    let found = run.finish();
+    assert_eq!(waits(&found), [2, 0]);
+    assert_eq!(found.senders[0].pid, 210);
+}
+
+#[test]
+fn slow_commits_are_kept_by_how_long_they_waited() {
+    let mut run = Run::new(100);
+    let count = MAX_SLOW as u64 + 10;
+    for number in 0..count {
+        let at = 10_000 * (number + 1);
+        run.send(0, at, at);
+        run.reply(0, at + 1_000 + number, [at; WAIT_MODES]);
+        run.wait(at, at + 1_001 + number, at, ON);
+    }
+    // Quick.
+    run.wait(10_000 * (count + 2), 10_000 * (count + 2) + 94, 5, ON);
+    let found = run.finish();
+    assert_eq!(found.slow.len(), MAX_SLOW);
+    let shortest = found
+        .slow
+        .values()
+        .map(|one| one.stages.ns.iter().sum::<u64>());
+    assert_eq!(shortest.min(), Some(1_011));
+    let all = found.slow.values().all(|one| one.sender == Some(0));
+    assert!(all, "each was released by the one standby");
+    let slow_ns: u64 = found.senders[0].slow_ns.iter().sum();
+    let sums_ns: u64 = found.senders[0].stages.iter().map(Histogram::sum_ns).sum();
+    assert_eq!(sums_ns, slow_ns + 94);
+}
+
+#[test]
+fn a_prepare_waits_for_no_replay() {
+    let mut run = Run::new(u64::MAX);
+    run.send(0, 1_000, 50);
+    run.reply(0, 1_100, [50, 50, 1]);
+    run.tracker.note(&StageRecord::WaitEnded(WaitEnded {
+        server: SERVER,
+        synchronous_commit: 4,
+        from_ns: 1_010,
+        to_ns: 1_200,
+        lsn: 50,
+        ..WaitEnded::default()
+    }));
+    assert_eq!(waits(&run.finish()), [1, 0]);
+}

@@ -1,0 +1,205 @@
+//! Follows waits for a standby through the walsender, in a thread: what the kernel programs
+//! tell is joined as it comes, because a minute of it does not fit into their buffer.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use caps::Capability::{CAP_BPF, CAP_SYS_PTRACE};
+use tracer_core::recording::commits::FollowedStages;
+use tracer_core::recording::stage_record::StageRecord;
+use tracer_core::recording::stage_tracker::StageTracker;
+use tracer_ebpf::{ServerLayout, StageGap};
+
+use crate::commit_trace::layout::layout;
+use crate::kernel::clock::now_ns;
+use crate::kernel::{preflight, server};
+
+/// How often the buffer is emptied: at a thousand commits a second, a hundredth of it is
+/// used by then.
+const PERIOD: Duration = Duration::from_millis(50);
+/// How often it is looked which walsenders are gone.
+const CENSUS: Duration = Duration::from_secs(1);
+/// More records than the buffer holds: what comes while it is emptied is for the next time.
+const MAX_RECORDS: usize = 100_000;
+/// What asking the kernel of a server takes, and of its process.
+const NEEDED: [caps::Capability; 2] = [CAP_BPF, CAP_SYS_PTRACE];
+
+/// The maps of the kernel programs.
+pub(super) struct StageMaps {
+    pub(super) records: RingBuf<MapData>,
+    pub(super) layouts: HashMap<MapData, u32, ServerLayout>,
+    pub(super) sockets: HashMap<MapData, u64, u8>,
+    pub(super) gaps: PerCpuArray<MapData, u64>,
+}
+
+/// The thread that follows.
+pub(super) struct StageFollower {
+    // Dropping it ends the thread.
+    end: Sender<()>,
+    thread: JoinHandle<()>,
+    state: Arc<Mutex<Following>>,
+}
+
+/// What the thread knows.
+struct Following {
+    maps: StageMaps,
+    tracker: StageTracker,
+    /// The only network namespace whose servers are followed.
+    netns: Option<u32>,
+    /// Servers that were asked about, and why nothing is known of them.
+    reasons: BTreeMap<u32, Option<String>>,
+    lost: u64,
+    census: Instant,
+}
+
+impl StageFollower {
+    /// Begins to follow the waits of these servers, and of those that come.
+    pub(super) fn start(
+        maps: StageMaps,
+        slow_ns: u64,
+        netns: Option<u32>,
+        servers: &[server::Server],
+    ) -> std::io::Result<Self> {
+        let mut state = Following {
+            maps,
+            tracker: StageTracker::new(slow_ns),
+            netns,
+            reasons: BTreeMap::new(),
+            lost: 0,
+            census: Instant::now(),
+        };
+        for server in servers {
+            state.place(server.pid, Some(server));
+        }
+        let state = Arc::new(Mutex::new(state));
+        let (end, ended) = channel();
+        let shared = Arc::clone(&state);
+        let thread = Builder::new().name("stages".to_owned()).spawn(move || {
+            // Without these it goes on, and learns less.
+            let _ = preflight::keep_only(&NEEDED);
+            while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                lock(&shared).take();
+            }
+        })?;
+        Ok(Self { end, thread, state })
+    }
+
+    /// Gives back the kernel's place of a server that has ended.
+    pub(super) fn forget(&self, server: u32) {
+        lock(&self.state).forget_server(server);
+    }
+
+    /// What was learnt by the end.
+    pub(super) fn finish(self) -> FollowedStages {
+        drop(self.end);
+        // It waits for nothing but its time.
+        let _ = self.thread.join();
+        let mut state = lock(&self.state);
+        state.take();
+        let tracker = std::mem::replace(&mut state.tracker, StageTracker::new(0));
+        FollowedStages {
+            stages: tracker.finish(),
+            reasons: std::mem::take(&mut state.reasons),
+            lost: state.lost,
+            senders_full: state.maps.gap(StageGap::SendersFull),
+        }
+    }
+}
+
+fn lock(state: &Mutex<Following>) -> std::sync::MutexGuard<'_, Following> {
+    // A panic ends the whole program.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl StageMaps {
+    /// The next record, if there is one and it can be understood.
+    fn next(&mut self) -> Option<Option<StageRecord>> {
+        let record = self.records.next()?;
+        Some(StageRecord::decode(&record))
+    }
+
+    fn gap(&self, gap: StageGap) -> u64 {
+        let cpus = self.gaps.get(&(gap as u32), 0);
+        cpus.map_or(0, |cpus| cpus.iter().sum())
+    }
+}
+
+impl Following {
+    /// Takes what has come.
+    fn take(&mut self) {
+        let lost = self.maps.gap(StageGap::Lost);
+        if lost != self.lost {
+            self.lost = lost;
+            self.tracker.lose();
+        }
+        let mut met = false;
+        for _ in 0..MAX_RECORDS {
+            let Some(record) = self.maps.next() else {
+                break;
+            };
+            match record {
+                Some(StageRecord::ServerMet(one)) => self.place(one.server, None),
+                Some(record) => {
+                    // One that has ended may be back under this number.
+                    let is_new = matches!(record, StageRecord::SenderMet(_));
+                    if is_new {
+                        self.forget();
+                    }
+                    met |= is_new;
+                    self.tracker.note(&record);
+                }
+                None => {}
+            }
+        }
+        self.tracker.settle(now_ns());
+        if met || self.census.elapsed() >= CENSUS {
+            self.forget();
+        }
+    }
+
+    /// Takes the connections of walsenders that have ended from the kernel programs: whoever
+    /// is given the address next is none of them.
+    fn forget(&mut self) {
+        self.census = Instant::now();
+        let runs = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
+        for sock in self.tracker.forget(now_ns(), runs) {
+            // The kernel may have had no room for it.
+            let _ = self.maps.sockets.remove(&sock);
+        }
+    }
+
+    /// Tells the kernel programs where a server keeps things, unless that was done.
+    fn place(&mut self, pid: u32, known: Option<&server::Server>) {
+        if self.reasons.contains_key(&pid) && self.maps.layouts.get(&pid, 0).is_ok() {
+            return;
+        }
+        let found = server::Server::of(pid);
+        let found = match known.or(found.as_ref()) {
+            Some(server) if self.netns.is_some() && server.netns() != self.netns => {
+                Err("it is in another network namespace".to_owned())
+            }
+            Some(server) => layout(server),
+            None => Err("it has ended".to_owned()),
+        };
+        let (layout, reason) = match found {
+            Ok(layout) => (layout, None),
+            // All 0: nobody is to ask again.
+            Err(reason) => (ServerLayout::default(), Some(reason)),
+        };
+        let told = self.maps.layouts.insert(pid, layout, 0);
+        let reason = reason.or_else(|| Some(told.err()?.to_string()));
+        self.reasons.insert(pid, reason);
+    }
+
+    /// Gives back the kernel's place of a server that has ended.
+    fn forget_server(&mut self, pid: u32) {
+        let _ = self.maps.layouts.remove(&pid);
+        self.reasons.remove(&pid);
+        self.tracker.forget_server(pid);
+    }
+}
