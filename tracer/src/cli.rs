@@ -11,7 +11,9 @@ use crate::cli::files::{AFTER_MERGE_HELP, AFTER_REPLAY_HELP};
 use crate::inject::{Directions, EngineChoice};
 use crate::postgres::connection::dsn::Typed;
 
-pub use crate::cli::files::{Format, MergeArguments, ReplayArguments, ReportArguments};
+pub use crate::cli::files::{
+    ExplainArguments, Format, MergeArguments, ReplayArguments, ReportArguments,
+};
 
 /// Counts TCP retransmits per flow, in the kernel and to the segment: was it the
 /// network that a slow commit waited for?
@@ -98,6 +100,9 @@ pub enum Command {
 
     /// Show a report to people: the verdict, what it rests on, and charts
     Report(ReportArguments),
+
+    /// Show slow commits part by part: where the time went, and what happened on the wire
+    Explain(ExplainArguments),
 
     /// Make one file of what both hosts saw of one run, flows joined end to end
     #[command(after_help = AFTER_MERGE_HELP)]

@@ -3,6 +3,7 @@
 
 pub(crate) mod check;
 pub(crate) mod clean;
+pub(crate) mod explain;
 pub(crate) mod inject;
 pub(crate) mod log;
 pub(crate) mod merge;
@@ -32,6 +33,7 @@ pub fn execute(command: &Command) -> ExitCode {
     let outcome = match command {
         Command::Run(arguments) => run::run(arguments).map(|()| true),
         Command::Report(arguments) => report::run(arguments).map(|()| true),
+        Command::Explain(arguments) => explain::run(arguments).map(|()| true),
         Command::Merge(arguments) => merge::run(arguments).map(|()| true),
         Command::Replay(arguments) => replay::run(arguments).map(|()| true),
         Command::Check(arguments) => check::run(arguments),

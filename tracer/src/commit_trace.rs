@@ -204,11 +204,13 @@ impl CommitTrace {
             }
         }
         let sums = exposed(sums, &self.met, |pid| server::Server::of(pid).is_some());
+        let stages = self.stages.as_ref().ok();
         let spreads = |(pid, sums)| metrics::Commits {
             pid,
             parts: parts
                 .map(|(name, part)| (name, Spread::of_commits(&sums, part)))
                 .into(),
+            waits: stages.map_or_else(Vec::new, |stages| stages.spreads(pid)),
         };
         sums.into_iter().map(spreads).collect()
     }

@@ -2,6 +2,7 @@
 //! standby was awaited, what was lost, how long round trips took.
 
 pub(crate) mod blocked;
+pub(crate) mod commit_stages;
 pub(crate) mod cpu;
 pub(crate) mod links;
 pub(crate) mod loss;

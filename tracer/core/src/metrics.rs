@@ -97,6 +97,9 @@ pub struct Commits {
     pub pid: u32,
     /// By part.
     pub parts: Vec<(&'static str, Spread)>,
+    /// What waits for standbys were made of: by the address of the one that ended them, and
+    /// by stage.
+    pub waits: Vec<(String, Vec<(&'static str, Spread)>)>,
 }
 
 /// The tool itself.

@@ -31,6 +31,7 @@ pub mod tcp_info;
 mod thinning;
 pub mod unanswered;
 mod varint;
+pub mod wire_events;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -56,6 +57,7 @@ use programs::{DropCounters, RunStats, Unwritten};
 use roles::Known;
 use settings::Settings;
 use slow_commit::SlowCommit;
+use wire_events::WireEvents;
 
 /// Everything that a run leaves behind: of a run, of a replay, or made up. Moments are ns
 /// of `CLOCK_MONOTONIC`.
@@ -89,6 +91,8 @@ pub struct Recording {
     pub bad_checksums: Option<Vec<BadChecksumStep>>,
     /// From which losses there was a recovery, if events were taken.
     pub holes: LossRecoveries,
+    /// The same one by one.
+    pub wire: WireEvents,
     /// Segments sent, by the peer that they went to, as far as that is known.
     pub sent: BTreeMap<IpAddr, u64>,
     /// When services answered a connection from here the last time; `None` if that is not

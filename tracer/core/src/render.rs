@@ -18,3 +18,4 @@ pub mod status;
 pub mod table;
 pub mod text;
 mod verdict;
+mod waterfall;

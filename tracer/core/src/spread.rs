@@ -1,6 +1,6 @@
 //! How long things took, as Prometheus takes it.
 
-use tracer_ebpf::{Part, ServerCommits, bucket_start};
+use tracer_ebpf::{BUCKETS, Part, ServerCommits, bucket_start};
 
 /// Upper ends of the ranges, µs; what is longer is in a last one without end.
 const BOUNDS_US: [u64; 18] = [
@@ -46,7 +46,12 @@ impl Spread {
     /// whose ends are taken as they are.
     #[must_use]
     pub fn of_commits(sums: &ServerCommits, part: Part) -> Self {
-        let counts = &sums.buckets[part as usize];
+        let part = part as usize;
+        Self::of_buckets(&sums.buckets[part], sums.sums_ns[part])
+    }
+
+    /// Durations as the kernel programs count them.
+    pub(crate) fn of_buckets(counts: &[u64; BUCKETS], sum_ns: u64) -> Self {
         let mut ranges = Vec::new();
         let mut from = 0;
         for to in (FIRST..=LAST).step_by(TOGETHER) {
@@ -57,7 +62,7 @@ impl Spread {
         ranges.push((f64::INFINITY, counts[from..].iter().sum()));
         Self {
             ranges,
-            sum_s: sums.sums_ns[part as usize] as f64 / 1e9,
+            sum_s: sum_ns as f64 / 1e9,
         }
     }
 

@@ -32,13 +32,14 @@ pub mod report;
 pub mod service;
 mod shown;
 pub mod socket;
+pub mod stages;
 pub mod standbys;
 
 /// A target, which takes any bytes, by its name.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. Its name is also that of its folder in `corpus/`.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     ("answer", answer::target),
     ("btf", btf::target),
     ("certificate", certificate::target),
@@ -58,5 +59,6 @@ pub const TARGETS: [Target; 20] = [
     ("report", report::target),
     ("service", service::target),
     ("socket", socket::target),
+    ("stages", stages::target),
     ("standbys", standbys::target),
 ];

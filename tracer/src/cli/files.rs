@@ -1,6 +1,6 @@
 //! What was typed of commands that read files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -17,6 +17,32 @@ pub struct ReportArguments {
 
     /// Where to write it: .html for one file with charts, .md or .txt (`-` for
     /// standard output) [default: -]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// What to write: `html`, `md` or `text` [default: by the file's name; text to
+    /// standard output]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    pub format: Option<Format>,
+}
+
+/// The arguments of `tracer explain`.
+#[derive(Debug, Args, Clone)]
+pub struct ExplainArguments {
+    /// What `tracer run --commits --json` or `tracer merge` wrote (`-` for standard input)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// The commits that waited for this position in the WAL, as PostgreSQL writes it, such as
+    /// `0/3002208`
+    #[arg(long, value_name = "LSN", conflicts_with = "slowest")]
+    pub lsn: Option<String>,
+
+    /// So many of the slowest
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub slowest: usize,
+
+    /// Where to write it: .html, .md or .txt (`-` for standard output) [default: -]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -76,4 +102,35 @@ pub enum Format {
     Md,
     /// For a terminal
     Text,
+}
+
+impl Format {
+    /// What a file's name says of what is to be written to it.
+    pub(crate) fn of_file(path: &Path) -> Option<Self> {
+        if path == Path::new("-") {
+            return Some(Self::Text);
+        }
+        match path.extension()?.to_str()? {
+            "html" | "htm" => Some(Self::Html),
+            "md" | "markdown" => Some(Self::Md),
+            "txt" | "text" => Some(Self::Text),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_tell_what_to_write() {
+        let format = |name: &str| Format::of_file(Path::new(name));
+        assert_eq!(format("-"), Some(Format::Text));
+        assert_eq!(format("a/run.html"), Some(Format::Html));
+        assert_eq!(format("run.md"), Some(Format::Md));
+        for unknown in ["run", "run.pdf", "html", ".html", "run."] {
+            assert_eq!(format(unknown), None, "{unknown}");
+        }
+    }
 }

@@ -18,23 +18,11 @@ use crate::files::{Output, unread};
 /// Lines of text are no longer than this where words allow it.
 const TEXT_WIDTH: usize = 100;
 
-fn by_name(path: &Path) -> Option<Format> {
-    if path == Path::new("-") {
-        return Some(Format::Text);
-    }
-    match path.extension()?.to_str()? {
-        "html" | "htm" => Some(Format::Html),
-        "md" | "markdown" => Some(Format::Md),
-        "txt" | "text" => Some(Format::Text),
-        _ => None,
-    }
-}
-
 /// Reads a report and writes it for people.
 pub(crate) fn run(arguments: &ReportArguments) -> anyhow::Result<()> {
     let (input, output) = (&arguments.file, arguments.output.as_deref());
     let output = output.unwrap_or(Path::new("-"));
-    let format = arguments.format.or_else(|| by_name(output));
+    let format = arguments.format.or_else(|| Format::of_file(output));
     let format = format.ok_or_else(|| ConfigError::Format(output.to_owned()))?;
     unread(slice::from_ref(input), "--output", Some(output))?;
     let output = Output::create("--output", output)?;
@@ -80,16 +68,5 @@ mod tests {
         let later = said("tracer.report/3");
         let readable = "reads `tracer.report/2` and `tracer.report/1`";
         assert!(later.ends_with(readable), "{later}");
-    }
-
-    #[test]
-    fn names_of_files_tell_what_to_write() {
-        let format = |name: &str| by_name(Path::new(name));
-        assert_eq!(format("-"), Some(Format::Text));
-        assert_eq!(format("a/run.html"), Some(Format::Html));
-        assert_eq!(format("run.md"), Some(Format::Md));
-        for unknown in ["run", "run.pdf", "html", ".html", "run."] {
-            assert_eq!(format(unknown), None, "{unknown}");
-        }
     }
 }

@@ -1,7 +1,9 @@
 //! Follows waits for a standby through the walsender, in a thread: what the kernel programs
 //! tell is joined as it comes, because a minute of it does not fit into their buffer.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,9 +12,13 @@ use std::time::{Duration, Instant};
 
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use caps::Capability::{CAP_BPF, CAP_SYS_PTRACE};
+use tracer_core::address::canonical;
 use tracer_core::recording::commits::FollowedStages;
 use tracer_core::recording::stage_record::StageRecord;
 use tracer_core::recording::stage_tracker::StageTracker;
+use tracer_core::report::histogram::Histogram;
+use tracer_core::report::stages::Stage;
+use tracer_core::spread::Spread;
 use tracer_ebpf::{ServerLayout, StageGap};
 
 use crate::commit_trace::layout::layout;
@@ -26,6 +32,8 @@ const PERIOD: Duration = Duration::from_millis(50);
 const CENSUS: Duration = Duration::from_secs(1);
 /// More records than the buffer holds: what comes while it is emptied is for the next time.
 const MAX_RECORDS: usize = 100_000;
+/// The most standbys of a server that Prometheus is shown.
+const MAX_EXPOSED: usize = 16;
 /// What asking the kernel of a server takes, and of its process.
 const NEEDED: [caps::Capability; 2] = [CAP_BPF, CAP_SYS_PTRACE];
 
@@ -92,6 +100,23 @@ impl StageFollower {
     /// Gives back the kernel's place of a server that has ended.
     pub(super) fn forget(&self, server: u32) {
         lock(&self.state).forget_server(server);
+    }
+
+    /// What a server's waits were made of so far, by the address of the standby that ended
+    /// them and by stage, for Prometheus: of those with most waits.
+    pub(super) fn spreads(&self, server: u32) -> Vec<(String, Vec<(&'static str, Spread)>)> {
+        let found = lock(&self.state).tracker.by_address(server);
+        let mut found: Vec<_> = found.into_iter().collect();
+        let waits = |sums: &[Histogram; Stage::COUNT]| sums[Stage::Wakeup as usize].count();
+        // By address where they are as many, so that what is shown stays the same.
+        found.sort_by_key(|(address, sums)| (Reverse(waits(sums)), *address));
+        found.truncate(MAX_EXPOSED);
+        let named = found.into_iter().map(|(address, sums)| {
+            let address = canonical(Ipv6Addr::from(address)).to_string();
+            let stages = Stage::ALL.map(|stage| (stage.name(), sums[stage as usize].spread()));
+            (address, stages.into())
+        });
+        named.collect()
     }
 
     /// What was learnt by the end.

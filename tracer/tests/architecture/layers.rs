@@ -109,6 +109,7 @@ pub(crate) const ALLOWED_IN_CORE: Rooms = &[
             "clock",
             "harmless",
             "peer_port",
+            "spread",
             "text",
         ],
     ),

@@ -2,7 +2,7 @@
 
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
-use crate::assemble::stages;
+use crate::assemble::stages::{self, SlowWait};
 use crate::clock::RunClock;
 use crate::interval::Span;
 use crate::recording::commits::{Binary, CommitsRecord, Server};
@@ -10,6 +10,9 @@ use crate::recording::programs::RunStats;
 use crate::recording::{Recording, Recoveries};
 use crate::report::commits::{CommitsReport, ProgramReport, ServerReport, SlowReport};
 use crate::report::histogram::Histogram;
+
+/// Of so many slow commits what happened meanwhile on the wire is told one by one.
+const MOST_EXPLAINED: usize = 100;
 
 /// `recoveries`: when the replication was recovering from a loss; `None` if no single events
 /// were taken.
@@ -23,9 +26,15 @@ pub(super) fn commits(
     let sums = record.servers.iter().filter_map(|server| server.sums);
     let slow = record.slowest.of(|pid| record.server(pid).is_some());
     let recovering = |server| record.recoveries_of(server, recoveries);
-    let slow = slow
-        .iter()
-        .map(|one| slow_commit(record, one, recovering(one.server), clock));
+    // From the slowest of these on, what happened meanwhile is told one by one.
+    let mut longest: Vec<u64> = slow.iter().map(|one| one.total_ns).collect();
+    longest.sort_unstable_by(|a, b| b.cmp(a));
+    let least_ns = longest.get(MOST_EXPLAINED - 1).copied().unwrap_or(0);
+    let slow = slow.iter().map(|one| {
+        let wire = (one.total_ns >= least_ns).then_some(&recording.wire);
+        let wait = stages::of_slow(record, one, wire);
+        slow_commit(one, wait, recovering(one.server), clock)
+    });
     let slow: Vec<SlowReport> = slow.collect();
     let servers = record.servers.iter();
     let overhead = overhead(recording.settings.bpf_stats, &record.effort);
@@ -115,13 +124,12 @@ pub(super) fn wait_of(slow: &SlowCommit) -> Span {
 }
 
 fn slow_commit(
-    record: &CommitsRecord,
     slow: &SlowCommit,
+    wait: SlowWait,
     recoveries: Option<&[Span]>,
     clock: RunClock,
 ) -> SlowReport {
     let ms = |ns: u64| ns as f64 / 1e6;
-    let stages = stages::of_slow(record, slow);
     SlowReport {
         start: clock.utc(slow.start_ns),
         offset_s: clock.offset_s(slow.start_ns),
@@ -131,8 +139,9 @@ fn slow_commit(
         flush_ms: ms(slow.flush_ns),
         wait_ms: ms(slow.wait_ns),
         rest_ms: ms(slow.rest_ns),
-        stages_ms: stages.map(|(stages, _)| stages),
-        walsender_pid: stages.and_then(|(_, pid)| pid),
+        stages_ms: wait.stages_ms,
+        walsender_pid: wait.walsender_pid,
+        events: wait.events,
         wait_in_recovery_ms: recoveries.map(|spans| ms(wait_of(slow).covered_ns(spans))),
         lsn: format!("{:X}/{:X}", slow.lsn >> 32, slow.lsn & 0xffff_ffff),
     }

@@ -67,6 +67,7 @@ pub(super) fn slow_commits(
             in_recovery_ns: record
                 .recoveries_of(one.server, recoveries)
                 .map(|spans| wait.covered_ns(spans)),
+            stages: record.followed(one).map(|found| found.stages),
         }
     });
     Some(slow.collect())

@@ -1,11 +1,18 @@
 //! What waits for a standby were made of, from what was followed.
 
-use tracer_ebpf::SlowCommit;
+use tracer_ebpf::{RetransmitKind, SlowCommit};
 
+use crate::interval::Span;
 use crate::recording::commits::CommitsRecord;
 use crate::recording::stage_tracker::SenderStages;
+use crate::recording::wire_events::{WireEvent, WireEvents};
 use crate::report::endpoint::endpoints;
-use crate::report::stages::{ByStage, Stage, StageReport, StagesReport, StandbyStages};
+use crate::report::stages::{
+    BAD_CHECKSUM, ByStage, CommitEvent, Stage, StageReport, StagesReport, StandbyStages,
+};
+
+/// The most events that are told of a commit.
+const MAX_EVENTS: usize = 64;
 
 /// Of one server, by its first process.
 pub(super) fn stages(record: &CommitsRecord, server: u32) -> StagesReport {
@@ -64,16 +71,54 @@ fn standby(sender: &SenderStages) -> StandbyStages {
     }
 }
 
-/// The stages of a slow commit's wait, and whose walsender ended it.
+/// What is known of a slow commit's wait.
+#[derive(Default)]
+pub(super) struct SlowWait {
+    pub(super) stages_ms: Option<ByStage<f64>>,
+    pub(super) walsender_pid: Option<u32>,
+    pub(super) events: Vec<CommitEvent>,
+}
+
+/// Of a slow commit; `with_events` if those are to be told, too.
 pub(super) fn of_slow(
     record: &CommitsRecord,
     slow: &SlowCommit,
-) -> Option<(ByStage<f64>, Option<u32>)> {
-    let followed = record.stages.as_ref().ok()?;
-    let found = followed.stages.slow.get(&(slow.start_ns, slow.pid))?;
-    let sender = found.sender.and_then(|at| followed.stages.senders.get(at));
-    let split = ByStage::new(|stage: Stage| ms(found.stages.of(stage)));
-    Some((split, sender.map(|sender| sender.pid)))
+    with_events: Option<&WireEvents>,
+) -> SlowWait {
+    let followed = record.stages.as_ref().ok().zip(record.followed(slow));
+    let Some((followed, found)) = followed else {
+        return SlowWait::default();
+    };
+    let senders = &followed.stages.senders;
+    let sender = found.sender.and_then(|at| senders.get(at));
+    let events = with_events.zip(sender).map(|(wire, sender)| {
+        let whole = Span {
+            from_ns: slow.start_ns,
+            to_ns: slow.start_ns + slow.total_ns,
+        };
+        let events = wire.during(&sender.tuple, whole).into_iter();
+        let told = events
+            .take(MAX_EVENTS)
+            .map(|one| event(&one, slow.start_ns));
+        told.collect()
+    });
+    SlowWait {
+        stages_ms: Some(ByStage::new(|stage: Stage| ms(found.stages.of(stage)))),
+        walsender_pid: sender.map(|sender| sender.pid),
+        events: events.unwrap_or_default(),
+    }
+}
+
+fn event(event: &WireEvent, start_ns: u64) -> CommitEvent {
+    CommitEvent {
+        after_ms: ms(event.at_ns.saturating_sub(start_ns)),
+        what: event
+            .kind
+            .map_or(BAD_CHECKSUM, RetransmitKind::name)
+            .to_owned(),
+        segments: event.segments,
+        timeout_ms: event.timeout_ns.map(ms),
+    }
 }
 
 fn ms(ns: u64) -> f64 {

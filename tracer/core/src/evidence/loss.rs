@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use tracer_ebpf::RetransmitKind;
 
 use crate::evidence::blocked::SampleInterval;
+use crate::evidence::commit_stages::{FROM_STANDBY, TO_STANDBY, rule_out};
 use crate::evidence::links::{Link, Links, by_standby, end};
 use crate::evidence::loss_direction::LossDirection;
 use crate::evidence::loss_episode::{LOSSES, LossEpisode, episodes, of_flows, of_kinds};
@@ -19,6 +20,7 @@ use crate::recording::flow_history::FlowHistory;
 use crate::report::finding::{Cause, Confidence, Size};
 use crate::report::role::Kind;
 use crate::report::sample::Standby;
+use crate::report::stages::Stage;
 use crate::text;
 
 /// Segments that were lost, or had a bad checksum, in one direction between a primary and
@@ -118,6 +120,15 @@ impl LossSignal {
         self.is_at(interval.span)
             && self.link(links, interval) != Link::Others
             && self.is_missing_something(links, interval)
+            && !rule_out(links.recorded, interval.span, self.stages())
+    }
+
+    /// Of a commit's wait the stages that it makes longer.
+    pub(crate) fn stages(&self) -> &'static [Stage] {
+        match self.is_toward_standby() {
+            true => TO_STANDBY,
+            false => FROM_STANDBY,
+        }
     }
 
     /// Whether this is the echo of a loss in the other direction: it has a few, too.

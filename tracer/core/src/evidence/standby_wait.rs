@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::awaited::Level;
 use crate::evidence::blocked::SampleInterval;
+use crate::evidence::commit_stages::{FROM_STANDBY, StageSums, TO_STANDBY, rule_out};
 use crate::evidence::cpu::StarvedServer;
 use crate::evidence::links::Links;
 use crate::evidence::loss::LossSignal;
@@ -113,6 +114,8 @@ fn alone<'a>(
         (a || !one.is_bad_checksums(), b || one.is_bad_checksums())
     });
     let is_lost = has_loss || has_bad_checksums;
+    let stages = StageSums::during(links.recorded, interval.span);
+    let may_be_standby = !stages.rule_out(FROM_STANDBY);
     let mut wait = StandbyWait {
         interval,
         has_loss,
@@ -120,17 +123,20 @@ fn alone<'a>(
         is_gone: !is_lost && awaited.is_gone,
         is_starved: starved.iter().any(|one| one.is_at(interval.span)),
         // Of two replies on a long path, one comes well before the other.
-        rtt_dominates: rtt::dominates(links.recorded, interval.span, serves),
+        rtt_dominates: !stages.rule_out(TO_STANDBY)
+            && rtt::dominates(links.recorded, interval.span, serves),
         rtt_is_long: false,
-        has_to_flush: level != Some(Level::Write) && of_all(awaited, has_to_flush),
-        has_to_apply: of_all(awaited, |one| has_to_apply(one, level)),
+        has_to_flush: may_be_standby
+            && level != Some(Level::Write)
+            && of_all(awaited, has_to_flush),
+        has_to_apply: may_be_standby && of_all(awaited, |one| has_to_apply(one, level)),
         received_nothing: false,
         is_silent: false,
         is_without_reply: false,
         is_out_of_order: false,
     };
     let has_work = wait.has_to_flush || wait.has_to_apply;
-    if !wait.is_explained() && !has_work && is_silent(&interval, awaited) {
+    if may_be_standby && !wait.is_explained() && !has_work && is_silent(&interval, awaited) {
         let arrives = rtt::arrives(links.recorded, interval.span, serves);
         wait.received_nothing = arrives == Some(false) && of_all(awaited, has_been_sent);
         wait.is_silent = !wait.received_nothing;
@@ -140,7 +146,8 @@ fn alone<'a>(
 
 fn is_long(links: &Links<'_>, interval: &SampleInterval<'_>) -> bool {
     let serves = |flow| links.serves(flow, interval.index);
-    rtt::long(links.recorded, interval.span, serves).is_some()
+    !rule_out(links.recorded, interval.span, TO_STANDBY)
+        && rtt::long(links.recorded, interval.span, serves).is_some()
 }
 
 /// Silence shorter than a second is none, nor is one that begins with nothing to reply to

@@ -9,7 +9,7 @@ use tracer_ebpf::{ServerCommits, SlowCommit};
 use crate::interval::Span;
 use crate::recording::Recoveries;
 use crate::recording::programs::RunStats;
-use crate::recording::stage_tracker::CommitStages;
+use crate::recording::stage_tracker::{CommitStages, SlowStages};
 
 /// The most slow commits that are kept one by one: of more, the slowest.
 const MOST_SLOW: usize = 10_000;
@@ -45,6 +45,13 @@ impl CommitsRecord {
     /// The server with that first process, if its commits were counted.
     pub(crate) fn server(&self, pid: u32) -> Option<&Server> {
         self.servers.iter().find(|server| server.pid == pid)
+    }
+
+    /// What a slow commit's wait was made of, and whose walsender ended it; `None` if it was
+    /// not followed.
+    pub(crate) fn followed(&self, slow: &SlowCommit) -> Option<&SlowStages> {
+        let followed = self.stages.as_ref().ok()?;
+        followed.stages.slow.get(&(slow.start_ns, slow.pid))
     }
 
     /// When its replication was recovering from a loss; `None` if none of it was traced.

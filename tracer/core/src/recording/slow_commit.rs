@@ -1,6 +1,7 @@
 //! A commit that was slow.
 
 use crate::interval::Span;
+use crate::recording::stage::WaitStages;
 
 /// A commit that was slow, and its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,4 +17,6 @@ pub struct SlowCommit {
     /// Of which the replication was recovering from a loss for, ns; `None` if it was
     /// not traced.
     pub in_recovery_ns: Option<u64>,
+    /// What the wait was made of; `None` if it was not followed.
+    pub stages: Option<WaitStages>,
 }

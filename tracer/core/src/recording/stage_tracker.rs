@@ -256,6 +256,23 @@ impl StageTracker {
         gone
     }
 
+    /// What a server's waits were made of so far, by the address of the standby that ended
+    /// them.
+    #[must_use]
+    pub fn by_address(&self, server: u32) -> BTreeMap<[u8; 16], [Histogram; Stage::COUNT]> {
+        let mut found = BTreeMap::new();
+        let own = self.found.senders.iter();
+        for sender in own.filter(|one| one.server == server && one.waits > 0) {
+            let sums: &mut [Histogram; Stage::COUNT] = found
+                .entry(sender.tuple.remote)
+                .or_insert([Histogram::empty(); Stage::COUNT]);
+            for (sum, more) in sums.iter_mut().zip(&sender.stages) {
+                *sum = sum.plus(more);
+            }
+        }
+        found
+    }
+
     /// Forgets how far a server's waits were released, as it has ended.
     pub fn forget_server(&mut self, server: u32) {
         self.releases.remove(&server);
@@ -332,7 +349,8 @@ impl StageTracker {
                     sum.add(ns);
                 }
                 let slow = sender.slow_ns.iter_mut().zip(stages.ns);
-                slow.filter(|_| is_slow).for_each(|(sum, ns)| *sum += ns);
+                slow.filter(|_| is_slow)
+                    .for_each(|(sum, ns)| *sum = sum.saturating_add(ns));
             }
             None => {
                 let unreleased = &mut self.found.unreleased;
@@ -345,7 +363,8 @@ impl StageTracker {
                 };
                 let unreleased = unreleased.entry(wait.server).or_insert(none);
                 unreleased.waits.add(length_ns);
-                unreleased.slow_ns += if is_slow { length_ns } else { 0 };
+                let slow_ns = if is_slow { length_ns } else { 0 };
+                unreleased.slow_ns = unreleased.slow_ns.saturating_add(slow_ns);
             }
         }
     }

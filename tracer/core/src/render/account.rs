@@ -4,6 +4,7 @@ mod both;
 mod charts;
 mod commits;
 mod database;
+mod explained;
 mod faults;
 mod findings;
 mod flows;
@@ -20,6 +21,7 @@ use crate::report::Report;
 use crate::report::phase::{Name, PhaseReport};
 
 pub use crate::render::account::both::of_both;
+pub use crate::render::account::explained::{Which, explained};
 
 /// A report on the axis on which it is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +55,7 @@ pub fn of(report: &Report) -> Document {
     clock.extend(charts::blocks(view));
     let sections = [
         ("What was found", findings::blocks(report)),
+        ("The slowest commit", explained::slowest(report)),
         ("On one clock", clock),
         ("Phases", phases::blocks(view)),
         ("What was broken on purpose", faults::blocks(view)),

@@ -1,6 +1,7 @@
 //! What a person reads, before it takes a form: sections of text, tables and charts.
 
 use crate::render::chart::{Chart, Timeline};
+use crate::render::waterfall::Waterfall;
 
 /// A whole account.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +30,7 @@ pub(crate) enum Block {
     Table(Table),
     Chart(Chart),
     Timeline(Timeline),
+    Waterfall(Waterfall),
 }
 
 /// A table, whose rows have a cell for each column.

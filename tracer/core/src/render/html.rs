@@ -3,6 +3,7 @@
 mod escape;
 mod plot;
 mod timeline;
+mod waterfall;
 
 use std::fmt::Write;
 
@@ -56,6 +57,7 @@ fn write_section(html: &mut String, section: &Section) {
             Block::Table(table) => write_table(html, table),
             Block::Chart(chart) => plot::write(html, chart),
             Block::Timeline(timeline) => timeline::write(html, timeline),
+            Block::Waterfall(waterfall) => waterfall::write(html, waterfall),
         }
     }
     html.push_str("</section>\n");

@@ -5,6 +5,9 @@ use std::fmt::Write;
 use crate::render::document::{Block, Document, Table};
 use crate::text::shown;
 
+/// What a page of code shows without a scroll bar.
+const WATERFALL_WIDTH: usize = 80;
+
 /// The whole file.
 #[must_use]
 pub fn render(document: &Document) -> String {
@@ -34,6 +37,14 @@ pub fn render(document: &Document) -> String {
                     }
                 }
                 Block::Table(table) => write_table(&mut body, table),
+                Block::Waterfall(waterfall) => {
+                    // Made of our own words and numbers alone.
+                    body.push_str("\n```text\n");
+                    for line in waterfall.lines(WATERFALL_WIDTH) {
+                        let _ = writeln!(body, "{}", line.trim_end());
+                    }
+                    body.push_str("```\n");
+                }
                 Block::Chart(_) | Block::Timeline(_) => {}
             }
         }

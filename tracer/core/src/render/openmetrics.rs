@@ -246,6 +246,22 @@ impl Family<'_, '_> {
                     (labels, spread)
                 })
             }),
+        )?;
+        self.histogram(
+            "commit_stage_seconds",
+            "Waits of commits for a standby, by stage and the standby whose reply ended them",
+            metrics.commits.iter().flat_map(|server| {
+                server.waits.iter().flat_map(|(standby, stages)| {
+                    stages.iter().map(|(stage, spread)| {
+                        let labels = vec![
+                            ("server_pid", server.pid.to_string()),
+                            ("standby", standby.clone()),
+                            ("stage", (*stage).to_owned()),
+                        ];
+                        (labels, spread)
+                    })
+                })
+            }),
         )
     }
 

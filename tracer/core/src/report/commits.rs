@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::report::histogram::PartQuantiles;
-use crate::report::stages::{ByStage, StagesReport};
+use crate::report::stages::{ByStage, CommitEvent, StagesReport};
 
 /// Commits over a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -140,6 +140,10 @@ pub struct SlowReport {
     /// found.
     #[serde(default)]
     pub walsender_pid: Option<u32>,
+    /// What happened meanwhile on the connection of that walsender, up to 64 of them; only of
+    /// the hundred slowest commits.
+    #[serde(default)]
+    pub events: Vec<CommitEvent>,
     /// How much of `wait_ms` fell into a recovery from a loss on the replication:
     /// something had been retransmitted to a standby and was not answered, or had arrived
     /// corrupted from it. `null` if none of its replication was traced.

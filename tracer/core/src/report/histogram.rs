@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tracer_ebpf::{BUCKETS, Part, ServerCommits, bucket, bucket_start};
 
 use crate::report::quantiles::Quantiles;
+use crate::spread::Spread;
 
 /// One part of many commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Histogram {
         if let Some(count) = self.buckets.get_mut(bucket(ns)) {
             *count += 1;
         }
-        self.sum_ns += ns;
+        self.sum_ns = self.sum_ns.saturating_add(ns);
         self.longest_ns = self.longest_ns.max(ns);
     }
 
@@ -75,7 +76,15 @@ impl Histogram {
         (total.sum_ns() > 0).then(|| self.sum_ns() as f64 / total.sum_ns() as f64)
     }
 
-    pub(crate) fn count(&self) -> u64 {
+    /// The same as Prometheus takes it.
+    #[must_use]
+    pub fn spread(&self) -> Spread {
+        Spread::of_buckets(&self.buckets, self.sum_ns)
+    }
+
+    /// How many durations.
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 

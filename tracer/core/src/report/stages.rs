@@ -38,6 +38,19 @@ impl Stage {
         Self::Wakeup,
         Self::Unexplained,
     ];
+
+    /// As it is called in the report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Handover => "handover",
+            Self::Acknowledged => "acknowledged",
+            Self::Remote => "remote",
+            Self::Release => "release",
+            Self::Wakeup => "wakeup",
+            Self::Unexplained => "unexplained",
+        }
+    }
 }
 
 /// One of something for each stage, in the order in which they come.
@@ -134,4 +147,21 @@ pub struct StageReport {
     pub share: Option<f64>,
     /// The same of slow commits alone.
     pub slow_share: Option<f64>,
+}
+
+/// What happened to a segment that arrived with a bad checksum, in [`CommitEvent::what`].
+pub const BAD_CHECKSUM: &str = "bad_checksum";
+
+/// Something that happened on the wire while a commit waited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommitEvent {
+    /// When, from the beginning of the commit.
+    pub after_ms: f64,
+    /// How a segment was retransmitted, as in `flows[].by_kind`, or `bad_checksum` of one that
+    /// arrived from the standby so.
+    pub what: String,
+    /// How many segments.
+    pub segments: u32,
+    /// How long the timer had run that retransmitted it; `null` if none did.
+    pub timeout_ms: Option<f64>,
 }

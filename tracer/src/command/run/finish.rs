@@ -68,6 +68,7 @@ impl Worker<'_> {
             groups,
             bad_checksums: sees_bad_checksums.then(|| session.bad_checksums.into_steps()),
             holes: session.holes,
+            wire: session.wire,
             sent,
             answered: session.programs.answered()?,
             namespaces,

@@ -18,6 +18,7 @@ use tracer_core::recording::flow_entry::Entry;
 use tracer_core::recording::flow_table::FlowTable;
 use tracer_core::recording::loss_recovery::LossRecoveries;
 use tracer_core::recording::roles::Known;
+use tracer_core::recording::wire_events::WireEvents;
 use tracer_core::render::live::LiveView;
 use tracer_core::render::status::Status;
 use tracer_core::report::capabilities::HookStatus;
@@ -65,6 +66,7 @@ pub(crate) struct Session<'a> {
     pub(super) ready: Duration,
     pub(super) undecodable: u64,
     pub(super) holes: LossRecoveries,
+    pub(super) wire: WireEvents,
     pub(super) exposed: metrics::RetransmitTally,
 }
 
@@ -109,6 +111,7 @@ impl<'a> Session<'a> {
             ready: Duration::ZERO,
             undecodable: 0,
             holes: LossRecoveries::default(),
+            wire: WireEvents::default(),
             exposed: metrics::RetransmitTally::default(),
         };
         for handle in handles {
@@ -155,6 +158,7 @@ impl<'a> Session<'a> {
     /// Notes an event.
     pub(crate) fn note(&mut self, event: &Decoded) {
         self.holes.note(event, self.context.jiffy_ns);
+        self.wire.note(event, self.context.jiffy_ns);
     }
 
     /// Notes a record that could not be understood.

@@ -9,6 +9,7 @@ use tracer_core::metrics::tally::Sent;
 use tracer_core::metrics::{Commits, Database, GAPS, Health, Metrics, STAGES, StandbyMetrics};
 use tracer_core::render::openmetrics;
 use tracer_core::report::role;
+use tracer_core::report::stages::Stage;
 use tracer_core::spread::Spread;
 
 /// Labels whose values are a host's, or Prometheus's own.
@@ -103,6 +104,10 @@ fn all() -> Metrics {
         commits: vec![Commits {
             pid: 1,
             parts: vec![("total", Spread::new())],
+            waits: vec![(
+                "10.0.10.3".to_owned(),
+                Stage::ALL.map(|stage| (stage.name(), Spread::new())).into(),
+            )],
         }],
         health: Health {
             gaps: GAPS.map(|_| 0).into(),

@@ -3,6 +3,7 @@
 
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
+use crate::evidence::commit_stages::{FROM_STANDBY, StageSums, TO_STANDBY};
 use crate::evidence::links::by_standby;
 use crate::evidence::loss::LossSignal;
 use crate::evidence::rtt;
@@ -15,6 +16,7 @@ use crate::recording::Recording;
 use crate::recording::slow_commit::SlowCommit;
 use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::report::role::Kind;
+use crate::report::stages::Stage;
 use crate::text;
 
 /// Waits that are over before the next sample are in none, either.
@@ -117,13 +119,22 @@ fn waited(
         let why = format!("{waited}, whose connection was not among those that were traced");
         return (Cause::NotDetermined, Confidence::Low, why);
     };
+    let stages = StageSums::of(slow);
+    if stages.share(&[Stage::Release, Stage::Wakeup]) >= Some(MIN_PART_OF_COMMITS) {
+        let words = stages.words().unwrap_or_default();
+        let why =
+            format!("{waited}, most of it on this host, after the reply had arrived: {words}");
+        return (Cause::NotTheNetwork, Confidence::Medium, why);
+    }
     let share = charged_s / wait_s;
-    if share >= MIN_RECOVERY_SHARE {
+    let loss = evidence.losses.first();
+    let loss_is_ruled_out = loss.is_some_and(|loss| stages.rule_out(loss.stages()));
+    if share >= MIN_RECOVERY_SHARE && !loss_is_ruled_out {
         let recovering = format!(
             "{waited}, and {:.0} % of that while the replication recovered from a loss",
             100.0 * share
         );
-        let Some(loss) = evidence.losses.first() else {
+        let Some(loss) = loss else {
             let why = recovering + ", of which too little is seen from here to say which way";
             return (Cause::NotDetermined, Confidence::Low, why);
         };
@@ -145,7 +156,7 @@ fn waited(
         rtt::overtaken(evidence.recorded, seen, |_| true)
     });
     let overtaken_s: f64 = overtaken.map(|wait| wait.seconds()).sum();
-    if overtaken_s >= MIN_OUT_OF_ORDER_SHARE * wait_s {
+    if overtaken_s >= MIN_OUT_OF_ORDER_SHARE * wait_s && !stages.rule_out(FROM_STANDBY) {
         let why = format!(
             "{waited}, and during {:.0} % of that replies arrived out of order: a segment before them was lost on the way here, or was late",
             100.0 * overtaken_s / wait_s
@@ -158,6 +169,7 @@ fn waited(
         .filter_map(|wait| rtt::long_during(evidence.recorded, *wait))
         .max_by(|(_, a), (_, b)| a.total_cmp(b));
     if let Some((index, ms)) = long
+        && !stages.rule_out(TO_STANDBY)
         && let Some(track) = evidence.recorded.flows.get(index)
     {
         let why = format!(
@@ -166,10 +178,19 @@ fn waited(
         );
         return (Cause::NetworkDelay, Confidence::Medium, why);
     }
-    let little = format!(
-        "{waited}, {:.0} % of that while the replication recovered from a loss that is seen from here, and round trips were short",
-        100.0 * share
-    );
+    let little = match stages.words() {
+        Some(words) => format!("{waited}; {words}"),
+        None => format!(
+            "{waited}, {:.0} % of that while the replication recovered from a loss that is seen from here, and round trips were short",
+            100.0 * share
+        ),
+    };
+    // Who has not acknowledged WAL may not have got it, or may not have been sent it.
+    if stages.share(TO_STANDBY) >= Some(MIN_PART_OF_COMMITS) {
+        let why =
+            little + ": whether it is the network or the standby's host is not seen from here";
+        return (Cause::NotDetermined, Confidence::Low, why);
+    }
     // What a standby retransmits is seen on its own host: here, what arrives with a bad
     // checksum is.
     if evidence.recorded.bad_checksums.is_some() {

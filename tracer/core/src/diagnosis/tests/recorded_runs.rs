@@ -13,6 +13,7 @@ use crate::recording::flow_interval::FlowInterval;
 use crate::recording::namespace::NamespaceCounts;
 use crate::recording::settings::Settings;
 use crate::recording::slow_commit::SlowCommit;
+use crate::recording::stage::WaitStages;
 use crate::recording::tcp_info::TcpInfoSample;
 use crate::recording::{Recording, processors};
 use crate::report::commits::SlowReport;
@@ -21,6 +22,7 @@ use crate::report::postgres::PostgresReport;
 use crate::report::processors::ProcessorsReport;
 use crate::report::role::Kind;
 use crate::report::sample::{Role, Sample};
+use crate::report::stages::Stage;
 use crate::report::{FlowReport, Report};
 
 fn ns(seconds: f64) -> u64 {
@@ -132,6 +134,9 @@ fn slow_commit(one: &SlowReport) -> SlowCommit {
             to_ns,
         },
         in_recovery_ns: one.wait_in_recovery_ms.map(|ms| ns(ms / 1e3)),
+        stages: one.stages_ms.map(|stages| WaitStages {
+            ns: Stage::ALL.map(|stage| ns(stages.of(stage) / 1e3)),
+        }),
     }
 }
 

@@ -23,6 +23,7 @@ fn run(wait_ms: u64, flush_ms: u64, charged_ms: Option<u64>) -> Run {
                 ..whole
             },
             in_recovery_ns: charged_ms.map(|ms| ms * MS),
+            stages: None,
         }
     });
     run.slow = Some(commits.collect());

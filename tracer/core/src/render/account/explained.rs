@@ -1,0 +1,148 @@
+//! One slow commit, part by part.
+
+use crate::render::document::{Block, Document, Section};
+use crate::render::stages::what;
+use crate::render::table::milliseconds;
+use crate::render::waterfall::Waterfall;
+use crate::report::Report;
+use crate::report::commits::{CommitsReport, ServerReport, SlowReport};
+use crate::report::stages::Stage;
+
+/// Which slow commits are to be explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// So many of the slowest.
+    Slowest(usize),
+    /// Those that waited for this position in the WAL, as PostgreSQL writes it.
+    Lsn(String),
+}
+
+/// Some of a run's slow commits.
+///
+/// # Errors
+/// If there are none of those, with what there is.
+pub fn explained(report: &Report, which: &Which) -> Result<Document, String> {
+    let commits = report
+        .commits
+        .as_ref()
+        .ok_or("the report has no commits: it was not made with --commits")?;
+    let chosen: Vec<&SlowReport> = match which {
+        Which::Slowest(count) => commits.slowest().into_iter().take(*count).collect(),
+        Which::Lsn(lsn) => {
+            let slow = commits.slow.iter();
+            slow.filter(|one| one.lsn.eq_ignore_ascii_case(lsn))
+                .collect()
+        }
+    };
+    let Some(first) = chosen.first() else {
+        return Err(none(commits, which));
+    };
+    let sections = chosen.iter().filter_map(|one| {
+        let title = format!("The commit up to {}", one.lsn);
+        Section::of(&title, blocks(commits, one))
+    });
+    Ok(Document {
+        title: "One commit, part by part".to_owned(),
+        verdict: sentence(first),
+        lead: Vec::new(),
+        sections: sections.collect(),
+    })
+}
+
+/// The slowest of all, if any commit was slow.
+pub(super) fn slowest(report: &Report) -> Vec<Block> {
+    let Some(commits) = &report.commits else {
+        return Vec::new();
+    };
+    let slowest = commits.slowest().into_iter().next();
+    slowest.map_or_else(Vec::new, |one| {
+        let mut blocks = vec![Block::Text(sentence(one))];
+        blocks.extend(self::blocks(commits, one));
+        blocks
+    })
+}
+
+fn none(commits: &CommitsReport, which: &Which) -> String {
+    match (which, commits.slow.len()) {
+        (_, 0) => format!(
+            "no commit took {} ms or longer (--slow-commit)",
+            commits.slow_ms
+        ),
+        (Which::Lsn(lsn), slow) => format!(
+            "none of the {slow} slow commits waited for {}; the slowest did for {}",
+            crate::text::harmless(lsn, MAX_LSN),
+            commits
+                .slowest()
+                .first()
+                .map_or("?", |one| one.lsn.as_str())
+        ),
+        (Which::Slowest(_), _) => "no commit was asked for".to_owned(),
+    }
+}
+
+/// As much of what was typed is quoted.
+const MAX_LSN: usize = 40;
+
+/// What took most of it.
+fn sentence(commit: &SlowReport) -> String {
+    let mut parts = vec![
+        ("before the flush", commit.rest_ms),
+        ("flush of its WAL", commit.flush_ms),
+    ];
+    match &commit.stages_ms {
+        Some(stages) => parts.extend(Stage::ALL.map(|one| (what(one), *stages.of(one)))),
+        None => parts.push(("wait for a standby", commit.wait_ms)),
+    }
+    let longest = parts.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b));
+    let longest = longest.filter(|_| commit.total_ms > 0.0);
+    let most = longest.map_or_else(String::new, |(name, took_ms)| {
+        format!(", {:.0} % of it: {name}", 100.0 * took_ms / commit.total_ms)
+    });
+    format!(
+        "The commit up to {} took {}{most}.",
+        commit.lsn,
+        milliseconds(Some(commit.total_ms))
+    )
+}
+
+fn blocks(commits: &CommitsReport, commit: &SlowReport) -> Vec<Block> {
+    let waterfall = Waterfall::of(commit);
+    let told = waterfall.told();
+    let server = commits
+        .servers
+        .iter()
+        .find(|one| one.pid == commit.server_pid);
+    let mut blocks = vec![
+        Block::Text(format!(
+            "It began at {} (after {:.3} s), in backend {}{}.",
+            commit.start,
+            commit.offset_s,
+            commit.pid,
+            server.map_or_else(String::new, of_server)
+        )),
+        Block::Waterfall(waterfall),
+    ];
+    if !told.is_empty() {
+        blocks.push(Block::List(told));
+    }
+    let reason = server.and_then(|server| server.stages.reason.as_ref());
+    if let Some(reason) = reason.filter(|_| commit.stages_ms.is_none()) {
+        blocks.push(Block::Text(format!(
+            "What the wait was made of is not known: {reason}."
+        )));
+    }
+    let mut standbys = server.iter().flat_map(|server| &server.stages.standbys);
+    let standby = standbys.find(|one| Some(one.walsender_pid) == commit.walsender_pid);
+    if let Some(standby) = standby {
+        blocks.push(Block::Text(format!(
+            "The reply of the standby at {} ended its wait (walsender {}).",
+            standby.remote, standby.walsender_pid
+        )));
+    }
+    blocks
+}
+
+fn of_server(server: &ServerReport) -> String {
+    let version = server.version.as_deref().unwrap_or("?");
+    format!(" of PostgreSQL {version}, pid {}", server.pid)
+}

@@ -1,0 +1,257 @@
+//! One commit on a time axis of its own: a bar for each part, one after the other, and
+//! below them what happened on the wire meanwhile.
+
+use crate::render::stages::what;
+use crate::render::table::milliseconds;
+use crate::report::commits::SlowReport;
+use crate::report::stages::{BAD_CHECKSUM, CommitEvent, Stage};
+use crate::text::{columns, padded, padded_before};
+
+/// A bar takes no fewer columns than this, however narrow the terminal is.
+const MIN_BAR: usize = 20;
+/// The most events that are told in words; the JSON has all.
+const MAX_TOLD: usize = 20;
+
+/// A commit, as it is drawn.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Waterfall {
+    /// All of it, ms.
+    pub(crate) total_ms: f64,
+    /// In order.
+    pub(crate) bars: Vec<WaterfallBar>,
+    /// Likewise.
+    pub(crate) marks: Vec<WaterfallMark>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WaterfallBar {
+    pub(crate) name: &'static str,
+    pub(crate) from_ms: f64,
+    pub(crate) took_ms: f64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WaterfallMark {
+    pub(crate) after_ms: f64,
+    /// How it is marked on the axis.
+    pub(crate) sign: char,
+    /// What happened.
+    pub(crate) text: String,
+}
+
+impl Waterfall {
+    pub(crate) fn of(commit: &SlowReport) -> Self {
+        let mut parts = vec![
+            ("before the flush", commit.rest_ms),
+            ("flush of its WAL", commit.flush_ms),
+        ];
+        match &commit.stages_ms {
+            Some(stages) => {
+                parts.extend(Stage::ALL.map(|stage| (what(stage), *stages.of(stage))));
+            }
+            None => parts.push(("wait for a standby", commit.wait_ms)),
+        }
+        let mut reached_ms = 0.0;
+        let bars = parts.into_iter().map(|(name, took_ms)| {
+            let from_ms = reached_ms;
+            reached_ms += took_ms;
+            WaterfallBar {
+                name,
+                from_ms,
+                took_ms,
+            }
+        });
+        let bars: Vec<_> = bars.filter(|bar| bar.took_ms > 0.0).collect();
+        Self {
+            total_ms: commit.total_ms,
+            bars,
+            marks: commit.events.iter().map(mark).collect(),
+        }
+    }
+
+    /// How far along the axis a moment is, 0 to 1.
+    pub(crate) fn share(&self, at_ms: f64) -> f64 {
+        let share = at_ms / self.total_ms;
+        if share.is_finite() {
+            share.clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
+    }
+
+    /// What happened on the wire, in words.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let marks = self.marks.iter().take(MAX_TOLD);
+        let mut told: Vec<String> = marks
+            .map(|mark| {
+                let after = milliseconds(Some(mark.after_ms));
+                format!("{} after {after}: {}", mark.sign, mark.text)
+            })
+            .collect();
+        let more = self.marks.len().saturating_sub(MAX_TOLD);
+        if more > 0 {
+            told.push(format!("and {more} more, in the JSON"));
+        }
+        told
+    }
+
+    /// In characters, no line longer than `width` unless that is very little.
+    pub(crate) fn lines(&self, width: usize) -> Vec<String> {
+        const WIRE: &str = "on the wire";
+        let took: Vec<String> = self
+            .bars
+            .iter()
+            .map(|bar| milliseconds(Some(bar.took_ms)))
+            .collect();
+        let names = self.bars.iter().map(|bar| columns(bar.name));
+        let names = names.chain([WIRE.len()]).max().unwrap_or(0);
+        let numbers = took.iter().map(|took| columns(took)).max().unwrap_or(0);
+        let room = width.saturating_sub(names + numbers + 6).max(MIN_BAR);
+        let column = |at_ms: f64| (self.share(at_ms) * room as f64).round() as usize;
+        let mut lines: Vec<String> = self
+            .bars
+            .iter()
+            .zip(&took)
+            .map(|(bar, took)| {
+                let from = column(bar.from_ms).min(room - 1);
+                let to = column(bar.from_ms + bar.took_ms).clamp(from + 1, room);
+                format!(
+                    "{}  {}  |{}{}{}|",
+                    padded(bar.name, names),
+                    padded_before(took, numbers),
+                    " ".repeat(from),
+                    "█".repeat(to - from),
+                    " ".repeat(room - to)
+                )
+            })
+            .collect();
+        if !self.marks.is_empty() {
+            let mut axis = vec![' '; room];
+            for mark in &self.marks {
+                if let Some(place) = axis.get_mut(column(mark.after_ms).min(room - 1)) {
+                    *place = mark.sign;
+                }
+            }
+            let axis: String = axis.into_iter().collect();
+            let gap = " ".repeat(numbers);
+            lines.push(format!("{}  {gap}  |{axis}|", padded(WIRE, names)));
+        }
+        lines
+    }
+}
+
+fn mark(event: &CommitEvent) -> WaterfallMark {
+    let segments = match event.segments {
+        1 => "a segment".to_owned(),
+        several => format!("{several} segments"),
+    };
+    let timeout = event.timeout_ms.map_or_else(String::new, |ms| {
+        format!(" after a timeout of {}", milliseconds(Some(ms)))
+    });
+    let (sign, text) = match event.what.as_str() {
+        "rto" => ('T', format!("retransmitted {segments}{timeout}")),
+        "tlp" => (
+            'P',
+            format!("retransmitted {segments} as a tail loss probe"),
+        ),
+        BAD_CHECKSUM => (
+            'X',
+            format!("received {segments} from the standby with a bad checksum, and discarded it"),
+        ),
+        kind => ('R', format!("retransmitted {segments} ({kind})")),
+    };
+    WaterfallMark {
+        after_ms: event.after_ms,
+        sign,
+        text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::stages::ByStage;
+
+    fn commit() -> SlowReport {
+        let event = |after_ms, what: &str, timeout_ms| CommitEvent {
+            after_ms,
+            what: what.to_owned(),
+            segments: 1,
+            timeout_ms,
+        };
+        SlowReport {
+            start: "2026-01-01T00:00:00Z".to_owned(),
+            offset_s: 1.0,
+            pid: 7,
+            server_pid: 5,
+            total_ms: 1_000.0,
+            flush_ms: 100.0,
+            wait_ms: 890.0,
+            rest_ms: 10.0,
+            stages_ms: Some(ByStage {
+                handover: 0.0,
+                acknowledged: 640.0,
+                remote: 200.0,
+                release: 50.0,
+                wakeup: 0.0,
+                unexplained: 0.0,
+            }),
+            walsender_pid: Some(6),
+            events: vec![
+                event(310.0, "rto", Some(204.0)),
+                event(720.0, "rto", Some(408.0)),
+                event(800.0, BAD_CHECKSUM, None),
+            ],
+            wait_in_recovery_ms: None,
+            lsn: "0/3002208".to_owned(),
+        }
+    }
+
+    #[test]
+    fn parts_follow_each_other_and_events_stand_below_their_time() {
+        let waterfall = Waterfall::of(&commit());
+        let lines = waterfall.lines(60);
+        assert!(lines.iter().all(|line| columns(line) <= 60), "{lines:#?}");
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(
+                "waterfall",
+                format!("{}\n{}", lines.join("\n"), waterfall.told().join("\n"))
+            );
+        });
+    }
+
+    #[test]
+    fn every_width_holds_all_bars_and_none_is_empty() {
+        for width in [0, 1, 40, 80, 140, 500] {
+            let lines = Waterfall::of(&commit()).lines(width);
+            assert_eq!(lines.len(), 6, "{lines:#?}");
+            let long: Vec<usize> = lines.iter().map(|line| columns(line)).collect();
+            assert!(long.windows(2).all(|two| two[0] == two[1]), "{lines:#?}");
+            let bars = lines.iter().take(5);
+            assert!(bars.into_iter().all(|line| line.contains('█')));
+        }
+    }
+
+    #[test]
+    fn without_stages_the_wait_is_one_bar() {
+        let mut commit = commit();
+        commit.stages_ms = None;
+        commit.events = vec![commit.events[0].clone(); 25];
+        let waterfall = Waterfall::of(&commit);
+        let names: Vec<_> = waterfall.bars.iter().map(|bar| bar.name).collect();
+        let expected = ["before the flush", "flush of its WAL", "wait for a standby"];
+        assert_eq!(names, expected);
+        let told = waterfall.told();
+        assert_eq!(told.len(), MAX_TOLD + 1);
+        assert_eq!(told[MAX_TOLD], "and 5 more, in the JSON");
+    }
+
+    #[test]
+    fn numbers_that_no_run_has_draw_something() {
+        let mut commit = commit();
+        commit.total_ms = 0.0;
+        assert_eq!(Waterfall::of(&commit).lines(80).len(), 6);
+        commit.total_ms = f64::INFINITY;
+        assert_eq!(Waterfall::of(&commit).lines(80).len(), 6);
+    }
+}
