@@ -6,6 +6,7 @@ mod phases;
 mod recorded_runs;
 mod run;
 mod slow;
+mod staged;
 
 use std::net::IpAddr;
 

@@ -9,6 +9,7 @@ use crate::evidence::loss::LossSignal;
 use crate::evidence::rtt;
 use crate::evidence::thresholds::{
     MIN_DURATION_S, MIN_OUT_OF_ORDER_SHARE, MIN_PART_OF_COMMITS, MIN_RECOVERY_SHARE, MIN_SAMPLES,
+    MIN_SHARE,
 };
 use crate::evidence::waiting::by_share;
 use crate::interval::Span;
@@ -189,6 +190,14 @@ fn waited(
     if stages.share(TO_STANDBY) >= Some(MIN_PART_OF_COMMITS) {
         let why =
             little + ": whether it is the network or the standby's host is not seen from here";
+        return (Cause::NotDetermined, Confidence::Low, why);
+    }
+    // Too much for a disk alone, and too little for the way.
+    if overtaken_s >= MIN_SHARE * wait_s {
+        let why = format!(
+            "{little}; during {:.0} % of it replies arrived out of order: whether it is the standby or the way of its replies is not seen from here",
+            100.0 * overtaken_s / wait_s
+        );
         return (Cause::NotDetermined, Confidence::Low, why);
     }
     // What a standby retransmits is seen on its own host: here, what arrives with a bad

@@ -1,0 +1,95 @@
+//! What the stages of slow commits rule out, whatever else was seen at the time.
+
+use crate::diagnosis::tests::*;
+use crate::recording::stage::WaitStages;
+use crate::report::stages::Stage;
+
+/// Backends wait, the primary retransmits, and the standby is behind with its disk: one slow
+/// commit a second spends its time in this stage.
+fn run(stage: Option<Stage>) -> Run {
+    let mut run = Run::waiting("IPC", "SyncRep");
+    for sample in run.bad_samples() {
+        for standby in &mut sample.standbys {
+            standby.write_lag_bytes = Some(1);
+            standby.flush_lag_bytes = Some(4_096);
+        }
+    }
+    let series = run.role(Kind::Walsender);
+    series.extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 3)));
+    let commits = (21..=40).map(|second| {
+        let whole = Span {
+            from_ns: second * S,
+            to_ns: second * S + 900 * MS,
+        };
+        let stages = stage.map(|stage| {
+            let mut stages = WaitStages::default();
+            stages.ns[stage as usize] = 880 * MS;
+            stages.ns[Stage::Wakeup as usize] += 10 * MS;
+            stages
+        });
+        SlowCommit {
+            server: 17,
+            whole,
+            flush_ns: 10 * MS,
+            wait: Span {
+                from_ns: whole.from_ns + 10 * MS,
+                ..whole
+            },
+            in_recovery_ns: Some(880 * MS),
+            stages,
+        }
+    });
+    run.slow = Some(commits.collect());
+    run
+}
+
+fn first(stage: Option<Stage>) -> Cause {
+    run(stage).first().cause
+}
+
+#[test]
+fn a_loss_is_the_cause_only_where_its_stage_took_the_time() {
+    assert_eq!(first(None), Cause::LossTowardStandby);
+    assert_eq!(first(Some(Stage::Acknowledged)), Cause::LossTowardStandby);
+    // What is not acknowledged keeps what comes next in the walsender.
+    assert_eq!(first(Some(Stage::Handover)), Cause::LossTowardStandby);
+    assert_eq!(first(Some(Stage::Unexplained)), Cause::LossTowardStandby);
+    assert_eq!(first(Some(Stage::Remote)), Cause::StandbyFlush);
+}
+
+#[test]
+fn what_passed_on_this_host_is_nobody_else_s() {
+    for stage in [Stage::Release, Stage::Wakeup] {
+        let found = run(Some(stage)).first();
+        assert_eq!(found.cause, Cause::NotDetermined, "{found:?}");
+        assert!(
+            found.text.contains("99 %") || found.text.contains("100 %"),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn single_commits_say_it_without_a_server_that_is_asked() {
+    let found = |stage| {
+        let mut recorded = run(stage).recorded();
+        recorded.postgres = None;
+        let found = found_in(&recorded);
+        found.into_iter().next().expect("something is found")
+    };
+    assert_eq!(found(None).cause, Cause::LossTowardStandby);
+    assert_eq!(
+        found(Some(Stage::Acknowledged)).cause,
+        Cause::LossTowardStandby
+    );
+    let remote = found(Some(Stage::Remote));
+    assert_eq!(remote.cause, Cause::NotTheNetwork, "{remote:?}");
+    assert!(
+        remote
+            .text
+            .contains("99 % from there until the standby's reply")
+    );
+    let here = found(Some(Stage::Release));
+    assert_eq!(here.cause, Cause::NotTheNetwork, "{here:?}");
+    assert!(here.text.contains("on this host"), "{here:?}");
+}
