@@ -94,7 +94,7 @@ fn list(texts: &[String]) -> Vec<Block> {
 /// That there is more than a table shows, if there is.
 fn more(count: usize, most: usize, what: &str) -> Option<Block> {
     let more = count.saturating_sub(most);
-    let words = verdict::counted(more, &format!("more {what}"));
+    let words = verdict::counted(more as u64, &format!("more {what}"));
     (more > 0).then(|| Block::Text(format!("And {words}, in the JSON.")))
 }
 

@@ -131,8 +131,8 @@ fn lead(merged: &Merged) -> Vec<String> {
     ));
     lines.push(format!(
         "Below: {}, {}.",
-        counted(merged.findings.len(), "finding"),
-        counted(merged.warnings.len(), "warning")
+        counted(merged.findings.len() as u64, "finding"),
+        counted(merged.warnings.len() as u64, "warning")
     ));
     lines
 }

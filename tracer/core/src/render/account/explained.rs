@@ -1,12 +1,14 @@
 //! One slow commit, part by part.
 
+use crate::render::account::sum;
+use crate::render::account::verdict::counted;
 use crate::render::document::{Block, Document, Section};
 use crate::render::stages::what;
 use crate::render::table::milliseconds;
 use crate::render::waterfall::Waterfall;
 use crate::report::Report;
 use crate::report::commits::{CommitsReport, ServerReport, SlowReport};
-use crate::report::stages::Stage;
+use crate::report::stages::{BAD_CHECKSUM, CommitEvent, Stage};
 
 /// Which slow commits are to be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,10 +101,43 @@ fn sentence(commit: &SlowReport) -> String {
         format!(", {:.0} % of it: {name}", 100.0 * took_ms / commit.total_ms)
     });
     format!(
-        "The commit up to {} took {}{most}.",
+        "The commit up to {} took {}{most}{}.",
         commit.lsn,
-        milliseconds(Some(commit.total_ms))
+        milliseconds(Some(commit.total_ms)),
+        meanwhile(&commit.events)
     )
+}
+
+/// What happened on the wire, counted.
+fn meanwhile(events: &[CommitEvent]) -> String {
+    let count = |is: &dyn Fn(&CommitEvent) -> bool| {
+        let segments = events
+            .iter()
+            .filter(|one| is(one))
+            .map(|one| u64::from(one.segments));
+        sum(segments)
+    };
+    let corrupted = count(&|one| one.what == BAD_CHECKSUM);
+    let again = count(&|one| one.what != BAD_CHECKSUM);
+    let timeouts = count(&|one| one.timeout_ms.is_some());
+    let mut parts = Vec::new();
+    if corrupted > 0 {
+        let what = counted(corrupted, "segment");
+        parts.push(format!(
+            "{what} from the standby arrived with a bad checksum"
+        ));
+    }
+    if again > 0 {
+        let what = counted(again, "retransmitted segment");
+        parts.push(match timeouts {
+            0 => format!("{what} left for it"),
+            _ => format!("{what} left for it, {timeouts} of them after a timeout"),
+        });
+    }
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!("; meanwhile {}", parts.join(", and ")),
+    }
 }
 
 fn blocks(commits: &CommitsReport, commit: &SlowReport) -> Vec<Block> {

@@ -59,14 +59,14 @@ pub(crate) fn lead(report: &Report) -> Vec<String> {
     if others > 0 || !report.warnings.is_empty() {
         lines.push(format!(
             "Below: {}, {}.",
-            counted(others, "more finding"),
-            counted(report.warnings.len(), "warning")
+            counted(others as u64, "more finding"),
+            counted(report.warnings.len() as u64, "warning")
         ));
     }
     lines
 }
 
-pub(crate) fn counted(count: usize, what: &str) -> String {
+pub(crate) fn counted(count: u64, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),

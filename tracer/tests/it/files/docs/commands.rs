@@ -181,6 +181,12 @@ const RUN: &[(&str, Place, &str)] = &[
         Desk,
         "## What was found",
     ),
+    ("tracer explain run.json", Desk, "wait for a standby"),
+    (
+        "tracer explain run.json --slowest 5 -o slow.md",
+        Desk,
+        "## The commit up to",
+    ),
     (
         "tracer merge db1.json db2.json -o both.json",
         Desk,
