@@ -113,6 +113,9 @@ pub struct ServerLayout {
     pub am_db_walsender: u64,
     /// `int synchronous_commit`: what this backend waits for.
     pub synchronous_commit: u64,
+    /// Which bits of the byte behind `WalSndCtl->lsn` say that any standby is to be waited
+    /// for.
+    pub awaits_mask: u64,
 }
 
 /// What a wait is for, in the order of `WalSndCtl->lsn`
@@ -176,8 +179,10 @@ pub struct WalTaken {
     pub sock: u64,
     /// When.
     pub time_ns: u64,
-    /// The end of what it takes.
-    pub lsn: u64,
+    /// Where what it takes begins.
+    pub from_lsn: u64,
+    /// Where it ends.
+    pub to_lsn: u64,
 }
 
 /// A segment has arrived for a walsender, and is looked at next: all numbers of the
@@ -217,8 +222,10 @@ pub struct ReplyHandled {
     pub from_ns: u64,
     /// When it had released them.
     pub to_ns: u64,
-    /// Up to where waits of this server are over by then, by what they are for:
+    /// Up to where waits of this server were over before, by what they are for:
     /// `WalSndCtl->lsn`.
+    pub before: [u64; WAIT_MODES],
+    /// The same after it.
     pub released: [u64; WAIT_MODES],
     /// `snd_una` of the connection.
     pub snd_una: u32,
@@ -241,12 +248,12 @@ pub struct ServerMet {
 }
 
 const _: () = assert!(size_of::<StageOffsets>() == 22 * 4);
-const _: () = assert!(size_of::<ServerLayout>() == 40);
+const _: () = assert!(size_of::<ServerLayout>() == 48);
 const _: () = assert!(size_of::<WaitEnded>() == 56);
 const _: () = assert!(size_of::<SenderMet>() == 64);
-const _: () = assert!(size_of::<WalTaken>() == 32);
+const _: () = assert!(size_of::<WalTaken>() == 40);
 const _: () = assert!(size_of::<SegmentReceived>() == 40);
-const _: () = assert!(size_of::<ReplyHandled>() == 72);
+const _: () = assert!(size_of::<ReplyHandled>() == 96);
 const _: () = assert!(size_of::<ServerMet>() == 8);
 
 #[cfg(feature = "user")]

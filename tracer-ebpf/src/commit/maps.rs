@@ -4,7 +4,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use tracer_ebpf::{
     Backend, CommitGap, CommitSettings, ServerCommits, ServerLayout, SlowCommit, StageGap,
-    StageOffsets,
+    StageOffsets, WAIT_MODES,
 };
 
 /// Overwritten by the loader before the kernel freezes it. As loaded, no commit
@@ -89,6 +89,8 @@ pub(crate) struct Sender {
     pub(crate) sock: u64,
     /// When it had read the reply that it handles now, ns; 0 if it handles none.
     pub(crate) reply_from_ns: u64,
+    /// How far waits were released then.
+    pub(crate) before: [u64; WAIT_MODES],
 }
 
 /// What happened to waits: of a thousand commits a second for some seconds.

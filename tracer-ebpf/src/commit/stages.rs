@@ -6,12 +6,36 @@ use tracer_ebpf::{Backend, ServerLayout, ServerMet, StageKind, WaitEnded};
 use crate::maps::{LAYOUTS, tell_stage};
 use crate::task;
 
+/// `lsn` of `WalSndCtlData`, behind three list heads of two pointers each
+/// (<https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/replication/walsender_private.h>,
+/// the same from 13 to 18).
+pub(crate) const CTL_LSN: u64 = 48;
+/// `sync_standbys_defined` behind it, which 18 made `sync_standbys_status`.
+const CTL_AWAITS: u64 = CTL_LSN + 24;
+
+/// `WalSndCtl`, if the server has it.
+#[inline(always)]
+pub(crate) fn control(layout: &ServerLayout) -> Option<u64> {
+    user::<u64>(layout.walsnd_ctl).filter(|control| *control != 0)
+}
+
+/// Whether commits of the server wait for any standby.
+#[inline(always)]
+fn awaits(layout: &ServerLayout) -> Option<bool> {
+    let status = user::<u8>(control(layout)?.wrapping_add(CTL_AWAITS))?;
+    Some(u64::from(status) & layout.awaits_mask != 0)
+}
+
 /// The wait of this backend is over now.
 #[inline(always)]
 pub(crate) fn wait_ended(server: u32, backend: &Backend, now_ns: u64) {
     let Some(layout) = layout_of(server) else {
         return;
     };
+    // Without a standby it was a processor that the backend waited for.
+    if awaits(&layout) != Some(true) {
+        return;
+    }
     let Some(synchronous_commit) = user::<u32>(layout.synchronous_commit) else {
         return;
     };

@@ -18,20 +18,15 @@ use crate::counting::server_of_current;
 use crate::maps::{SENDER_SOCKETS, SENDERS, Sender, count_stage_gap, stage_offset, tell_stage};
 use crate::now_ns;
 use crate::sender_socket;
-use crate::stages::{kernel, layout_of, user};
+use crate::stages::{CTL_LSN, control, kernel, layout_of, user};
 use crate::task;
-
-/// `lsn` of `WalSndCtlData`, behind three list heads of two pointers each
-/// (<https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/replication/walsender_private.h>,
-/// the same from 13 to 18).
-const CTL_LSN: u64 = 48;
 
 /// `bool WALRead(XLogReaderState *state, char *buf, XLogRecPtr startptr, Size count, …)`
 /// begins.
 #[uprobe]
 pub fn wal_read(context: ProbeContext) {
     if let (Some(start), Some(count)) = (context.arg::<u64>(2), context.arg::<u64>(3)) {
-        let _ = taken(start.wrapping_add(count));
+        let _ = taken(start, start.wrapping_add(count));
     }
 }
 
@@ -40,12 +35,12 @@ pub fn wal_read(context: ProbeContext) {
 #[uprobe]
 pub fn wal_read_buffers(context: ProbeContext) {
     if let (Some(start), Some(count)) = (context.arg::<u64>(1), context.arg::<u64>(2)) {
-        let _ = taken(start.wrapping_add(count));
+        let _ = taken(start, start.wrapping_add(count));
     }
 }
 
 #[inline(always)]
-fn taken(lsn: u64) -> Option<()> {
+fn taken(from_lsn: u64, to_lsn: u64) -> Option<()> {
     let time_ns = now_ns();
     let (server, layout) = walsender()?;
     let sock = connection(server, &layout)?;
@@ -54,7 +49,8 @@ fn taken(lsn: u64) -> Option<()> {
         write_seq: kernel(sock, stage_offset!(write_seq))?,
         sock,
         time_ns,
-        lsn,
+        from_lsn,
+        to_lsn,
     });
     Some(())
 }
@@ -70,9 +66,12 @@ fn reply_read() -> Option<()> {
     let from_ns = now_ns();
     let (server, layout) = walsender()?;
     connection(server, &layout)?;
+    let before = released_up_to(&layout)?;
     let sender = SENDERS.get_ptr_mut(bpf_get_current_pid_tgid())?;
     // SAFETY: a live map value; only its own walsender, which is in here, writes it.
-    unsafe { (*sender).reply_from_ns = from_ns };
+    let sender = unsafe { &mut *sender };
+    sender.before = before;
+    sender.reply_from_ns = from_ns;
     Some(())
 }
 
@@ -86,25 +85,26 @@ pub fn reply_ends(_context: RetProbeContext) {
 fn released() -> Option<()> {
     let sender = SENDERS.get_ptr_mut(bpf_get_current_pid_tgid())?;
     // SAFETY: as above.
+    let sender = unsafe { &mut *sender };
     let Sender {
         sock,
         reply_from_ns,
-    } = unsafe { *sender };
+        before,
+    } = *sender;
     if sock == 0 || reply_from_ns == 0 {
         return None;
     }
-    // SAFETY: as above.
-    unsafe { (*sender).reply_from_ns = 0 };
+    sender.reply_from_ns = 0;
     let server = server_of_current().ok()?;
     let layout = layout_of(server)?;
-    let control = user::<u64>(layout.walsnd_ctl).filter(|control| *control != 0)?;
-    let released = user::<[u64; WAIT_MODES]>(control.wrapping_add(CTL_LSN))?;
+    let released = released_up_to(&layout)?;
     tell_stage(ReplyHandled {
         kind: StageKind::ReplyHandled as u32,
         write_seq: kernel(sock, stage_offset!(write_seq))?,
         sock,
         from_ns: reply_from_ns,
         to_ns: now_ns(),
+        before,
         released,
         snd_una: kernel(sock, stage_offset!(snd_una))?,
         rcv_nxt: kernel(sock, stage_offset!(rcv_nxt))?,
@@ -112,6 +112,12 @@ fn released() -> Option<()> {
         server,
     });
     Some(())
+}
+
+/// `WalSndCtl->lsn`.
+#[inline(always)]
+fn released_up_to(layout: &ServerLayout) -> Option<[u64; WAIT_MODES]> {
+    user(control(layout)?.wrapping_add(CTL_LSN))
 }
 
 /// The server of the current process and its layout, if that is a walsender.
@@ -137,7 +143,7 @@ fn connection(server: u32, layout: &ServerLayout) -> Option<u64> {
     }
     let sender = Sender {
         sock,
-        reply_from_ns: 0,
+        ..Sender::default()
     };
     if SENDERS.insert(id, sender, u64::from(BPF_ANY)).is_err()
         || SENDER_SOCKETS.insert(sock, 1, u64::from(BPF_ANY)).is_err()

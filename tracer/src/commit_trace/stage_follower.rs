@@ -196,11 +196,20 @@ impl Following {
             // The kernel may have had no room for it.
             let _ = self.maps.sockets.remove(&sock);
         }
+        let ended: Vec<u32> = self
+            .reasons
+            .keys()
+            .copied()
+            .filter(|pid| !runs(*pid))
+            .collect();
+        for pid in ended {
+            self.forget_server(pid);
+        }
     }
 
     /// Tells the kernel programs where a server keeps things, unless that was done.
     fn place(&mut self, pid: u32, known: Option<&server::Server>) {
-        if self.reasons.contains_key(&pid) && self.maps.layouts.get(&pid, 0).is_ok() {
+        if self.reasons.contains_key(&pid) {
             return;
         }
         let found = server::Server::of(pid);

@@ -18,8 +18,8 @@ const MAX_MOMENTS: usize = 32_768;
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     time_ns: u64,
-    /// Its end.
-    lsn: u64,
+    from_lsn: u64,
+    to_lsn: u64,
     /// What was sent before it ends here.
     written: u64,
 }
@@ -76,10 +76,12 @@ impl SenderHistory {
     pub(crate) fn take_wal(&mut self, taken: &WalTaken) {
         let written = unwrapped(&mut self.out, taken.write_seq);
         // A read that is repeated takes the same again.
-        if self.taken.back().is_none_or(|last| last.lsn < taken.lsn) {
+        let is_new = |last: &Taken| last.to_lsn < taken.to_lsn;
+        if self.taken.back().is_none_or(is_new) {
             let taken = Taken {
                 time_ns: taken.time_ns,
-                lsn: taken.lsn,
+                from_lsn: taken.from_lsn,
+                to_lsn: taken.to_lsn,
                 written,
             };
             push(&mut self.taken, taken);
@@ -126,11 +128,11 @@ impl SenderHistory {
         }
     }
 
-    /// Which WAL that was taken has the position in it. Of the first that is remembered it is
-    /// not known where it begins.
+    /// Which WAL that was taken has the position at its end or within.
     fn taken_at(&self, lsn: u64) -> Option<usize> {
-        let at = self.taken.partition_point(|taken| taken.lsn < lsn);
-        (at > 0 && at < self.taken.len()).then_some(at)
+        let at = self.taken.partition_point(|taken| taken.to_lsn < lsn);
+        let found = self.taken.get(at)?;
+        (found.from_lsn < lsn).then_some(at)
     }
 
     /// Where what was taken ends in the stream: what is taken next, or was sent by the time of
@@ -210,13 +212,15 @@ mod tests {
 
     const SOCK: u64 = 7;
 
-    fn taken(time_ns: u64, lsn: u64, write_seq: u32) -> WalTaken {
+    /// A hundred bytes at most.
+    fn taken(time_ns: u64, to_lsn: u64, write_seq: u32) -> WalTaken {
         WalTaken {
             kind: StageKind::WalTaken as u32,
             write_seq,
             sock: SOCK,
             time_ns,
-            lsn,
+            from_lsn: to_lsn.saturating_sub(100),
+            to_lsn,
         }
     }
 
@@ -273,8 +277,9 @@ mod tests {
             history.receive(&segment(60, out(100), back(39)));
             history.reply(&reply(70, out(100), out(100), back(78)));
             assert_eq!(history.moments(150, 70), moments(30, 40, 60, 70), "{start}");
-            // Of the first it is not known where it begins.
-            assert_eq!(history.moments(90, 25).taken_ns, None);
+            assert_eq!(history.moments(90, 25).taken_ns, Some(10));
+            // What is before all that was taken was not seen.
+            assert_eq!(history.moments(0, 25).taken_ns, None);
         }
     }
 

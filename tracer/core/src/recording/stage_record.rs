@@ -70,10 +70,11 @@ mod tests {
             write_seq: 7,
             sock: 8,
             time_ns: 9,
-            lsn: 10,
+            from_lsn: 10,
+            to_lsn: 11,
         };
         // SAFETY: a struct of integers without padding.
-        let bytes: [u8; 32] = unsafe { std::mem::transmute(taken) };
+        let bytes: [u8; 40] = unsafe { std::mem::transmute(taken) };
         let decoded = StageRecord::decode(&bytes);
         assert_eq!(decoded, Some(StageRecord::WalTaken(taken)));
         for length in 0..bytes.len() {
@@ -81,7 +82,7 @@ mod tests {
         }
         let longer = [&bytes[..], &[0]].concat();
         assert_eq!(StageRecord::decode(&longer), None);
-        assert_eq!(StageRecord::decode(&[0; 32]), None);
+        assert_eq!(StageRecord::decode(&[0; 40]), None);
         assert_eq!(StageRecord::decode(&[0xff; 56]), None);
     }
 }

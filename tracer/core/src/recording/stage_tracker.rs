@@ -88,7 +88,8 @@ pub struct CommitStages {
 struct Release {
     sock: u64,
     from_ns: u64,
-    /// Up to where waits are over, by what they are for.
+    /// Up to where waits were over before, and are after it, by what they are for.
+    before: [u64; WAIT_MODES],
     up_to: [u64; WAIT_MODES],
 }
 
@@ -200,14 +201,15 @@ impl StageTracker {
             return;
         };
         connection.history.reply(reply);
-        let releases = self.releases.entry(reply.server).or_default();
-        let reached = releases.back().map_or([0; WAIT_MODES], |last| last.up_to);
-        let mut up_to = reached;
-        for (up_to, now) in up_to.iter_mut().zip(reply.released) {
-            *up_to = now.max(*up_to);
-        }
-        if up_to == reached && !releases.is_empty() {
+        if reply.released == reply.before {
             return;
+        }
+        let releases = self.releases.entry(reply.server).or_default();
+        // Two walsenders may tell in another order than that in which they had the lock.
+        let mut up_to = reply.released;
+        let reached = releases.back().map_or([0; WAIT_MODES], |last| last.up_to);
+        for (up_to, reached) in up_to.iter_mut().zip(reached) {
+            *up_to = reached.max(*up_to);
         }
         if releases.len() >= MAX_RELEASES {
             releases.pop_front();
@@ -215,6 +217,7 @@ impl StageTracker {
         releases.push_back(Release {
             sock: reply.sock,
             from_ns: reply.from_ns,
+            before: reply.before,
             up_to,
         });
     }
@@ -315,16 +318,17 @@ impl StageTracker {
         self.add(wait, &moments, sender);
     }
 
-    /// The reply that released a wait. What is remembered first may not be the first that
-    /// reached so far.
+    /// The reply that released a wait: the first after which waits were over so far. Where
+    /// they were before it, that one was not seen.
     fn release(&self, wait: &WaitEnded, mode: usize) -> Option<Release> {
         let releases = self.releases.get(&wait.server)?;
-        let reached = |release: &Release| release.up_to.get(mode).copied().unwrap_or(0);
-        let at = releases.partition_point(|release| reached(release) < wait.lsn);
-        let found = releases.get(at).filter(|_| at > 0)?;
+        let at = |of: &[u64; WAIT_MODES]| of.get(mode).copied().unwrap_or(0);
+        let first = releases.partition_point(|release| at(&release.up_to) < wait.lsn);
+        let found = releases.get(first)?;
         // It would be a wait that ended otherwise: it was cancelled, or nobody is awaited any
         // more.
-        (found.from_ns <= wait.to_ns).then_some(*found)
+        let in_time = found.from_ns <= wait.to_ns;
+        (at(&found.before) < wait.lsn && in_time).then_some(*found)
     }
 
     fn add(&mut self, wait: &WaitEnded, moments: &Moments, sender: Option<usize>) {

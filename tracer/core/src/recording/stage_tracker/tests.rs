@@ -12,6 +12,8 @@ struct Run {
     tracker: StageTracker,
     write_seq: [u32; 2],
     read_seq: [u32; 2],
+    sent: [u64; 2],
+    released: [u64; WAIT_MODES],
 }
 
 impl Run {
@@ -20,6 +22,8 @@ impl Run {
             tracker: StageTracker::new(slow_ns),
             write_seq: [5_000; 2],
             read_seq: [9_000; 2],
+            sent: [0; 2],
+            released: [0; WAIT_MODES],
         };
         for standby in 0..2 {
             run.connect(standby, 200 + standby as u32);
@@ -53,11 +57,13 @@ impl Run {
         self.tracker.note(&StageRecord::WalTaken(WalTaken {
             sock: Self::sock(standby),
             time_ns,
-            lsn,
+            from_lsn: self.sent[standby],
+            to_lsn: lsn,
             write_seq: self.write_seq[standby],
             ..WalTaken::default()
         }));
         self.write_seq[standby] += 100;
+        self.sent[standby] = lsn;
     }
 
     /// Its reply arrives at once, with the acknowledgement, and is read then.
@@ -81,9 +87,11 @@ impl Run {
             snd_una: self.write_seq[standby],
             rcv_nxt: self.read_seq[standby],
             copied_seq: self.read_seq[standby],
+            before: self.released,
             released,
             ..ReplyHandled::default()
         }));
+        self.released = released;
     }
 
     fn wait(&mut self, from_ns: u64, to_ns: u64, lsn: u64, synchronous_commit: u32) {
@@ -166,10 +174,11 @@ fn what_no_reply_released_is_unexplained() {
 fn what_was_lost_is_joined_with_nothing() {
     let mut run = Run::new(0);
     run.send(0, 1_000, 50);
-    run.wait(1_010, 2_000, 50, ON);
+    run.wait(1_010, 1_010 + NOBODY_NS, 50, ON);
     run.tracker.lose();
-    run.reply(0, 1_100, [50, 50, 50]);
-    // Of this one it is not known whether that reply was the first to reach so far.
+    // What released this one was lost, too: a later reply did not.
+    run.released = [50; WAIT_MODES];
+    run.reply(0, 1_100, [60, 60, 60]);
     run.wait(1_010, 1_010 + NOBODY_NS, 45, ON);
     let found = run.finish();
     assert_eq!(waits(&found), [0, 0]);
