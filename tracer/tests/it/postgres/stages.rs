@@ -1,14 +1,23 @@
 //! What waits for a standby are made of, on real servers.
 
 use std::thread;
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use tracer_core::report::commits::SlowReport;
 use tracer_core::report::stages::{ByStage, Stage, StagesReport, StandbyStages};
+use xtask::testbed::{
+    netns::{Host, Net},
+    postgres::Alone,
+};
 
-use crate::postgres::commits::{ALL, INSERT, of, pid, watch};
-use crate::postgres::watched::{Lab, Seen};
+use crate::postgres::commits::{ALL, INSERT, QUIET, of, pid, watch};
+use crate::postgres::watched::{Lab, Seen, Watched};
+
+/// Every commit of the servers there, and no other test's.
+fn follow(host: &Host) -> Watched {
+    let netns = ["--netns", host.netns.name()];
+    watch(host, &[ALL, &netns].concat())
+}
 
 /// The same for every stage, added up.
 fn sum(stages: &ByStage<f64>) -> f64 {
@@ -28,13 +37,20 @@ fn slow<'a>(seen: &'a Seen, lab: &Lab) -> Vec<&'a SlowReport> {
     let all = seen.commits().slow.iter();
     let all: Vec<_> = all.filter(|one| one.server_pid == server).collect();
     for one in &all {
-        let Some(stages) = &one.stages_ms else {
-            assert!(one.wait_ms < 0.1, "{one:?}");
-            continue;
-        };
-        assert!((sum(stages) - one.wait_ms).abs() < 0.02, "{one:?}");
+        if let Some(stages) = &one.stages_ms {
+            assert!((sum(stages) - one.wait_ms).abs() < 0.02, "{one:?}");
+        }
     }
     all
+}
+
+/// Every one that waited for longer than a reply takes at least has stages.
+fn assert_followed(commits: &[&SlowReport], standby: &StandbyStages) {
+    for one in commits {
+        assert_eq!(one.stages_ms.is_some(), one.wait_ms >= 0.01, "{one:?}");
+    }
+    let followed = commits.iter().filter(|one| one.stages_ms.is_some());
+    assert_eq!(followed.count() as u64, standby.waits);
 }
 
 /// The one standby that ended waits.
@@ -51,37 +67,97 @@ fn only<'a>(found: &'a StagesReport, address: &str) -> &'a StandbyStages {
 fn every_part_of_a_wait_has_an_owner() {
     let lab = Lab::start("pgstages");
     let mut sql = lab.pair.primary().connect().unwrap();
-    let mut tool = watch(lab.primary(), ALL);
-    // The first says where the stream was.
-    sql.query(INSERT).unwrap();
-    tool.await_line(&["commits: "]);
+    let tool = follow(lab.primary());
     for _ in 0..200 {
         sql.query(INSERT).unwrap();
     }
     let seen = tool.finish();
     let found = stages(&seen, &lab);
-    println!("{found:#?}");
     let commits = slow(&seen, &lab);
-    for one in commits.iter().take(5) {
-        println!("{one:?}");
-    }
     let standby = only(found, "10.0.10.3");
-    assert!(standby.waits >= 200, "{found:?}");
+    assert_eq!(commits.len(), 200);
+    assert_followed(&commits, standby);
     assert!(found.unexplained_share < Some(0.01), "{found:?}");
-    let explained = |one: &&&SlowReport| {
+    assert!(unexplained_share(&commits) < 0.01);
+}
+
+/// The share of commits of which more is unexplained than 2 % of their wait and 20 µs.
+fn unexplained_share(commits: &[&SlowReport]) -> f64 {
+    let is_one = |one: &&&SlowReport| {
         let unexplained = one.stages_ms.map_or(0.0, |stages| stages.unexplained);
-        unexplained <= f64::max(0.02 * one.wait_ms, 0.02)
+        unexplained > f64::max(0.02 * one.wait_ms, 0.02)
     };
-    let all = commits.len();
-    assert!(commits.iter().filter(explained).count() * 100 >= all * 99);
+    commits.iter().filter(is_one).count() as f64 / commits.len() as f64
 }
 
 #[test]
-fn a_receiver_that_is_stopped_is_the_standby_s() {
-    let lab = Lab::start("pgstageremote");
-    let receiver = lab.receiver();
+fn whatever_a_commit_waits_for_is_followed() {
+    let lab = Lab::start("pgstagemodes");
     let mut sql = lab.pair.primary().connect().unwrap();
-    let mut tool = watch(lab.primary(), ALL);
+    let tool = follow(lab.primary());
+    for level in ["remote_write", "on", "remote_apply"] {
+        sql.query(&format!("set synchronous_commit = {level}"))
+            .unwrap();
+        for _ in 0..50 {
+            sql.query(INSERT).unwrap();
+        }
+    }
+    // These wait for nobody.
+    for level in ["local", "off"] {
+        sql.query(&format!("set synchronous_commit = {level}"))
+            .unwrap();
+        for _ in 0..50 {
+            sql.query(INSERT).unwrap();
+        }
+    }
+    let seen = tool.finish();
+    let found = stages(&seen, &lab);
+    let standby = only(found, "10.0.10.3");
+    assert_eq!(found.unreleased, 0, "{found:?}");
+    let commits = slow(&seen, &lab);
+    assert_eq!(commits.len(), 250);
+    // What the standby had done before the commit began to wait was no wait.
+    let (awaited, others) = commits.split_at(150);
+    assert_followed(awaited, standby);
+    assert!(others.iter().all(|one| one.stages_ms.is_none()));
+    assert!(standby.waits >= 75, "{found:?}");
+    assert!(unexplained_share(awaited) < 0.01, "{awaited:#?}");
+}
+
+#[test]
+fn a_walsender_that_comes_back_is_followed_from_its_first_message_on() {
+    let lab = Lab::start("pgstageback");
+    lab.psql("alter system set wal_sender_timeout = '10s'");
+    let mut sql = lab.pair.primary().connect().unwrap();
+    let tool = follow(lab.primary());
+    sql.query(INSERT).unwrap();
+    lab.psql("select pg_terminate_backend(pid) from pg_stat_replication");
+    for _ in 0..20 {
+        sql.query(INSERT).unwrap();
+    }
+    let seen = tool.finish();
+    let found = stages(&seen, &lab);
+    let standby = only(found, "10.0.10.3");
+    assert!((20..=21).contains(&standby.waits), "{found:?}");
+    let walsender = lab.psql("select pid from pg_stat_replication");
+    let walsender = lab.pair.primary().process(&walsender).unwrap();
+    assert_eq!(standby.walsender_pid, walsender.as_raw().cast_unsigned());
+    let commits = slow(&seen, &lab);
+    // One waited while there was no standby: its WAL may have been sent, and sent again.
+    let later = &commits[2..];
+    assert!(unexplained_share(later) < 0.06, "{later:#?}");
+}
+
+#[test]
+fn of_two_that_are_needed_the_slower_one_decides() {
+    let lab = Lab::of_three("pgstagequorum");
+    lab.psql("alter system set synchronous_standby_names = 'ANY 2 (*)'");
+    lab.psql("select pg_reload_conf()");
+    let other = lab.other().1;
+    let receiver = other.value("select pid from pg_stat_wal_receiver");
+    let receiver = other.process(&receiver.unwrap().unwrap()).unwrap();
+    let mut sql = lab.pair.primary().connect().unwrap();
+    let mut tool = follow(lab.primary());
     sql.query(INSERT).unwrap();
     kill(receiver, Signal::SIGSTOP).unwrap();
     thread::scope(|scope| {
@@ -90,14 +166,64 @@ fn a_receiver_that_is_stopped_is_the_standby_s() {
         kill(receiver, Signal::SIGCONT).unwrap();
         commit.join().unwrap();
     });
-    thread::sleep(Duration::from_millis(1));
     let seen = tool.finish();
     let commits = slow(&seen, &lab);
     let longest = commits
         .iter()
         .max_by(|a, b| a.wait_ms.total_cmp(&b.wait_ms));
     let longest = longest.unwrap();
-    println!("{longest:?}");
+    let found = stages(&seen, &lab);
+    let mut standbys = found.standbys.iter();
+    let decided = standbys.find(|one| Some(one.walsender_pid) == longest.walsender_pid);
+    let decided = decided.unwrap_or_else(|| panic!("{longest:?} {found:?}"));
+    assert_eq!(decided.remote.address.to_string(), "10.0.10.4");
+    assert!(
+        longest.stages_ms.unwrap().remote > 0.9 * longest.wait_ms,
+        "{longest:?}"
+    );
+}
+
+#[test]
+fn without_a_standby_no_wait_has_stages() {
+    let net = Net::pair("pgstagealone", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let alone = Alone::start(host, QUIET).unwrap();
+    let mut sql = alone.server().connect().unwrap();
+    let tool = follow(host);
+    for _ in 0..50 {
+        sql.query(INSERT).unwrap();
+    }
+    let seen = tool.finish();
+    let found = &of(&seen, pid(alone.server())).stages;
+    assert!(found.measured, "{found:?}");
+    assert_eq!(
+        (found.standbys.len(), found.unreleased),
+        (0, 0),
+        "{found:?}"
+    );
+    assert_eq!(found.unexplained_share, None);
+}
+
+#[test]
+fn a_receiver_that_is_stopped_is_the_standby_s() {
+    let lab = Lab::start("pgstageremote");
+    let receiver = lab.receiver();
+    let mut sql = lab.pair.primary().connect().unwrap();
+    let mut tool = follow(lab.primary());
+    sql.query(INSERT).unwrap();
+    kill(receiver, Signal::SIGSTOP).unwrap();
+    thread::scope(|scope| {
+        let commit = scope.spawn(|| lab.psql(INSERT));
+        tool.await_line(&["1 waiting now, the longest for 1."]);
+        kill(receiver, Signal::SIGCONT).unwrap();
+        commit.join().unwrap();
+    });
+    let seen = tool.finish();
+    let commits = slow(&seen, &lab);
+    let longest = commits
+        .iter()
+        .max_by(|a, b| a.wait_ms.total_cmp(&b.wait_ms));
+    let longest = longest.unwrap();
     let stages = longest.stages_ms.unwrap();
     assert!(stages.remote > 0.9 * longest.wait_ms, "{longest:?}");
 }
