@@ -262,7 +262,7 @@ pub struct PostgresArguments {
     /// Split every commit that writes into the flush of the log, the wait for the
     /// standby and the rest, of every PostgreSQL server on this host, or of those in
     /// the network namespace that --netns names. Asks no server: the kernel watches
-    /// four functions of the program that they run
+    /// six functions of the program that they run
     #[arg(long)]
     pub commits: bool,
 

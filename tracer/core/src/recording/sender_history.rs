@@ -10,8 +10,11 @@ use tracer_ebpf::{ReplyHandled, SegmentReceived, WalTaken};
 
 use crate::recording::stage::Moments;
 
-/// The most of each kind that is remembered: some minutes of a thousand commits a second. Of
-/// a wait that is longer than what they cover, not all stages are found.
+/// How long what happened is remembered, ns: twice as long as a primary waits for a standby
+/// that is silent (`wal_sender_timeout`, 60 s by default). Of a wait that is longer, not all
+/// stages are found.
+const REMEMBERED_NS: u64 = 120_000_000_000;
+/// The most of each kind that is remembered: 3 MB in all.
 const MAX_MOMENTS: usize = 32_768;
 
 /// WAL that was taken to be sent.
@@ -27,10 +30,11 @@ struct Taken {
 /// How far both directions were at one moment.
 #[derive(Clone, Copy, Debug)]
 struct Progress {
+    time_ns: u64,
     acknowledged: u64,
     received: u64,
-    /// If it is the moment before a segment was looked at: when.
-    segment_ns: Option<u64>,
+    /// Whether it is the moment before a segment was looked at.
+    is_segment: bool,
 }
 
 /// A reply that was read.
@@ -65,8 +69,10 @@ fn unwrapped(last: &mut Option<u64>, seq: u32) -> u64 {
     found
 }
 
-fn push<T>(all: &mut VecDeque<T>, one: T) {
-    if all.len() >= MAX_MOMENTS {
+/// Adds what happened at `time_ns`, and forgets what was long before.
+fn push<T>(all: &mut VecDeque<T>, one: T, time_ns: u64, time_of: fn(&T) -> u64) {
+    let old = time_ns.saturating_sub(REMEMBERED_NS);
+    while all.len() >= MAX_MOMENTS || all.front().is_some_and(|first| time_of(first) < old) {
         all.pop_front();
     }
     all.push_back(one);
@@ -84,35 +90,36 @@ impl SenderHistory {
                 to_lsn: taken.to_lsn,
                 written,
             };
-            push(&mut self.taken, taken);
+            push(&mut self.taken, taken, taken.time_ns, |one| one.time_ns);
         }
     }
 
     pub(crate) fn receive(&mut self, segment: &SegmentReceived) {
-        self.note(segment.snd_una, segment.rcv_nxt, Some(segment.time_ns));
+        self.note(segment.time_ns, segment.snd_una, segment.rcv_nxt, true);
     }
 
     pub(crate) fn reply(&mut self, reply: &ReplyHandled) {
-        self.note(reply.snd_una, reply.rcv_nxt, None);
+        self.note(reply.to_ns, reply.snd_una, reply.rcv_nxt, false);
         let reply = Reply {
             from_ns: reply.from_ns,
             written: unwrapped(&mut self.out, reply.write_seq),
             read: unwrapped(&mut self.back, reply.copied_seq),
         };
-        push(&mut self.replies, reply);
+        push(&mut self.replies, reply, reply.from_ns, |one| one.from_ns);
     }
 
-    fn note(&mut self, snd_una: u32, rcv_nxt: u32, segment_ns: Option<u64>) {
+    fn note(&mut self, time_ns: u64, snd_una: u32, rcv_nxt: u32, is_segment: bool) {
         // Two processors may tell of the same moment in either order.
         let last = self.progress.back();
         let (acknowledged, received) =
             last.map_or((0, 0), |last| (last.acknowledged, last.received));
         let progress = Progress {
+            time_ns,
             acknowledged: unwrapped(&mut self.out, snd_una).max(acknowledged),
             received: unwrapped(&mut self.back, rcv_nxt).max(received),
-            segment_ns,
+            is_segment,
         };
-        push(&mut self.progress, progress);
+        push(&mut self.progress, progress, time_ns, |one| one.time_ns);
     }
 
     /// When what a position in the WAL waited for happened, if the reply that was read at
@@ -198,9 +205,9 @@ impl SenderHistory {
         if moment >= self.progress.len() {
             return None;
         }
-        let earlier = self.progress.range(..moment).enumerate().rev();
-        let mut segments = earlier.filter_map(|(at, one)| Some((one.segment_ns?, at)));
-        segments.next()
+        let mut earlier = self.progress.range(..moment).enumerate().rev();
+        let (at, segment) = earlier.find(|(_, one)| one.is_segment)?;
+        Some((segment.time_ns, at))
     }
 }
 
@@ -346,6 +353,22 @@ mod tests {
         assert_eq!(history.taken.len(), MAX_MOMENTS);
         assert_eq!(history.replies.len(), MAX_MOMENTS);
         assert_eq!(history.moments(5, 6).taken_ns, None);
+    }
+
+    #[test]
+    fn what_is_long_ago_is_forgotten() {
+        let mut history = SenderHistory::default();
+        for at in 1..=10 {
+            let number = at as u32;
+            let at = at * REMEMBERED_NS / 4;
+            history.take_wal(&taken(at, at, number));
+            history.receive(&segment(at, number, number));
+            history.reply(&reply(at, number, number, number));
+        }
+        // The last, and what was up to four quarters before it; the last reply was handled a
+        // moment later, when the first of the segments was too long ago.
+        assert_eq!(history.taken.len(), 5);
+        assert_eq!((history.progress.len(), history.replies.len()), (9, 5));
     }
 
     #[test]

@@ -23,6 +23,8 @@ const SETTLED_NS: u64 = 100_000_000;
 const REMEMBERED_NS: u64 = 2_000_000_000;
 /// A shorter wait that no reply ended waited for nobody, ns: a lock or a processor.
 const NOBODY_NS: u64 = 100_000;
+/// How long a release is remembered, ns: its wait ends a moment later.
+const RELEASES_NS: u64 = 10_000_000_000;
 /// The most waits that are to be split, and releases that are remembered of a server.
 const MAX_WAITING: usize = 65_536;
 const MAX_RELEASES: usize = 32_768;
@@ -211,7 +213,9 @@ impl StageTracker {
         for (up_to, reached) in up_to.iter_mut().zip(reached) {
             *up_to = reached.max(*up_to);
         }
-        if releases.len() >= MAX_RELEASES {
+        let old = reply.from_ns.saturating_sub(RELEASES_NS);
+        let is_old = |release: &Release| release.from_ns < old;
+        while releases.len() >= MAX_RELEASES || releases.front().is_some_and(is_old) {
             releases.pop_front();
         }
         releases.push_back(Release {
