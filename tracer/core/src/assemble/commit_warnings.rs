@@ -29,6 +29,14 @@ pub(super) fn warnings(report: &CommitsReport) -> Vec<String> {
             "traps of PostgreSQL's functions went by without the kernel running the program: as many commits at most are in no count",
         ),
         (
+            report.stages_lost,
+            "records of waits for a standby came faster than they could be taken: what waits were made of is not known of those moments",
+        ),
+        (
+            report.walsenders_not_followed,
+            "times a walsender was not followed, as there are more than there is room for: of waits for it, it is not known what they were made of",
+        ),
+        (
             report.slow_lost,
             "slow commits are not listed one by one: they came faster than they could be taken; counts are complete",
         ),

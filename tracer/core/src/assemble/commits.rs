@@ -37,6 +37,7 @@ pub(super) fn commits(
     });
     let slow: Vec<SlowReport> = slow.collect();
     let servers = record.servers.iter();
+    let followed = record.stages.as_ref().ok();
     let overhead = overhead(recording.settings.bpf_stats, &record.effort);
     CommitsReport {
         start: attached.then(|| clock.utc(record.start_ns)),
@@ -49,7 +50,8 @@ pub(super) fn commits(
             .collect(),
         slow,
         slow_dropped: record.slowest.dropped(),
-        stages_lost: record.stages.as_ref().map_or(0, |one| one.lost),
+        stages_lost: followed.map_or(0, |one| one.lost),
+        walsenders_not_followed: followed.map_or(0, |one| one.senders_full),
         slow_lost: sums.map(|sums| sums.slow_lost).sum(),
         not_counted: record.given_up,
         out_of_sight: record.out_of_sight,

@@ -29,6 +29,9 @@ pub struct CommitsReport {
     /// explained.
     #[serde(default)]
     pub stages_lost: u64,
+    /// How often a walsender was not followed, because there were too many, likewise.
+    #[serde(default)]
+    pub walsenders_not_followed: u64,
     /// Slow commits that came faster than they could be taken, likewise.
     pub slow_lost: u64,
     /// Commits that are in no count, because there was no room for their backend
