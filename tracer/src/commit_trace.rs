@@ -179,12 +179,19 @@ impl CommitTrace {
         if let Some(reason) = &self.reason {
             return format!("commits: not split: {reason}");
         }
-        self.take_slow();
-        self.take_ended();
+        self.tend();
         let now = self.moment();
         let line = line(&now, &self.last);
         self.last = now;
         line
+    }
+
+    /// Takes what waits, and gives back the places of servers that have ended. To be done
+    /// more often than a sample is taken: in an interval of a minute, more servers may end
+    /// than there are places.
+    pub(crate) fn tend(&mut self) {
+        self.take_slow();
+        self.take_ended();
     }
 
     /// What was counted so far, by server and part.
@@ -195,15 +202,20 @@ impl CommitTrace {
             ("wait", Part::Wait),
             ("rest", Part::Rest),
         ];
-        let mut sums = self.sums();
+        let mut pids = self.servers();
         // There may be a thousand, and no more than these are shown.
-        for ended in self.ended.iter().take(MAX_EXPOSED) {
-            // Another server may have the number by now.
-            if sums.iter().all(|(pid, _)| *pid != ended.pid) {
-                sums.push((ended.pid, ended.sums()));
-            }
-        }
-        let sums = exposed(sums, &self.met, |pid| server::Server::of(pid).is_some());
+        let ended = self.ended.iter().take(MAX_EXPOSED);
+        // Another server may have the number by now.
+        pids.extend(
+            ended
+                .map(|ended| ended.pid)
+                .filter(|pid| !pids.contains(pid))
+                .collect::<Vec<_>>(),
+        );
+        let pids = exposed(pids, &self.met, |pid| server::Server::of(pid).is_some());
+        let sums = pids
+            .into_iter()
+            .filter_map(|pid| Some((pid, self.sums_of(pid)?)));
         let stages = self.stages.as_ref().ok();
         let spreads = |(pid, sums)| metrics::Commits {
             pid,
@@ -212,7 +224,13 @@ impl CommitTrace {
                 .into(),
             waits: stages.map_or_else(Vec::new, |stages| stages.spreads(pid)),
         };
-        sums.into_iter().map(spreads).collect()
+        sums.map(spreads).collect()
+    }
+
+    /// Those of a server that runs, or has ended.
+    fn sums_of(&self, pid: u32) -> Option<ServerCommits> {
+        let running = self.program.as_ref().and_then(|program| program.sums(pid));
+        running.or_else(|| Some(self.ended.iter().find(|one| one.pid == pid)?.sums()))
     }
 
     /// Commits that are in no count.
@@ -236,9 +254,9 @@ impl CommitTrace {
         let Some(program) = &mut self.program else {
             return;
         };
-        let sums: BTreeMap<u32, ServerCommits> = program.servers().into_iter().collect();
         let runs = |pid| server::Server::of(pid).is_some();
-        for pid in self.ended.look(sums.keys().copied(), runs) {
+        for pid in self.ended.look(program.servers(), runs) {
+            let sums = program.sums(pid);
             // One that cannot be removed is counted where it is.
             if !program.forget(pid) {
                 continue;
@@ -249,8 +267,8 @@ impl CommitTrace {
             }
             let place = self.places.remove(&pid).unwrap_or_default();
             let wanted = self.netns.is_none() || place.netns == self.netns;
-            if let Some(sums) = sums.get(&pid).filter(|_| wanted) {
-                self.ended.keep(pid, place, sums);
+            if let Some(sums) = sums.filter(|_| wanted) {
+                self.ended.keep(pid, place, &sums);
             }
         }
     }
@@ -267,23 +285,24 @@ impl CommitTrace {
 
     /// What there is now.
     fn moment(&mut self) -> CommitSums {
-        let sums = self.sums();
+        let servers = self.servers();
         let waiting = self.waiting();
-        let running = sums.iter().map(|(_, sums)| sums);
-        let all = running.chain([self.ended.all()]);
-        CommitSums::new(now_ns(), all, &waiting)
+        let running = servers
+            .into_iter()
+            .filter_map(|pid| self.program.as_ref()?.sums(pid));
+        CommitSums::new(now_ns(), running.chain([*self.ended.all()]), &waiting)
     }
 
-    /// Sums of the servers that are followed, as the kernel has them.
-    fn sums(&mut self) -> Vec<(u32, ServerCommits)> {
+    /// The servers that are followed and have committed anything.
+    fn servers(&mut self) -> Vec<u32> {
         let mut all = self
             .program
             .as_ref()
             .map_or_else(Vec::new, Program::servers);
-        for (pid, _) in &all {
+        for pid in &all {
             self.find(*pid);
         }
-        all.retain(|(pid, _)| self.is_wanted(*pid));
+        all.retain(|pid| self.is_wanted(*pid));
         all
     }
 
@@ -331,7 +350,12 @@ impl CommitTrace {
     pub(crate) fn finish(mut self) -> CommitsRecord {
         self.take_slow();
         let waiting = self.waiting();
-        let sums: BTreeMap<u32, ServerCommits> = self.sums().into_iter().collect();
+        let servers = self.servers();
+        let sums = servers.into_iter().filter_map(|pid| {
+            let sums = self.program.as_ref()?.sums(pid)?;
+            Some((pid, sums))
+        });
+        let sums: BTreeMap<u32, ServerCommits> = sums.collect();
         let end_ns = now_ns();
         if self.program.is_some() {
             for server in self.servers_here().unwrap_or_default() {
@@ -414,15 +438,15 @@ fn nobody(netns: Option<u32>) -> String {
 
 /// Of so many servers those that Prometheus is shown: what still runs comes first, and
 /// then what was met last; last what has ended, the latest first, as it is given.
-fn exposed<T>(mut sums: Vec<(u32, T)>, met: &[u32], runs: impl Fn(u32) -> bool) -> Vec<(u32, T)> {
-    if sums.len() > MAX_EXPOSED {
-        sums.sort_by_cached_key(|(pid, _)| {
+fn exposed(mut pids: Vec<u32>, met: &[u32], runs: impl Fn(u32) -> bool) -> Vec<u32> {
+    if pids.len() > MAX_EXPOSED {
+        pids.sort_by_cached_key(|pid| {
             let age = met.iter().rev().position(|one| one == pid);
             (!runs(*pid), age.unwrap_or(usize::MAX))
         });
-        sums.truncate(MAX_EXPOSED);
+        pids.truncate(MAX_EXPOSED);
     }
-    sums
+    pids
 }
 
 /// Where functions are watched in a program's file.

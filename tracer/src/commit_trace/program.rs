@@ -182,9 +182,15 @@ impl Program {
 
     /// Every server that has committed anything, by its first process, but those that
     /// were forgotten.
-    pub(crate) fn servers(&self) -> Vec<(u32, ServerCommits)> {
+    pub(crate) fn servers(&self) -> Vec<u32> {
         // Nobody removes servers meanwhile: no walk is cut short.
-        self.servers.iter().filter_map(Result::ok).collect()
+        self.servers.keys().filter_map(Result::ok).collect()
+    }
+
+    /// What one of them has committed so far: 4 KiB, of which nobody needs to have many at
+    /// a time.
+    pub(crate) fn sums(&self, server: u32) -> Option<ServerCommits> {
+        self.servers.get(&server, 0).ok()
     }
 
     /// Gives back the place of a server that has ended; false if it is still there.

@@ -39,6 +39,13 @@ impl LocalServers {
         })
     }
 
+    /// Makes room for servers that are started. To be done often.
+    pub(crate) fn tend(&mut self) {
+        if let Some(commits) = &mut self.commits {
+            commits.tend();
+        }
+    }
+
     /// Takes a sample of each; of commits, a line for the live view.
     pub(crate) fn poll(&mut self) -> Option<String> {
         if let Some(Ok(processors)) = &mut self.processors {

@@ -24,6 +24,9 @@ use crate::inject::{PreparedFault, Schedule};
 use crate::postgres::Monitor;
 use crate::programs::event_file::EventWriter;
 
+/// How often to look whether servers have ended: as many are started and ended in a while as
+/// there are places for in the kernel.
+const TEND_SERVERS: Duration = Duration::from_secs(1);
 /// How often to look for events. The kernel programs wake nobody for a few of them.
 const LOOK_FOR_EVENTS: Duration = Duration::from_millis(50);
 
@@ -138,6 +141,8 @@ impl<'a> Worker<'a> {
             true => Some(polled(self.session.programs.take_events()?)?),
             false => None,
         };
+        let mut tends = tokio::time::interval(TEND_SERVERS);
+        tends.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looks = tokio::time::interval(LOOK_FOR_EVENTS);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut logger = match self.config.verbosity {
@@ -180,6 +185,7 @@ impl<'a> Worker<'a> {
                     self.drain(&mut ring);
                 }
                 _ = looks.tick(), if ring.is_some() => self.drain(&mut ring),
+                _ = tends.tick() => self.servers.tend(),
                 flushed = flush_log(&mut logger) => flushed?,
             }
         }

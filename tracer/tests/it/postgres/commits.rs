@@ -308,7 +308,8 @@ fn servers_that_have_ended_leave_their_place_to_others() {
     let net = Net::pair("pgmany", "ens160").unwrap();
     let here = net.host("primary").unwrap();
     let mut alone = Alone::start(here, QUIET).unwrap();
-    let tool = watch(here, &[ALL, &["--interval", "200ms"]].concat());
+    // More end between two samples than there are places for.
+    let tool = watch(here, &[ALL, &["--interval", "60s"]].concat());
     let mut servers = Vec::new();
     for _ in 0..70 {
         alone.server_mut().restart(here).unwrap();
