@@ -2,6 +2,7 @@
 
 mod alerts;
 mod docs;
+mod explain;
 mod frozen;
 mod hostile;
 mod killed;
