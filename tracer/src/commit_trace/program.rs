@@ -16,7 +16,8 @@ use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit,
 use crate::commit_trace::SYMBOLS;
 use crate::commit_trace::layout::WalsenderFunctions;
 use crate::commit_trace::stage_follower::StageMaps;
-use crate::kernel::bpf::{self, with_causes};
+use crate::kernel::bpf::{self, with_causes, without_log};
+use crate::kernel::descriptors::explained;
 use crate::kernel::{offsets, pidns, uprobes};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/commit.o"));
@@ -282,10 +283,10 @@ fn absent(name: &str) -> ProgramError {
     ProgramError::Load(format!("the object has no {name}"))
 }
 
-/// Without the verifier's log, which is what follows the first line.
 fn refused(error: &(dyn Error + 'static)) -> ProgramError {
     let text = with_causes(error);
-    ProgramError::Load(text.lines().next().unwrap_or_default().to_owned())
+    // With what helps, which may stand behind the log.
+    ProgramError::Load(explained(without_log(&text).to_owned()))
 }
 
 fn reason(error: &aya::programs::ProgramError, file: &Path) -> String {

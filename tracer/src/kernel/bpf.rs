@@ -50,6 +50,19 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     explained(text)
 }
 
+/// How aya begins what the verifier found.
+const VERIFIER: &str = "Verifier output";
+
+/// The first line of an error's text without what the verifier found: that is long, and
+/// there also where something else is the matter.
+#[must_use]
+pub(crate) fn without_log(text: &str) -> &str {
+    let end = text.find(VERIFIER).unwrap_or(text.len());
+    let said = text.get(..end).unwrap_or_default();
+    let line = said.lines().next().unwrap_or_default();
+    line.trim_end_matches(['.', ' '])
+}
+
 /// `bpf_prog_info` up to its run-time counters, see
 /// [`uapi/linux/bpf.h`](https://github.com/torvalds/linux/blob/v5.10/include/uapi/linux/bpf.h#L4396).
 #[repr(C)]
@@ -98,4 +111,22 @@ pub(crate) fn effort(program: BorrowedFd<'_>) -> std::io::Result<RunStats> {
         ns: info.run_time_ns,
         missed: info.recursion_misses,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_verifier_found_is_left_out() {
+        for text in [
+            "it failed (os error 24). Verifier output: verification time 9 usec; do this",
+            "it failed (os error 24). \nVerifier output: 0: R1=ctx",
+            "it failed (os error 24)",
+            "it failed (os error 24).\nmore",
+        ] {
+            assert_eq!(without_log(text), "it failed (os error 24)");
+        }
+        assert_eq!(without_log(""), "");
+    }
 }

@@ -16,7 +16,7 @@ use tracer_ebpf::{Direction, FaultCounters, FaultSettings};
 
 use crate::inject::guard::origin::Origin;
 use crate::inject::{InjectError, Interface};
-use crate::kernel::bpf::{self, with_causes};
+use crate::kernel::bpf::{self, with_causes, without_log};
 use crate::kernel::preflight;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault.o"));
@@ -30,8 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// ([`bpf_allow_ptr_leaks`](https://github.com/torvalds/linux/blob/v6.18/include/linux/bpf.h),
 /// Linux 5.8).
 const NEEDED: [Capability; 3] = [CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN];
-/// How aya begins what the verifier found.
-const VERIFIER: &str = "Verifier output";
 
 /// One of the object's programs: the same fault, for one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,10 +263,7 @@ fn reason(
         // The verifier says EACCES, also of a program that may not be: what it found is
         // only worth reading where nothing is missing.
         Some(libc::EPERM | libc::EACCES) if !has_all => {
-            let end = words.find(VERIFIER).unwrap_or(words.len());
-            let words = words[..end].trim_end_matches(['.', ' ', '\n']);
-            let line = words.lines().next().unwrap_or_default();
-            format!("{line}; {}", missing())
+            format!("{}; {}", without_log(&words), missing())
         }
         Some(libc::EPERM) => format!("{words}; {}", missing()),
         _ => words,
