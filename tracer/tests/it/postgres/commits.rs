@@ -150,6 +150,20 @@ pub(crate) fn commits_that_write_are_counted_whatever_else_is_done(lab: &Lab) {
     let lsn = &told.last().unwrap().lsn;
     let known = format!("select '{lsn}'::pg_lsn between '0/1000000' and pg_current_wal_lsn()");
     assert_eq!(lab.psql(&known), "t", "{lsn}");
+    // And what they waited for the standby is split.
+    let stages = &found.stages;
+    assert!(stages.measured, "{stages:?}");
+    let [standby] = &stages.standbys[..] else {
+        panic!("{stages:?}");
+    };
+    assert_eq!(standby.remote.address.to_string(), "10.0.10.3");
+    let waited = told.iter().filter(|one| one.wait_ms >= 0.01).count() as u64;
+    assert_eq!(
+        (standby.waits, stages.unreleased),
+        (waited, 0),
+        "{stages:?}"
+    );
+    assert!(stages.unexplained_share < Some(0.01), "{stages:?}");
     // A standby commits nothing.
     let standby = of(&seen, pid(lab.pair.standby()));
     assert_eq!(standby.commits, 0);
