@@ -288,7 +288,7 @@ impl StageTracker {
     /// Records were lost: of what came before, nothing is joined any more.
     pub fn lose(&mut self) {
         while let Some(wait) = self.waiting.pop_front() {
-            self.add(&wait, &Moments::default(), None);
+            self.add_unreleased(&wait);
         }
         for connection in self.connections.values_mut() {
             connection.history = SenderHistory::default();
@@ -312,14 +312,20 @@ impl StageTracker {
         let release = self.release(wait, mode);
         let connection = release.and_then(|release| self.connections.get(&release.sock));
         let Some((release, connection)) = release.zip(connection) else {
-            if wait.to_ns.saturating_sub(wait.from_ns) >= NOBODY_NS {
-                self.add(wait, &Moments::default(), None);
-            }
+            self.add_unreleased(wait);
             return;
         };
         let moments = connection.history.moments(wait.lsn, release.from_ns);
         let sender = connection.sender;
         self.add(wait, &moments, sender);
+    }
+
+    /// One that no reply was found for, unless it was for nobody.
+    fn add_unreleased(&mut self, wait: &WaitEnded) {
+        let length_ns = wait.to_ns.saturating_sub(wait.from_ns);
+        if awaited(wait).is_some() && length_ns >= NOBODY_NS {
+            self.add(wait, &Moments::default(), None);
+        }
     }
 
     /// The reply that released a wait: the first after which waits were over so far. Where

@@ -175,6 +175,8 @@ fn what_was_lost_is_joined_with_nothing() {
     let mut run = Run::new(0);
     run.send(0, 1_000, 50);
     run.wait(1_010, 1_010 + NOBODY_NS, 50, ON);
+    // For nobody: `synchronous_commit = local`.
+    run.wait(1_010, 1_010 + NOBODY_NS, 50, 1);
     run.tracker.lose();
     // What released this one was lost, too: a later reply did not.
     run.released = [50; WAIT_MODES];
