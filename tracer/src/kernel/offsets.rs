@@ -11,6 +11,7 @@
 )]
 
 mod field;
+mod member;
 mod pid;
 mod resolver;
 mod stage;

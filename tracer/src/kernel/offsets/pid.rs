@@ -5,13 +5,14 @@ use std::io;
 use tracer_ebpf::PidNamespace;
 
 use crate::kernel::btf::{Btf, RunningBtf, TypeName};
-use crate::kernel::offsets::task::damaged;
+use crate::kernel::offsets::member::{self, damaged};
 
-const TASK: TypeName = TypeName::Struct("task_struct");
-const SIGNAL: TypeName = TypeName::Struct("signal_struct");
-const PID: TypeName = TypeName::Struct("pid");
-const UPID: TypeName = TypeName::Struct("upid");
-const NAMESPACE: TypeName = TypeName::Struct("pid_namespace");
+const TASK: &str = "task_struct";
+const SIGNAL: &str = "signal_struct";
+const PID: &str = "pid";
+const UPID: &str = "upid";
+const NAMESPACE: &str = "pid_namespace";
+const STRUCTS: [&str; 5] = [TASK, SIGNAL, PID, UPID, NAMESPACE];
 
 /// `PIDTYPE_TGID` in
 /// [`pid_types.h`](https://github.com/torvalds/linux/blob/v6.12/include/linux/pid_types.h),
@@ -29,23 +30,12 @@ pub fn of_pids(inum: u32) -> io::Result<PidNamespace> {
 }
 
 pub(super) fn resolve(btf: &[u8], inum: u32) -> io::Result<PidNamespace> {
-    let btf = Btf::parse(btf, &[TASK, SIGNAL, PID, UPID, NAMESPACE]).map_err(damaged)?;
-    // Of an array at the end of a struct, nothing says how long it is: `None`.
-    let offset = |holder: TypeName, path: &[&str], width: Option<u32>| {
-        let member = match btf.find(holder) {
-            Some(id) => btf.member(id, path).map_err(damaged)?,
-            None => None,
-        };
-        let size = match member {
-            Some(member) => btf.size(member.type_id).map_err(damaged)?,
-            None => None,
-        };
-        match member {
-            Some(member) if width.is_none() || size == width => Ok(member.byte_offset()),
-            _ => Err(absent(&format!("{holder:?}.{}", path.join(".")))),
-        }
-    };
-    let upid = btf.find(UPID).map(|id| btf.size(id)).transpose();
+    let btf = Btf::parse(btf, &STRUCTS.map(TypeName::Struct)).map_err(damaged)?;
+    let offset = |holder, path: &[&str], width| member::offset(&btf, holder, path, width);
+    let upid = btf
+        .find(TypeName::Struct(UPID))
+        .map(|id| btf.size(id))
+        .transpose();
     if upid.map_err(damaged)?.flatten() != Some(2 * POINTER)
         || offset(UPID, &["nr"], Some(4))? != 0
         || offset(UPID, &["ns"], Some(POINTER))? != POINTER

@@ -5,7 +5,7 @@ use std::io;
 use tracer_ebpf::StageOffsets;
 
 use crate::kernel::btf::{Btf, RunningBtf, TypeName};
-use crate::kernel::offsets::task::damaged;
+use crate::kernel::offsets::member::{self, damaged};
 
 const STRUCTS: [&str; 10] = [
     "task_struct",
@@ -30,28 +30,7 @@ pub fn of_stages() -> io::Result<StageOffsets> {
 
 pub(super) fn resolve(btf: &[u8]) -> io::Result<StageOffsets> {
     let btf = Btf::parse(btf, &STRUCTS.map(TypeName::Struct)).map_err(damaged)?;
-    let offset = |holder: &'static str, path: &[&str], width: u32| {
-        let member = match btf.find(TypeName::Struct(holder)) {
-            Some(id) => btf.member(id, path).map_err(damaged)?,
-            None => None,
-        };
-        let size = match member {
-            Some(member) => btf.size(member.type_id).map_err(damaged)?,
-            None => None,
-        };
-        match member {
-            Some(member) if member.bit_width.is_none() && size == Some(width) => {
-                Ok(member.byte_offset())
-            }
-            _ => Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                format!(
-                    "this kernel has no {holder}.{} of {width} bytes",
-                    path.join(".")
-                ),
-            )),
-        }
-    };
+    let offset = |holder, path: &[&str], width| member::offset(&btf, holder, path, Some(width));
     let common = |name: &str, width| offset("sock", &["__sk_common", name], width);
     // As long as it has been since 2.6.
     let block = offset("sk_buff", &["cb"], 48)?;

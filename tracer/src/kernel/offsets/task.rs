@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::kernel::btf::{Btf, BtfError, RunningBtf, TypeName};
+use crate::kernel::btf::{Btf, RunningBtf, TypeName};
+use crate::kernel::offsets::member::{self, damaged};
 
 /// Where `struct task_struct` keeps what leads to the parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,33 +23,13 @@ pub fn of_tasks() -> io::Result<TaskOffsets> {
 }
 
 pub(super) fn resolve(btf: &[u8]) -> io::Result<TaskOffsets> {
-    const TASK: TypeName = TypeName::Struct("task_struct");
-    let btf = Btf::parse(btf, &[TASK]).map_err(damaged)?;
-    let offset = |name: &'static str, width: u32| {
-        let member = match btf.find(TASK) {
-            Some(id) => btf.member(id, &[name]).map_err(damaged)?,
-            None => None,
-        };
-        let size = match member {
-            Some(member) => btf.size(member.type_id).map_err(damaged)?,
-            None => None,
-        };
-        match member {
-            Some(member) if size == Some(width) => Ok(member.byte_offset()),
-            _ => Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("this kernel has no task_struct.{name} of {width} bytes"),
-            )),
-        }
-    };
+    let wanted = [TypeName::Struct("task_struct")];
+    let btf = Btf::parse(btf, &wanted).map_err(damaged)?;
+    let offset = |name, width| member::offset(&btf, "task_struct", &[name], Some(width));
     Ok(TaskOffsets {
         real_parent: offset("real_parent", 8)?,
         tgid: offset("tgid", 4)?,
     })
-}
-
-pub(super) fn damaged(error: BtfError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::thread;
 
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tracer_core::report::commits::SlowReport;
 use tracer_core::report::stages::{ByStage, Stage, StagesReport, StandbyStages};
 use xtask::testbed::{
@@ -51,6 +52,28 @@ fn assert_followed(commits: &[&SlowReport], standby: &StandbyStages) {
     }
     let followed = commits.iter().filter(|one| one.stages_ms.is_some());
     assert_eq!(followed.count() as u64, standby.waits);
+}
+
+/// A commit that waits for a second, because this receiver is stopped, and one before it.
+fn held_up_by(lab: &Lab, receiver: Pid) -> Seen {
+    let mut sql = lab.pair.primary().connect().unwrap();
+    let mut tool = follow(lab.primary());
+    sql.query(INSERT).unwrap();
+    kill(receiver, Signal::SIGSTOP).unwrap();
+    thread::scope(|scope| {
+        let commit = scope.spawn(|| lab.psql(INSERT));
+        tool.await_line(&["1 waiting now, the longest for 1."]);
+        kill(receiver, Signal::SIGCONT).unwrap();
+        commit.join().unwrap();
+    });
+    tool.finish()
+}
+
+/// The commit that waited longest.
+fn longest<'a>(seen: &'a Seen, lab: &Lab) -> &'a SlowReport {
+    let commits = slow(seen, lab).into_iter();
+    let longest = commits.max_by(|a, b| a.wait_ms.total_cmp(&b.wait_ms));
+    longest.unwrap()
 }
 
 /// The one standby that ended waits.
@@ -156,22 +179,8 @@ fn of_two_that_are_needed_the_slower_one_decides() {
     let other = lab.other().1;
     let receiver = other.value("select pid from pg_stat_wal_receiver");
     let receiver = other.process(&receiver.unwrap().unwrap()).unwrap();
-    let mut sql = lab.pair.primary().connect().unwrap();
-    let mut tool = follow(lab.primary());
-    sql.query(INSERT).unwrap();
-    kill(receiver, Signal::SIGSTOP).unwrap();
-    thread::scope(|scope| {
-        let commit = scope.spawn(|| lab.psql(INSERT));
-        tool.await_line(&["1 waiting now, the longest for 1."]);
-        kill(receiver, Signal::SIGCONT).unwrap();
-        commit.join().unwrap();
-    });
-    let seen = tool.finish();
-    let commits = slow(&seen, &lab);
-    let longest = commits
-        .iter()
-        .max_by(|a, b| a.wait_ms.total_cmp(&b.wait_ms));
-    let longest = longest.unwrap();
+    let seen = held_up_by(&lab, receiver);
+    let longest = longest(&seen, &lab);
     let found = stages(&seen, &lab);
     let mut standbys = found.standbys.iter();
     let decided = standbys.find(|one| Some(one.walsender_pid) == longest.walsender_pid);
@@ -208,22 +217,8 @@ fn without_a_standby_no_wait_has_stages() {
 fn a_receiver_that_is_stopped_is_the_standby_s() {
     let lab = Lab::start("pgstageremote");
     let receiver = lab.receiver();
-    let mut sql = lab.pair.primary().connect().unwrap();
-    let mut tool = follow(lab.primary());
-    sql.query(INSERT).unwrap();
-    kill(receiver, Signal::SIGSTOP).unwrap();
-    thread::scope(|scope| {
-        let commit = scope.spawn(|| lab.psql(INSERT));
-        tool.await_line(&["1 waiting now, the longest for 1."]);
-        kill(receiver, Signal::SIGCONT).unwrap();
-        commit.join().unwrap();
-    });
-    let seen = tool.finish();
-    let commits = slow(&seen, &lab);
-    let longest = commits
-        .iter()
-        .max_by(|a, b| a.wait_ms.total_cmp(&b.wait_ms));
-    let longest = longest.unwrap();
+    let seen = held_up_by(&lab, receiver);
+    let longest = longest(&seen, &lab);
     let stages = longest.stages_ms.unwrap();
     assert!(stages.remote > 0.9 * longest.wait_ms, "{longest:?}");
 }

@@ -3,12 +3,11 @@
 use crate::render::account::sum;
 use crate::render::account::verdict::counted;
 use crate::render::document::{Block, Document, Section};
-use crate::render::stages::what;
 use crate::render::table::milliseconds;
 use crate::render::waterfall::Waterfall;
 use crate::report::Report;
 use crate::report::commits::{CommitsReport, ServerReport, SlowReport};
-use crate::report::stages::{BAD_CHECKSUM, CommitEvent, Stage};
+use crate::report::stages::{BAD_CHECKSUM, CommitEvent};
 
 /// Which slow commits are to be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,18 +86,12 @@ const MAX_LSN: usize = 40;
 
 /// What took most of it.
 fn sentence(commit: &SlowReport) -> String {
-    let mut parts = vec![
-        ("before the flush", commit.rest_ms),
-        ("flush of its WAL", commit.flush_ms),
-    ];
-    match &commit.stages_ms {
-        Some(stages) => parts.extend(Stage::ALL.map(|one| (what(one), *stages.of(one)))),
-        None => parts.push(("wait for a standby", commit.wait_ms)),
-    }
-    let longest = parts.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b));
+    let bars = Waterfall::of(commit).bars.into_iter();
+    let longest = bars.max_by(|a, b| a.took_ms.total_cmp(&b.took_ms));
     let longest = longest.filter(|_| commit.total_ms > 0.0);
-    let most = longest.map_or_else(String::new, |(name, took_ms)| {
-        format!(", {:.0} % of it: {name}", 100.0 * took_ms / commit.total_ms)
+    let most = longest.map_or_else(String::new, |bar| {
+        let share = 100.0 * bar.took_ms / commit.total_ms;
+        format!(", {share:.0} % of it: {}", bar.name)
     });
     format!(
         "The commit up to {} took {}{most}{}.",
