@@ -7,7 +7,7 @@ use tracer_core::report::aggregate::PortOf;
 use xtask::testbed::{netns::Net, withheld};
 
 use crate::support::{
-    kernel::{self, Counters},
+    kernel::{self, Connection, Counters},
     report::ends,
     storm::{NARROW, WIDE, drain, push_until},
     tool::Tool,
@@ -41,9 +41,9 @@ fn old_sockets_are_counted_from_now_on() {
     assert_eq!(report.flows.len(), FLOWS);
     for flow in &report.flows {
         let ends = ends(flow);
-        let (old, new) = (old[&ends], new[&ends]);
-        assert_eq!(flow.segments, new.segments - old.segments);
-        assert_eq!(flow.bytes, new.bytes - old.bytes);
+        let grown = new[&ends].since(old[&ends]);
+        assert_eq!(flow.segments, grown.segments);
+        assert_eq!(flow.bytes, grown.bytes);
     }
 }
 
@@ -80,6 +80,7 @@ fn a_closed_socket_keeps_its_counts() {
     let sink = Sink::open(to, to.v4.into()).unwrap();
     let mut closing = Load::connect(from, sink.address(), FLOWS).unwrap();
     let mut staying = Load::connect(from, sink.address(), FLOWS).unwrap();
+    let old = kernel::connections(&from.netns).unwrap();
     let tool = Tool::start(&from.netns, &["--peer", "10.0.10.3"]).unwrap();
     net.shape_toward("standby", &NARROW).unwrap();
     push_until(from, &mut closing, 1_000).unwrap();
@@ -94,12 +95,13 @@ fn a_closed_socket_keeps_its_counts() {
     assert_eq!((at_close.len(), open.len()), (2 * FLOWS, FLOWS));
     let flows: HashMap<_, _> = report.flows.iter().map(|flow| (ends(flow), flow)).collect();
     let mut untold = 0;
-    for (ends, connection) in &at_close {
+    for (ends, at_close) in &at_close {
         let flow = flows[ends];
         let segments = flow.segments;
+        let grown = |now: &Connection| now.since(old[ends]).segments;
         match open.get(ends) {
-            Some(open) => assert_eq!(segments, open.segments),
-            None => assert!(segments >= connection.segments, "{flow:?}"),
+            Some(open) => assert_eq!(segments, grown(open)),
+            None => assert!(segments >= grown(at_close), "{flow:?}"),
         }
         if segments > 0 {
             let closed = flow.closed.is_some();

@@ -44,6 +44,7 @@ fn peers_and_ports_select() {
         ),
     ];
     let before = kernel::segments(&from.netns).unwrap();
+    let old = kernel::connections(&from.netns).unwrap();
     let tools = filters.map(|(arguments, keeps)| {
         (
             Tool::start(&from.netns, arguments).unwrap(),
@@ -71,7 +72,8 @@ fn peers_and_ports_select() {
         assert_eq!(report.totals.segments, grown, "{arguments:?}");
         let kept = || connections.iter().filter(|((_, remote), _)| keeps(*remote));
         assert_eq!(report.flows.len(), kept().count(), "{arguments:?}");
-        let segments: u64 = kept().map(|(_, connection)| connection.segments).sum();
+        let grown = kept().map(|(ends, connection)| connection.since(old[ends]).segments);
+        let segments: u64 = grown.sum();
         assert_eq!(report.selected.segments, segments, "{arguments:?}");
         let never_seen = report.warned("seen");
         assert_eq!(never_seen, kept().count() == 0, "{:?}", report.warnings);

@@ -90,6 +90,17 @@ pub(crate) struct Connection {
     pub(crate) queued: u64,
 }
 
+impl Connection {
+    /// What it has sent again since then.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            segments: self.segments - before.segments,
+            bytes: self.bytes - before.bytes,
+            ..self
+        }
+    }
+}
+
 pub(crate) type Ends = (SocketAddr, SocketAddr);
 
 /// Every connection that may still send, by its own end and its peer's.

@@ -13,7 +13,7 @@ use super::{
     cell,
 };
 use crate::support::{
-    exact::finish,
+    exact::{Before, finish},
     fault,
     kernel::{self, Counters},
     pair,
@@ -50,18 +50,18 @@ fn a_lost_request_is_probed_for_and_then_timed_out() {
     let connect = |_| pair::connect(from, &listener).unwrap();
     let (mut clients, _servers): (Vec<TcpStream>, Vec<TcpStream>) =
         (0..CONNECTIONS).map(connect).unzip();
-    let before = Counters::read(&from.netns).unwrap();
+    let before = Before::read(from).unwrap();
     let tool = Tool::start(&from.netns, &["--peer", "10.0.10.3"]).unwrap();
     net.plug("standby", false).unwrap();
     for client in &mut clients {
         client.write_all(b"request").unwrap();
     }
     await_counters(from, "probes and timeouts", |now| {
-        let grown = now.since(before);
+        let grown = now.since(before.counters);
         grown.probes >= CONNECTIONS && grown.timeouts >= 2 * CONNECTIONS
     });
     net.plug("standby", true).unwrap();
-    let (report, grown) = finish(tool, from, before, clients.len());
+    let (report, grown) = finish(tool, from, &before, clients.len());
     let unseen = report.totals.unseen_segments;
     let ours = &report.totals.by_kind;
     assert_eq!(grown.probes, CONNECTIONS);
@@ -78,19 +78,21 @@ fn syns_into_the_void() {
     let (from, to) = (net.host("primary").unwrap(), net.host("standby").unwrap());
     acquaint(from, to).unwrap();
     let sink = Sink::open(to, to.v4.into()).unwrap();
-    let before = Counters::read(&from.netns).unwrap();
+    let before = Before::read(from).unwrap();
     let tool = Tool::start(&from.netns, &["--peer", "10.0.10.3"]).unwrap();
     net.plug("standby", false).unwrap();
     let load = thread::scope(|scope| {
         let count = usize::try_from(CONNECTIONS).unwrap();
         let address = sink.address();
         let load = scope.spawn(move || Load::connect(from, address, count));
-        await_counters(from, "SYNs", |now| now.since(before).syn >= 2 * CONNECTIONS);
+        await_counters(from, "SYNs", |now| {
+            now.since(before.counters).syn >= 2 * CONNECTIONS
+        });
         net.plug("standby", true).unwrap();
         load.join().unwrap().unwrap()
     });
     let established = usize::try_from(CONNECTIONS).unwrap();
-    let (report, grown) = finish(tool, from, before, established);
+    let (report, grown) = finish(tool, from, &before, established);
     drop(load);
     let unseen = report.totals.unseen_segments;
     assert_eq!(report.totals.by_kind.syn + unseen, grown.segments);
@@ -161,18 +163,18 @@ fn corrupted(tag: &str, ipv6: bool, percentage: &str, segments: u64) {
     let sink = Sink::open(to, to.address(ipv6)).unwrap();
     let mut load = Load::connect(from, sink.address(), 64).unwrap();
     let dropped = kernel::backlog_drops().unwrap();
-    let before = Counters::read(&from.netns).unwrap();
+    let before = Before::read(from).unwrap();
     let tool = Tool::start(
         &from.netns,
         &["--peer", &peer, "--inject", percentage, "--for", WHILE_SOON],
     )
     .unwrap();
-    push_until(from, &mut load, before.segments + segments).unwrap();
+    push_until(from, &mut load, before.counters.segments + segments).unwrap();
     wait::until(LIMIT, "the end of the fault", || {
         Ok((!fault::is_there(&from.netns)?).then_some(()))
     })
     .unwrap();
-    let (report, grown) = finish(tool, from, before, 64);
+    let (report, grown) = finish(tool, from, &before, 64);
     let hit = report.fault().hit.unwrap();
     let refused = to.netns.counter("Tcp", "InCsumErrors").unwrap();
     let dropped = kernel::backlog_drops().unwrap() - dropped;

@@ -10,7 +10,7 @@ use xtask::testbed::{
 
 use super::{amount::segments, cell};
 use crate::support::{
-    exact::{check_connections, check_kinds},
+    exact::{Before, check_connections, check_kinds},
     kernel::{self, Counters},
     storm::{LIMIT, drain, push_until},
     tool::Tool,
@@ -159,7 +159,7 @@ fn go_through(tag: &str, trouble: &Trouble) {
     if !is_there(router) {
         return cell::absent(trouble.column, "netem");
     }
-    let before = Counters::read(&from.netns).unwrap();
+    let before = Before::read(from).unwrap();
     let tool = Tool::start(
         &from.netns,
         &["--peer", "10.0.10.3", "--peer", "fd00:10::3"],
@@ -179,7 +179,7 @@ fn go_through(tag: &str, trouble: &Trouble) {
         parts.push((variant.name(), sink, load));
     }
     let connections = drain(from).unwrap();
-    let grown = Counters::read(&from.netns).unwrap().since(before);
+    let grown = Counters::read(&from.netns).unwrap().since(before.counters);
     let report = tool.finish().unwrap();
 
     println!("{grown:?}\n{:?}", report.totals);
@@ -187,7 +187,7 @@ fn go_through(tag: &str, trouble: &Trouble) {
     report.check_all_selected();
     assert_eq!(report.totals.kernel_retrans_segs.unwrap(), grown.segments);
     check_kinds(&report, &grown);
-    check_connections(&report, &connections, FLOWS * parts.len());
+    check_connections(&report, &before, &connections, FLOWS * parts.len());
     for (name, sink, _load) in parts {
         assert!(sink.intact_bytes().unwrap() > 0);
         let counted = report

@@ -7,8 +7,7 @@ use xtask::testbed::netns::{Host, Net, Queue};
 
 use super::{amount::segments, cell};
 use crate::support::{
-    exact::finish,
-    kernel::Counters,
+    exact::{Before, finish},
     storm::{NARROW, WIDE, push_until, push_until_one_is_refused},
     tool::Tool,
     traffic::{Load, Sink},
@@ -74,17 +73,17 @@ fn storm(tag: &str, loss: Loss, family: Family, congestion_control: &str) {
     let peer = family.peer(to);
     let sink = Sink::open(to, peer).unwrap();
     let mut load = Load::connect(from, family.target(sink.address()), FLOWS).unwrap();
-    let before = Counters::read(&from.netns).unwrap();
+    let before = Before::read(from).unwrap();
     let tool = Tool::start(&from.netns, &["--peer", &peer.to_string()]).unwrap();
     loss.shape(&net, &NARROW).unwrap();
-    push_until(from, &mut load, before.segments + segments()).unwrap();
+    push_until(from, &mut load, before.counters.segments + segments()).unwrap();
     if loss == Loss::Host {
         // With few segments, the queue may have refused only what was sent for the
         // first time.
-        push_until_one_is_refused(from, &mut load, before.refused).unwrap();
+        push_until_one_is_refused(from, &mut load, before.counters.refused).unwrap();
     }
     loss.shape(&net, &WIDE).unwrap();
-    let (report, grown) = finish(tool, from, before, FLOWS);
+    let (report, grown) = finish(tool, from, &before, FLOWS);
     // On the wire nothing fails; a kernel that is silent about failures lets what
     // no program was shown look like one.
     let failed = report.totals.failed_segments;
