@@ -109,14 +109,18 @@ pub struct Socket {
     pub slot: u32,
     /// What the filters say of the socket: [`Verdict::TotalsOnly`] or [`Verdict::Selected`],
     /// for no other is remembered.
-    pub verdict: u32,
+    pub verdict: u16,
     /// The [`RetransmitKind`] of the last hit.
-    pub last_kind: u32,
+    pub last_kind: u16,
+    /// Place of its namespace's sums in `TOTALS`; [`Self::NO_PLACE`] if there was none left.
+    pub place: u32,
 }
 
 impl Socket {
     /// Marks a socket without a slot.
     pub const NO_SLOT: u32 = u32::MAX;
+    /// Marks a namespace without a place.
+    pub const NO_PLACE: u32 = u32::MAX;
 }
 
 /// What the filters say of a flow.

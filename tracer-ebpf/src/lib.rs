@@ -36,4 +36,4 @@ pub use stage::{
     LEAST_WAIT_NS, ReplyHandled, SegmentReceived, SenderMet, ServerLayout, ServerMet, StageGap,
     StageKind, StageOffsets, WAIT_MODES, WaitEnded, WalTaken,
 };
-pub use totals::Totals;
+pub use totals::{MAX_NAMESPACES, Totals};

@@ -2,8 +2,14 @@
 
 use crate::RetransmitKind;
 
+/// How many network namespaces are counted at most; a host with more of them is told so.
+pub const MAX_NAMESPACES: u32 = 1_024;
+
 /// Sums over one network namespace, one copy a CPU. Everything that a filter by
 /// peer or port leaves out is still in here.
+///
+/// What `tcp_retransmit_skb` adds at each hit is written by no other program: where a program
+/// is not interrupted by itself, it needs no lock for that.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -13,14 +19,17 @@ pub struct Totals {
     pub failed_segments: [u64; RetransmitKind::COUNT],
     /// Tracepoint hits by [`RetransmitKind`], failed ones included.
     pub attempts: [u64; RetransmitKind::COUNT],
-    /// Hits that sent something.
-    pub events: u64,
     /// Hits that failed to leave this host.
     pub failed_events: u64,
     /// Retransmitted bytes.
     pub bytes: u64,
-    /// Segments that the kernel counted and no hit showed, in [`RetransmitKind::Other`].
+    /// Segments that the kernel counted and no hit showed. [`Self::with_unseen`] adds them
+    /// to [`RetransmitKind::Other`].
     pub unseen_segments: u64,
+    /// Their bytes.
+    pub unseen_bytes: u64,
+    /// Those of them that failed to leave.
+    pub unseen_failed_segments: u64,
     /// Connections that reached ESTABLISHED.
     pub opened: u64,
     /// Connections that reached CLOSE.
@@ -51,6 +60,24 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Hits that sent something.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        // Another CPU may have counted the attempt and not yet that it failed.
+        let attempts: u64 = self.attempts.iter().sum();
+        attempts.saturating_sub(self.failed_events)
+    }
+
+    /// The same, with what no hit showed among the segments and bytes.
+    #[must_use]
+    pub fn with_unseen(mut self) -> Self {
+        let other = RetransmitKind::Other as usize;
+        self.segments[other] += self.unseen_segments;
+        self.failed_segments[other] += self.unseen_failed_segments;
+        self.bytes += self.unseen_bytes;
+        self
+    }
+
     /// The sum of two, field by field.
     #[must_use]
     pub fn plus(self, other: &Self) -> Self {
@@ -58,10 +85,11 @@ impl Totals {
             segments: plus(self.segments, &other.segments),
             failed_segments: plus(self.failed_segments, &other.failed_segments),
             attempts: plus(self.attempts, &other.attempts),
-            events: self.events + other.events,
             failed_events: self.failed_events + other.failed_events,
             bytes: self.bytes + other.bytes,
             unseen_segments: self.unseen_segments + other.unseen_segments,
+            unseen_bytes: self.unseen_bytes + other.unseen_bytes,
+            unseen_failed_segments: self.unseen_failed_segments + other.unseen_failed_segments,
             opened: self.opened + other.opened,
             closed: self.closed + other.closed,
             resets_sent: self.resets_sent + other.resets_sent,
@@ -90,7 +118,7 @@ fn plus(
     left
 }
 
-const _: () = assert!(size_of::<Totals>() == 4 * 64 + 16 * 8);
+const _: () = assert!(size_of::<Totals>() == 4 * 64 + 17 * 8);
 
 #[cfg(feature = "user")]
 mod pod {

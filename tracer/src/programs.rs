@@ -4,6 +4,7 @@ pub mod event_file;
 pub(crate) mod flow_slots;
 pub(crate) mod hooks;
 pub(crate) mod loader;
+mod namespace_totals;
 pub(crate) mod typed;
 pub(crate) mod verifier;
 
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError};
 use tracer_core::address::canonical;
@@ -21,6 +22,7 @@ use tracer_ebpf::{Baseline, Control, Service, Socket, Totals, Tuple};
 use crate::kernel::bpf;
 use crate::kernel::clock::now_ns;
 use crate::programs::flow_slots::FlowSlots;
+use crate::programs::namespace_totals::NamespaceTotals;
 use crate::programs::typed::{TypedError, TypedPrograms};
 use tracer_core::recording::flow_table::TableReading;
 use tracer_core::recording::programs::{DropCounters, RunStats};
@@ -63,11 +65,7 @@ pub(crate) struct Programs {
     control: Array<MapData, u32>,
     baselines: HashMap<MapData, Tuple, Baseline>,
     memory: SocketMemory,
-    totals: PerCpuHashMap<MapData, u32, Totals>,
-    /// More of them, of the only namespace that is traced.
-    traced_totals: PerCpuArray<MapData, Totals>,
-    /// That namespace; 0 if it is not one.
-    traced: u32,
+    totals: NamespaceTotals,
     bad_checksums: HashMap<MapData, [u8; 16], u64>,
     sent: HashMap<MapData, [u8; 16], u64>,
     answered: HashMap<MapData, Service, u64>,
@@ -109,9 +107,7 @@ impl Programs {
             control: take(&mut ebpf, "CONTROL")?,
             baselines: take(&mut ebpf, "BASELINES")?,
             memory,
-            totals: take(&mut ebpf, "TOTALS")?,
-            traced_totals: take(&mut ebpf, "TRACED_TOTALS")?,
-            traced: options.settings.netns,
+            totals: NamespaceTotals::new(&mut ebpf, options.settings.netns)?,
             bad_checksums: take(&mut ebpf, "BAD_CHECKSUMS")?,
             sent: take(&mut ebpf, "SENT")?,
             answered: take(&mut ebpf, "ANSWERED")?,
@@ -218,20 +214,7 @@ impl Programs {
 
     /// The sums of one namespace; zero if nothing ever happened there.
     pub(crate) fn totals(&self, netns: u32) -> Result<Totals, ProgramsError> {
-        let all = |per_cpu: &[Totals]| {
-            let zero = Totals::default();
-            per_cpu.iter().fold(zero, |sum, cpu| sum.plus(cpu))
-        };
-        let totals = match self.totals.get(&netns, 0) {
-            Ok(per_cpu) => all(&per_cpu),
-            Err(MapError::KeyNotFound) => Totals::default(),
-            Err(cause) => return Err(map_error("TOTALS")(cause)),
-        };
-        if netns != self.traced {
-            return Ok(totals);
-        }
-        let traced = self.traced_totals.get(&0, 0);
-        Ok(totals.plus(&all(&traced.map_err(map_error("TRACED_TOTALS"))?)))
+        self.totals.of(netns)
     }
 
     /// Segments with a bad checksum so far, by who sent them; of more than a thousand
@@ -267,11 +250,7 @@ impl Programs {
 
     /// Every namespace in which something happened, and that which is traced, if it is one.
     pub(crate) fn namespaces(&self) -> Result<BTreeSet<u32>, ProgramsError> {
-        let traced = (self.traced != 0).then_some(Ok(self.traced));
-        let namespaces = self.totals.keys().chain(traced);
-        namespaces
-            .collect::<Result<_, _>>()
-            .map_err(map_error("TOTALS"))
+        self.totals.namespaces()
     }
 
     /// Takes in every slot of the flow table that is in use.

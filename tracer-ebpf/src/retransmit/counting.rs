@@ -9,8 +9,8 @@ use tracer_ebpf::{Flow, Gap, Owner, RetransmitKind, Socket, Totals, Tuple};
 use crate::filter;
 use crate::kernel::{Address, TcpSocket, field, probed};
 use crate::maps::{
-    FLOWS, FREE_SLOTS, NEXT_SLOT, OWNERS, SOCKETLESS, TAKEN_SLOTS, TOTALS, TRACED_TOTALS,
-    ZERO_TOTALS, add, count_gap,
+    FLOWS, FREE_PLACES, FREE_SLOTS, NEXT_SLOT, OWNERS, PLACES, SOCKETLESS, TAKEN_SLOTS, TOTALS,
+    add, count_gap,
 };
 
 /// What one hit adds.
@@ -36,38 +36,40 @@ macro_rules! element {
     };
 }
 
-/// The totals of a namespace on this CPU, made if it was not seen before.
+/// The totals of a namespace on this CPU, which get a place if they have none.
 #[inline(always)]
 pub fn totals(netns: u32) -> Option<*mut Totals> {
-    if let Some(totals) = TOTALS.get_ptr_mut(netns) {
-        return Some(totals);
-    }
-    let zero = ZERO_TOTALS.get(0)?;
-    // Another CPU may have been faster: then the entry exists all the same.
-    let _ = TOTALS.insert(netns, zero, u64::from(BPF_NOEXIST));
-    let made = TOTALS.get_ptr_mut(netns);
-    if made.is_none() {
-        count_gap(Gap::NamespacesFull);
-    }
-    made
+    TOTALS.get_ptr_mut(place(netns))
 }
 
-/// Where `tcp_retransmit_skb` adds up the hits of a socket that is remembered, which is in a
-/// namespace that is traced. Userspace adds both.
+/// Where the totals of a namespace are, from now on if it was not seen before;
+/// [`Socket::NO_PLACE`] if there is no place left.
 #[inline(always)]
-pub fn totals_of_retransmits(netns: u32) -> Option<*mut Totals> {
-    if filter::traces_one() {
-        TRACED_TOTALS.get_ptr_mut(0)
-    } else {
-        totals(netns)
+pub fn place(netns: u32) -> u32 {
+    if let Some(place) = PLACES.get_ptr(netns) {
+        // SAFETY: a live map value, which nobody changes any more.
+        return unsafe { *place };
+    }
+    let Ok(Some(free)) = FREE_PLACES.pop() else {
+        count_gap(Gap::NamespacesFull);
+        return Socket::NO_PLACE;
+    };
+    if PLACES.insert(netns, free, u64::from(BPF_NOEXIST)).is_ok() {
+        return free;
+    }
+    // Another CPU was faster.
+    let _ = FREE_PLACES.push(free, 0);
+    match PLACES.get_ptr(netns) {
+        // SAFETY: as above.
+        Some(place) => unsafe { *place },
+        None => Socket::NO_PLACE,
     }
 }
 
-/// Adds a hit of `tcp_retransmit_skb` to [`totals_of_retransmits`].
+/// Adds a hit of `tcp_retransmit_skb` to the totals, where these counters are its alone.
 #[inline(always)]
 pub fn count_retransmit(totals: *mut Totals, hit: Hit) {
-    // Those of the only namespace are this program's alone.
-    if filter::traces_one() && filter::is_alone() {
+    if filter::is_alone() {
         add_hit(totals, hit, |counter, value| {
             // SAFETY: the address of a counter in a live map value.
             unsafe { add_alone(counter, value) }
@@ -77,10 +79,15 @@ pub fn count_retransmit(totals: *mut Totals, hit: Hit) {
     }
 }
 
-/// Adds a hit to the totals.
+/// Adds a retransmitted SYN-ACK to the totals.
 #[inline(always)]
-pub fn count_total(totals: *mut Totals, hit: Hit) {
-    add_hit(totals, hit, add);
+pub fn count_synack_total(totals: *mut Totals) {
+    // SAFETY: `totals` is a live map value.
+    unsafe {
+        let totals = &mut *totals;
+        add(element!(totals.attempts, RetransmitKind::SynAck), 1);
+        add(element!(totals.segments, RetransmitKind::SynAck), 1);
+    }
 }
 
 #[inline(always)]
@@ -94,8 +101,6 @@ fn add_hit(totals: *mut Totals, hit: Hit, add: impl Fn(*mut u64, u64)) {
         if hit.failed {
             add(&raw mut totals.failed_events, 1);
             add(element!(totals.failed_segments, hit.kind), hit.segments);
-        } else {
-            add(&raw mut totals.events, 1);
         }
     }
 }
@@ -174,14 +179,10 @@ pub fn count_unseen(totals: *mut Totals, flow: *mut Flow, segments: u64, bytes: 
     // SAFETY: both are live map values.
     unsafe {
         let totals = &mut *totals;
-        add(element!(totals.segments, RetransmitKind::Other), segments);
         add(&raw mut totals.unseen_segments, segments);
-        add(&raw mut totals.bytes, bytes);
+        add(&raw mut totals.unseen_bytes, bytes);
         if failed {
-            add(
-                element!(totals.failed_segments, RetransmitKind::Other),
-                segments,
-            );
+            add(&raw mut totals.unseen_failed_segments, segments);
         }
         if !flow.is_null() {
             let flow = &mut *flow;

@@ -12,12 +12,6 @@ macro_rules! setting {
     };
 }
 
-/// Whether it is one namespace that is traced.
-#[inline(always)]
-pub fn traces_one() -> bool {
-    setting!(netns) != 0
-}
-
 /// Whether a program that runs on a CPU is not run there once more before it has ended.
 #[inline(always)]
 pub fn is_alone() -> bool {

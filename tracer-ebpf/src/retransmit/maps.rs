@@ -2,9 +2,7 @@
 
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{
-    Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, Queue, RingBuf,
-};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, Queue, RingBuf};
 use tracer_ebpf::{
     Baseline, Control, Event, Flow, Gap, Offsets, Owner, Service, Settings, Totals, Tuple,
 };
@@ -67,14 +65,20 @@ pub static SOCKETLESS: LruHashMap<Tuple, u32> = LruHashMap::with_max_entries(4_0
 #[map]
 pub static OWNERS: LruHashMap<u64, Owner> = LruHashMap::with_max_entries(4_096, 0);
 
-/// Sums by network namespace; a host with more of them than this is told so.
+/// Sums by network namespace. A socket that is remembered knows where those of its namespace
+/// are: retransmits come by the thousand, and nothing is searched for then.
 #[map]
-pub static TOTALS: PerCpuHashMap<u32, Totals> = PerCpuHashMap::with_max_entries(1_024, 0);
+pub static TOTALS: PerCpuArray<Totals> =
+    PerCpuArray::with_max_entries(tracer_ebpf::MAX_NAMESPACES, 0);
 
-/// Of the namespace that is traced, if it is one, what its retransmits add to that, and nobody
-/// else: they come by the thousand, and there is nothing to be searched for here.
+/// Where in [`TOTALS`] the sums of a namespace are.
 #[map]
-pub static TRACED_TOTALS: PerCpuArray<Totals> = PerCpuArray::with_max_entries(1, 0);
+pub static PLACES: HashMap<u32, u32> = HashMap::with_max_entries(tracer_ebpf::MAX_NAMESPACES, 0);
+
+/// The places in [`TOTALS`] that no namespace has yet; userspace puts them here. 5.10 has no
+/// atomic that returns a value, with which a counter would do.
+#[map]
+pub static FREE_PLACES: Queue<u32> = Queue::with_max_entries(tracer_ebpf::MAX_NAMESPACES, 0);
 
 /// Segments with a bad checksum by the address that sent them, of the peers to keep. With
 /// more senders than this it is no longer known of each segment who sent it, and userspace
@@ -109,11 +113,6 @@ pub static GAPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Gap::COUNT as 
 /// is the least that the kernel accepts.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(4_096, 0);
-
-/// A fresh value for a namespace that was not seen before: too large for the
-/// 512 bytes of a program's stack.
-#[map]
-pub static ZERO_TOTALS: Array<Totals> = Array::with_max_entries(1, 0);
 
 /// Counts something that had to be given up.
 #[inline(always)]

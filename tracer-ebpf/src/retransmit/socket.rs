@@ -4,6 +4,7 @@ use core::ptr;
 
 use tracer_ebpf::{Baseline, Socket, Tuple, Verdict};
 
+use crate::counting;
 use crate::filter;
 use crate::kernel::{Address, TcpSocket, field, field_or_zero};
 use crate::maps::{self, BASELINES};
@@ -217,7 +218,8 @@ pub fn first_seen(tuple: &Tuple, verdict: Verdict) -> Socket {
         bytes: past.bytes,
         segments: past.segments,
         slot: Socket::NO_SLOT,
-        verdict: verdict as u32,
+        place: counting::place(tuple.netns),
+        verdict: verdict as u16,
         last_kind: 0,
     }
 }

@@ -161,7 +161,7 @@ fn totals(recording: &Recording) -> TotalsReport {
     let kernel = of_kernel(|one| one.kernel.retrans_segs);
     TotalsReport {
         segments: sum(&all.segments),
-        events: all.events,
+        events: all.events(),
         bytes: all.bytes,
         failed_events: recording.retransmit_err.then_some(all.failed_events),
         failed_segments: sum(&all.failed_segments),

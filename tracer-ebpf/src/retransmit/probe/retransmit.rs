@@ -21,7 +21,7 @@ use crate::access;
 use crate::counting::{self, Hit};
 use crate::filter;
 use crate::kernel::{Address, TcpSocket, field, field_or_zero, offset};
-use crate::maps::{self, OFFSETS};
+use crate::maps::{self, OFFSETS, TOTALS};
 use crate::socket;
 
 const TCP_FIN: u8 = 0x01;
@@ -66,7 +66,7 @@ pub fn on_hit(ctx: &impl EbpfContext, sock: Address, skb: Address, err: i32) -> 
         return None;
     }
 
-    let totals = counting::totals_of_retransmits(memory.tuple.netns)?;
+    let totals = TOTALS.get_ptr_mut(memory.place)?;
     let view = View::read(tcp.fields, skb);
     let kind = opaque(&mut memory.last_kind, view.kind(tcp.fields, skb));
     // A call counts all of its segments or, if it failed early, none. What the
@@ -92,7 +92,7 @@ pub fn on_hit(ctx: &impl EbpfContext, sock: Address, skb: Address, err: i32) -> 
     };
     counting::count_retransmit(totals, hit);
     let mut flow = ptr::null_mut();
-    if memory.verdict == Verdict::Selected as u32 {
+    if memory.verdict == Verdict::Selected as u16 {
         // SAFETY: the helper has no preconditions.
         let time = unsafe { bpf_ktime_get_ns() };
         flow = counting::flow_of(tcp, remembered);
@@ -111,7 +111,7 @@ pub fn on_hit(ctx: &impl EbpfContext, sock: Address, skb: Address, err: i32) -> 
         );
     }
     if surplus > 0 {
-        if flow.is_null() && memory.verdict == Verdict::Selected as u32 {
+        if flow.is_null() && memory.verdict == Verdict::Selected as u16 {
             let unseen = Hit {
                 kind: RetransmitKind::Other as u32,
                 segments: surplus,
@@ -262,11 +262,11 @@ impl View {
 /// The same kind, in a form that the verifier takes for any: what follows is then
 /// looked at once and not once a kind.
 #[inline(always)]
-fn opaque(memory: &mut u32, kind: RetransmitKind) -> u32 {
+fn opaque(memory: &mut u16, kind: RetransmitKind) -> u32 {
     // SAFETY: a live map value; volatile, so that the way through memory stays.
     unsafe {
-        ptr::write_volatile(memory, kind as u32);
-        ptr::read_volatile(memory)
+        ptr::write_volatile(memory, kind as u16);
+        u32::from(ptr::read_volatile(memory))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::access;
 use crate::counting::{self, Hit};
 use crate::filter;
 use crate::kernel::{Address, TcpSocket, field};
-use crate::maps::{self, BASELINES, FLOWS, OWNERS};
+use crate::maps::{self, BASELINES, FLOWS, OWNERS, TOTALS};
 use crate::probe::retransmit;
 use crate::socket::{self, Retransmitted, tcp_state};
 use crate::task;
@@ -216,11 +216,11 @@ fn account_for_rest(
         return memory;
     }
     let bytes = now.bytes.saturating_sub(memory.bytes);
-    let Some(totals) = counting::totals(memory.tuple.netns) else {
+    let Some(totals) = TOTALS.get_ptr_mut(memory.place) else {
         return memory;
     };
     let mut flow = ptr::null_mut();
-    if memory.verdict == Verdict::Selected as u32 {
+    if memory.verdict == Verdict::Selected as u16 {
         flow = counting::flow_of(tcp, &raw mut memory);
         if flow.is_null() {
             let kind = RetransmitKind::Other as u32;

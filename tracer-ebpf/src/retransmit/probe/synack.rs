@@ -38,7 +38,7 @@ pub fn on_hit(sock: Address, request: Address) -> Option<()> {
     let now = unsafe { bpf_ktime_get_ns() };
     match filter::verdict(&tuple) {
         Verdict::Selected => {
-            counting::count_total(totals, hit);
+            counting::count_synack_total(totals);
             match counting::flow_of_tuple(&tuple) {
                 Some(flow) => counting::count_synack(flow, now),
                 None => counting::count_overflow(totals, hit),
@@ -55,7 +55,7 @@ pub fn on_hit(sock: Address, request: Address) -> Option<()> {
                 });
             }
         }
-        Verdict::TotalsOnly => counting::count_total(totals, hit),
+        Verdict::TotalsOnly => counting::count_synack_total(totals),
         // SAFETY: a live map value.
         Verdict::Elsewhere => maps::add(unsafe { &raw mut (*totals).elsewhere }, 1),
         Verdict::Ignored => {}

@@ -243,9 +243,7 @@ fn count(totals: &mut Totals, decoded: &Decoded, kind: RetransmitKind) {
     grow_of(&mut totals.attempts, kind, 1);
     grow_of(&mut totals.segments, kind, segments);
     grow(&mut totals.bytes, event.bytes.into());
-    if event.err == 0 {
-        grow(&mut totals.events, 1);
-    } else {
+    if event.err != 0 {
         grow(&mut totals.failed_events, 1);
         grow_of(&mut totals.failed_segments, kind, segments);
     }
