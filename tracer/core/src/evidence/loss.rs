@@ -13,7 +13,7 @@ use crate::evidence::loss_direction::LossDirection;
 use crate::evidence::loss_episode::{LOSSES, LossEpisode, episodes, of_flows, of_kinds};
 use crate::evidence::silence::{Silence, silences};
 use crate::evidence::standby_state::of_all;
-use crate::evidence::thresholds::{MAX_ECHO, MIN_LOST_SEGMENTS, MIN_UNANSWERED};
+use crate::evidence::thresholds::{MAX_ECHO, MIN_LOST_SEGMENTS};
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
@@ -268,7 +268,6 @@ fn retransmits(recorded: &Recording, flows: &[usize]) -> Option<LossSignal> {
     let reversed = direction.reversed_words();
     let silences: Vec<Vec<Silence>> = tracks().map(|(_, track)| silences(track)).collect();
     let silent = silences.iter().flatten();
-    let silent = silent.filter(|one| one.unanswered >= MIN_UNANSWERED);
     let recovering = tracks().flat_map(|(_, track)| recovering(track));
     let peer = FarEnd::of(track);
     let cause = match (track.kind(), reversed.is_some()) {

@@ -2,12 +2,14 @@
 
 use crate::evidence::blocked::SampleInterval;
 use crate::evidence::loss::LossSignal;
+use crate::evidence::loss_episode::loss_retransmits;
 use crate::evidence::silence::Silence;
 use crate::evidence::thresholds::{
     FEW_UNANSWERED, MIN_PARTITION_SHARE, MIN_POSSIBLE_PARTITION_SHARE, MIN_UNANSWERED,
 };
 use crate::interval::Span;
 use crate::recording::Recording;
+use crate::recording::flow_history::FlowHistory;
 
 /// The connection on which nothing arrived.
 #[derive(Debug, Clone, Copy)]
@@ -16,16 +18,25 @@ pub(crate) struct SilentPath {
     pub(crate) longest: Silence,
     /// How much of the time in which commits waited was silent, 0 to 1.
     share: f64,
+    /// Whether all that its connection retransmitted belongs to one silence: what is lost in it
+    /// is retransmitted after it, too.
+    is_all: bool,
 }
 
-/// Whether nothing came through for nearly all of these times.
+/// Whether nothing came through for nearly all of these times; or, where too little was
+/// retransmitted meanwhile, for most of them, and nothing was retransmitted otherwise: what
+/// loses some of all does so before and afterwards, too.
 pub(crate) fn partition(
     recorded: &Recording,
     loss: &LossSignal,
     intervals: &[SampleInterval<'_>],
 ) -> Option<SilentPath> {
-    let found = silent(recorded, loss, intervals, MIN_UNANSWERED)?;
-    (found.share >= MIN_PARTITION_SHARE).then_some(found)
+    let surely = silent(recorded, loss, intervals, MIN_UNANSWERED);
+    let surely = surely.filter(|found| found.share >= MIN_PARTITION_SHARE);
+    surely.or_else(|| {
+        let found = silent(recorded, loss, intervals, FEW_UNANSWERED)?;
+        (found.share >= MIN_POSSIBLE_PARTITION_SHARE && found.is_all).then_some(found)
+    })
 }
 
 /// For how long nothing arrived, s, where that was for most of these times, and too little
@@ -56,7 +67,8 @@ fn silent(
         .max_by_key(|(_, silences)| silences.iter().map(|one| one.unanswered).sum::<u64>())?;
     let longest = **silences.iter().max_by_key(|one| one.span.length_ns())?;
     // What arrives with a bad checksum arrives.
-    let peer = recorded.flows.get(flow)?.remote.ip();
+    let track = recorded.flows.get(flow)?;
+    let peer = track.remote.ip();
     let mut corrupted = recorded.bad_checksums.iter().flatten();
     if corrupted.any(|step| longest.span.has(step.at_ns) && step.is_from(peer)) {
         return None;
@@ -71,5 +83,30 @@ fn silent(
         flow,
         longest,
         share: silent_ns as f64 / all_ns as f64,
+        is_all: matches!(&silences[..], [only] if is_all_near(track, only)),
     })
+}
+
+/// Whether nothing was retransmitted but in this silence, and until the kernel had recovered
+/// from it.
+fn is_all_near(track: &FlowHistory, silence: &Silence) -> bool {
+    let near = until_recovered(track, silence);
+    let mut steps = track.series.iter();
+    steps.all(|step| {
+        // What was retransmitted up to the reading after which nothing arrived may be its
+        // beginning.
+        let is_near = || (near.from_ns..=near.to_ns).contains(&step.at_ns);
+        loss_retransmits(step) == 0 || is_near()
+    })
+}
+
+/// A silence, and what follows it until the first reading that shows no recovery.
+fn until_recovered(track: &FlowHistory, silence: &Silence) -> Span {
+    let after = track.path.iter();
+    let mut after = after.filter(|one| one.at_ns > silence.span.to_ns);
+    let recovered = after.find(|one| one.recovering != Some(true));
+    Span {
+        to_ns: recovered.map_or(u64::MAX, |one| one.at_ns),
+        ..silence.span
+    }
 }

@@ -197,8 +197,8 @@ fn what_was_the_matter_is_found() {
         ),
         (
             include_bytes!("../../../tests/data/runs/partition-of-both-ways.json"),
-            "nothing passes for 7.3 s, either way: too little is sent again to tell it from a loss",
-            (Cause::LossTowardStandby, Confidence::Medium),
+            "nothing passes for 7.3 s, either way",
+            (Cause::Partition, Confidence::Medium),
         ),
     ] {
         let report = Report::read(bytes).expect("a report");
