@@ -7,15 +7,17 @@
 
 pub mod clock;
 pub mod connection;
+mod joint;
 pub mod model;
+mod waited;
 
 use jiff::Timestamp;
 
 use crate::harmless;
 use crate::merge::clock::{ClockMethod, Offset};
 use crate::merge::connection::Connection;
-use crate::merge::model::{HostFinding, Merged, MergedHost, Windows};
-use crate::report::finding::Finding;
+use crate::merge::joint::Sides;
+use crate::merge::model::{Merged, MergedHost, Windows};
 use crate::report::possible::LONGEST_S;
 use crate::report::{Report, Tool, Window};
 
@@ -69,7 +71,13 @@ pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeErro
     if apart_s > LONGEST_S {
         return Err(MergeError::Apart);
     }
-    let findings = findings(&reports, &labels);
+    let joint = joint::joint(&Sides {
+        reports: &reports,
+        labels: &labels,
+        starts_s: windows.1,
+        clock: &offset,
+        overlap: windows.0.common.is_some(),
+    });
     let mut warnings = own_warnings(&connections, &offset, &windows);
     for (report, label) in reports.iter().zip(&labels) {
         let unlisted = report.unlisted_count();
@@ -101,7 +109,8 @@ pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeErro
         hosts,
         clock: offset,
         window: windows.0,
-        findings,
+        findings: joint.findings,
+        unwaited: joint.unwaited,
         connections,
         one_sided,
         warnings,
@@ -160,41 +169,6 @@ fn windows(reports: &[Report; 2], offset: &Offset) -> Result<(Windows, [f64; 2])
         },
         starts.map(|start| start - first),
     ))
-}
-
-/// What each host found, as it said it and in its order, in which what weighs most comes
-/// first. Of what the two have next, that is first which is surer, and then what was
-/// waited for longer. Neither host knew what the other saw.
-fn findings(reports: &[Report; 2], labels: &[String; 2]) -> Vec<HostFinding> {
-    let own = |index, report, label| own_findings(index, report, label).into_iter().peekable();
-    let mut one = own(0, &reports[0], &labels[0]);
-    let mut two = own(1, &reports[1], &labels[1]);
-    std::iter::from_fn(|| match (one.peek(), two.peek()) {
-        (Some(first), Some(second)) if precedes(second, first) => two.next(),
-        (Some(_), _) => one.next(),
-        (None, _) => two.next(),
-    })
-    .collect()
-}
-
-/// Findings of one host, whose evidence is in a merged report.
-fn own_findings(index: usize, report: &Report, label: &str) -> Vec<HostFinding> {
-    let merged = |pointer: &String| format!("/reports/{index}{pointer}");
-    let own = report.findings.iter().map(|finding| HostFinding {
-        host: label.to_owned(),
-        finding: Finding {
-            evidence: finding.evidence.iter().map(merged).collect(),
-            ..finding.clone()
-        },
-    });
-    own.collect()
-}
-
-/// Whether one host's finding comes before another's.
-fn precedes(one: &HostFinding, other: &HostFinding) -> bool {
-    let waited_s = |of: &HostFinding| of.finding.size.waited_s.unwrap_or(0.0);
-    let sure = one.finding.confidence.cmp(&other.finding.confidence);
-    sure.then(waited_s(one).total_cmp(&waited_s(other))).is_gt()
 }
 
 fn own_warnings(

@@ -71,7 +71,7 @@ pub(crate) const ALLOWED_IN_CORE: Rooms = &[
         &["awaited", "interval", "recording", "report", "text"],
     ),
     ("awaited", &["report"]),
-    ("merge", &["harmless", "report"]),
+    ("merge", &["evidence", "harmless", "interval", "report"]),
     (
         "render",
         &[

@@ -28,8 +28,13 @@ pub struct Merged {
     pub clock: Offset,
     /// When, on the first host's clock.
     pub window: Windows,
-    /// What each host found. Pointers lead into this file.
+    /// What was found, what weighs most first: what the host says that saw who waited, with
+    /// what the other saw of the same. Pointers lead into this file.
     pub findings: Vec<HostFinding>,
+    /// What only the host saw that could not see who waited, and what no commit waited for as
+    /// far as the other saw it.
+    #[serde(default)]
+    pub unwaited: Vec<HostFinding>,
     /// Connections that both saw, most retransmitted segments first.
     pub connections: Vec<Connection>,
     /// Flows that only one saw.

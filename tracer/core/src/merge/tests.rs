@@ -3,9 +3,13 @@
 use crate::render;
 use serde_json::Value;
 
+use crate::merge::model::HostFinding;
 use crate::merge::*;
 use crate::report::FlowReport;
-use crate::report::finding::Confidence;
+use crate::report::commits::SlowReport;
+use crate::report::finding::{Cause, Confidence, Finding};
+use crate::report::processors::{ProcessorsReport, ProcessorsStepReport};
+use crate::report::stages::ByStage;
 
 fn reports() -> [Report; 2] {
     [
@@ -68,10 +72,10 @@ fn the_two_ends_of_the_replication_are_one_connection() {
 #[test]
 fn pointers_of_findings_lead_into_the_merged_file() {
     let merged = merged(reports());
-    let count: usize = merged.reports.iter().map(|one| one.findings.len()).sum();
-    assert_eq!(merged.findings.len(), count);
+    assert!(!merged.findings.is_empty());
     let json: Value = serde_json::to_value(&merged).unwrap();
-    for pointer in merged.findings.iter().flat_map(|one| &one.finding.evidence) {
+    let all = merged.findings.iter().chain(&merged.unwaited);
+    for pointer in all.flat_map(|one| &one.finding.evidence) {
         assert!(json.pointer(pointer).is_some(), "{pointer}");
     }
     for side in merged.connections.iter().flat_map(|one| &one.sides) {
@@ -89,6 +93,7 @@ fn each_host_has_its_findings_in_its_own_order() {
     let found = |text: &str, confidence: Confidence, waited_s: Option<f64>| {
         let mut finding = all[0].clone();
         (finding.text, finding.confidence) = (text.into(), confidence);
+        finding.cause = Cause::WalFlush;
         finding.size.waited_s = waited_s;
         finding
     };
@@ -104,6 +109,159 @@ fn each_host_has_its_findings_in_its_own_order() {
     let texts = merged.findings.iter().map(|one| one.finding.text.as_str());
     let texts: Vec<&str> = texts.collect();
     assert_eq!(texts, ["as sure", "long", "short", "seen from afar"]);
+}
+
+/// The causes that are found, in order, and what no commit waited for.
+fn causes(merged: &Merged) -> (Vec<Cause>, Vec<Cause>) {
+    let of = |all: &[HostFinding]| all.iter().map(|one| one.finding.cause).collect();
+    (of(&merged.findings), of(&merged.unwaited))
+}
+
+/// As if the primary had found only this, with so many segments.
+fn primary_found(cause: Cause, segments: u64) -> [Report; 2] {
+    let mut reports = reports();
+    let found = &mut reports[0].findings;
+    found.truncate(1);
+    (found[0].cause, found[0].size.segments) = (cause, Some(segments));
+    found[0].text = "Commits waited.".into();
+    reports
+}
+
+#[test]
+fn what_both_saw_of_one_trouble_is_one_finding() {
+    let both = merged(reports());
+    assert_eq!(causes(&both), (vec![Cause::DamageOfReplies], vec![]));
+    let found = &both.findings[0];
+    assert_eq!(found.host, "db1");
+    let text = &found.finding.text;
+    assert!(text.contains("db2 saw it, too: 34 segments"), "{text}");
+    let of = |at| move |pointer: &&String| pointer.starts_with(&format!("/reports/{at}/"));
+    let evidence = || found.finding.evidence.iter();
+    assert!(evidence().any(|one| of(0)(&one)) && evidence().any(|one| of(1)(&one)));
+    // Whose segments had a bad checksum, the other end sees.
+    let mut reports = primary_found(Cause::LossTowardStandby, 30);
+    reports[1].findings[0].cause = Cause::DamageTowardStandby;
+    let (found, _) = causes(&merged(reports));
+    assert_eq!(found, [Cause::DamageTowardStandby]);
+    // What does not come through at all may look like a loss from the other end.
+    let reports = primary_found(Cause::Partition, 7);
+    let (found, unwaited) = causes(&merged(reports));
+    assert_eq!((found, unwaited), (vec![Cause::Partition], vec![]));
+}
+
+#[test]
+fn a_loss_that_no_commit_waited_for_is_no_finding() {
+    let fresh = reports();
+    let mut reports = fresh.clone();
+    reports[0].findings.clear();
+    let both = merged(reports.clone());
+    assert_eq!(causes(&both), (vec![], vec![Cause::LossOfReplies]));
+    let text = render::plain::render(&render::account::of_both(&both), 100);
+    assert!(text.starts_with("No commit was found to wait"), "{text}");
+    assert!(text.contains("found none that waited for this"), "{text}");
+    // Where the runs do not overlap, nobody knows.
+    reports[1].window.start = later(&reports[1].window.start, 86_400_000);
+    reports[1].window.end = later(&reports[1].window.end, 86_400_000);
+    let (found, unwaited) = causes(&merged(reports));
+    assert_eq!((found, unwaited), (vec![Cause::LossOfReplies], vec![]));
+    // Nor where no host saw who waited.
+    let mut unseen = fresh;
+    unseen[0].findings.clear();
+    (unseen[0].postgres, unseen[0].commits) = (None, None);
+    let (found, unwaited) = causes(&merged(unseen));
+    assert_eq!((found, unwaited), (vec![Cause::LossOfReplies], vec![]));
+}
+
+#[test]
+fn what_the_primary_cannot_see_the_other_host_explains() {
+    for open in [
+        Cause::NotDetermined,
+        Cause::NotTheNetwork,
+        Cause::StandbyNotReplying,
+    ] {
+        let merged = merged(primary_found(open, 0));
+        assert_eq!(causes(&merged), (vec![Cause::LossOfReplies], vec![]));
+        let found = &merged.findings[0];
+        assert_eq!(found.host, "db2");
+        assert_eq!(found.finding.confidence, Confidence::Medium);
+        assert!(
+            found.finding.size.explained_percent >= Some(40.0),
+            "{found:?}"
+        );
+    }
+    // What commits waited for is known, and something was lost beside it.
+    for known in [Cause::StandbyFlush, Cause::StandbyApply, Cause::WalFlush] {
+        let merged = merged(primary_found(known, 0));
+        assert_eq!(causes(&merged), (vec![known], vec![Cause::LossOfReplies]));
+    }
+    // It was lost at another time.
+    let mut reports = primary_found(Cause::NotDetermined, 0);
+    for step in &mut reports[1].flows[0].series {
+        step.offset_s = 0.5;
+    }
+    let (found, unwaited) = causes(&merged(reports));
+    let expected = (vec![Cause::NotDetermined], vec![Cause::LossOfReplies]);
+    assert_eq!((found, unwaited), expected);
+}
+
+#[test]
+fn of_two_directions_the_lesser_is_the_echo() {
+    let of = |segments| causes(&merged(primary_found(Cause::LossTowardStandby, segments)));
+    // The standby's host retransmitted 34.
+    assert_eq!(of(8), (vec![Cause::LossOfReplies], vec![]));
+    assert_eq!(of(137), (vec![Cause::LossTowardStandby], vec![]));
+    let both = vec![Cause::LossTowardStandby, Cause::LossOfReplies];
+    assert_eq!(of(34), (both, vec![]));
+}
+
+#[test]
+fn a_standby_without_a_processor_is_found_on_its_own_host() {
+    let with = |cause, waited_ms: f64, identifier: &str| {
+        let mut reports = primary_found(cause, 0);
+        reports[1].findings.clear();
+        let own = reports[0].postgres.as_mut().unwrap();
+        own.system_identifier = Some("7".into());
+        let steps = (1..=18).map(|second| ProcessorsStepReport {
+            time: String::new(),
+            offset_s: f64::from(second),
+            duration_s: 1.0,
+            ran_ms: 20.0,
+            waited_ms,
+        });
+        reports[1].processors = Some(vec![ProcessorsReport {
+            pid: 1,
+            port: None,
+            netns: None,
+            system_identifier: Some(identifier.into()),
+            ran_s: 0.36,
+            waited_s: 18.0,
+            series: steps.collect(),
+        }]);
+        causes(&merged(reports)).0
+    };
+    let starved = Cause::CpuStarvation;
+    let flush = Cause::StandbyFlush;
+    assert_eq!(with(flush, 950.0, "7"), [starved, flush]);
+    // It had one, or another server had none, or the primary's own disk was slow.
+    assert_eq!(with(flush, 300.0, "7"), [flush]);
+    assert_eq!(with(flush, 950.0, "8"), [flush]);
+    assert_eq!(with(Cause::WalFlush, 950.0, "7"), [Cause::WalFlush]);
+}
+
+#[test]
+fn what_took_its_time_on_the_primary_is_not_explained_by_the_other_host() {
+    let mut reports = primary_found(Cause::NotTheNetwork, 0);
+    let commits = reports[0].commits.as_mut().unwrap();
+    let mut of_primary = |one: &mut SlowReport| {
+        one.stages_ms = Some(ByStage {
+            wakeup: one.wait_ms,
+            ..ByStage::default()
+        });
+    };
+    commits.slow.iter_mut().for_each(&mut of_primary);
+    assert!(!commits.slow.is_empty());
+    let expected = (vec![Cause::NotTheNetwork], vec![Cause::LossOfReplies]);
+    assert_eq!(causes(&merged(reports)), expected);
 }
 
 #[test]

@@ -113,6 +113,10 @@ pub struct Size {
     pub lag_bytes: Option<i64>,
 }
 
+/// How a finding ends of which no server showed whether anybody waited for it.
+pub(crate) const NOBODY_SHOWED_WHO_WAITS: &str =
+    "; whether commits waited for it is not known: no PostgreSQL server showed who waits.";
+
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {

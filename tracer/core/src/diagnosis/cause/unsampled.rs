@@ -15,7 +15,7 @@ use crate::evidence::waiting::by_share;
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::slow_commit::SlowCommit;
-use crate::report::finding::{Cause, Confidence, Finding, Size};
+use crate::report::finding::{Cause, Confidence, Finding, NOBODY_SHOWED_WHO_WAITS, Size};
 use crate::report::role::Kind;
 use crate::report::stages::Stage;
 use crate::text;
@@ -32,10 +32,7 @@ pub(super) fn finding(evidence: &Evidence<'_>, found: &[Ranked]) -> Option<Ranke
 fn lost(evidence: &Evidence<'_>) -> Option<Ranked> {
     let loss = evidence.losses.first().filter(|_| !evidence.sees_waits)?;
     let finding = Finding {
-        text: format!(
-            "{}; whether commits waited for it is not known: no PostgreSQL server showed who waits.",
-            loss.what
-        ),
+        text: format!("{}{NOBODY_SHOWED_WHO_WAITS}", loss.what),
         cause: loss.cause,
         confidence: Confidence::Low,
         size: loss.size(evidence.recorded),

@@ -32,6 +32,10 @@ pub fn of_both(merged: &Merged) -> Document {
     let mut sections = vec![
         ("What was found".to_owned(), found(merged)),
         (
+            "Seen, and no commit waited for it".to_owned(),
+            list(&unwaited(merged)),
+        ),
+        (
             "Connections, seen from both ends".to_owned(),
             connections(merged),
         ),
@@ -76,6 +80,10 @@ fn verdict(merged: &Merged) -> String {
             first.finding.text,
             confidence(first.finding.confidence)
         ),
+        (None, _) if !merged.unwaited.is_empty() => {
+            let seen = unwaited(merged).join(" ");
+            format!("No commit was found to wait. {seen}")
+        }
         (None, Some(most)) if most.segments > 0 => directions(merged, most),
         _ => "Nothing was retransmitted on any connection that both hosts saw.".to_owned(),
     }
@@ -149,6 +157,13 @@ fn found(merged: &Merged) -> Vec<Block> {
             finding.text = format!("{}: {}", one.host, finding.text);
             findings::one(index + 1, &finding, &json)
         })
+        .collect()
+}
+
+fn unwaited(merged: &Merged) -> Vec<String> {
+    let unwaited = merged.unwaited.iter();
+    unwaited
+        .map(|one| format!("{}: {}", one.host, one.finding.text))
         .collect()
 }
 

@@ -1,0 +1,409 @@
+//! What both hosts found, as one. The host that saw who waited says what harmed commits; what
+//! the other saw of the same network makes it surer, explains it, or harmed nobody.
+
+use std::cmp::Ordering;
+
+use crate::evidence::thresholds::{
+    MAX_ECHO, MIN_PART_OF_COMMITS, MIN_RECOVERY_SHARE, MIN_SAMPLES, MIN_STARVED_SHARE,
+};
+use crate::merge::clock::{ClockMethod, Offset};
+use crate::merge::model::HostFinding;
+use crate::merge::waited::{Waited, losses, ns, without_processor};
+use crate::report::Report;
+use crate::report::finding::{Cause, Confidence, Finding, NOBODY_SHOWED_WHO_WAITS, Size};
+use crate::report::processors::ProcessorsReport;
+use crate::report::sample::Role;
+use crate::report::stages::Stage;
+
+/// What was found, and what nobody waited for.
+pub(crate) struct JointFindings {
+    /// What weighs most first.
+    pub(crate) findings: Vec<HostFinding>,
+    /// What only the host saw that could not see who waited.
+    pub(crate) unwaited: Vec<HostFinding>,
+}
+
+/// The two reports, and what joins them.
+pub(crate) struct Sides<'a> {
+    pub(crate) reports: &'a [Report; 2],
+    pub(crate) labels: &'a [String; 2],
+    /// From the start of the united window to the start of each, s.
+    pub(crate) starts_s: [f64; 2],
+    pub(crate) clock: &'a Offset,
+    /// Whether they ran at the same time at all.
+    pub(crate) overlap: bool,
+}
+
+/// One of the two.
+#[derive(Clone, Copy)]
+struct OneSide<'a> {
+    index: usize,
+    report: &'a Report,
+    label: &'a str,
+    start_s: f64,
+}
+
+pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
+    let [one, two] = hosts(sides);
+    let witness = match (sees_waits(one.report), sees_waits(two.report)) {
+        (true, false) if sides.overlap => (one, two),
+        (false, true) if sides.overlap => (two, one),
+        _ => {
+            return JointFindings {
+                findings: side_by_side(own(one), own(two)),
+                unwaited: Vec::new(),
+            };
+        }
+    };
+    let (primary, other) = witness;
+    let one_clock = sides.clock.method != ClockMethod::NotKnown;
+    let shift_s = one_clock.then_some(primary.start_s - other.start_s);
+    let waited = Waited::of(primary.report, shift_s);
+    let mut joint = JointFindings {
+        findings: own(primary),
+        unwaited: Vec::new(),
+    };
+    let mut others = Vec::new();
+    for found in own(other) {
+        let lossy = waited.share(&losses(other.report));
+        if !is_of_replication(found.finding.cause) {
+            others.push(found);
+        } else if let Some(same) = same_trouble(&mut joint.findings, &found) {
+            confirm(same, &found);
+        } else if let Some(reverse) = other_way(&mut joint.findings, &found) {
+            match weigh(reverse.finding.size.segments, found.finding.size.segments) {
+                Echo::OfOther => turn(reverse, &found),
+                Echo::OfOne => confirm(reverse, &found),
+                Echo::Neither if lossy >= MIN_RECOVERY_SHARE => others.push(found),
+                Echo::Neither => joint.unwaited.push(nobody_waited(primary, found)),
+            }
+        } else if lossy >= MIN_RECOVERY_SHARE && is_open(&joint.findings, primary) {
+            explain(&mut joint.findings, primary, lossy, found);
+        } else {
+            joint.unwaited.push(nobody_waited(primary, found));
+        }
+    }
+    if let Some(starved) = starved(&joint.findings, primary, &waited, other) {
+        joint.findings.insert(0, starved);
+    }
+    joint.findings = side_by_side(joint.findings, others);
+    joint
+}
+
+fn hosts<'a>(sides: &Sides<'a>) -> [OneSide<'a>; 2] {
+    let [one, two] = sides.reports;
+    let [first, second] = sides.labels;
+    let [starts, other_starts] = sides.starts_s;
+    let host = |index, report, label: &'a String, start_s| OneSide {
+        index,
+        report,
+        label,
+        start_s,
+    };
+    [
+        host(0, one, first, starts),
+        host(1, two, second, other_starts),
+    ]
+}
+
+/// Whether a report shows who waited for a standby: its server was asked, or its commits were
+/// traced.
+fn sees_waits(report: &Report) -> bool {
+    let mut samples = report.postgres.iter().flat_map(|one| &one.series);
+    let sampled = samples
+        .any(|one| one.sample.role == Role::Primary && one.sample.sync_rep_waiters.is_some());
+    let mut servers = report.commits.iter().flat_map(|one| &one.servers);
+    sampled || servers.any(|one| one.commits > 0)
+}
+
+/// Findings of one host, whose evidence is in a merged report.
+fn own(host: OneSide<'_>) -> Vec<HostFinding> {
+    let merged = |pointer: &String| format!("/reports/{}{pointer}", host.index);
+    let own = host.report.findings.iter().map(|finding| HostFinding {
+        host: host.label.to_owned(),
+        finding: Finding {
+            evidence: finding.evidence.iter().map(merged).collect(),
+            ..finding.clone()
+        },
+    });
+    own.collect()
+}
+
+/// What either says, each in its own order, in which what weighs most comes first. Of what
+/// the two have next, that is first which is surer, and then what was waited for longer.
+fn side_by_side(one: Vec<HostFinding>, two: Vec<HostFinding>) -> Vec<HostFinding> {
+    let (mut one, mut two) = (one.into_iter().peekable(), two.into_iter().peekable());
+    std::iter::from_fn(|| match (one.peek(), two.peek()) {
+        (Some(first), Some(second)) if order(second, first).is_gt() => two.next(),
+        (Some(_), _) => one.next(),
+        (None, _) => two.next(),
+    })
+    .collect()
+}
+
+fn order(one: &HostFinding, other: &HostFinding) -> Ordering {
+    let waited_s = |of: &HostFinding| of.finding.size.waited_s.unwrap_or(0.0);
+    let sure = one.finding.confidence.cmp(&other.finding.confidence);
+    sure.then(waited_s(one).total_cmp(&waited_s(other)))
+}
+
+/// Which way the segments went that were lost or corrupted.
+#[derive(PartialEq, Eq)]
+enum Direction {
+    ToStandby,
+    FromStandby,
+}
+
+fn direction(cause: Cause) -> Option<Direction> {
+    match cause {
+        Cause::LossTowardStandby | Cause::DamageTowardStandby => Some(Direction::ToStandby),
+        Cause::LossOfReplies | Cause::DamageOfReplies => Some(Direction::FromStandby),
+        _ => None,
+    }
+}
+
+/// Whether a cause is something between a primary and its standby.
+fn is_of_replication(cause: Cause) -> bool {
+    direction(cause).is_some() || cause == Cause::Partition
+}
+
+/// What the primary found of the same: the same direction, or that nothing came through.
+fn same_trouble<'a>(
+    findings: &'a mut [HostFinding],
+    found: &HostFinding,
+) -> Option<&'a mut HostFinding> {
+    let cause = found.finding.cause;
+    findings.iter_mut().find(|one| {
+        let theirs = one.finding.cause;
+        let same_way = direction(cause).is_some() && direction(theirs) == direction(cause);
+        let is_cut = |one: Cause, other: Cause| one == Cause::Partition && is_of_replication(other);
+        same_way || is_cut(theirs, cause) || is_cut(cause, theirs)
+    })
+}
+
+/// What the primary found in the other direction.
+fn other_way<'a>(
+    findings: &'a mut [HostFinding],
+    found: &HostFinding,
+) -> Option<&'a mut HostFinding> {
+    let cause = found.finding.cause;
+    findings.iter_mut().find(|one| {
+        let theirs = direction(one.finding.cause);
+        theirs.is_some() && theirs != direction(cause)
+    })
+}
+
+/// Of two directions, the one that is but the other's echo: what is lost takes
+/// acknowledgements with it.
+enum Echo {
+    OfOther,
+    OfOne,
+    Neither,
+}
+
+fn weigh(one: Option<u64>, other: Option<u64>) -> Echo {
+    let [one, other] = [one, other].map(|segments| segments.unwrap_or(0));
+    if one.saturating_mul(MAX_ECHO) < other {
+        Echo::OfOther
+    } else if other.saturating_mul(MAX_ECHO) < one {
+        Echo::OfOne
+    } else {
+        Echo::Neither
+    }
+}
+
+/// The primary saw the echo: acknowledgements were lost in the other direction, of which it
+/// sees nothing else.
+fn turn(one: &mut HostFinding, other: &HostFinding) {
+    let finding = &mut one.finding;
+    finding.text = format!(
+        "{} But {} retransmitted many times as much in the other direction: {}. It is that direction that loses.",
+        finding.text,
+        other.host,
+        clause(&other.finding)
+    );
+    finding.cause = other.finding.cause;
+    finding.size.segments = other.finding.size.segments;
+    finding.size.rto_doublings = other.finding.size.rto_doublings;
+    finding.size.rto_max_ms = other.finding.size.rto_max_ms;
+    finding.evidence.extend(other.finding.evidence.clone());
+}
+
+/// One finding of what both saw. Segments that arrived with a bad checksum were not lost
+/// otherwise.
+fn confirm(one: &mut HostFinding, other: &HostFinding) {
+    let is_damage = |cause| matches!(cause, Cause::DamageTowardStandby | Cause::DamageOfReplies);
+    let finding = &mut one.finding;
+    if is_damage(other.finding.cause) && finding.cause != Cause::Partition {
+        finding.cause = other.finding.cause;
+    }
+    finding.text = format!(
+        "{} {} saw it, too: {}.",
+        finding.text,
+        other.host,
+        clause(&other.finding)
+    );
+    finding.evidence.extend(other.finding.evidence.clone());
+}
+
+/// What was seen, without what this host did not know.
+fn clause(finding: &Finding) -> &str {
+    let text = finding.text.trim_end_matches('.');
+    let known = text.strip_suffix(NOBODY_SHOWED_WHO_WAITS.trim_end_matches('.'));
+    known.unwrap_or(text)
+}
+
+/// What is slow on the way to the standby, on its host, or on the way back: the primary alone
+/// cannot tell one from the other.
+fn is_beyond_primary(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::StandbyNotReplying
+            | Cause::StandbyFlush
+            | Cause::StandbyApply
+            | Cause::NotTheNetwork
+            | Cause::NotDetermined
+    )
+}
+
+/// Whether commits waited for something that the primary did not see, and that may have been
+/// lost.
+fn is_open(findings: &[HostFinding], primary: OneSide<'_>) -> bool {
+    let first = findings.first();
+    let is_open = first.is_some_and(|first| {
+        let cause = first.finding.cause;
+        is_beyond_primary(cause) && !matches!(cause, Cause::StandbyFlush | Cause::StandbyApply)
+    });
+    is_open && leaves_primary(primary.report)
+}
+
+/// Whether most of the slow commits' waiting was beyond the primary's host, where its stages
+/// were measured.
+fn leaves_primary(report: &Report) -> bool {
+    let commits = report.commits.iter().flat_map(|one| &one.slow);
+    let followed = commits.filter_map(|one| Some((one.wait_ms, one.stages_ms?)));
+    let (all_ms, beyond_ms) = followed.fold((0.0, 0.0), |(all, beyond), (wait_ms, stages)| {
+        let stages_ms = stages.of(Stage::Acknowledged) + stages.of(Stage::Remote);
+        (all + wait_ms, beyond + stages_ms)
+    });
+    all_ms == 0.0 || beyond_ms >= MIN_PART_OF_COMMITS * all_ms
+}
+
+/// The first finding of the primary becomes what explains it.
+fn explain(findings: &mut [HostFinding], primary: OneSide<'_>, share: f64, found: HostFinding) {
+    let Some(first) = findings.first_mut() else {
+        return;
+    };
+    let known = &first.finding;
+    let text = format!(
+        "Commits on {} waited, {:.0} % of that time while the replication recovered from a loss that {} saw: {}.",
+        primary.label,
+        100.0 * share,
+        found.host,
+        clause(&found.finding)
+    );
+    let mut evidence = found.finding.evidence;
+    evidence.extend(known.evidence.clone());
+    *first = HostFinding {
+        host: found.host,
+        finding: Finding {
+            text,
+            cause: found.finding.cause,
+            confidence: Confidence::Medium,
+            size: Size {
+                duration_s: known.size.duration_s,
+                waited_s: known.size.waited_s,
+                waiters_max: known.size.waiters_max,
+                commit_max_ms: known.size.commit_max_ms,
+                explained_percent: Some(100.0 * share),
+                ..found.finding.size
+            },
+            evidence,
+        },
+    };
+}
+
+/// What the other host saw, where the primary saw what commits waited for.
+fn nobody_waited(primary: OneSide<'_>, found: HostFinding) -> HostFinding {
+    let text = format!(
+        "{}; {}, which saw what commits waited for, found none that waited for this.",
+        clause(&found.finding),
+        primary.label
+    );
+    HostFinding {
+        finding: Finding {
+            text,
+            confidence: Confidence::Low,
+            ..found.finding
+        },
+        ..found
+    }
+}
+
+/// The standby's server had no processor while commits waited for something that the primary
+/// could not see.
+fn starved(
+    findings: &[HostFinding],
+    primary: OneSide<'_>,
+    waited: &Waited,
+    other: OneSide<'_>,
+) -> Option<HostFinding> {
+    let first = findings.first()?;
+    if !is_beyond_primary(first.finding.cause) || !leaves_primary(primary.report) {
+        return None;
+    }
+    let asked = primary.report.postgres.iter();
+    let asked = asked.filter_map(|one| one.system_identifier.as_ref());
+    let running = primary.report.processors.iter().flatten();
+    let running = running.filter_map(|one| one.system_identifier.as_ref());
+    let theirs: Vec<&String> = asked.chain(running).collect();
+    let is_standby = |one: &ProcessorsReport| {
+        let own = one.system_identifier.as_ref();
+        own.is_some_and(|own| theirs.contains(&own))
+    };
+    let servers = other.report.processors.iter().flatten().enumerate();
+    let (index, server, spans) = servers
+        .filter(|(_, server)| is_standby(server))
+        .map(|(index, server)| (index, server, without_processor(server)))
+        .max_by(|a, b| waited.share(&a.2).total_cmp(&waited.share(&b.2)))?;
+    let share = waited.share(&spans);
+    let starved = server.series.iter().filter(|step| {
+        let to_ns = ns(step.offset_s);
+        spans.iter().any(|span| span.has(to_ns))
+    });
+    if starved.clone().count() < MIN_SAMPLES || share < MIN_PART_OF_COMMITS {
+        return None;
+    }
+    let (ran_s, starved_s) = starved.fold((0.0, 0.0), |(ran, waited), step| {
+        (ran + step.ran_ms / 1e3, waited + step.waited_ms / 1e3)
+    });
+    let known = &first.finding.size;
+    Some(HostFinding {
+        host: other.label.to_owned(),
+        finding: Finding {
+            text: format!(
+                "PostgreSQL on the standby's host {} had no CPU during {:.0} % of the time in which commits on {} waited: its processes ran for {ran_s:.1} s and waited for a CPU for {starved_s:.1} s meanwhile, all of them together.",
+                other.label,
+                100.0 * share,
+                primary.label
+            ),
+            cause: Cause::CpuStarvation,
+            confidence: match share >= MIN_STARVED_SHARE {
+                true => Confidence::High,
+                false => Confidence::Medium,
+            },
+            size: Size {
+                duration_s: known.duration_s,
+                waited_s: known.waited_s,
+                waiters_max: known.waiters_max,
+                commit_max_ms: known.commit_max_ms,
+                starved_s: Some(starved_s),
+                starved_percent: Some(100.0 * share),
+                ..Size::default()
+            },
+            evidence: ["series", "waited_s", "ran_s"]
+                .map(|field| format!("/reports/{}/processors/{index}/{field}", other.index))
+                .to_vec(),
+        },
+    })
+}

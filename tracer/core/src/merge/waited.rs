@@ -1,0 +1,111 @@
+//! When commits waited for a standby, and what else a report shows of that time.
+
+use crate::evidence::loss_episode::{episodes, seen};
+use crate::evidence::thresholds::{MAX_SHORT_WAIT_MS, MIN_STARVED_SHARE};
+use crate::interval::Span;
+use crate::report::processors::ProcessorsReport;
+use crate::report::sample::Sample;
+use crate::report::{FlowReport, Report};
+
+/// When commits waited for a standby.
+pub(crate) struct Waited {
+    /// On the clock of the other host's report, ns from its start.
+    spans: Vec<Span>,
+    total_ns: u64,
+}
+
+impl Waited {
+    /// By the report of the host that saw it; `shift_s` is from the start of the other's window
+    /// to the start of this one's, `None` if the clocks cannot be compared.
+    pub(crate) fn of(primary: &Report, shift_s: Option<f64>) -> Self {
+        let Some(shift_s) = shift_s else {
+            return Self {
+                spans: Vec::new(),
+                total_ns: 0,
+            };
+        };
+        let moved = |from_s: f64, to_s: f64| Span {
+            from_ns: ns(from_s + shift_s),
+            to_ns: ns(to_s + shift_s),
+        };
+        let commits = primary.commits.iter().flat_map(|one| &one.slow);
+        let slow = commits.map(|one| {
+            let to_s = one.offset_s + one.total_ms / 1e3;
+            moved(to_s - one.wait_ms / 1e3, to_s)
+        });
+        let slow: Vec<Span> = slow.collect();
+        let samples: Vec<_> = primary
+            .postgres
+            .iter()
+            .flat_map(|one| &one.series)
+            .collect();
+        // A busy primary has somebody who waits in each sample, and not for long.
+        let is_long = |one: &Sample| {
+            let longest_ms = one.sync_rep_longest_ms.unwrap_or(f64::INFINITY);
+            one.sync_rep_waiters > Some(0) && longest_ms > MAX_SHORT_WAIT_MS
+        };
+        let waiting = samples.windows(2).filter_map(|pair| match pair {
+            [before, at] if is_long(&at.sample) => Some(moved(before.offset_s, at.offset_s)),
+            _ => None,
+        });
+        let spans = match slow.is_empty() {
+            true => waiting.collect(),
+            false => slow,
+        };
+        let spans = Span::apart(spans);
+        let total_ns = spans
+            .iter()
+            .fold(0_u64, |sum, one| sum.saturating_add(one.length_ns()));
+        Self { spans, total_ns }
+    }
+
+    /// How much of it these cover, 0 to 1; 0 if nobody waited.
+    pub(crate) fn share(&self, spans: &[Span]) -> f64 {
+        if self.total_ns == 0 {
+            return 0.0;
+        }
+        let covered = self.spans.iter().map(|one| one.covered_ns(spans));
+        covered.fold(0_u64, u64::saturating_add) as f64 / self.total_ns as f64
+    }
+}
+
+/// A moment of a report as ns from its start; what was before is none.
+pub(crate) fn ns(seconds: f64) -> u64 {
+    (seconds.max(0.0) * 1e9) as u64
+}
+
+/// When the replication of this host was not done with a loss, by what was retransmitted here.
+pub(crate) fn losses(report: &Report) -> Vec<Span> {
+    let replication = |flow: &&FlowReport| flow.role.kind.is_replication();
+    let flows = report.flows.iter().filter(replication);
+    let lossy = flows.flat_map(|flow| &flow.series).filter(|step| {
+        let kinds = step.by_kind;
+        let lost = [
+            kinds.tlp,
+            kinds.rto,
+            kinds.fast,
+            kinds.rack,
+            kinds.slow_start,
+        ];
+        lost.iter().any(|segments| *segments > 0)
+    });
+    let mut ends: Vec<u64> = lossy.map(|step| ns(step.offset_s)).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    Span::apart(seen(&episodes(
+        ends.into_iter(),
+        ns(report.request.interval_s),
+    )))
+}
+
+/// When somebody of this server was ready to run nearly all the time, and ran less.
+pub(crate) fn without_processor(server: &ProcessorsReport) -> Vec<Span> {
+    let without = server.series.iter().filter(|step| {
+        step.waited_ms >= MIN_STARVED_SHARE * step.duration_s * 1e3 && step.waited_ms >= step.ran_ms
+    });
+    let spans = without.map(|step| Span {
+        from_ns: ns(step.offset_s - step.duration_s),
+        to_ns: ns(step.offset_s),
+    });
+    Span::apart(spans.collect())
+}
