@@ -12,7 +12,7 @@ use crate::evidence::links::{Link, Links, by_standby, end};
 use crate::evidence::loss_direction::LossDirection;
 use crate::evidence::loss_episode::{LOSSES, LossEpisode, episodes, of_flows, of_kinds};
 use crate::evidence::silence::{Silence, silences};
-use crate::evidence::standby_state::of_all;
+use crate::evidence::standby_state::{has_to_flush, is_silent, of_all};
 use crate::evidence::thresholds::{MAX_ECHO, MIN_LOST_SEGMENTS};
 use crate::interval::Span;
 use crate::recording::Recording;
@@ -120,6 +120,7 @@ impl LossSignal {
         self.is_at(interval.span)
             && self.link(links, interval) != Link::Others
             && self.is_missing_something(links, interval)
+            && !self.is_anothers(links, interval)
             && !rule_out(links.recorded, interval.span, self.stages())
     }
 
@@ -150,6 +151,13 @@ impl LossSignal {
     fn is_missing_something(&self, links: &Links<'_>, interval: &SampleInterval<'_>) -> bool {
         let has_all = |one: &Standby| one.write_lag_bytes.is_some_and(|lag| lag <= 0);
         !self.is_toward_standby() || !of_all(links.awaited(interval.index), has_all)
+    }
+
+    /// Whether segments that may have been others' were: the standby's replies arrive, and say
+    /// that it has to flush.
+    fn is_anothers(&self, links: &Links<'_>, interval: &SampleInterval<'_>) -> bool {
+        let awaited = links.awaited(interval.index);
+        !self.is_certain && of_all(awaited, has_to_flush) && !is_silent(interval, awaited)
     }
 
     fn is_toward_standby(&self) -> bool {

@@ -171,6 +171,11 @@ fn what_was_the_matter_is_found() {
             (Cause::StandbyFlush, Confidence::High),
         ),
         (
+            include_bytes!("../../../tests/data/runs/standby-flush-beside-corrupted-clients.json"),
+            "db2's disk is slow, and of the clients' segments 15 % have a bad checksum",
+            (Cause::StandbyFlush, Confidence::High),
+        ),
+        (
             include_bytes!("../../../tests/data/runs/quorum-of-all-one-slow-disk.json"),
             "ANY 2 (db2, db3): db3's disk is slow",
             (Cause::StandbyFlush, Confidence::High),
