@@ -16,27 +16,27 @@ const LEAST_TTL: u32 = 20;
 pub struct Timing {
     /// Patroni: seconds that a leader keeps its lock without renewing it
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub(crate) ttl: u32,
+    pub ttl: u32,
 
     /// Patroni: seconds between two polls at the cluster
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) loop_wait: u32,
+    pub loop_wait: u32,
 
     /// Patroni: seconds that etcd or PostgreSQL may take to answer
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..))]
-    pub(crate) retry_timeout: u32,
+    pub retry_timeout: u32,
 
     /// PostgreSQL: seconds without a reply after which a primary gives a standby up
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub(crate) wal_sender_timeout: u32,
+    pub wal_sender_timeout: u32,
 
     /// Kernel, on every host: the shortest retransmission timeout
     #[arg(long, value_name = "MILLISECONDS")]
-    pub(crate) rto_min: Option<u32>,
+    pub rto_min: Option<u32>,
 
     /// Kernel, on every host: the longest retransmission timeout
     #[arg(long, value_name = "MILLISECONDS")]
-    pub(crate) rto_max: Option<u32>,
+    pub rto_max: Option<u32>,
 }
 
 impl Default for Timing {
