@@ -13,6 +13,7 @@ pub mod live;
 pub mod markdown;
 pub mod openmetrics;
 pub mod plain;
+mod stacked_bars;
 mod stages;
 pub mod status;
 pub mod table;

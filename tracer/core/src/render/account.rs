@@ -16,6 +16,7 @@ mod verdict;
 
 use crate::render::chart::{Axis, Shade};
 use crate::render::document::{Block, Document, Section};
+use crate::render::stacked_bars::StackedBars;
 use crate::render::verdict::phase_name;
 use crate::report::Report;
 use crate::report::phase::{Name, PhaseReport};
@@ -56,6 +57,13 @@ pub fn of(report: &Report) -> Document {
     let sections = [
         ("What was found", findings::blocks(report)),
         ("The slowest commit", explained::slowest(report)),
+        (
+            "Where the time of slow commits went",
+            StackedBars::of(report)
+                .map(Block::StackedBars)
+                .into_iter()
+                .collect(),
+        ),
         ("On one clock", clock),
         ("Phases", phases::blocks(view)),
         ("What was broken on purpose", faults::blocks(view)),

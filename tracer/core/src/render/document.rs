@@ -1,6 +1,7 @@
 //! What a person reads, before it takes a form: sections of text, tables and charts.
 
 use crate::render::chart::{Chart, Timeline};
+use crate::render::stacked_bars::StackedBars;
 use crate::render::waterfall::Waterfall;
 
 /// A whole account.
@@ -31,6 +32,7 @@ pub(crate) enum Block {
     Chart(Chart),
     Timeline(Timeline),
     Waterfall(Waterfall),
+    StackedBars(StackedBars),
 }
 
 /// A table, whose rows have a cell for each column.
@@ -66,6 +68,22 @@ impl Table {
         let mut cells = Vec::from(cells);
         cells.resize(self.head.len(), String::new());
         self.rows.push(cells);
+    }
+}
+
+impl From<&StackedBars> for Table {
+    fn from(all: &StackedBars) -> Self {
+        let mut table = Self::new("");
+        table.head.extend(all.bars.iter().map(|bar| Column {
+            name: bar.name.clone(),
+            numbers: true,
+        }));
+        let rows = all.rows().into_iter();
+        table.rows.extend(rows.map(|(name, cells)| {
+            let name = std::iter::once(name.to_owned());
+            name.chain(cells).collect::<Vec<_>>()
+        }));
+        table
     }
 }
 

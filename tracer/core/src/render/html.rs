@@ -2,6 +2,7 @@
 
 mod escape;
 mod plot;
+mod stacked_bars;
 mod timeline;
 mod waterfall;
 
@@ -58,6 +59,7 @@ fn write_section(html: &mut String, section: &Section) {
             Block::Chart(chart) => plot::write(html, chart),
             Block::Timeline(timeline) => timeline::write(html, timeline),
             Block::Waterfall(waterfall) => waterfall::write(html, waterfall),
+            Block::StackedBars(bars) => stacked_bars::write(html, bars),
         }
     }
     html.push_str("</section>\n");

@@ -37,6 +37,7 @@ pub fn render(document: &Document) -> String {
                     }
                 }
                 Block::Table(table) => write_table(&mut body, table),
+                Block::StackedBars(bars) => write_table(&mut body, &bars.into()),
                 Block::Waterfall(waterfall) => {
                     // Made of our own words and numbers alone.
                     body.push_str("\n```text\n");

@@ -29,6 +29,7 @@ pub fn render(document: &Document, width: usize) -> String {
                     }
                 }
                 Block::Table(table) => write_table(&mut body, table),
+                Block::StackedBars(bars) => write_table(&mut body, &bars.into()),
                 Block::Waterfall(waterfall) => {
                     for line in waterfall.lines(width.saturating_sub(2)) {
                         let _ = writeln!(body, "  {}", harmless(line.trim_end()));
