@@ -36,7 +36,7 @@ pub(crate) struct Sides<'a> {
 
 /// One of the two.
 #[derive(Clone, Copy)]
-struct OneSide<'a> {
+struct SideReport<'a> {
     index: usize,
     report: &'a Report,
     label: &'a str,
@@ -44,8 +44,8 @@ struct OneSide<'a> {
 }
 
 pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
-    let [one, two] = hosts(sides);
-    let witness = match (sees_waits(one.report), sees_waits(two.report)) {
+    let [one, two] = both(sides);
+    let (primary, other) = match (sees_waits(one.report), sees_waits(two.report)) {
         (true, false) if sides.overlap => (one, two),
         (false, true) if sides.overlap => (two, one),
         _ => {
@@ -55,7 +55,6 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
             };
         }
     };
-    let (primary, other) = witness;
     let one_clock = sides.clock.method != ClockMethod::NotKnown;
     let shift_s = one_clock.then_some(primary.start_s - other.start_s);
     let waited = Waited::of(primary.report, shift_s);
@@ -64,16 +63,16 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
         unwaited: Vec::new(),
     };
     let mut others = Vec::new();
+    let lossy = waited.share(&losses(other.report));
     for found in own(other) {
-        let lossy = waited.share(&losses(other.report));
         if !is_of_replication(found.finding.cause) {
             others.push(found);
         } else if let Some(same) = same_trouble(&mut joint.findings, &found) {
             confirm(same, &found);
         } else if let Some(reverse) = other_way(&mut joint.findings, &found) {
             match weigh(reverse.finding.size.segments, found.finding.size.segments) {
-                Echo::OfOther => turn(reverse, &found),
-                Echo::OfOne => confirm(reverse, &found),
+                Echo::First => turn(reverse, &found),
+                Echo::Second => confirm(reverse, &found),
                 Echo::Neither if lossy >= MIN_RECOVERY_SHARE => others.push(found),
                 Echo::Neither => joint.unwaited.push(nobody_waited(primary, found)),
             }
@@ -90,11 +89,11 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
     joint
 }
 
-fn hosts<'a>(sides: &Sides<'a>) -> [OneSide<'a>; 2] {
+fn both<'a>(sides: &Sides<'a>) -> [SideReport<'a>; 2] {
     let [one, two] = sides.reports;
     let [first, second] = sides.labels;
     let [starts, other_starts] = sides.starts_s;
-    let host = |index, report, label: &'a String, start_s| OneSide {
+    let host = |index, report, label: &'a String, start_s| SideReport {
         index,
         report,
         label,
@@ -117,7 +116,7 @@ fn sees_waits(report: &Report) -> bool {
 }
 
 /// Findings of one host, whose evidence is in a merged report.
-fn own(host: OneSide<'_>) -> Vec<HostFinding> {
+fn own(host: SideReport<'_>) -> Vec<HostFinding> {
     let merged = |pointer: &String| format!("/reports/{}{pointer}", host.index);
     let own = host.report.findings.iter().map(|finding| HostFinding {
         host: host.label.to_owned(),
@@ -193,20 +192,21 @@ fn other_way<'a>(
     })
 }
 
-/// Of two directions, the one that is but the other's echo: what is lost takes
-/// acknowledgements with it.
+/// Which of two directions is but the other's echo: what is lost takes acknowledgements with it.
 enum Echo {
-    OfOther,
-    OfOne,
+    /// The first is that of the second.
+    First,
+    /// The second is that of the first.
+    Second,
     Neither,
 }
 
 fn weigh(one: Option<u64>, other: Option<u64>) -> Echo {
     let [one, other] = [one, other].map(|segments| segments.unwrap_or(0));
     if one.saturating_mul(MAX_ECHO) < other {
-        Echo::OfOther
+        Echo::First
     } else if other.saturating_mul(MAX_ECHO) < one {
-        Echo::OfOne
+        Echo::Second
     } else {
         Echo::Neither
     }
@@ -268,7 +268,7 @@ fn is_beyond_primary(cause: Cause) -> bool {
 
 /// Whether commits waited for something that the primary did not see, and that may have been
 /// lost.
-fn is_open(findings: &[HostFinding], primary: OneSide<'_>) -> bool {
+fn is_open(findings: &[HostFinding], primary: SideReport<'_>) -> bool {
     let first = findings.first();
     let is_open = first.is_some_and(|first| {
         let cause = first.finding.cause;
@@ -290,7 +290,7 @@ fn leaves_primary(report: &Report) -> bool {
 }
 
 /// The first finding of the primary becomes what explains it.
-fn explain(findings: &mut [HostFinding], primary: OneSide<'_>, share: f64, found: HostFinding) {
+fn explain(findings: &mut [HostFinding], primary: SideReport<'_>, share: f64, found: HostFinding) {
     let Some(first) = findings.first_mut() else {
         return;
     };
@@ -324,7 +324,7 @@ fn explain(findings: &mut [HostFinding], primary: OneSide<'_>, share: f64, found
 }
 
 /// What the other host saw, where the primary saw what commits waited for.
-fn nobody_waited(primary: OneSide<'_>, found: HostFinding) -> HostFinding {
+fn nobody_waited(primary: SideReport<'_>, found: HostFinding) -> HostFinding {
     let text = format!(
         "{}; {}, which saw what commits waited for, found none that waited for this.",
         clause(&found.finding),
@@ -344,9 +344,9 @@ fn nobody_waited(primary: OneSide<'_>, found: HostFinding) -> HostFinding {
 /// could not see.
 fn starved(
     findings: &[HostFinding],
-    primary: OneSide<'_>,
+    primary: SideReport<'_>,
     waited: &Waited,
-    other: OneSide<'_>,
+    other: SideReport<'_>,
 ) -> Option<HostFinding> {
     let first = findings.first()?;
     if !is_beyond_primary(first.finding.cause) || !leaves_primary(primary.report) {
