@@ -78,6 +78,9 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
             }
         } else if lossy >= MIN_RECOVERY_SHARE && is_open(&joint.findings, primary) {
             explain(&mut joint.findings, primary, lossy, found);
+        } else if !one_clock && is_open(&joint.findings, primary) {
+            // Whether it was at the same time is not known.
+            others.push(found);
         } else {
             joint.unwaited.push(nobody_waited(primary, found));
         }

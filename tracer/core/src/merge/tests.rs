@@ -194,6 +194,14 @@ fn what_the_primary_cannot_see_the_other_host_explains() {
         let merged = merged(primary_found(known, 0));
         assert_eq!(causes(&merged), (vec![known], vec![Cause::LossOfReplies]));
     }
+    // Of two clocks of which nothing is known, whether it was at the same time is not.
+    let mut reports = primary_found(Cause::NotDetermined, 0);
+    reports[1].host.boot_id = Some("another".into());
+    let (found, unwaited) = causes(&merged(reports));
+    assert!(
+        unwaited.is_empty() && found.contains(&Cause::NotDetermined),
+        "{found:?}"
+    );
     // It was lost at another time.
     let mut reports = primary_found(Cause::NotDetermined, 0);
     for step in &mut reports[1].flows[0].series {
