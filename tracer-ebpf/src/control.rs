@@ -18,8 +18,6 @@ pub struct Settings {
     pub events: u32,
     /// 1 if those do that tell of a loss: retransmits, and bad checksums.
     pub losses: u32,
-    /// Slots of the flow table.
-    pub max_flows: u32,
     /// Bytes of events from which userspace is woken; before that it looks by itself.
     pub wake_bytes: u32,
     /// 1 if the kernel runs a program on a CPU only when it does not run there already, as
@@ -83,7 +81,7 @@ impl Gap {
     pub const COUNT: usize = 5;
 }
 
-const _: () = assert!(size_of::<Settings>() == 32);
+const _: () = assert!(size_of::<Settings>() == 28);
 const _: () = assert!(size_of::<Baseline>() == 16);
 
 #[cfg(feature = "user")]

@@ -138,7 +138,7 @@ pub enum Verdict {
 }
 
 /// A process that opened a socket, seen while it was on the CPU.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
     /// Process (thread group) id in the initial PID namespace; 0 if unknown.

@@ -10,16 +10,19 @@
 //! and `commit/`; `shared/` has what is part of more than one.
 #![no_std]
 
+mod address;
 mod commit;
 mod control;
 mod event;
 mod fault;
 mod flow;
+mod free_range;
 mod offsets;
 mod pidns;
 mod stage;
 mod totals;
 
+pub use address::mapped;
 pub use commit::{
     BUCKETS, Backend, CommitGap, CommitSettings, Part, ServerCommits, SlowCommit, bucket,
     bucket_start,
@@ -30,6 +33,7 @@ pub use fault::{
     BurstState, DIRECTIONS, Direction, FaultCounters, FaultSettings, HitChance, Tally,
 };
 pub use flow::{Flow, Owner, RetransmitKind, Service, Socket, Tuple, Verdict};
+pub use free_range::FreeRange;
 pub use offsets::{ABSENT, Offsets};
 pub use pidns::PidNamespace;
 pub use stage::{

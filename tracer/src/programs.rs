@@ -13,11 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf, Stack};
 use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError};
 use tracer_core::address::canonical;
-use tracer_ebpf::{Baseline, Control, Service, Socket, Totals, Tuple};
+use tracer_ebpf::{Baseline, Control, FreeRange, Service, Socket, Totals, Tuple};
 
 use crate::kernel::bpf;
 use crate::kernel::clock::now_ns;
@@ -95,7 +95,7 @@ impl Programs {
                 SocketMemory::Table(take(&mut ebpf, "SOCKETS")?, why)
             }
         };
-        let slots = FlowSlots::new(&mut ebpf, options.settings.max_flows)?;
+        let slots = FlowSlots::new(&mut ebpf, options.max_flows)?;
         let statistics = match options.measure_run_time {
             true => Some(
                 aya::sys::enable_stats(aya::sys::Stats::RunTime)
@@ -371,6 +371,21 @@ fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(
 ) -> Result<M, ProgramsError> {
     let map = ebpf.take_map(name).ok_or(ProgramsError::Absent(name))?;
     map.try_into().map_err(map_error(name))
+}
+
+/// Takes a stack and puts ranges of all numbers from `first` to before `end` there, the first of
+/// them on top.
+fn take_stack(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    first: u32,
+    end: u32,
+) -> Result<Stack<MapData, FreeRange>, ProgramsError> {
+    let mut stack: Stack<MapData, FreeRange> = take(ebpf, name)?;
+    for range in FreeRange::cover(first, end).rev() {
+        stack.push(range, 0).map_err(map_error(name))?;
+    }
+    Ok(stack)
 }
 
 /// What a refusal means, without the verifier's log.

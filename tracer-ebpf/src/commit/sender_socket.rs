@@ -1,7 +1,7 @@
 //! The TCP connection of the walsender that runs.
 
 use aya_ebpf::helpers::bpf_get_current_task;
-use tracer_ebpf::{ServerLayout, Tuple};
+use tracer_ebpf::{ServerLayout, Tuple, mapped};
 
 use crate::maps::stage_offset;
 use crate::stages::{kernel, user};
@@ -61,17 +61,4 @@ pub(crate) fn tuple(sock: u64) -> Option<Tuple> {
         remote_port: u16::from_be(kernel(sock, stage_offset!(skc_dport))?),
         netns: kernel(net, stage_offset!(net_inum))?,
     })
-}
-
-/// `::ffff:0:0/96` with an IPv4 address in network order.
-#[inline(always)]
-fn mapped(address: [u8; 4]) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[10] = 0xff;
-    bytes[11] = 0xff;
-    bytes[12] = address[0];
-    bytes[13] = address[1];
-    bytes[14] = address[2];
-    bytes[15] = address[3];
-    bytes
 }

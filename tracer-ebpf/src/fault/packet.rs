@@ -4,7 +4,7 @@ use aya_ebpf::{
     EbpfContext as _, bindings::bpf_hdr_start_off::BPF_HDR_START_NET,
     helpers::bpf_skb_load_bytes_relative, programs::TcContext,
 };
-use tracer_ebpf::Direction;
+use tracer_ebpf::{Direction, mapped};
 
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
@@ -80,14 +80,7 @@ pub(crate) fn ip(context: &TcContext, direction: Direction) -> Option<Ip> {
             Direction::Egress => [header[16], header[17], header[18], header[19]],
             Direction::Ingress => [header[12], header[13], header[14], header[15]],
         };
-        let mut mapped = [0; 16];
-        mapped[10] = 0xff;
-        mapped[11] = 0xff;
-        mapped[12] = at[0];
-        mapped[13] = at[1];
-        mapped[14] = at[2];
-        mapped[15] = at[3];
-        mapped
+        mapped(at)
     } else {
         let at = match direction {
             Direction::Egress => 24,

@@ -3,14 +3,13 @@
 use core::ptr;
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use tracer_ebpf::{Flow, Gap, Owner, RetransmitKind, Socket, Totals, Tuple};
+use aya_ebpf::maps::Stack;
+use tracer_ebpf::{Flow, FreeRange, Gap, Owner, RetransmitKind, Socket, Totals, Tuple};
 
 use crate::filter;
-use crate::kernel::{Address, TcpSocket, field, probed};
+use crate::kernel::{TcpSocket, field, probed};
 use crate::maps::{
-    FLOWS, FREE_PLACES, FREE_SLOTS, NEXT_SLOT, OWNERS, PLACES, SOCKETLESS, TAKEN_SLOTS, TOTALS,
-    add, count_gap,
+    FLOWS, FREE_PLACES, FREE_SLOTS, OWNERS, PLACES, SOCKETLESS, TOTALS, add, count_gap,
 };
 
 /// What one hit adds.
@@ -50,7 +49,7 @@ pub fn place(netns: u32) -> u32 {
         // SAFETY: a live map value, which nobody changes any more.
         return unsafe { *place };
     }
-    let Ok(Some(free)) = FREE_PLACES.pop() else {
+    let Some(free) = take_number(&FREE_PLACES) else {
         count_gap(Gap::NamespacesFull);
         return Socket::NO_PLACE;
     };
@@ -58,7 +57,7 @@ pub fn place(netns: u32) -> u32 {
         return free;
     }
     // Another CPU was faster.
-    let _ = FREE_PLACES.push(free, 0);
+    let _ = FREE_PLACES.push(FreeRange::one(free), 0);
     match PLACES.get_ptr(netns) {
         // SAFETY: as above.
         Some(place) => unsafe { *place },
@@ -207,13 +206,29 @@ pub fn flow_of(tcp: TcpSocket, socket: *mut Socket) -> *mut Flow {
     let Some((slot, flow)) = new_slot(&socket.tuple) else {
         return ptr::null_mut();
     };
-    // SAFETY: `flow` is a live map value that nobody else knows yet.
+    // SAFETY: `flow` is a live map value that nobody else knows yet, and empty; an owner is
+    // written once, at `connect`, before the socket can be hit.
     unsafe {
         (*flow).inode = inode(tcp);
-        (*flow).owner = owner(tcp.sock);
+        if let Some(owner) = OWNERS.get_ptr(tcp.sock) {
+            copy(owner, &raw mut (*flow).owner);
+        }
     }
     socket.slot = slot;
     flow
+}
+
+/// Copies an owner in words: whole, it would be copied by a loop over its bytes, which the
+/// verifier follows round by round.
+#[inline(always)]
+unsafe fn copy(from: *const Owner, to: *mut Owner) {
+    type Words = [u64; size_of::<Owner>() / 8];
+    const { assert!(align_of::<Owner>() == align_of::<Words>()) };
+    // SAFETY: both are an owner, which is words and has no byte that is not initialised.
+    unsafe {
+        to.cast::<Words>()
+            .write_volatile(from.cast::<Words>().read_volatile());
+    }
 }
 
 /// The flow of a tuple that has no socket to remember it by.
@@ -231,56 +246,29 @@ pub fn flow_of_tuple(tuple: &Tuple) -> Option<*mut Flow> {
 
 #[inline(always)]
 fn new_slot(tuple: &Tuple) -> Option<(u32, *mut Flow)> {
-    let slot = take_slot();
-    if slot == Socket::NO_SLOT {
+    let Some(slot) = take_number(&FREE_SLOTS) else {
         count_gap(Gap::FlowsFull);
         return None;
-    }
+    };
     let flow = FLOWS.get_ptr_mut(slot)?;
     // SAFETY: the slot was free, so nobody else writes to it.
     unsafe { (*flow).tuple = *tuple };
     Some((slot, flow))
 }
 
-/// How many CPUs may go for the same slot at once before one gives up.
-const SLOT_TRIES: u32 = 16;
-
-/// A slot that nobody else has, or [`Socket::NO_SLOT`]: one that was given back, or else the
-/// next. Not inlined: the verifier then follows one way out of it and not one for each try.
-#[inline(never)]
-fn take_slot() -> u32 {
-    if let Ok(Some(slot)) = FREE_SLOTS.pop() {
-        return slot;
-    }
-    let Some(next) = NEXT_SLOT.get_ptr_mut(0) else {
-        return Socket::NO_SLOT;
-    };
-    // SAFETY: a live map value; volatile, because other CPUs change it.
-    let mut slot = unsafe { ptr::read_volatile(next) };
-    #[allow(
-        clippy::explicit_counter_loop,
-        reason = "the verifier has to see how often it runs at most"
-    )]
-    for _ in 0..SLOT_TRIES {
-        if slot >= filter::max_flows() {
-            break;
-        }
-        if TAKEN_SLOTS.insert(slot, 1, u64::from(BPF_NOEXIST)).is_ok() {
-            // SAFETY: as above.
-            unsafe { ptr::write_volatile(next, slot + 1) };
-            return opaque(slot);
-        }
-        slot += 1;
-    }
-    Socket::NO_SLOT
-}
-
-/// The same number, in a form that the verifier takes for any: what follows is then looked at
-/// once and not once for each way to it.
+/// A number that nobody else has from now on; `None` if there is none left.
 #[inline(always)]
-fn opaque(number: u32) -> u32 {
-    // The same twice, which the verifier does not know.
-    number ^ bpf_get_current_pid_tgid() as u32 ^ bpf_get_current_pid_tgid() as u32
+fn take_number(free: &Stack<FreeRange>) -> Option<u32> {
+    let range = free.pop().ok()??;
+    if range.next + 1 < range.end {
+        let rest = FreeRange {
+            next: range.next + 1,
+            end: range.end,
+        };
+        // There is room: this was taken from there.
+        let _ = free.push(rest, 0);
+    }
+    Some(range.next)
 }
 
 /// The inode of the socket's file, by which `/proc/PID/fd` names it.
@@ -292,10 +280,4 @@ fn inode(tcp: TcpSocket) -> u64 {
         // Behind the end of the socket's own type.
         Some(file) => probed!(file, socket_inode, u64).unwrap_or(0),
     }
-}
-
-#[inline(always)]
-fn owner(sock: Address) -> Owner {
-    // SAFETY: written once, at `connect`, before the socket can be hit.
-    unsafe { OWNERS.get(sock) }.copied().unwrap_or_default()
 }

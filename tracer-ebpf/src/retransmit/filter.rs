@@ -60,9 +60,3 @@ fn keeps_port(tuple: &Tuple) -> bool {
         || PORTS.get_ptr(tuple.local_port).is_some()
         || PORTS.get_ptr(tuple.remote_port).is_some()
 }
-
-/// Slots of the flow table.
-#[inline(always)]
-pub fn max_flows() -> u32 {
-    setting!(max_flows)
-}

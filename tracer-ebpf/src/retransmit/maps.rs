@@ -2,9 +2,10 @@
 
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, Queue, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, Stack};
 use tracer_ebpf::{
-    Baseline, Control, Event, Flow, Gap, Offsets, Owner, Service, Settings, Totals, Tuple,
+    Baseline, Control, Event, Flow, FreeRange, Gap, Offsets, Owner, Service, Settings, Totals,
+    Tuple,
 };
 
 /// `BPF_F_NO_PREALLOC`, which a trie demands.
@@ -22,7 +23,6 @@ pub static SETTINGS: Settings = Settings {
     filter_ports: 0,
     events: 0,
     losses: 0,
-    max_flows: 0,
     wake_bytes: 0,
     one_at_a_time: 0,
 };
@@ -41,19 +41,10 @@ pub static BASELINES: HashMap<Tuple, Baseline> = HashMap::with_max_entries(1, 0)
 #[map]
 pub static FLOWS: Array<Flow> = Array::with_max_entries(8_192, 0);
 
-/// Slots of [`FLOWS`] that are taken: whoever gets an entry in owns the slot. 5.10
-/// has no atomic that returns a value, with which a counter would do.
+/// Slots of [`FLOWS`] that no flow has. Userspace puts all of them here, and gives back, empty,
+/// those whose sockets have closed, once it has taken what was in them.
 #[map]
-pub static TAKEN_SLOTS: HashMap<u32, u32> = HashMap::with_max_entries(8_192, 0);
-
-/// Slots that userspace gives back, empty: their sockets have closed, and it has taken what
-/// was in them. They stay in [`TAKEN_SLOTS`], so that nobody finds them there as well.
-#[map]
-pub static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(8_192, 0);
-
-/// The slot to try first. A hint: only [`TAKEN_SLOTS`] decides.
-#[map]
-pub static NEXT_SLOT: Array<u32> = Array::with_max_entries(1, 0);
+pub static FREE_SLOTS: Stack<FreeRange> = Stack::with_max_entries(8_192, 0);
 
 /// Slots of flows that have SYN-ACKs or resets but no socket of their own.
 /// Losing an entry costs a second slot for the same tuple, never a count.
@@ -75,10 +66,9 @@ pub static TOTALS: PerCpuArray<Totals> =
 #[map]
 pub static PLACES: HashMap<u32, u32> = HashMap::with_max_entries(tracer_ebpf::MAX_NAMESPACES, 0);
 
-/// The places in [`TOTALS`] that no namespace has yet; userspace puts them here. 5.10 has no
-/// atomic that returns a value, with which a counter would do.
+/// The places in [`TOTALS`] that no namespace has yet; userspace puts them here.
 #[map]
-pub static FREE_PLACES: Queue<u32> = Queue::with_max_entries(tracer_ebpf::MAX_NAMESPACES, 0);
+pub static FREE_PLACES: Stack<FreeRange> = Stack::with_max_entries(tracer_ebpf::MAX_NAMESPACES, 0);
 
 /// Segments with a bad checksum by the address that sent them, of the peers to keep. With
 /// more senders than this it is no longer known of each segment who sent it, and userspace

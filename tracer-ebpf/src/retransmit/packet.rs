@@ -1,10 +1,10 @@
 //! What the programs read of a packet that was received.
 
-use tracer_ebpf::Tuple;
+use tracer_ebpf::{Tuple, mapped};
 
 use crate::access::read;
 use crate::kernel::{Address, field};
-use crate::socket::{mapped, namespace};
+use crate::socket::namespace;
 
 /// `SKB_DST_NOREF` of
 /// [`linux/skbuff.h`](https://github.com/torvalds/linux/blob/v6.12/include/linux/skbuff.h).
@@ -23,7 +23,11 @@ pub fn received(skb: Address) -> Option<Tuple> {
     let ip = head + u64::from(field!(skb, skb_network_header, u16)?);
     let tcp = head + u64::from(field!(skb, skb_transport_header, u16)?);
     let (remote, local) = match read::<u8>(ip, 0)? >> 4 {
-        4 => (mapped(read(ip, 12)?), mapped(read(ip, 16)?)),
+        4 => {
+            let from: u32 = read(ip, 12)?;
+            let to: u32 = read(ip, 16)?;
+            (mapped(from.to_ne_bytes()), mapped(to.to_ne_bytes()))
+        }
         6 => (read(ip, 8)?, read(ip, 24)?),
         _ => return None,
     };

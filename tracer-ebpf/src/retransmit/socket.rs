@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-use tracer_ebpf::{Baseline, Socket, Tuple, Verdict};
+use tracer_ebpf::{Baseline, Socket, Tuple, Verdict, mapped};
 
 use crate::counting;
 use crate::filter;
@@ -22,20 +22,6 @@ pub mod tcp_state {
     pub const CLOSE: u8 = 7;
     pub const LISTEN: u8 = 10;
     pub const NEW_SYN_RECV: u8 = 12;
-}
-
-/// `::ffff:0:0/96` with an IPv4 address in network order.
-#[inline(always)]
-pub fn mapped(address: u32) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[10] = 0xff;
-    bytes[11] = 0xff;
-    let address = address.to_ne_bytes();
-    bytes[12] = address[0];
-    bytes[13] = address[1];
-    bytes[14] = address[2];
-    bytes[15] = address[3];
-    bytes
 }
 
 /// The bytes of an address that is read in four words, which is as it is aligned.
@@ -60,8 +46,8 @@ pub fn tuple(sk: Address) -> Option<Tuple> {
     let family = field!(sk, skc_family, u16)?;
     let (local, remote) = if family == AF_INET {
         (
-            mapped(field!(sk, skc_rcv_saddr, u32)?),
-            mapped(field!(sk, skc_daddr, u32)?),
+            mapped(field!(sk, skc_rcv_saddr, u32)?.to_ne_bytes()),
+            mapped(field!(sk, skc_daddr, u32)?.to_ne_bytes()),
         )
     } else if family == AF_INET6 {
         // An IPv6 socket that talks IPv4 keeps the mapped address here.

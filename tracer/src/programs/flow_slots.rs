@@ -3,16 +3,17 @@
 use std::os::fd::AsFd;
 
 use aya::Ebpf;
-use aya::maps::{Map, MapData, Queue};
-use tracer_ebpf::{Flow, Tuple};
+use aya::maps::{Map, MapData, Stack};
+use tracer_ebpf::{Flow, FreeRange, Tuple};
 
 use crate::kernel::bpf::syscall;
-use crate::programs::ProgramsError;
+use crate::programs::{ProgramsError, take_stack};
 
-/// As many slots are read at a time. They are handed out in order, but one that was handed out
-/// may not carry its tuple yet when a later one already does; this is more than there are
-/// processors that could be in between.
+/// As many slots are read at a time. The ranges that they are handed out from are begun in order,
+/// so that none is in use behind as many that are not: one of them begins a range.
 const CHUNK: usize = 1_024;
+
+const _: () = assert!(FreeRange::LONGEST as usize <= CHUNK);
 
 /// A slot is given back so long after its socket closed: what other processors wrote by then
 /// is seen here.
@@ -24,7 +25,7 @@ pub(crate) struct FlowSlots {
     /// How many have been in use, from the first.
     reached: usize,
     map: MapData,
-    free: Queue<MapData, u32>,
+    free: Stack<MapData, FreeRange>,
 }
 
 impl FlowSlots {
@@ -33,17 +34,11 @@ impl FlowSlots {
         let Some(Map::Array(map)) = ebpf.take_map("FLOWS") else {
             return Err(ProgramsError::Absent("FLOWS"));
         };
-        let free = ebpf
-            .take_map("FREE_SLOTS")
-            .ok_or(ProgramsError::Absent("FREE_SLOTS"))?;
         Ok(Self {
             length: length as usize,
             reached: 0,
             map,
-            free: free.try_into().map_err(|cause| ProgramsError::Map {
-                name: "FREE_SLOTS",
-                cause,
-            })?,
+            free: take_stack(ebpf, "FREE_SLOTS", 0, length)?,
         })
     }
 
@@ -100,7 +95,7 @@ impl FlowSlots {
         // Empty before others have it. If that is all that can be done, it stays unused.
         let map = self.map.fd().as_fd();
         syscall::set_element(map, index, &Flow::default()).map_err(ProgramsError::Flows)?;
-        if let Err(error) = self.free.push(index, 0) {
+        if let Err(error) = self.free.push(FreeRange::one(index), 0) {
             log::debug!("slot {index} of the flow table is lost: {error}");
         }
         Ok(())

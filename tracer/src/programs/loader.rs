@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) ports: Vec<u16>,
     /// TCP sockets on this host: how many may have to be remembered.
     pub(crate) sockets: u32,
+    /// Slots of the flow table.
+    pub(crate) max_flows: u32,
     /// Bytes of the ring buffer for events, a power of two of at least a page.
     pub(crate) event_bytes: u32,
     /// What the programs may log: 0 nothing, 3 info, 4 debug.
@@ -54,14 +56,12 @@ impl Options {
         Self {
             offsets: resolved.offsets,
             tracepoints: resolved.tracepoints,
-            settings: Settings {
-                max_flows,
-                ..Settings::default()
-            },
+            settings: Settings::default(),
             pids: PidNamespace::default(),
             peers: Vec::new(),
             ports: Vec::new(),
             sockets,
+            max_flows,
             event_bytes: NO_EVENT_BYTES,
             log_level: 0,
             measure_run_time: false,
@@ -102,9 +102,8 @@ pub(crate) fn load(options: &Options, in_table: bool) -> Result<Ebpf, ProgramsEr
     let mut ebpf = loader
         .map_max_entries("SOCKETS", sockets)
         .map_max_entries("BASELINES", baselines)
-        .map_max_entries("FLOWS", options.settings.max_flows)
-        .map_max_entries("TAKEN_SLOTS", options.settings.max_flows)
-        .map_max_entries("FREE_SLOTS", options.settings.max_flows)
+        .map_max_entries("FLOWS", options.max_flows)
+        .map_max_entries("FREE_SLOTS", options.max_flows)
         .map_max_entries("EVENTS", options.event_bytes)
         .map_max_entries("PEERS", peers)
         .load(OBJECT)?;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use aya::Ebpf;
-use aya::maps::{HashMap, MapData, MapError, PerCpuArray, Queue};
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
 use tracer_ebpf::{MAX_NAMESPACES, Totals};
 
-use crate::programs::{ProgramsError, map_error, take};
+use crate::programs::{ProgramsError, map_error, take, take_stack};
 
 /// The sums, and where those of a namespace are.
 pub(crate) struct NamespaceTotals {
@@ -19,18 +19,13 @@ impl NamespaceTotals {
     /// others to those that the programs come across.
     pub(crate) fn new(ebpf: &mut Ebpf, traced: u32) -> Result<Self, ProgramsError> {
         let mut places: HashMap<_, u32, u32> = take(ebpf, "PLACES")?;
-        let mut free = 0..MAX_NAMESPACES;
-        if traced != 0
-            && let Some(place) = free.next()
-        {
-            let inserted = places.insert(traced, place, 0);
+        if traced != 0 {
+            let inserted = places.insert(traced, 0, 0);
             inserted.map_err(map_error("PLACES"))?;
         }
-        let mut queue: Queue<MapData, u32> = take(ebpf, "FREE_PLACES")?;
-        for place in free {
-            let pushed = queue.push(place, 0);
-            pushed.map_err(map_error("FREE_PLACES"))?;
-        }
+        let first = u32::from(traced != 0);
+        // The programs keep the map.
+        drop(take_stack(ebpf, "FREE_PLACES", first, MAX_NAMESPACES)?);
         let totals = take(ebpf, "TOTALS")?;
         Ok(Self { totals, places })
     }

@@ -271,8 +271,8 @@ fn shared<'a>(ebpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, TypedError> 
             | Map::LruHashMap(map)
             | Map::PerCpuArray(map)
             | Map::PerCpuHashMap(map)
-            | Map::Queue(map)
-            | Map::RingBuf(map),
+            | Map::RingBuf(map)
+            | Map::Stack(map),
         ) => Ok(map.fd().as_fd()),
         _ => Err(unfit(name)),
     }

@@ -26,7 +26,7 @@ pub(crate) fn run() -> Result<()> {
 fn tests() -> Result<()> {
     let nextest = tool::NEXTEST.ensure()?;
     for targets in [
-        "--package tracer-core --package fuzz",
+        "--package tracer-core --package tracer-ebpf --package fuzz",
         "--package tracer --package xtask --lib --test it --test architecture",
     ] {
         let mut tests = Command::new(&nextest);

@@ -55,7 +55,7 @@ fn tests(filters: &[String]) -> Result<()> {
     // As cargo would call it, which does not search `.toolchain`.
     let mut nextest = Command::new(tool::NEXTEST.ensure()?);
     nextest
-        .args(["nextest", "run", "--workspace", "--exclude", "tracer-ebpf"])
+        .args(["nextest", "run", "--workspace"])
         .args(["--no-fail-fast", "--no-tests=pass"]);
     if filters.is_empty() {
         let rest = "not (package(tracer) and test(/^run::kernels::/))";

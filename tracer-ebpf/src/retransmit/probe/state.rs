@@ -4,9 +4,11 @@
 //! since 4.16; fires for every TCP, SCTP and MPTCP socket, before the new state
 //! is stored. Every TCP socket that was ever connected ends here in CLOSE.
 
+use core::mem::MaybeUninit;
 use core::ptr;
 
-use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::bpf_get_current_comm;
 use tracer_ebpf::{Event, EventKind, Owner, RetransmitKind, Service, Socket, Tuple, Verdict};
 
 use crate::access;
@@ -67,11 +69,17 @@ fn on_connect(tcp: TcpSocket, tuple: &Tuple) {
     if !filter::keeps_peer(&tuple.remote) {
         return;
     }
-    let owner = Owner {
-        // 0 says that nobody is known: one that userspace cannot see is nobody to it.
-        pid: task::current().unwrap_or(0),
-        _pad: 0,
-        comm: bpf_get_current_comm().unwrap_or_default(),
+    // 0 says that nobody is known: one that userspace cannot see is nobody to it.
+    let pid = task::current().unwrap_or(0);
+    let mut owner = MaybeUninit::<Owner>::uninit();
+    let fields = owner.as_mut_ptr();
+    // SAFETY: every field is written; the helper fills its memory also where it fails.
+    let owner = unsafe {
+        (*fields).pid = pid;
+        (*fields)._pad = 0;
+        let comm = &raw mut (*fields).comm;
+        bpf_get_current_comm(comm.cast(), size_of_val(&*comm) as u32);
+        owner.assume_init_ref()
     };
     let _ = OWNERS.insert(tcp.sock, owner, 0);
 }
