@@ -19,6 +19,7 @@ mod flow;
 mod free_range;
 mod offsets;
 mod pidns;
+mod receiver;
 mod stage;
 mod totals;
 
@@ -36,6 +37,7 @@ pub use flow::{Flow, Owner, RetransmitKind, Service, Socket, Tuple, Verdict};
 pub use free_range::FreeRange;
 pub use offsets::{ABSENT, Offsets};
 pub use pidns::PidNamespace;
+pub use receiver::{ReceiverMet, ReplySent, WalFlushed, WalReceived};
 pub use stage::{
     LEAST_WAIT_NS, ReplyHandled, SegmentReceived, SenderMet, ServerLayout, ServerMet, StageGap,
     StageKind, StageOffsets, WAIT_MODES, WaitEnded, WalTaken,

@@ -1,9 +1,10 @@
 //! The contract of the programs that follow a commit's wait for a standby: from the
 //! walsender that sends its WAL to the reply that releases it.
 //!
-//! Each record of the ring buffer `STAGES` is one of the structs below, told apart by its
-//! first field ([`StageKind`]). Times are ns of `CLOCK_MONOTONIC`, positions in the WAL
-//! byte positions, sequence numbers TCP's.
+//! Each record of the ring buffer `STAGES` is one of the structs below, or of those of a
+//! walreceiver ([`crate::WalReceived`] and its like), told apart by its first field
+//! ([`StageKind`]). Times are ns of `CLOCK_MONOTONIC`, positions in the WAL byte positions,
+//! sequence numbers TCP's.
 
 use crate::flow::Tuple;
 
@@ -27,6 +28,14 @@ pub enum StageKind {
     ReplyHandled = 5,
     /// [`ServerMet`].
     ServerMet = 6,
+    /// [`crate::ReceiverMet`].
+    ReceiverMet = 7,
+    /// [`crate::WalReceived`].
+    WalReceived = 8,
+    /// [`crate::WalFlushed`].
+    WalFlushed = 9,
+    /// [`crate::ReplySent`].
+    ReplySent = 10,
 }
 
 /// What had to be given up; indexes the per-CPU array `STAGE_GAPS`.
@@ -185,7 +194,7 @@ pub struct WalTaken {
     pub to_lsn: u64,
 }
 
-/// A segment has arrived for a walsender, and is looked at next: all numbers of the
+/// A segment has arrived for a walsender or a walreceiver, and is looked at next: all numbers of the
 /// connection are those before it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -12,8 +12,10 @@
 
 mod ended_servers;
 mod layout;
+mod libpq_calls;
 mod program;
 mod stage_follower;
+mod walreceiver;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,6 +33,7 @@ use crate::commit_trace::ended_servers::EndedServers;
 use crate::commit_trace::layout::WalsenderFunctions;
 use crate::commit_trace::program::{Program, ProgramError};
 use crate::commit_trace::stage_follower::StageFollower;
+use crate::commit_trace::walreceiver::Walreceivers;
 use crate::kernel::clock::now_ns;
 use crate::kernel::descriptors::explained;
 use crate::kernel::parent::parent_of;
@@ -137,9 +140,10 @@ impl CommitTrace {
     ) -> Result<StageFollower, String> {
         let refused = |error: ProgramError| error.to_string();
         program.attach_segments().map_err(refused)?;
+        let received = Walreceivers::attach(program, servers);
         let maps = program.stage_maps().map_err(refused)?;
         let slow_ns = u64::try_from(self.slow.as_nanos()).unwrap_or(u64::MAX);
-        let started = StageFollower::start(maps, slow_ns, self.netns, servers);
+        let started = StageFollower::start(maps, slow_ns, self.netns, servers, received.reasons);
         started.map_err(|error| format!("no thread can be started: {error}"))
     }
 

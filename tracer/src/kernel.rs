@@ -17,6 +17,7 @@ pub mod offsets;
 pub(crate) mod own_thread;
 pub(crate) mod parent;
 pub(crate) mod pidns;
+pub(crate) mod plt;
 pub mod preflight;
 pub(crate) mod process;
 pub(crate) mod program;

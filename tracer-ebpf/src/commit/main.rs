@@ -1,6 +1,7 @@
 //! What a commit of PostgreSQL waited for: programs at some of its functions, in
 //! every process that runs the program they are in. Those that follow a wait through the
-//! walsender are in [`walsender`] and [`segment`].
+//! walsender are in [`walsender`] and [`segment`], those that follow WAL through a standby in
+//! [`walreceiver`].
 //!
 //! A commit is what comes to [`SyncRepWaitForLSN`], as all do that wrote something,
 //! whether or not there is a standby to wait for; the end of a transaction that only
@@ -28,15 +29,16 @@
               hands it its context"
 )]
 
+mod connection;
 mod counting;
 mod maps;
 #[path = "../shared/object.rs"]
 mod object;
 mod segment;
-mod sender_socket;
 mod stages;
 #[path = "../shared/task.rs"]
 mod task;
+mod walreceiver;
 mod walsender;
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};

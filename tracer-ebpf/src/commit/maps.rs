@@ -72,14 +72,34 @@ pub(crate) static STAGE_OFFSETS: StageOffsets = StageOffsets {
 #[map]
 pub(crate) static LAYOUTS: HashMap<u32, ServerLayout> = HashMap::with_max_entries(64, 0);
 
-/// Connections of walsenders, by the address of their `struct sock`. Userspace takes out
-/// those of processes that have ended: the kernel gives the address to another one.
+/// Connections of walsenders and walreceivers, by the address of their `struct sock`. Userspace
+/// takes out those of processes that have ended: the kernel gives the address to another one.
 #[map]
-pub(crate) static SENDER_SOCKETS: HashMap<u64, u8> = HashMap::with_max_entries(256, 0);
+pub(crate) static FOLLOWED_SOCKETS: HashMap<u64, u8> = HashMap::with_max_entries(256, 0);
 
 /// Walsenders by their `pid_tgid`, which leave their entry until the place is needed.
 #[map]
 pub(crate) static SENDERS: LruHashMap<u64, Sender> = LruHashMap::with_max_entries(512, 0);
+
+/// Processes that receive replication by their `pid_tgid`, likewise.
+#[map]
+pub(crate) static RECEIVERS: LruHashMap<u64, Receiver> = LruHashMap::with_max_entries(128, 0);
+
+/// What is remembered of one that receives replication.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Receiver {
+    /// Its process; 0 if userspace does not see it.
+    pub(crate) pid: u32,
+    /// The file descriptor of its connection, and 1; 0 before that is known.
+    pub(crate) descriptor: u32,
+    /// The address of that connection's `struct sock`; 0 if it has none over TCP.
+    pub(crate) sock: u64,
+    /// Where it is told the message that it reads.
+    pub(crate) buffer: u64,
+    /// When the flush began that it is in, ns; 0 if it is in none.
+    pub(crate) flush_from_ns: u64,
+}
 
 /// What is remembered of a walsender.
 #[repr(C)]

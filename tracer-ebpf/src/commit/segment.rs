@@ -9,7 +9,7 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use tracer_ebpf::{SegmentReceived, StageKind};
 
-use crate::maps::{SENDER_SOCKETS, stage_offset, tell_stage};
+use crate::maps::{FOLLOWED_SOCKETS, stage_offset, tell_stage};
 use crate::now_ns;
 use crate::stages::kernel;
 
@@ -17,7 +17,7 @@ use crate::stages::kernel;
 pub fn tcp_probe(context: RawTracePointContext) -> i32 {
     let sock = context.arg::<u64>(0);
     // Every connection of the host comes here.
-    if SENDER_SOCKETS.get_ptr(sock).is_some() {
+    if FOLLOWED_SOCKETS.get_ptr(sock).is_some() {
         let _ = received(sock, context.arg(1));
     }
     0

@@ -14,10 +14,10 @@ use tracer_ebpf::{
     ReplyHandled, SenderMet, ServerLayout, StageGap, StageKind, WAIT_MODES, WalTaken,
 };
 
+use crate::connection;
 use crate::counting::server_of_current;
-use crate::maps::{SENDER_SOCKETS, SENDERS, Sender, count_stage_gap, stage_offset, tell_stage};
+use crate::maps::{FOLLOWED_SOCKETS, SENDERS, Sender, count_stage_gap, stage_offset, tell_stage};
 use crate::now_ns;
-use crate::sender_socket;
 use crate::stages::{CTL_LSN, control, kernel, layout_of, user};
 use crate::task;
 
@@ -43,7 +43,7 @@ pub fn wal_read_buffers(context: ProbeContext) {
 fn taken(from_lsn: u64, to_lsn: u64) -> Option<()> {
     let time_ns = now_ns();
     let (server, layout) = walsender()?;
-    let sock = connection(server, &layout)?;
+    let sock = own_connection(server, &layout)?;
     tell_stage(WalTaken {
         kind: StageKind::WalTaken as u32,
         write_seq: kernel(sock, stage_offset!(write_seq))?,
@@ -65,7 +65,7 @@ pub fn reply_begins(_context: ProbeContext) {
 fn reply_read() -> Option<()> {
     let from_ns = now_ns();
     let (server, layout) = walsender()?;
-    connection(server, &layout)?;
+    own_connection(server, &layout)?;
     let before = released_up_to(&layout)?;
     let sender = SENDERS.get_ptr_mut(bpf_get_current_pid_tgid())?;
     // SAFETY: a live map value; only its own walsender, which is in here, writes it.
@@ -132,9 +132,9 @@ fn walsender() -> Option<(u32, ServerLayout)> {
 /// The connection of the walsender that runs, of which userspace is told when it is a new
 /// one.
 #[inline(always)]
-fn connection(server: u32, layout: &ServerLayout) -> Option<u64> {
+fn own_connection(server: u32, layout: &ServerLayout) -> Option<u64> {
     let id = bpf_get_current_pid_tgid();
-    let sock = sender_socket::current(layout)?;
+    let sock = connection::of_walsender(layout)?;
     if let Some(sender) = SENDERS.get_ptr(id)
         // SAFETY: a live map value.
         && unsafe { (*sender).sock } == sock
@@ -146,7 +146,9 @@ fn connection(server: u32, layout: &ServerLayout) -> Option<u64> {
         ..Sender::default()
     };
     if SENDERS.insert(id, sender, u64::from(BPF_ANY)).is_err()
-        || SENDER_SOCKETS.insert(sock, 1, u64::from(BPF_ANY)).is_err()
+        || FOLLOWED_SOCKETS
+            .insert(sock, 1, u64::from(BPF_ANY))
+            .is_err()
     {
         count_stage_gap(StageGap::SendersFull);
         return None;
@@ -157,7 +159,7 @@ fn connection(server: u32, layout: &ServerLayout) -> Option<u64> {
         server,
         is_logical: u32::from(user::<u8>(layout.am_db_walsender)? != 0),
         sock,
-        tuple: sender_socket::tuple(sock)?,
+        tuple: connection::tuple(sock)?,
     });
     Some(sock)
 }

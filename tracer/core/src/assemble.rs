@@ -11,6 +11,7 @@ mod postgres;
 mod processors;
 mod recovery;
 mod stages;
+mod walreceivers;
 mod warnings;
 
 use tracer_ebpf::Gap;

@@ -2,6 +2,7 @@
 
 pub mod bad_checksums;
 pub mod commits;
+mod connection_progress;
 pub mod database;
 pub mod flow_entry;
 pub mod flow_groups;
@@ -19,6 +20,7 @@ pub mod peers;
 pub mod probe;
 pub mod processors;
 pub mod programs;
+pub mod receiver_tracker;
 pub mod roles;
 mod sender_history;
 pub mod settings;

@@ -19,4 +19,5 @@ pub mod status;
 pub mod table;
 pub mod text;
 mod verdict;
+mod walreceivers;
 mod waterfall;

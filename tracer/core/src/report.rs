@@ -29,6 +29,7 @@ pub mod stages;
 pub mod standby;
 pub mod statements;
 pub mod steps;
+pub mod walreceiver;
 pub mod whereabouts;
 
 use std::borrow::Cow;

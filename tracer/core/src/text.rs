@@ -34,6 +34,11 @@ pub(crate) fn shown(character: char) -> Option<String> {
     }
 }
 
+/// A position in the WAL as PostgreSQL writes it.
+pub(crate) fn lsn(position: u64) -> String {
+    format!("{:X}/{:X}", position >> 32, position & 0xffff_ffff)
+}
+
 /// Text from elsewhere in one line that can do no harm: control characters and
 /// what reverses the direction of writing are escaped, and it is cut where it is
 /// too long.

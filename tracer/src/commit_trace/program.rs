@@ -15,6 +15,7 @@ use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit,
 
 use crate::commit_trace::SYMBOLS;
 use crate::commit_trace::layout::WalsenderFunctions;
+use crate::commit_trace::libpq_calls::ReceiverCalls;
 use crate::commit_trace::stage_follower::StageMaps;
 use crate::kernel::bpf::{self, with_causes, without_log};
 use crate::kernel::descriptors::explained;
@@ -34,6 +35,16 @@ const PROGRAMS: [(&str, usize); 5] = [
 
 /// What follows waits through the walsender: what begins and ends handling a reply.
 const RELEASES: [&str; 2] = ["reply_begins", "reply_ends"];
+/// What follows WAL through a walreceiver's calls of libpq, and where each hangs: an index of
+/// [`ReceiverCalls::jumps`]. What begins comes last.
+const RECEIVES: [(&str, usize); 4] = [
+    ("message_ends", 0),
+    ("reply_sent", 1),
+    ("socket_told", 2),
+    ("message_begins", 0),
+];
+/// What follows its flushes.
+const FLUSHES: [&str; 2] = ["receiver_flush_ends", "receiver_flush_begins"];
 /// What it takes to know when a segment arrived.
 const SEGMENTS: &str = "tcp_probe";
 
@@ -132,7 +143,29 @@ impl Program {
         )
     }
 
-    /// Begins to note when segments arrive for walsenders.
+    /// Hangs what follows WAL through a standby on a library's calls of libpq, likewise.
+    pub(crate) fn attach_walreceiver(&mut self, calls: &ReceiverCalls) -> Result<(), ProgramError> {
+        for (name, _) in RECEIVES {
+            load(uprobe(&mut self.object, name)?)?;
+        }
+        let places = RECEIVES.map(|(name, at)| (name, "libpq", calls.jumps[at]));
+        self.attach_all(&calls.library, &places)
+    }
+
+    /// Hangs what follows a walreceiver's flushes on a program, likewise.
+    pub(crate) fn attach_receiver_flush(
+        &mut self,
+        file: &Path,
+        begins: u64,
+    ) -> Result<(), ProgramError> {
+        for name in FLUSHES {
+            load(uprobe(&mut self.object, name)?)?;
+        }
+        let places = FLUSHES.map(|name| (name, "issue_xlog_fsync", begins));
+        self.attach_all(file, &places)
+    }
+
+    /// Begins to note when segments arrive for walsenders and walreceivers.
     pub(crate) fn attach_segments(&mut self) -> Result<(), ProgramError> {
         let program = self.object.program_mut(SEGMENTS).map(TryInto::try_into);
         let Some(Ok(program)) = program else {
@@ -152,7 +185,7 @@ impl Program {
         Ok(StageMaps {
             records: take(&mut self.object, "STAGES")?,
             layouts: take(&mut self.object, "LAYOUTS")?,
-            sockets: take(&mut self.object, "SENDER_SOCKETS")?,
+            sockets: take(&mut self.object, "FOLLOWED_SOCKETS")?,
             gaps: take(&mut self.object, "STAGE_GAPS")?,
         })
     }

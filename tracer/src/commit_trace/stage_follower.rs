@@ -11,9 +11,10 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
-use caps::Capability::{CAP_BPF, CAP_SYS_PTRACE};
+use caps::Capability::{CAP_BPF, CAP_DAC_OVERRIDE, CAP_SYS_PTRACE};
 use tracer_core::address::canonical;
 use tracer_core::recording::commits::FollowedStages;
+use tracer_core::recording::receiver_tracker::ReceiverTracker;
 use tracer_core::recording::stage_record::StageRecord;
 use tracer_core::recording::stage_tracker::StageTracker;
 use tracer_core::report::histogram::Histogram;
@@ -34,8 +35,9 @@ const CENSUS: Duration = Duration::from_secs(1);
 const MAX_RECORDS: usize = 100_000;
 /// The most standbys of a server that Prometheus is shown.
 const MAX_EXPOSED: usize = 16;
-/// What asking the kernel of a server takes, and of its process.
-const NEEDED: [caps::Capability; 2] = [CAP_BPF, CAP_SYS_PTRACE];
+/// What asking the kernel of a server takes, of its process, and of its data, which nobody else may
+/// look into.
+const NEEDED: [caps::Capability; 3] = [CAP_BPF, CAP_SYS_PTRACE, CAP_DAC_OVERRIDE];
 
 /// The maps of the kernel programs.
 pub(super) struct StageMaps {
@@ -51,12 +53,14 @@ pub(super) struct StageFollower {
     end: Sender<()>,
     thread: JoinHandle<()>,
     state: Arc<Mutex<Following>>,
+    not_received: BTreeMap<u32, String>,
 }
 
 /// What the thread knows.
 struct Following {
     maps: StageMaps,
     tracker: StageTracker,
+    receivers: ReceiverTracker,
     /// The only network namespace whose servers are followed.
     netns: Option<u32>,
     /// Servers that were asked about, and why nothing is known of them.
@@ -66,16 +70,19 @@ struct Following {
 }
 
 impl StageFollower {
-    /// Begins to follow the waits of these servers, and of those that come.
+    /// Begins to follow the waits of these servers, and of those that come. `not_received`:
+    /// standbys whose walreceivers are not followed, or not all that they do, and why.
     pub(super) fn start(
         maps: StageMaps,
         slow_ns: u64,
         netns: Option<u32>,
         servers: &[server::Server],
+        not_received: BTreeMap<u32, String>,
     ) -> std::io::Result<Self> {
         let mut state = Following {
             maps,
             tracker: StageTracker::new(slow_ns),
+            receivers: ReceiverTracker::default(),
             netns,
             reasons: BTreeMap::new(),
             lost: 0,
@@ -94,7 +101,12 @@ impl StageFollower {
                 lock(&shared).take();
             }
         })?;
-        Ok(Self { end, thread, state })
+        Ok(Self {
+            end,
+            thread,
+            state,
+            not_received,
+        })
     }
 
     /// Gives back the kernel's place of a server that has ended.
@@ -129,6 +141,8 @@ impl StageFollower {
         let tracker = std::mem::replace(&mut state.tracker, StageTracker::new(0));
         FollowedStages {
             stages: tracker.finish(),
+            standbys: std::mem::take(&mut state.receivers).finish(),
+            not_received: self.not_received,
             reasons: std::mem::take(&mut state.reasons),
             lost: state.lost,
             senders_full: state.maps.gap(StageGap::SendersFull),
@@ -161,6 +175,7 @@ impl Following {
         if lost != self.lost {
             self.lost = lost;
             self.tracker.lose();
+            self.receivers.lose();
         }
         let mut met = false;
         for _ in 0..MAX_RECORDS {
@@ -171,17 +186,24 @@ impl Following {
                 Some(StageRecord::ServerMet(one)) => self.place(one.server, None),
                 Some(record) => {
                     // One that has ended may be back under this number.
-                    let is_new = matches!(record, StageRecord::SenderMet(_));
+                    let is_new = self.is_new(&record);
                     if is_new {
                         self.forget();
                     }
                     met |= is_new;
+                    if let StageRecord::ReceiverMet(one) = record
+                        && is_new
+                    {
+                        self.meet(one.pid, one.server);
+                    }
                     self.tracker.note(&record);
+                    self.receivers.note(&record);
                 }
                 None => {}
             }
         }
         self.tracker.settle(now_ns());
+        self.receivers.settle(now_ns());
         if met || self.census.elapsed() >= CENSUS {
             self.forget();
         }
@@ -196,6 +218,9 @@ impl Following {
             // The kernel may have had no room for it.
             let _ = self.maps.sockets.remove(&sock);
         }
+        for sock in self.receivers.forget(runs) {
+            let _ = self.maps.sockets.remove(&sock);
+        }
         let ended: Vec<u32> = self
             .reasons
             .keys()
@@ -204,6 +229,28 @@ impl Following {
             .collect();
         for pid in ended {
             self.forget_server(pid);
+        }
+    }
+
+    /// Whether it tells of a process that was not seen before.
+    fn is_new(&self, record: &StageRecord) -> bool {
+        match record {
+            StageRecord::SenderMet(_) => true,
+            StageRecord::ReceiverMet(one) => !self.receivers.follows(one.pid),
+            _ => false,
+        }
+    }
+
+    /// Follows a walreceiver, if its server is one of those that are followed.
+    fn meet(&mut self, pid: u32, server: u32) {
+        let Some(found) = server::Server::of(server) else {
+            return;
+        };
+        // On a standby, nothing else receives: workers of logical replication wait for the end
+        // of recovery.
+        let wanted = self.netns.is_none() || found.netns() == self.netns;
+        if wanted && found.is_standby() {
+            self.receivers.follow(pid, server);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The PostgreSQL servers that run here, as `/proc` shows them: in containers too.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -147,15 +148,46 @@ impl Server {
     /// If that may not be looked at, or it has ended.
     pub(crate) fn loaded_at(&self) -> io::Result<u64> {
         let program = fs::read_link(self.file())?;
-        let file = File::open(self.directory.join("maps"))?;
-        let mut maps = Vec::new();
-        file.take(MAX_MAPS_BYTES).read_to_end(&mut maps)?;
+        let maps = self.maps()?;
         let program = program.as_os_str().as_bytes();
         let lines = maps.split(|byte| *byte == b'\n');
         let mut starts = lines.filter_map(|line| first_byte(line, program));
         starts.next().ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, "its program is not in its memory")
         })
+    }
+
+    fn maps(&self) -> io::Result<Vec<u8>> {
+        let file = File::open(self.directory.join("maps"))?;
+        let mut maps = Vec::new();
+        file.take(MAX_MAPS_BYTES).read_to_end(&mut maps)?;
+        Ok(maps)
+    }
+
+    /// The directories of the libraries that it has loaded, as it sees them.
+    pub(crate) fn library_directories(&self) -> Vec<PathBuf> {
+        let maps = self.maps().unwrap_or_default();
+        let lines = maps.split(|byte| *byte == b'\n');
+        let libraries = lines.filter_map(|line| {
+            let path = line.iter().position(|byte| *byte == b'/')?;
+            let path = Path::new(OsStr::from_bytes(line.get(path..)?));
+            let is_one = path.extension().is_some_and(|one| one == "so");
+            is_one.then(|| path.parent().map(Path::to_path_buf))?
+        });
+        let directories: BTreeSet<_> = libraries.collect();
+        directories.into_iter().collect()
+    }
+
+    /// A path that it sees, as it is seen from here.
+    pub(crate) fn seen_from_here(&self, path: &Path) -> PathBuf {
+        let path = path.strip_prefix("/").unwrap_or(path);
+        self.directory.join("root").join(path)
+    }
+
+    /// Whether it replays what another server sends it: it was started as a standby.
+    pub(crate) fn is_standby(&self) -> bool {
+        let signal = self.directory.join("cwd/standby.signal");
+        signal.symlink_metadata().is_ok()
     }
 
     /// The directory of its data, as seen in its own container.

@@ -3,6 +3,7 @@
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
 use crate::assemble::stages::{self, SlowWait};
+use crate::assemble::walreceivers;
 use crate::clock::RunClock;
 use crate::interval::Span;
 use crate::recording::commits::{Binary, CommitsRecord, Server};
@@ -10,6 +11,7 @@ use crate::recording::programs::RunStats;
 use crate::recording::{Recording, Recoveries};
 use crate::report::commits::{CommitsReport, ProgramReport, ServerReport, SlowReport};
 use crate::report::histogram::Histogram;
+use crate::text::lsn;
 
 /// Of so many slow commits what happened meanwhile on the wire is told one by one.
 const MOST_EXPLAINED: usize = 100;
@@ -49,6 +51,7 @@ pub(super) fn commits(
             .map(|one| server(record, one, &slow, recovering(one.pid).is_some()))
             .collect(),
         slow,
+        walreceivers: followed.map_or_else(Vec::new, |one| walreceivers::walreceivers(one, clock)),
         slow_dropped: record.slowest.dropped(),
         stages_lost: followed.map_or(0, |one| one.lost),
         walsenders_not_followed: followed.map_or(0, |one| one.senders_full),
@@ -145,7 +148,7 @@ fn slow_commit(
         walsender_pid: wait.walsender_pid,
         events: wait.events,
         wait_in_recovery_ms: recoveries.map(|spans| ms(wait_of(slow).covered_ns(spans))),
-        lsn: format!("{:X}/{:X}", slow.lsn >> 32, slow.lsn & 0xffff_ffff),
+        lsn: lsn(slow.lsn),
     }
 }
 

@@ -9,6 +9,7 @@ use tracer_ebpf::{ServerCommits, SlowCommit};
 use crate::interval::Span;
 use crate::recording::Recoveries;
 use crate::recording::programs::RunStats;
+use crate::recording::receiver_tracker::StandbyWal;
 use crate::recording::stage_tracker::{CommitStages, SlowStages};
 
 /// The most slow commits that are kept one by one: of more, the slowest.
@@ -70,6 +71,11 @@ impl CommitsRecord {
 pub struct FollowedStages {
     /// The waits.
     pub stages: CommitStages,
+    /// What the walreceivers of standbys have done, by the standby's first process.
+    pub standbys: BTreeMap<u32, StandbyWal>,
+    /// Standbys by their first process, and why their walreceivers, or their flushes, were not
+    /// followed.
+    pub not_received: BTreeMap<u32, String>,
     /// Servers by their first process, and why their waits were not followed.
     pub reasons: BTreeMap<u32, Option<String>>,
     /// Records that there was no room for.

@@ -1,21 +1,14 @@
 //! What a walsender's connection has done: what it took to send, what arrived, and what
 //! it read.
 //!
-//! TCP's sequence numbers join these, whatever TLS makes of the bytes. They wrap around;
-//! here they go on.
+//! TCP's sequence numbers join these, whatever TLS makes of the bytes.
 
 use std::collections::VecDeque;
 
 use tracer_ebpf::{ReplyHandled, SegmentReceived, WalTaken};
 
+use crate::recording::connection_progress::{ConnectionProgress, push};
 use crate::recording::stage::Moments;
-
-/// How long what happened is remembered, ns: twice as long as a primary waits for a standby
-/// that is silent (`wal_sender_timeout`, 60 s by default). Of a wait that is longer, not all
-/// stages are found.
-const REMEMBERED_NS: u64 = 120_000_000_000;
-/// The most of each kind that is remembered: 3 MB in all.
-const MAX_MOMENTS: usize = 32_768;
 
 /// WAL that was taken to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -25,16 +18,6 @@ struct Taken {
     to_lsn: u64,
     /// What was sent before it ends here.
     written: u64,
-}
-
-/// How far both directions were at one moment.
-#[derive(Clone, Copy, Debug)]
-struct Progress {
-    time_ns: u64,
-    acknowledged: u64,
-    received: u64,
-    /// Whether it is the moment before a segment was looked at.
-    is_segment: bool,
 }
 
 /// A reply that was read.
@@ -51,36 +34,13 @@ struct Reply {
 #[derive(Debug, Default)]
 pub(crate) struct SenderHistory {
     taken: VecDeque<Taken>,
-    progress: VecDeque<Progress>,
+    progress: ConnectionProgress,
     replies: VecDeque<Reply>,
-    /// The furthest that was seen of what goes out, and of what comes in.
-    out: Option<u64>,
-    back: Option<u64>,
-}
-
-/// A sequence number that goes on where TCP's begins again: the one nearest to what was
-/// seen last.
-fn unwrapped(last: &mut Option<u64>, seq: u32) -> u64 {
-    // Far enough from 0 for what lies before the first.
-    let known = last.unwrap_or((1 << 32) + u64::from(seq));
-    let ahead = seq.wrapping_sub(known as u32).cast_signed();
-    let found = known.saturating_add_signed(ahead.into());
-    *last = Some(known.max(found));
-    found
-}
-
-/// Adds what happened at `time_ns`, and forgets what was long before.
-fn push<T>(all: &mut VecDeque<T>, one: T, time_ns: u64, time_of: fn(&T) -> u64) {
-    let old = time_ns.saturating_sub(REMEMBERED_NS);
-    while all.len() >= MAX_MOMENTS || all.front().is_some_and(|first| time_of(first) < old) {
-        all.pop_front();
-    }
-    all.push_back(one);
 }
 
 impl SenderHistory {
     pub(crate) fn take_wal(&mut self, taken: &WalTaken) {
-        let written = unwrapped(&mut self.out, taken.write_seq);
+        let written = self.progress.outgoing(taken.write_seq);
         // A read that is repeated takes the same again.
         let is_new = |last: &Taken| last.to_lsn < taken.to_lsn;
         if self.taken.back().is_none_or(is_new) {
@@ -95,31 +55,18 @@ impl SenderHistory {
     }
 
     pub(crate) fn receive(&mut self, segment: &SegmentReceived) {
-        self.note(segment.time_ns, segment.snd_una, segment.rcv_nxt, true);
+        self.progress.receive(segment);
     }
 
     pub(crate) fn reply(&mut self, reply: &ReplyHandled) {
-        self.note(reply.to_ns, reply.snd_una, reply.rcv_nxt, false);
+        self.progress
+            .look(reply.to_ns, reply.snd_una, reply.rcv_nxt);
         let reply = Reply {
             from_ns: reply.from_ns,
-            written: unwrapped(&mut self.out, reply.write_seq),
-            read: unwrapped(&mut self.back, reply.copied_seq),
+            written: self.progress.outgoing(reply.write_seq),
+            read: self.progress.incoming(reply.copied_seq),
         };
         push(&mut self.replies, reply, reply.from_ns, |one| one.from_ns);
-    }
-
-    fn note(&mut self, time_ns: u64, snd_una: u32, rcv_nxt: u32, is_segment: bool) {
-        // Two processors may tell of the same moment in either order.
-        let last = self.progress.back();
-        let (acknowledged, received) =
-            last.map_or((0, 0), |last| (last.acknowledged, last.received));
-        let progress = Progress {
-            time_ns,
-            acknowledged: unwrapped(&mut self.out, snd_una).max(acknowledged),
-            received: unwrapped(&mut self.back, rcv_nxt).max(received),
-            is_segment,
-        };
-        push(&mut self.progress, progress, time_ns, |one| one.time_ns);
     }
 
     /// When what a position in the WAL waited for happened, if the reply that was read at
@@ -129,7 +76,7 @@ impl SenderHistory {
         let sent = taken.and_then(|at| self.sent(at, read_ns));
         Moments {
             taken_ns: taken.and_then(|at| Some(self.taken.get(at)?.time_ns)),
-            acknowledged_ns: sent.and_then(|seq| self.acknowledged_ns(seq)),
+            acknowledged_ns: sent.and_then(|seq| self.progress.acknowledged_ns(seq)),
             arrived_ns: self.arrived_ns(read_ns),
             read_ns: Some(read_ns),
         }
@@ -161,13 +108,6 @@ impl SenderHistory {
         (found.from_ns == read_ns).then_some(at)
     }
 
-    /// When the segment arrived by which everything before `seq` was acknowledged.
-    fn acknowledged_ns(&self, seq: u64) -> Option<u64> {
-        let moments = &self.progress;
-        let after = moments.partition_point(|moment| moment.acknowledged < seq);
-        Some(self.segment_before(after)?.0)
-    }
-
     /// When the reply had arrived, in order, that was read at `read_ns`.
     ///
     /// Several may be read at once. Each has come in a segment of its own, unless it was
@@ -178,36 +118,18 @@ impl SenderHistory {
         let is_same = |reply: &&Reply| reply.read == read;
         let behind = self.replies.range(at..).skip(1).take_while(is_same).count();
         let before = self.replies.range(..at).rev().find(|one| !is_same(one));
-        let mut found = self.segment_that_brought(read)?;
+        let mut found = self.progress.segment_that_brought(read)?;
         for _ in 0..behind {
             // What was there when the segment came is what the one before it brought.
-            let reached = self.progress.get(found.1)?.received;
-            if before.is_none_or(|before| reached <= before.read) {
+            if before.is_none_or(|before| found.reached <= before.read) {
                 break;
             }
-            match self.segment_that_brought(reached) {
+            match self.progress.segment_that_brought(found.reached) {
                 Some(earlier) => found = earlier,
                 None => break,
             }
         }
-        Some(found.0)
-    }
-
-    /// The segment with which everything before `seq` had arrived.
-    fn segment_that_brought(&self, seq: u64) -> Option<(u64, usize)> {
-        let moments = &self.progress;
-        self.segment_before(moments.partition_point(|moment| moment.received < seq))
-    }
-
-    /// The last segment before a moment: when it arrived, and which moment that is. [`None`]
-    /// if the moment has not come, or was the first.
-    fn segment_before(&self, moment: usize) -> Option<(u64, usize)> {
-        if moment >= self.progress.len() {
-            return None;
-        }
-        let mut earlier = self.progress.range(..moment).enumerate().rev();
-        let (at, segment) = earlier.find(|(_, one)| one.is_segment)?;
-        Some((segment.time_ns, at))
+        Some(found.time_ns)
     }
 }
 
@@ -216,6 +138,7 @@ mod tests {
     use tracer_ebpf::StageKind;
 
     use super::*;
+    use crate::recording::connection_progress::{MAX_MOMENTS, REMEMBERED_NS};
 
     const SOCK: u64 = 7;
 

@@ -1,7 +1,8 @@
 //! What the kernel programs tell of a wait's stages, out of the bytes of their ring buffer.
 
 use tracer_ebpf::{
-    ReplyHandled, SegmentReceived, SenderMet, ServerMet, StageKind, WaitEnded, WalTaken,
+    ReceiverMet, ReplyHandled, ReplySent, SegmentReceived, SenderMet, ServerMet, StageKind,
+    WaitEnded, WalFlushed, WalReceived, WalTaken,
 };
 
 /// One record.
@@ -13,12 +14,20 @@ pub enum StageRecord {
     SenderMet(SenderMet),
     /// A walsender takes WAL to send it.
     WalTaken(WalTaken),
-    /// A segment arrived for a walsender.
+    /// A segment arrived for a walsender or a walreceiver.
     SegmentReceived(SegmentReceived),
     /// A walsender has read a reply.
     ReplyHandled(ReplyHandled),
     /// A server whose layout the programs do not know.
     ServerMet(ServerMet),
+    /// A walreceiver has a connection that was not seen before.
+    ReceiverMet(ReceiverMet),
+    /// A walreceiver has read a message with WAL.
+    WalReceived(WalReceived),
+    /// A walreceiver has flushed what it has written.
+    WalFlushed(WalFlushed),
+    /// A walreceiver sends a reply.
+    ReplySent(ReplySent),
 }
 
 impl StageRecord {
@@ -38,6 +47,14 @@ impl StageRecord {
             read(bytes).map(Self::ReplyHandled)
         } else if kind == StageKind::ServerMet as u32 {
             read(bytes).map(Self::ServerMet)
+        } else if kind == StageKind::ReceiverMet as u32 {
+            read(bytes).map(Self::ReceiverMet)
+        } else if kind == StageKind::WalReceived as u32 {
+            read(bytes).map(Self::WalReceived)
+        } else if kind == StageKind::WalFlushed as u32 {
+            read(bytes).map(Self::WalFlushed)
+        } else if kind == StageKind::ReplySent as u32 {
+            read(bytes).map(Self::ReplySent)
         } else {
             None
         }
@@ -52,6 +69,10 @@ impl Plain for WalTaken {}
 impl Plain for SegmentReceived {}
 impl Plain for ReplyHandled {}
 impl Plain for ServerMet {}
+impl Plain for ReceiverMet {}
+impl Plain for WalReceived {}
+impl Plain for WalFlushed {}
+impl Plain for ReplySent {}
 
 fn read<T: Plain>(bytes: &[u8]) -> Option<T> {
     // SAFETY: `Plain` types are `#[repr(C)]` structs of integers: any bytes are one, and as

@@ -153,7 +153,12 @@ impl StageTracker {
                 }
             }
             StageRecord::ReplyHandled(reply) => self.reply(reply),
-            StageRecord::ServerMet(_) => {}
+            // A walreceiver's records are another's.
+            StageRecord::ServerMet(_)
+            | StageRecord::ReceiverMet(_)
+            | StageRecord::WalReceived(_)
+            | StageRecord::WalFlushed(_)
+            | StageRecord::ReplySent(_) => {}
         }
     }
 

@@ -5,8 +5,8 @@ use std::borrow::Borrow;
 use tracer_ebpf::{Part, ServerCommits};
 
 use crate::recording::commits::WaitingBackend;
-use crate::render::stages;
 use crate::render::table::{known, milliseconds as ms};
+use crate::render::{stages, walreceivers};
 use crate::report::commits::{CommitsReport, ServerReport};
 use crate::report::histogram::Histogram;
 
@@ -56,6 +56,7 @@ pub(crate) fn summary(report: &CommitsReport) -> Vec<String> {
             slow.pid
         ));
     }
+    lines.extend(walreceivers::summary(&report.walreceivers));
     lines
 }
 

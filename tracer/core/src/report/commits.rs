@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::histogram::PartQuantiles;
 use crate::report::stages::{ByStage, CommitEvent, StagesReport};
+use crate::report::walreceiver::WalreceiverReport;
 
 /// Commits over a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct CommitsReport {
     pub servers: Vec<ServerReport>,
     /// Commits that were slow, in the order in which they began.
     pub slow: Vec<SlowReport>,
+    /// What became of WAL that arrived at standbys on this host.
+    #[serde(default)]
+    pub walreceivers: Vec<WalreceiverReport>,
     /// Slow commits that are not among them, because there were too many: those
     /// that are were slower.
     pub slow_dropped: u64,

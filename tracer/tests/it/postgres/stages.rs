@@ -1,6 +1,7 @@
 //! What waits for a standby are made of, on real servers.
 
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -169,6 +170,24 @@ fn a_walsender_that_comes_back_is_followed_from_its_first_message_on() {
     // One waited while there was no standby: its WAL may have been sent, and sent again.
     let later = &commits[2..];
     assert!(unexplained_share(later) < 0.06, "{later:#?}");
+}
+
+#[test]
+fn a_server_that_is_started_again_is_followed() {
+    let mut lab = Lab::start("pgstageagain");
+    let tool = follow(lab.primary());
+    lab.restart_primary();
+    // It waits until the standby is back.
+    lab.psql(INSERT);
+    let mut sql = lab.pair.primary().connect().unwrap();
+    // Of a server that nobody knew, where things are is asked when its first commit waits.
+    for _ in 0..100 {
+        sql.query(INSERT).unwrap();
+        thread::sleep(Duration::from_millis(2));
+    }
+    let seen = tool.finish();
+    let standby = only(stages(&seen, &lab), "10.0.10.3");
+    assert!(standby.waits > 0, "{standby:?}");
 }
 
 #[test]

@@ -2,7 +2,6 @@
 //! it without knowing what was done.
 
 mod awaited;
-mod disk;
 mod network;
 mod primary;
 mod standby;

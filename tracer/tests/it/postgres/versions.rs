@@ -3,7 +3,7 @@
 
 use xtask::testbed::postgres::Programs;
 
-use crate::postgres::{commits, probe, roles, server, statements, watched::Lab};
+use crate::postgres::{commits, probe, receiver, roles, server, statements, watched::Lab};
 
 fn on(major: u32) {
     let programs = Programs::of(major).unwrap_or_else(|error| panic!("{error:#}"));
@@ -12,6 +12,7 @@ fn on(major: u32) {
     server::samples_agree_with_psql(&lab);
     roles::replication_is_named_at_both_ends_and_clients_are_clients(&lab);
     probe::every_commit_is_one_that_waits_and_nothing_is_left(&lab);
+    receiver::wal_is_followed_from_its_segment_to_its_reply(&lab);
     commits::commits_that_write_are_counted_whatever_else_is_done(&lab);
     statements::statements_are_counted_where_the_extension_is(&mut lab);
 }

@@ -11,9 +11,9 @@ use xtask::testbed::{
     wait,
 };
 
-use super::disk::Slow;
 use super::network::{DAMAGE, LOSS, is_the_network};
 use super::{PROBE_LINE, await_trouble, end, inject, probe, verdict};
+use crate::postgres::slow_disk::Slow;
 use crate::postgres::watched::{LIMIT, Lab, OTHER, Seen};
 
 const HELD_UP: [&str; 1] = ["commits in flight, since"];

@@ -11,8 +11,8 @@ use nix::unistd::Pid;
 use tracer_core::report::finding::Cause;
 use xtask::testbed::{command::Running, wait};
 
-use super::disk::{Slow, processes};
 use super::{PROBE_LINE, await_trouble, begin, verdict};
+use crate::postgres::slow_disk::{Slow, processes};
 use crate::postgres::watched::{LIMIT, Lab};
 
 /// As many that want the same processor.

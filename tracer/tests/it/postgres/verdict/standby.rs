@@ -6,8 +6,8 @@ use nix::unistd::Pid;
 use tracer_core::report::finding::{Cause, Confidence};
 use xtask::testbed::postgres::Frozen;
 
-use super::disk::Slow;
 use super::{PROBE_LINE, await_lines, await_trouble, begin, verdict};
+use crate::postgres::slow_disk::Slow;
 use crate::postgres::watched::Lab;
 
 /// The process of the standby that a query names.

@@ -1,4 +1,4 @@
-//! The TCP connection of the walsender that runs.
+//! The TCP connection of the process that runs.
 
 use aya_ebpf::helpers::bpf_get_current_task;
 use tracer_ebpf::{ServerLayout, Tuple, mapped};
@@ -13,14 +13,17 @@ const IPPROTO_TCP: u16 = 6;
 const MAX_DESCRIPTOR: u32 = 1 << 20;
 const POINTER: u32 = 8;
 
-/// The address of the `struct sock` behind `MyProcPort->sock`, which is the first member of
-/// `struct Port`
-/// (<https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/libpq/libpq-be.h>);
-/// [`None`] if it is not TCP's.
+/// Of a walsender: that of `MyProcPort->sock`, which is the first member of `struct Port`
+/// (<https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/libpq/libpq-be.h>).
 #[inline(always)]
-pub(crate) fn current(layout: &ServerLayout) -> Option<u64> {
+pub(crate) fn of_walsender(layout: &ServerLayout) -> Option<u64> {
     let port = user::<u64>(layout.my_proc_port).filter(|port| *port != 0)?;
-    let descriptor = user::<u32>(port)?;
+    of_descriptor(user(port)?)
+}
+
+/// The address of the `struct sock` behind a file descriptor; [`None`] if it is not TCP's.
+#[inline(always)]
+pub(crate) fn of_descriptor(descriptor: u32) -> Option<u64> {
     if descriptor >= MAX_DESCRIPTOR {
         return None;
     }

@@ -13,13 +13,13 @@ use crate::postgres::watched::LIMIT;
 
 /// Holds up every flush of some processes, and of those that they start; until it is
 /// dropped.
-pub(super) struct Slow {
+pub(crate) struct Slow {
     // Interrupted when dropped: it lets go of those that it holds.
     _strace: Running,
 }
 
 impl Slow {
-    pub(super) fn start(pids: &[Pid], by: Duration) -> Self {
+    pub(crate) fn start(pids: &[Pid], by: Duration) -> Self {
         let mut strace = Command::new("strace");
         let delay = format!("inject=fdatasync,fsync:delay_exit={}", by.as_micros());
         strace
@@ -49,7 +49,7 @@ fn is_held(pid: Pid) -> bool {
 }
 
 /// A server's first process and its children.
-pub(super) fn processes(first: Pid) -> Vec<Pid> {
+pub(crate) fn processes(first: Pid) -> Vec<Pid> {
     let children = fs::read_dir("/proc")
         .unwrap()
         .flatten()

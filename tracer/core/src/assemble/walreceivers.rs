@@ -1,0 +1,70 @@
+//! What became of WAL that arrived at standbys on this host, from what was followed.
+
+use std::collections::BTreeSet;
+
+use crate::clock::RunClock;
+use crate::recording::commits::FollowedStages;
+use crate::recording::receiver_tracker::{SlowWal, StandbyWal};
+use crate::report::endpoint::endpoints;
+use crate::report::histogram::Histogram;
+use crate::report::walreceiver::{ByReceiverStage, ReceiverStage, SlowMessage, WalreceiverReport};
+use crate::text::lsn;
+
+/// Why a standby has no flush: a primary's flushes are not watched, and it becomes one with its
+/// next start only.
+const NO_FLUSH: &str =
+    "its flushes were not followed: its program ran no standby when tracer started";
+
+/// Of each standby that is known.
+pub(super) fn walreceivers(followed: &FollowedStages, clock: RunClock) -> Vec<WalreceiverReport> {
+    let servers: BTreeSet<u32> = followed
+        .standbys
+        .keys()
+        .chain(followed.not_received.keys())
+        .copied()
+        .collect();
+    let report = |server| {
+        let reason = followed.not_received.get(&server).cloned();
+        one(server, followed.standbys.get(&server), reason, clock)
+    };
+    servers.into_iter().map(report).collect()
+}
+
+fn one(
+    server_pid: u32,
+    standby: Option<&StandbyWal>,
+    reason: Option<String>,
+    clock: RunClock,
+) -> WalreceiverReport {
+    let took = |stage: ReceiverStage| {
+        standby.map_or_else(Histogram::empty, |one| one.stages[stage as usize])
+    };
+    let replied = took(ReceiverStage::Write).count() > 0;
+    let no_flush = replied && took(ReceiverStage::Flush).count() == 0;
+    WalreceiverReport {
+        server_pid,
+        pid: standby.map(|one| one.pid),
+        remote: standby.and_then(|one| Some(endpoints(one.tuple.as_ref()?).1)),
+        measured: standby.is_some(),
+        reason: reason.or_else(|| no_flush.then(|| NO_FLUSH.to_owned())),
+        messages: standby.map_or(0, |one| one.messages),
+        bytes: standby.map_or(0, |one| one.bytes),
+        stages: ByReceiverStage::new(|stage| took(stage).quantiles()),
+        slowest: standby.map_or_else(Vec::new, |one| {
+            let slowest = one.slowest().into_iter();
+            slowest.map(|one| slow(&one, clock)).collect()
+        }),
+    }
+}
+
+fn slow(message: &SlowWal, clock: RunClock) -> SlowMessage {
+    let ms = |ns: u64| ns as f64 / 1e6;
+    SlowMessage {
+        start: clock.utc(message.start_ns),
+        offset_s: clock.offset_s(message.start_ns),
+        lsn: lsn(message.lsn),
+        bytes: message.bytes,
+        total_ms: ms(message.total_ns),
+        stages_ms: ByReceiverStage::new(|stage| message.stages[stage as usize].map(ms)),
+    }
+}

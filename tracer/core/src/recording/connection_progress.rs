@@ -1,0 +1,129 @@
+//! How far both directions of a connection were, as segments arrived.
+//!
+//! TCP's sequence numbers wrap around; here they go on.
+
+use std::collections::VecDeque;
+
+use tracer_ebpf::SegmentReceived;
+
+/// How long what happened is remembered, ns: twice as long as a primary waits for a standby
+/// that is silent (`wal_sender_timeout`, 60 s by default).
+pub(crate) const REMEMBERED_NS: u64 = 120_000_000_000;
+/// The most moments that are remembered: 1 MB.
+pub(crate) const MAX_MOMENTS: usize = 32_768;
+
+/// How far both directions were at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    time_ns: u64,
+    acknowledged: u64,
+    received: u64,
+    /// Whether it is the moment before a segment was looked at.
+    is_segment: bool,
+}
+
+/// One connection.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectionProgress {
+    moments: VecDeque<Moment>,
+    /// The furthest that was seen of what goes out, and of what comes in.
+    out: Option<u64>,
+    back: Option<u64>,
+}
+
+/// A sequence number that goes on where TCP's begins again: the one nearest to what was
+/// seen last.
+fn unwrapped(last: &mut Option<u64>, seq: u32) -> u64 {
+    // Far enough from 0 for what lies before the first.
+    let known = last.unwrap_or((1 << 32) + u64::from(seq));
+    let ahead = seq.wrapping_sub(known as u32).cast_signed();
+    let found = known.saturating_add_signed(ahead.into());
+    *last = Some(known.max(found));
+    found
+}
+
+/// Adds what happened at `time_ns`, and forgets what was long before.
+pub(crate) fn push<T>(all: &mut VecDeque<T>, one: T, time_ns: u64, time_of: fn(&T) -> u64) {
+    let old = time_ns.saturating_sub(REMEMBERED_NS);
+    while all.len() >= MAX_MOMENTS || all.front().is_some_and(|first| time_of(first) < old) {
+        all.pop_front();
+    }
+    all.push_back(one);
+}
+
+impl ConnectionProgress {
+    /// Where this is in what goes out.
+    pub(crate) fn outgoing(&mut self, seq: u32) -> u64 {
+        unwrapped(&mut self.out, seq)
+    }
+
+    /// Where this is in what comes in.
+    pub(crate) fn incoming(&mut self, seq: u32) -> u64 {
+        unwrapped(&mut self.back, seq)
+    }
+
+    pub(crate) fn receive(&mut self, segment: &SegmentReceived) {
+        self.note(segment.time_ns, segment.snd_una, segment.rcv_nxt, true);
+    }
+
+    /// How far it was at another moment.
+    pub(crate) fn look(&mut self, time_ns: u64, snd_una: u32, rcv_nxt: u32) {
+        self.note(time_ns, snd_una, rcv_nxt, false);
+    }
+
+    fn note(&mut self, time_ns: u64, snd_una: u32, rcv_nxt: u32, is_segment: bool) {
+        // Two processors may tell of the same moment in either order.
+        let last = self.moments.back();
+        let (acknowledged, received) =
+            last.map_or((0, 0), |last| (last.acknowledged, last.received));
+        let moment = Moment {
+            time_ns,
+            acknowledged: self.outgoing(snd_una).max(acknowledged),
+            received: self.incoming(rcv_nxt).max(received),
+            is_segment,
+        };
+        push(&mut self.moments, moment, time_ns, |one| one.time_ns);
+    }
+
+    /// When the segment arrived by which everything before `seq` was acknowledged.
+    pub(crate) fn acknowledged_ns(&self, seq: u64) -> Option<u64> {
+        let moments = &self.moments;
+        let after = moments.partition_point(|moment| moment.acknowledged < seq);
+        Some(self.segment_before(after)?.time_ns)
+    }
+
+    /// The segment with which everything before `seq` had arrived.
+    pub(crate) fn segment_that_brought(&self, seq: u64) -> Option<Segment> {
+        let moments = &self.moments;
+        self.segment_before(moments.partition_point(|moment| moment.received < seq))
+    }
+
+    /// The last segment before a moment. [`None`] if the moment has not come, or was the first.
+    fn segment_before(&self, moment: usize) -> Option<Segment> {
+        if moment >= self.moments.len() {
+            return None;
+        }
+        let mut earlier = self.moments.range(..moment).rev();
+        let segment = earlier.find(|one| one.is_segment)?;
+        Some(Segment {
+            time_ns: segment.time_ns,
+            reached: segment.received,
+        })
+    }
+}
+
+/// A segment that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// When.
+    pub(crate) time_ns: u64,
+    /// Up to where everything had arrived before it.
+    pub(crate) reached: u64,
+}
+
+#[cfg(test)]
+impl ConnectionProgress {
+    pub(crate) fn len(&self) -> usize {
+        self.moments.len()
+    }
+}

@@ -1,0 +1,408 @@
+//! Follows WAL through the standbys on this host: from the segment that brought it to the
+//! replies that say it is flushed, and replayed.
+//!
+//! A position in the WAL joins a message, the flush that it waited for and the replies:
+//! whoever is told that `n` is flushed knows it of everything before `n`.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+
+use tracer_ebpf::{ReceiverMet, ReplySent, SegmentReceived, Tuple, WalFlushed, WalReceived};
+
+use crate::recording::connection_progress::{ConnectionProgress, MAX_MOMENTS, REMEMBERED_NS};
+use crate::recording::stage_record::StageRecord;
+use crate::report::histogram::Histogram;
+use crate::report::walreceiver::ReceiverStage;
+
+/// The slowest messages that are kept of a standby.
+const MAX_SLOW: usize = 100;
+/// The most standbys whose sums are kept.
+const MAX_STANDBYS: usize = 64;
+
+/// How long each stage of one message took, ns; `None` if its beginning or its end was not seen.
+pub type StageTimes = [Option<u64>; ReceiverStage::COUNT];
+
+/// What a standby's walreceivers have done.
+#[derive(Clone, Debug)]
+pub struct StandbyWal {
+    /// The last of them.
+    pub pid: u32,
+    /// Its connection; `None` if that is not TCP's.
+    pub tuple: Option<Tuple>,
+    /// Messages with WAL.
+    pub messages: u64,
+    /// Bytes of WAL in them.
+    pub bytes: u64,
+    /// How long each stage took.
+    pub stages: [Histogram; ReceiverStage::COUNT],
+    slowest: BinaryHeap<Reverse<SlowWal>>,
+}
+
+/// One of the slowest messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlowWal {
+    /// From its arrival until its reply was acknowledged.
+    pub total_ns: u64,
+    /// When it arrived.
+    pub start_ns: u64,
+    /// Where its WAL ends.
+    pub lsn: u64,
+    /// Bytes of WAL.
+    pub bytes: u64,
+    /// Each stage. A message is slow by what lies between its arrival and its reply's
+    /// acknowledgement: it may be replayed much later.
+    pub stages: StageTimes,
+}
+
+/// A message that was read.
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    from_lsn: u64,
+    to_lsn: u64,
+    arrived_ns: Option<u64>,
+    received_ns: u64,
+    flush: Option<(u64, u64)>,
+    /// When the reply was sent that says it is flushed, and where that lies in the stream.
+    replied: Option<(u64, u64)>,
+    /// How long after its flush it was replayed, ns, if that is known by now.
+    apply_ns: Option<u64>,
+}
+
+/// A message that is not known to be replayed.
+#[derive(Clone, Copy, Debug)]
+struct Unapplied {
+    to_lsn: u64,
+    received_ns: u64,
+    flushed_ns: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct FollowedReceiver {
+    server: u32,
+    sock: u64,
+    connection: ConnectionProgress,
+    messages: VecDeque<Message>,
+    unapplied: VecDeque<Unapplied>,
+}
+
+/// Joins the records as they come.
+#[derive(Debug, Default)]
+pub struct ReceiverTracker {
+    receivers: BTreeMap<u32, FollowedReceiver>,
+    standbys: BTreeMap<u32, StandbyWal>,
+}
+
+impl StandbyWal {
+    fn new(pid: u32) -> Self {
+        Self {
+            pid,
+            tuple: None,
+            messages: 0,
+            bytes: 0,
+            stages: [Histogram::empty(); ReceiverStage::COUNT],
+            slowest: BinaryHeap::new(),
+        }
+    }
+
+    /// The slowest messages, the slowest first.
+    #[must_use]
+    pub fn slowest(&self) -> Vec<SlowWal> {
+        let mut slowest: Vec<_> = self.slowest.iter().map(|one| one.0).collect();
+        slowest.sort_by_key(|one| Reverse(*one));
+        slowest
+    }
+
+    fn add(&mut self, message: &Message, acknowledged_ns: Option<u64>) {
+        let stages = message.stages(acknowledged_ns);
+        for stage in ReceiverStage::ALL {
+            // When it is replayed is told apart from the rest, see `apply`.
+            if stage != ReceiverStage::Apply
+                && let Some(took) = stages[stage as usize]
+            {
+                self.stages[stage as usize].add(took);
+            }
+        }
+        let start_ns = message.arrived_ns.unwrap_or(message.received_ns);
+        let Some(end_ns) = acknowledged_ns.or(message.replied.map(|(at, _)| at)) else {
+            return;
+        };
+        self.slowest.push(Reverse(SlowWal {
+            total_ns: end_ns.saturating_sub(start_ns),
+            start_ns,
+            lsn: message.to_lsn,
+            bytes: message.bytes(),
+            stages,
+        }));
+        if self.slowest.len() > MAX_SLOW {
+            self.slowest.pop();
+        }
+    }
+
+    /// A message was replayed so long after its flush.
+    fn apply(&mut self, lsn: u64, took_ns: u64) {
+        self.stages[ReceiverStage::Apply as usize].add(took_ns);
+        // It may be among the slowest by now.
+        if self.slowest.iter().any(|one| one.0.lsn == lsn) {
+            let mut slowest = std::mem::take(&mut self.slowest).into_vec();
+            for one in slowest.iter_mut().filter(|one| one.0.lsn == lsn) {
+                one.0.stages[ReceiverStage::Apply as usize] = Some(took_ns);
+            }
+            self.slowest = slowest.into();
+        }
+    }
+}
+
+impl Message {
+    const fn bytes(&self) -> u64 {
+        self.to_lsn.saturating_sub(self.from_lsn)
+    }
+
+    /// Whether its place among the sums is known: nothing more will be learnt of it.
+    fn is_over(&self, acknowledged_ns: Option<u64>, is_tcp: bool) -> bool {
+        self.replied.is_some() && (!is_tcp || acknowledged_ns.is_some())
+    }
+
+    fn stages(&self, acknowledged_ns: Option<u64>) -> StageTimes {
+        let replied_ns = self.replied.map(|(at, _)| at);
+        let between = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
+        let (flush_from, flush_to) = self.flush.unzip();
+        let mut stages = StageTimes::default();
+        let mut set = |stage: ReceiverStage, took| stages[stage as usize] = took;
+        let received_ns = Some(self.received_ns);
+        set(ReceiverStage::Read, between(self.arrived_ns, received_ns));
+        let written_ns = flush_from.or(replied_ns);
+        set(ReceiverStage::Write, between(received_ns, written_ns));
+        set(ReceiverStage::Flush, between(flush_from, flush_to));
+        set(ReceiverStage::Reply, between(flush_to, replied_ns));
+        set(
+            ReceiverStage::Acknowledged,
+            between(replied_ns, acknowledged_ns),
+        );
+        set(ReceiverStage::Apply, self.apply_ns);
+        stages
+    }
+}
+
+impl ReceiverTracker {
+    /// A walreceiver of that server is followed from now on.
+    pub fn follow(&mut self, pid: u32, server: u32) {
+        if self.standbys.len() >= MAX_STANDBYS && !self.standbys.contains_key(&server) {
+            return;
+        }
+        let standby = self.standbys.entry(server);
+        standby.or_insert_with(|| StandbyWal::new(pid)).pid = pid;
+        let receiver = FollowedReceiver {
+            server,
+            ..FollowedReceiver::default()
+        };
+        self.receivers.insert(pid, receiver);
+    }
+
+    /// Whether that process is followed.
+    #[must_use]
+    pub fn follows(&self, pid: u32) -> bool {
+        self.receivers.contains_key(&pid)
+    }
+
+    /// Takes in a record; those of others are left alone.
+    pub fn note(&mut self, record: &StageRecord) {
+        match record {
+            StageRecord::ReceiverMet(met) => self.meet(met),
+            StageRecord::SegmentReceived(segment) => self.receive(segment),
+            StageRecord::WalReceived(message) => self.read(message),
+            StageRecord::WalFlushed(flush) => self.flush(flush),
+            StageRecord::ReplySent(reply) => self.reply(reply),
+            _ => {}
+        }
+    }
+
+    fn meet(&mut self, met: &ReceiverMet) {
+        let Some(receiver) = self.receivers.get_mut(&met.pid) else {
+            return;
+        };
+        if met.sock == 0 {
+            return;
+        }
+        receiver.sock = met.sock;
+        receiver.connection = ConnectionProgress::default();
+        if let Some(standby) = self.standbys.get_mut(&receiver.server) {
+            standby.tuple = Some(met.tuple);
+        }
+    }
+
+    fn receive(&mut self, segment: &SegmentReceived) {
+        let mut receivers = self.receivers.values_mut();
+        if let Some(receiver) = receivers.find(|one| one.sock == segment.sock) {
+            receiver.connection.receive(segment);
+        }
+    }
+
+    fn read(&mut self, message: &WalReceived) {
+        let Some(receiver) = self.receivers.get_mut(&message.pid) else {
+            return;
+        };
+        let connection = &mut receiver.connection;
+        let arrived = (message.sock != 0).then(|| {
+            connection.look(message.time_ns, message.snd_una, message.rcv_nxt);
+            let read = connection.incoming(message.copied_seq);
+            connection.segment_that_brought(read)
+        });
+        let message = Message {
+            from_lsn: message.from_lsn,
+            to_lsn: message.to_lsn,
+            arrived_ns: arrived.flatten().map(|segment| segment.time_ns),
+            received_ns: message.time_ns,
+            flush: None,
+            replied: None,
+            apply_ns: None,
+        };
+        if let Some(standby) = self.standbys.get_mut(&receiver.server) {
+            standby.messages += 1;
+            standby.bytes = standby.bytes.saturating_add(message.bytes());
+        }
+        if receiver.messages.len() >= MAX_MOMENTS {
+            receiver.messages.pop_front();
+        }
+        receiver.messages.push_back(message);
+        if receiver.unapplied.len() >= MAX_MOMENTS {
+            receiver.unapplied.pop_front();
+        }
+        receiver.unapplied.push_back(Unapplied {
+            to_lsn: message.to_lsn,
+            received_ns: message.received_ns,
+            flushed_ns: None,
+        });
+    }
+
+    fn flush(&mut self, flush: &WalFlushed) {
+        let Some(receiver) = self.receivers.get_mut(&flush.pid) else {
+            return;
+        };
+        let waits = |message: &&mut Message| message.flush.is_none() && message.replied.is_none();
+        for message in receiver.messages.iter_mut().rev().take_while(waits) {
+            if message.received_ns <= flush.from_ns {
+                message.flush = Some((flush.from_ns, flush.to_ns));
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: &ReplySent) {
+        let Some(receiver) = self.receivers.get_mut(&reply.pid) else {
+            return;
+        };
+        let mut behind = 0;
+        if reply.sock != 0 {
+            let connection = &mut receiver.connection;
+            connection.look(reply.time_ns, reply.snd_una, reply.rcv_nxt);
+            behind = connection.outgoing(reply.write_seq).saturating_add(1);
+        }
+        // Of what is in order, those that nothing is known of yet are the last.
+        let messages = receiver.messages.iter_mut().rev();
+        for message in messages.take_while(|one| one.replied.is_none()) {
+            if message.to_lsn <= reply.flush_lsn {
+                message.replied = Some((reply.time_ns, behind));
+            }
+        }
+        let unapplied = receiver.unapplied.iter_mut().rev();
+        for one in unapplied.take_while(|one| one.flushed_ns.is_none()) {
+            if one.to_lsn <= reply.flush_lsn {
+                let messages = &receiver.messages;
+                let at = messages.partition_point(|message| message.to_lsn < one.to_lsn);
+                let flush = messages.get(at).and_then(|message| message.flush);
+                one.flushed_ns = Some(flush.map_or(reply.time_ns, |(_, to_ns)| to_ns));
+            }
+        }
+        let standby = self.standbys.get_mut(&receiver.server);
+        let mut applied = Vec::new();
+        while let Some(one) = receiver.unapplied.front().copied()
+            && one.to_lsn <= reply.apply_lsn
+        {
+            let from_ns = one.flushed_ns.unwrap_or(one.received_ns);
+            let took_ns = reply.time_ns.saturating_sub(from_ns);
+            if let Some(message) = receiver.message_to(one.to_lsn) {
+                message.apply_ns = Some(took_ns);
+            }
+            applied.push((one.to_lsn, took_ns));
+            receiver.unapplied.pop_front();
+        }
+        if let Some(standby) = standby {
+            for (lsn, took_ns) in applied {
+                standby.apply(lsn, took_ns);
+            }
+        }
+    }
+
+    /// Adds up what is over.
+    pub fn settle(&mut self, now_ns: u64) {
+        let old = now_ns.saturating_sub(REMEMBERED_NS);
+        for receiver in self.receivers.values_mut() {
+            let Some(standby) = self.standbys.get_mut(&receiver.server) else {
+                continue;
+            };
+            receiver.add_up(standby, |one| one.received_ns < old);
+        }
+    }
+
+    /// Which connections are not there any more, as their walreceiver has ended; each once.
+    pub fn forget(&mut self, runs: impl Fn(u32) -> bool) -> Vec<u64> {
+        let mut gone = Vec::new();
+        self.receivers.retain(|pid, receiver| {
+            let running = runs(*pid);
+            if !running {
+                gone.extend((receiver.sock != 0).then_some(receiver.sock));
+                if let Some(standby) = self.standbys.get_mut(&receiver.server) {
+                    receiver.add_up(standby, |_| true);
+                }
+            }
+            running
+        });
+        gone
+    }
+
+    /// Records were lost: what is not over yet is not joined any more.
+    pub fn lose(&mut self) {
+        for receiver in self.receivers.values_mut() {
+            receiver.messages.clear();
+            receiver.unapplied.clear();
+            receiver.connection = ConnectionProgress::default();
+        }
+    }
+
+    /// What was learnt, by the standby's first process.
+    #[must_use]
+    pub fn finish(mut self) -> BTreeMap<u32, StandbyWal> {
+        self.forget(|_| false);
+        self.standbys
+    }
+}
+
+impl FollowedReceiver {
+    /// The message that ends there, if it is not over yet.
+    fn message_to(&mut self, lsn: u64) -> Option<&mut Message> {
+        let at = self
+            .messages
+            .partition_point(|message| message.to_lsn < lsn);
+        let found = self.messages.get_mut(at)?;
+        (found.to_lsn == lsn).then_some(found)
+    }
+
+    /// Adds up the messages that are over, in order, and with them those that are given up.
+    fn add_up(&mut self, standby: &mut StandbyWal, is_given_up: impl Fn(&Message) -> bool) {
+        while let Some(message) = self.messages.front() {
+            let replied = message.replied.filter(|_| self.sock != 0);
+            let acknowledged_ns = replied.and_then(|(replied_ns, behind)| {
+                let found = self.connection.acknowledged_ns(behind);
+                // An earlier one is not what did it: that one was not seen.
+                found.filter(|found| *found >= replied_ns)
+            });
+            if !message.is_over(acknowledged_ns, self.sock != 0) && !is_given_up(message) {
+                return;
+            }
+            standby.add(message, acknowledged_ns);
+            self.messages.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

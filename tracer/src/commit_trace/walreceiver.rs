@@ -1,0 +1,71 @@
+//! The walreceivers of this host's standbys: what is watched so that WAL can be followed through
+//! them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::commit_trace::libpq_calls::calls;
+use crate::commit_trace::program::Program;
+use crate::kernel::elf;
+use crate::kernel::server::Server;
+
+/// What its flush is (`XLogWalRcvFlush()`,
+/// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/walreceiver.c>).
+const FLUSH: &str = "issue_xlog_fsync";
+/// What is done to follow the walreceivers of servers, once for each file.
+#[derive(Debug, Default)]
+pub(super) struct Walreceivers {
+    libraries: BTreeSet<(u64, u64)>,
+    programs: BTreeSet<(u64, u64)>,
+    /// Standbys by their first process, and why not all is followed there.
+    pub(super) reasons: BTreeMap<u32, String>,
+}
+
+impl Walreceivers {
+    /// Follows those of these servers, also if they become standbys later. Flushes only where
+    /// they are standbys: a primary calls the same function, and would be held up at each flush.
+    pub(super) fn attach(program: &mut Program, servers: &[Server]) -> Self {
+        let mut found = Self::default();
+        for server in servers {
+            let is_standby = server.is_standby();
+            let mut attached = found.attach_calls(program, server);
+            if is_standby && attached.is_ok() {
+                attached = found.attach_flush(program, server);
+            }
+            if is_standby && let Err(reason) = attached {
+                found.reasons.insert(server.pid, reason);
+            }
+        }
+        found
+    }
+
+    fn attach_calls(&mut self, program: &mut Program, server: &Server) -> Result<(), String> {
+        let calls = calls(server)?;
+        if !self.libraries.contains(&calls.identity) {
+            let attached = program.attach_walreceiver(&calls);
+            attached.map_err(|error| error.to_string())?;
+            self.libraries.insert(calls.identity);
+        }
+        Ok(())
+    }
+
+    fn attach_flush(&mut self, program: &mut Program, server: &Server) -> Result<(), String> {
+        let unread = |error: std::io::Error| format!("its program cannot be read: {error}");
+        let identity = server.identity().map_err(unread)?;
+        if !self.programs.contains(&identity) {
+            let begins = flush(&server.image().map_err(unread)?)?;
+            let attached = program.attach_receiver_flush(&server.file(), begins);
+            attached.map_err(|error| format!("its flushes: {error}"))?;
+            self.programs.insert(identity);
+        }
+        Ok(())
+    }
+}
+
+/// At which byte of a server's program the flush begins.
+fn flush(image: &[u8]) -> Result<u64, String> {
+    let found = elf::offsets(image, &[FLUSH])
+        .map_err(|error| format!("its program cannot be understood: {error}"))?;
+    let begins = found.into_iter().flatten().next();
+    let begins = begins.ok_or_else(|| format!("its program does not export {FLUSH}"))?;
+    Ok(elf::behind_landing_pad(image, begins))
+}
