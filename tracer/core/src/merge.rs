@@ -8,7 +8,9 @@
 pub mod clock;
 pub mod connection;
 mod joint;
+pub mod journey;
 pub mod model;
+mod owner;
 mod waited;
 
 use jiff::Timestamp;
@@ -111,6 +113,7 @@ pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeErro
         window: windows.0,
         findings: joint.findings,
         unwaited: joint.unwaited,
+        journeys: joint.journeys,
         connections,
         one_sided,
         warnings,

@@ -8,6 +8,7 @@ mod conninfo;
 mod container;
 mod footprint;
 mod hostile;
+mod journey;
 mod login;
 mod named;
 mod namesakes;

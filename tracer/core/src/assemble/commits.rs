@@ -145,6 +145,7 @@ fn slow_commit(
         wait_ms: ms(slow.wait_ns),
         rest_ms: ms(slow.rest_ns),
         stages_ms: wait.stages_ms,
+        awaited: wait.awaited,
         walsender_pid: wait.walsender_pid,
         events: wait.events,
         wait_in_recovery_ms: recoveries.map(|spans| ms(wait_of(slow).covered_ns(spans))),

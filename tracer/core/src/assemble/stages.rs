@@ -8,7 +8,8 @@ use crate::recording::stage_tracker::SenderStages;
 use crate::recording::wire_events::{WireEvent, WireEvents};
 use crate::report::endpoint::endpoints;
 use crate::report::stages::{
-    BAD_CHECKSUM, ByStage, CommitEvent, Stage, StageReport, StagesReport, StandbyStages,
+    AwaitedPosition, BAD_CHECKSUM, ByStage, CommitEvent, Stage, StageReport, StagesReport,
+    StandbyStages,
 };
 
 /// The most events that are told of a commit.
@@ -75,6 +76,7 @@ fn standby(sender: &SenderStages) -> StandbyStages {
 #[derive(Default)]
 pub(super) struct SlowWait {
     pub(super) stages_ms: Option<ByStage<f64>>,
+    pub(super) awaited: Option<AwaitedPosition>,
     pub(super) walsender_pid: Option<u32>,
     pub(super) events: Vec<CommitEvent>,
 }
@@ -104,6 +106,7 @@ pub(super) fn of_slow(
     });
     SlowWait {
         stages_ms: Some(ByStage::new(|stage: Stage| ms(found.stages.of(stage)))),
+        awaited: found.awaited,
         walsender_pid: sender.map(|sender| sender.pid),
         events: events.unwrap_or_default(),
     }

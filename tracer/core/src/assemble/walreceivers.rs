@@ -41,14 +41,20 @@ fn one(
     };
     let replied = took(ReceiverStage::Write).count() > 0;
     let no_flush = replied && took(ReceiverStage::Flush).count() == 0;
+    let ends = standby.and_then(|one| Some(endpoints(one.tuple.as_ref()?)));
+    let known = standby.and_then(|one| one.known);
     WalreceiverReport {
         server_pid,
         pid: standby.map(|one| one.pid),
-        remote: standby.and_then(|one| Some(endpoints(one.tuple.as_ref()?).1)),
+        connections: standby.map_or(0, |one| one.connections),
+        local: ends.as_ref().map(|(local, _)| local.clone()),
+        remote: ends.map(|(_, remote)| remote),
         measured: standby.is_some(),
         reason: reason.or_else(|| no_flush.then(|| NO_FLUSH.to_owned())),
         messages: standby.map_or(0, |one| one.messages),
         bytes: standby.map_or(0, |one| one.bytes),
+        from_lsn: known.map(|(from, _)| lsn(from)),
+        to_lsn: known.map(|(_, to)| lsn(to)),
         stages: ByReceiverStage::new(|stage| took(stage).quantiles()),
         slowest: standby.map_or_else(Vec::new, |one| {
             let slowest = one.slowest().into_iter();

@@ -7,7 +7,9 @@ use crate::evidence::thresholds::{
     MAX_ECHO, MIN_PART_OF_COMMITS, MIN_RECOVERY_SHARE, MIN_SAMPLES, MIN_STARVED_SHARE,
 };
 use crate::merge::clock::{ClockMethod, Offset};
+use crate::merge::journey::{Journey, journeys};
 use crate::merge::model::HostFinding;
+use crate::merge::owner;
 use crate::merge::waited::{Waited, losses, ns, without_processor};
 use crate::report::Report;
 use crate::report::finding::{Cause, Confidence, Finding, NOBODY_SHOWED_WHO_WAITS, Size};
@@ -21,6 +23,8 @@ pub(crate) struct JointFindings {
     pub(crate) findings: Vec<HostFinding>,
     /// What only the host saw that could not see who waited.
     pub(crate) unwaited: Vec<HostFinding>,
+    /// What slow commits waited for.
+    pub(crate) journeys: Vec<Journey>,
 }
 
 /// The two reports, and what joins them.
@@ -52,6 +56,7 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
             return JointFindings {
                 findings: side_by_side(own(one), own(two)),
                 unwaited: Vec::new(),
+                journeys: Vec::new(),
             };
         }
     };
@@ -61,6 +66,7 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
     let mut joint = JointFindings {
         findings: own(primary),
         unwaited: Vec::new(),
+        journeys: journeys(primary.report, primary.label, other.report),
     };
     let mut others = Vec::new();
     let lossy = waited.share(&losses(other.report));
@@ -87,6 +93,11 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
     }
     if let Some(starved) = starved(&joint.findings, primary, &waited, other) {
         joint.findings.insert(0, starved);
+    }
+    let journeys = joint.journeys.iter().enumerate();
+    let longest = journeys.max_by(|a, b| a.1.waited_ms.total_cmp(&b.1.waited_ms));
+    if let Some((index, journey)) = longest {
+        owner::own(&mut joint.findings, other.label, journey, index);
     }
     joint.findings = side_by_side(joint.findings, others);
     joint

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::merge::clock::Offset;
 use crate::merge::connection::{Connection, OneSided};
+use crate::merge::journey::Journey;
 use crate::report::finding::Finding;
 use crate::report::read::ReadError;
 use crate::report::{self, Report, Tool, Window};
@@ -35,6 +36,9 @@ pub struct Merged {
     /// far as the other saw it.
     #[serde(default)]
     pub unwaited: Vec<HostFinding>,
+    /// What slow commits waited for, followed through both hosts.
+    #[serde(default)]
+    pub journeys: Vec<Journey>,
     /// Connections that both saw, most retransmitted segments first.
     pub connections: Vec<Connection>,
     /// Flows that only one saw.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use tracer_ebpf::{ReceiverMet, ReplySent, SegmentReceived, Tuple, WalFlushed, WalReceived};
 
+use crate::interval::Span;
 use crate::recording::connection_progress::{ConnectionProgress, MAX_MOMENTS, REMEMBERED_NS};
 use crate::recording::stage_record::StageRecord;
 use crate::report::histogram::Histogram;
@@ -18,6 +19,10 @@ use crate::report::walreceiver::ReceiverStage;
 const MAX_SLOW: usize = 100;
 /// The most standbys whose sums are kept.
 const MAX_STANDBYS: usize = 64;
+
+/// The most flushes that are remembered: a message that waited through more of them waited for
+/// a disk that is quick.
+const MAX_FLUSHES: usize = 256;
 
 /// How long each stage of one message took, ns; `None` if its beginning or its end was not seen.
 pub type StageTimes = [Option<u64>; ReceiverStage::COUNT];
@@ -29,10 +34,14 @@ pub struct StandbyWal {
     pub pid: u32,
     /// Its connection; `None` if that is not TCP's.
     pub tuple: Option<Tuple>,
+    /// How many there were.
+    pub connections: u64,
     /// Messages with WAL.
     pub messages: u64,
     /// Bytes of WAL in them.
     pub bytes: u64,
+    /// From where to where in the WAL messages were followed to the reply that they are flushed.
+    pub known: Option<(u64, u64)>,
     /// How long each stage took.
     pub stages: [Histogram; ReceiverStage::COUNT],
     slowest: BinaryHeap<Reverse<SlowWal>>,
@@ -61,6 +70,8 @@ struct Message {
     to_lsn: u64,
     arrived_ns: Option<u64>,
     received_ns: u64,
+    /// How long it lay there meanwhile because what came before was flushed, ns.
+    held_up_ns: u64,
     flush: Option<(u64, u64)>,
     /// When the reply was sent that says it is flushed, and where that lies in the stream.
     replied: Option<(u64, u64)>,
@@ -83,6 +94,8 @@ struct FollowedReceiver {
     connection: ConnectionProgress,
     messages: VecDeque<Message>,
     unapplied: VecDeque<Unapplied>,
+    /// The last flushes, from when to when.
+    flushes: VecDeque<Span>,
 }
 
 /// Joins the records as they come.
@@ -97,8 +110,10 @@ impl StandbyWal {
         Self {
             pid,
             tuple: None,
+            connections: 0,
             messages: 0,
             bytes: 0,
+            known: None,
             stages: [Histogram::empty(); ReceiverStage::COUNT],
             slowest: BinaryHeap::new(),
         }
@@ -126,6 +141,9 @@ impl StandbyWal {
         let Some(end_ns) = acknowledged_ns.or(message.replied.map(|(at, _)| at)) else {
             return;
         };
+        let known = self.known.get_or_insert((message.from_lsn, message.to_lsn));
+        known.0 = known.0.min(message.from_lsn);
+        known.1 = known.1.max(message.to_lsn);
         self.slowest.push(Reverse(SlowWal {
             total_ns: end_ns.saturating_sub(start_ns),
             start_ns,
@@ -169,10 +187,18 @@ impl Message {
         let mut stages = StageTimes::default();
         let mut set = |stage: ReceiverStage, took| stages[stage as usize] = took;
         let received_ns = Some(self.received_ns);
-        set(ReceiverStage::Read, between(self.arrived_ns, received_ns));
+        let read_ns = between(self.arrived_ns, received_ns);
+        let read_ns = read_ns.map(|read_ns| read_ns.saturating_sub(self.held_up_ns));
+        set(ReceiverStage::Read, read_ns);
         let written_ns = flush_from.or(replied_ns);
         set(ReceiverStage::Write, between(received_ns, written_ns));
-        set(ReceiverStage::Flush, between(flush_from, flush_to));
+        let flush_ns = between(flush_from, flush_to);
+        let held_up_ns = Some(self.held_up_ns).filter(|held_up_ns| *held_up_ns > 0);
+        let flush_ns = match (flush_ns, held_up_ns) {
+            (Some(own), Some(before)) => Some(own.saturating_add(before)),
+            (own, before) => own.or(before),
+        };
+        set(ReceiverStage::Flush, flush_ns);
         set(ReceiverStage::Reply, between(flush_to, replied_ns));
         set(
             ReceiverStage::Acknowledged,
@@ -190,7 +216,9 @@ impl ReceiverTracker {
             return;
         }
         let standby = self.standbys.entry(server);
-        standby.or_insert_with(|| StandbyWal::new(pid)).pid = pid;
+        let standby = standby.or_insert_with(|| StandbyWal::new(pid));
+        standby.pid = pid;
+        standby.connections += 1;
         let receiver = FollowedReceiver {
             server,
             ..FollowedReceiver::default()
@@ -247,11 +275,19 @@ impl ReceiverTracker {
             let read = connection.incoming(message.copied_seq);
             connection.segment_that_brought(read)
         });
+        let arrived_ns = arrived.flatten().map(|segment| segment.time_ns);
         let message = Message {
             from_lsn: message.from_lsn,
             to_lsn: message.to_lsn,
-            arrived_ns: arrived.flatten().map(|segment| segment.time_ns),
+            arrived_ns,
             received_ns: message.time_ns,
+            held_up_ns: arrived_ns.map_or(0, |arrived_ns| {
+                let read = Span {
+                    from_ns: arrived_ns,
+                    to_ns: message.time_ns,
+                };
+                read.covered_ns(receiver.flushes.make_contiguous())
+            }),
             flush: None,
             replied: None,
             apply_ns: None,
@@ -278,6 +314,13 @@ impl ReceiverTracker {
         let Some(receiver) = self.receivers.get_mut(&flush.pid) else {
             return;
         };
+        if receiver.flushes.len() >= MAX_FLUSHES {
+            receiver.flushes.pop_front();
+        }
+        receiver.flushes.push_back(Span {
+            from_ns: flush.from_ns,
+            to_ns: flush.to_ns,
+        });
         let waits = |message: &&mut Message| message.flush.is_none() && message.replied.is_none();
         for message in receiver.messages.iter_mut().rev().take_while(waits) {
             if message.received_ns <= flush.from_ns {

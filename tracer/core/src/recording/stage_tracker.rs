@@ -14,7 +14,7 @@ use crate::recording::sender_history::SenderHistory;
 use crate::recording::stage::{Moments, WaitStages};
 use crate::recording::stage_record::StageRecord;
 use crate::report::histogram::Histogram;
-use crate::report::stages::Stage;
+use crate::report::stages::{AwaitedPosition, Stage};
 
 /// How long a wait is over before it is split, ns: the walsender that released it tells of
 /// that a moment after the backend has gone on.
@@ -70,6 +70,8 @@ pub struct Unreleased {
 pub struct SlowStages {
     /// Its wait, split.
     pub stages: WaitStages,
+    /// What it waited for.
+    pub awaited: Option<AwaitedPosition>,
     /// The walsender that released it, an index of [`CommitStages::senders`].
     pub sender: Option<usize>,
 }
@@ -351,7 +353,11 @@ impl StageTracker {
         let is_slow = wait.to_ns.saturating_sub(wait.start_ns) >= self.slow_ns;
         let length_ns = wait.to_ns.saturating_sub(wait.from_ns);
         if is_slow {
-            let slow = SlowStages { stages, sender };
+            let slow = SlowStages {
+                stages,
+                awaited: awaited(wait).and_then(|mode| AwaitedPosition::ALL.get(mode).copied()),
+                sender,
+            };
             self.found.slow.insert((wait.start_ns, wait.pid), slow);
             let place = (length_ns, wait.start_ns, wait.pid);
             self.slowest.push(Reverse(place));

@@ -89,11 +89,15 @@ mod tests {
         WalreceiverReport {
             server_pid: 812,
             pid: Some(815),
+            connections: 1,
+            local: None,
             remote: None,
             measured: true,
             reason: None,
             messages: 3,
             bytes: 600,
+            from_lsn: None,
+            to_lsn: None,
             stages: ByReceiverStage::new(|stage| match stage {
                 ReceiverStage::Flush => took(&[400_000, 500_000, 2_800_000_000]),
                 ReceiverStage::Apply => took(&[]),

@@ -188,6 +188,7 @@ mod tests {
             flush_ms: 100.0,
             wait_ms: 890.0,
             rest_ms: 10.0,
+            awaited: None,
             stages_ms: Some(ByStage {
                 handover: 0.0,
                 acknowledged: 640.0,

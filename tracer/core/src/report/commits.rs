@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::report::histogram::PartQuantiles;
-use crate::report::stages::{ByStage, CommitEvent, StagesReport};
+use crate::report::stages::{AwaitedPosition, ByStage, CommitEvent, StagesReport};
 use crate::report::walreceiver::WalreceiverReport;
 
 /// Commits over a run.
@@ -143,6 +143,9 @@ pub struct SlowReport {
     /// What `wait_ms` was made of; `null` if the wait was not followed.
     #[serde(default)]
     pub stages_ms: Option<ByStage<f64>>,
+    /// What it waited for, likewise.
+    #[serde(default)]
+    pub awaited: Option<AwaitedPosition>,
     /// The walsender of the standby whose reply ended the wait, likewise, and if none was
     /// found.
     #[serde(default)]

@@ -53,6 +53,23 @@ impl Stage {
     }
 }
 
+/// What a commit waited for on a standby.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AwaitedPosition {
+    /// That its WAL is written (`synchronous_commit = remote_write`).
+    Write,
+    /// That it is flushed (`on`).
+    Flush,
+    /// That it is replayed (`remote_apply`).
+    Apply,
+}
+
+impl AwaitedPosition {
+    /// All of them, in the order of `WalSndCtl->lsn`.
+    pub(crate) const ALL: [Self; 3] = [Self::Write, Self::Flush, Self::Apply];
+}
+
 /// One of something for each stage, in the order in which they come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ByStage<T> {

@@ -9,13 +9,13 @@ use crate::report::histogram::PartQuantiles;
 /// [`crate::recording::receiver_tracker`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReceiverStage {
-    /// From the segment that brought the end of a message until the walreceiver had read it:
-    /// this host's processor.
+    /// From the segment that brought the end of a message until the walreceiver had read it,
+    /// but for flushes meanwhile: this host's processor.
     Read = 0,
     /// From there until the walreceiver began to flush, or had replied if it flushed nothing:
     /// it writes to the file system's cache, and reads what else has come.
     Write = 1,
-    /// The flush: this host's disk.
+    /// The flush, and those of what came before for which it had to wait: this host's disk.
     Flush = 2,
     /// From there until the reply was sent that says so: this host's processor.
     Reply = 3,
@@ -56,12 +56,12 @@ impl ReceiverStage {
 /// One of something for each stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ByReceiverStage<T> {
-    /// From the segment that brought the end of a message until the walreceiver had read it:
-    /// this host's processor.
+    /// From the segment that brought the end of a message until the walreceiver had read it,
+    /// but for flushes meanwhile: this host's processor.
     pub read: T,
     /// From there until the walreceiver began to flush, or had replied if it flushed nothing.
     pub write: T,
-    /// The flush: this host's disk.
+    /// The flush, and those of what came before for which it had to wait: this host's disk.
     pub flush: T,
     /// From there until the reply was sent that says so: this host's processor.
     pub reply: T,
@@ -106,7 +106,11 @@ pub struct WalreceiverReport {
     pub server_pid: u32,
     /// The walreceiver: of one that connected again, the last; `null` if none was seen.
     pub pid: Option<u32>,
-    /// The primary's end of its connection; `null` if that is not TCP's.
+    /// How many walreceivers there were, one after the other.
+    pub connections: u64,
+    /// Its own end of its connection, likewise; `null` if that is not TCP's.
+    pub local: Option<Endpoint>,
+    /// The primary's end, likewise.
     pub remote: Option<Endpoint>,
     /// Whether it was followed.
     pub measured: bool,
@@ -116,6 +120,11 @@ pub struct WalreceiverReport {
     pub messages: u64,
     /// Bytes of WAL in them.
     pub bytes: u64,
+    /// Where the WAL begins of which the stages are known, as PostgreSQL writes it; `null` if
+    /// none are.
+    pub from_lsn: Option<String>,
+    /// Where it ends.
+    pub to_lsn: Option<String>,
     /// Of all messages, how long each stage took; those that are not over are in none.
     pub stages: ByReceiverStage<PartQuantiles>,
     /// The messages that took longest from their arrival until their reply was acknowledged, at

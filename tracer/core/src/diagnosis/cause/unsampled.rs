@@ -46,7 +46,8 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
     let slow = evidence.recorded.slow_commits.as_deref()?;
     let seconds = |of: fn(&SlowCommit) -> u64| slow.iter().map(of).sum::<u64>() as f64 / 1e9;
     let total_s = seconds(|one| one.whole.length_ns());
-    if slow.len() < MIN_SAMPLES || total_s < MIN_DURATION_S {
+    // One may be enough: it was measured from its beginning to its end.
+    if total_s < MIN_DURATION_S {
         return None;
     }
     let wait_s = seconds(|one| one.wait.length_ns());
@@ -56,7 +57,10 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
         .map(|one| one.in_recovery_ns)
         .sum::<Option<u64>>()
         .map(|ns| ns as f64 / 1e9);
-    let of = format!("{} slow commits took {total_s:.1} s in all", slow.len());
+    let of = match slow.len() {
+        1 => format!("one commit took {total_s:.1} s"),
+        count => format!("{count} slow commits took {total_s:.1} s in all"),
+    };
     let (cause, confidence, why) = if starved(evidence, slow) {
         (
             Cause::CpuStarvation,
@@ -74,6 +78,11 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
             total_s - wait_s - flush_s
         );
         (Cause::NotDetermined, Confidence::Low, why)
+    };
+    // What one commit shares its time with may be chance.
+    let confidence = match slow.len() < MIN_SAMPLES && cause != Cause::WalFlush {
+        true => confidence.min(Confidence::Medium),
+        false => confidence,
     };
     let slowest = slow.iter().map(|one| one.whole.length_ns()).max()?;
     // The signs that a verdict on the network rests on.

@@ -158,6 +158,26 @@ fn one_flush_is_for_all_that_was_read_before_it() {
 }
 
 #[test]
+fn what_lies_there_while_another_flush_goes_on_waits_for_the_disk() {
+    let found = seen(&[
+        segment(MS, 5_000, 1_000),
+        message(2 * MS, 200, 1_150, 5_000),
+        segment(10 * MS, 5_000, 1_150),
+        // The second message arrives in the midst of the first one's flush.
+        flush(3 * MS, 43 * MS),
+        reply(44 * MS, [200, 0], 5_000, 5_000),
+        message(46 * MS, 300, 1_300, 5_000),
+        flush(47 * MS, 87 * MS),
+        reply(88 * MS, [300, 0], 5_039, 5_000),
+    ]);
+    let ms = |ms: u64| Some(ms * MS);
+    let [second, _] = times(&found)[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(second[..4], [ms(3), ms(1), ms(33 + 40), ms(1)]);
+}
+
+#[test]
 fn a_reply_that_is_retransmitted_is_acknowledged_late() {
     let mut records = one();
     records

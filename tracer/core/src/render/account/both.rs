@@ -36,6 +36,10 @@ pub fn of_both(merged: &Merged) -> Document {
             list(&unwaited(merged)),
         ),
         (
+            "What slow commits waited for, through both hosts".to_owned(),
+            journeys(merged),
+        ),
+        (
             "Connections, seen from both ends".to_owned(),
             connections(merged),
         ),
@@ -165,6 +169,37 @@ fn unwaited(merged: &Merged) -> Vec<String> {
     unwaited
         .map(|one| format!("{}: {}", one.host, one.finding.text))
         .collect()
+}
+
+/// Each with its stages.
+fn journeys(merged: &Merged) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for journey in &merged.journeys {
+        blocks.extend(list(&[format!(
+            "{} to standby {}: {}",
+            journey.host,
+            journey.standby,
+            journey.told()
+        )]));
+        let mut table = Table::new("Stage | Whose | >Together | >Of all that was waited");
+        for (stage, whose, ms) in journey.stages() {
+            table.row([
+                stage.to_owned(),
+                whose.to_owned(),
+                milliseconds(Some(ms)),
+                percent(ms, journey.waited_ms),
+            ]);
+        }
+        blocks.push(Block::Table(table));
+    }
+    blocks
+}
+
+fn percent(part: f64, whole: f64) -> String {
+    match whole > 0.0 {
+        true => format!("{:.1} %", 100.0 * part / whole),
+        false => "-".to_owned(),
+    }
 }
 
 fn connections(merged: &Merged) -> Vec<Block> {

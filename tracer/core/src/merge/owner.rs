@@ -1,0 +1,115 @@
+//! Whose the waiting was, where it was followed through both hosts: what was measured comes
+//! before what one of them could only infer.
+
+use crate::evidence::thresholds::MIN_PART_OF_COMMITS;
+use crate::merge::journey::{Journey, JourneyStages};
+use crate::merge::model::HostFinding;
+use crate::report::finding::{Cause, Confidence, Finding, Size};
+
+/// A part of a standby that commits can wait for.
+struct Part {
+    cause: Cause,
+    what: &'static str,
+    /// Its field, for the pointer.
+    field: &'static str,
+    of: fn(&JourneyStages) -> f64,
+}
+
+/// Causes that this host can only tell by what it measured of both. What lies between the hosts
+/// is none of these: it may be the network or a receiver without room.
+const PARTS: [Part; 3] = [
+    Part {
+        cause: Cause::StandbyFlush,
+        what: "the standby's flush",
+        field: "standby_flush",
+        of: |stages| stages.standby_flush,
+    },
+    Part {
+        cause: Cause::StandbyApply,
+        what: "the standby's replay",
+        field: "standby_apply",
+        of: |stages| stages.standby_apply,
+    },
+    Part {
+        cause: Cause::StandbyNotReplying,
+        what: "the standby's walreceiver, which had the WAL and did not run",
+        field: "standby_read",
+        of: JourneyStages::standby_processor,
+    },
+];
+
+/// Puts first what most of the waiting was for, if that was on the standby and the primary found
+/// that commits waited for it, or for something that it could not see. `index` is the journey's
+/// place in the merged file.
+pub(crate) fn own(findings: &mut Vec<HostFinding>, standby: &str, journey: &Journey, index: usize) {
+    let Some(first) = findings.first() else {
+        return;
+    };
+    if !may_be_elsewhere(first.finding.cause) || journey.waited_ms <= 0.0 {
+        return;
+    }
+    let share = |part: &Part| (part.of)(&journey.stages_ms) / journey.waited_ms;
+    let most = PARTS.iter().max_by(|a, b| share(a).total_cmp(&share(b)));
+    let Some(part) = most.filter(|part| share(part) >= MIN_PART_OF_COMMITS) else {
+        return;
+    };
+    let evidence = format!("/journeys/{index}/stages_ms/{}", part.field);
+    let told = journey.told();
+    // What kept the walreceiver from running is more than that it did not.
+    let is_explained = |cause| cause == part.cause || explains(cause, part.cause);
+    if let Some(at) = findings
+        .iter()
+        .position(|one| is_explained(one.finding.cause))
+    {
+        let mut known = findings.remove(at);
+        known.finding.text = format!("{} {told}", known.finding.text);
+        known.finding.confidence = Confidence::High;
+        known.finding.evidence.push(evidence);
+        findings.insert(0, known);
+        return;
+    }
+    let size = first.finding.size;
+    findings.insert(
+        0,
+        HostFinding {
+            host: standby.to_owned(),
+            finding: Finding {
+                text: format!(
+                    "Commits on {} waited for {}. {told}",
+                    journey.host, part.what
+                ),
+                cause: part.cause,
+                confidence: Confidence::High,
+                size: Size {
+                    duration_s: size.duration_s,
+                    waited_s: Some(journey.waited_ms / 1e3),
+                    waiters_max: size.waiters_max,
+                    commit_max_ms: size.commit_max_ms,
+                    explained_percent: Some(100.0 * share(part)),
+                    ..Size::default()
+                },
+                evidence: vec![evidence],
+            },
+        },
+    );
+}
+
+/// Whether what a primary found is of the standby or of the way there.
+fn may_be_elsewhere(cause: Cause) -> bool {
+    !matches!(
+        cause,
+        Cause::WalFlush
+            | Cause::LockWaits
+            | Cause::SyncWaitOff
+            | Cause::StandbyGone
+            | Cause::PeerNotAnswering
+            | Cause::PeerLosing
+    )
+}
+
+fn explains(cause: Cause, part: Cause) -> bool {
+    cause == Cause::CpuStarvation && part == Cause::StandbyNotReplying
+}
+
+#[cfg(test)]
+mod tests;
