@@ -65,7 +65,7 @@ impl StageSums {
         let parts: Vec<String> = much
             .map(|(share, when)| format!("{:.0} % {when}", 100.0 * share))
             .collect();
-        (!parts.is_empty()).then(|| format!("stage by stage, they waited {}", parts.join(", ")))
+        (!parts.is_empty()).then(|| format!("stage by stage, the waiting was {}", parts.join(", ")))
     }
 
     /// Whether what happens in these stages cannot be why commits waited, even if all that
@@ -82,7 +82,7 @@ pub(crate) fn rule_out(recorded: &Recording, span: Span, stages: &[Stage]) -> bo
     StageSums::during(recorded, span).rule_out(stages)
 }
 
-/// When a stage is, after "waited".
+/// When a stage is, after "the waiting was".
 const fn when(stage: Stage) -> &'static str {
     match stage {
         Stage::Handover => "until the walsender took the WAL to send it",

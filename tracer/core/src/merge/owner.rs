@@ -69,6 +69,18 @@ pub(crate) fn own(findings: &mut Vec<HostFinding>, standby: &str, journey: &Jour
         return;
     }
     let size = first.finding.size;
+    let mut evidence = vec![evidence];
+    // That it was not known is over.
+    findings.retain(|one| {
+        let is_open = matches!(
+            one.finding.cause,
+            Cause::NotTheNetwork | Cause::NotDetermined
+        );
+        if is_open {
+            evidence.extend(one.finding.evidence.clone());
+        }
+        !is_open
+    });
     findings.insert(
         0,
         HostFinding {
@@ -88,7 +100,7 @@ pub(crate) fn own(findings: &mut Vec<HostFinding>, standby: &str, journey: &Jour
                     explained_percent: Some(100.0 * share(part)),
                     ..Size::default()
                 },
-                evidence: vec![evidence],
+                evidence,
             },
         },
     );

@@ -8,7 +8,7 @@ use crate::report::walreceiver::{ByReceiverStage, ReceiverStage, WalreceiverRepo
 const MAX_LISTED: usize = 4;
 
 /// What a stage is, for people.
-const fn what(stage: ReceiverStage) -> &'static str {
+pub(crate) const fn what(stage: ReceiverStage) -> &'static str {
     match stage {
         ReceiverStage::Read => "read by the walreceiver",
         ReceiverStage::Write => "written",

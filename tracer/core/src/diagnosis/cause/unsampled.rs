@@ -58,7 +58,7 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
         .sum::<Option<u64>>()
         .map(|ns| ns as f64 / 1e9);
     let of = match slow.len() {
-        1 => format!("one commit took {total_s:.1} s"),
+        1 => format!("One commit took {total_s:.1} s"),
         count => format!("{count} slow commits took {total_s:.1} s in all"),
     };
     let (cause, confidence, why) = if starved(evidence, slow) {

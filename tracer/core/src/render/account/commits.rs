@@ -2,11 +2,12 @@
 
 use crate::render::account::{View, more, sum};
 use crate::render::document::{Block, Table};
-use crate::render::stages;
 use crate::render::table::{milliseconds, number};
+use crate::render::{stages, walreceivers};
 use crate::report::commits::{CommitsReport, ServerReport};
 use crate::report::histogram::PartQuantiles;
 use crate::report::stages::{Stage, StagesReport, StandbyStages};
+use crate::report::walreceiver::{ReceiverStage, WalreceiverReport};
 
 /// How many servers are shown; the JSON has all.
 const MOST_SERVERS: usize = 8;
@@ -26,6 +27,62 @@ pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {
     }
     blocks.extend(more(commits.servers.len(), MOST_SERVERS, "server"));
     blocks.extend(slowest(view, commits));
+    for standby in commits.walreceivers.iter().take(MOST_STANDBYS) {
+        blocks.extend(received(view, standby));
+    }
+    blocks.extend(more(commits.walreceivers.len(), MOST_STANDBYS, "standby"));
+    blocks
+}
+
+/// What became of the WAL that a standby received: each stage, and the messages that took longest.
+fn received(view: View<'_>, standby: &WalreceiverReport) -> Vec<Block> {
+    let mut blocks = vec![Block::Heading(match (standby.measured, &standby.remote) {
+        (true, Some(remote)) => format!(
+            "WAL that PostgreSQL, pid {}, received from {remote}: {} messages",
+            standby.server_pid, standby.messages
+        ),
+        (true, None) => format!(
+            "WAL that PostgreSQL, pid {}, received: {} messages",
+            standby.server_pid, standby.messages
+        ),
+        (false, _) => format!(
+            "What PostgreSQL, pid {}, received was not followed",
+            standby.server_pid
+        ),
+    })];
+    if let Some(reason) = &standby.reason {
+        blocks.push(Block::Text(format!("Not all of it is known: {reason}.")));
+    }
+    let mut stages = Table::new("Stage | >p50 | >p95 | >p99 | >Largest | >Together");
+    for stage in ReceiverStage::ALL {
+        let took = standby.stages.of(stage);
+        if took.part.max_ms.is_some() {
+            let [p50, p95, p99, max] = took.part.each().map(milliseconds);
+            let together = milliseconds(Some(took.sum_ms));
+            let name = walreceivers::what(stage).to_owned();
+            stages.row([name, p50, p95, p99, max, together]);
+        }
+    }
+    let mut slowest = Table::new(
+        ">Arrived at | >Total | >Read | >Written | >Flushed | >Reply sent | >Acknowledged | >Replayed | Log position",
+    );
+    for message in standby.slowest.iter().take(MOST_SLOW) {
+        let [read, write, flush, reply, acknowledged, apply] =
+            ReceiverStage::ALL.map(|stage| milliseconds(*message.stages_ms.of(stage)));
+        slowest.row([
+            format!("{:.3} s", view.at(message.offset_s)),
+            milliseconds(Some(message.total_ms)),
+            read,
+            write,
+            flush,
+            reply,
+            acknowledged,
+            apply,
+            message.lsn.clone(),
+        ]);
+    }
+    let tables = [stages, slowest].into_iter();
+    blocks.extend(tables.filter(|one| !one.rows.is_empty()).map(Block::Table));
     blocks
 }
 
