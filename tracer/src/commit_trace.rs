@@ -40,6 +40,8 @@ use crate::kernel::parent::parent_of;
 use crate::kernel::preflight::{self, why_forbidden};
 use crate::kernel::{elf, offsets, pidns, server};
 
+pub(crate) use crate::commit_trace::walreceiver::receives;
+
 /// The functions that split a commit, in the order that [`program`] knows: writing the
 /// log, waiting for the standby, and where all begins, for a transaction and for one
 /// that was prepared before.

@@ -61,6 +61,18 @@ impl Walreceivers {
     }
 }
 
+/// Whether the WAL that a server receives as a standby can be followed.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn receives(server: &Server) -> Result<(), String> {
+    calls(server)?;
+    let image = server
+        .image()
+        .map_err(|error| format!("its program cannot be read: {error}"))?;
+    flush(&image).map(drop)
+}
+
 /// At which byte of a server's program the flush begins.
 fn flush(image: &[u8]) -> Result<u64, String> {
     let found = elf::offsets(image, &[FLUSH])

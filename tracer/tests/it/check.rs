@@ -384,6 +384,12 @@ fn running_servers_are_found_with_their_symbols() {
             "{found}"
         );
     }
+    for pid in servers {
+        for followed in ["waits", "WAL received"] {
+            let name = format!("{followed}, pid {pid}");
+            assert_eq!(answer.ok(&name), Some(true), "{}", answer.row(&name));
+        }
+    }
     // Their other processes are no servers: of each group there is one.
     let parents = answer.rows().iter().filter_map(|row| {
         let pid = row["name"].as_str()?.strip_prefix("server, pid ")?;

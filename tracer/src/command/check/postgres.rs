@@ -18,7 +18,11 @@ pub(super) fn rows() -> Vec<Row> {
     let mut rows = vec![uprobes(&uprobes::ask())];
     match server::all() {
         Ok(servers) if servers.is_empty() => rows.push(none("none is seen to run here")),
-        Ok(servers) => rows.extend(servers.iter().flat_map(|one| [row(one), waits(one)])),
+        Ok(servers) => rows.extend(
+            servers
+                .iter()
+                .flat_map(|one| [row(one), waits(one), received(one)]),
+        ),
         Err(error) => rows.push(none(&format!("/proc cannot be read: {error}"))),
     }
     rows
@@ -70,6 +74,19 @@ fn waits(server: &Server) -> Row {
             "can be followed through the walsender, stage by stage",
         ),
         Err(reason) => Row::no(Postgresql, name, reason, shortfall::STAGES),
+    }
+}
+
+/// Whether the WAL that it receives as a standby can be followed.
+fn received(server: &Server) -> Row {
+    let name = format!("WAL received, pid {}", server.pid);
+    match commit_trace::receives(server) {
+        Ok(()) => Row::yes(
+            Postgresql,
+            name,
+            "can be followed through the walreceiver, where it is a standby",
+        ),
+        Err(reason) => Row::no(Postgresql, name, reason, shortfall::RECEIVED),
     }
 }
 

@@ -149,6 +149,10 @@ pub(super) const STAGES: Shortfall = Shortfall {
     consequence: "of a wait for a standby it is known how long it took, and not where (--commits)",
     remedy: "PostgreSQL 13 to 18 with the symbols that its packages have, and root",
 };
+pub(super) const RECEIVED: Shortfall = Shortfall {
+    consequence: "of WAL that arrives at a standby it is not known where it takes its time (--commits on the standby)",
+    remedy: "a server as PostgreSQL's own packages have it, on x86-64, and root",
+};
 pub(super) const SYMBOLS: Shortfall = Shortfall {
     consequence: NO_ATTRIBUTION,
     remedy: "a server built as PostgreSQL's own packages are, which export their functions",
