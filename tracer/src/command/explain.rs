@@ -4,13 +4,13 @@ use std::io;
 use std::path::Path;
 use std::slice;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use nix::unistd::isatty;
 use tracer_core::merge::model::Merged;
-use tracer_core::render::account::{Which, explained};
+use tracer_core::render::account::{Which, explained, explained_of_both};
 use tracer_core::render::document::Document;
 use tracer_core::report::Report;
-use tracer_core::report::read::{ReadError, is_akin, schema};
+use tracer_core::report::read::{is_akin, schema};
 use tracer_core::{merge, render};
 
 use crate::cli::{ExplainArguments, Format};
@@ -44,25 +44,14 @@ pub(crate) fn run(arguments: &ExplainArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Of two reports that were merged, the one that has slow commits.
+/// Of two reports that were merged, with what both saw.
 fn document(bytes: &[u8], which: &Which) -> anyhow::Result<Document> {
-    let reports = reports(bytes)?;
-    let mut refused = None;
-    for report in &reports {
-        match explained(report, which) {
-            Ok(document) => return Ok(document),
-            Err(reason) => refused = refused.or(Some(reason)),
-        }
-    }
-    Err(anyhow!(refused.unwrap_or_default()))
-}
-
-fn reports(bytes: &[u8]) -> Result<Vec<Report>, ReadError> {
-    if is_akin(&schema(bytes)?, merge::SCHEMA) {
-        Merged::read(bytes).map(|merged| merged.reports.into())
+    let document = if is_akin(&schema(bytes)?, merge::SCHEMA) {
+        explained_of_both(&Merged::read(bytes)?, which)
     } else {
-        Report::read(bytes).map(|report| vec![report])
-    }
+        explained(&Report::read(bytes)?, which)
+    };
+    document.map_err(anyhow::Error::msg)
 }
 
 fn width(output: &Path) -> usize {

@@ -14,6 +14,8 @@ use crate::report::endpoint::Endpoint;
 use crate::report::stages::{AwaitedPosition, ByStage, StandbyStages};
 use crate::report::walreceiver::{ByReceiverStage, SlowMessage, WalreceiverReport};
 
+/// Less of one commit's wait is not told, ms.
+const MIN_TOLD_MS: f64 = 0.05;
 /// A smaller share of what was waited is not told.
 const MIN_TOLD_SHARE: f64 = 0.05;
 
@@ -136,6 +138,33 @@ impl Journey {
 }
 
 impl JourneyStages {
+    /// Those on the standby and between the hosts, in words.
+    fn beyond(&self) -> String {
+        let parts = [
+            (self.standby_read, "until the walreceiver had read its WAL"),
+            (self.standby_write, "until it began to flush"),
+            (self.standby_flush, "to flush"),
+            (self.standby_reply, "until it replied"),
+            (self.standby_apply, "to replay"),
+        ];
+        let parts = parts.iter().filter(|(ms, _)| *ms >= MIN_TOLD_MS);
+        let parts: Vec<String> = parts
+            .map(|(ms, what)| format!("{ms:.1} ms {what}"))
+            .collect();
+        let standby = match parts.is_empty() {
+            true => "on the standby, nothing took a tenth of a millisecond".to_owned(),
+            false => format!("on the standby {}", parts.join(", ")),
+        };
+        let unknown = match self.unexplained >= MIN_TOLD_MS {
+            true => format!(", and {:.1} ms are not explained", self.unexplained),
+            false => String::new(),
+        };
+        format!(
+            "{standby}; {:.1} ms between the hosts{unknown}",
+            self.between
+        )
+    }
+
     /// Until the walreceiver flushed, and after it: where it had nothing to wait for.
     pub(crate) fn standby_processor(&self) -> f64 {
         self.standby_read + self.standby_write + self.standby_reply
@@ -144,24 +173,63 @@ impl JourneyStages {
 
 /// All that can be followed.
 pub(crate) fn journeys(primary: &Report, label: &str, standby: &Report) -> Vec<Journey> {
+    let found = pairs(primary, standby).map(|pair| {
+        let commits = primary.commits.iter().flat_map(|one| &one.slow);
+        let server = pair.server.pid;
+        let own = commits.filter(|one| one.server_pid == server && one.stages_ms.is_some());
+        journey(label, &pair, own.collect())
+    });
+    found.filter(Journey::is_followed).collect()
+}
+
+/// What one slow commit waited for beyond its host, in words; `None` if it cannot be followed.
+pub(crate) fn of_commit(primary: &Report, standby: &Report, commit: &SlowReport) -> Option<String> {
+    let mut own = pairs(primary, standby).filter(|pair| pair.server.pid == commit.server_pid);
+    own.find_map(|pair| {
+        let mut stages = JourneyStages::default();
+        Some(match pair.follow(commit, &mut stages)? {
+            Followed::Joined => stages.beyond(),
+            Followed::Quick => format!(
+                "its WAL was on the standby for {:.1} ms at most; {:.1} ms between the hosts",
+                pair.most_ms.unwrap_or(0.0),
+                stages.between
+            ),
+        })
+    })
+}
+
+/// A server, and what of its WAL was received.
+struct Pair<'a> {
+    server: &'a ServerReport,
+    sent: &'a StandbyStages,
+    received: &'a WalreceiverReport,
+    /// The slowest messages by where their WAL ends.
+    listed: BTreeMap<u64, &'a SlowMessage>,
+    /// How long the others were on the standby at most.
+    most_ms: Option<f64>,
+}
+
+/// How a commit was followed.
+enum Followed {
+    /// Its message is among those that took longest.
+    Joined,
+    /// It is not.
+    Quick,
+}
+
+fn pairs<'a>(primary: &'a Report, standby: &'a Report) -> impl Iterator<Item = Pair<'a>> {
     let servers = primary.commits.iter().flat_map(|one| &one.servers);
     let received = || standby.commits.iter().flat_map(|one| &one.walreceivers);
     let lost = [primary, standby].into_iter().flat_map(|one| &one.commits);
     // Of what was lost, it is not known whether it was slow.
     let is_whole = lost.map(|one| one.stages_lost).all(|lost| lost == 0);
-    let pairs = servers.flat_map(|server| {
+    servers.flat_map(move |server| {
         let standbys = server.stages.standbys.iter().filter(|one| !one.logical);
         standbys.flat_map(move |sent| {
-            let same = received().filter(|one| is_same(server, sent, one));
-            same.map(move |received| (server, sent, received))
+            let same = received().filter(move |one| is_same(server, sent, one));
+            same.map(move |received| Pair::new(server, sent, received, is_whole))
         })
-    });
-    let found = pairs.map(|(server, sent, received)| {
-        let commits = primary.commits.iter().flat_map(|one| &one.slow);
-        let own = commits.filter(|one| one.server_pid == server.pid && one.stages_ms.is_some());
-        journey(label, server, sent, received, own.collect(), is_whole)
-    });
-    found.filter(Journey::is_followed).collect()
+    })
 }
 
 /// Whether what was sent there was received here, on one connection all the time: after another
@@ -173,49 +241,62 @@ fn is_same(server: &ServerReport, sent: &StandbyStages, received: &WalreceiverRe
     same_end && same_port && received.connections == 1 && received.reason.is_none()
 }
 
-fn journey(
-    label: &str,
-    server: &ServerReport,
-    sent: &StandbyStages,
-    received: &WalreceiverReport,
-    commits: Vec<&SlowReport>,
-    is_whole: bool,
-) -> Journey {
+fn journey(label: &str, pair: &Pair<'_>, commits: Vec<&SlowReport>) -> Journey {
     let mut journey = Journey {
         host: label.to_owned(),
-        server_pid: server.pid,
-        standby: sent.remote.clone(),
+        server_pid: pair.server.pid,
+        standby: pair.sent.remote.clone(),
         commits: commits.len() as u64,
         waited_ms: commits.iter().map(|one| one.wait_ms).sum(),
         joined: 0,
         quick: 0,
         stages_ms: JourneyStages::default(),
     };
-    let most_ms = longest_unlisted(received).filter(|_| is_whole);
-    let listed = received.slowest.iter();
-    let listed: BTreeMap<u64, &SlowMessage> = listed
-        .filter_map(|one| Some((position(&one.lsn)?, one)))
-        .collect();
     for commit in commits {
-        let own = commit.walsender_pid == Some(sent.walsender_pid);
-        let Some((stages, lsn)) = commit.stages_ms.zip(position(&commit.lsn)).filter(|_| own)
-        else {
-            continue;
-        };
-        let awaited = commit.awaited.unwrap_or(AwaitedPosition::Flush);
-        if let Some(message) = message_with(&listed, lsn) {
-            journey.joined = journey.joined.saturating_add(1);
-            journey
-                .stages_ms
-                .add(&stages, &parts(awaited, &message.stages_ms));
-        } else if awaited != AwaitedPosition::Apply
-            && let Some(most_ms) = most_ms.filter(|_| is_known(received, lsn))
-        {
-            journey.quick = journey.quick.saturating_add(1);
-            journey.stages_ms.add_quick(&stages, most_ms);
+        match pair.follow(commit, &mut journey.stages_ms) {
+            Some(Followed::Joined) => journey.joined = journey.joined.saturating_add(1),
+            Some(Followed::Quick) => journey.quick = journey.quick.saturating_add(1),
+            None => {}
         }
     }
     journey
+}
+
+impl<'a> Pair<'a> {
+    fn new(
+        server: &'a ServerReport,
+        sent: &'a StandbyStages,
+        received: &'a WalreceiverReport,
+        is_whole: bool,
+    ) -> Self {
+        let listed = received.slowest.iter();
+        Self {
+            server,
+            sent,
+            received,
+            listed: listed
+                .filter_map(|one| Some((position(&one.lsn)?, one)))
+                .collect(),
+            most_ms: longest_unlisted(received).filter(|_| is_whole),
+        }
+    }
+
+    /// Adds what a commit waited for.
+    fn follow(&self, commit: &SlowReport, sums: &mut JourneyStages) -> Option<Followed> {
+        if commit.walsender_pid != Some(self.sent.walsender_pid) {
+            return None;
+        }
+        let (stages, lsn) = commit.stages_ms.zip(position(&commit.lsn))?;
+        let awaited = commit.awaited.unwrap_or(AwaitedPosition::Flush);
+        if let Some(message) = message_with(&self.listed, lsn) {
+            sums.add(&stages, &parts(awaited, &message.stages_ms));
+            return Some(Followed::Joined);
+        }
+        let is_quick = awaited != AwaitedPosition::Apply && is_known(self.received, lsn);
+        let most_ms = self.most_ms.filter(|_| is_quick)?;
+        sums.add_quick(&stages, most_ms);
+        Some(Followed::Quick)
+    }
 }
 
 /// A position as PostgreSQL writes it.

@@ -22,7 +22,7 @@ use crate::report::Report;
 use crate::report::phase::{Name, PhaseReport};
 
 pub use crate::render::account::both::of_both;
-pub use crate::render::account::explained::{Which, explained};
+pub use crate::render::account::explained::{Which, explained, explained_of_both};
 
 /// A report on the axis on which it is drawn.
 #[derive(Debug, Clone, Copy)]

@@ -244,3 +244,25 @@ fn it_is_told_in_a_sentence() {
         "Of 3.1 s that 2 slow commits waited, 1 of them followed through both hosts: 86 % the standby's flush."
     );
 }
+
+#[test]
+fn one_commit_is_told_beyond_its_host() {
+    let slow = primary(&[
+        ("0/3000064", "flush", [1.0, 30.0, 2_780.0, 2.0, 3.0, 0.5]),
+        ("0/3100000", "flush", [1.0, 300.0, 2.0, 2.0, 3.0, 0.0]),
+        ("0/5000000", "flush", [1.0, 300.0, 2.0, 2.0, 3.0, 0.0]),
+    ]);
+    let listed = [("0/3000064", [4.0, 6.0, 2_700.0, 0.01, 40.0, 9.0])];
+    let disk = standby(500, &listed);
+    let told = slow.commits.iter().flat_map(|one| &one.slow);
+    let told = told.map(|one| of_commit(&slow, &disk, one));
+    let told: Vec<Option<String>> = told.collect();
+    assert_eq!(
+        told,
+        [
+            Some("on the standby 4.0 ms until the walreceiver had read its WAL, 6.0 ms until it began to flush, 2700.0 ms to flush; 100.0 ms between the hosts, and 0.5 ms are not explained".to_owned()),
+            Some("its WAL was on the standby for 2750.0 ms at most; 0.0 ms between the hosts".to_owned()),
+            None,
+        ]
+    );
+}

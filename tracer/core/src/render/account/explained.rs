@@ -1,5 +1,7 @@
 //! One slow commit, part by part.
 
+use crate::merge::journey::of_commit;
+use crate::merge::model::Merged;
 use crate::render::account::sum;
 use crate::render::account::verdict::counted;
 use crate::render::document::{Block, Document, Section};
@@ -23,6 +25,21 @@ pub enum Which {
 /// # Errors
 /// If there are none of those, with what there is.
 pub fn explained(report: &Report, which: &Which) -> Result<Document, String> {
+    of_some(report, None, which)
+}
+
+/// The same of two reports that were merged: of the first that has any of those, with what the
+/// other saw.
+///
+/// # Errors
+/// If neither has any.
+pub fn explained_of_both(merged: &Merged, which: &Which) -> Result<Document, String> {
+    let [one, two] = &merged.reports;
+    let first = of_some(one, Some(two), which);
+    first.or_else(|refused| of_some(two, Some(one), which).map_err(|_| refused))
+}
+
+fn of_some(report: &Report, other: Option<&Report>, which: &Which) -> Result<Document, String> {
     let commits = report
         .commits
         .as_ref()
@@ -40,7 +57,12 @@ pub fn explained(report: &Report, which: &Which) -> Result<Document, String> {
     };
     let sections = chosen.iter().filter_map(|one| {
         let title = format!("The commit up to {}", one.lsn);
-        Section::of(&title, blocks(commits, one))
+        let mut blocks = blocks(commits, one);
+        let followed = other.and_then(|other| of_commit(report, other, one));
+        blocks.extend(
+            followed.map(|beyond| Block::Text(format!("Followed through both hosts: {beyond}."))),
+        );
+        Section::of(&title, blocks)
     });
     Ok(Document {
         title: "One commit, part by part".to_owned(),
