@@ -145,7 +145,7 @@ impl CommitTrace {
         let received = Walreceivers::attach(program, servers);
         let maps = program.stage_maps().map_err(refused)?;
         let slow_ns = u64::try_from(self.slow.as_nanos()).unwrap_or(u64::MAX);
-        let started = StageFollower::start(maps, slow_ns, self.netns, servers, received.reasons);
+        let started = StageFollower::start(maps, slow_ns, self.netns, servers, received.standbys);
         started.map_err(|error| format!("no thread can be started: {error}"))
     }
 

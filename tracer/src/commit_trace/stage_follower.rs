@@ -35,6 +35,8 @@ const CENSUS: Duration = Duration::from_secs(1);
 const MAX_RECORDS: usize = 100_000;
 /// The most standbys of a server that Prometheus is shown.
 const MAX_EXPOSED: usize = 16;
+/// Why a standby was not followed from the start.
+const LATE: &str = "it was no standby, or did not run, when tracer started";
 /// What asking the kernel of a server takes, of its process, and of its data, which nobody else may
 /// look into.
 const NEEDED: [caps::Capability; 3] = [CAP_BPF, CAP_SYS_PTRACE, CAP_DAC_OVERRIDE];
@@ -53,7 +55,9 @@ pub(super) struct StageFollower {
     end: Sender<()>,
     thread: JoinHandle<()>,
     state: Arc<Mutex<Following>>,
-    not_received: BTreeMap<u32, String>,
+    /// Standbys that ran at the start, and why their walreceivers are not followed, or not in
+    /// all that they do.
+    standbys: BTreeMap<u32, Option<String>>,
 }
 
 /// What the thread knows.
@@ -70,14 +74,14 @@ struct Following {
 }
 
 impl StageFollower {
-    /// Begins to follow the waits of these servers, and of those that come. `not_received`:
-    /// standbys whose walreceivers are not followed, or not all that they do, and why.
+    /// Begins to follow the waits of these servers, and of those that come, and what these
+    /// standbys receive, if there is no reason why not.
     pub(super) fn start(
         maps: StageMaps,
         slow_ns: u64,
         netns: Option<u32>,
         servers: &[server::Server],
-        not_received: BTreeMap<u32, String>,
+        standbys: BTreeMap<u32, Option<String>>,
     ) -> std::io::Result<Self> {
         let mut state = Following {
             maps,
@@ -90,6 +94,9 @@ impl StageFollower {
         };
         for server in servers {
             state.place(server.pid, Some(server));
+        }
+        for (server, _) in standbys.iter().filter(|(_, reason)| reason.is_none()) {
+            state.receivers.expect(*server);
         }
         let state = Arc::new(Mutex::new(state));
         let (end, ended) = channel();
@@ -105,7 +112,7 @@ impl StageFollower {
             end,
             thread,
             state,
-            not_received,
+            standbys,
         })
     }
 
@@ -139,15 +146,30 @@ impl StageFollower {
         let mut state = lock(&self.state);
         state.take();
         let tracker = std::mem::replace(&mut state.tracker, StageTracker::new(0));
+        let standbys = std::mem::take(&mut state.receivers).finish();
+        let late = late(state.netns);
+        let late =
+            late.filter(|pid| !standbys.contains_key(pid) && !self.standbys.contains_key(pid));
+        let late: Vec<_> = late.map(|pid| (pid, LATE.to_owned())).collect();
+        let known = self.standbys.into_iter();
+        let known = known.filter_map(|(pid, reason)| Some((pid, reason?)));
         FollowedStages {
             stages: tracker.finish(),
-            standbys: std::mem::take(&mut state.receivers).finish(),
-            not_received: self.not_received,
+            standbys,
+            not_received: known.chain(late).collect(),
             reasons: std::mem::take(&mut state.reasons),
             lost: state.lost,
             senders_full: state.maps.gap(StageGap::SendersFull),
         }
     }
+}
+
+/// Standbys that run now.
+fn late(netns: Option<u32>) -> impl Iterator<Item = u32> {
+    let here = server::all().unwrap_or_default().into_iter();
+    here.filter(move |one| netns.is_none() || one.netns() == netns)
+        .filter(server::Server::is_standby)
+        .map(|one| one.pid)
 }
 
 fn lock(state: &Mutex<Following>) -> std::sync::MutexGuard<'_, Following> {

@@ -16,24 +16,20 @@ const FLUSH: &str = "issue_xlog_fsync";
 pub(super) struct Walreceivers {
     libraries: BTreeSet<(u64, u64)>,
     programs: BTreeSet<(u64, u64)>,
-    /// Standbys by their first process, and why not all is followed there.
-    pub(super) reasons: BTreeMap<u32, String>,
+    /// Standbys by their first process, and why not all is followed there, if it is not.
+    pub(super) standbys: BTreeMap<u32, Option<String>>,
 }
 
 impl Walreceivers {
-    /// Follows those of these servers, also if they become standbys later. Flushes only where
-    /// they are standbys: a primary calls the same function, and would be held up at each flush.
+    /// Follows those of these servers that are standbys. A primary flushes in the same function,
+    /// and workers of logical replication, of which there are none on a standby, use the same
+    /// library: each flush and each change that is applied would be held up.
     pub(super) fn attach(program: &mut Program, servers: &[Server]) -> Self {
         let mut found = Self::default();
-        for server in servers {
-            let is_standby = server.is_standby();
-            let mut attached = found.attach_calls(program, server);
-            if is_standby && attached.is_ok() {
-                attached = found.attach_flush(program, server);
-            }
-            if is_standby && let Err(reason) = attached {
-                found.reasons.insert(server.pid, reason);
-            }
+        for server in servers.iter().filter(|one| one.is_standby()) {
+            let calls = found.attach_calls(program, server);
+            let attached = calls.and_then(|()| found.attach_flush(program, server));
+            found.standbys.insert(server.pid, attached.err());
         }
         found
     }

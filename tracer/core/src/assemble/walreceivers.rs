@@ -10,11 +10,6 @@ use crate::report::histogram::Histogram;
 use crate::report::walreceiver::{ByReceiverStage, ReceiverStage, SlowMessage, WalreceiverReport};
 use crate::text::lsn;
 
-/// Why a standby has no flush: a primary's flushes are not watched, and it becomes one with its
-/// next start only.
-const NO_FLUSH: &str =
-    "its flushes were not followed: its program ran no standby when tracer started";
-
 /// Of each standby that is known.
 pub(super) fn walreceivers(followed: &FollowedStages, clock: RunClock) -> Vec<WalreceiverReport> {
     let servers: BTreeSet<u32> = followed
@@ -39,18 +34,16 @@ fn one(
     let took = |stage: ReceiverStage| {
         standby.map_or_else(Histogram::empty, |one| one.stages[stage as usize])
     };
-    let replied = took(ReceiverStage::Write).count() > 0;
-    let no_flush = replied && took(ReceiverStage::Flush).count() == 0;
     let ends = standby.and_then(|one| Some(endpoints(one.tuple.as_ref()?)));
     let known = standby.and_then(|one| one.known);
     WalreceiverReport {
         server_pid,
-        pid: standby.map(|one| one.pid),
+        pid: standby.and_then(|one| one.pid),
         connections: standby.map_or(0, |one| one.connections),
         local: ends.as_ref().map(|(local, _)| local.clone()),
         remote: ends.map(|(_, remote)| remote),
         measured: standby.is_some(),
-        reason: reason.or_else(|| no_flush.then(|| NO_FLUSH.to_owned())),
+        reason,
         messages: standby.map_or(0, |one| one.messages),
         bytes: standby.map_or(0, |one| one.bytes),
         from_lsn: known.map(|(from, _)| lsn(from)),

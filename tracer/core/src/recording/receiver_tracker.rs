@@ -30,8 +30,8 @@ pub type StageTimes = [Option<u64>; ReceiverStage::COUNT];
 /// What a standby's walreceivers have done.
 #[derive(Clone, Debug)]
 pub struct StandbyWal {
-    /// The last of them.
-    pub pid: u32,
+    /// The last of them; `None` if there was none.
+    pub pid: Option<u32>,
     /// Its connection; `None` if that is not TCP's.
     pub tuple: Option<Tuple>,
     /// How many there were.
@@ -106,9 +106,9 @@ pub struct ReceiverTracker {
 }
 
 impl StandbyWal {
-    fn new(pid: u32) -> Self {
+    fn new() -> Self {
         Self {
-            pid,
+            pid: None,
             tuple: None,
             connections: 0,
             messages: 0,
@@ -210,14 +210,20 @@ impl Message {
 }
 
 impl ReceiverTracker {
+    /// Of this server it is known that its walreceivers are followed, if there are any.
+    pub fn expect(&mut self, server: u32) {
+        if self.standbys.len() < MAX_STANDBYS {
+            self.standbys.entry(server).or_insert_with(StandbyWal::new);
+        }
+    }
+
     /// A walreceiver of that server is followed from now on.
     pub fn follow(&mut self, pid: u32, server: u32) {
-        if self.standbys.len() >= MAX_STANDBYS && !self.standbys.contains_key(&server) {
+        self.expect(server);
+        let Some(standby) = self.standbys.get_mut(&server) else {
             return;
-        }
-        let standby = self.standbys.entry(server);
-        let standby = standby.or_insert_with(|| StandbyWal::new(pid));
-        standby.pid = pid;
+        };
+        standby.pid = Some(pid);
         standby.connections += 1;
         let receiver = FollowedReceiver {
             server,

@@ -181,3 +181,38 @@ fn a_primary_receives_nothing() {
         seen.commits()
     );
 }
+
+#[test]
+fn a_server_that_becomes_a_standby_later_is_named_with_the_reason() {
+    let mut lab = Lab::start("pgreceiverlate");
+    let tool = follow(lab.primary());
+    commit(&lab, 1);
+    // As whoever turns a primary into a standby does.
+    let data = lab.pair.primary().data();
+    std::fs::write(data.join("standby.signal"), "").unwrap();
+    lab.restart_primary();
+    let late = pid(lab.pair.primary());
+    let seen = tool.finish();
+    let [found] = &seen.commits().walreceivers[..] else {
+        panic!("{:?}", seen.commits());
+    };
+    assert_eq!((found.server_pid, found.measured), (late, false));
+    let reason = found.reason.as_deref().unwrap_or_default();
+    assert!(reason.contains("was no standby"), "{found:?}");
+}
+
+#[test]
+fn a_standby_that_is_started_again_is_followed() {
+    let mut lab = Lab::start("pgreceiveragain");
+    let tool = follow(lab.standby());
+    commit(&lab, 1);
+    lab.restart_standby();
+    // It waits until the standby is back.
+    commit(&lab, 20);
+    let seen = tool.finish();
+    let again = pid(lab.pair.standby());
+    let mut all = seen.commits().walreceivers.iter();
+    let found = all.find(|one| one.server_pid == again);
+    let found = found.unwrap_or_else(|| panic!("{:?}", seen.commits()));
+    assert!(found.messages >= 20 && found.reason.is_none(), "{found:?}");
+}

@@ -96,6 +96,11 @@ impl Lab {
         self.pair.primary_mut().restart(host).unwrap();
     }
 
+    pub(crate) fn restart_standby(&mut self) {
+        let host = self.net.host("standby").unwrap();
+        self.pair.standby_mut().restart(host).unwrap();
+    }
+
     /// Pulls the standby's cable, or plugs it in again.
     pub(crate) fn plug_standby(&self, plugged: bool) {
         self.net.plug("standby", plugged).unwrap();

@@ -229,7 +229,7 @@ fn one_that_comes_back_is_the_same_standby() {
     assert!(tracker.forget(|_| false).is_empty());
     tracker.follow(PID + 1, SERVER);
     let found = tracker.finish().remove(&SERVER).unwrap();
-    assert_eq!((found.pid, found.messages), (PID + 1, 1));
+    assert_eq!((found.pid, found.messages), (Some(PID + 1), 1));
 }
 
 #[test]
