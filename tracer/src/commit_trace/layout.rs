@@ -1,6 +1,8 @@
 //! Where a server keeps what is read of its walsenders, and which functions of its are
 //! watched for that.
 
+use std::fs::File;
+
 use caps::Capability::CAP_SYS_PTRACE;
 use tracer_ebpf::ServerLayout;
 
@@ -75,17 +77,17 @@ pub(super) fn layout(server: &server::Server) -> Result<ServerLayout, String> {
         let missing = why_forbidden(&error, &[CAP_SYS_PTRACE]);
         format!("its {what} cannot be read: {error}{missing}")
     };
-    let image = server
-        .image()
-        .map_err(|error| forbidden("program", error))?;
+    let program = File::open(server.file()).map_err(|error| forbidden("program", error))?;
     let loaded = server
         .loaded_at()
         .map_err(|error| forbidden("memory's map", error))?;
-    let found = elf::addresses(&image, &VARIABLES).map_err(|error| misread(&error))?;
-    let first = elf::first_address(&image).map_err(|error| misread(&error))?;
-    let first = first.ok_or("its program does not load its beginning")?;
+    // Not all of it: it would be as much memory for each server that starts.
+    let found = elf::addresses_in(program, &VARIABLES).map_err(|error| misread(&error))?;
+    let first = found
+        .first
+        .ok_or("its program does not load its beginning")?;
     let mut addresses = [0; VARIABLES.len()];
-    for ((address, found), name) in addresses.iter_mut().zip(found).zip(VARIABLES) {
+    for ((address, found), name) in addresses.iter_mut().zip(found.wanted).zip(VARIABLES) {
         let found = found.ok_or_else(|| format!("its program does not export {name}"))?;
         *address = found.wrapping_sub(first).wrapping_add(loaded);
     }

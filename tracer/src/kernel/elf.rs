@@ -90,7 +90,9 @@ pub(crate) fn addresses(
 ///
 /// # Errors
 /// If it is no such file, or damaged.
-pub(crate) fn first_address(file: &[u8]) -> Result<Option<u64>, object::read::Error> {
+pub(crate) fn first_address<'a>(
+    file: impl ReadRef<'a>,
+) -> Result<Option<u64>, object::read::Error> {
     let header = FileHeader64::<Endianness>::parse(file)?;
     let endian = header.endian()?;
     let mut segments = header.program_headers(endian, file)?.iter();
@@ -102,26 +104,50 @@ pub(crate) fn first_address(file: &[u8]) -> Result<Option<u64>, object::read::Er
 /// Whether a file exports all of these, as far as it can be told: what is no 64-bit ELF file,
 /// is damaged or has far more symbols than a server does not. Reads no more than it must.
 pub(crate) fn exports(file: File, wanted: &[&str]) -> bool {
-    let file = Capped(ReadCache::new(Bounded {
+    let found = defined(&capped(file), wanted);
+    found.is_ok_and(|found| found.into_iter().all(|one| one.is_some()))
+}
+
+/// Where things are of a 64-bit ELF file, of which no more is read than that takes.
+pub(crate) struct Addresses {
+    /// Of each that was wanted; `None` for what it does not define for others.
+    pub(crate) wanted: Vec<Option<u64>>,
+    /// Of its first byte: loaded, all of it lies as far from there. `None` if that is not loaded.
+    pub(crate) first: Option<u64>,
+}
+
+/// As [`addresses`] and [`first_address`], of a file that may be large: a server's is 9 MB.
+///
+/// # Errors
+/// If it is no such file, or damaged.
+pub(crate) fn addresses_in(file: File, wanted: &[&str]) -> Result<Addresses, object::read::Error> {
+    let file = capped(file);
+    Ok(Addresses {
+        wanted: defined(&file, wanted)?,
+        first: first_address(&file)?,
+    })
+}
+
+fn capped(file: File) -> Capped {
+    Capped(ReadCache::new(Bounded {
         file,
         at: 0,
         left: MAX_READ,
-    }));
-    defines(&file, wanted).unwrap_or(false)
+    }))
 }
 
-fn defines(file: &Capped, wanted: &[&str]) -> Result<bool, object::read::Error> {
+fn defined(file: &Capped, wanted: &[&str]) -> Result<Vec<Option<u64>>, object::read::Error> {
     let header = FileHeader64::<Endianness>::parse(file)?;
     let endian = header.endian()?;
     let sections = header.sections(endian, file)?;
     let symbols = sections.symbols(endian, file, SHT_DYNSYM)?;
+    let mut found = vec![None; wanted.len()];
     if symbols.is_empty() {
-        return Ok(false);
+        return Ok(found);
     }
     // All names at once, and not one at a time from the file.
     let names = sections.section(symbols.string_section())?;
     let names = names.data(endian, file)?;
-    let mut found = vec![false; wanted.len()];
     for symbol in symbols.iter() {
         let begin = usize::try_from(symbol.st_name(endian)).unwrap_or(usize::MAX);
         let Some(name) = names.get(begin..) else {
@@ -132,12 +158,13 @@ fn defines(file: &Capped, wanted: &[&str]) -> Result<bool, object::read::Error> 
                 let rest = name.strip_prefix(wanted.as_bytes());
                 rest.is_some_and(|rest| rest.first() == Some(&0))
             };
-            *found |= is_it(name)
-                && !symbol.is_local()
-                && symbol.is_definition(endian, symbols.strings());
+            if is_it(name) && !symbol.is_local() && symbol.is_definition(endian, symbols.strings())
+            {
+                *found = Some(symbol.st_value(endian));
+            }
         }
     }
-    Ok(found.into_iter().all(|found| found))
+    Ok(found)
 }
 
 /// What is read is kept, and no more at once than may be read in all: it is whatever
@@ -263,6 +290,18 @@ mod tests {
     }
 
     #[test]
+    fn both_ways_to_look_find_the_same() {
+        let names = ["malloc", "free", "surely_not_there"];
+        let library = library();
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &library).unwrap();
+        let found = addresses_in(file, &names).unwrap();
+        assert_eq!(found.wanted, addresses(&library, &names).unwrap());
+        assert!(found.wanted[0].is_some() && found.wanted[2].is_none());
+        assert_eq!(found.first, first_address(&library[..]).unwrap());
+    }
+
+    #[test]
     fn a_file_that_claims_to_have_endless_symbols_is_not_read() {
         let whole = library();
         let folder = tempfile::tempdir().unwrap();
@@ -299,7 +338,7 @@ mod tests {
         let [Some(address)] = addresses(&file, &["getpid"]).unwrap()[..] else {
             panic!("the C library has no getpid");
         };
-        let first = first_address(&file).unwrap().unwrap();
+        let first = first_address(&file[..]).unwrap().unwrap();
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let line = maps.lines().find(|line| line.ends_with("/libc.so.6"));
         let (start, _) = line.unwrap().split_once('-').unwrap();

@@ -85,6 +85,13 @@ impl ConnectionProgress {
         push(&mut self.moments, moment, time_ns, |one| one.time_ns);
     }
 
+    /// Whether everything before `seq` is known to be acknowledged.
+    pub(crate) fn has_acknowledged(&self, seq: u64) -> bool {
+        self.moments
+            .back()
+            .is_some_and(|last| last.acknowledged >= seq)
+    }
+
     /// When the segment arrived by which everything before `seq` was acknowledged.
     pub(crate) fn acknowledged_ns(&self, seq: u64) -> Option<u64> {
         let moments = &self.moments;

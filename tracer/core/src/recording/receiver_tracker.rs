@@ -20,6 +20,9 @@ const MAX_SLOW: usize = 100;
 /// The most standbys whose sums are kept.
 const MAX_STANDBYS: usize = 64;
 
+/// What a message takes in the stream besides its WAL, bytes: its own headers, and at most what
+/// TLS 1.2 adds to a record.
+const MESSAGE_OVERHEAD: u64 = 5 + 25 + 40;
 /// The most flushes that are remembered: a message that waited through more of them waited for
 /// a disk that is quick.
 const MAX_FLUSHES: usize = 256;
@@ -68,15 +71,23 @@ pub struct SlowWal {
 struct Message {
     from_lsn: u64,
     to_lsn: u64,
-    arrived_ns: Option<u64>,
     received_ns: u64,
-    /// How long it lay there meanwhile because what came before was flushed, ns.
-    held_up_ns: u64,
+    /// Up to where in the stream the walreceiver had read; `None` without TCP.
+    read: Option<u64>,
     flush: Option<(u64, u64)>,
     /// When the reply was sent that says it is flushed, and where that lies in the stream.
     replied: Option<(u64, u64)>,
     /// How long after its flush it was replayed, ns, if that is known by now.
     apply_ns: Option<u64>,
+}
+
+/// When a message arrived.
+#[derive(Clone, Copy, Debug, Default)]
+struct Arrival {
+    /// `None` if that was not seen.
+    time_ns: Option<u64>,
+    /// How long it lay there because what came before was flushed, ns.
+    held_up_ns: u64,
 }
 
 /// A message that is not known to be replayed.
@@ -127,8 +138,8 @@ impl StandbyWal {
         slowest
     }
 
-    fn add(&mut self, message: &Message, acknowledged_ns: Option<u64>) {
-        let stages = message.stages(acknowledged_ns);
+    fn add(&mut self, message: &Message, arrival: Arrival, acknowledged_ns: Option<u64>) {
+        let stages = message.stages(arrival, acknowledged_ns);
         for stage in ReceiverStage::ALL {
             // When it is replayed is told apart from the rest, see `apply`.
             if stage != ReceiverStage::Apply
@@ -137,7 +148,7 @@ impl StandbyWal {
                 self.stages[stage as usize].add(took);
             }
         }
-        let start_ns = message.arrived_ns.unwrap_or(message.received_ns);
+        let start_ns = arrival.time_ns.unwrap_or(message.received_ns);
         let Some(end_ns) = acknowledged_ns.or(message.replied.map(|(at, _)| at)) else {
             return;
         };
@@ -175,25 +186,34 @@ impl Message {
         self.to_lsn.saturating_sub(self.from_lsn)
     }
 
-    /// Whether its place among the sums is known: nothing more will be learnt of it.
-    fn is_over(&self, acknowledged_ns: Option<u64>, is_tcp: bool) -> bool {
-        self.replied.is_some() && (!is_tcp || acknowledged_ns.is_some())
+    /// How much of the stream it takes, at most: where the next one ends before it does not
+    /// matter, as long as it begins there.
+    const fn stream_bytes(&self) -> u64 {
+        self.bytes().saturating_add(MESSAGE_OVERHEAD)
     }
 
-    fn stages(&self, acknowledged_ns: Option<u64>) -> StageTimes {
+    fn stages(&self, arrival: Arrival, acknowledged_ns: Option<u64>) -> StageTimes {
         let replied_ns = self.replied.map(|(at, _)| at);
         let between = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
-        let (flush_from, flush_to) = self.flush.unzip();
+        // Two processors may tell of what happens in either order.
+        let before_reply = |ns: u64| {
+            let ns = ns.max(self.received_ns);
+            replied_ns.map_or(ns, |replied_ns| ns.min(replied_ns.max(self.received_ns)))
+        };
+        let flush = self
+            .flush
+            .map(|(from, to)| (before_reply(from), before_reply(to)));
+        let (flush_from, flush_to) = flush.unzip();
         let mut stages = StageTimes::default();
         let mut set = |stage: ReceiverStage, took| stages[stage as usize] = took;
         let received_ns = Some(self.received_ns);
-        let read_ns = between(self.arrived_ns, received_ns);
-        let read_ns = read_ns.map(|read_ns| read_ns.saturating_sub(self.held_up_ns));
+        let read_ns = between(arrival.time_ns, received_ns);
+        let read_ns = read_ns.map(|read_ns| read_ns.saturating_sub(arrival.held_up_ns));
         set(ReceiverStage::Read, read_ns);
         let written_ns = flush_from.or(replied_ns);
         set(ReceiverStage::Write, between(received_ns, written_ns));
         let flush_ns = between(flush_from, flush_to);
-        let held_up_ns = Some(self.held_up_ns).filter(|held_up_ns| *held_up_ns > 0);
+        let held_up_ns = Some(arrival.held_up_ns).filter(|held_up_ns| *held_up_ns > 0);
         let flush_ns = match (flush_ns, held_up_ns) {
             (Some(own), Some(before)) => Some(own.saturating_add(before)),
             (own, before) => own.or(before),
@@ -276,24 +296,15 @@ impl ReceiverTracker {
             return;
         };
         let connection = &mut receiver.connection;
-        let arrived = (message.sock != 0).then(|| {
+        let read = (message.sock != 0).then(|| {
             connection.look(message.time_ns, message.snd_una, message.rcv_nxt);
-            let read = connection.incoming(message.copied_seq);
-            connection.segment_that_brought(read)
+            connection.incoming(message.copied_seq)
         });
-        let arrived_ns = arrived.flatten().map(|segment| segment.time_ns);
         let message = Message {
             from_lsn: message.from_lsn,
             to_lsn: message.to_lsn,
-            arrived_ns,
             received_ns: message.time_ns,
-            held_up_ns: arrived_ns.map_or(0, |arrived_ns| {
-                let read = Span {
-                    from_ns: arrived_ns,
-                    to_ns: message.time_ns,
-                };
-                read.covered_ns(receiver.flushes.make_contiguous())
-            }),
+            read,
             flush: None,
             replied: None,
             apply_ns: None,
@@ -435,20 +446,53 @@ impl FollowedReceiver {
         (found.to_lsn == lsn).then_some(found)
     }
 
+    /// When a message arrived that is not among the others any more: those read at once with it
+    /// lie behind it in the stream.
+    fn arrival(&mut self, message: &Message) -> Arrival {
+        let Some(read) = message.read else {
+            return Arrival::default();
+        };
+        let behind = self
+            .messages
+            .iter()
+            .take_while(|one| one.read == Some(read));
+        let behind = behind.fold(0_u64, |sum, one| sum.saturating_add(one.stream_bytes()));
+        let end = read.saturating_sub(behind);
+        let segment = self.connection.segment_that_brought(end);
+        let time_ns = segment.map(|segment| segment.time_ns.min(message.received_ns));
+        let held_up_ns = time_ns.map_or(0, |from_ns| {
+            let lay = Span {
+                from_ns,
+                to_ns: message.received_ns,
+            };
+            lay.covered_ns(self.flushes.make_contiguous())
+        });
+        Arrival {
+            time_ns,
+            held_up_ns,
+        }
+    }
+
     /// Adds up the messages that are over, in order, and with them those that are given up.
     fn add_up(&mut self, standby: &mut StandbyWal, is_given_up: impl Fn(&Message) -> bool) {
-        while let Some(message) = self.messages.front() {
+        while let Some(message) = self.messages.front().copied() {
             let replied = message.replied.filter(|_| self.sock != 0);
             let acknowledged_ns = replied.and_then(|(replied_ns, behind)| {
                 let found = self.connection.acknowledged_ns(behind);
                 // An earlier one is not what did it: that one was not seen.
                 found.filter(|found| *found >= replied_ns)
             });
-            if !message.is_over(acknowledged_ns, self.sock != 0) && !is_given_up(message) {
+            // What nobody saw acknowledged may be so all the same: nothing more is learnt of it.
+            let is_over = match replied {
+                Some((_, behind)) => self.connection.has_acknowledged(behind),
+                None => message.replied.is_some(),
+            };
+            if !is_over && !is_given_up(&message) {
                 return;
             }
-            standby.add(message, acknowledged_ns);
             self.messages.pop_front();
+            let arrival = self.arrival(&message);
+            standby.add(&message, arrival, acknowledged_ns);
         }
     }
 }

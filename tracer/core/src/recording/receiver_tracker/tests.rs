@@ -178,6 +178,49 @@ fn what_lies_there_while_another_flush_goes_on_waits_for_the_disk() {
 }
 
 #[test]
+fn messages_that_are_read_at_once_have_arrived_each_with_its_segment() {
+    let found = seen(&[
+        segment(MS, 5_000, 1_000),
+        message(2 * MS, 200, 1_150, 5_000),
+        flush(3 * MS, 43 * MS),
+        // Two arrive in the midst of that flush, of 130 bytes each, and are read after it.
+        segment(13 * MS, 5_000, 1_150),
+        segment(33 * MS, 5_000, 1_280),
+        reply(44 * MS, [200, 0], 5_000, 5_000),
+        message(46 * MS, 300, 1_410, 5_000),
+        message(47 * MS, 400, 1_410, 5_000),
+        flush(48 * MS, 88 * MS),
+        reply(89 * MS, [400, 0], 5_039, 5_000),
+    ]);
+    let starts: Vec<u64> = found
+        .slowest()
+        .iter()
+        .map(|one| one.start_ns / MS)
+        .collect();
+    assert_eq!(starts, [13, 33, 1]);
+    let flushes = times(&found).into_iter();
+    let flushes: Vec<_> = flushes
+        .map(|one| one[ReceiverStage::Flush as usize])
+        .collect();
+    assert_eq!(flushes, [Some(70 * MS), Some(50 * MS), Some(40 * MS)]);
+}
+
+#[test]
+fn a_reply_of_which_no_acknowledgement_is_seen_holds_nothing_up() {
+    let mut tracker = tracker();
+    for record in [
+        // Before anything is known of the connection.
+        message(MS, 200, 1_000, 5_000),
+        reply(2 * MS, [200, 0], 5_000, 5_000),
+        message(3 * MS, 300, 1_100, 5_039),
+    ] {
+        tracker.note(&record);
+    }
+    tracker.settle(4 * MS);
+    assert_eq!(tracker.receivers[&PID].messages.len(), 1);
+}
+
+#[test]
 fn a_reply_that_is_retransmitted_is_acknowledged_late() {
     let mut records = one();
     records
