@@ -33,6 +33,7 @@ pub mod tcp_info;
 mod thinning;
 pub mod unanswered;
 mod varint;
+mod wal_message;
 pub mod wire_events;
 
 use std::collections::BTreeMap;

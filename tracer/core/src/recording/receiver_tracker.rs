@@ -12,6 +12,8 @@ use tracer_ebpf::{ReceiverMet, ReplySent, SegmentReceived, Tuple, WalFlushed, Wa
 use crate::interval::Span;
 use crate::recording::connection_progress::{ConnectionProgress, MAX_MOMENTS, REMEMBERED_NS};
 use crate::recording::stage_record::StageRecord;
+pub use crate::recording::wal_message::StageTimes;
+use crate::recording::wal_message::{Arrival, Message};
 use crate::report::histogram::Histogram;
 use crate::report::walreceiver::ReceiverStage;
 
@@ -20,15 +22,9 @@ const MAX_SLOW: usize = 100;
 /// The most standbys whose sums are kept.
 const MAX_STANDBYS: usize = 64;
 
-/// What a message takes in the stream besides its WAL, bytes: its own headers, and at most what
-/// TLS 1.2 adds to a record.
-const MESSAGE_OVERHEAD: u64 = 5 + 25 + 40;
 /// The most flushes that are remembered: a message that waited through more of them waited for
 /// a disk that is quick.
 const MAX_FLUSHES: usize = 256;
-
-/// How long each stage of one message took, ns; `None` if its beginning or its end was not seen.
-pub type StageTimes = [Option<u64>; ReceiverStage::COUNT];
 
 /// What a standby's walreceivers have done.
 #[derive(Clone, Debug)]
@@ -64,30 +60,6 @@ pub struct SlowWal {
     /// Each stage. A message is slow by what lies between its arrival and its reply's
     /// acknowledgement: it may be replayed much later.
     pub stages: StageTimes,
-}
-
-/// A message that was read.
-#[derive(Clone, Copy, Debug)]
-struct Message {
-    from_lsn: u64,
-    to_lsn: u64,
-    received_ns: u64,
-    /// Up to where in the stream the walreceiver had read; `None` without TCP.
-    read: Option<u64>,
-    flush: Option<(u64, u64)>,
-    /// When the reply was sent that says it is flushed, and where that lies in the stream.
-    replied: Option<(u64, u64)>,
-    /// How long after its flush it was replayed, ns, if that is known by now.
-    apply_ns: Option<u64>,
-}
-
-/// When a message arrived.
-#[derive(Clone, Copy, Debug, Default)]
-struct Arrival {
-    /// `None` if that was not seen.
-    time_ns: Option<u64>,
-    /// How long it lay there because what came before was flushed, ns.
-    held_up_ns: u64,
 }
 
 /// A message that is not known to be replayed.
@@ -178,54 +150,6 @@ impl StandbyWal {
             }
             self.slowest = slowest.into();
         }
-    }
-}
-
-impl Message {
-    const fn bytes(&self) -> u64 {
-        self.to_lsn.saturating_sub(self.from_lsn)
-    }
-
-    /// How much of the stream it takes, at most: where the next one ends before it does not
-    /// matter, as long as it begins there.
-    const fn stream_bytes(&self) -> u64 {
-        self.bytes().saturating_add(MESSAGE_OVERHEAD)
-    }
-
-    fn stages(&self, arrival: Arrival, acknowledged_ns: Option<u64>) -> StageTimes {
-        let replied_ns = self.replied.map(|(at, _)| at);
-        let between = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
-        // Two processors may tell of what happens in either order.
-        let before_reply = |ns: u64| {
-            let ns = ns.max(self.received_ns);
-            replied_ns.map_or(ns, |replied_ns| ns.min(replied_ns.max(self.received_ns)))
-        };
-        let flush = self
-            .flush
-            .map(|(from, to)| (before_reply(from), before_reply(to)));
-        let (flush_from, flush_to) = flush.unzip();
-        let mut stages = StageTimes::default();
-        let mut set = |stage: ReceiverStage, took| stages[stage as usize] = took;
-        let received_ns = Some(self.received_ns);
-        let read_ns = between(arrival.time_ns, received_ns);
-        let read_ns = read_ns.map(|read_ns| read_ns.saturating_sub(arrival.held_up_ns));
-        set(ReceiverStage::Read, read_ns);
-        let written_ns = flush_from.or(replied_ns);
-        set(ReceiverStage::Write, between(received_ns, written_ns));
-        let flush_ns = between(flush_from, flush_to);
-        let held_up_ns = Some(arrival.held_up_ns).filter(|held_up_ns| *held_up_ns > 0);
-        let flush_ns = match (flush_ns, held_up_ns) {
-            (Some(own), Some(before)) => Some(own.saturating_add(before)),
-            (own, before) => own.or(before),
-        };
-        set(ReceiverStage::Flush, flush_ns);
-        set(ReceiverStage::Reply, between(flush_to, replied_ns));
-        set(
-            ReceiverStage::Acknowledged,
-            between(replied_ns, acknowledged_ns),
-        );
-        set(ReceiverStage::Apply, self.apply_ns);
-        stages
     }
 }
 
