@@ -15,8 +15,8 @@ pub struct FreeRange {
 }
 
 impl FreeRange {
-    /// The most numbers in one of [`Self::cover`].
-    pub const LONGEST: u32 = 1_024;
+    /// The most numbers in one range of [`Self::cover`].
+    pub const MAX_LENGTH: u32 = 1_024;
 
     /// Enough ranges for the processors of a large machine to find one at the same time.
     const COUNT: u32 = 128;
@@ -34,7 +34,7 @@ impl FreeRange {
     /// All numbers from `first` to before `end` as ranges, in order.
     pub fn cover(first: u32, end: u32) -> impl DoubleEndedIterator<Item = Self> {
         let length = end.saturating_sub(first);
-        let step = length.div_ceil(Self::COUNT).clamp(1, Self::LONGEST);
+        let step = length.div_ceil(Self::COUNT).clamp(1, Self::MAX_LENGTH);
         (0..length.div_ceil(step)).map(move |index| Self {
             next: first + index * step,
             end: (first + (index + 1) * step).min(end),
@@ -60,7 +60,7 @@ mod tests {
             let mut next = first;
             for range in FreeRange::cover(first, end) {
                 assert_eq!(range.next, next);
-                assert!(range.next < range.end && range.end - range.next <= FreeRange::LONGEST);
+                assert!(range.next < range.end && range.end - range.next <= FreeRange::MAX_LENGTH);
                 next = range.end;
             }
             assert_eq!(next, end, "from {first}");

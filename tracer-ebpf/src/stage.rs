@@ -44,7 +44,7 @@ pub enum StageKind {
 pub enum StageGap {
     /// A record that the ring buffer had no room for.
     Lost = 0,
-    /// A walsender that there was no room to remember: waits for it have no stages.
+    /// A walsender or walreceiver that there was no room to remember: what it does has no stages.
     SendersFull = 1,
 }
 

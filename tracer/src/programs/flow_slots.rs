@@ -13,7 +13,7 @@ use crate::programs::{ProgramsError, take_stack};
 /// so that none is in use behind as many that are not: one of them begins a range.
 const CHUNK: usize = 1_024;
 
-const _: () = assert!(FreeRange::LONGEST as usize <= CHUNK);
+const _: () = assert!(FreeRange::MAX_LENGTH as usize <= CHUNK);
 
 /// A slot is given back so long after its socket closed: what other processors wrote by then
 /// is seen here.

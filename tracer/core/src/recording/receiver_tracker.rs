@@ -220,7 +220,7 @@ impl ReceiverTracker {
             return;
         };
         let connection = &mut receiver.connection;
-        let read = (message.sock != 0).then(|| {
+        let read_up_to = (message.sock != 0).then(|| {
             connection.look(message.time_ns, message.snd_una, message.rcv_nxt);
             connection.incoming(message.copied_seq)
         });
@@ -228,7 +228,7 @@ impl ReceiverTracker {
             from_lsn: message.from_lsn,
             to_lsn: message.to_lsn,
             received_ns: message.time_ns,
-            read,
+            read_up_to,
             flush: None,
             replied: None,
             apply_ns: None,
@@ -373,15 +373,15 @@ impl FollowedReceiver {
     /// When a message arrived that is not among the others any more: those read at once with it
     /// lie behind it in the stream.
     fn arrival(&mut self, message: &Message) -> Arrival {
-        let Some(read) = message.read else {
+        let Some(read_up_to) = message.read_up_to else {
             return Arrival::default();
         };
         let behind = self
             .messages
             .iter()
-            .take_while(|one| one.read == Some(read));
+            .take_while(|one| one.read_up_to == Some(read_up_to));
         let behind = behind.fold(0_u64, |sum, one| sum.saturating_add(one.stream_bytes()));
-        let end = read.saturating_sub(behind);
+        let end = read_up_to.saturating_sub(behind);
         let segment = self.connection.segment_that_brought(end);
         let time_ns = segment.map(|segment| segment.time_ns.min(message.received_ns));
         let held_up_ns = time_ns.map_or(0, |from_ns| {

@@ -5,6 +5,7 @@ use crate::report::walreceiver::ReceiverStage;
 /// What a message takes in the stream besides its WAL, bytes: its own headers, and at most what
 /// TLS 1.2 adds to a record.
 const MESSAGE_OVERHEAD: u64 = 5 + 25 + 40;
+
 /// How long each stage of one message took, ns; `None` if its beginning or its end was not seen.
 pub type StageTimes = [Option<u64>; ReceiverStage::COUNT];
 
@@ -15,7 +16,7 @@ pub(crate) struct Message {
     pub(crate) to_lsn: u64,
     pub(crate) received_ns: u64,
     /// Up to where in the stream the walreceiver had read; `None` without TCP.
-    pub(crate) read: Option<u64>,
+    pub(crate) read_up_to: Option<u64>,
     pub(crate) flush: Option<(u64, u64)>,
     /// When the reply was sent that says it is flushed, and where that lies in the stream.
     pub(crate) replied: Option<(u64, u64)>,
@@ -37,8 +38,8 @@ impl Message {
         self.to_lsn.saturating_sub(self.from_lsn)
     }
 
-    /// How much of the stream it takes, at most: where the next one ends before it does not
-    /// matter, as long as it begins there.
+    /// How much of the stream it takes at most. Too much is better than too little: what is
+    /// found by it is the segment in which the message before it ends.
     pub(crate) const fn stream_bytes(&self) -> u64 {
         self.bytes().saturating_add(MESSAGE_OVERHEAD)
     }
