@@ -255,6 +255,11 @@ impl ReceiverTracker {
         let Some(receiver) = self.receivers.get_mut(&flush.pid) else {
             return;
         };
+        // One process's flushes come one after the other; what says otherwise is no flush.
+        let last_ns = receiver.flushes.back().map_or(0, |last| last.to_ns);
+        if flush.from_ns < last_ns || flush.to_ns < flush.from_ns {
+            return;
+        }
         if receiver.flushes.len() >= MAX_FLUSHES {
             receiver.flushes.pop_front();
         }
@@ -283,7 +288,8 @@ impl ReceiverTracker {
         // Of what is in order, those that nothing is known of yet are the last.
         let messages = receiver.messages.iter_mut().rev();
         for message in messages.take_while(|one| one.replied.is_none()) {
-            if message.to_lsn <= reply.flush_lsn {
+            let was_read = message.received_ns <= reply.time_ns;
+            if was_read && message.to_lsn <= reply.flush_lsn {
                 message.replied = Some((reply.time_ns, behind));
             }
         }
