@@ -2,6 +2,7 @@
 //! network was at fault, and they are seen at the other end.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::net::IpAddr;
 
 /// What arrived with a bad checksum in one interval.
@@ -47,16 +48,17 @@ pub struct Series {
 
 impl Series {
     /// Takes in the counts since the start of the run: of all peers, and by peer as far as
-    /// that is known.
+    /// that is known. Among the latter there may be another namespace's.
     pub fn update(&mut self, at_ns: u64, counted: u64, by_peer: &BTreeMap<IpAddr, u64>) {
         let segments = counted.saturating_sub(self.counted);
+        let before = mem::replace(&mut self.by_peer, by_peer.clone());
         if segments == 0 {
             return;
         }
-        let before = |peer| self.by_peer.get(peer).copied().unwrap_or(0);
-        let grown: BTreeMap<IpAddr, u64> = by_peer
+        let before = |peer| before.get(peer).copied().unwrap_or(0);
+        let grown = by_peer
             .iter()
-            .map(|(peer, count)| (*peer, count.saturating_sub(before(peer))))
+            .map(|(peer, count)| (*peer, count.saturating_sub(before(peer)).min(segments)))
             .filter(|(_, count)| *count > 0)
             .collect();
         let is_whole = by_peer.values().sum::<u64>() >= counted;
@@ -65,7 +67,7 @@ impl Series {
             segments,
             by_peer: is_whole.then_some(grown),
         });
-        (self.counted, self.by_peer) = (counted, by_peer.clone());
+        self.counted = counted;
     }
 
     /// All of them.
@@ -103,5 +105,17 @@ mod tests {
             (from(peer(3)), from(peer(4))),
             (vec![1, 0, 4], vec![2, 2, 4])
         );
+    }
+    #[test]
+    fn those_of_another_namespace_are_nobody_s_here() {
+        let mut series = Series::default();
+        let peer = IpAddr::from([10, 0, 10, 3]);
+        // The kernel has counted none of the first two here, and one of the next three.
+        for (at_ns, counted, seen) in [(10, 0, 2), (20, 1, 5), (30, 1, 6)] {
+            series.update(at_ns, counted, &BTreeMap::from([(peer, seen)]));
+        }
+        let steps = series.into_steps();
+        let shown: Vec<_> = steps.iter().map(|s| (s.at_ns, s.from(peer))).collect();
+        assert_eq!(shown, [(20, 1)]);
     }
 }

@@ -197,8 +197,8 @@ impl<'a> Session<'a> {
         }
         reading.finish();
         self.table.identify(process::of_owner);
-        let namespaces = self.namespaces.iter();
-        let totals = namespaces.filter_map(|one| self.programs.totals(one.inode).ok());
+        let namespaces = self.namespaces.iter_mut();
+        let totals = namespaces.filter_map(|one| one.totals(&self.programs).ok());
         let bad_checksums = totals.map(|one| one.selected_bad_checksums).sum();
         // After the sum, so that nothing in it is missing here.
         let by_peer = self.programs.bad_checksums().unwrap_or_default();

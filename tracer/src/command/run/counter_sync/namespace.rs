@@ -66,6 +66,17 @@ struct StartCounts {
     tcp_ext: TcpExt,
 }
 
+impl StartCounts {
+    /// How many segments the kernel has refused for their checksum since.
+    fn refused(&self, now: &Tcp) -> Option<u64> {
+        grown(now.in_csum_errors, self.in_csum_errors)
+    }
+}
+
+fn grown(now: Option<u64>, before: Option<u64>) -> Option<u64> {
+    Some(now?.wrapping_sub(before?))
+}
+
 impl Namespace {
     /// A namespace that is kept, with the counters that are read again and again.
     pub(crate) fn open(handle: Netns) -> anyhow::Result<Self> {
@@ -94,10 +105,25 @@ impl Namespace {
 
     /// Takes one pair of readings.
     fn pair(&mut self, programs: &Programs) -> anyhow::Result<CounterPair> {
-        Ok(CounterPair {
-            totals: programs.totals(self.inode)?,
-            tcp: self.file.tcp()?,
-        })
+        let totals = programs.totals(self.inode)?;
+        let tcp = self.file.tcp()?;
+        let totals = self.without_others(totals, &tcp);
+        Ok(CounterPair { totals, tcp })
+    }
+
+    /// Our count by now.
+    pub(crate) fn totals(&mut self, programs: &Programs) -> anyhow::Result<Totals> {
+        let totals = programs.totals(self.inode)?;
+        // Most of the time there are none, and nothing has to be read.
+        if totals.selected_bad_checksums == 0 {
+            return Ok(totals);
+        }
+        let tcp = self.file.tcp()?;
+        Ok(self.without_others(totals, &tcp))
+    }
+
+    fn without_others(&self, totals: Totals, tcp: &Tcp) -> Totals {
+        without_others(totals, self.start.and_then(|start| start.refused(tcp)))
     }
 
     /// Marks the start of the comparison at a moment when counting had begun:
@@ -150,12 +176,22 @@ impl Namespace {
         let Some(start) = self.start else {
             return Ok(KernelCounts::default());
         };
-        let grown = |now: Option<u64>, before: Option<u64>| Some(now?.wrapping_sub(before?));
         Ok(KernelCounts {
             retrans_segs: grown(end.tcp.retrans_segs, start.retrans_segs),
-            in_csum_errors: grown(end.tcp.in_csum_errors, start.in_csum_errors),
+            in_csum_errors: start.refused(&end.tcp),
             tcp_ext: self.tcp_ext()?.since(&start.tcp_ext),
         })
+    }
+}
+
+/// Without the bad checksums of other namespaces. A segment that does not show its namespace
+/// any more counts in the one that is traced; the kernel knows whose it is, and says how many
+/// it has refused there.
+fn without_others(totals: Totals, refused: Option<u64>) -> Totals {
+    let selected = totals.selected_bad_checksums;
+    Totals {
+        selected_bad_checksums: refused.map_or(selected, |refused| selected.min(refused)),
+        ..totals
     }
 }
 
@@ -205,6 +241,17 @@ mod tests {
         );
         let Ok((value, quiet)) = result;
         (value, quiet, index)
+    }
+
+    #[test]
+    fn bad_checksums_of_another_namespace_do_not_count() {
+        let totals = Totals {
+            selected_bad_checksums: 3,
+            ..Totals::default()
+        };
+        let counted = |refused| without_others(totals, refused).selected_bad_checksums;
+        // Of every peer the kernel may have refused more; some do not say how many.
+        assert_eq!([Some(0), Some(2), Some(9), None].map(counted), [0, 2, 3, 3]);
     }
 
     #[test]
