@@ -4,6 +4,7 @@
 pub(crate) mod datagrams;
 pub(crate) mod exact;
 pub(crate) mod fault;
+pub(crate) mod folder;
 pub(crate) mod kernel;
 pub(crate) mod listeners;
 pub(crate) mod outlet;

@@ -11,7 +11,6 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tempfile::TempDir;
 use tracer_core::report::commits::CommitsReport;
 use tracer_core::report::latency_probe::ProbeReport;
 use tracer_core::report::postgres::{GapReport, PostgresReport};
@@ -23,6 +22,7 @@ use xtask::testbed::{
     wait,
 };
 
+use crate::support::folder::Folder;
 use crate::support::program::PROGRAM;
 use crate::support::report::Report;
 
@@ -135,7 +135,7 @@ pub(crate) struct Watched {
     running: Running,
     /// The tool itself, where that is a child of what runs.
     inner: Option<Pid>,
-    folder: TempDir,
+    folder: Folder,
 }
 
 /// What it left.
@@ -144,6 +144,8 @@ pub(crate) struct Seen {
     pub(crate) json: String,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// Where that stands.
+    _folder: Folder,
 }
 
 impl Watched {
@@ -182,7 +184,7 @@ impl Watched {
         variables: &[(&str, &str)],
     ) -> Self {
         let way: Vec<&str> = way.iter().map(AsRef::as_ref).collect();
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new().unwrap();
         let file = |name: &str| folder.path().join(name);
         let words = [&way[..], &[PROGRAM]].concat();
         let mut command = host.netns.command(words[0]);
@@ -291,6 +293,7 @@ impl Watched {
             json,
             stdout,
             stderr,
+            _folder: folder,
         };
         // Whatever becomes of the database, the count goes on.
         assert_eq!(seen.report.difference(), 0, "{:?}", seen.report);

@@ -12,14 +12,13 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tempfile::TempDir;
 use xtask::testbed::{
     command::{Running, only_child},
     netns::Netns,
     wait,
 };
 
-use crate::support::{program::PROGRAM, report::Report};
+use crate::support::{folder::Folder, program::PROGRAM, report::Report};
 
 const LIMIT: Duration = Duration::from_secs(150);
 
@@ -28,7 +27,7 @@ pub(crate) struct Tool {
     running: Running,
     /// The tool itself, where that is a child of what runs.
     inner: Option<Pid>,
-    folder: TempDir,
+    folder: Folder,
 }
 
 /// How it ended and what it left.
@@ -36,7 +35,7 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
-    folder: TempDir,
+    folder: Folder,
 }
 
 impl Tool {
@@ -53,7 +52,7 @@ impl Tool {
         let words = [&way[..], &[PROGRAM]].concat();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]);
-        let folder = tempfile::tempdir()?;
+        let folder = Folder::new()?;
         command.arg("run").args(arguments);
         if !arguments.contains(&"--duration") {
             command.args(["--duration", "600s"]);
@@ -152,10 +151,10 @@ impl Ended {
     }
 }
 
-fn json(folder: &TempDir) -> PathBuf {
+fn json(folder: &Folder) -> PathBuf {
     folder.path().join("report.json")
 }
 
-fn text(folder: &TempDir, name: &str) -> Result<String> {
+fn text(folder: &Folder, name: &str) -> Result<String> {
     Ok(fs::read_to_string(folder.path().join(name))?)
 }

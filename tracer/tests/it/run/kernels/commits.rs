@@ -20,6 +20,8 @@ use crate::support::{
 
 const INSERT: &str = "insert into lab (note) values ('test')";
 const INSERTS: u64 = 20;
+/// A shorter wait that no reply ended waited for nobody, ms.
+const NOBODY_MS: f64 = 0.1;
 
 fn insert(sql: &mut Connection) {
     for _ in 0..INSERTS {
@@ -86,7 +88,12 @@ fn assert_stages(server: &ServerReport, slow: &[SlowReport]) {
     };
     assert_eq!(standby.remote.address.to_string(), "10.0.10.3");
     for one in slow {
-        let split = one.stages_ms.unwrap_or_else(|| panic!("{one:?}"));
+        // So short a wait, if no reply is known to have ended it, was for nobody: the standby
+        // had flushed before the primary's own flush was over.
+        let Some(split) = one.stages_ms else {
+            assert!(one.wait_ms < NOBODY_MS, "{one:?}");
+            continue;
+        };
         let sum: f64 = Stage::ALL.iter().map(|stage| split.of(*stage)).sum();
         assert!((sum - one.wait_ms).abs() < 0.02, "{one:?}");
     }
