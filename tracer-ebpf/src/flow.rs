@@ -31,6 +31,18 @@ pub struct Service {
     pub netns: u32,
 }
 
+/// The ends of a connection, as a segment that arrived names them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ends {
+    /// The sender's address, network order, IPv4 as `::ffff:a.b.c.d`.
+    pub remote: [u8; 16],
+    /// Host order.
+    pub remote_port: u16,
+    /// Host order.
+    pub local_port: u16,
+}
+
 /// Why the kernel retransmitted. The discriminant indexes the counter arrays of
 /// [`Flow`] and [`crate::Totals`].
 #[repr(u32)]
@@ -207,6 +219,7 @@ pub struct Flow {
 
 const _: () = assert!(size_of::<Tuple>() == 40);
 const _: () = assert!(size_of::<Service>() == 24);
+const _: () = assert!(size_of::<Ends>() == 20);
 const _: () = assert!(size_of::<Socket>() == 64);
 const _: () = assert!(size_of::<Owner>() == 24);
 const _: () = assert!(size_of::<Flow>() == 40 + 64 + 96 + 24 + 24);
@@ -240,6 +253,8 @@ mod pod {
     unsafe impl aya::Pod for super::Tuple {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::Service {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Ends {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::Socket {}
     // SAFETY: as above.

@@ -33,7 +33,7 @@ pub use event::{Event, EventKind};
 pub use fault::{
     BurstState, DIRECTIONS, Direction, FaultCounters, FaultSettings, HitChance, Tally,
 };
-pub use flow::{Flow, Owner, RetransmitKind, Service, Socket, Tuple, Verdict};
+pub use flow::{Ends, Flow, Owner, RetransmitKind, Service, Socket, Tuple, Verdict};
 pub use free_range::FreeRange;
 pub use offsets::{ABSENT, Offsets};
 pub use pidns::PidNamespace;

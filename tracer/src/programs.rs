@@ -17,7 +17,8 @@ use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf, Stack};
 use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError};
 use tracer_core::address::canonical;
-use tracer_ebpf::{Baseline, Control, FreeRange, Service, Socket, Totals, Tuple};
+use tracer_core::recording::bad_checksums;
+use tracer_ebpf::{Baseline, Control, Ends, FreeRange, Service, Socket, Totals, Tuple};
 
 use crate::kernel::bpf;
 use crate::kernel::clock::now_ns;
@@ -67,6 +68,7 @@ pub(crate) struct Programs {
     memory: SocketMemory,
     totals: NamespaceTotals,
     bad_checksums: HashMap<MapData, [u8; 16], u64>,
+    bad_checksum_ends: HashMap<MapData, Ends, u64>,
     sent: HashMap<MapData, [u8; 16], u64>,
     answered: HashMap<MapData, Service, u64>,
     gaps: PerCpuArray<MapData, u64>,
@@ -109,6 +111,7 @@ impl Programs {
             memory,
             totals: NamespaceTotals::new(&mut ebpf, options.settings.netns)?,
             bad_checksums: take(&mut ebpf, "BAD_CHECKSUMS")?,
+            bad_checksum_ends: take(&mut ebpf, "BAD_CHECKSUM_ENDS")?,
             sent: take(&mut ebpf, "SENT")?,
             answered: take(&mut ebpf, "ANSWERED")?,
             gaps: take(&mut ebpf, "GAPS")?,
@@ -217,10 +220,20 @@ impl Programs {
         self.totals.of(netns)
     }
 
-    /// Segments with a bad checksum so far, by who sent them; of more than a thousand
-    /// senders, some are missing.
-    pub(crate) fn bad_checksums(&self) -> Result<BTreeMap<IpAddr, u64>, ProgramsError> {
-        by_peer("BAD_CHECKSUMS", &self.bad_checksums)
+    /// Segments with a bad checksum so far, by who sent them, and by connection: of more than
+    /// there is room for, some are missing.
+    pub(crate) fn bad_checksums(&self) -> Result<bad_checksums::BySender, ProgramsError> {
+        let by_peer = by_peer("BAD_CHECKSUMS", &self.bad_checksums)?;
+        let entries = self.bad_checksum_ends.iter().map(|entry| {
+            let (ends, count) = entry.map_err(map_error("BAD_CHECKSUM_ENDS"))?;
+            Ok((bad_checksums::ConnectionEnds::from(&ends), count))
+        });
+        let by_connection: Result<_, ProgramsError> = entries.collect();
+        let by_connection = by_connection?;
+        Ok(bad_checksums::BySender {
+            by_peer,
+            by_connection,
+        })
     }
 
     /// Segments sent so far by sockets that have closed, by who they went to; and whether

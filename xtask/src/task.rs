@@ -1,6 +1,7 @@
 //! What a developer runs: one file, or folder, for each `cargo xtask …`.
 
 pub mod bench;
+mod blind;
 mod btf;
 mod check;
 mod demo;
@@ -53,6 +54,8 @@ enum Task {
     Bench(bench::BenchArguments),
     /// Run tracer for hours beside servers that restart, and see that nothing of it grows
     Soak(soak::SoakArguments),
+    /// Break a wire, disks and processes at random, and hold what tracer finds against it
+    Blind(blind::BlindArguments),
     /// Run the tool while signals, limits, disks and networks do their worst to it
     Torture(torture::TortureArguments),
     /// Make the README's pictures, of a real report and of a real run
@@ -98,6 +101,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Kernels(arguments) => kernels::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),
+        Task::Blind(arguments) => blind::run(&arguments),
         Task::Torture(arguments) => torture::run(&arguments),
         Task::Picture(arguments) => picture::run(&arguments),
         Task::Btf { input, output } => btf::run(&input, &output),

@@ -13,9 +13,12 @@ pub mod netns;
 pub(crate) mod parallel;
 pub mod postgres;
 pub mod quantile;
+pub(crate) mod random;
 pub(crate) mod resource_name;
 #[cfg(test)]
 pub(crate) mod sample_report;
 pub(crate) mod scratch_dir;
+pub mod slow_disk;
 pub mod wait;
+pub(crate) mod wire;
 pub mod withheld;

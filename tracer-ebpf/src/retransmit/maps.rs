@@ -4,8 +4,8 @@ use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BP
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, Stack};
 use tracer_ebpf::{
-    Baseline, Control, Event, Flow, FreeRange, Gap, Offsets, Owner, Service, Settings, Totals,
-    Tuple,
+    Baseline, Control, Ends, Event, Flow, FreeRange, Gap, Offsets, Owner, Service, Settings,
+    Totals, Tuple,
 };
 
 /// `BPF_F_NO_PREALLOC`, which a trie demands.
@@ -76,6 +76,11 @@ pub static FREE_PLACES: Stack<FreeRange> = Stack::with_max_entries(tracer_ebpf::
 #[map]
 pub static BAD_CHECKSUMS: HashMap<[u8; 16], u64> = HashMap::with_max_entries(1_024, 0);
 
+/// The same by the connection that their headers name. Of what is damaged, ports may be, so
+/// that this fills up with connections that never were; what comes then is missing here.
+#[map]
+pub static BAD_CHECKSUM_ENDS: HashMap<Ends, u64> = HashMap::with_max_entries(4_096, 0);
+
 /// Segments sent, by the address that they went to, of the peers to keep: those of sockets
 /// that have closed. With more receivers than this some are missing, and userspace sees that
 /// the map is full.
@@ -112,14 +117,14 @@ pub fn count_gap(gap: Gap) {
     }
 }
 
-/// Adds to the count of a peer, which begins with the first.
+/// Adds to the count of a peer, or of a connection, which begins with the first.
 #[inline(always)]
-pub fn add_to_peer(counts: &HashMap<[u8; 16], u64>, peer: &[u8; 16], value: u64) {
-    if counts.get_ptr_mut(peer).is_none() {
+pub fn add_to<K>(counts: &HashMap<K, u64>, key: &K, value: u64) {
+    if counts.get_ptr_mut(key).is_none() {
         // Another CPU may be first: then there is an entry to add to as well.
-        let _ = counts.insert(peer, 0, u64::from(BPF_NOEXIST));
+        let _ = counts.insert(key, 0, u64::from(BPF_NOEXIST));
     }
-    if let Some(count) = counts.get_ptr_mut(peer) {
+    if let Some(count) = counts.get_ptr_mut(key) {
         add(count, value);
     }
 }

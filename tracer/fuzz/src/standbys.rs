@@ -72,6 +72,7 @@ fn sample<'a>(setting: &str, names: impl Iterator<Item = &'a String>, seed: u8) 
             flush_lag_ms: None,
             replay_lag_ms: None,
             reply_age_ms: None,
+            reply_sent_us: None,
         }
     };
     Sample {

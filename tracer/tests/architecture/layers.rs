@@ -89,6 +89,7 @@ pub(crate) const ALLOWED_IN_CORE: Rooms = &[
     (
         "recording",
         &[
+            "address",
             "by_kind",
             "clock",
             "event",

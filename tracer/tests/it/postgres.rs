@@ -24,7 +24,6 @@ mod roles;
 mod server;
 mod services;
 mod sides;
-mod slow_disk;
 mod stages;
 mod statements;
 mod untracked;

@@ -15,7 +15,6 @@ mod outlet;
 mod plan;
 mod process;
 mod programs;
-mod random;
 mod round;
 mod stage;
 mod state;

@@ -7,7 +7,7 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use tracer_ebpf::{Event, EventKind, Verdict};
+use tracer_ebpf::{Ends, Event, EventKind, Verdict};
 
 use crate::counting;
 use crate::filter;
@@ -30,7 +30,13 @@ fn on_hit(ctx: &RawTracePointContext) -> Option<()> {
         return None;
     }
     // Before the sum, which is then never the larger of the two.
-    maps::add_to_peer(&maps::BAD_CHECKSUMS, &tuple.remote, 1);
+    maps::add_to(&maps::BAD_CHECKSUMS, &tuple.remote, 1);
+    let ends = Ends {
+        remote: tuple.remote,
+        remote_port: tuple.remote_port,
+        local_port: tuple.local_port,
+    };
+    maps::add_to(&maps::BAD_CHECKSUM_ENDS, &ends, 1);
     let totals = counting::totals(filter::namespace(&tuple))?;
     // SAFETY: a live map value.
     maps::add(unsafe { &raw mut (*totals).selected_bad_checksums }, 1);

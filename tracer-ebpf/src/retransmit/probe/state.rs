@@ -170,7 +170,7 @@ fn on_close(tcp: TcpSocket, tuple: &Tuple, verdict: Verdict) {
         && maps::counting()
         && let Some(sent @ 1..) = field!(tcp.fields, segs_out, u32)
     {
-        maps::add_to_peer(&maps::SENT, &tuple.remote, u64::from(sent));
+        maps::add_to(&maps::SENT, &tuple.remote, u64::from(sent));
     }
     let Some(now) = socket::retransmitted(tcp) else {
         return;

@@ -14,6 +14,7 @@ use tracer_ebpf::RetransmitKind;
 
 use crate::diagnosis::findings;
 use crate::diagnosis::tests::run::*;
+use crate::recording::bad_checksums::ConnectionEnds;
 
 const NETWORK: [Cause; 6] = [
     Cause::LossTowardStandby,
@@ -106,6 +107,7 @@ fn bad_checksums_are_of_the_other_side() {
                 at_ns: second * S,
                 segments: 9,
                 by_peer: None,
+                by_connection: None,
             })
             .collect();
         // Anybody's segments may have been corrupted.
@@ -129,6 +131,22 @@ fn bad_checksums_are_of_the_other_side() {
         by(&mut run, "10.0.10.77".parse().unwrap());
         assert!(!run.causes().contains(&cause));
         by(&mut run, sender);
+        assert_eq!(run.causes(), [cause]);
+        // They tell the connection, too: another one of the same two hosts is none that
+        // commits wait for.
+        let own = run.recorded().flows[1].connection();
+        let other = ConnectionEnds {
+            local_port: own.local_port + 1,
+            ..own
+        };
+        let of = |run: &mut Run, ends| {
+            for step in &mut run.bad_checksums {
+                step.by_connection = Some([(ends, step.segments)].into());
+            }
+        };
+        of(&mut run, other);
+        assert!(!run.causes().contains(&cause));
+        of(&mut run, own);
         assert_eq!(run.causes(), [cause]);
         // Of a corrupted segment, the namespace may not be known; of the kernel's
         // counter, it is.
@@ -176,6 +194,23 @@ fn the_standby_s_clock_does_not_matter() {
         sample.standbys[0].reply_age_ms = Some(3_600_000.0);
     }
     assert_eq!(run.causes(), [Cause::NotDetermined]);
+}
+
+#[test]
+fn a_reply_is_missing_however_late_the_samples_were_read() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    for (index, sample) in run.bad_samples().enumerate() {
+        let standby = &mut sample.standbys[0];
+        standby.reply_sent_us = Some(1_700_000_000_000_000);
+        // Read a moment before or behind the others.
+        let late_ms = if index % 2 == 0 { 600.0 } else { 0.0 };
+        standby.reply_age_ms = standby.reply_age_ms.map(|age_ms| age_ms - late_ms);
+    }
+    assert_eq!(run.first().cause, Cause::StandbyNotReplying);
+    for (index, sample) in run.bad_samples().enumerate() {
+        sample.standbys[0].reply_sent_us = Some(index as i64);
+    }
+    assert_ne!(run.first().cause, Cause::StandbyNotReplying);
 }
 
 #[test]

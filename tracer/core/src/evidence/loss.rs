@@ -16,6 +16,7 @@ use crate::evidence::standby_state::{has_to_flush, is_silent, of_all};
 use crate::evidence::thresholds::{MAX_ECHO, MIN_LOST_SEGMENTS};
 use crate::interval::Span;
 use crate::recording::Recording;
+use crate::recording::bad_checksums::{BadChecksumStep, ConnectionEnds};
 use crate::recording::flow_history::FlowHistory;
 use crate::report::finding::{Cause, Confidence, Size};
 use crate::report::role::Kind;
@@ -325,19 +326,26 @@ fn retransmits(recorded: &Recording, flows: &[usize]) -> Option<LossSignal> {
 fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> Option<LossSignal> {
     let track = recorded.flows.get(*flows.first()?)?;
     let peer = track.remote.ip();
+    let tracks = flows.iter().filter_map(|flow| recorded.flows.get(*flow));
+    let connections: Vec<ConnectionEnds> = tracks.map(FlowHistory::connection).collect();
     let steps: Vec<_> = recorded
         .bad_checksums
         .as_ref()?
         .iter()
-        .filter(|step| step.may_be_from(peer))
+        .filter(|step| step.of(peer, &connections) > 0)
         .collect();
-    let seen: u64 = steps.iter().map(|step| step.from(peer)).sum();
+    let seen: u64 = steps.iter().map(|step| step.of(peer, &connections)).sum();
     // Some may have been another namespace's: the kernel does not always show whose
     // a segment is that it refuses, but it counts it where it belongs.
     let refused = recorded.kernel_bad_checksums();
     let segments = refused.map_or(seen, |refused| seen.min(refused));
+    let tells_peer =
+        |step: &&BadChecksumStep| step.by_peer.is_some() || recorded.settings.hosts() == [peer];
+    let tells_connection =
+        |step: &&BadChecksumStep| step.by_connection.is_none() || step.of_unknown(peer) == 0;
     let is_certain = refused.is_some_and(|refused| refused >= seen)
-        && (steps.iter().all(|step| step.by_peer.is_some()) || recorded.settings.hosts() == [peer]);
+        && steps.iter().all(tells_peer)
+        && steps.iter().all(tells_connection);
     let from = FarEnd::of(track);
     let doubt = if is_certain { "" } else { " or other peers" };
     let discarded = "arrived with a bad checksum and were discarded";

@@ -46,8 +46,9 @@ pub(crate) fn has_to_apply(standby: &Standby, level: Option<Level>) -> bool {
     lags.is_some_and(|(flush, replay)| replay > 0 && on_disk(flush, replay))
 }
 
-/// Whether none of the awaited has replied since the sample before. Their clocks may differ
-/// from the primary's, so that an age counts only by how it grows.
+/// Whether none of the awaited has replied since the sample before: their last reply is still
+/// the same. Where samples do not tell that, its age counts, and only by how it grows: their
+/// clocks may differ from the primary's.
 pub(crate) fn is_silent(interval: &SampleInterval<'_>, awaited: &AwaitedStandbys<'_>) -> bool {
     let Some(before) = interval.before else {
         return false;
@@ -55,6 +56,10 @@ pub(crate) fn is_silent(interval: &SampleInterval<'_>, awaited: &AwaitedStandbys
     let passed_ms = interval.sample.at_ns.saturating_sub(before.at_ns) as f64 / 1e6;
     of_all(awaited, |now| {
         let then = before.standbys.iter().find(|one| one.pid == now.pid);
+        let sent = then.and_then(|then| Some((then.reply_sent_us?, now.reply_sent_us?)));
+        if let Some((then, now)) = sent {
+            return then == now;
+        }
         let ages = then.and_then(|then| Some((then.reply_age_ms?, now.reply_age_ms?)));
         ages.is_some_and(|(then, now)| now - then >= MIN_SILENT_GROWTH * passed_ms)
     })

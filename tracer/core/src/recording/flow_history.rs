@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tracer_ebpf::Flow;
 
 use crate::clock::jiffies_to_ms;
+use crate::recording::bad_checksums::ConnectionEnds;
 use crate::recording::flow_entry::Entry;
 use crate::recording::flow_series::FlowSeries;
 use crate::recording::tcp_info::TcpInfoSample;
@@ -41,6 +42,14 @@ pub struct FlowHistory {
 }
 
 impl FlowHistory {
+    /// As segments name it that arrive on it.
+    pub(crate) fn connection(&self) -> ConnectionEnds {
+        ConnectionEnds {
+            remote: self.remote,
+            local_port: self.local.port(),
+        }
+    }
+
     /// One of which nothing is known but its ends.
     #[must_use]
     pub fn between(local: SocketAddr, remote: SocketAddr) -> Self {

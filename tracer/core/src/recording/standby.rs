@@ -86,6 +86,7 @@ mod tests {
         standbys.add(&[Standby {
             flush_lag_bytes: Some(-5),
             reply_age_ms: None,
+            reply_sent_us: None,
             sync_state: Some("async".into()),
             client_port: Some(40_400),
             ..standby("db2", 18)

@@ -131,6 +131,10 @@ pub struct Standby {
     pub replay_lag_ms: Option<f64>,
     /// Since the last reply was sent, by the standby's clock.
     pub reply_age_ms: Option<f64>,
+    /// When that was, µs since 1970: two samples with the same show that none arrived in
+    /// between.
+    #[serde(default)]
+    pub reply_sent_us: Option<i64>,
 }
 
 /// One row of `pg_replication_slots`.
@@ -236,6 +240,7 @@ pub(crate) mod tests {
             flush_lag_ms: None,
             replay_lag_ms: None,
             reply_age_ms: Some(50.0),
+            reply_sent_us: None,
         }
     }
 

@@ -153,6 +153,7 @@ impl Scenario {
             at_ns: second * S,
             segments: self.bad_checksums,
             by_peer: None,
+            by_connection: None,
         });
         let bad_checksums = bad_checksums.filter(|one| one.segments > 0).collect();
         let peer = self.flow().remote.ip();

@@ -1,9 +1,7 @@
 //! Counting what was recorded, as the kernel programs count what happens.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
 
-use tracer_core::address::canonical;
 use tracer_core::assemble;
 use tracer_core::clock::Clock;
 use tracer_core::event::Decoded;
@@ -41,7 +39,7 @@ pub(crate) struct Recount<'a> {
     changed: BTreeSet<Tuple>,
     table: FlowTable,
     bad_checksums: bad_checksums::Series,
-    bad_by_peer: BTreeMap<IpAddr, u64>,
+    bad_by_sender: bad_checksums::BySender,
     holes: LossRecoveries,
     namespaces: BTreeMap<u32, Totals>,
     seen: BTreeSet<&'static str>,
@@ -62,7 +60,7 @@ impl<'a> Recount<'a> {
             changed: BTreeSet::new(),
             table: FlowTable::default(),
             bad_checksums: bad_checksums::Series::default(),
-            bad_by_peer: BTreeMap::new(),
+            bad_by_sender: bad_checksums::BySender::default(),
             holes: LossRecoveries::default(),
             namespaces: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -116,8 +114,7 @@ impl<'a> Recount<'a> {
             (EventKind::BadChecksum, _) => {
                 grow(&mut totals.selected_bad_checksums, selected);
                 if kept {
-                    let peer = canonical(Ipv6Addr::from(event.tuple.remote));
-                    grow(self.bad_by_peer.entry(peer).or_default(), 1);
+                    self.bad_by_sender.add(&event.tuple);
                 }
                 return;
             }
@@ -156,9 +153,9 @@ impl<'a> Recount<'a> {
         }
         self.table.update(at_ns, &live, &closed);
         self.table.identify(process::of_owner);
-        let bad_checksums = self.bad_by_peer.values().sum();
+        let by_sender = self.bad_by_sender.clone();
         self.bad_checksums
-            .update(at_ns, bad_checksums, &self.bad_by_peer);
+            .update(at_ns, by_sender.by_peer.values().sum(), by_sender);
     }
 
     /// The report.

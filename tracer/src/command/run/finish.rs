@@ -108,9 +108,9 @@ fn last_counts(
     session.table.identify(process::of_owner);
     let pairs = last.pairs.iter();
     let bad_checksums = pairs.map(|one| one.totals.selected_bad_checksums).sum();
-    let by_peer = session.programs.bad_checksums()?;
+    let by_sender = session.programs.bad_checksums()?;
     let series = &mut session.bad_checksums;
-    series.update(last.at_ns, bad_checksums, &by_peer);
+    series.update(last.at_ns, bad_checksums, by_sender);
     // Where there was no room to remember a socket, its hits may have been shown.
     let no_room = session.programs.gaps()?.count(Gap::SocketsFull) > 0;
     let shown = session.shows_failures() || no_room;

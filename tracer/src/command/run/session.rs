@@ -201,8 +201,8 @@ impl<'a> Session<'a> {
         let totals = namespaces.filter_map(|one| one.totals(&self.programs).ok());
         let bad_checksums = totals.map(|one| one.selected_bad_checksums).sum();
         // After the sum, so that nothing in it is missing here.
-        let by_peer = self.programs.bad_checksums().unwrap_or_default();
-        self.bad_checksums.update(at_ns, bad_checksums, &by_peer);
+        let by_sender = self.programs.bad_checksums().unwrap_or_default();
+        self.bad_checksums.update(at_ns, bad_checksums, by_sender);
     }
 
     /// What each flow has retransmitted up to now counts for the role that it has now.

@@ -87,7 +87,8 @@ select pid, {standby}, host(client_addr), client_port, state, sync_state,
   extract(epoch from write_lag) * 1000,
   extract(epoch from flush_lag) * 1000,
   extract(epoch from replay_lag) * 1000,
-  extract(epoch from clock_timestamp() - reply_time) * 1000
+  extract(epoch from clock_timestamp() - reply_time) * 1000,
+  (extract(epoch from reply_time) * 1000000)::int8
   from pg_stat_replication, {HERE} order by application_name, pid;
 select wait_event_type, wait_event, count(*), count(*) filter (where state = 'active'),
   extract(epoch from clock_timestamp() - min(query_start)) * 1000,
@@ -210,6 +211,7 @@ fn read_standby(row: AnswerRow<'_>) -> Option<Standby> {
         flush_lag_ms: row.number(11),
         replay_lag_ms: row.number(12),
         reply_age_ms: row.number(13),
+        reply_sent_us: row.number(14),
     })
 }
 

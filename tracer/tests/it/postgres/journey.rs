@@ -9,9 +9,9 @@ use tracer_core::merge::{journey::JourneyStages, merge};
 use tracer_core::report::Report;
 use tracer_core::report::finding::{Cause, Confidence};
 use xtask::testbed::netns::Host;
+use xtask::testbed::slow_disk::SlowDisk;
 
 use crate::postgres::commits::{INSERT, watch};
-use crate::postgres::slow_disk::Slow;
 use crate::postgres::watched::{Lab, Watched};
 
 /// Longer than all that is not held up on purpose.
@@ -65,7 +65,7 @@ fn assert_owned(merged: &Merged, commits: u64, of: fn(&JourneyStages) -> f64, ca
 #[test]
 fn the_standby_s_disk_owns_what_waits_for_it() {
     let lab = Lab::start("pgjourneydisk");
-    let _slow = Slow::start(&[lab.receiver()], DISK);
+    let _slow = SlowDisk::start(&[lab.receiver()], DISK).unwrap();
     let merged = seen(&lab, || {
         // What one sends lies there while the other's is flushed: that is the disk's, too.
         thread::scope(|scope| {
@@ -90,7 +90,7 @@ fn one_flush_that_stalls_is_found() {
         for _ in 0..200 {
             sql.query(INSERT).unwrap();
         }
-        let slow = Slow::start(&[lab.receiver()], HELD);
+        let slow = SlowDisk::start(&[lab.receiver()], HELD).unwrap();
         sql.query(INSERT).unwrap();
         drop(slow);
         for _ in 0..200 {

@@ -6,10 +6,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tracer_core::report::walreceiver::{ReceiverStage, SlowMessage, WalreceiverReport};
-use xtask::testbed::{netns::Host, postgres::Server, wait};
+use xtask::testbed::{netns::Host, postgres::Server, slow_disk::SlowDisk, wait};
 
 use crate::postgres::commits::{ALL, INSERT, pid, watch};
-use crate::postgres::slow_disk::Slow;
 use crate::postgres::watched::{LIMIT, Lab, Seen, Watched};
 
 /// Longer than all that is not held up on purpose.
@@ -98,7 +97,7 @@ pub(crate) fn wal_is_followed_from_its_segment_to_its_reply(lab: &Lab) {
 #[test]
 fn a_slow_disk_is_in_the_flush() {
     let lab = Lab::start("pgreceiverdisk");
-    let _slow = Slow::start(&[lab.receiver()], Duration::from_millis(40));
+    let _slow = SlowDisk::start(&[lab.receiver()], Duration::from_millis(40)).unwrap();
     let tool = follow(lab.standby());
     commit(&lab, 10);
     let seen = tool.finish();

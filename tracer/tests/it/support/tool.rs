@@ -82,10 +82,13 @@ impl Tool {
     fn await_ready(&mut self) -> Result<()> {
         let ready = self.folder.path().join("ready");
         wait::until(LIMIT, "tracer to count", || {
-            if let Some(status) = self.running.ended()? {
-                bail!("tracer ended ({status}): {}", text(&self.folder, "stderr")?);
+            let is_ready = ready.exists();
+            match self.running.ended()? {
+                // A short one may be over before anybody has looked.
+                Some(status) if status.success() => Ok(Some(())),
+                Some(status) => bail!("tracer ended ({status}): {}", text(&self.folder, "stderr")?),
+                None => Ok(is_ready.then_some(())),
             }
-            Ok(ready.exists().then_some(()))
         })
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use nix::sys::signal::Signal;
 
 use super::blow::{Blow, Family, Output, Rival, Stream, Target, What};
-use super::random::Random;
+use crate::testbed::random::Random;
 
 /// How much a round is to hold at most.
 const MOST_BLOWS: u64 = 3;

@@ -62,6 +62,19 @@ impl Host {
         }))
     }
 
+    /// Gives its interface its addresses, after these lines of `ip`.
+    fn set_up(&self, first: &str) -> Result<()> {
+        let Self {
+            v4, v6, interface, ..
+        } = self;
+        self.netns.ip(&format!(
+            "{first}\
+             address add {v4}/24 dev {interface}\n\
+             address add {v6}/64 dev {interface} nodad\n\
+             link set {interface} up\n"
+        ))
+    }
+
     /// Its IPv4 address, or its IPv6 address.
     pub fn address(&self, ipv6: bool) -> IpAddr {
         if ipv6 { self.v6.into() } else { self.v4.into() }
@@ -176,17 +189,29 @@ impl Net {
         run_ip(&[], &made)?;
         switch.ip(&inside)?;
         for host in &hosts {
-            let Host {
-                v4, v6, interface, ..
-            } = host;
-            host.netns.ip(&format!(
-                "link set lo up\n\
-                 address add {v4}/24 dev {interface}\n\
-                 address add {v6}/64 dev {interface} nodad\n\
-                 link set {interface} up\n"
-            ))?;
+            host.set_up("link set lo up\n")?;
         }
         Ok(Self { hosts, switch })
+    }
+
+    /// Puts two other interfaces in the place of the host's cable: the host's own, and its
+    /// port on the switch. `make` makes one of a name in the namespace of its thread, and
+    /// whatever carries frames between the two has what it returns, in this order.
+    pub(crate) fn open_cable<T: Send>(
+        &self,
+        role: &str,
+        make: impl Fn(&str) -> Result<T> + Sync,
+    ) -> Result<[T; 2]> {
+        let host = self.host(role)?;
+        // Its other end goes with it.
+        host.netns
+            .ip(&format!("link delete {}\n", host.interface))?;
+        let own = host.netns.enter(|| make(&host.interface))?;
+        host.set_up("")?;
+        let port = self.switch.enter(|| make(role))?;
+        self.switch
+            .ip(&format!("link set {role} master {BRIDGE} up\n"))?;
+        Ok([own, port])
     }
 
     /// The hosts, in the order of their specs.

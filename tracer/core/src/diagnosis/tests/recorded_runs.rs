@@ -94,6 +94,7 @@ fn bad_checksums(report: &Report) -> Vec<BadChecksumStep> {
         at_ns: ns(one.offset_s),
         segments: one.selected,
         by_peer: one.by_peer.clone(),
+        by_connection: None,
     });
     steps.collect()
 }

@@ -102,6 +102,7 @@ pub(super) fn standby(reply_age_ms: f64) -> Standby {
         flush_lag_ms: None,
         replay_lag_ms: None,
         reply_age_ms: Some(reply_age_ms),
+        reply_sent_us: None,
     }
 }
 

@@ -13,7 +13,7 @@ fn answers() -> Vec<Rows> {
     vec![
         vec![row("f|0/3000148|1|db2|4711|-|-|-|f")],
         vec![row(
-            "17|db2|10.0.10.3|40396|streaming|sync|0|0|-8|160|1.5|-|2.25|99.125",
+            "17|db2|10.0.10.3|40396|streaming|sync|0|0|-8|160|1.5|-|2.25|99.125|1732900000123456",
         )],
         vec![
             row("Client|ClientRead|5|0|86400000.5|0|0"),
@@ -42,8 +42,12 @@ fn a_primary_shows_its_standbys_and_who_waits() {
         (Some(40396), Some(-8))
     );
     assert_eq!(
-        (standby.flush_lag_ms, standby.reply_age_ms),
-        (None, Some(99.125))
+        (
+            standby.flush_lag_ms,
+            standby.reply_age_ms,
+            standby.reply_sent_us
+        ),
+        (None, Some(99.125), Some(1_732_900_000_123_456))
     );
     assert_eq!(sample.slots[0].retained_bytes, Some(16_777_216));
     assert!(sample.receiver.is_none() && sample.replay.is_none());

@@ -8,12 +8,12 @@ use tracer_core::report::finding::{Cause, Finding};
 use xtask::testbed::{
     command::Running,
     postgres::{Frozen, Server},
+    slow_disk::SlowDisk,
     wait,
 };
 
 use super::network::{DAMAGE, LOSS, is_the_network};
 use super::{PROBE_LINE, await_trouble, end, inject, probe, verdict};
-use crate::postgres::slow_disk::Slow;
 use crate::postgres::watched::{LIMIT, Lab, OTHER, Seen};
 
 const HELD_UP: [&str; 1] = ["commits in flight, since"];
@@ -154,7 +154,7 @@ fn of_a_quorum_of_all_the_one_with_the_slow_disk_is_accused() {
     let lab = Lab::of_three("pgvany2");
     wait_for(&lab, "ANY 2 (standby, other)", "quorum quorum");
     let mut tool = probe(&lab, lab.primary());
-    let slow = Slow::start(&[receiver(lab.other().1)], SLOW);
+    let slow = SlowDisk::start(&[receiver(lab.other().1)], SLOW).unwrap();
     await_trouble(&mut tool, &[PROBE_LINE]);
     let seen = tool.finish();
     drop(slow);
@@ -169,7 +169,7 @@ fn slow_disk_beside_losses(tag: &str, names: &str, states: &str) {
     wait_for(&lab, names, states);
     let mut tool = probe(&lab, lab.primary());
     let fault = inject(lab.primary(), LOSS, "10.0.10.4");
-    let slow = Slow::start(&[receiver(lab.pair.standby())], SLOW);
+    let slow = SlowDisk::start(&[receiver(lab.pair.standby())], SLOW).unwrap();
     await_trouble(&mut tool, &[PROBE_LINE]);
     tool.await_resent(1);
     let seen = tool.finish();
@@ -198,7 +198,7 @@ fn a_slow_disk_is_found_beside_bad_checksums_from_somebody_else() {
     let lab = Lab::of_three("pgvdamaged");
     let mut tool = probe(&lab, lab.primary());
     let fault = inject(lab.other().0, DAMAGE, "10.0.10.2");
-    let slow = Slow::start(&[receiver(lab.pair.standby())], SLOW);
+    let slow = SlowDisk::start(&[receiver(lab.pair.standby())], SLOW).unwrap();
     await_trouble(&mut tool, &[PROBE_LINE]);
     let seen = tool.finish();
     drop(slow);

@@ -9,10 +9,13 @@ use std::{
 
 use nix::unistd::Pid;
 use tracer_core::report::finding::Cause;
-use xtask::testbed::{command::Running, wait};
+use xtask::testbed::{
+    command::Running,
+    slow_disk::{SlowDisk, processes},
+    wait,
+};
 
 use super::{PROBE_LINE, await_trouble, begin, verdict};
-use crate::postgres::slow_disk::{Slow, processes};
 use crate::postgres::watched::{LIMIT, Lab};
 
 /// As many that want the same processor.
@@ -51,8 +54,8 @@ fn a_lock_is_a_lock() {
 fn a_slow_disk_of_the_primary_is_its_own() {
     let lab = Lab::start("pgvdisk");
     let mut tool = begin(&lab, lab.primary());
-    let all = processes(lab.pair.primary().pid());
-    let slow = Slow::start(&all, Duration::from_millis(300));
+    let all = processes(lab.pair.primary().pid()).unwrap();
+    let slow = SlowDisk::start(&all, Duration::from_millis(300)).unwrap();
     await_trouble(&mut tool, &[PROBE_LINE]);
     let seen = tool.finish();
     drop(slow);
@@ -97,6 +100,7 @@ fn a_primary_without_a_processor_is_not_taken_for_anything_else() {
     let lab = Lab::start("pgvcpu");
     let mut tool = begin(&lab, lab.primary());
     processes(lab.pair.primary().pid())
+        .unwrap()
         .into_iter()
         .for_each(starve);
     let hogs = [(); HOGS].map(|()| hog());

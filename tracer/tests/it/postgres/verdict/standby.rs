@@ -5,9 +5,9 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use tracer_core::report::finding::{Cause, Confidence};
 use xtask::testbed::postgres::Frozen;
+use xtask::testbed::slow_disk::SlowDisk;
 
 use super::{PROBE_LINE, await_lines, await_trouble, begin, verdict};
-use crate::postgres::slow_disk::Slow;
 use crate::postgres::watched::Lab;
 
 /// The process of the standby that a query names.
@@ -75,7 +75,7 @@ fn a_wait_that_was_turned_off_is_told() {
 fn a_standby_whose_disk_is_slow_has_the_log_and_does_not_flush_it() {
     let lab = Lab::start("pgvflush");
     let mut tool = begin(&lab, lab.primary());
-    let slow = Slow::start(&[receiver(&lab)], Duration::from_millis(700));
+    let slow = SlowDisk::start(&[receiver(&lab)], Duration::from_millis(700)).unwrap();
     await_trouble(&mut tool, &[PROBE_LINE]);
     let seen = tool.finish();
     drop(slow);

@@ -3,11 +3,11 @@
 /// A generator ([SplitMix64](https://doi.org/10.1145/2714064.2660195)): no state but a
 /// number, and good enough for drawing lots.
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The generator of a round: rounds of one seed do not repeat each other.
-    pub(super) fn new(seed: u64, round: u32) -> Self {
+    pub(crate) fn new(seed: u64, round: u32) -> Self {
         let mut first = Self(seed);
         let mixed = first.next();
         Self(mixed ^ u64::from(round).wrapping_mul(0xd6e8_feb8_6659_fd93))
@@ -22,18 +22,18 @@ impl Random {
     }
 
     /// From `low` to `high`, both included.
-    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         let width = high.saturating_sub(low).saturating_add(1);
         // What this prefers, it does by a part in billions.
         low + self.next() % width
     }
 
     /// True in so many of a hundred cases.
-    pub(super) fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.between(0, 99) < percent
     }
 
-    pub(super) fn pick<T: Copy, const N: usize>(&mut self, of: [T; N]) -> T {
+    pub(crate) fn pick<T: Copy, const N: usize>(&mut self, of: [T; N]) -> T {
         const { assert!(N > 0, "there is nothing to pick from") };
         let last = u64::try_from(N - 1).unwrap_or_default();
         of[usize::try_from(self.between(0, last)).unwrap_or_default()]
