@@ -201,6 +201,8 @@ fn watch(tracer: &Path, host: &Host, peer: &Host, server: &Server, name: &Path) 
         &peer.v4.to_string(),
     ])
     .args(["--duration", "10m", "--pg", &dsn])
+    // Each host has its own server, and the other's is not there.
+    .args(["--netns", host.netns.name()])
     .arg("--json")
     .arg(name.with_extension("json"))
     .arg("--ready-file")

@@ -61,7 +61,11 @@ impl Truth {
                 network(&causes, &causes)
             }
             Broken::StandbyDisk(_) => server(Cause::StandbyFlush),
-            Broken::StandbyReceiver(_) => server(Cause::StandbyNotReplying),
+            // For less than a second at a time the primary cannot tell it from a disk.
+            Broken::StandbyReceiver(_) => Self {
+                primary: vec![Cause::StandbyNotReplying, Cause::NotTheNetwork],
+                ..server(Cause::StandbyNotReplying)
+            },
             Broken::StandbyReplay => server(Cause::StandbyApply),
             Broken::StandbyGone => server(Cause::StandbyGone),
             Broken::PrimaryDisk(_) => server(Cause::WalFlush),
