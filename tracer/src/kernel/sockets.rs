@@ -121,6 +121,14 @@ pub enum SocketsError {
     Interrupted,
 }
 
+/// When the peer of an open connection acknowledged something last, ns of the clock that
+/// `now_ns` is of.
+#[must_use]
+pub fn heard_ns(socket: &SocketInfo, now_ns: u64) -> Option<u64> {
+    let since_ms = socket.last_ack_recv_ms.filter(|_| is_open(socket))?;
+    Some(now_ns.saturating_sub(u64::from(since_ms) * 1_000_000))
+}
+
 /// Whether its peer has answered: neither a request of one's own, nor one of the peer's that
 /// waits for its acknowledgement
 /// ([states](https://github.com/torvalds/linux/blob/v6.12/include/net/tcp_states.h)).

@@ -20,6 +20,9 @@ pub(super) fn path(readings: &[TcpInfoSample], clock: RunClock) -> Option<PathRe
                 unacked: one.unacked,
                 recovering: one.recovering,
                 segs_in: one.segs_in,
+                last_ack_recv_ms: one
+                    .heard_ns
+                    .map(|heard_ns| one.at_ns.saturating_sub(heard_ns) as f64 / 1e6),
                 dsack_dups: one.dsack_dups,
                 rcv_ooopack: one.rcv_ooopack,
             })

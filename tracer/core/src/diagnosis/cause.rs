@@ -91,7 +91,10 @@ pub(super) const CAUSES: &[(Claims, CauseRule)] = &[
     (|wait| wait.is_starved, Of(cpu_starvation::finding)),
     // Round trips that take most of a commit leave nothing for the standby; shorter ones
     // count only where nothing is seen of it.
-    (|wait| wait.rtt_is_long, OfWaits(network_delay::finding)),
+    (
+        |wait| wait.rtt_is_long || wait.is_unacknowledged,
+        OfWaits(network_delay::finding),
+    ),
     // The standby says itself what it has not done yet: that comes before its silence.
     (|wait| wait.has_to_flush, OfWaits(standby_flush::finding)),
     (|wait| wait.has_to_apply, OfWaits(standby_apply::finding)),

@@ -82,6 +82,15 @@ pub(crate) fn rule_out(recorded: &Recording, span: Span, stages: &[Stage]) -> bo
     StageSums::during(recorded, span).rule_out(stages)
 }
 
+/// How long a stage took of a slow commit that waited in these spans, at most, ns; they are in
+/// order and do not overlap.
+pub(crate) fn latest_ns(recorded: &Recording, spans: &[Span], stage: Stage) -> u64 {
+    let slow = recorded.slow_commits.iter().flatten();
+    let during = slow.filter(|one| one.wait.covered_ns(spans) > 0);
+    let ns = during.filter_map(|one| Some(one.stages?.ns[stage as usize]));
+    ns.max().unwrap_or(0)
+}
+
 /// When a stage is, after "the waiting was".
 const fn when(stage: Stage) -> &'static str {
     match stage {

@@ -5,9 +5,10 @@ use tracer_ebpf::RetransmitKind;
 
 use crate::evidence::loss_episode::{LossEpisode, loss_retransmits, of_kinds};
 use crate::evidence::rtt;
+use crate::evidence::silence::silences;
 use crate::evidence::thresholds::{
     MAX_EARLY_RETRANSMITS, MIN_DSACK_SHARE, MIN_OUT_OF_ORDER_READINGS, MIN_OVERTAKEN_SHARE,
-    MIN_RTT_GROWTH_MS, NEARLY_ALL,
+    MIN_RTT_GROWTH_MS, MOST_PROBES, NEARLY_ALL,
 };
 use crate::interval::Span;
 use crate::recording::flow_history::FlowHistory;
@@ -21,7 +22,7 @@ pub(crate) enum LossDirection {
     Dsack(u64),
     /// What came from the other side was lost: in so many samples it had gaps.
     OutOfOrder(usize),
-    /// Nothing was.
+    /// Nothing was: it was late.
     Nothing,
 }
 
@@ -82,26 +83,36 @@ fn out_of_order(track: &FlowHistory, episodes: &[LossEpisode]) -> usize {
 /// ([RFC 8985, section 6.2](https://www.rfc-editor.org/rfc/rfc8985#section-6.2)).
 fn were_early(track: &FlowHistory, segments: u64, spurious: u64, out_of_order: usize) -> bool {
     let is_most = |part: u64, share: f64| part as f64 >= share * segments as f64;
+    // Where nothing came through for so long that much was retransmitted, only that shows it:
+    // the first acknowledgement afterwards was of what had been sent before.
+    if !silences(track).is_empty() {
+        return is_most(spurious, NEARLY_ALL) && has_taken_longer(track);
+    }
     // Without an acknowledgement, none shows a gap: where these are lost, timers retransmit.
     let gaps_shown = of_kinds(track, &[RetransmitKind::Fast, RetransmitKind::Rack]);
     if is_most(gaps_shown, NEARLY_ALL) && is_most(spurious, MIN_OVERTAKEN_SHARE) {
         return true;
     }
-    if !is_most(spurious, NEARLY_ALL) {
-        return false;
-    }
     // Where something gets lost, the answer to a probe does now and then, too, and so does
     // what is sent along with it. Without either, a busy host took its time to answer.
     let only_probes = of_kinds(track, &[RetransmitKind::Tlp]) == segments;
-    if only_probes && out_of_order == 0 {
+    if only_probes && out_of_order == 0 && is_most(spurious, MOST_PROBES) {
         return true;
     }
+    if !is_most(spurious, NEARLY_ALL) {
+        return false;
+    }
+    segments <= MAX_EARLY_RETRANSMITS || has_taken_longer(track)
+}
+
+/// Whether acknowledgements took much longer since something was retransmitted than the best
+/// one.
+fn has_taken_longer(track: &FlowHistory) -> bool {
     let first = track.series.iter().find(|step| loss_retransmits(*step) > 0);
     let after = Span {
         from_ns: first.map_or(0, |step| step.at_ns),
         to_ns: u64::MAX,
     };
     let longer_ms = rtt::within_ms(track, after).zip(rtt::best_ms(track));
-    segments <= MAX_EARLY_RETRANSMITS
-        || longer_ms.is_some_and(|(now, best)| now >= best + MIN_RTT_GROWTH_MS)
+    longer_ms.is_some_and(|(now, best)| now >= best + MIN_RTT_GROWTH_MS)
 }

@@ -5,7 +5,7 @@ use crate::evidence::loss::LossSignal;
 use crate::evidence::loss_episode::loss_retransmits;
 use crate::evidence::silence::Silence;
 use crate::evidence::thresholds::{
-    FEW_UNANSWERED, MIN_PARTITION_SHARE, MIN_POSSIBLE_PARTITION_SHARE, MIN_UNANSWERED,
+    MIN_PARTITION_SHARE, MIN_POSSIBLE_PARTITION_SHARE, MIN_UNANSWERED,
 };
 use crate::interval::Span;
 use crate::recording::Recording;
@@ -16,12 +16,17 @@ use crate::recording::flow_history::FlowHistory;
 pub(crate) struct SilentPath {
     pub(crate) flow: usize,
     pub(crate) longest: Silence,
+    /// How many silences there were.
+    pub(crate) times: usize,
     /// How much of the time in which commits waited was silent, 0 to 1.
     share: f64,
-    /// Whether all that its connection retransmitted belongs to one silence: what is lost in it
-    /// is retransmitted after it, too.
+    /// Whether all that its connection retransmitted belongs to such silences: what is lost in
+    /// one is retransmitted after it, too.
     is_all: bool,
 }
+
+/// Every silence has few segments without an answer at least.
+const ANY: u64 = 0;
 
 /// Whether nothing came through for nearly all of these times; or, where too little was
 /// retransmitted meanwhile, for most of them, and nothing was retransmitted otherwise: what
@@ -34,7 +39,7 @@ pub(crate) fn partition(
     let surely = silent(recorded, loss, intervals, MIN_UNANSWERED);
     let surely = surely.filter(|found| found.share >= MIN_PARTITION_SHARE);
     surely.or_else(|| {
-        let found = silent(recorded, loss, intervals, FEW_UNANSWERED)?;
+        let found = silent(recorded, loss, intervals, ANY)?;
         (found.share >= MIN_POSSIBLE_PARTITION_SHARE && found.is_all).then_some(found)
     })
 }
@@ -46,7 +51,7 @@ pub(crate) fn possible_partition_s(
     loss: &LossSignal,
     intervals: &[SampleInterval<'_>],
 ) -> Option<f64> {
-    let found = silent(recorded, loss, intervals, FEW_UNANSWERED)?;
+    let found = silent(recorded, loss, intervals, ANY)?;
     let silent_s = found.longest.span.seconds();
     (found.share >= MIN_POSSIBLE_PARTITION_SHARE).then_some(silent_s)
 }
@@ -73,6 +78,8 @@ fn silent(
     if corrupted.any(|step| longest.span.has(step.at_ns) && step.is_from(peer)) {
         return None;
     }
+    // Between two readings something may have come through.
+    let is_one_trouble = silences.len() == 1 || silences.iter().all(|one| one.is_exact);
     let silent: Vec<Span> = silences.iter().map(|one| one.span).collect();
     let all_ns: u64 = intervals.iter().map(|one| one.span.length_ns()).sum();
     let silent_ns: u64 = intervals
@@ -82,21 +89,25 @@ fn silent(
     Some(SilentPath {
         flow,
         longest,
+        times: silences.len(),
         share: silent_ns as f64 / all_ns as f64,
-        is_all: matches!(&silences[..], [only] if is_all_near(track, only)),
+        is_all: is_one_trouble && are_all_near(track, &silences),
     })
 }
 
-/// Whether nothing was retransmitted but in this silence, and until the kernel had recovered
-/// from it.
-fn is_all_near(track: &FlowHistory, silence: &Silence) -> bool {
-    let near = until_recovered(track, silence);
+/// Whether nothing was retransmitted but in these silences, and until the kernel had recovered
+/// from each.
+fn are_all_near(track: &FlowHistory, silences: &[&Silence]) -> bool {
+    let near: Vec<Span> = silences
+        .iter()
+        .map(|silence| until_recovered(track, silence))
+        .collect();
     let mut steps = track.series.iter();
     steps.all(|step| {
         // What was retransmitted up to the reading after which nothing arrived may be its
         // beginning.
-        let is_near = || (near.from_ns..=near.to_ns).contains(&step.at_ns);
-        loss_retransmits(step) == 0 || is_near()
+        let is_near = |span: &Span| (span.from_ns..=span.to_ns).contains(&step.at_ns);
+        loss_retransmits(step) == 0 || near.iter().any(is_near)
     })
 }
 

@@ -62,6 +62,22 @@ pub(crate) fn dominates(recorded: &Recording, span: Span, counts: impl Fn(usize)
     })
 }
 
+/// Whether a reading at that time showed segments that were sent and not acknowledged, where
+/// this is the primary's host: what waits for room at the other end is not sent. Of flows
+/// that count.
+pub(crate) fn is_in_flight(
+    recorded: &Recording,
+    span: Span,
+    counts: impl Fn(usize) -> bool,
+) -> bool {
+    let flows = recorded.flows.iter().enumerate();
+    let mut ours = flows.filter(|(index, track)| track.kind() == Kind::Walsender && counts(*index));
+    ours.any(|(_, track)| {
+        let mut inside = track.path.iter().filter(|one| span.has(one.at_ns));
+        inside.any(|one| one.unacked > Some(0))
+    })
+}
+
 /// A wait, and the time until somebody looked after it, if not within it.
 pub(crate) fn until_next_reading(recorded: &Recording, wait: Span) -> Span {
     Span {

@@ -12,8 +12,9 @@ use crate::evidence::rtt;
 use crate::evidence::standby_state::{
     has_been_sent, has_to_apply, has_to_flush, is_silent, of_all, owes_a_reply,
 };
-use crate::evidence::thresholds::MIN_DURATION_S;
+use crate::evidence::thresholds::{MIN_DURATION_S, NEARLY_ALL};
 use crate::interval::Span;
+use crate::report::stages::Stage;
 
 /// A sample interval in which commits were blocked by a standby.
 #[derive(Debug)]
@@ -33,6 +34,10 @@ pub(crate) struct StandbyWait<'a> {
     pub(crate) rtt_dominates: bool,
     /// It took a good part, and nothing else is to be seen.
     pub(crate) rtt_is_long: bool,
+    /// Nothing was lost, and slow commits waited nearly all of their time for the standby's
+    /// host to acknowledge what was in flight to it: that does the kernel there, whatever the
+    /// standby does.
+    pub(crate) is_unacknowledged: bool,
     /// The standby had WAL that it had not flushed.
     pub(crate) has_to_flush: bool,
     /// It had WAL on its disk that it had not replayed, and no more than that.
@@ -62,6 +67,7 @@ impl StandbyWait<'_> {
             || self.is_gone
             || self.is_starved
             || self.rtt_dominates
+            || self.is_unacknowledged
     }
 
     /// The standby itself is slow, or its replies are missing.
@@ -126,6 +132,9 @@ fn alone<'a>(
         rtt_dominates: !stages.rule_out(TO_STANDBY)
             && rtt::dominates(links.recorded, interval.span, serves),
         rtt_is_long: false,
+        is_unacknowledged: !is_lost
+            && stages.share(&[Stage::Acknowledged]) >= Some(NEARLY_ALL)
+            && rtt::is_in_flight(links.recorded, interval.span, serves),
         has_to_flush: may_be_standby
             && level != Some(Level::Write)
             && of_all(awaited, has_to_flush),

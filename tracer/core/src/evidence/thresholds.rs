@@ -73,6 +73,11 @@ pub(crate) const MAX_EARLY_RETRANSMITS: u64 = 4;
 /// lost as well is among the rest.
 pub(crate) const MIN_OVERTAKEN_SHARE: f64 = 0.5;
 
+/// Where only probes were retransmitted, the peer told of so many that it had what they brought,
+/// and nothing arrived out of order: a busy host took its time to answer. One acknowledgement
+/// may tell of two, so that of some nothing is told. A choice.
+pub(crate) const MOST_PROBES: f64 = 2.0 / 3.0;
+
 /// Half of the least timeout (`TCP_RTO_MIN`, 200 ms in
 /// [`include/net/tcp.h`](https://elixir.bootlin.com/linux/v6.12/source/include/net/tcp.h)).
 /// Where acknowledgements are lost, round trips that timed out are among others that did
@@ -83,9 +88,14 @@ pub(crate) const MIN_RTT_GROWTH_MS: f64 = 100.0;
 /// either direction, one such silence in 64 would be expected by chance (2^-6).
 pub(crate) const MIN_UNANSWERED: u64 = 6;
 
-/// By chance, one in eight (2^-3): a wait of seconds has as many wherever half of all is
-/// lost, so that they show nothing; but a path that is cut has no more, either.
-pub(crate) const FEW_UNANSWERED: u64 = 3;
+/// By chance, one in sixteen (2^-4): a wait of seconds has as many wherever half of all is
+/// lost, so that they show nothing; but a path that is cut for two seconds has no more, either:
+/// a probe, and timeouts of 200 ms that double.
+pub(crate) const FEW_UNANSWERED: u64 = 4;
+
+/// The same where it is not known when the last acknowledgement arrived, so that the first of
+/// them are not counted.
+pub(crate) const FEW_UNANSWERED_SINCE_READING: u64 = 3;
 
 /// By chance, one in 512 (2^-9): hardly chance even where most is lost.
 pub(crate) const SURELY_UNANSWERED: u64 = 9;

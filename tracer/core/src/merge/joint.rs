@@ -9,7 +9,7 @@ use crate::evidence::thresholds::{
 use crate::merge::clock::{ClockMethod, Offset};
 use crate::merge::journey::{Journey, journeys};
 use crate::merge::model::HostFinding;
-use crate::merge::owner;
+use crate::merge::owner::{self, direction, is_of_replication};
 use crate::merge::waited::{Waited, losses, ns, without_processor};
 use crate::report::Report;
 use crate::report::finding::{Cause, Confidence, Finding, NOBODY_SHOWED_WHO_WAITS, Size};
@@ -68,6 +68,11 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
         unwaited: Vec::new(),
         journeys: journeys(primary.report, primary.label, other.report),
     };
+    let followed = joint.journeys.iter().enumerate();
+    let longest = followed.max_by(|a, b| a.1.waited_ms.total_cmp(&b.1.waited_ms));
+    if let Some((index, journey)) = longest {
+        owner::refute(&mut joint.findings, journey, index);
+    }
     let mut others = Vec::new();
     let lossy = waited.share(&losses(other.report));
     for found in own(other) {
@@ -94,8 +99,6 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
     if let Some(starved) = starved(&joint.findings, primary, &waited, other) {
         joint.findings.insert(0, starved);
     }
-    let journeys = joint.journeys.iter().enumerate();
-    let longest = journeys.max_by(|a, b| a.1.waited_ms.total_cmp(&b.1.waited_ms));
     if let Some((index, journey)) = longest {
         owner::own(&mut joint.findings, other.label, journey, index);
     }
@@ -158,26 +161,6 @@ fn order(one: &HostFinding, other: &HostFinding) -> Ordering {
     let waited_s = |of: &HostFinding| of.finding.size.waited_s.unwrap_or(0.0);
     let sure = one.finding.confidence.cmp(&other.finding.confidence);
     sure.then(waited_s(one).total_cmp(&waited_s(other)))
-}
-
-/// Which way the segments went that were lost or corrupted.
-#[derive(PartialEq, Eq)]
-enum Direction {
-    ToStandby,
-    FromStandby,
-}
-
-fn direction(cause: Cause) -> Option<Direction> {
-    match cause {
-        Cause::LossTowardStandby | Cause::DamageTowardStandby => Some(Direction::ToStandby),
-        Cause::LossOfReplies | Cause::DamageOfReplies => Some(Direction::FromStandby),
-        _ => None,
-    }
-}
-
-/// Whether a cause is something between a primary and its standby.
-fn is_of_replication(cause: Cause) -> bool {
-    direction(cause).is_some() || cause == Cause::Partition
 }
 
 /// What the primary found of the same: the same direction, or that nothing came through.

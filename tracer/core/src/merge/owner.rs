@@ -1,7 +1,7 @@
 //! Whose the waiting was, where it was followed through both hosts: what was measured comes
 //! before what one of them could only infer.
 
-use crate::evidence::thresholds::MIN_PART_OF_COMMITS;
+use crate::evidence::thresholds::{MIN_PART_OF_COMMITS, MIN_SHARE};
 use crate::merge::journey::{Journey, JourneyStages};
 use crate::merge::model::HostFinding;
 use crate::report::finding::{Cause, Confidence, Finding, Size};
@@ -45,7 +45,10 @@ pub(crate) fn own(findings: &mut Vec<HostFinding>, standby: &str, journey: &Jour
     let Some(first) = findings.first() else {
         return;
     };
-    if !may_be_elsewhere(first.finding.cause) || journey.waited_ms <= 0.0 {
+    if !may_be_elsewhere(first.finding.cause) {
+        return;
+    }
+    if !is_good_part_of(&first.finding, journey) {
         return;
     }
     let share = |part: &Part| (part.of)(&journey.stages_ms) / journey.waited_ms;
@@ -104,6 +107,73 @@ pub(crate) fn own(findings: &mut Vec<HostFinding>, standby: &str, journey: &Jour
             },
         },
     );
+}
+
+/// Takes back what the primary inferred of the standby's host where that was measured, and most
+/// of the waiting passed between the hosts: if the primary saw a loss there, it was that.
+pub(crate) fn refute(findings: &mut Vec<HostFinding>, journey: &Journey, index: usize) {
+    if journey.stages_ms.between < MIN_PART_OF_COMMITS * journey.waited_ms {
+        return;
+    }
+    let evidence = format!("/journeys/{index}/stages_ms/between");
+    let mut is_refuted = false;
+    for HostFinding { finding, .. } in &mut *findings {
+        let part = PARTS.iter().find(|part| part.cause == finding.cause);
+        let Some(part) = part.filter(|_| is_good_part_of(finding, journey)) else {
+            continue;
+        };
+        if (part.of)(&journey.stages_ms) >= MIN_SHARE * journey.waited_ms {
+            continue;
+        }
+        finding.text = format!(
+            "Commits on {} waited for the standby. {} What it looked like from there, {}, it was not.",
+            journey.host,
+            journey.told(),
+            part.what
+        );
+        finding.cause = Cause::NotDetermined;
+        finding.confidence = Confidence::Low;
+        finding.evidence.push(evidence.clone());
+        is_refuted = true;
+    }
+    let lost = findings
+        .iter()
+        .position(|one| is_of_replication(one.finding.cause));
+    if let Some(at) = lost.filter(|_| is_refuted) {
+        let mut lost = findings.remove(at);
+        lost.finding.text = format!("{} {}", lost.finding.text, journey.told());
+        lost.finding.confidence = lost.finding.confidence.max(Confidence::Medium);
+        lost.finding.evidence.push(evidence);
+        findings.retain(|one| one.finding.cause != Cause::NotDetermined);
+        findings.insert(0, lost);
+    }
+}
+
+/// Whether a cause is something between a primary and its standby.
+pub(crate) fn is_of_replication(cause: Cause) -> bool {
+    direction(cause).is_some() || cause == Cause::Partition
+}
+
+/// Which way the segments went that were lost or corrupted.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Direction {
+    ToStandby,
+    FromStandby,
+}
+
+pub(crate) fn direction(cause: Cause) -> Option<Direction> {
+    match cause {
+        Cause::LossTowardStandby | Cause::DamageTowardStandby => Some(Direction::ToStandby),
+        Cause::LossOfReplies | Cause::DamageOfReplies => Some(Direction::FromStandby),
+        _ => None,
+    }
+}
+
+/// Whether what was followed is a good part of what a finding is of. Commits that still waited
+/// when the run ended were not followed: what a few others waited for is not what they wait for.
+fn is_good_part_of(finding: &Finding, journey: &Journey) -> bool {
+    let waited_s = finding.size.waited_s.unwrap_or(0.0);
+    journey.waited_ms > 0.0 && journey.waited_ms / 1e3 >= MIN_SHARE * waited_s
 }
 
 /// Whether what a primary found is of the standby or of the way there.

@@ -23,6 +23,8 @@ pub struct TcpInfoSample {
     pub recovering: Option<bool>,
     /// Segments that have arrived so far: of no use but to see them grow.
     pub segs_in: Option<u32>,
+    /// When the last segment arrived that acknowledged anything, ns of `CLOCK_MONOTONIC`.
+    pub heard_ns: Option<u64>,
     /// Segments so far that were retransmitted spuriously: the peer had them, and what said so
     /// had been lost.
     pub dsack_dups: Option<u32>,

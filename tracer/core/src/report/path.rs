@@ -30,6 +30,9 @@ pub struct ReadingReport {
     pub recovering: Option<bool>,
     /// Segments that have arrived since the connection was opened.
     pub segs_in: Option<u32>,
+    /// Since the last segment arrived that acknowledged anything, ms.
+    #[serde(default)]
+    pub last_ack_recv_ms: Option<f64>,
     /// Segments since then that were retransmitted though the peer had them, as it said
     /// (DSACK): what had acknowledged them was lost.
     pub dsack_dups: Option<u32>,

@@ -20,9 +20,19 @@ fn of_loss(evidence: &Evidence<'_>, loss: &LossSignal, during: &DuringLoss<'_>) 
     let peer = FarEnd::of(track);
     let unanswered = cut.longest.unanswered;
     let silent_s = cut.longest.span.seconds();
+    let (long, what) = match cut.times {
+        1 => (
+            format!("{silent_s:.1} s"),
+            "The path is cut, or its host is down.",
+        ),
+        times => (
+            format!("up to {silent_s:.1} s, {times} times"),
+            "Again and again the path was cut or held everything up, or its host was down.",
+        ),
+    };
     let finding = Finding {
         text: format!(
-            "Commits waited for {} because nothing came through from {} for {silent_s:.1} s: {} retransmitted to it without an answer, {}. The path is cut, or its host is down.",
+            "Commits waited for {} because nothing came through from {} for {long}: {} retransmitted to it without an answer, {}. {what}",
             peer.standby(),
             peer.pronoun(),
             text::segments_were(unanswered),

@@ -2,10 +2,13 @@
 
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
+use crate::evidence::blocked::SampleInterval;
 use crate::evidence::commit_stages::StageSums;
-use crate::evidence::thresholds::MIN_UNEXPLAINED_SHARE;
+use crate::evidence::rtt;
+use crate::evidence::thresholds::{MIN_UNEXPLAINED_SHARE, NEARLY_ALL};
 use crate::evidence::waiting::Waiting;
 use crate::report::finding::{Cause, Confidence, Finding};
+use crate::report::stages::Stage;
 
 pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ranked> {
     if kept.share < MIN_UNEXPLAINED_SHARE || !kept.is_worth_a_finding() {
@@ -21,12 +24,40 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ran
     } else {
         "it replied, nothing was retransmitted meanwhile, round trips were short, and no sample shows it behind with what it had received".to_owned()
     };
+    let (text, cause, confidence) = match is_of_standby(evidence, kept, &stages) {
+        true => (
+            format!(
+                "Commits waited for the standby itself: its host acknowledged the WAL, its reply came late, and nothing of it was lost on the way here; {why}."
+            ),
+            Cause::NotTheNetwork,
+            kept.confidence().min(Confidence::Medium),
+        ),
+        false => (
+            format!("Commits waited for the standby, and the data do not show why: {why}."),
+            Cause::NotDetermined,
+            Confidence::Low,
+        ),
+    };
     let finding = Finding {
-        text: format!("Commits waited for the standby, and the data do not show why: {why}."),
-        cause: Cause::NotDetermined,
-        confidence: Confidence::Low,
+        text,
+        cause,
+        confidence,
         size: kept.size(),
         evidence: [kept.evidence([]), flows].concat(),
     };
     Some(Ranked::new(Rank::Unexplained(kept.waited_s), finding))
+}
+
+/// Whether nearly all of it passed between the acknowledgement of the WAL and the reply, and no
+/// reply was missing here: neither did anything arrive out of order, nor with a bad checksum, as
+/// far as this kernel shows that.
+fn is_of_standby(evidence: &Evidence<'_>, kept: &Waiting<'_>, stages: &StageSums) -> bool {
+    let recorded = evidence.recorded;
+    let is_missing = |one: &SampleInterval<'_>| {
+        let serves = |flow| evidence.links.serves(flow, one.index);
+        rtt::overtaken(recorded, one.span, serves)
+    };
+    stages.share(&[Stage::Remote]) >= Some(NEARLY_ALL)
+        && recorded.bad_checksums.is_some()
+        && !kept.intervals.iter().any(is_missing)
 }

@@ -16,6 +16,7 @@ fn path(srtt_us: impl Fn(u64) -> u32, hears: impl Fn(u64) -> bool) -> Vec<TcpInf
                 unacked: Some(1),
                 recovering: Some(false),
                 segs_in: Some(segs_in),
+                heard_ns: None,
                 dsack_dups: Some(7),
                 rcv_ooopack: Some(3),
             }
@@ -70,6 +71,35 @@ fn nothing_that_comes_through_is_a_cut_and_little_of_it_is_loss() {
         assert_ne!(only(&[12, 21, 22, 25, 32]).0, Cause::Partition);
         assert_ne!(only(&[21, 22, 25, 32, 55]).0, Cause::Partition);
     }
+}
+
+#[test]
+fn what_is_held_up_again_and_again_is_not_lost() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    let series = run.role(Kind::Walsender);
+    // A probe and timeouts that double, three times; the peer had all of it.
+    let held = [21, 28, 35];
+    for from in held {
+        let timeouts = [from, from, from, from + 1, from + 3];
+        series.extend(timeouts.map(|at| retransmitted(at, RetransmitKind::Rto, 1)));
+    }
+    let is_held = |second: u64| held.iter().any(|from| (*from..from + 6).contains(&second));
+    run.path = path(|_| 120, |second| !is_held(second));
+    let mut heard_ns = 0;
+    for (index, one) in run.path.iter_mut().enumerate() {
+        let second = index as u64 + 1;
+        if !is_held(second) {
+            heard_ns = one.at_ns - MS;
+        }
+        one.heard_ns = Some(heard_ns.max(one.at_ns.saturating_sub(6 * S)));
+        let over = held.iter().filter(|from| **from + 6 <= second).count();
+        one.dsack_dups = Some(7 + 5 * over as u32);
+    }
+    assert_eq!(first(&run), (Cause::Partition, Confidence::Medium));
+    // What is lost at other times, too, is lost.
+    let series = run.role(Kind::Walsender);
+    series.push(retransmitted(50, RetransmitKind::Rto, 1));
+    assert_ne!(first(&run).0, Cause::Partition);
 }
 
 #[test]

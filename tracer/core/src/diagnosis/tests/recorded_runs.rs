@@ -72,6 +72,9 @@ fn flow(report: &FlowReport) -> FlowHistory {
         unacked: one.unacked,
         recovering: one.recovering,
         segs_in: one.segs_in,
+        heard_ns: one
+            .last_ack_recv_ms
+            .map(|ms| ns(one.offset_s).saturating_sub(ns(ms / 1e3))),
         dsack_dups: one.dsack_dups,
         rcv_ooopack: one.rcv_ooopack,
     });

@@ -93,3 +93,59 @@ fn single_commits_say_it_without_a_server_that_is_asked() {
     assert_eq!(here.cause, Cause::NotTheNetwork, "{here:?}");
     assert!(here.text.contains("on this host"), "{here:?}");
 }
+
+#[test]
+fn what_is_acknowledged_late_and_not_lost_was_held_up_on_the_way() {
+    let held = |unacked| {
+        let mut run = run(Some(Stage::Acknowledged)).silent();
+        run.role(Kind::Walsender).clear();
+        run.path = (1..=RUN)
+            .map(|second| TcpInfoSample {
+                at_ns: second * S,
+                srtt_us: Some(120),
+                unacked: Some(if bad(second) { unacked } else { 0 }),
+                ..TcpInfoSample::default()
+            })
+            .collect();
+        run.first()
+    };
+    let found = held(3);
+    let shown = (found.cause, found.confidence);
+    assert_eq!(shown, (Cause::NetworkDelay, Confidence::Medium));
+    assert!(
+        found.text.contains("acknowledged late: after up to 880 ms"),
+        "{found:?}"
+    );
+    assert_eq!(found.size.round_trip_ms, Some(880.0));
+    // What is not in flight waits for room at the other end, or here.
+    assert_ne!(held(0).cause, Cause::NetworkDelay);
+}
+
+#[test]
+fn what_the_standby_s_host_has_acknowledged_and_nobody_lost_is_the_standby_s() {
+    let run = || {
+        let mut run = run(Some(Stage::Remote));
+        run.role(Kind::Walsender).clear();
+        for sample in run.bad_samples() {
+            sample.standbys[0].write_lag_bytes = Some(4_096);
+            // It replies now and then.
+            sample.standbys[0].reply_age_ms = Some(40.0);
+        }
+        run
+    };
+    let found = run().first();
+    assert_eq!(
+        (found.cause, found.confidence),
+        (Cause::NotTheNetwork, Confidence::Medium)
+    );
+    // Something before what arrived was missing.
+    let mut lossy = run();
+    lossy.path = (1..=RUN)
+        .map(|second| TcpInfoSample {
+            at_ns: second * S,
+            rcv_ooopack: Some(second as u32),
+            ..TcpInfoSample::default()
+        })
+        .collect();
+    assert_eq!(lossy.first().cause, Cause::NotDetermined);
+}

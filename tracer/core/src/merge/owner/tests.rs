@@ -75,6 +75,59 @@ fn what_was_measured_comes_before_what_coincided() {
 }
 
 #[test]
+fn a_few_that_were_followed_say_nothing_of_those_that_still_waited() {
+    let mut findings = vec![finding(Cause::Partition)];
+    // Ten times as long as what was followed.
+    findings[0].finding.size.waited_s = Some(10.0);
+    own(&mut findings, "db2", &journey(disk(900.0)), 3);
+    assert_eq!(causes(&findings), [Cause::Partition]);
+    findings[0].finding.size.waited_s = Some(2.0);
+    own(&mut findings, "db2", &journey(disk(900.0)), 3);
+    assert_eq!(causes(&findings)[0], Cause::StandbyFlush);
+}
+
+#[test]
+fn what_was_inferred_of_the_standby_is_taken_back_where_it_was_measured() {
+    let refuted = |cause, stages| {
+        let mut findings = vec![finding(cause)];
+        refute(&mut findings, &journey(stages), 3);
+        findings.remove(0).finding
+    };
+    let found = refuted(Cause::StandbyFlush, disk(10.0));
+    assert_eq!(
+        (found.cause, found.confidence),
+        (Cause::NotDetermined, Confidence::Low)
+    );
+    assert_eq!(
+        found.text,
+        "Commits on db1 waited for the standby. Followed through both hosts, all 10 slow commits waited 1.0 s: 99 % between the hosts. What it looked like from there, the standby's flush, it was not."
+    );
+    assert_eq!(
+        found.evidence,
+        ["/reports/0/postgres", "/journeys/3/stages_ms/between"]
+    );
+    // What the primary saw of a loss is why, then.
+    let mut findings = vec![
+        finding(Cause::StandbyFlush),
+        finding(Cause::LossTowardStandby),
+    ];
+    findings[1].finding.confidence = Confidence::Low;
+    refute(&mut findings, &journey(disk(10.0)), 3);
+    assert_eq!(causes(&findings), [Cause::LossTowardStandby]);
+    assert_eq!(findings[0].finding.confidence, Confidence::Medium);
+    // A good part of it was.
+    assert_eq!(
+        refuted(Cause::StandbyFlush, disk(300.0)).cause,
+        Cause::StandbyFlush
+    );
+    // What the network is blamed for stays.
+    assert_eq!(
+        refuted(Cause::LossOfReplies, disk(10.0)).cause,
+        Cause::LossOfReplies
+    );
+}
+
+#[test]
 fn what_was_inferred_is_confirmed() {
     let found = found(&[Cause::LossOfReplies, Cause::StandbyFlush], disk(900.0));
     assert_eq!(causes(&found), [Cause::StandbyFlush, Cause::LossOfReplies]);

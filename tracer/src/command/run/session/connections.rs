@@ -40,17 +40,9 @@ impl Connections {
                 *all.sent.entry(peer).or_default() += u64::from(segments);
             }
             let inode = u64::from(socket.inode);
-            table.add_connection(socket.tuple, inode, heard_ns(socket, now));
+            table.add_connection(socket.tuple, inode, sockets::heard_ns(socket, now));
         })
     }
-}
-
-/// When the peer of an open connection acknowledged something last.
-fn heard_ns(socket: &SocketInfo, now_ns: u64) -> Option<u64> {
-    let since_ms = socket
-        .last_ack_recv_ms
-        .filter(|_| sockets::is_open(socket))?;
-    Some(now_ns.saturating_sub(u64::from(since_ms) * 1_000_000))
 }
 
 /// What a socket had retransmitted, if anything.

@@ -5,6 +5,7 @@ use tracer_core::recording::tcp_info::TcpInfoSample;
 
 use crate::command::run::counter_sync::namespace::Namespace;
 use crate::command::run::session::Session;
+use crate::kernel::sockets;
 use crate::kernel::sockets::{Inquirer, SocketInfo};
 
 impl Session<'_> {
@@ -63,6 +64,7 @@ fn reading(at_ns: u64, socket: &SocketInfo) -> TcpInfoSample {
         unacked: socket.unacked,
         recovering: socket.ca_state.map(|state| state >= RECOVERY),
         segs_in: socket.segs_in,
+        heard_ns: sockets::heard_ns(socket, at_ns),
         dsack_dups: socket.dsack_dups,
         rcv_ooopack: socket.rcv_ooopack,
     }
