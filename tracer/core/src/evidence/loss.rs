@@ -7,13 +7,13 @@ use std::net::IpAddr;
 use tracer_ebpf::RetransmitKind;
 
 use crate::evidence::blocked::SampleInterval;
-use crate::evidence::commit_stages::{FROM_STANDBY, TO_STANDBY, rule_out};
+use crate::evidence::commit_stages::{FROM_STANDBY, StageSums, TO_STANDBY, rule_out};
 use crate::evidence::links::{Link, Links, by_standby, end};
 use crate::evidence::loss_direction::LossDirection;
 use crate::evidence::loss_episode::{LOSSES, LossEpisode, episodes, of_flows, of_kinds};
 use crate::evidence::silence::{Silence, silences};
 use crate::evidence::standby_state::{has_to_flush, is_silent, of_all};
-use crate::evidence::thresholds::{MAX_ECHO, MIN_LOST_SEGMENTS};
+use crate::evidence::thresholds::{MAX_ECHO, MIN_LOST_SEGMENTS, NEARLY_ALL};
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::bad_checksums::{BadChecksumStep, ConnectionEnds};
@@ -270,7 +270,9 @@ fn retransmits(recorded: &Recording, flows: &[usize]) -> Option<LossSignal> {
     let (flow, track) = tracks().max_by_key(|(_, track)| of_kinds(track, &LOSSES))?;
     let count = of_kinds(track, &LOSSES);
     let episodes = of_flows(recorded, tracks().map(|(_, track)| track));
-    let direction = LossDirection::of(track, count, &episodes);
+    let slow = recorded.slow_commits.iter().flatten();
+    let acknowledged_late = StageSums::of(slow).share(&[Stage::Acknowledged]) >= Some(NEARLY_ALL);
+    let direction = LossDirection::of(track, count, &episodes, acknowledged_late);
     if matches!(direction, LossDirection::Nothing) {
         return None;
     }

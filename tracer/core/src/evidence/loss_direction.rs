@@ -27,10 +27,20 @@ pub(crate) enum LossDirection {
 }
 
 impl LossDirection {
-    /// Of a flow that has retransmitted so many segments because of losses, at these times.
-    pub(crate) fn of(track: &FlowHistory, segments: u64, episodes: &[LossEpisode]) -> Self {
+    /// Of a flow that has retransmitted so many segments because of losses, at these times;
+    /// `acknowledged_late` if slow commits waited nearly all of their time for acknowledgements.
+    pub(crate) fn of(
+        track: &FlowHistory,
+        segments: u64,
+        episodes: &[LossEpisode],
+        acknowledged_late: bool,
+    ) -> Self {
         let (spurious, out_of_order) = (spurious(track), out_of_order(track, episodes));
-        if were_early(track, segments, spurious, out_of_order) {
+        // What says that it was spurious comes the way that replies come: where these are lost,
+        // so is that, or something arrives out of order.
+        let is_nearly_all = spurious as f64 >= NEARLY_ALL * segments as f64;
+        let was_held = acknowledged_late && out_of_order == 0 && is_nearly_all;
+        if was_held || were_early(track, segments, spurious, out_of_order) {
             return Self::Nothing;
         }
         let series = track.series.iter();

@@ -1,5 +1,7 @@
 //! Where nothing came through at all: what loses lets some through.
 
+use tracer_ebpf::RetransmitKind;
+
 use crate::evidence::blocked::SampleInterval;
 use crate::evidence::loss::LossSignal;
 use crate::evidence::loss_episode::loss_retransmits;
@@ -10,6 +12,8 @@ use crate::evidence::thresholds::{
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
+use crate::recording::flow_interval::FlowInterval;
+use crate::recording::tcp_info::TcpInfoSample;
 
 /// The connection on which nothing arrived.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +84,11 @@ fn silent(
     }
     // Between two readings something may have come through.
     let is_one_trouble = silences.len() == 1 || silences.iter().all(|one| one.is_exact);
-    let silent: Vec<Span> = silences.iter().map(|one| one.span).collect();
+    let silent = silences.iter().map(|one| match one.is_exact {
+        true => until_tried_again(track, one),
+        false => one.span,
+    });
+    let silent = Span::apart(silent.collect());
     let all_ns: u64 = intervals.iter().map(|one| one.span.length_ns()).sum();
     let silent_ns: u64 = intervals
         .iter()
@@ -107,8 +115,33 @@ fn are_all_near(track: &FlowHistory, silences: &[&Silence]) -> bool {
         // What was retransmitted up to the reading after which nothing arrived may be its
         // beginning.
         let is_near = |span: &Span| (span.from_ns..=span.to_ns).contains(&step.at_ns);
-        loss_retransmits(step) == 0 || near.iter().any(is_near)
+        loss_retransmits(step) == 0 || near.iter().any(is_near) || was_spurious(track, step)
     })
+}
+
+/// A silence, and what follows it until the sender has tried again: the path may be back for as
+/// long as it was away before the doubled timeout is over.
+fn until_tried_again(track: &FlowHistory, silence: &Silence) -> Span {
+    let Span { from_ns, to_ns } = silence.span;
+    Span {
+        from_ns,
+        to_ns: until_recovered(track, silence)
+            .to_ns
+            .min(to_ns.saturating_add(to_ns - from_ns)),
+    }
+}
+
+/// Whether an interval has nothing but probes, and the peer said within the next that it had what
+/// they brought: a busy host took its time to answer.
+fn was_spurious(track: &FlowHistory, step: FlowInterval) -> bool {
+    let dsack_dups = |one: Option<&TcpInfoSample>| one.and_then(|one| one.dsack_dups);
+    let before = dsack_dups(track.path.iter().rfind(|one| one.at_ns < step.at_ns));
+    let mut later = track.path.iter().filter(|one| one.at_ns > step.at_ns);
+    let after = dsack_dups(later.next());
+    let known = before.zip(after);
+    let told = known.map_or(0, |(before, after)| after.saturating_sub(before));
+    step.of_kinds(&[RetransmitKind::Tlp]) == loss_retransmits(step)
+        && u64::from(told) >= loss_retransmits(step)
 }
 
 /// A silence, and what follows it until the first reading that shows no recovery.

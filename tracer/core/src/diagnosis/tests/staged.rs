@@ -149,3 +149,24 @@ fn what_the_standby_s_host_has_acknowledged_and_nobody_lost_is_the_standby_s() {
         .collect();
     assert_eq!(lossy.first().cause, Cause::NotDetermined);
 }
+
+#[test]
+fn what_the_peer_had_and_acknowledged_late_was_not_lost() {
+    let of = |stage, dsack_dups: u32| {
+        let mut run = run(Some(stage)).silent();
+        run.path = (1..=RUN)
+            .map(|second| TcpInfoSample {
+                at_ns: second * S,
+                srtt_us: Some(120),
+                unacked: Some(if bad(second) { 3 } else { 0 }),
+                dsack_dups: Some(if second > 30 { dsack_dups } else { 0 }),
+                ..TcpInfoSample::default()
+            })
+            .collect();
+        run.first().cause
+    };
+    // All sixty of them.
+    assert_eq!(of(Stage::Acknowledged, 60), Cause::NetworkDelay);
+    assert_eq!(of(Stage::Acknowledged, 30), Cause::LossOfReplies);
+    assert_eq!(of(Stage::Remote, 60), Cause::LossOfReplies);
+}
