@@ -13,7 +13,6 @@ use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
 use crate::recording::flow_interval::FlowInterval;
-use crate::recording::tcp_info::TcpInfoSample;
 
 /// The connection on which nothing arrived.
 #[derive(Debug, Clone, Copy)]
@@ -134,11 +133,12 @@ fn until_tried_again(track: &FlowHistory, silence: &Silence) -> Span {
 /// Whether an interval has nothing but probes, and the peer said within the next that it had what
 /// they brought: a busy host took its time to answer.
 fn was_spurious(track: &FlowHistory, step: FlowInterval) -> bool {
-    let dsack_dups = |one: Option<&TcpInfoSample>| one.and_then(|one| one.dsack_dups);
-    let before = dsack_dups(track.path.iter().rfind(|one| one.at_ns < step.at_ns));
-    let mut later = track.path.iter().filter(|one| one.at_ns > step.at_ns);
-    let after = dsack_dups(later.next());
-    let known = before.zip(after);
+    let readings = &track.path;
+    let at = readings.partition_point(|one| one.at_ns < step.at_ns);
+    let after = readings.partition_point(|one| one.at_ns <= step.at_ns);
+    let dsack_dups = |index: usize| readings.get(index)?.dsack_dups;
+    let before = at.checked_sub(1).and_then(dsack_dups);
+    let known = before.zip(dsack_dups(after));
     let told = known.map_or(0, |(before, after)| after.saturating_sub(before));
     step.of_kinds(&[RetransmitKind::Tlp]) == loss_retransmits(step)
         && u64::from(told) >= loss_retransmits(step)

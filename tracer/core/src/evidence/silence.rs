@@ -26,8 +26,10 @@ pub(crate) struct Silence {
 /// Those of one flow in which enough were retransmitted to notice, in order.
 pub(crate) fn silences(track: &FlowHistory) -> Vec<Silence> {
     let same = |a: &TcpInfoSample, b: &TcpInfoSample| a.segs_in.is_some() && a.segs_in == b.segs_in;
-    let runs = track.path.chunk_by(same);
-    let silences = runs.filter_map(|run| {
+    let mut end = 0;
+    let silences = track.path.chunk_by(same).filter_map(|run| {
+        end += run.len();
+        let next_ns = track.path.get(end).map(|next| next.at_ns);
         // One reading shows no time in which nothing arrived.
         let [first, .., last] = run else {
             return None;
@@ -37,17 +39,14 @@ pub(crate) fn silences(track: &FlowHistory) -> Vec<Silence> {
             from_ns: first.at_ns,
             to_ns: last.at_ns,
         };
-        let mut unanswered = 0;
-        for step in track.series.iter() {
-            unanswered += match whole.has(step.at_ns) {
-                true => loss_retransmits(step),
-                // In the intervals in which it began and ended, those of timers.
-                false if heard_ns.is_some() && is_next_to(track, whole, step.at_ns) => {
-                    step.of_kinds(&TIMERS)
-                }
-                false => 0,
-            };
-        }
+        // In the intervals in which it began and ended, what timers retransmitted.
+        let is_next_to = |end_ns| end_ns == first.at_ns || Some(end_ns) == next_ns;
+        let steps = track.series.iter().map(|step| match whole.has(step.at_ns) {
+            true => loss_retransmits(step),
+            false if heard_ns.is_some() && is_next_to(step.at_ns) => step.of_kinds(&TIMERS),
+            false => 0,
+        });
+        let unanswered = steps.sum();
         let span = Span {
             from_ns: heard_ns.unwrap_or(first.at_ns),
             ..whole
@@ -63,11 +62,4 @@ pub(crate) fn silences(track: &FlowHistory) -> Vec<Silence> {
         })
     });
     silences.collect()
-}
-
-/// Whether an interval ends with the first of these readings, or with the next one after them.
-fn is_next_to(track: &FlowHistory, readings: Span, end_ns: u64) -> bool {
-    let mut after = track.path.iter().filter(|one| one.at_ns > readings.to_ns);
-    let next = after.next().map(|one| one.at_ns);
-    end_ns == readings.from_ns || Some(end_ns) == next
 }

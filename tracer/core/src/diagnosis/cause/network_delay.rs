@@ -3,6 +3,7 @@
 use crate::evidence::Evidence;
 use crate::evidence::commit_stages::latest_ns;
 use crate::evidence::rtt;
+use crate::evidence::thresholds::CLEAR_FACTOR;
 use crate::evidence::waiting::Waiting;
 use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::report::stages::Stage;
@@ -17,7 +18,7 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Fin
     let long = long.max_by(|(_, a), (_, b)| a.total_cmp(b));
     let late_ms = latest_acknowledgement_ms(evidence, kept);
     let (index, ms, is_late) = match long {
-        Some((index, ms)) if ms >= late_ms => (index, ms, false),
+        Some((index, ms)) if late_ms < CLEAR_FACTOR * ms => (index, ms, false),
         _ => {
             let index = evidence.links.serving(&kept.intervals).next()?;
             (index, late_ms, true)
