@@ -10,7 +10,6 @@ mod verdict;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -20,6 +19,7 @@ use self::trial_lab::TrialLab;
 use self::verdict::{Judged, Verdict};
 use crate::provision::repo;
 use crate::task::setup;
+use crate::testbed::random::seed_of_clock;
 use crate::testbed::{file, interrupt, netns};
 
 /// How many of twenty have to be named rightly: by both hosts' report, by the primary's.
@@ -46,11 +46,7 @@ pub(crate) fn run(arguments: &BlindArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
     let tracer = repo::build_release()?;
-    let seed = arguments.seed.unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        // Short enough to be typed.
-        now.map_or(1, |now| now.as_secs() % 1_000_000)
-    });
+    let seed = arguments.seed.unwrap_or_else(seed_of_clock);
     println!("seed {seed}");
     let numbers = match arguments.trial {
         Some(only) => only..only + 1,

@@ -25,7 +25,7 @@ mod tool;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -39,6 +39,7 @@ use self::tally::Tally;
 use self::tool::ToolRun;
 use crate::provision::repo;
 use crate::task::setup;
+use crate::testbed::random::seed_of_clock;
 use crate::testbed::scratch_dir::ScratchDir;
 use crate::testbed::{interrupt, netns, wait};
 
@@ -77,11 +78,7 @@ pub(crate) fn run(arguments: &TortureArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
     let tracer = repo::build_release()?;
-    let seed = arguments.seed.unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        // Short enough to be typed.
-        now.map_or(1, |now| now.as_secs() % 1_000_000)
-    });
+    let seed = arguments.seed.unwrap_or_else(seed_of_clock);
     let extent = match arguments.round {
         Some(round) => Extent {
             time: Duration::MAX,

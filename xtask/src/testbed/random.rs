@@ -1,5 +1,13 @@
 //! Numbers that are drawn: the same ones for the same seed.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A seed that nobody has chosen, short enough to be typed.
+pub(crate) fn seed_of_clock() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(1, |now| now.as_secs() % 1_000_000)
+}
+
 /// A generator ([SplitMix64](https://doi.org/10.1145/2714064.2660195)): no state but a
 /// number, and good enough for drawing lots.
 #[derive(Debug, Clone)]

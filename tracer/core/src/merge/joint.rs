@@ -9,7 +9,7 @@ use crate::evidence::thresholds::{
 use crate::merge::clock::{ClockMethod, Offset};
 use crate::merge::journey::{Journey, journeys};
 use crate::merge::model::HostFinding;
-use crate::merge::owner::{self, direction, is_of_replication};
+use crate::merge::owner;
 use crate::merge::waited::{Waited, losses, ns, without_processor};
 use crate::report::Report;
 use crate::report::finding::{Cause, Confidence, Finding, NOBODY_SHOWED_WHO_WAITS, Size};
@@ -76,7 +76,7 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
     let mut others = Vec::new();
     let lossy = waited.share(&losses(other.report));
     for found in own(other) {
-        if !is_of_replication(found.finding.cause) {
+        if !found.finding.cause.is_loss() {
             others.push(found);
         } else if let Some(same) = same_trouble(&mut joint.findings, &found) {
             confirm(same, &found);
@@ -171,8 +171,8 @@ fn same_trouble<'a>(
     let cause = found.finding.cause;
     findings.iter_mut().find(|one| {
         let theirs = one.finding.cause;
-        let same_way = direction(cause).is_some() && direction(theirs) == direction(cause);
-        let is_cut = |one: Cause, other: Cause| one == Cause::Partition && is_of_replication(other);
+        let same_way = cause.way().is_some() && theirs.way() == cause.way();
+        let is_cut = |one: Cause, other: Cause| one == Cause::Partition && other.is_loss();
         same_way || is_cut(theirs, cause) || is_cut(cause, theirs)
     })
 }
@@ -184,8 +184,8 @@ fn other_way<'a>(
 ) -> Option<&'a mut HostFinding> {
     let cause = found.finding.cause;
     findings.iter_mut().find(|one| {
-        let theirs = direction(one.finding.cause);
-        theirs.is_some() && theirs != direction(cause)
+        let theirs = one.finding.cause.way();
+        theirs.is_some() && theirs != cause.way()
     })
 }
 

@@ -136,9 +136,7 @@ pub(crate) fn refute(findings: &mut Vec<HostFinding>, journey: &Journey, index: 
         finding.evidence.push(evidence.clone());
         is_refuted = true;
     }
-    let lost = findings
-        .iter()
-        .position(|one| is_of_replication(one.finding.cause));
+    let lost = findings.iter().position(|one| one.finding.cause.is_loss());
     if let Some(at) = lost.filter(|_| is_refuted) {
         let mut lost = findings.remove(at);
         lost.finding.text = format!("{} {}", lost.finding.text, journey.told());
@@ -146,26 +144,6 @@ pub(crate) fn refute(findings: &mut Vec<HostFinding>, journey: &Journey, index: 
         lost.finding.evidence.push(evidence);
         findings.retain(|one| one.finding.cause != Cause::NotDetermined);
         findings.insert(0, lost);
-    }
-}
-
-/// Whether a cause is something between a primary and its standby.
-pub(crate) fn is_of_replication(cause: Cause) -> bool {
-    direction(cause).is_some() || cause == Cause::Partition
-}
-
-/// Which way the segments went that were lost or corrupted.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Direction {
-    ToStandby,
-    FromStandby,
-}
-
-pub(crate) fn direction(cause: Cause) -> Option<Direction> {
-    match cause {
-        Cause::LossTowardStandby | Cause::DamageTowardStandby => Some(Direction::ToStandby),
-        Cause::LossOfReplies | Cause::DamageOfReplies => Some(Direction::FromStandby),
-        _ => None,
     }
 }
 

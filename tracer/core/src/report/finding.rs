@@ -66,6 +66,33 @@ impl Cause {
         Self::NotTheNetwork,
         Self::NotDetermined,
     ];
+
+    /// Whether it blames the network between a primary and its standby.
+    #[must_use]
+    pub const fn is_network(self) -> bool {
+        self.is_loss() || matches!(self, Self::NetworkDelay)
+    }
+
+    /// Whether it says that segments did not arrive whole between a primary and its standby.
+    pub(crate) const fn is_loss(self) -> bool {
+        self.way().is_some() || matches!(self, Self::Partition)
+    }
+
+    /// Which way the segments went that were lost or corrupted.
+    pub(crate) const fn way(self) -> Option<Way> {
+        match self {
+            Self::LossTowardStandby | Self::DamageTowardStandby => Some(Way::ToStandby),
+            Self::LossOfReplies | Self::DamageOfReplies => Some(Way::FromStandby),
+            _ => None,
+        }
+    }
+}
+
+/// One of the two ways between a primary and its standby.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    ToStandby,
+    FromStandby,
 }
 
 /// How sure that is.

@@ -5,6 +5,9 @@ use tracer_core::report::finding::Cause;
 use super::fault::Broken;
 use crate::testbed::wire::Harm;
 
+/// A queue that loses nothing of what commits send.
+const DEEP_BYTES: u64 = 100_000;
+
 /// The causes that name it, as the primary's host sees it, and as both do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Truth {
@@ -16,60 +19,40 @@ pub(super) struct Truth {
 
 impl Truth {
     pub(super) fn of(broken: Broken) -> Self {
-        let network = |primary: &[Cause], merged: &[Cause]| Self {
-            primary: primary.to_vec(),
-            merged: merged.to_vec(),
-            is_network: true,
+        use Cause::{
+            DamageOfReplies, DamageTowardStandby, LockWaits, LossOfReplies, LossTowardStandby,
+            NotTheNetwork, Partition, StandbyApply, StandbyFlush, StandbyGone, StandbyNotReplying,
+            WalFlush,
         };
-        let server = |cause: Cause| Self {
-            primary: vec![cause],
-            merged: vec![cause],
-            is_network: false,
-        };
-        let (log, replies) = (Cause::LossTowardStandby, Cause::LossOfReplies);
         match broken {
-            Broken::Log(Harm::Damage { .. }) => network(&[log], &[Cause::DamageTowardStandby]),
-            Broken::Replies(Harm::Damage { .. }) => {
-                network(&[Cause::DamageOfReplies], &[Cause::DamageOfReplies])
+            Broken::Log(Harm::Damage { .. }) => Self {
+                // What the standby's kernel discards, the primary sees lost.
+                primary: vec![LossTowardStandby],
+                ..Self::network([DamageTowardStandby])
+            },
+            Broken::Replies(Harm::Damage { .. }) => Self::network([DamageOfReplies]),
+            Broken::Both(Harm::Damage { .. }) => Self {
+                primary: vec![LossTowardStandby, DamageOfReplies],
+                ..Self::network([DamageTowardStandby, DamageOfReplies])
+            },
+            Broken::Both(Harm::Cut) => Self::network([Partition]),
+            Broken::Log(Harm::Cut | Harm::Larger { .. }) => {
+                Self::network([LossTowardStandby, Partition])
             }
-            Broken::Both(Harm::Damage { .. }) => network(
-                &[log, Cause::DamageOfReplies],
-                &[Cause::DamageTowardStandby, Cause::DamageOfReplies],
-            ),
-            Broken::Both(Harm::Cut) => network(&[Cause::Partition], &[Cause::Partition]),
-            Broken::Log(Harm::Cut) => network(&[log, Cause::Partition], &[log, Cause::Partition]),
-            Broken::Replies(Harm::Cut) => {
-                network(&[replies, Cause::Partition], &[replies, Cause::Partition])
-            }
-            Broken::Log(harm) | Broken::Replies(harm) | Broken::Both(harm) => {
-                let causes: Vec<Cause> = match harm {
-                    Harm::Delay { .. } => vec![Cause::NetworkDelay],
-                    // What holds everything and loses nothing: for that long nothing comes
-                    // through.
-                    Harm::Hold { .. } => vec![Cause::NetworkDelay, Cause::Partition],
-                    Harm::Rate { queue_bytes, .. } if queue_bytes > 100_000 => {
-                        vec![Cause::NetworkDelay]
-                    }
-                    Harm::Rate { .. } => vec![log, Cause::NetworkDelay],
-                    Harm::Larger { .. } => vec![log, Cause::Partition],
-                    _ => match broken {
-                        Broken::Log(_) => vec![log],
-                        Broken::Replies(_) => vec![replies],
-                        _ => vec![log, replies],
-                    },
-                };
-                network(&causes, &causes)
-            }
-            Broken::StandbyDisk(_) => server(Cause::StandbyFlush),
+            Broken::Replies(Harm::Cut) => Self::network([LossOfReplies, Partition]),
+            Broken::Log(harm) => Self::way([LossTowardStandby], harm),
+            Broken::Replies(harm) => Self::way([LossOfReplies], harm),
+            Broken::Both(harm) => Self::way([LossTowardStandby, LossOfReplies], harm),
+            Broken::StandbyDisk(_) => Self::server(StandbyFlush),
             // For less than a second at a time the primary cannot tell it from a disk.
             Broken::StandbyReceiver(_) => Self {
-                primary: vec![Cause::StandbyNotReplying, Cause::NotTheNetwork],
-                ..server(Cause::StandbyNotReplying)
+                primary: vec![StandbyNotReplying, NotTheNetwork],
+                ..Self::server(StandbyNotReplying)
             },
-            Broken::StandbyReplay => server(Cause::StandbyApply),
-            Broken::StandbyGone => server(Cause::StandbyGone),
-            Broken::PrimaryDisk(_) => server(Cause::WalFlush),
-            Broken::Lock => server(Cause::LockWaits),
+            Broken::StandbyReplay => Self::server(StandbyApply),
+            Broken::StandbyGone => Self::server(StandbyGone),
+            Broken::PrimaryDisk(_) => Self::server(WalFlush),
+            Broken::Lock => Self::server(LockWaits),
             Broken::Nothing => Self {
                 primary: Vec::new(),
                 merged: Vec::new(),
@@ -77,17 +60,36 @@ impl Truth {
             },
         }
     }
-}
 
-/// Whether a cause blames the way between two hosts.
-pub(super) fn blames_network(cause: Cause) -> bool {
-    matches!(
-        cause,
-        Cause::LossTowardStandby
-            | Cause::DamageTowardStandby
-            | Cause::LossOfReplies
-            | Cause::DamageOfReplies
-            | Cause::Partition
-            | Cause::NetworkDelay
-    )
+    /// What loses is named by `lost`; what only delays is not.
+    fn way<const N: usize>(lost: [Cause; N], harm: Harm) -> Self {
+        match harm {
+            Harm::Delay { .. } => Self::network([Cause::NetworkDelay]),
+            // What holds everything and loses nothing: for that long nothing comes through.
+            Harm::Hold { .. } => Self::network([Cause::NetworkDelay, Cause::Partition]),
+            Harm::Rate { queue_bytes, .. } if queue_bytes > DEEP_BYTES => {
+                Self::network([Cause::NetworkDelay])
+            }
+            Harm::Rate { .. } => Self::network(lost.into_iter().chain([Cause::NetworkDelay])),
+            _ => Self::network(lost),
+        }
+    }
+
+    /// On the way between the hosts, named so by either.
+    fn network(causes: impl IntoIterator<Item = Cause>) -> Self {
+        let causes: Vec<Cause> = causes.into_iter().collect();
+        Self {
+            primary: causes.clone(),
+            merged: causes,
+            is_network: true,
+        }
+    }
+
+    /// On one of the servers.
+    fn server(cause: Cause) -> Self {
+        Self {
+            is_network: false,
+            ..Self::network([cause])
+        }
+    }
 }

@@ -8,7 +8,7 @@ use tracer_core::report::Report;
 use tracer_core::report::finding::{Cause, Finding};
 
 use super::fault::Trial;
-use super::truth::{Truth, blames_network};
+use super::truth::Truth;
 
 /// A commit that takes no longer was not harmed.
 const HARMED: Duration = Duration::from_millis(100);
@@ -76,9 +76,9 @@ fn judge(cause: Option<Cause>, right: &[Cause], truth: &Truth, is_harmless: bool
         Some(cause) if right.contains(&cause) => Verdict::Right,
         None if is_harmless || right.is_empty() => Verdict::Right,
         // The machine itself may be slow meanwhile.
-        Some(cause) if right.is_empty() && !blames_network(cause) => Verdict::Right,
+        Some(cause) if right.is_empty() && !cause.is_network() => Verdict::Right,
         None => Verdict::Nothing,
-        Some(cause) if blames_network(cause) && !truth.is_network => Verdict::NetworkBlamed,
+        Some(cause) if cause.is_network() && !truth.is_network => Verdict::NetworkBlamed,
         Some(Cause::NotDetermined | Cause::NotTheNetwork) if !truth.is_network => {
             Verdict::NotDetermined
         }

@@ -12,7 +12,7 @@ use xtask::testbed::{
     wait,
 };
 
-use super::network::{DAMAGE, LOSS, is_the_network};
+use super::network::{DAMAGE, LOSS};
 use super::{PROBE_LINE, await_trouble, end, inject, probe, verdict};
 use crate::postgres::watched::{LIMIT, Lab, OTHER, Seen};
 
@@ -231,7 +231,7 @@ fn losses_toward_a_standby_that_is_not_needed_are_no_finding() {
         let seen = tool.finish();
         end(fault);
         let found = &seen.report.findings;
-        let accused = |one: &&Finding| is_the_network(one.cause) || one.text.contains(OTHER);
+        let accused = |one: &&Finding| one.cause.is_network() || one.text.contains(OTHER);
         let accused = found.iter().find(accused);
         assert!(accused.is_none(), "{names}: {accused:?}");
         println!("{names:<44} nothing of the way that loses: {}", found.len());

@@ -48,19 +48,6 @@ fn a_lost_log_is_found_from_either_side() {
     log(&lab, LOSS, [Cause::LossTowardStandby; 2]);
 }
 
-/// Whether a cause accuses the way between two hosts.
-pub(super) fn is_the_network(cause: Cause) -> bool {
-    matches!(
-        cause,
-        Cause::LossTowardStandby
-            | Cause::DamageTowardStandby
-            | Cause::LossOfReplies
-            | Cause::DamageOfReplies
-            | Cause::Partition
-            | Cause::NetworkDelay
-    )
-}
-
 /// Breaks the standby's replies: what is found on the primary, and on the standby.
 fn replies(lab: &Lab, fault: &str, causes: [Cause; 2]) {
     either_side(
@@ -142,6 +129,6 @@ fn where_nothing_is_the_matter_nothing_on_the_network_is_found() {
     await_trouble(&mut tool, &[PROBE_LINE]);
     let seen = tool.finish();
     let found = &seen.report.findings;
-    let network = found.iter().filter(|one| is_the_network(one.cause));
+    let network = found.iter().filter(|one| one.cause.is_network());
     assert_eq!(network.count(), 0, "{found:?}");
 }
