@@ -9,8 +9,10 @@ pub mod clock;
 pub mod connection;
 mod joint;
 pub mod journey;
+mod lost_ways;
 pub mod model;
 mod owner;
+mod silence;
 mod waited;
 
 use jiff::Timestamp;

@@ -6,10 +6,13 @@ use std::cmp::Ordering;
 use crate::evidence::thresholds::{
     MAX_ECHO, MIN_PART_OF_COMMITS, MIN_RECOVERY_SHARE, MIN_SAMPLES, MIN_STARVED_SHARE,
 };
+use crate::interval::Span;
 use crate::merge::clock::{ClockMethod, Offset};
 use crate::merge::journey::{Journey, journeys};
+use crate::merge::lost_ways;
 use crate::merge::model::HostFinding;
 use crate::merge::owner;
+use crate::merge::silence;
 use crate::merge::waited::{Waited, losses, ns, without_processor};
 use crate::report::Report;
 use crate::report::finding::{Cause, Confidence, Finding, NOBODY_SHOWED_WHO_WAITS, Size};
@@ -79,9 +82,17 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
         if !found.finding.cause.is_loss() {
             others.push(found);
         } else if let Some(same) = same_trouble(&mut joint.findings, &found) {
-            confirm(same, &found);
+            match is_damage(found.finding.cause) && was_reached(primary, other, shift_s) {
+                true => contradict(same, &found),
+                false => confirm(same, &found),
+            }
         } else if let Some(reverse) = other_way(&mut joint.findings, &found) {
             match weigh(reverse.finding.size.segments, found.finding.size.segments) {
+                // What one of them says of the way may rest on what its peer had of it; both
+                // together know better.
+                Echo::First if is_worse_by_both(reverse, &found, primary, other) => {
+                    confirm(reverse, &found);
+                }
                 Echo::First => turn(reverse, &found),
                 Echo::Second => confirm(reverse, &found),
                 Echo::Neither if lossy >= MIN_RECOVERY_SHARE => others.push(found),
@@ -189,6 +200,19 @@ fn other_way<'a>(
     })
 }
 
+/// Whether the way that the first blames for its losses lost more than the other, by what both
+/// hosts retransmitted.
+fn is_worse_by_both(
+    one: &HostFinding,
+    found: &HostFinding,
+    primary: SideReport<'_>,
+    other: SideReport<'_>,
+) -> bool {
+    let causes = [one.finding.cause, found.finding.cause];
+    let way = one.finding.cause.way();
+    !causes.into_iter().any(is_damage) && lost_ways::worse(primary.report, other.report) == way
+}
+
 /// Which of two directions is but the other's echo: what is lost takes acknowledgements with it.
 enum Echo {
     /// The first is that of the second.
@@ -226,10 +250,39 @@ fn turn(one: &mut HostFinding, other: &HostFinding) {
     finding.evidence.extend(other.finding.evidence.clone());
 }
 
+fn is_damage(cause: Cause) -> bool {
+    matches!(cause, Cause::DamageTowardStandby | Cause::DamageOfReplies)
+}
+
+/// Whether something reached the standby's host, with a bad checksum, while nothing came back to
+/// the primary. `shift_s` as of [`Waited`].
+fn was_reached(primary: SideReport<'_>, other: SideReport<'_>, shift_s: Option<f64>) -> bool {
+    let silence = silence::longest(primary.report).zip(shift_s);
+    silence.is_some_and(|(span, shift_s)| {
+        let moved = |at_ns: u64| ns(at_ns as f64 / 1e9 + shift_s);
+        let there = Span {
+            from_ns: moved(span.from_ns),
+            to_ns: moved(span.to_ns),
+        };
+        silence::corrupted_segment_arrived(other.report, there)
+    })
+}
+
+/// Nothing came back to the primary, and the other host saw why.
+fn contradict(one: &mut HostFinding, other: &HostFinding) {
+    let was_cut = one.finding.cause == Cause::Partition;
+    confirm(one, other);
+    if was_cut {
+        let finding = &mut one.finding;
+        finding.cause = other.finding.cause;
+        finding.confidence = finding.confidence.min(Confidence::Medium);
+        finding.text += " So the path was not cut: what arrived was discarded.";
+    }
+}
+
 /// One finding of what both saw. Segments that arrived with a bad checksum were not lost
 /// otherwise.
 fn confirm(one: &mut HostFinding, other: &HostFinding) {
-    let is_damage = |cause| matches!(cause, Cause::DamageTowardStandby | Cause::DamageOfReplies);
     let finding = &mut one.finding;
     if is_damage(other.finding.cause) && finding.cause != Cause::Partition {
         finding.cause = other.finding.cause;

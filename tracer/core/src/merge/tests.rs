@@ -150,6 +150,33 @@ fn what_both_saw_of_one_trouble_is_one_finding() {
 }
 
 #[test]
+fn what_arrived_with_a_bad_checksum_while_nothing_came_back_was_not_cut_off() {
+    let cause = |arrives_at: fn(f64) -> f64| {
+        let mut reports = primary_found(Cause::Partition, 7);
+        let readings = &mut reports[0].flows[0].path.as_mut().unwrap().series;
+        let silent = &mut readings[5..15];
+        silent.iter_mut().for_each(|one| one.segs_in = Some(7));
+        let (from_s, to_s) = (silent[0].offset_s, silent[9].offset_s);
+        reports[1].findings[0].cause = Cause::DamageTowardStandby;
+        let mut corrupted = reports[0].checksum_errors.series[0].clone();
+        corrupted.offset_s = arrives_at((from_s + to_s) / 2.0);
+        reports[1].checksum_errors.series = vec![corrupted];
+        let both = merged(reports);
+        let found = &both.findings[0].finding;
+        (
+            found.cause,
+            found.confidence,
+            found.text.contains("was not cut"),
+        )
+    };
+    let damage = (Cause::DamageTowardStandby, Confidence::Medium, true);
+    assert_eq!(cause(|within_s| within_s), damage);
+    // Before it, it contradicts nothing.
+    let (cut, _, is_told) = cause(|_| 0.1);
+    assert_eq!((cut, is_told), (Cause::Partition, false));
+}
+
+#[test]
 fn a_loss_that_no_commit_waited_for_is_no_finding() {
     let fresh = reports();
     let mut reports = fresh.clone();
