@@ -123,7 +123,7 @@ fn overlapping(
 }
 
 /// The sample intervals that waits of this kind blocked: seen again and again for
-/// at least a second, and not only short ones, or while the probe's commits were slow.
+/// at least a second, and mostly not short ones, or while the probe's commits were slow.
 pub(crate) fn blocked<'a>(
     recorded: &Recording,
     intervals: &[SampleInterval<'a>],
@@ -138,8 +138,9 @@ pub(crate) fn blocked<'a>(
         let length = run.windows(2).position(ends).map_or(run.len(), |at| at + 1);
         let (run, behind) = run.split_at(length);
         let (first, last) = (run[0].span.to_ns, run[length - 1].span.to_ns);
-        let lasts = run.iter().any(|one| kind.lasts(one.sample));
-        let long = lasts && last - first >= MIN_BLOCKED_NS;
+        // Of waits that are over at once, one or another sample catches a longer one.
+        let lasting = run.iter().filter(|one| kind.lasts(one.sample)).count();
+        let long = 2 * lasting > length && last - first >= MIN_BLOCKED_NS;
         // A probe stands in line with everybody who waits for the WAL, and not with
         // those who wait for somebody's lock.
         held.extend(run.iter().filter(|one| {

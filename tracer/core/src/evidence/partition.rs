@@ -7,7 +7,7 @@ use crate::evidence::loss::LossSignal;
 use crate::evidence::loss_episode::loss_retransmits;
 use crate::evidence::silence::Silence;
 use crate::evidence::thresholds::{
-    MIN_PARTITION_SHARE, MIN_POSSIBLE_PARTITION_SHARE, MIN_UNANSWERED,
+    MIN_OUT_OF_ORDER_READINGS, MIN_PARTITION_SHARE, MIN_POSSIBLE_PARTITION_SHARE, MIN_UNANSWERED,
 };
 use crate::interval::Span;
 use crate::recording::Recording;
@@ -23,8 +23,8 @@ pub(crate) struct SilentPath {
     pub(crate) times: usize,
     /// How much of the time in which commits waited was silent, 0 to 1.
     share: f64,
-    /// Whether all that its connection retransmitted belongs to such silences: what is lost in
-    /// one is retransmitted after it, too.
+    /// Whether all that its connection retransmitted belongs to such silences, and nothing else
+    /// was missing: what is lost in one is retransmitted after it, too.
     is_all: bool,
 }
 
@@ -98,7 +98,7 @@ fn silent(
         longest,
         times: silences.len(),
         share: silent_ns as f64 / all_ns as f64,
-        is_all: is_one_trouble && are_all_near(track, &silences),
+        is_all: is_one_trouble && are_all_near(track, &silences) && !has_gaps(track),
     })
 }
 
@@ -116,6 +116,14 @@ fn are_all_near(track: &FlowHistory, silences: &[&Silence]) -> bool {
         let is_near = |span: &Span| (span.from_ns..=span.to_ns).contains(&step.at_ns);
         loss_retransmits(step) == 0 || near.iter().any(is_near) || was_spurious(track, step)
     })
+}
+
+/// Whether something arrived again and again while what was sent before it was missing: that a
+/// path loses which lets the rest through.
+fn has_gaps(track: &FlowHistory) -> bool {
+    let pairs = track.path.windows(2);
+    let grown = pairs.filter(|two| two[1].rcv_ooopack > two[0].rcv_ooopack);
+    grown.count() >= MIN_OUT_OF_ORDER_READINGS
 }
 
 /// A silence, and what follows it until the sender has tried again: the path may be back for as
@@ -144,13 +152,25 @@ fn was_spurious(track: &FlowHistory, step: FlowInterval) -> bool {
         && u64::from(told) >= loss_retransmits(step)
 }
 
-/// A silence, and what follows it until the first reading that shows no recovery.
+/// A silence, and what follows it until the first reading that shows no recovery; where a timer
+/// retransmits twice until then, only until something had arrived: once a path is back, the first
+/// retransmit gets through.
 fn until_recovered(track: &FlowHistory, silence: &Silence) -> Span {
-    let after = track.path.iter();
-    let mut after = after.filter(|one| one.at_ns > silence.span.to_ns);
+    let readings = track.path.iter();
+    let mut after = readings.filter(|one| one.at_ns > silence.span.to_ns);
+    let ended_ns = after.clone().next().map_or(u64::MAX, |one| one.at_ns);
     let recovered = after.find(|one| one.recovering != Some(true));
+    let recovered_ns = recovered.map_or(u64::MAX, |one| one.at_ns);
+    let later = Span {
+        from_ns: ended_ns,
+        to_ns: recovered_ns,
+    };
+    let steps = track.series.iter().filter(|step| later.has(step.at_ns));
+    let timeouts: u64 = steps
+        .map(|step| step.of_kinds(&[RetransmitKind::Rto]))
+        .sum();
     Span {
-        to_ns: recovered.map_or(u64::MAX, |one| one.at_ns),
+        to_ns: if timeouts > 1 { ended_ns } else { recovered_ns },
         ..silence.span
     }
 }
