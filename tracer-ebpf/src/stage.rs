@@ -154,8 +154,8 @@ pub struct WaitEnded {
     pub lsn: u64,
     /// 1 for a commit; 0 for a `PREPARE`, which waits for no replay.
     pub is_commit: u32,
-    /// Always 0.
-    pub _pad: u32,
+    /// 1 for a commit that was slow.
+    pub is_slow: u32,
 }
 
 /// A walsender has another connection than before, or was not seen before.

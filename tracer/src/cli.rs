@@ -266,7 +266,8 @@ pub struct PostgresArguments {
     #[arg(long)]
     pub commits: bool,
 
-    /// A commit that takes as long is slow: each is listed, and explained
+    /// A commit that takes as long is slow: each is listed, and explained. So is one
+    /// that takes eight times as long as is usual for its server, and 10 ms at least
     #[arg(
         long,
         value_name = "TIME",
@@ -274,6 +275,12 @@ pub struct PostgresArguments {
         default_value = SLOW_COMMIT
     )]
     pub slow_commit: String,
+
+    /// How long commits usually take, by what this report of an earlier run says of the
+    /// server with the same port and data; without it, by the times of this run in which
+    /// they are quick
+    #[arg(long, value_name = "REPORT", requires = "commits")]
+    pub compare_to: Option<PathBuf>,
 }
 
 /// Which fault `tracer run` makes, and when.

@@ -11,10 +11,12 @@
 //! process.
 
 mod ended_servers;
+mod functions;
 mod layout;
 mod libpq_calls;
 mod program;
 mod stage_follower;
+mod usual_commits;
 mod walreceiver;
 
 use std::collections::BTreeMap;
@@ -30,27 +32,19 @@ use tracer_core::spread::Spread;
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 
 use crate::commit_trace::ended_servers::EndedServers;
-use crate::commit_trace::layout::WalsenderFunctions;
+use crate::commit_trace::functions::{Functions, functions};
 use crate::commit_trace::program::{Program, ProgramError};
 use crate::commit_trace::stage_follower::StageFollower;
+use crate::commit_trace::usual_commits::UsualCommits;
 use crate::commit_trace::walreceiver::Walreceivers;
 use crate::kernel::clock::now_ns;
 use crate::kernel::descriptors::explained;
 use crate::kernel::parent::parent_of;
-use crate::kernel::preflight::{self, why_forbidden};
-use crate::kernel::{elf, offsets, pidns, server};
+use crate::kernel::{offsets, pidns, preflight, server};
 
+pub(crate) use crate::commit_trace::functions::SYMBOLS;
+pub(crate) use crate::commit_trace::usual_commits::EarlierServers;
 pub(crate) use crate::commit_trace::walreceiver::receives;
-
-/// The functions that split a commit, in the order that [`program`] knows: writing the
-/// log, waiting for the standby, and where all begins, for a transaction and for one
-/// that was prepared before.
-pub(crate) const SYMBOLS: [&str; 4] = [
-    "XLogFlush",
-    "SyncRepWaitForLSN",
-    "FinishPreparedTransaction",
-    "AfterTriggerEndXact",
-];
 
 /// The most servers that Prometheus is shown.
 const MAX_EXPOSED: usize = 16;
@@ -68,6 +62,7 @@ pub(crate) struct CommitTrace {
     /// Servers in the order in which they were met.
     met: Vec<u32>,
     slowest: Slowest,
+    usual: UsualCommits,
     /// What follows waits through the walsender, or why nothing does.
     stages: Result<StageFollower, String>,
     start_ns: u64,
@@ -77,7 +72,7 @@ pub(crate) struct CommitTrace {
 impl CommitTrace {
     /// Finds the servers and hangs the programs on what they run. What cannot be
     /// done is in the report: nothing else depends on it.
-    pub(crate) fn start(slow: Duration, netns: Option<u32>) -> Self {
+    pub(crate) fn start(slow: Duration, netns: Option<u32>, earlier: EarlierServers) -> Self {
         let mut commits = Self {
             slow,
             netns,
@@ -88,6 +83,7 @@ impl CommitTrace {
             ended: EndedServers::default(),
             met: Vec::new(),
             slowest: Slowest::default(),
+            usual: UsualCommits::new(slow, earlier),
             stages: Err("no commit is watched".to_owned()),
             start_ns: now_ns(),
             last: CommitSums::default(),
@@ -144,8 +140,7 @@ impl CommitTrace {
         program.attach_segments().map_err(refused)?;
         let received = Walreceivers::attach(program, servers);
         let maps = program.stage_maps().map_err(refused)?;
-        let slow_ns = u64::try_from(self.slow.as_nanos()).unwrap_or(u64::MAX);
-        let started = StageFollower::start(maps, slow_ns, self.netns, servers, received.standbys);
+        let started = StageFollower::start(maps, self.netns, servers, received.standbys);
         started.map_err(|error| format!("no thread can be started: {error}"))
     }
 
@@ -198,6 +193,10 @@ impl CommitTrace {
     pub(crate) fn tend(&mut self) {
         self.take_slow();
         self.take_ended();
+        let servers = self.servers();
+        if let Some(program) = &mut self.program {
+            self.usual.learn(program, &servers, &self.places);
+        }
     }
 
     /// What was counted so far, by server and part.
@@ -268,6 +267,7 @@ impl CommitTrace {
                 continue;
             }
             self.met.retain(|one| *one != pid);
+            self.usual.forget(pid);
             if let Ok(stages) = &self.stages {
                 stages.forget(pid);
             }
@@ -374,6 +374,7 @@ impl CommitTrace {
                 }
             }
         }
+        let usual = &self.usual;
         let places = std::mem::take(&mut self.places).into_iter();
         let running = places
             .filter(|(pid, place)| sums.contains_key(pid) || self.is_watched(place))
@@ -382,6 +383,8 @@ impl CommitTrace {
                 pid,
                 place,
                 sums: sums.get(&pid).copied(),
+                usual_ns: usual.of(pid).0,
+                slow_from_ns: usual.of(pid).1,
                 waiting: waiting
                     .iter()
                     .filter(|one| one.server == pid)
@@ -392,6 +395,8 @@ impl CommitTrace {
             pid: ended.pid,
             place: ended.place.clone(),
             sums: Some(ended.sums()),
+            usual_ns: None,
+            slow_from_ns: None,
             waiting: Vec::new(),
         });
         let servers = running.chain(ended).collect();
@@ -453,34 +458,6 @@ fn exposed(mut pids: Vec<u32>, met: &[u32], runs: impl Fn(u32) -> bool) -> Vec<u
         pids.truncate(MAX_EXPOSED);
     }
     pids
-}
-
-/// Where functions are watched in a program's file.
-struct Functions {
-    /// By [`SYMBOLS`].
-    commit: [u64; SYMBOLS.len()],
-    walsender: Result<WalsenderFunctions, String>,
-}
-
-/// Where the functions are watched in a server's program.
-fn functions(server: &server::Server) -> Result<Functions, String> {
-    let pid = server.pid;
-    let image = server.image().map_err(|error| {
-        let missing = why_forbidden(&error, &[CAP_SYS_PTRACE]);
-        format!("the program of process {pid} cannot be read: {error}{missing}")
-    })?;
-    let found = elf::offsets(&image, &SYMBOLS)
-        .map_err(|error| format!("the program of process {pid} cannot be understood: {error}"))?;
-    let mut commit = [0; SYMBOLS.len()];
-    for ((place, offset), symbol) in commit.iter_mut().zip(found).zip(SYMBOLS) {
-        let begins = offset
-            .ok_or_else(|| format!("the program of process {pid} does not export {symbol}"))?;
-        *place = elf::behind_landing_pad(&image, begins);
-    }
-    Ok(Functions {
-        commit,
-        walsender: layout::functions(&image),
-    })
 }
 
 /// Where a server is.

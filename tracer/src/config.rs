@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) commits: bool,
     /// From when on a commit is slow.
     pub(crate) slow_commit: Duration,
+    /// The report that says what is usual.
+    pub(crate) compare_to: Option<PathBuf>,
     /// Where the report goes.
     pub(crate) json: Option<PathBuf>,
     /// Where the events go.
@@ -218,6 +220,7 @@ impl Config {
             },
             commits: arguments.postgres.commits,
             slow_commit: parse_time("slow-commit", &arguments.postgres.slow_commit)?,
+            compare_to: arguments.postgres.compare_to.clone(),
             netns: match arguments.netns.as_deref() {
                 None => Namespaces::Current,
                 Some("all") => Namespaces::All,

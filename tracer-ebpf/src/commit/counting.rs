@@ -46,10 +46,11 @@ pub(crate) fn count(backend: &Backend, now_ns: u64) {
         )
     };
     add(commits, 1);
+    let is_slow = total_ns >= maps::slow_from_ns(server);
     if wait_ns >= LEAST_WAIT_NS {
-        stages::wait_ended(server, backend, now_ns);
+        stages::wait_ended(server, backend, now_ns, is_slow);
     }
-    if total_ns < maps::settings().slow_ns {
+    if !is_slow {
         return;
     }
     add(slow, 1);

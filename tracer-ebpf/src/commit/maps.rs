@@ -33,6 +33,11 @@ pub(crate) static SERVERS: HashMap<u32, ServerCommits> = HashMap::with_max_entri
 #[map]
 pub(crate) static NO_COMMITS: Array<ServerCommits> = Array::with_max_entries(1, 0);
 
+/// From when on a commit is slow, ns, by the server's first process: userspace lowers it where
+/// commits are usually much quicker than that.
+#[map]
+static SLOW_FROM: HashMap<u32, u64> = HashMap::with_max_entries(64, 0);
+
 /// Slow commits, some 16,000 of them between two polls.
 #[map]
 static SLOW_COMMITS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
@@ -139,6 +144,14 @@ pub(crate) fn settings() -> CommitSettings {
         real_parent: setting!(real_parent),
         tgid: setting!(tgid),
     }
+}
+
+/// From when on a commit of this server is slow, ns.
+#[inline(always)]
+pub(crate) fn slow_from_ns(server: u32) -> u64 {
+    let lowered = SLOW_FROM.get_ptr(server);
+    // SAFETY: a live map value, which userspace replaces as a whole.
+    lowered.map_or_else(|| setting!(slow_ns), |ns| unsafe { *ns })
 }
 
 /// Reads one of the offsets.

@@ -28,7 +28,7 @@ fn awaits(layout: &ServerLayout) -> Option<bool> {
 
 /// The wait of this backend is over now.
 #[inline(always)]
-pub(crate) fn wait_ended(server: u32, backend: &Backend, now_ns: u64) {
+pub(crate) fn wait_ended(server: u32, backend: &Backend, now_ns: u64, is_slow: bool) {
     let Some(layout) = layout_of(server) else {
         return;
     };
@@ -49,7 +49,7 @@ pub(crate) fn wait_ended(server: u32, backend: &Backend, now_ns: u64) {
         to_ns: now_ns,
         lsn: backend.lsn,
         is_commit: backend.is_commit,
-        _pad: 0,
+        is_slow: u32::from(is_slow),
     });
 }
 

@@ -32,6 +32,7 @@ pub mod standby;
 pub mod tcp_info;
 mod thinning;
 pub mod unanswered;
+pub mod usual_commit;
 mod varint;
 mod wal_message;
 pub mod wire_events;
@@ -59,7 +60,7 @@ use namespace::{NamespaceCounts, known_sum};
 use programs::{DropCounters, RunStats, Unwritten};
 use roles::Known;
 use settings::Settings;
-use slow_commit::SlowCommit;
+use slow_commit::{AllCommits, SlowCommit};
 use wire_events::WireEvents;
 
 /// Everything that a run leaves behind: of a run, of a replay, or made up. Moments are ns
@@ -124,6 +125,8 @@ pub struct Recording {
     /// Commits that were slow, if commits were split: filled in by
     /// [`assemble`](crate::assemble::assemble) from `commits`.
     pub slow_commits: Option<Vec<SlowCommit>>,
+    /// All commits of each server, likewise.
+    pub all_commits: Vec<AllCommits>,
     /// What servers on this host had of its processors, or why that is not known.
     pub processors: Option<Result<Vec<processors::CpuHistory>, String>>,
     /// Events that `--events` did not get.

@@ -26,7 +26,7 @@ const FOLLOW: u32 = 15;
 /// stages of a commit are no longer than its wait. Of a message that a standby received, the
 /// stages up to its reply are no longer than all of it.
 pub fn target(mut data: &[u8]) {
-    let mut tracker = StageTracker::new(1_000);
+    let mut tracker = StageTracker::default();
     let mut receivers = ReceiverTracker::default();
     let mut longest = 0;
     while let Some((order, rest)) = data.split_first() {

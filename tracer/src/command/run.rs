@@ -10,11 +10,13 @@ pub(crate) mod privileges;
 pub(crate) mod session;
 pub(crate) mod worker;
 
+use std::slice;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
 use tracer_core::clock::Clock;
+use tracer_core::report::Report;
 
 use crate::cli::RunArguments;
 use crate::command::log::start_log;
@@ -22,8 +24,10 @@ use crate::command::run::local_servers::LocalServers;
 use crate::command::run::outputs::Outputs;
 use crate::command::run::session::Session;
 use crate::command::run::worker::Worker;
+use crate::commit_trace::EarlierServers;
 use crate::config::{Config, Namespaces};
-use crate::files::distinct;
+use crate::files::input::{contents, name};
+use crate::files::{distinct, unread};
 use crate::inject::PreparedFault;
 use crate::kernel::netns::{Entered, Netns};
 use crate::kernel::{clock, descriptors, preflight, tick};
@@ -50,6 +54,7 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         ("--events", config.events.as_deref()),
         ("--ready-file", config.ready_file.as_deref()),
     ])?;
+    let earlier = earlier(config)?;
     let (begun, clock) = (Instant::now(), clock::read());
     start_log(config.verbosity);
     // Before tracing begins: a bad path fails at once.
@@ -64,7 +69,7 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     let inside = enter(&config.netns)?;
     let fault = prepare_fault(config)?;
     let session = Session::start(config, context)?;
-    let servers = LocalServers::start(config)?;
+    let servers = LocalServers::start(config, earlier)?;
     privileges::drop_unneeded(config);
     let runtime = event_loop()?;
     let mut worker = Worker::start(config, session, servers, &mut outputs)?;
@@ -73,6 +78,16 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     let finished = worker.finish()?;
     drop(inside);
     outputs.conclude(finished, followed)
+}
+
+/// What an earlier report says of servers, if one was named.
+fn earlier(config: &Config) -> anyhow::Result<EarlierServers> {
+    let Some(path) = &config.compare_to else {
+        return Ok(EarlierServers::default());
+    };
+    unread(slice::from_ref(path), "--json", config.json.as_deref())?;
+    let report = Report::read(&contents(path)?).with_context(|| name(path))?;
+    Ok(EarlierServers::of(&report))
 }
 
 /// Moves this thread into the network namespace that was named, if one was.

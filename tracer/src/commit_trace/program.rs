@@ -70,6 +70,7 @@ pub(crate) struct Program {
     object: Ebpf,
     servers: HashMap<MapData, u32, ServerCommits>,
     backends: HashMap<MapData, u64, Backend>,
+    slow_from: HashMap<MapData, u32, u64>,
     slow: RingBuf<MapData>,
     gaps: PerCpuArray<MapData, u64>,
 }
@@ -100,6 +101,7 @@ impl Program {
         Ok(Self {
             servers: take(&mut object, "SERVERS")?,
             backends: take(&mut object, "BACKENDS")?,
+            slow_from: take(&mut object, "SLOW_FROM")?,
             slow: take(&mut object, "SLOW_COMMITS")?,
             gaps: take(&mut object, "COMMIT_GAPS")?,
             object,
@@ -227,8 +229,16 @@ impl Program {
         self.servers.get(&server, 0).ok()
     }
 
+    /// From now on a commit of this server that takes so long is slow, ns; false if there was no
+    /// room to say so.
+    pub(crate) fn call_slow_from(&mut self, server: u32, ns: u64) -> bool {
+        self.slow_from.insert(server, ns, 0).is_ok()
+    }
+
     /// Gives back the place of a server that has ended; false if it is still there.
     pub(crate) fn forget(&mut self, server: u32) -> bool {
+        // Most have none.
+        let _ = self.slow_from.remove(&server);
         self.servers.remove(&server).is_ok()
     }
 

@@ -78,14 +78,13 @@ impl StageFollower {
     /// standbys receive, if there is no reason why not.
     pub(super) fn start(
         maps: StageMaps,
-        slow_ns: u64,
         netns: Option<u32>,
         servers: &[server::Server],
         standbys: BTreeMap<u32, Option<String>>,
     ) -> std::io::Result<Self> {
         let mut state = Following {
             maps,
-            tracker: StageTracker::new(slow_ns),
+            tracker: StageTracker::default(),
             receivers: ReceiverTracker::default(),
             netns,
             reasons: BTreeMap::new(),
@@ -145,7 +144,7 @@ impl StageFollower {
         let _ = self.thread.join();
         let mut state = lock(&self.state);
         state.take();
-        let tracker = std::mem::replace(&mut state.tracker, StageTracker::new(0));
+        let tracker = std::mem::take(&mut state.tracker);
         let standbys = std::mem::take(&mut state.receivers).finish();
         let late = late(state.netns);
         let late =

@@ -18,6 +18,7 @@ fn commits(netns: Option<u32>) -> CommitTrace {
         ended: EndedServers::default(),
         met: Vec::new(),
         slowest: Slowest::default(),
+        usual: UsualCommits::new(Duration::from_millis(100), EarlierServers::default()),
         stages: Err("nothing is attached".to_owned()),
         start_ns: 0,
         last: CommitSums::default(),

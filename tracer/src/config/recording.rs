@@ -28,6 +28,7 @@ impl Config {
             probe: None,
             commits: false,
             slow_commit: parse_time("slow-commit", SLOW_COMMIT)?,
+            compare_to: None,
             json: arguments.json.clone(),
             events: arguments.files.first().cloned(),
             listen: None,

@@ -100,6 +100,8 @@ fn server(
         data: server.place.data.clone(),
         commits: server.sums.map_or(0, |sums| sums.commits),
         slow: server.sums.map_or(0, |sums| sums.slow),
+        usual_ms: server.usual_ns.map(|ns| ns as f64 / 1e6),
+        slow_from_ms: server.slow_from_ns.map(|ns| ns as f64 / 1e6),
         total: total.quantiles(),
         flush: part(Part::Flush).quantiles(),
         wait: wait.quantiles(),

@@ -1,11 +1,13 @@
 //! Phases and findings: what the pure core is given, and how its answer is shown.
 
+use tracer_ebpf::Part;
+
 use crate::assemble::commits::wait_of;
 use crate::clock::RunClock;
 use crate::diagnosis;
 use crate::interval::Span;
 use crate::phases::{Choice, Phase};
-use crate::recording::slow_commit::SlowCommit;
+use crate::recording::slow_commit::{AllCommits, SlowCommit};
 use crate::recording::{Recording, Recoveries};
 use crate::report::finding::Finding;
 use crate::report::phase::PhaseReport;
@@ -71,6 +73,20 @@ pub(super) fn slow_commits(
         }
     });
     Some(slow.collect())
+}
+
+/// All commits of each server.
+pub(super) fn all_commits(recording: &Recording) -> Vec<AllCommits> {
+    let servers = recording.commits.iter().flat_map(|one| &one.servers);
+    let spent = servers.filter_map(|server| {
+        let sums = server.sums.as_ref()?;
+        Some(AllCommits {
+            server: server.pid,
+            spent_ns: sums.sums_ns[Part::Total as usize],
+            usual_ns: server.usual_ns,
+        })
+    });
+    spent.collect()
 }
 
 #[cfg(test)]

@@ -123,6 +123,10 @@ pub struct Server {
     pub place: Place,
     /// Its commits; `None` if it was watched and there were none.
     pub sums: Option<ServerCommits>,
+    /// How long one usually takes, ns; `None` if that is not known.
+    pub usual_ns: Option<u64>,
+    /// From when on one was slow by the end, ns; `None` if as was asked.
+    pub slow_from_ns: Option<u64>,
     /// Since when its backends waited that did so at the end.
     pub waiting: Vec<u64>,
 }

@@ -1,4 +1,4 @@
-//! A commit that was slow.
+//! Commits that were slow, and what all of a server took.
 
 use crate::interval::Span;
 use crate::recording::stage::WaitStages;
@@ -19,4 +19,15 @@ pub struct SlowCommit {
     pub in_recovery_ns: Option<u64>,
     /// What the wait was made of; `None` if it was not followed.
     pub stages: Option<WaitStages>,
+}
+
+/// All commits of a server, slow or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AllCommits {
+    /// The server's first process.
+    pub server: u32,
+    /// How long they took together, ns.
+    pub spent_ns: u64,
+    /// How long one usually takes, ns; `None` if that is not known.
+    pub usual_ns: Option<u64>,
 }

@@ -108,9 +108,8 @@ struct SenderConnection {
 }
 
 /// Joins the records as they come.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StageTracker {
-    slow_ns: u64,
     connections: HashMap<u64, SenderConnection>,
     releases: BTreeMap<u32, VecDeque<Release>>,
     waiting: VecDeque<WaitEnded>,
@@ -119,19 +118,6 @@ pub struct StageTracker {
 }
 
 impl StageTracker {
-    /// `slow_ns`: from when on a commit is slow.
-    #[must_use]
-    pub fn new(slow_ns: u64) -> Self {
-        Self {
-            slow_ns,
-            connections: HashMap::new(),
-            releases: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            found: CommitStages::default(),
-            slowest: BinaryHeap::new(),
-        }
-    }
-
     /// Takes in a record.
     pub fn note(&mut self, record: &StageRecord) {
         match record {
@@ -350,7 +336,7 @@ impl StageTracker {
 
     fn add(&mut self, wait: &WaitEnded, moments: &Moments, sender: Option<usize>) {
         let stages = WaitStages::new(wait.from_ns, wait.to_ns, moments);
-        let is_slow = wait.to_ns.saturating_sub(wait.start_ns) >= self.slow_ns;
+        let is_slow = wait.is_slow != 0;
         let length_ns = wait.to_ns.saturating_sub(wait.from_ns);
         if is_slow {
             let slow = SlowStages {

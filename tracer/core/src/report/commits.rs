@@ -57,6 +57,15 @@ pub struct CommitsReport {
 }
 
 impl CommitsReport {
+    /// From when on commits are slow, after "longer than".
+    pub(crate) fn slow_words(&self) -> String {
+        let mut servers = self.servers.iter().filter_map(|one| one.slow_from_ms);
+        match servers.any(|from_ms| from_ms < self.slow_ms) {
+            true => format!("{} ms, or far longer than is usual", self.slow_ms),
+            false => format!("{} ms", self.slow_ms),
+        }
+    }
+
     /// Commits that were slow, the slowest first.
     pub(crate) fn slowest(&self) -> Vec<&SlowReport> {
         let mut slowest: Vec<_> = self.slow.iter().collect();
@@ -95,6 +104,14 @@ pub struct ServerReport {
     pub commits: u64,
     /// Those of them that were slow.
     pub slow: u64,
+    /// How long one usually takes, from the times in which they were quick, or as an earlier
+    /// report says; `null` if that is not known.
+    #[serde(default)]
+    pub usual_ms: Option<f64>,
+    /// From when on one is slow: `slow_ms`, or eight times as long as usual and 10 ms at least,
+    /// if that is less; `null` of a server that has ended.
+    #[serde(default)]
+    pub slow_from_ms: Option<f64>,
     /// All of a commit, from its start to the end of its wait for a standby; what
     /// is released after that is not in it.
     pub total: PartQuantiles,

@@ -82,6 +82,7 @@ impl Worker<'_> {
             postgres,
             commits: servers.commits,
             slow_commits: None,
+            all_commits: Vec::new(),
             processors: servers.processors,
             unwritten_events,
             unwritten_lines,

@@ -3,7 +3,7 @@
 
 use tracer_core::recording::{commits, processors};
 
-use crate::commit_trace::CommitTrace;
+use crate::commit_trace::{CommitTrace, EarlierServers};
 use crate::config::{Config, Namespaces};
 use crate::kernel::clock::now_ns;
 use crate::kernel::netns;
@@ -26,11 +26,11 @@ pub(crate) struct LearntOfServers {
 
 impl LocalServers {
     /// Begins to watch them.
-    pub(crate) fn start(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn start(config: &Config, earlier: EarlierServers) -> anyhow::Result<Self> {
         let netns = servers_netns(config)?;
         let commits = config
             .commits
-            .then(|| CommitTrace::start(config.slow_commit, netns));
+            .then(|| CommitTrace::start(config.slow_commit, netns, earlier));
         let watches_database = config.commits || config.postgres.is_some();
         let processors = watches_database.then(|| Processors::start(netns, now_ns()));
         Ok(Self {

@@ -1,7 +1,7 @@
 //! What slow commits waited for, through both hosts, on real servers.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use tracer_core::merge::model::Merged;
@@ -17,6 +17,10 @@ use crate::postgres::watched::{Lab, Watched};
 /// Longer than all that is not held up on purpose.
 const HELD: Duration = Duration::from_millis(1_200);
 const DISK: Duration = Duration::from_millis(300);
+/// Less than a commit takes that is slow as was asked.
+const SLOWER: Duration = Duration::from_millis(50);
+/// Enough to learn what is usual.
+const LEARNT: Duration = Duration::from_secs(5);
 
 /// Commits of 100 ms and more, as a user would.
 fn follow(host: &Host) -> Watched {
@@ -80,6 +84,30 @@ fn the_standby_s_disk_owns_what_waits_for_it() {
         });
     });
     assert_owned(&merged, 20, |one| one.standby_flush, Cause::StandbyFlush);
+}
+
+#[test]
+fn a_disk_that_is_slower_than_usual_is_found_though_nothing_took_as_long_as_was_asked() {
+    let lab = Lab::start("pgjourneyusual");
+    let merged = seen(&lab, || {
+        let mut sql = lab.pair.primary().connect().unwrap();
+        // What is usual is learnt once a second.
+        let begun = Instant::now();
+        while begun.elapsed() < LEARNT {
+            sql.query(INSERT).unwrap();
+        }
+        let _slow = SlowDisk::start(&[lab.receiver()], SLOWER).unwrap();
+        for _ in 0..50 {
+            sql.query(INSERT).unwrap();
+        }
+    });
+    let commits = merged.reports[0].commits.as_ref().unwrap();
+    let server = &commits.servers[0];
+    assert!(server.usual_ms < Some(10.0), "{server:?}");
+    assert!(server.slow_from_ms < Some(commits.slow_ms), "{server:?}");
+    assert_owned(&merged, 40, |one| one.standby_flush, Cause::StandbyFlush);
+    let of_primary = &merged.reports[0].findings[0].text;
+    assert!(of_primary.contains("is usual"), "{of_primary}");
 }
 
 #[test]

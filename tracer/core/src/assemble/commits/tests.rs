@@ -63,6 +63,8 @@ fn server(pid: u32, sums: Option<ServerCommits>) -> Server {
             ..Place::default()
         },
         sums,
+        usual_ns: None,
+        slow_from_ns: None,
         waiting: Vec::new(),
     }
 }

@@ -9,7 +9,7 @@ use crate::evidence::loss::LossSignal;
 use crate::evidence::rtt;
 use crate::evidence::thresholds::{
     MIN_DURATION_S, MIN_OUT_OF_ORDER_SHARE, MIN_PART_OF_COMMITS, MIN_RECOVERY_SHARE, MIN_SAMPLES,
-    MIN_SHARE,
+    MIN_SHARE, NEARLY_ALL,
 };
 use crate::evidence::waiting::by_share;
 use crate::interval::Span;
@@ -43,13 +43,10 @@ fn lost(evidence: &Evidence<'_>) -> Option<Ranked> {
 
 /// What single commits waited for, where they were traced.
 fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
-    let slow = evidence.recorded.slow_commits.as_deref()?;
+    let (slow, usual_ms) = worth_a_finding(evidence.recorded)?;
+    let slow = slow.as_slice();
     let seconds = |of: fn(&SlowCommit) -> u64| slow.iter().map(of).sum::<u64>() as f64 / 1e9;
     let total_s = seconds(|one| one.whole.length_ns());
-    // One may be enough: it was measured from its beginning to its end.
-    if total_s < MIN_DURATION_S {
-        return None;
-    }
     let wait_s = seconds(|one| one.wait.length_ns());
     let flush_s = seconds(|one| one.flush_ns);
     let charged_s = slow
@@ -79,12 +76,21 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
         );
         (Cause::NotDetermined, Confidence::Low, why)
     };
-    // What one commit shares its time with may be chance.
-    let confidence = match slow.len() < MIN_SAMPLES && cause != Cause::WalFlush {
+    // What one commit shares its time with may be chance; and what is slow only by a server's
+    // own measure may be other work than before.
+    let may_be_chance = slow.len() < MIN_SAMPLES && cause != Cause::WalFlush;
+    let confidence = match may_be_chance || usual_ms.is_some() {
         true => confidence.min(Confidence::Medium),
         false => confidence,
     };
     let slowest = slow.iter().map(|one| one.whole.length_ns()).max()?;
+    let of = match usual_ms {
+        Some(usual_ms) => format!(
+            "{of}, up to {:.1} ms each where {usual_ms:.1} ms is usual",
+            slowest as f64 / 1e6
+        ),
+        None => of,
+    };
     // The signs that a verdict on the network rests on.
     let loss = evidence.losses.iter().find(|one| one.cause == cause);
     let of_loss = loss.map(|one| one.size(evidence.recorded));
@@ -114,6 +120,34 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
     ))
 }
 
+/// Slow commits that took so long together that somebody noticed. Those that are slow only by
+/// what is usual for their server count if nothing else does and they are most of what its
+/// commits took; then with what is usual, ms.
+fn worth_a_finding(recorded: &Recording) -> Option<(Vec<SlowCommit>, Option<f64>)> {
+    let slow = recorded.slow_commits.as_deref()?;
+    // One may be enough: it was measured from its beginning to its end.
+    let is_worth = |some: &[SlowCommit]| spent_ns(some) as f64 / 1e9 >= MIN_DURATION_S;
+    let is_long = |one: &SlowCommit| one.whole.seconds() * 1e3 >= recorded.slow_ms();
+    let long: Vec<SlowCommit> = slow.iter().copied().filter(is_long).collect();
+    if is_worth(&long) {
+        return Some((long, None));
+    }
+    let servers = recorded.all_commits.iter().filter_map(|all| {
+        let own = slow.iter().copied().filter(|one| one.server == all.server);
+        let own: Vec<SlowCommit> = own.collect();
+        let is_most = spent_ns(&own) as f64 >= MIN_PART_OF_COMMITS * all.spent_ns as f64;
+        (is_most && is_worth(&own)).then_some((own, all.usual_ns? as f64 / 1e6))
+    });
+    let (own, usual_ms) = servers.max_by_key(|(own, _)| spent_ns(own))?;
+    Some((own, Some(usual_ms)))
+}
+
+/// How long these took together, ns.
+fn spent_ns(commits: &[SlowCommit]) -> u64 {
+    let each = commits.iter().map(|one| one.whole.length_ns());
+    each.fold(0, u64::saturating_add)
+}
+
 /// They waited for a standby: why did it not answer?
 fn waited(
     evidence: &Evidence<'_>,
@@ -135,6 +169,23 @@ fn waited(
     }
     let share = charged_s / wait_s;
     let loss = evidence.losses.first();
+    let waits: Vec<Span> = slow.iter().map(|one| one.wait).collect();
+    let is_in_flight = |wait: &Span| {
+        let seen = rtt::until_next_reading(evidence.recorded, *wait);
+        rtt::is_in_flight(evidence.recorded, seen, |_| true)
+    };
+    if loss.is_none()
+        && stages.share(&[Stage::Acknowledged]) >= Some(NEARLY_ALL)
+        && waits.iter().any(is_in_flight)
+    {
+        let stages = slow.iter().filter_map(|one| one.stages);
+        let latest_ns = stages.map(|one| one.ns[Stage::Acknowledged as usize]).max();
+        let latest_s = latest_ns.unwrap_or(0) as f64 / 1e9;
+        let why = format!(
+            "{waited}, nearly all of it until the standby's host had acknowledged what was in flight to it: up to {latest_s:.1} s, with little or nothing lost. The path held it up, or that host stood still"
+        );
+        return (Cause::NetworkDelay, Confidence::Medium, why);
+    }
     let loss_is_ruled_out = loss.is_some_and(|loss| stages.rule_out(loss.stages()));
     if share >= MIN_RECOVERY_SHARE && !loss_is_ruled_out {
         let recovering = format!(
@@ -157,7 +208,6 @@ fn waited(
             }
         };
     }
-    let waits: Vec<Span> = slow.iter().map(|one| one.wait).collect();
     let overtaken = waits.iter().filter(|wait| {
         let seen = rtt::until_next_reading(evidence.recorded, **wait);
         rtt::overtaken(evidence.recorded, seen, |_| true)

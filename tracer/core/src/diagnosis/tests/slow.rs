@@ -2,6 +2,9 @@
 
 use crate::diagnosis::tests::*;
 use crate::recording::flow_series::FlowSeries;
+use crate::recording::slow_commit::AllCommits;
+use crate::recording::stage::WaitStages;
+use crate::report::stages::Stage;
 
 const SERVER: u32 = 17;
 
@@ -147,4 +150,79 @@ fn whom_a_server_shows_to_wait_comes_before_single_commits() {
     let mut run = Run::healthy();
     run.slow = None;
     assert_eq!(run.causes(), []);
+}
+
+/// Sixty commits of 40 ms while something is the matter, nearly all of it in this stage, and others
+/// of half a millisecond; all together took so long.
+fn unusual(stage: Stage, all_ms: u64) -> Recording {
+    let mut run = Run::healthy();
+    let commits = (0..60).map(|number| {
+        let whole = Span {
+            from_ns: 21 * S + number * 300 * MS,
+            to_ns: 21 * S + number * 300 * MS + 40 * MS,
+        };
+        let mut stages = WaitStages::default();
+        stages.ns[stage as usize] = 39 * MS;
+        SlowCommit {
+            server: SERVER,
+            whole,
+            flush_ns: MS,
+            wait: Span {
+                from_ns: whole.from_ns + MS,
+                ..whole
+            },
+            in_recovery_ns: Some(0),
+            stages: Some(stages),
+        }
+    });
+    run.slow = Some(commits.collect());
+    let mut recorded = run.recorded();
+    recorded.postgres = None;
+    recorded.all_commits = vec![AllCommits {
+        server: SERVER,
+        spent_ns: all_ms * MS,
+        usual_ns: Some(MS / 2),
+    }];
+    recorded
+}
+
+#[test]
+fn what_is_far_from_usual_is_found_though_no_commit_took_as_long_as_was_asked() {
+    let found = found_in(&unusual(Stage::Remote, 2_500));
+    let shown = (found[0].cause, found[0].confidence);
+    assert_eq!(shown, (Cause::NotTheNetwork, Confidence::Medium));
+    assert!(
+        found[0].text.starts_with(
+            "60 slow commits took 2.4 s in all, up to 40.0 ms each where 0.5 ms is usual"
+        ),
+        "{found:?}"
+    );
+    // Most of what the server's commits took, they took not.
+    assert!(found_in(&unusual(Stage::Remote, 5_000)).is_empty());
+    // What is usual is not known: they are slow by nobody's measure.
+    let mut unknown = unusual(Stage::Remote, 2_500);
+    unknown.all_commits.clear();
+    assert!(found_in(&unknown).is_empty());
+}
+
+#[test]
+fn single_commits_that_were_acknowledged_late_and_lost_nothing_were_held_up() {
+    let held = |unacked| {
+        let mut recorded = unusual(Stage::Acknowledged, 2_500);
+        let mut walsender = recorded.flows.iter_mut();
+        let walsender = walsender.find(|one| one.kind() == Kind::Walsender).unwrap();
+        walsender.path = (1..=RUN)
+            .map(|second| TcpInfoSample {
+                at_ns: second * S,
+                srtt_us: Some(120),
+                unacked: Some(if bad(second) { unacked } else { 0 }),
+                ..TcpInfoSample::default()
+            })
+            .collect();
+        let found = found_in(&recorded);
+        (found[0].cause, found[0].confidence)
+    };
+    assert_eq!(held(2), (Cause::NetworkDelay, Confidence::Medium));
+    // What is not in flight waits for room, or for a processor.
+    assert_eq!(held(0), (Cause::NotDetermined, Confidence::Low));
 }

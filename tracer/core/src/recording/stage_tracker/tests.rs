@@ -10,6 +10,7 @@ const ON: u32 = 3;
 /// Two standbys of one server, as their records come.
 struct Run {
     tracker: StageTracker,
+    slow_ns: u64,
     write_seq: [u32; 2],
     read_seq: [u32; 2],
     sent: [u64; 2],
@@ -19,7 +20,8 @@ struct Run {
 impl Run {
     fn new(slow_ns: u64) -> Self {
         let mut run = Self {
-            tracker: StageTracker::new(slow_ns),
+            tracker: StageTracker::default(),
+            slow_ns,
             write_seq: [5_000; 2],
             read_seq: [9_000; 2],
             sent: [0; 2],
@@ -104,6 +106,7 @@ impl Run {
             to_ns,
             lsn,
             is_commit: 1,
+            is_slow: u32::from(to_ns - (from_ns - 5) >= self.slow_ns),
             ..WaitEnded::default()
         }));
     }

@@ -236,7 +236,7 @@ impl View<'_> {
         let flush = points(|slow| slow.flush_ms);
         self.durations(
             "Commits that were slow, one by one",
-            &format!("longer than {} ms, by when they began", commits.slow_ms),
+            &format!("longer than {}, by when they began", commits.slow_words()),
             vec![
                 line("all of a commit", COMMITS, Stroke::Marks, total),
                 line(

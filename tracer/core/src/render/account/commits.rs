@@ -88,8 +88,16 @@ fn received(view: View<'_>, standby: &WalreceiverReport) -> Vec<Block> {
 
 fn one(server: &ServerReport) -> Vec<Block> {
     let version = server.version.as_deref().unwrap_or("?");
+    let slow = match (server.usual_ms, server.slow_from_ms) {
+        (Some(usual_ms), Some(from_ms)) => format!(
+            " (from {} on; {} is usual)",
+            milliseconds(Some(from_ms)),
+            milliseconds(Some(usual_ms))
+        ),
+        _ => String::new(),
+    };
     let heading = format!(
-        "PostgreSQL {version}, pid {}, port {}: {} commits, {} of them slow",
+        "PostgreSQL {version}, pid {}, port {}: {} commits, {} of them slow{slow}",
         server.pid,
         number(server.port),
         server.commits,
@@ -203,13 +211,13 @@ fn slowest(view: View<'_>, commits: &CommitsReport) -> Vec<Block> {
     }
     vec![
         Block::Heading(format!(
-            "The slowest of {} that took longer than {} ms",
+            "The slowest of {} that took longer than {}",
             sum([
                 commits.slow.len() as u64,
                 commits.slow_dropped,
                 commits.slow_lost,
             ]),
-            commits.slow_ms
+            commits.slow_words()
         )),
         Block::Table(table),
     ]

@@ -88,8 +88,8 @@ pub(super) fn slowest(report: &Report) -> Vec<Block> {
 fn none(commits: &CommitsReport, which: &Which) -> String {
     match (which, commits.slow.len()) {
         (_, 0) => format!(
-            "no commit took {} ms or longer (--slow-commit)",
-            commits.slow_ms
+            "no commit took longer than {} (--slow-commit)",
+            commits.slow_words()
         ),
         (Which::Lsn(lsn), slow) => format!(
             "none of the {slow} slow commits waited for {}; the slowest did for {}",

@@ -1,0 +1,147 @@
+//! How long commits of a server usually take, and from when on one is slow by that.
+
+use std::time::Duration;
+
+use tracer_ebpf::{Part, ServerCommits};
+
+use crate::report::histogram::Histogram;
+
+/// Fewer commits have no median worth the name.
+const MIN_COMMITS: u64 = 20;
+/// What takes so many times as long as usual is far from it. A choice: a commit that shares its
+/// flush with others takes two or three times as long.
+const FAR: u64 = 8;
+/// What is quicker is not slow, whatever is usual. A choice: a flush of a disk, or a round trip
+/// within a data centre, takes less.
+const LEAST: Duration = Duration::from_millis(10);
+
+/// Learns it as a server goes on. What is usual is the second lowest median of the times that
+/// were looked at: what is slow for most of a run is not usual, and neither is a single lucky
+/// second.
+#[derive(Clone, Copy, Debug)]
+pub struct UsualCommit {
+    seen: Histogram,
+    /// The lowest medians, ns.
+    lowest_ns: [Option<u64>; 2],
+    /// By an earlier report, ns.
+    known_ns: Option<u64>,
+}
+
+impl UsualCommit {
+    /// Begins with nothing, or with what an earlier report says.
+    #[must_use]
+    pub fn new(known: Option<Duration>) -> Self {
+        Self {
+            seen: Histogram::empty(),
+            lowest_ns: [None; 2],
+            known_ns: known.and_then(|usual| u64::try_from(usual.as_nanos()).ok()),
+        }
+    }
+
+    /// Takes in what the server has committed since it was looked at last.
+    pub fn learn(&mut self, sums: &ServerCommits) {
+        let all = Histogram::of(sums, Part::Total);
+        let since = all.since(&self.seen);
+        let median_ns = since.quantile(0.5).map(|ns| ns as u64);
+        let Some(median_ns) = median_ns.filter(|_| since.count() >= MIN_COMMITS) else {
+            return;
+        };
+        self.seen = all;
+        let [first, second] = self.lowest_ns;
+        let mut lowest: Vec<u64> = [first, second, Some(median_ns)]
+            .into_iter()
+            .flatten()
+            .collect();
+        lowest.sort_unstable();
+        self.lowest_ns = [lowest.first().copied(), lowest.get(1).copied()];
+    }
+
+    /// How long one usually takes, ns; `None` if that is not known yet.
+    #[must_use]
+    pub fn usual_ns(&self) -> Option<u64> {
+        self.known_ns.or(self.lowest_ns[1])
+    }
+
+    /// From when on one is slow, ns: as was asked, or what is far from usual.
+    #[must_use]
+    pub fn slow_from_ns(&self, asked_ns: u64) -> u64 {
+        let least_ns = u64::try_from(LEAST.as_nanos()).unwrap_or(u64::MAX);
+        let far_ns = self
+            .usual_ns()
+            .map(|ns| ns.saturating_mul(FAR).max(least_ns));
+        far_ns.map_or(asked_ns, |far_ns| far_ns.min(asked_ns))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracer_ebpf::bucket;
+
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+    const ASKED: u64 = 100 * MS;
+
+    /// So many more commits that took so long.
+    fn commit(sums: &mut ServerCommits, count: u64, ns: u64) {
+        let total = Part::Total as usize;
+        sums.buckets[total][bucket(ns)] += count;
+        sums.sums_ns[total] += count * ns;
+        sums.longest_ns[total] = sums.longest_ns[total].max(ns);
+        sums.commits += count;
+    }
+
+    #[test]
+    fn what_is_far_from_usual_is_slow() {
+        let (mut usual, mut sums) = (UsualCommit::new(None), ServerCommits::NONE);
+        assert_eq!(usual.slow_from_ns(ASKED), ASKED);
+        for _ in 0..3 {
+            commit(&mut sums, 50, MS / 2);
+            usual.learn(&sums);
+        }
+        assert_eq!(usual.slow_from_ns(ASKED), 10 * MS);
+        // From then on, most are slow.
+        for _ in 0..30 {
+            commit(&mut sums, 50, 40 * MS);
+            usual.learn(&sums);
+        }
+        assert_eq!(usual.slow_from_ns(ASKED), 10 * MS);
+        assert!(usual.usual_ns() < Some(MS));
+    }
+
+    #[test]
+    fn a_slow_server_is_slow_by_its_own_measure_and_never_later_than_was_asked() {
+        let (mut usual, mut sums) = (UsualCommit::new(None), ServerCommits::NONE);
+        for _ in 0..2 {
+            commit(&mut sums, 50, 4 * MS);
+            usual.learn(&sums);
+        }
+        let from_ns = usual.slow_from_ns(ASKED);
+        assert!((26 * MS..=38 * MS).contains(&from_ns), "{from_ns}");
+        assert_eq!(usual.slow_from_ns(20 * MS), 20 * MS);
+    }
+
+    #[test]
+    fn a_few_commits_or_one_lucky_second_say_nothing() {
+        let (mut usual, mut sums) = (UsualCommit::new(None), ServerCommits::NONE);
+        for _ in 0..10 {
+            commit(&mut sums, 1, MS / 10);
+            usual.learn(&sums);
+        }
+        assert_eq!(usual.usual_ns(), None);
+        commit(&mut sums, 10, MS / 10);
+        usual.learn(&sums);
+        assert_eq!(usual.usual_ns(), None, "one median");
+    }
+
+    #[test]
+    fn what_an_earlier_report_says_holds() {
+        let mut usual = UsualCommit::new(Some(Duration::from_millis(2)));
+        let mut sums = ServerCommits::NONE;
+        for _ in 0..5 {
+            commit(&mut sums, 50, 40 * MS);
+            usual.learn(&sums);
+        }
+        assert_eq!(usual.slow_from_ns(ASKED), 16 * MS);
+    }
+}

@@ -1,0 +1,110 @@
+//! Which commits are slow by what is usual for their server: the kernel programs are told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tracer_core::recording::commits::Place;
+use tracer_core::recording::usual_commit::UsualCommit;
+use tracer_core::report::Report;
+
+use crate::commit_trace::program::Program;
+
+/// What an earlier report says of servers.
+#[derive(Debug, Default)]
+pub(crate) struct EarlierServers(Vec<EarlierServer>);
+
+#[derive(Debug)]
+struct EarlierServer {
+    port: Option<u16>,
+    data: Option<String>,
+    /// How long a commit usually took.
+    usual: Duration,
+}
+
+impl EarlierServers {
+    pub(crate) fn of(report: &Report) -> Self {
+        let servers = report.commits.iter().flat_map(|one| &one.servers);
+        let known = servers.filter_map(|one| {
+            let usual_ms = one.usual_ms.or(one.total.part.p50_ms)?;
+            Some(EarlierServer {
+                port: one.port,
+                data: one.data.clone(),
+                usual: Duration::try_from_secs_f64(usual_ms / 1e3).ok()?,
+            })
+        });
+        Self(known.collect())
+    }
+
+    /// Of the server at the same place.
+    fn usual(&self, place: &Place) -> Option<Duration> {
+        let is_same = |one: &&EarlierServer| one.port == place.port && one.data == place.data;
+        let found = self.0.iter().find(is_same)?;
+        // Of one that could not be looked at, nothing is the same.
+        place.data.as_ref().map(|_| found.usual)
+    }
+}
+
+/// What is usual for each server.
+#[derive(Debug)]
+pub(super) struct UsualCommits {
+    /// From when on a commit is slow, whatever is usual, ns.
+    asked_ns: u64,
+    earlier: EarlierServers,
+    servers: BTreeMap<u32, Server>,
+}
+
+#[derive(Debug)]
+struct Server {
+    usual: UsualCommit,
+    /// From when on the kernel programs call a commit slow, ns.
+    slow_from_ns: u64,
+}
+
+impl UsualCommits {
+    pub(super) fn new(asked: Duration, earlier: EarlierServers) -> Self {
+        Self {
+            asked_ns: u64::try_from(asked.as_nanos()).unwrap_or(u64::MAX),
+            earlier,
+            servers: BTreeMap::new(),
+        }
+    }
+
+    /// Looks at what these servers have committed since, and tells the kernel programs.
+    pub(super) fn learn(
+        &mut self,
+        program: &mut Program,
+        pids: &[u32],
+        places: &BTreeMap<u32, Place>,
+    ) {
+        for pid in pids.iter().copied() {
+            let Some(sums) = program.sums(pid) else {
+                continue;
+            };
+            let asked_ns = self.asked_ns;
+            let server = self.servers.entry(pid).or_insert_with(|| {
+                let place = places.get(&pid);
+                Server {
+                    usual: UsualCommit::new(place.and_then(|place| self.earlier.usual(place))),
+                    slow_from_ns: asked_ns,
+                }
+            });
+            server.usual.learn(&sums);
+            let slow_from_ns = server.usual.slow_from_ns(asked_ns);
+            if slow_from_ns != server.slow_from_ns && program.call_slow_from(pid, slow_from_ns) {
+                server.slow_from_ns = slow_from_ns;
+            }
+        }
+    }
+
+    /// How long a server's commits usually take, ns, and from when on one is slow.
+    pub(super) fn of(&self, pid: u32) -> (Option<u64>, Option<u64>) {
+        let server = self.servers.get(&pid);
+        let usual_ns = server.and_then(|server| server.usual.usual_ns());
+        (usual_ns, server.map(|server| server.slow_from_ns))
+    }
+
+    /// One has ended.
+    pub(super) fn forget(&mut self, pid: u32) {
+        self.servers.remove(&pid);
+    }
+}
