@@ -50,11 +50,11 @@ pub(super) struct UsualCommits {
     /// From when on a commit is slow, whatever is usual, ns.
     asked_ns: u64,
     earlier: EarlierServers,
-    servers: BTreeMap<u32, Server>,
+    servers: BTreeMap<u32, LearntServer>,
 }
 
 #[derive(Debug)]
-struct Server {
+struct LearntServer {
     usual: UsualCommit,
     /// From when on the kernel programs call a commit slow, ns.
     slow_from_ns: u64,
@@ -83,7 +83,7 @@ impl UsualCommits {
             let asked_ns = self.asked_ns;
             let server = self.servers.entry(pid).or_insert_with(|| {
                 let place = places.get(&pid);
-                Server {
+                LearntServer {
                     usual: UsualCommit::new(place.and_then(|place| self.earlier.usual(place))),
                     slow_from_ns: asked_ns,
                 }

@@ -13,7 +13,7 @@ const MIN_COMMITS: u64 = 20;
 const FAR: u64 = 8;
 /// What is quicker is not slow, whatever is usual. A choice: a flush of a disk, or a round trip
 /// within a data centre, takes less.
-const LEAST: Duration = Duration::from_millis(10);
+const LEAST_SLOW: Duration = Duration::from_millis(10);
 
 /// Learns it as a server goes on. What is usual is the second lowest median of the times that
 /// were looked at: what is slow for most of a run is not usual, and neither is a single lucky
@@ -65,7 +65,7 @@ impl UsualCommit {
     /// From when on one is slow, ns: as was asked, or what is far from usual.
     #[must_use]
     pub fn slow_from_ns(&self, asked_ns: u64) -> u64 {
-        let least_ns = u64::try_from(LEAST.as_nanos()).unwrap_or(u64::MAX);
+        let least_ns = u64::try_from(LEAST_SLOW.as_nanos()).unwrap_or(u64::MAX);
         let far_ns = self
             .usual_ns()
             .map(|ns| ns.saturating_mul(FAR).max(least_ns));

@@ -180,9 +180,9 @@ fn waited(
     {
         let stages = slow.iter().filter_map(|one| one.stages);
         let latest_ns = stages.map(|one| one.ns[Stage::Acknowledged as usize]).max();
-        let latest_s = latest_ns.unwrap_or(0) as f64 / 1e9;
+        let latest_ms = latest_ns.unwrap_or(0) as f64 / 1e6;
         let why = format!(
-            "{waited}, nearly all of it until the standby's host had acknowledged what was in flight to it: up to {latest_s:.1} s, with little or nothing lost. The path held it up, or that host stood still"
+            "{waited}, nearly all of it until the standby's host had acknowledged what was in flight to it, after up to {latest_ms:.0} ms, with little or nothing lost. The path held it up, or that host stood still"
         );
         return (Cause::NetworkDelay, Confidence::Medium, why);
     }

@@ -129,6 +129,11 @@ const RUN: &[(&str, Place, &str)] = &[
         "Commits of PostgreSQL",
     ),
     (
+        "sudo tracer run --all --commits --compare-to run.json --json now.json",
+        Primary,
+        "Commits of PostgreSQL",
+    ),
+    (
         "sudo tracer run --peer 10.0.10.2 --inject corrupt=50% --after 10s --for 30s --duration 60s",
         Standby,
         "segments to 10.0.10.2 corrupted on ens160 in 0.3 s, removed",
@@ -331,7 +336,7 @@ fn run_at_desk(line: &str, expected: &str) -> Result<()> {
 /// Runs it on the host to its end; what has none is ended with Ctrl-C, once it has shown
 /// something. It sees no faults but its own: `clean` would undo what other tests left.
 fn run_on(host: &Host, line: &str, standby: &str, expected: &str) -> Result<()> {
-    let folder = tempfile::tempdir()?;
+    let folder = recorded();
     let file = |name: &str| File::create(folder.path().join(name));
     let arguments = arguments(line, standby);
     let is_endless = arguments[0] == "run" && !arguments.iter().any(|word| word == "--duration");
