@@ -20,5 +20,5 @@ pub(crate) mod sample_report;
 pub(crate) mod scratch_dir;
 pub mod slow_disk;
 pub mod wait;
-pub(crate) mod wire;
+pub mod wire;
 pub mod withheld;

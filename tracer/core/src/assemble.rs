@@ -4,6 +4,7 @@ mod aggregates;
 mod commit_warnings;
 mod commits;
 mod correlated;
+mod exchanges;
 mod flows;
 mod latency_probe;
 mod path;
@@ -47,6 +48,7 @@ pub fn assemble(mut recording: Recording) -> Report {
         clock: ClockReport {
             monotonic_ns: recording.clock.monotonic_ns,
             realtime: clock.utc(recording.clock.monotonic_ns),
+            start_ns: Some(recording.start_ns),
         },
         window: Window {
             start: clock.utc(recording.start_ns),

@@ -7,11 +7,13 @@
 
 pub mod clock;
 pub mod connection;
+mod exchange;
 mod joint;
 pub mod journey;
 mod lost_ways;
 pub mod model;
 mod owner;
+mod replication;
 mod silence;
 mod waited;
 
@@ -22,6 +24,7 @@ use crate::merge::clock::{ClockMethod, Offset};
 use crate::merge::connection::Connection;
 use crate::merge::joint::Sides;
 use crate::merge::model::{Merged, MergedHost, Windows};
+use crate::merge::replication::same_boot;
 use crate::report::possible::LONGEST_S;
 use crate::report::{Report, Tool, Window};
 
@@ -55,8 +58,7 @@ pub enum MergeError {
 /// If they are of one side, or broken.
 pub fn merge(reports: [Report; 2], names: [&str; 2]) -> Result<Merged, MergeError> {
     let [one, two] = &reports;
-    let same_boot = one.host.boot_id.is_some() && one.host.boot_id == two.host.boot_id;
-    if same_boot && one.host.netns.is_some() && one.host.netns == two.host.netns {
+    if same_boot(one, two) && one.host.netns.is_some() && one.host.netns == two.host.netns {
         return Err(MergeError::OneSide(one.host.name.clone()));
     }
     // Where the host is not known, as of a recording, nothing else shows that it is one.

@@ -4,6 +4,7 @@ pub mod bad_checksums;
 pub mod commits;
 mod connection_progress;
 pub mod database;
+pub mod exchange_sample;
 pub mod flow_entry;
 pub mod flow_groups;
 pub mod flow_history;

@@ -8,6 +8,7 @@ pub mod aggregate;
 pub mod capabilities;
 pub mod commits;
 pub mod endpoint;
+pub mod exchanges;
 pub mod fault;
 pub mod finding;
 pub mod histogram;
@@ -172,6 +173,10 @@ pub struct ClockReport {
     pub monotonic_ns: u64,
     /// The same moment in UTC.
     pub realtime: String,
+    /// When counting began, which is the start of the window, ns of `CLOCK_MONOTONIC`; `null` in a
+    /// file of an earlier version.
+    #[serde(default)]
+    pub start_ns: Option<u64>,
 }
 
 /// From when to when.

@@ -18,7 +18,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
 use self::way::Way;
-pub(crate) use self::way::{Harm, Impairment, Which};
+pub use self::way::{Harm, Impairment, Which};
 use crate::testbed::netns::Net;
 
 /// How soon a carrier notices that it is to stop.
@@ -28,14 +28,14 @@ const MAX_FRAME: usize = 2_048;
 
 /// From the switch to the host, or from the host to the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heading {
+pub enum Heading {
     Host,
     Switch,
 }
 
 /// Carries frames until it is dropped; the host has no other interface.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub struct Wire {
     /// By [`Heading`].
     ways: [Arc<Mutex<Way>>; 2],
     stopping: Arc<AtomicBool>,
@@ -45,7 +45,7 @@ pub(crate) struct Wire {
 impl Wire {
     /// Puts it in the place of the host's cable: before anything connects over that. What is
     /// drawn on it is drawn from the seed.
-    pub(crate) fn insert(net: &Net, role: &str, seed: u64) -> Result<Self> {
+    pub fn insert(net: &Net, role: &str, seed: u64) -> Result<Self> {
         let [host, switch] = net.open_cable(role, tap::open)?;
         let begun = Instant::now();
         let stopping = Arc::new(AtomicBool::new(false));
@@ -68,12 +68,12 @@ impl Wire {
     }
 
     /// From now on, this happens to what goes there, and nothing else.
-    pub(crate) fn impair(&self, heading: Heading, impairments: &[Impairment]) {
+    pub fn impair(&self, heading: Heading, impairments: &[Impairment]) {
         lock(&self.ways[heading as usize]).impair(impairments);
     }
 
     /// How many frames it has lost, held up, damaged or sent twice so far, by heading.
-    pub(crate) fn harmed(&self) -> [u64; 2] {
+    pub fn harmed(&self) -> [u64; 2] {
         [0, 1].map(|heading| lock(&self.ways[heading]).harmed())
     }
 }

@@ -2,6 +2,7 @@
 
 use tracer_ebpf::{RetransmitKind, SlowCommit};
 
+use crate::assemble::exchanges::exchanges;
 use crate::interval::Span;
 use crate::recording::commits::CommitsRecord;
 use crate::recording::stage_tracker::SenderStages;
@@ -69,6 +70,7 @@ fn standby(sender: &SenderStages) -> StandbyStages {
                 slow_share: share(sender.slow_ns[stage as usize] as f64, slow_ns as f64),
             }
         }),
+        exchanges: exchanges(&sender.exchanges),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::assemble::exchanges::exchanges;
 use crate::clock::RunClock;
 use crate::recording::commits::FollowedStages;
 use crate::recording::receiver_tracker::{SlowWal, StandbyWal};
@@ -53,6 +54,7 @@ fn one(
             let slowest = one.slowest().into_iter();
             slowest.map(|one| slow(&one, clock)).collect()
         }),
+        exchanges: standby.map_or_else(Default::default, |one| exchanges(&one.exchanges)),
     }
 }
 

@@ -3,11 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::merge::connection::{Connection, Side};
+use crate::merge::exchange::ClockBounds;
+use crate::merge::replication::{replications, same_boot};
 use crate::merge::{MergeError, seconds};
 use crate::report::Report;
 
 /// What a close is late at the other end, at least: processors are not always free.
 const LEAST_UNCERTAIN_MS: f64 = 1.0;
+
+/// Times of people's clock are written to the microsecond.
+const ROUNDED_MS: f64 = 0.001;
 
 /// How the second host's clock relates to the first's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +26,10 @@ pub struct Offset {
     pub uncertainty_ms: Option<f64>,
     /// How many connections show it.
     pub connections: u64,
+    /// How many messages and replies do that both hosts kept, of the direction of which there are
+    /// fewer.
+    #[serde(default)]
+    pub exchanges: u64,
     /// It is at least this much ahead, by the ages of replies: none is below zero.
     pub at_least_ms: Option<f64>,
     /// It is at most this much ahead, likewise.
@@ -35,6 +44,8 @@ pub struct Offset {
 pub enum ClockMethod {
     /// Both ran on one kernel: there is one clock.
     SameBoot,
+    /// No message and no reply of a replication arrives before it was sent.
+    Exchanges,
     /// Both ends of a connection close within a round trip, or a retransmission timeout.
     ClosedConnections,
     /// Nothing shows it.
@@ -51,11 +62,12 @@ pub(crate) fn offset(
         offset_ms: None,
         uncertainty_ms: None,
         connections: 0,
+        exchanges: 0,
         at_least_ms: None,
         at_most_ms: None,
         applied_ms: 0.0,
     };
-    if one.host.boot_id.is_some() && one.host.boot_id == two.host.boot_id {
+    if same_boot(one, two) {
         return Ok(Offset {
             method: ClockMethod::SameBoot,
             offset_ms: Some(0.0),
@@ -67,6 +79,18 @@ pub(crate) fn offset(
     // because the standby's clock is ahead.
     let at_least_ms = youngest_reply_ms(one, two).map(|age| -age);
     let at_most_ms = youngest_reply_ms(two, one);
+    if let Some(shown) = by_exchanges(one, two)? {
+        return Ok(Offset {
+            method: ClockMethod::Exchanges,
+            offset_ms: Some(shown.ahead_ms),
+            uncertainty_ms: Some(shown.off_by_ms),
+            exchanges: shown.exchanges,
+            at_least_ms,
+            at_most_ms,
+            applied_ms: shown.ahead_ms,
+            ..unknown
+        });
+    }
     let mut bounds = Vec::new();
     for connection in connections {
         let [a, b] = &connection.sides;
@@ -105,10 +129,50 @@ pub(crate) fn offset(
         offset_ms: Some(bounded_ms),
         uncertainty_ms: Some(uncertain_ms),
         connections: bounds.len() as u64,
+        exchanges: 0,
         at_least_ms,
         at_most_ms,
         applied_ms: bounded_ms,
     })
+}
+
+/// What the messages and replies of a replication show of the offset.
+struct ShownByExchanges {
+    ahead_ms: f64,
+    off_by_ms: f64,
+    exchanges: u64,
+}
+
+/// Of that replication whose exchanges show it best, whichever of the two is its primary.
+fn by_exchanges(one: &Report, two: &Report) -> Result<Option<ShownByExchanges>, MergeError> {
+    let starts_ns = one.clock.start_ns.zip(two.clock.start_ns);
+    let Some((one_ns, two_ns)) = starts_ns else {
+        return Ok(None);
+    };
+    // What the two clocks of one host, that of people and that of the kernel, differ by.
+    let people_ms = (seconds(&two.window.start)? - seconds(&one.window.start)?) * 1e3;
+    let kernel_ms = (two_ns as f64 - one_ns as f64) / 1e6;
+    let shown = |bounds: ClockBounds, sign: f64| {
+        let (from_ns, to_ns) = bounds.span();
+        let middle = bounds.at(u64::midpoint(from_ns, to_ns));
+        let ahead_ns = middle.middle_ns();
+        // At either end the clocks have drifted.
+        let ends = [from_ns, to_ns].map(|at_ns| bounds.at(at_ns));
+        let off = ends.into_iter().chain([middle]).map(|one| {
+            let (least, most) = (one.least_ns - ahead_ns, one.most_ns - ahead_ns);
+            least.abs().max(most.abs())
+        });
+        ShownByExchanges {
+            ahead_ms: sign * ahead_ns / 1e6 - kernel_ms + people_ms,
+            off_by_ms: off.fold(0.0, f64::max) / 1e6 + ROUNDED_MS,
+            exchanges: bounds.exchanges(),
+        }
+    };
+    let ours = replications(one, two).filter_map(|of| Some(shown(of.bounds().ok()?, 1.0)));
+    let theirs = replications(two, one).filter_map(|of| Some(shown(of.bounds().ok()?, -1.0)));
+    Ok(ours
+        .chain(theirs)
+        .min_by(|a, b| a.off_by_ms.total_cmp(&b.off_by_ms)))
 }
 
 /// What a connection of which both ends closed shows of the offset.

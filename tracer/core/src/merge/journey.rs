@@ -1,21 +1,27 @@
 //! What the slow commits of a primary waited for, through both hosts: what one measured of its
 //! waits, with what the other measured of their WAL.
 //!
-//! A position in the WAL joins them. Only lengths of time are taken from either, each by its
-//! own clock: how the clocks differ does not matter.
+//! A position in the WAL joins them. What passed on either host is a length of time by its own
+//! clock, and what is left passed between them: how the clocks differ does not matter. It does
+//! for which way that was, and is known from what the two exchanged.
+
+mod stages;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::merge::exchange::Unbounded;
+use crate::merge::journey::stages::parts;
+use crate::merge::replication::{Replication, TwoClocks, replications, same_boot};
 use crate::report::Report;
-use crate::report::commits::{ServerReport, SlowReport};
+use crate::report::commits::SlowReport;
 use crate::report::endpoint::Endpoint;
-use crate::report::stages::{AwaitedPosition, ByStage, StandbyStages};
-use crate::report::walreceiver::{ByReceiverStage, SlowMessage, WalreceiverReport};
+use crate::report::stages::{AwaitedPosition, ByStage};
+use crate::report::walreceiver::{SlowMessage, WalreceiverReport};
 
-/// Less of one commit's wait is not told, ms.
-const MIN_TOLD_MS: f64 = 0.05;
+pub use self::stages::JourneyStages;
+
 /// A smaller share of what was waited is not told.
 const MIN_TOLD_SHARE: f64 = 0.05;
 
@@ -37,33 +43,18 @@ pub struct Journey {
     /// Those whose WAL is not among the slowest messages of the standby, and so was there for no
     /// longer than the quickest of these.
     pub quick: u64,
+    /// Those of `joined` and `quick` of which it is known how long the network took there, and how
+    /// long back.
+    #[serde(default)]
+    pub apart: u64,
+    /// By how much either may be wrong, of one commit at most; `null` if there is none.
+    #[serde(default)]
+    pub apart_off_by_ms: Option<f64>,
+    /// If that is not known of all, why not.
+    #[serde(default)]
+    pub not_apart: Option<String>,
     /// What the waits of `joined` and `quick` were made of, ms.
     pub stages_ms: JourneyStages,
-}
-
-/// Each stage, in the order in which they come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct JourneyStages {
-    /// Until the walsender took the WAL: the primary's processor, or what was to be sent before.
-    pub handover: f64,
-    /// On neither host: the network, there and back, or room that the receiver did not have.
-    pub between: f64,
-    /// On the standby until it was read: its processor.
-    pub standby_read: f64,
-    /// On the standby until its flush began, likewise.
-    pub standby_write: f64,
-    /// The standby's flush: its disk.
-    pub standby_flush: f64,
-    /// From there until its reply, where that was awaited: its processor.
-    pub standby_reply: f64,
-    /// From the flush until it was replayed, where that was awaited.
-    pub standby_apply: f64,
-    /// Until the walsender had read the reply: the primary's processor.
-    pub release: f64,
-    /// Until the backend went on, likewise.
-    pub wakeup: f64,
-    /// What could not be seen.
-    pub unexplained: f64,
 }
 
 impl Journey {
@@ -80,6 +71,8 @@ impl Journey {
             (stages.standby_flush, "the standby's flush"),
             (stages.standby_apply, "its replay"),
             (stages.standby_processor(), "its walreceiver"),
+            (stages.network_out, "the network to the standby"),
+            (stages.network_back, "the network back"),
             (stages.between, "between the hosts"),
             (primary, "the primary's processors"),
             (stages.unexplained, "not explained"),
@@ -116,10 +109,15 @@ impl Journey {
     }
 
     /// Each stage: what it is, whose time, how long together, ms.
-    pub(crate) fn stages(&self) -> [(&'static str, &'static str, f64); 10] {
+    pub(crate) fn stages(&self) -> [(&'static str, &'static str, f64); 12] {
         let of = &self.stages_ms;
         [
             ("handover to the walsender", "primary", of.handover),
+            (
+                "on the way to the standby",
+                "network, or a receiver without room",
+                of.network_out,
+            ),
             (
                 "between the hosts, there and back",
                 "network, or a receiver without room",
@@ -130,6 +128,7 @@ impl Journey {
             ("flushed", "standby's disk", of.standby_flush),
             ("reply sent", "standby", of.standby_reply),
             ("replayed", "standby's startup process", of.standby_apply),
+            ("on the way back", "network", of.network_back),
             ("reply read", "primary", of.release),
             ("backend woken", "primary", of.wakeup),
             ("unexplained", "nobody's", of.unexplained),
@@ -137,45 +136,11 @@ impl Journey {
     }
 }
 
-impl JourneyStages {
-    /// Those on the standby and between the hosts, in words.
-    fn beyond(&self) -> String {
-        let parts = [
-            (self.standby_read, "until the walreceiver had read its WAL"),
-            (self.standby_write, "until it began to flush"),
-            (self.standby_flush, "to flush"),
-            (self.standby_reply, "until it replied"),
-            (self.standby_apply, "to replay"),
-        ];
-        let parts = parts.iter().filter(|(ms, _)| *ms >= MIN_TOLD_MS);
-        let parts: Vec<String> = parts
-            .map(|(ms, what)| format!("{ms:.1} ms {what}"))
-            .collect();
-        let standby = match parts.is_empty() {
-            true => "on the standby, nothing took a tenth of a millisecond".to_owned(),
-            false => format!("on the standby {}", parts.join(", ")),
-        };
-        let unknown = match self.unexplained >= MIN_TOLD_MS {
-            true => format!(", and {:.1} ms are not explained", self.unexplained),
-            false => String::new(),
-        };
-        format!(
-            "{standby}; {:.1} ms between the hosts{unknown}",
-            self.between
-        )
-    }
-
-    /// Until the walreceiver flushed, and after it: where it had nothing to wait for.
-    pub(crate) fn standby_processor(&self) -> f64 {
-        self.standby_read + self.standby_write + self.standby_reply
-    }
-}
-
 /// All that can be followed.
 pub(crate) fn journeys(primary: &Report, label: &str, standby: &Report) -> Vec<Journey> {
     let found = pairs(primary, standby).map(|pair| {
         let commits = primary.commits.iter().flat_map(|one| &one.slow);
-        let server = pair.server.pid;
+        let server = pair.of.server.pid;
         let own = commits.filter(|one| one.server_pid == server && one.stages_ms.is_some());
         journey(label, &pair, own.collect())
     });
@@ -184,118 +149,179 @@ pub(crate) fn journeys(primary: &Report, label: &str, standby: &Report) -> Vec<J
 
 /// What one slow commit waited for beyond its host, in words; `None` if it cannot be followed.
 pub(crate) fn of_commit(primary: &Report, standby: &Report, commit: &SlowReport) -> Option<String> {
-    let mut own = pairs(primary, standby).filter(|pair| pair.server.pid == commit.server_pid);
+    let mut own = pairs(primary, standby).filter(|pair| pair.of.server.pid == commit.server_pid);
     own.find_map(|pair| {
         let mut stages = JourneyStages::default();
         Some(match pair.follow(commit, &mut stages)? {
-            Followed::Joined => stages.beyond(),
+            Followed::Joined(_) => stages.beyond(),
             Followed::Quick => format!(
-                "its WAL was on the standby for {:.1} ms at most; {:.1} ms between the hosts",
+                "its WAL was on the standby, and its reply on the way back, for {:.1} ms at most; {:.1} ms on the way to it",
                 pair.most_ms.unwrap_or(0.0),
-                stages.between
+                stages.network_out
             ),
         })
     })
 }
 
-/// A server, and what of its WAL was received.
+/// A replication, and what joins its two ends.
 struct Pair<'a> {
-    server: &'a ServerReport,
-    sent: &'a StandbyStages,
-    received: &'a WalreceiverReport,
+    of: Replication<'a>,
     /// The slowest messages by where their WAL ends.
     listed: BTreeMap<u64, &'a SlowMessage>,
-    /// How long the others were on the standby at most.
+    /// How long the others were on the standby at most, and their replies on the way back.
     most_ms: Option<f64>,
+    /// What is known of the clocks, or why nothing is.
+    clocks: Result<TwoClocks, &'static str>,
+    /// When each counting began, ns of its clock.
+    starts_ns: Option<[u64; 2]>,
 }
 
 /// How a commit was followed.
 enum Followed {
-    /// Its message is among those that took longest.
-    Joined,
+    /// Its message is among those that took longest; and by how much the two ways may be wrong,
+    /// ms, or why they are not known apart.
+    Joined(Result<f64, &'static str>),
     /// It is not.
     Quick,
 }
 
 fn pairs<'a>(primary: &'a Report, standby: &'a Report) -> impl Iterator<Item = Pair<'a>> {
-    let servers = primary.commits.iter().flat_map(|one| &one.servers);
-    let received = || standby.commits.iter().flat_map(|one| &one.walreceivers);
     let lost = [primary, standby].into_iter().flat_map(|one| &one.commits);
     // Of what was lost, it is not known whether it was slow.
     let is_whole = lost.map(|one| one.stages_lost).all(|lost| lost == 0);
-    servers.flat_map(move |server| {
-        let standbys = server.stages.standbys.iter().filter(|one| !one.logical);
-        standbys.flat_map(move |sent| {
-            let same = received().filter(move |one| is_same(server, sent, one));
-            same.map(move |received| Pair::new(server, sent, received, is_whole))
-        })
+    let starts_ns = primary.clock.start_ns.zip(standby.clock.start_ns);
+    let same_boot = same_boot(primary, standby);
+    replications(primary, standby).map(move |of| Pair {
+        listed: {
+            let listed = of.received.slowest.iter();
+            listed
+                .filter_map(|one| Some((position(&one.lsn)?, one)))
+                .collect()
+        },
+        most_ms: longest_unlisted(of.received).filter(|_| is_whole),
+        clocks: match same_boot {
+            true => Ok(TwoClocks::Same),
+            false => of.bounds().map(TwoClocks::Bounded).map_err(why_unbounded),
+        },
+        starts_ns: starts_ns.map(<[u64; 2]>::from),
+        of,
     })
 }
 
-/// Whether what was sent there was received here, on one connection all the time: after another
-/// begins, WAL is sent again, and arrives for the second time.
-fn is_same(server: &ServerReport, sent: &StandbyStages, received: &WalreceiverReport) -> bool {
-    let same_end = received.local.as_ref() == Some(&sent.remote);
-    let port = received.remote.as_ref().map(|remote| remote.port);
-    let same_port = server.port.is_none() || server.port == port;
-    same_end && same_port && received.connections == 1 && received.reason.is_none()
+/// Why the two ways are not known apart.
+const fn why_unbounded(unbounded: Unbounded) -> &'static str {
+    match unbounded {
+        Unbounded::NoExchange => {
+            "the two reports have no message and no reply in common by which the clocks could be compared"
+        }
+        Unbounded::Contradiction => {
+            "what the two hosts exchanged contradicts itself: the clock of one has jumped"
+        }
+    }
 }
 
 fn journey(label: &str, pair: &Pair<'_>, commits: Vec<&SlowReport>) -> Journey {
     let mut journey = Journey {
         host: label.to_owned(),
-        server_pid: pair.server.pid,
-        standby: pair.sent.remote.clone(),
+        server_pid: pair.of.server.pid,
+        standby: pair.of.sent.remote.clone(),
         commits: commits.len() as u64,
         waited_ms: commits.iter().map(|one| one.wait_ms).sum(),
         joined: 0,
         quick: 0,
+        apart: 0,
+        apart_off_by_ms: None,
+        not_apart: None,
         stages_ms: JourneyStages::default(),
     };
     for commit in commits {
-        match pair.follow(commit, &mut journey.stages_ms) {
-            Some(Followed::Joined) => journey.joined = journey.joined.saturating_add(1),
-            Some(Followed::Quick) => journey.quick = journey.quick.saturating_add(1),
-            None => {}
+        let apart = match pair.follow(commit, &mut journey.stages_ms) {
+            Some(Followed::Joined(apart)) => {
+                journey.joined = journey.joined.saturating_add(1);
+                apart
+            }
+            Some(Followed::Quick) => {
+                journey.quick = journey.quick.saturating_add(1);
+                Ok(0.0)
+            }
+            None => continue,
+        };
+        match apart {
+            Ok(off_by_ms) => {
+                journey.apart = journey.apart.saturating_add(1);
+                let most = journey.apart_off_by_ms.unwrap_or(0.0).max(off_by_ms);
+                journey.apart_off_by_ms = Some(most);
+            }
+            Err(reason) => journey.not_apart = Some(reason.to_owned()),
         }
     }
     journey
 }
 
-impl<'a> Pair<'a> {
-    fn new(
-        server: &'a ServerReport,
-        sent: &'a StandbyStages,
-        received: &'a WalreceiverReport,
-        is_whole: bool,
-    ) -> Self {
-        let listed = received.slowest.iter();
-        Self {
-            server,
-            sent,
-            received,
-            listed: listed
-                .filter_map(|one| Some((position(&one.lsn)?, one)))
-                .collect(),
-            most_ms: longest_unlisted(received).filter(|_| is_whole),
-        }
-    }
-
+impl Pair<'_> {
     /// Adds what a commit waited for.
     fn follow(&self, commit: &SlowReport, sums: &mut JourneyStages) -> Option<Followed> {
-        if commit.walsender_pid != Some(self.sent.walsender_pid) {
+        if commit.walsender_pid != Some(self.of.sent.walsender_pid) {
             return None;
         }
         let (stages, lsn) = commit.stages_ms.zip(position(&commit.lsn))?;
         let awaited = commit.awaited.unwrap_or(AwaitedPosition::Flush);
         if let Some(message) = message_with(&self.listed, lsn) {
-            sums.add(&stages, &parts(awaited, &message.stages_ms));
-            return Some(Followed::Joined);
+            let back = self.back(commit, &stages, awaited, message);
+            let apart = sums.add(&stages, &parts(awaited, &message.stages_ms), back);
+            return Some(Followed::Joined(apart));
         }
-        let is_quick = awaited != AwaitedPosition::Apply && is_known(self.received, lsn);
+        let is_quick = awaited != AwaitedPosition::Apply && is_known(self.of.received, lsn);
         let most_ms = self.most_ms.filter(|_| is_quick)?;
         sums.add_quick(&stages, most_ms);
         Some(Followed::Quick)
+    }
+
+    /// How long the reply that ended a wait was on its way, ms at least and at most.
+    fn back(
+        &self,
+        commit: &SlowReport,
+        stages: &ByStage<f64>,
+        awaited: AwaitedPosition,
+        message: &SlowMessage,
+    ) -> Result<[f64; 2], &'static str> {
+        let clocks = self.clocks.as_ref().map_err(|reason| *reason)?;
+        let [ours_ns, theirs_ns] = self
+            .starts_ns
+            .ok_or("one of the reports was written by an earlier version")?;
+        if stages.unexplained > 0.0 {
+            return Err("not all of a wait could be seen on the primary");
+        }
+        let replied_ms = replied_after(awaited, message)
+            .ok_or("when the reply was sent that ended a wait is not known")?;
+        // The last of a commit is the wait, and the last of that what follows the reply's arrival.
+        let arrived_ms = commit.total_ms - stages.wakeup - stages.release;
+        let arrived_ns = moment(ours_ns, commit.offset_s, arrived_ms);
+        let replied_ns = moment(theirs_ns, message.offset_s, replied_ms);
+        let took = clocks.took_back(replied_ns, arrived_ns);
+        Ok([took.least_ns / 1e6, took.most_ns / 1e6])
+    }
+}
+
+/// A moment so long after the start of a window and of what began then, ns.
+fn moment(start_ns: u64, offset_s: f64, after_ms: f64) -> u64 {
+    let after_ns = (offset_s * 1e9 + after_ms * 1e6).round();
+    // What no file should claim ends at either end of time.
+    start_ns.saturating_add_signed(after_ns as i64)
+}
+
+/// How long after its arrival the reply to a message was sent that says what was awaited, ms.
+fn replied_after(awaited: AwaitedPosition, message: &SlowMessage) -> Option<f64> {
+    let stages = &message.stages_ms;
+    let known = |stage: Option<f64>| stage.unwrap_or(0.0);
+    match awaited {
+        // The reply that says so is sent before the flush, and is not told apart from it.
+        AwaitedPosition::Write => None,
+        AwaitedPosition::Flush => Some(message.total_ms - known(stages.acknowledged)),
+        AwaitedPosition::Apply => {
+            let flushed = known(stages.read) + known(stages.write) + known(stages.flush);
+            Some(flushed + stages.apply?)
+        }
     }
 }
 
@@ -325,64 +351,6 @@ fn is_known(received: &WalreceiverReport, lsn: u64) -> bool {
     let ends = [&received.from_lsn, &received.to_lsn];
     let [from, to] = ends.map(|end| end.as_deref().and_then(position));
     from.is_some_and(|from| from < lsn) && to.is_some_and(|to| lsn <= to)
-}
-
-/// What a commit waited for of what was done with its WAL on the standby.
-fn parts(awaited: AwaitedPosition, of: &ByReceiverStage<Option<f64>>) -> OnStandby {
-    let is_flushed = awaited != AwaitedPosition::Write;
-    let known = |stage: Option<f64>| stage.unwrap_or(0.0);
-    OnStandby {
-        read: known(of.read),
-        write: known(of.write),
-        flush: known(of.flush.filter(|_| is_flushed)),
-        reply: known(of.reply.filter(|_| awaited == AwaitedPosition::Flush)),
-        apply: known(of.apply.filter(|_| awaited == AwaitedPosition::Apply)),
-    }
-}
-
-/// How long a commit's WAL was on the standby, ms.
-struct OnStandby {
-    read: f64,
-    write: f64,
-    flush: f64,
-    reply: f64,
-    apply: f64,
-}
-
-impl JourneyStages {
-    fn add(&mut self, stages: &ByStage<f64>, standby: &OnStandby) {
-        let mut beyond = self.add_own(stages);
-        // What was over before the wait began took none of it: the last is the surest.
-        let mut take = |of: f64| {
-            let taken = of.clamp(0.0, beyond);
-            beyond -= taken;
-            taken
-        };
-        self.standby_apply += take(standby.apply);
-        self.standby_reply += take(standby.reply);
-        self.standby_flush += take(standby.flush);
-        self.standby_write += take(standby.write);
-        self.standby_read += take(standby.read);
-        self.between += beyond;
-    }
-
-    /// Of one that was on the standby for so long at most.
-    fn add_quick(&mut self, stages: &ByStage<f64>, most_ms: f64) {
-        let beyond = self.add_own(stages);
-        let unknown = most_ms.clamp(0.0, beyond);
-        self.unexplained += unknown;
-        self.between += beyond - unknown;
-    }
-
-    /// Adds what the primary alone knows; returns what was beyond its host.
-    fn add_own(&mut self, stages: &ByStage<f64>) -> f64 {
-        self.handover += stages.handover;
-        self.release += stages.release;
-        self.wakeup += stages.wakeup;
-        self.unexplained += stages.unexplained;
-        // A file may claim less than nothing.
-        (stages.acknowledged + stages.remote).max(0.0)
-    }
 }
 
 #[cfg(test)]

@@ -112,10 +112,11 @@ pub(crate) fn own(findings: &mut Vec<HostFinding>, standby: &str, journey: &Jour
 /// Takes back what the primary inferred of the standby's host where that was measured, and most
 /// of the waiting passed between the hosts: if the primary saw a loss there, it was that.
 pub(crate) fn refute(findings: &mut Vec<HostFinding>, journey: &Journey, index: usize) {
-    if journey.stages_ms.between < MIN_PART_OF_COMMITS * journey.waited_ms {
+    let stages = &journey.stages_ms;
+    if stages.network() < MIN_PART_OF_COMMITS * journey.waited_ms {
         return;
     }
-    let evidence = format!("/journeys/{index}/stages_ms/between");
+    let evidence = format!("/journeys/{index}/stages_ms/{}", stages.longest_way());
     let mut is_refuted = false;
     for HostFinding { finding, .. } in &mut *findings {
         let part = PARTS.iter().find(|part| part.cause == finding.cause);

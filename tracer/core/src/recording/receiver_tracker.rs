@@ -11,6 +11,7 @@ use tracer_ebpf::{ReceiverMet, ReplySent, SegmentReceived, Tuple, WalFlushed, Wa
 
 use crate::interval::Span;
 use crate::recording::connection_progress::{ConnectionProgress, MAX_MOMENTS, REMEMBERED_NS};
+use crate::recording::exchange_sample::ExchangeSample;
 use crate::recording::stage_record::StageRecord;
 pub use crate::recording::wal_message::StageTimes;
 use crate::recording::wal_message::{Arrival, Message};
@@ -39,10 +40,13 @@ pub struct StandbyWal {
     pub messages: u64,
     /// Bytes of WAL in them.
     pub bytes: u64,
-    /// From where to where in the WAL messages were followed to the reply that they are flushed.
+    /// From where to where in the WAL messages were followed until the reply was acknowledged that
+    /// they are flushed.
     pub known: Option<(u64, u64)>,
     /// How long each stage took.
     pub stages: [Histogram; ReceiverStage::COUNT],
+    /// When some messages had arrived, and some replies were sent, on the last connection.
+    pub exchanges: ExchangeSample,
     slowest: BinaryHeap<Reverse<SlowWal>>,
 }
 
@@ -98,6 +102,7 @@ impl StandbyWal {
             bytes: 0,
             known: None,
             stages: [Histogram::empty(); ReceiverStage::COUNT],
+            exchanges: ExchangeSample::default(),
             slowest: BinaryHeap::new(),
         }
     }
@@ -124,9 +129,12 @@ impl StandbyWal {
         let Some(end_ns) = acknowledged_ns.or(message.replied.map(|(at, _)| at)) else {
             return;
         };
-        let known = self.known.get_or_insert((message.from_lsn, message.to_lsn));
-        known.0 = known.0.min(message.from_lsn);
-        known.1 = known.1.max(message.to_lsn);
+        // Where the last reply's acknowledgement was not seen, it may yet be on its way.
+        if acknowledged_ns.is_some() {
+            let known = self.known.get_or_insert((message.from_lsn, message.to_lsn));
+            known.0 = known.0.min(message.from_lsn);
+            known.1 = known.1.max(message.to_lsn);
+        }
         self.slowest.push(Reverse(SlowWal {
             total_ns: end_ns.saturating_sub(start_ns),
             start_ns,
@@ -169,6 +177,8 @@ impl ReceiverTracker {
         };
         standby.pid = Some(pid);
         standby.connections += 1;
+        // What it had received, but not flushed, it receives again.
+        standby.exchanges = ExchangeSample::default();
         let receiver = FollowedReceiver {
             server,
             ..FollowedReceiver::default()
@@ -284,6 +294,10 @@ impl ReceiverTracker {
             let connection = &mut receiver.connection;
             connection.look(reply.time_ns, reply.snd_una, reply.rcv_nxt);
             behind = connection.outgoing(reply.write_seq).saturating_add(1);
+            if let Some(standby) = self.standbys.get_mut(&receiver.server) {
+                let replies = &mut standby.exchanges.replies;
+                replies.add(reply.write_seq.into(), reply.time_ns);
+            }
         }
         // Of what is in order, those that nothing is known of yet are the last.
         let messages = receiver.messages.iter_mut().rev();
@@ -403,6 +417,22 @@ impl FollowedReceiver {
         }
     }
 
+    /// By when a message had arrived for sure: never before it had, as an estimate may be.
+    fn arrived_by(&self, message: &Message) -> Option<u64> {
+        let read_up_to = message.read_up_to?;
+        let behind = self
+            .messages
+            .iter()
+            .take_while(|one| one.read_up_to == Some(read_up_to));
+        let behind = behind.fold(0_u64, |sum, one| {
+            sum.saturating_add(one.least_stream_bytes())
+        });
+        let end = read_up_to.saturating_sub(behind);
+        let segment = self.connection.segment_that_brought(end);
+        let arrived_ns = segment.map_or(message.received_ns, |segment| segment.time_ns);
+        Some(arrived_ns.min(message.received_ns))
+    }
+
     /// Adds up the messages that are over, in order, and with them those that are given up.
     fn add_up(&mut self, standby: &mut StandbyWal, is_given_up: impl Fn(&Message) -> bool) {
         while let Some(message) = self.messages.front().copied() {
@@ -423,6 +453,11 @@ impl FollowedReceiver {
             self.messages.pop_front();
             let arrival = self.arrival(&message);
             standby.add(&message, arrival, acknowledged_ns);
+            if standby.exchanges.wal.wants(message.to_lsn)
+                && let Some(arrived_ns) = self.arrived_by(&message)
+            {
+                standby.exchanges.wal.add(message.to_lsn, arrived_ns);
+            }
         }
     }
 }

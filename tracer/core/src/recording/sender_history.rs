@@ -39,11 +39,13 @@ pub(crate) struct SenderHistory {
 }
 
 impl SenderHistory {
-    pub(crate) fn take_wal(&mut self, taken: &WalTaken) {
+    /// Whether it was not taken before.
+    pub(crate) fn take_wal(&mut self, taken: &WalTaken) -> bool {
         let written = self.progress.outgoing(taken.write_seq);
         // A read that is repeated takes the same again.
         let is_new = |last: &Taken| last.to_lsn < taken.to_lsn;
-        if self.taken.back().is_none_or(is_new) {
+        let is_new = self.taken.back().is_none_or(is_new);
+        if is_new {
             let taken = Taken {
                 time_ns: taken.time_ns,
                 from_lsn: taken.from_lsn,
@@ -52,6 +54,7 @@ impl SenderHistory {
             };
             push(&mut self.taken, taken, taken.time_ns, |one| one.time_ns);
         }
+        is_new
     }
 
     pub(crate) fn receive(&mut self, segment: &SegmentReceived) {

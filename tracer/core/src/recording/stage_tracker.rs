@@ -8,8 +8,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 
-use tracer_ebpf::{ReplyHandled, SenderMet, Tuple, WAIT_MODES, WaitEnded};
+use tracer_ebpf::{
+    ReplyHandled, SegmentReceived, SenderMet, Tuple, WAIT_MODES, WaitEnded, WalTaken,
+};
 
+use crate::recording::exchange_sample::ExchangeSample;
 use crate::recording::sender_history::SenderHistory;
 use crate::recording::stage::{Moments, WaitStages};
 use crate::recording::stage_record::StageRecord;
@@ -54,6 +57,8 @@ pub struct SenderStages {
     pub stages: [Histogram; Stage::COUNT],
     /// Of slow commits alone, ns.
     pub slow_ns: [u64; Stage::COUNT],
+    /// When some of its messages were taken, and some replies arrived, on its last connection.
+    pub exchanges: ExchangeSample,
 }
 
 /// Waits of a server that no reply was found for.
@@ -130,16 +135,8 @@ impl StageTracker {
                 self.waiting.push_back(*wait);
             }
             StageRecord::SenderMet(met) => self.meet(met),
-            StageRecord::WalTaken(taken) => {
-                if let Some(connection) = self.connections.get_mut(&taken.sock) {
-                    connection.history.take_wal(taken);
-                }
-            }
-            StageRecord::SegmentReceived(segment) => {
-                if let Some(connection) = self.connections.get_mut(&segment.sock) {
-                    connection.history.receive(segment);
-                }
-            }
+            StageRecord::WalTaken(taken) => self.take_wal(taken),
+            StageRecord::SegmentReceived(segment) => self.receive(segment),
             StageRecord::ReplyHandled(reply) => self.reply(reply),
             // A walreceiver's records are another's.
             StageRecord::ServerMet(_)
@@ -147,6 +144,30 @@ impl StageTracker {
             | StageRecord::WalReceived(_)
             | StageRecord::WalFlushed(_)
             | StageRecord::ReplySent(_) => {}
+        }
+    }
+
+    fn take_wal(&mut self, taken: &WalTaken) {
+        let Some(connection) = self.connections.get_mut(&taken.sock) else {
+            return;
+        };
+        if connection.history.take_wal(taken)
+            && let Some(exchanges) = connection.exchanges(&mut self.found.senders)
+        {
+            exchanges.wal.add(taken.to_lsn, taken.time_ns);
+        }
+    }
+
+    fn receive(&mut self, segment: &SegmentReceived) {
+        let Some(connection) = self.connections.get_mut(&segment.sock) else {
+            return;
+        };
+        connection.history.receive(segment);
+        // An acknowledgement alone has the number of the reply that follows.
+        if segment.end_seq != segment.seq
+            && let Some(exchanges) = connection.exchanges(&mut self.found.senders)
+        {
+            exchanges.replies.add(segment.seq.into(), segment.time_ns);
         }
     }
 
@@ -174,6 +195,8 @@ impl StageTracker {
             one.pid = met.pid;
             one.tuple = met.tuple;
             one.ended = false;
+            // It sends again from where its standby had flushed.
+            one.exchanges = ExchangeSample::default();
             return came_back;
         }
         (senders.len() < MAX_SENDERS).then(|| {
@@ -186,6 +209,7 @@ impl StageTracker {
                 waits: 0,
                 stages: [Histogram::empty(); Stage::COUNT],
                 slow_ns: [0; Stage::COUNT],
+                exchanges: ExchangeSample::default(),
             });
             senders.len() - 1
         })
@@ -378,6 +402,14 @@ impl StageTracker {
                 unreleased.slow_ns = unreleased.slow_ns.saturating_add(slow_ns);
             }
         }
+    }
+}
+
+impl SenderConnection {
+    /// Where the exchanges of a connection are kept, unless its walsender has another by now.
+    fn exchanges<'a>(&self, senders: &'a mut [SenderStages]) -> Option<&'a mut ExchangeSample> {
+        let sender = senders.get_mut(self.sender?)?;
+        (sender.pid == self.pid).then_some(&mut sender.exchanges)
     }
 }
 

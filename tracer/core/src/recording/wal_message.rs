@@ -6,6 +6,9 @@ use crate::report::walreceiver::ReceiverStage;
 /// TLS 1.2 adds to a record.
 const MESSAGE_OVERHEAD: u64 = 5 + 25 + 40;
 
+/// The same at least: the header of `CopyData` and that of `XLogData`.
+const LEAST_OVERHEAD: u64 = 5 + 25;
+
 /// How long each stage of one message took, ns; `None` if its beginning or its end was not seen.
 pub type StageTimes = [Option<u64>; ReceiverStage::COUNT];
 
@@ -42,6 +45,11 @@ impl Message {
     /// found by it is the segment in which the message before it ends.
     pub(crate) const fn stream_bytes(&self) -> u64 {
         self.bytes().saturating_add(MESSAGE_OVERHEAD)
+    }
+
+    /// How much of the stream it takes at least.
+    pub(crate) const fn least_stream_bytes(&self) -> u64 {
+        self.bytes().saturating_add(LEAST_OVERHEAD)
     }
 
     pub(crate) fn stages(&self, arrival: Arrival, acknowledged_ns: Option<u64>) -> StageTimes {

@@ -115,6 +115,7 @@ mod tests {
                     _ => Some(0.05),
                 }),
             }],
+            exchanges: Default::default(),
         }
     }
 

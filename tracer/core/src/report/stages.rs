@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::report::endpoint::Endpoint;
+use crate::report::exchanges::ExchangesReport;
 use crate::report::histogram::PartQuantiles;
 
 /// A stage of a wait, as the primary alone sees it. The discriminant indexes the arrays of
@@ -152,6 +153,10 @@ pub struct StandbyStages {
     pub waited_ms: f64,
     /// Each stage.
     pub stages: ByStage<StageReport>,
+    /// Some messages and replies of its last connection, by which the clocks of the two hosts can
+    /// be compared.
+    #[serde(default)]
+    pub exchanges: ExchangesReport,
 }
 
 /// One stage of many waits.

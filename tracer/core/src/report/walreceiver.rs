@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::report::endpoint::Endpoint;
+use crate::report::exchanges::ExchangesReport;
 use crate::report::histogram::PartQuantiles;
 
 /// A stage of WAL on its way through a standby. The discriminant indexes the arrays of
@@ -130,6 +131,10 @@ pub struct WalreceiverReport {
     /// The messages that took longest from their arrival until their reply was acknowledged, at
     /// most 100, the slowest first.
     pub slowest: Vec<SlowMessage>,
+    /// Some messages and replies of the last connection, by which the clocks of the two hosts can
+    /// be compared.
+    #[serde(default)]
+    pub exchanges: ExchangesReport,
 }
 
 /// One message.

@@ -4,12 +4,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use tracer_core::merge::clock::ClockMethod;
 use tracer_core::merge::model::Merged;
 use tracer_core::merge::{journey::JourneyStages, merge};
 use tracer_core::report::Report;
 use tracer_core::report::finding::{Cause, Confidence};
 use xtask::testbed::netns::Host;
 use xtask::testbed::slow_disk::SlowDisk;
+use xtask::testbed::wire::{Harm, Heading, Impairment, Which};
 
 use crate::postgres::commits::{INSERT, watch};
 use crate::postgres::watched::{Lab, Watched};
@@ -29,19 +31,48 @@ fn follow(host: &Host) -> Watched {
 
 /// What both hosts say of this together. Each alone says what it can.
 fn seen(lab: &Lab, during: impl FnOnce()) -> Merged {
-    let (db1, db2) = (follow(lab.primary()), follow(lab.standby()));
-    during();
-    // What was sent last is acknowledged within a delayed acknowledgement.
-    let mut sql = lab.pair.primary().connect().unwrap();
-    sql.query(INSERT).unwrap();
-    let reports = [db1.finish(), db2.finish()];
-    let reports = reports.map(|seen| Report::read(seen.json.as_bytes()).unwrap());
+    let reports = reports(lab, during);
     let merged = merge(reports, ["db1", "db2"]).unwrap();
     let json = serde_json::to_value(&merged).unwrap();
     for pointer in merged.findings.iter().flat_map(|one| &one.finding.evidence) {
         assert!(json.pointer(pointer).is_some(), "{pointer}");
     }
     merged
+}
+
+/// What each says.
+fn reports(lab: &Lab, during: impl FnOnce()) -> [Report; 2] {
+    let (db1, db2) = (follow(lab.primary()), follow(lab.standby()));
+    during();
+    // What was sent last is acknowledged within a delayed acknowledgement.
+    let mut sql = lab.pair.primary().connect().unwrap();
+    sql.query(INSERT).unwrap();
+    let reports = [db1.finish(), db2.finish()];
+    reports.map(|seen| Report::read(seen.json.as_bytes()).unwrap())
+}
+
+/// The same report, had it been written on another machine, whose clock is ahead and fast.
+fn on_another_machine(report: &Report) -> Report {
+    const AHEAD_NS: u64 = 3_000_000_000;
+    const FAST: f64 = 100e-6;
+    let mut other = report.clone();
+    other.host.boot_id = Some("another".to_owned());
+    let start_ns = report.clock.start_ns.unwrap();
+    let moved = |at_ns: u64| {
+        let after_ns = at_ns as f64 - start_ns as f64;
+        at_ns.saturating_add_signed((after_ns * FAST).round() as i64) + AHEAD_NS
+    };
+    other.clock.start_ns = Some(moved(start_ns));
+    for receiver in &mut other.commits.as_mut().unwrap().walreceivers {
+        let kept = &mut receiver.exchanges;
+        for at_ns in kept.wal_ns.iter_mut().chain(&mut kept.reply_ns) {
+            *at_ns = moved(*at_ns);
+        }
+        for message in &mut receiver.slowest {
+            message.offset_s *= 1.0 + FAST;
+        }
+    }
+    other
 }
 
 /// The one journey, of so many slow commits at least, and the share of one of its stages.
@@ -170,4 +201,66 @@ fn replay_that_is_paused_owns_what_waits_for_it() {
         });
     });
     assert_owned(&merged, 1, |one| one.standby_apply, Cause::StandbyApply);
+}
+
+/// How many commits wait on each way.
+const COMMITS: u32 = 5;
+
+#[test]
+fn the_way_to_the_standby_and_the_way_back_are_told_apart() {
+    let (lab, wire) = Lab::on_wire("pgjourneyways");
+    let commit = || {
+        let mut sql = lab.pair.primary().connect().unwrap();
+        for _ in 0..COMMITS {
+            sql.query(INSERT).unwrap();
+        }
+    };
+    let delay = |by: Duration| Impairment {
+        harm: Harm::Delay {
+            by,
+            jitter: Duration::ZERO,
+        },
+        which: Which::All,
+    };
+    let (out, back) = (HELD / 4, HELD / 6);
+    let reports = reports(&lab, || {
+        commit();
+        wire.impair(Heading::Host, &[delay(out)]);
+        commit();
+        wire.impair(Heading::Host, &[]);
+        wire.impair(Heading::Switch, &[delay(back)]);
+        commit();
+        wire.impair(Heading::Switch, &[]);
+        commit();
+    });
+    let [out_ms, back_ms] = [out, back].map(|by| f64::from(COMMITS) * by.as_secs_f64() * 1e3);
+    let ways = |reports: [Report; 2]| {
+        let merged = merge(reports, ["db1", "db2"]).unwrap();
+        let [journey] = &merged.journeys[..] else {
+            panic!("{:?} {:?}", merged.findings, merged.journeys);
+        };
+        // Others may be slow, too: the log is flushed, or a processor is not free.
+        assert!(journey.commits >= 2 * u64::from(COMMITS), "{journey:?}");
+        assert_eq!(journey.apart, journey.joined + journey.quick, "{journey:?}");
+        let stages = &journey.stages_ms;
+        assert_eq!(stages.between, 0.0, "{journey:?}");
+        for (took_ms, held_ms) in [(stages.network_out, out_ms), (stages.network_back, back_ms)] {
+            let is_it = 0.98 * held_ms < took_ms && took_ms < 1.3 * held_ms;
+            assert!(is_it, "{held_ms} {journey:?}");
+        }
+        (merged.clock.clone(), journey.clone())
+    };
+    let [db1, db2] = &reports;
+    let (clock, exact) = ways(reports.clone());
+    assert_eq!(clock.method, ClockMethod::SameBoot);
+    assert_eq!(exact.apart_off_by_ms, Some(0.0));
+    // Nothing but what they exchanged shows how these clocks differ.
+    let (clock, bounded) = ways([db1.clone(), on_another_machine(db2)]);
+    assert_eq!(clock.method, ClockMethod::Exchanges);
+    let off_by_ms = bounded.apart_off_by_ms.unwrap();
+    assert!(off_by_ms > 0.0 && off_by_ms < 5.0, "{bounded:?}");
+    let wrong_ms = bounded.stages_ms.network_out - exact.stages_ms.network_out;
+    let most_ms = off_by_ms * bounded.apart as f64;
+    assert!(wrong_ms.abs() <= most_ms, "{bounded:?} {exact:?}");
+    eprintln!("{exact:?}\n{bounded:?}\n{clock:?}");
 }

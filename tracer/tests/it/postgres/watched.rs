@@ -20,6 +20,7 @@ use xtask::testbed::{
     netns::{Host, HostSpec, Net},
     postgres::{Pair, Programs, Server},
     wait,
+    wire::Wire,
 };
 
 use crate::support::folder::Folder;
@@ -63,6 +64,13 @@ impl Lab {
         let (primary, other) = (lab.primary(), lab.net.host(OTHER).unwrap());
         lab.other = Some(lab.pair.join(primary, other, OTHER).unwrap());
         lab
+    }
+
+    /// The same, the standby behind a wire of its own.
+    pub(crate) fn on_wire(tag: &str) -> (Self, Wire) {
+        let net = Net::pair(tag, "ens160").unwrap();
+        let wire = Wire::insert(&net, "standby", 1).unwrap();
+        (Self::in_net(net, &Programs::own().unwrap()), wire)
     }
 
     fn in_net(net: Net, programs: &Programs) -> Self {

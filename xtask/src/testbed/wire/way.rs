@@ -14,7 +14,7 @@ const SEQUENCE: usize = 4;
 
 /// What happens to frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Harm {
+pub enum Harm {
     /// So many of a hundred are lost, each by itself.
     Loss { percent: u64 },
     /// All are lost for a while: it begins and ends with a frame, in so many of a hundred.
@@ -39,7 +39,7 @@ pub(crate) enum Harm {
 
 /// The frames that are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
+pub enum Which {
     All,
     /// TCP segments with this port at either end.
     Port(u16),
@@ -49,9 +49,9 @@ pub(crate) enum Which {
 
 /// What happens to which frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Impairment {
-    pub(crate) harm: Harm,
-    pub(crate) which: Which,
+pub struct Impairment {
+    pub harm: Harm,
+    pub which: Which,
 }
 
 /// A frame on its way: the one that is due first, and of those the one that came first.

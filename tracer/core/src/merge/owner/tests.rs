@@ -15,6 +15,9 @@ fn journey(stages_ms: JourneyStages) -> Journey {
         waited_ms: 1_000.0,
         joined: 10,
         quick: 0,
+        apart: 0,
+        apart_off_by_ms: None,
+        not_apart: None,
         stages_ms,
     }
 }

@@ -1,6 +1,7 @@
 //! WAL that is followed through a standby, record by record.
 
 use super::*;
+use crate::recording::exchange_sample::MomentSample;
 
 const PID: u32 = 70;
 const SERVER: u32 = 60;
@@ -289,4 +290,71 @@ fn memory_is_bounded_though_nothing_is_ever_said_to_be_replayed() {
     let found = tracker.finish().remove(&SERVER).unwrap();
     assert_eq!(found.slowest().len(), MAX_SLOW);
     assert_eq!(found.messages, 2 * MAX_MOMENTS as u64);
+}
+
+#[test]
+fn exchanges_are_never_earlier_than_they_were() {
+    let mut records = one();
+    // Two messages that are read at once, of a hundred bytes of WAL each: the second segment
+    // brought the end of the first of them, and all of the second.
+    records.extend([
+        segment(70 * MS, 5_117, 1_150),
+        segment(71 * MS, 5_117, 1_270),
+        message(72 * MS, 300, 1_410, 5_117),
+        message(72 * MS, 400, 1_410, 5_117),
+        flush(73 * MS, 74 * MS),
+        reply(75 * MS, [400, 200], 5_117, 5_117),
+        segment(76 * MS, 5_117, 1_410),
+        segment(77 * MS, 5_156, 1_410),
+    ]);
+    let found = seen(&records);
+    let moments = |of: &MomentSample| {
+        let mut all: Vec<_> = of.moments().collect();
+        all.sort_unstable();
+        all
+    };
+    let [first, second] = [70 * MS, 71 * MS];
+    assert_eq!(
+        moments(&found.exchanges.wal),
+        [(200, MS), (300, second), (400, second)]
+    );
+    // As an estimate, the first of them may have come earlier.
+    let estimates = found.slowest();
+    let estimate = estimates.iter().find(|one| one.lsn == 300).unwrap();
+    assert!(estimate.start_ns <= first, "{estimate:?}");
+    assert_eq!(
+        moments(&found.exchanges.replies),
+        [
+            (5_000, 3 * MS),
+            (5_039, 46 * MS),
+            (5_078, 60 * MS),
+            (5_117, 75 * MS)
+        ]
+    );
+}
+
+#[test]
+fn what_another_connection_brought_is_no_exchange_of_this_one() {
+    let mut tracker = tracker();
+    for record in one() {
+        tracker.note(&record);
+    }
+    tracker.settle(1_000 * MS);
+    tracker.follow(PID + 1, SERVER);
+    let found = tracker.finish().remove(&SERVER).unwrap();
+    assert_eq!((found.connections, found.messages), (2, 1));
+    assert_eq!(found.exchanges, ExchangeSample::default());
+}
+
+#[test]
+fn a_reply_that_was_not_acknowledged_by_the_end_may_be_on_its_way() {
+    let mut records = one();
+    records.extend([
+        segment(70 * MS, 5_117, 1_150),
+        message(72 * MS, 300, 1_280, 5_117),
+        flush(73 * MS, 74 * MS),
+        reply(75 * MS, [300, 200], 5_117, 5_117),
+    ]);
+    let found = seen(&records);
+    assert_eq!((found.messages, found.known), (2, Some((100, 200))));
 }

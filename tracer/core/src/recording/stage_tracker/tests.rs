@@ -254,3 +254,43 @@ fn a_prepare_waits_for_no_replay() {
     }));
     assert_eq!(waits(&run.finish()), [1, 0]);
 }
+
+#[test]
+fn exchanges_are_those_of_the_last_connection() {
+    let mut run = Run::new(1);
+    let segment = |run: &mut Run, time_ns: u64, seq: u32, bytes: u32| {
+        run.tracker
+            .note(&StageRecord::SegmentReceived(SegmentReceived {
+                sock: Run::sock(0),
+                time_ns,
+                seq,
+                end_seq: seq.wrapping_add(bytes),
+                snd_una: run.write_seq[0],
+                rcv_nxt: run.read_seq[0],
+                ..SegmentReceived::default()
+            }));
+    };
+    run.send(0, 10, 300);
+    // A read that is repeated, as where not all was found in the buffers.
+    run.send(0, 11, 300);
+    // An acknowledgement alone, and then a reply with the same number.
+    segment(&mut run, 20, 777, 0);
+    segment(&mut run, 30, 777, 39);
+    let kept = |run: &Run, at: usize| {
+        let kept = &run.tracker.found.senders[at].exchanges;
+        let sorted = |all: &mut dyn Iterator<Item = (u64, u64)>| {
+            let mut all: Vec<_> = all.collect();
+            all.sort_unstable();
+            all
+        };
+        let (wal, replies) = (&kept.wal, &kept.replies);
+        [sorted(&mut wal.moments()), sorted(&mut replies.moments())]
+    };
+    assert_eq!(kept(&run, 0), [vec![(1, 1), (300, 10)], vec![(777, 30)]]);
+    assert_eq!(kept(&run, 1), [vec![(1, 1)], vec![]]);
+    // It comes back, and is sent the same again.
+    run.tracker.forget(40, |pid| pid != 200);
+    run.connect(0, 207);
+    run.send(0, 50, 300);
+    assert_eq!(kept(&run, 0), [vec![(300, 50)], vec![]]);
+}

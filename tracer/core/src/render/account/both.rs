@@ -2,6 +2,7 @@
 
 use crate::merge::clock::ClockMethod;
 use crate::merge::connection::{Connection, Side};
+use crate::merge::journey::Journey;
 use crate::merge::model::Merged;
 use crate::render::account::verdict::counted;
 use crate::render::account::{
@@ -191,8 +192,23 @@ fn journeys(merged: &Merged) -> Vec<Block> {
             ]);
         }
         blocks.push(Block::Table(table));
+        blocks.extend(list(&ways(journey)));
     }
     blocks
+}
+
+/// How well the way there and the way back are known apart.
+fn ways(journey: &Journey) -> Vec<String> {
+    let known = journey.apart_off_by_ms.map(|off_by_ms| {
+        format!(
+            "Of {} the way to the standby and the way back are known apart, of one commit to {off_by_ms:.3} ms.",
+            counted(journey.apart, "commit")
+        )
+    });
+    let unknown = journey.not_apart.as_ref().map(|reason| {
+        format!("Where they are not, they are together in \"between the hosts\": {reason}.")
+    });
+    known.into_iter().chain(unknown).collect()
 }
 
 fn percent(part: f64, whole: f64) -> String {
@@ -249,8 +265,15 @@ fn clocks(merged: &Merged) -> Vec<String> {
     let clock = &merged.clock;
     let [one, two] = [&merged.hosts[0].label, &merged.hosts[1].label];
     let ms = |value: Option<f64>| value.map_or("?".to_owned(), |value| format!("{value:.2} ms"));
+    let fine = |value: Option<f64>| value.map_or("?".to_owned(), |value| format!("{value:.3} ms"));
     let mut lines = vec![match clock.method {
         ClockMethod::SameBoot => "Both ran on one kernel: there is one clock.".to_owned(),
+        ClockMethod::Exchanges => format!(
+            "The clock of {two} is ahead of that of {one} by {}, give or take {}: by {} messages and replies of the replication, none of which arrived before it was sent. Charts are drawn so.",
+            fine(clock.offset_ms),
+            fine(clock.uncertainty_ms),
+            clock.exchanges
+        ),
         ClockMethod::ClosedConnections => format!(
             "The clock of {two} is ahead of that of {one} by {}, give or take {}: by when both ends of {} connections closed. Charts are drawn so.",
             ms(clock.offset_ms),
