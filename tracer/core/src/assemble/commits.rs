@@ -51,7 +51,9 @@ pub(super) fn commits(
             .map(|one| server(record, one, &slow, recovering(one.pid).is_some()))
             .collect(),
         slow,
-        walreceivers: followed.map_or_else(Vec::new, |one| walreceivers::walreceivers(one, clock)),
+        walreceivers: followed.map_or_else(Vec::new, |one| {
+            walreceivers::walreceivers(one, &recording.wire, clock)
+        }),
         slow_dropped: record.slowest.dropped(),
         stages_lost: followed.map_or(0, |one| one.lost),
         walsenders_not_followed: followed.map_or(0, |one| one.senders_full),

@@ -1,6 +1,6 @@
 //! What waits for a standby were made of, from what was followed.
 
-use tracer_ebpf::{RetransmitKind, SlowCommit};
+use tracer_ebpf::{RetransmitKind, SlowCommit, Tuple};
 
 use crate::assemble::exchanges::exchanges;
 use crate::interval::Span;
@@ -13,7 +13,7 @@ use crate::report::stages::{
     StandbyStages,
 };
 
-/// The most events that are told of a commit.
+/// The most events that are told of a commit, or of a message.
 const MAX_EVENTS: usize = 64;
 
 /// Of one server, by its first process.
@@ -95,23 +95,25 @@ pub(super) fn of_slow(
     };
     let senders = &followed.stages.senders;
     let sender = found.sender.and_then(|at| senders.get(at));
-    let events = with_events.zip(sender).map(|(wire, sender)| {
+    let told = with_events.zip(sender).map(|(wire, sender)| {
         let whole = Span {
             from_ns: slow.start_ns,
             to_ns: slow.start_ns + slow.total_ns,
         };
-        let events = wire.during(&sender.tuple, whole).into_iter();
-        let told = events
-            .take(MAX_EVENTS)
-            .map(|one| event(&one, slow.start_ns));
-        told.collect()
+        events(wire, &sender.tuple, whole)
     });
     SlowWait {
         stages_ms: Some(ByStage::new(|stage: Stage| ms(found.stages.of(stage)))),
         awaited: found.awaited,
         walsender_pid: sender.map(|sender| sender.pid),
-        events: events.unwrap_or_default(),
+        events: told.unwrap_or_default(),
     }
+}
+
+/// What happened on a connection in a span, from its beginning on.
+pub(super) fn events(wire: &WireEvents, tuple: &Tuple, span: Span) -> Vec<CommitEvent> {
+    let events = wire.during(tuple, span).into_iter().take(MAX_EVENTS);
+    events.map(|one| event(&one, span.from_ns)).collect()
 }
 
 fn event(event: &WireEvent, start_ns: u64) -> CommitEvent {

@@ -2,17 +2,26 @@
 
 use std::collections::BTreeSet;
 
+use tracer_ebpf::Tuple;
+
 use crate::assemble::exchanges::exchanges;
+use crate::assemble::stages::events;
 use crate::clock::RunClock;
+use crate::interval::Span;
 use crate::recording::commits::FollowedStages;
 use crate::recording::receiver_tracker::{SlowWal, StandbyWal};
+use crate::recording::wire_events::WireEvents;
 use crate::report::endpoint::endpoints;
 use crate::report::histogram::Histogram;
 use crate::report::walreceiver::{ByReceiverStage, ReceiverStage, SlowMessage, WalreceiverReport};
 use crate::text::lsn;
 
 /// Of each standby that is known.
-pub(super) fn walreceivers(followed: &FollowedStages, clock: RunClock) -> Vec<WalreceiverReport> {
+pub(super) fn walreceivers(
+    followed: &FollowedStages,
+    wire: &WireEvents,
+    clock: RunClock,
+) -> Vec<WalreceiverReport> {
     let servers: BTreeSet<u32> = followed
         .standbys
         .keys()
@@ -21,7 +30,8 @@ pub(super) fn walreceivers(followed: &FollowedStages, clock: RunClock) -> Vec<Wa
         .collect();
     let report = |server| {
         let reason = followed.not_received.get(&server).cloned();
-        one(server, followed.standbys.get(&server), reason, clock)
+        let standby = followed.standbys.get(&server);
+        one(server, standby, reason, wire, clock)
     };
     servers.into_iter().map(report).collect()
 }
@@ -30,6 +40,7 @@ fn one(
     server_pid: u32,
     standby: Option<&StandbyWal>,
     reason: Option<String>,
+    wire: &WireEvents,
     clock: RunClock,
 ) -> WalreceiverReport {
     let took = |stage: ReceiverStage| {
@@ -52,13 +63,25 @@ fn one(
         stages: ByReceiverStage::new(|stage| took(stage).quantiles()),
         slowest: standby.map_or_else(Vec::new, |one| {
             let slowest = one.slowest().into_iter();
-            slowest.map(|one| slow(&one, clock)).collect()
+            let tuple = standby.and_then(|one| one.tuple);
+            slowest
+                .map(|one| slow(&one, tuple.as_ref(), wire, clock))
+                .collect()
         }),
         exchanges: standby.map_or_else(Default::default, |one| exchanges(&one.exchanges)),
     }
 }
 
-fn slow(message: &SlowWal, clock: RunClock) -> SlowMessage {
+fn slow(
+    message: &SlowWal,
+    tuple: Option<&Tuple>,
+    wire: &WireEvents,
+    clock: RunClock,
+) -> SlowMessage {
+    let whole = Span {
+        from_ns: message.start_ns,
+        to_ns: message.start_ns.saturating_add(message.total_ns),
+    };
     let ms = |ns: u64| ns as f64 / 1e6;
     SlowMessage {
         start: clock.utc(message.start_ns),
@@ -67,5 +90,6 @@ fn slow(message: &SlowWal, clock: RunClock) -> SlowMessage {
         bytes: message.bytes,
         total_ms: ms(message.total_ns),
         stages_ms: ByReceiverStage::new(|stage| message.stages[stage as usize].map(ms)),
+        events: tuple.map_or_else(Vec::new, |tuple| events(wire, tuple, whole)),
     }
 }

@@ -17,7 +17,7 @@ use crate::merge::replication::{Replication, TwoClocks, replications, same_boot}
 use crate::report::Report;
 use crate::report::commits::SlowReport;
 use crate::report::endpoint::Endpoint;
-use crate::report::stages::{AwaitedPosition, ByStage};
+use crate::report::stages::{AwaitedPosition, ByStage, CommitEvent};
 use crate::report::walreceiver::{SlowMessage, WalreceiverReport};
 
 pub use self::stages::JourneyStages;
@@ -147,18 +147,44 @@ pub(crate) fn journeys(primary: &Report, label: &str, standby: &Report) -> Vec<J
     found.filter(Journey::is_followed).collect()
 }
 
-/// What one slow commit waited for beyond its host, in words; `None` if it cannot be followed.
-pub(crate) fn of_commit(primary: &Report, standby: &Report, commit: &SlowReport) -> Option<String> {
+/// What is known of one slow commit beyond its host.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BeyondHost {
+    /// What it waited for there, in words.
+    pub(crate) told: String,
+    /// When its WAL arrived there, ms from its beginning; `None` if that is not known.
+    pub(crate) arrived_ms: Option<f64>,
+    /// What happened then on the standby's connection, from that arrival on.
+    pub(crate) events: Vec<CommitEvent>,
+}
+
+/// What one slow commit waited for beyond its host; `None` if it cannot be followed.
+pub(crate) fn of_commit(
+    primary: &Report,
+    standby: &Report,
+    commit: &SlowReport,
+) -> Option<BeyondHost> {
     let mut own = pairs(primary, standby).filter(|pair| pair.of.server.pid == commit.server_pid);
     own.find_map(|pair| {
         let mut stages = JourneyStages::default();
         Some(match pair.follow(commit, &mut stages)? {
-            Followed::Joined(_) => stages.beyond(),
-            Followed::Quick => format!(
-                "its WAL was on the standby, and its reply on the way back, for {:.1} ms at most; {:.1} ms on the way to it",
-                pair.most_ms.unwrap_or(0.0),
-                stages.network_out
-            ),
+            Followed::Joined(_) => {
+                let (message, arrived_ms) = pair.placed(commit)?;
+                BeyondHost {
+                    told: stages.beyond(),
+                    arrived_ms,
+                    events: message.events.clone(),
+                }
+            }
+            Followed::Quick => BeyondHost {
+                told: format!(
+                    "its WAL was on the standby, and its reply on the way back, for {:.1} ms at most; {:.1} ms on the way to it",
+                    pair.most_ms.unwrap_or(0.0),
+                    stages.network_out
+                ),
+                arrived_ms: None,
+                events: Vec::new(),
+            },
         })
     })
 }
@@ -277,6 +303,20 @@ impl Pair<'_> {
         Some(Followed::Quick)
     }
 
+    /// The message that had a commit's WAL, and when that arrived, ms from the commit's beginning.
+    fn placed(&self, commit: &SlowReport) -> Option<(&SlowMessage, Option<f64>)> {
+        let (stages, lsn) = commit.stages_ms.zip(position(&commit.lsn))?;
+        let awaited = commit.awaited.unwrap_or(AwaitedPosition::Flush);
+        let message = message_with(&self.listed, lsn)?;
+        let back = self.back(commit, &stages, awaited, message);
+        let arrived = back.ok().zip(replied_after(awaited, message));
+        let arrived_ms = arrived.map(|([least, most], replied_ms)| {
+            let replied = reply_arrived_ms(commit, &stages) - f64::midpoint(least, most);
+            replied - replied_ms
+        });
+        Some((message, arrived_ms))
+    }
+
     /// How long the reply that ended a wait was on its way, ms at least and at most.
     fn back(
         &self,
@@ -294,13 +334,18 @@ impl Pair<'_> {
         }
         let replied_ms = replied_after(awaited, message)
             .ok_or("when the reply was sent that ended a wait is not known")?;
-        // The last of a commit is the wait, and the last of that what follows the reply's arrival.
-        let arrived_ms = commit.total_ms - stages.wakeup - stages.release;
+        let arrived_ms = reply_arrived_ms(commit, stages);
         let arrived_ns = moment(ours_ns, commit.offset_s, arrived_ms);
         let replied_ns = moment(theirs_ns, message.offset_s, replied_ms);
         let took = clocks.took_back(replied_ns, arrived_ns);
         Ok([took.least_ns / 1e6, took.most_ns / 1e6])
     }
+}
+
+/// When the reply arrived that ended a wait, ms from the commit's beginning: the last of a commit is
+/// the wait, and the last of that is what follows.
+fn reply_arrived_ms(commit: &SlowReport, stages: &ByStage<f64>) -> f64 {
+    commit.total_ms - stages.wakeup - stages.release
 }
 
 /// A moment so long after the start of a window and of what began then, ns.

@@ -114,6 +114,7 @@ mod tests {
                     ReceiverStage::Apply => None,
                     _ => Some(0.05),
                 }),
+                events: Vec::new(),
             }],
             exchanges: Default::default(),
         }

@@ -65,8 +65,22 @@ impl Waterfall {
         Self {
             total_ms: commit.total_ms,
             bars,
-            marks: commit.events.iter().map(mark).collect(),
+            marks: commit
+                .events
+                .iter()
+                .map(|one| mark(one, Seen::Primary))
+                .collect(),
         }
+    }
+
+    /// Adds what happened on the standby's connection, from when the commit's WAL had arrived there.
+    pub(crate) fn add_on_standby(&mut self, arrived_ms: f64, events: &[CommitEvent]) {
+        self.marks.extend(events.iter().map(|one| {
+            let mut mark = mark(one, Seen::Standby);
+            mark.after_ms += arrived_ms;
+            mark
+        }));
+        self.marks.sort_by(|a, b| a.after_ms.total_cmp(&b.after_ms));
     }
 
     /// How far along the axis a moment is, 0 to 1.
@@ -140,7 +154,19 @@ impl Waterfall {
     }
 }
 
-fn mark(event: &CommitEvent) -> WaterfallMark {
+/// What happened on the standby's connection, in words.
+pub(crate) fn told_on_standby(event: &CommitEvent) -> String {
+    mark(event, Seen::Standby).text
+}
+
+/// On which host something was seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Primary,
+    Standby,
+}
+
+fn mark(event: &CommitEvent, on: Seen) -> WaterfallMark {
     let segments = match event.segments {
         1 => "a segment".to_owned(),
         several => format!("{several} segments"),
@@ -148,6 +174,10 @@ fn mark(event: &CommitEvent) -> WaterfallMark {
     let timeout = event.timeout_ms.map_or_else(String::new, |ms| {
         format!(" after a timeout of {}", milliseconds(Some(ms)))
     });
+    let other = match on {
+        Seen::Primary => "standby",
+        Seen::Standby => "primary",
+    };
     let (sign, text) = match event.what.as_str() {
         "rto" => ('T', format!("retransmitted {segments}{timeout}")),
         "tlp" => (
@@ -156,9 +186,13 @@ fn mark(event: &CommitEvent) -> WaterfallMark {
         ),
         BAD_CHECKSUM => (
             'X',
-            format!("received {segments} from the standby with a bad checksum, and discarded it"),
+            format!("received {segments} from the {other} with a bad checksum, and discarded it"),
         ),
         kind => ('R', format!("retransmitted {segments} ({kind})")),
+    };
+    let (sign, text) = match on {
+        Seen::Primary => (sign, text),
+        Seen::Standby => (sign.to_ascii_lowercase(), format!("the standby {text}")),
     };
     WaterfallMark {
         after_ms: event.after_ms,

@@ -174,13 +174,14 @@ pub struct StageReport {
 /// What happened to a segment that arrived with a bad checksum, in [`CommitEvent::what`].
 pub const BAD_CHECKSUM: &str = "bad_checksum";
 
-/// Something that happened on the wire while a commit waited.
+/// Something that happened on the wire while a commit waited, or a message was on its way through
+/// a standby.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommitEvent {
-    /// When, from the beginning of the commit.
+    /// When, from the beginning of the commit, or from the arrival of the message.
     pub after_ms: f64,
     /// How a segment was retransmitted, as in `flows[].by_kind`, or `bad_checksum` of one that
-    /// arrived from the standby so.
+    /// arrived from the other end so.
     pub what: String,
     /// How many segments.
     pub segments: u32,

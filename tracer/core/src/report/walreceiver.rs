@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::report::endpoint::Endpoint;
 use crate::report::exchanges::ExchangesReport;
 use crate::report::histogram::PartQuantiles;
+use crate::report::stages::CommitEvent;
 
 /// A stage of WAL on its way through a standby. The discriminant indexes the arrays of
 /// [`crate::recording::receiver_tracker`].
@@ -152,4 +153,7 @@ pub struct SlowMessage {
     pub total_ms: f64,
     /// Each stage; `null` if its beginning or its end was not seen.
     pub stages_ms: ByReceiverStage<Option<f64>>,
+    /// What happened meanwhile on its connection, up to 64 of them, from its arrival on.
+    #[serde(default)]
+    pub events: Vec<CommitEvent>,
 }

@@ -260,7 +260,7 @@ fn one_commit_is_told_beyond_its_host() {
     let listed = [("0/3000064", [4.0, 6.0, 2_700.0, 0.01, 40.0, 9.0])];
     let disk = standby(500, &listed);
     let told = slow.commits.iter().flat_map(|one| &one.slow);
-    let told = told.map(|one| of_commit(&slow, &disk, one));
+    let told = told.map(|one| of_commit(&slow, &disk, one).map(|one| one.told));
     let told: Vec<Option<String>> = told.collect();
     assert_eq!(
         told,

@@ -1,12 +1,12 @@
 //! One slow commit, part by part.
 
-use crate::merge::journey::of_commit;
+use crate::merge::journey::{BeyondHost, of_commit};
 use crate::merge::model::Merged;
-use crate::render::account::sum;
 use crate::render::account::verdict::counted;
+use crate::render::account::{list, sum};
 use crate::render::document::{Block, Document, Section};
 use crate::render::table::milliseconds;
-use crate::render::waterfall::Waterfall;
+use crate::render::waterfall::{Waterfall, told_on_standby};
 use crate::report::Report;
 use crate::report::commits::{CommitsReport, ServerReport, SlowReport};
 use crate::report::stages::{BAD_CHECKSUM, CommitEvent};
@@ -57,11 +57,13 @@ fn of_some(report: &Report, other: Option<&Report>, which: &Which) -> Result<Doc
     };
     let sections = chosen.iter().filter_map(|one| {
         let title = format!("The commit up to {}", one.lsn);
-        let mut blocks = blocks(commits, one);
         let followed = other.and_then(|other| of_commit(report, other, one));
-        blocks.extend(
-            followed.map(|beyond| Block::Text(format!("Followed through both hosts: {beyond}."))),
-        );
+        let mut blocks = blocks(commits, one, followed.as_ref());
+        if let Some(beyond) = &followed {
+            let told = &beyond.told;
+            blocks.push(Block::Text(format!("Followed through both hosts: {told}.")));
+            blocks.extend(list(&out_of_place(beyond)));
+        }
         Section::of(&title, blocks)
     });
     Ok(Document {
@@ -80,7 +82,7 @@ pub(super) fn slowest(report: &Report) -> Vec<Block> {
     let slowest = commits.slowest().into_iter().next();
     slowest.map_or_else(Vec::new, |one| {
         let mut blocks = vec![Block::Text(sentence(one))];
-        blocks.extend(self::blocks(commits, one));
+        blocks.extend(self::blocks(commits, one, None));
         blocks
     })
 }
@@ -103,6 +105,8 @@ fn none(commits: &CommitsReport, which: &Which) -> String {
     }
 }
 
+/// As many are told of what happened on the standby's connection; the JSON has all.
+const MAX_OUT_OF_PLACE: usize = 20;
 /// As much of what was typed is quoted.
 const MAX_LSN: usize = 40;
 
@@ -155,8 +159,27 @@ fn meanwhile(events: &[CommitEvent]) -> String {
     }
 }
 
-fn blocks(commits: &CommitsReport, commit: &SlowReport) -> Vec<Block> {
-    let waterfall = Waterfall::of(commit);
+/// What happened on the standby's connection where it is not known when that was by the primary's
+/// clock.
+fn out_of_place(beyond: &BeyondHost) -> Vec<String> {
+    if beyond.arrived_ms.is_some() {
+        return Vec::new();
+    }
+    let events = beyond.events.iter().take(MAX_OUT_OF_PLACE).map(|one| {
+        let after = milliseconds(Some(one.after_ms));
+        format!(
+            "{after} after its WAL had arrived, {}",
+            told_on_standby(one)
+        )
+    });
+    events.collect()
+}
+
+fn blocks(commits: &CommitsReport, commit: &SlowReport, beyond: Option<&BeyondHost>) -> Vec<Block> {
+    let mut waterfall = Waterfall::of(commit);
+    if let Some((beyond, arrived_ms)) = beyond.and_then(|one| Some((one, one.arrived_ms?))) {
+        waterfall.add_on_standby(arrived_ms, &beyond.events);
+    }
     let told = waterfall.told();
     let server = commits
         .servers

@@ -262,7 +262,7 @@ fn one_commit_is_told_with_both_ways() {
     let both = hosts(Ahead(3.0, 80e-6), &usual(), &SLOW[..1]);
     let [ours, theirs] = &both;
     let commit = &ours.commits.as_ref().unwrap().slow[0];
-    let told = of_commit(ours, theirs, commit).unwrap();
+    let told = of_commit(ours, theirs, commit).unwrap().told;
     assert!(
         told.contains("150.0 ms on the way to it and 3.0 ms on the way back"),
         "{told}"
