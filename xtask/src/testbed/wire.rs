@@ -29,7 +29,9 @@ const MAX_FRAME: usize = 2_048;
 /// From the switch to the host, or from the host to the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heading {
+    /// To the host.
     Host,
+    /// To the switch.
     Switch,
 }
 
@@ -45,6 +47,9 @@ pub struct Wire {
 impl Wire {
     /// Puts it in the place of the host's cable: before anything connects over that. What is
     /// drawn on it is drawn from the seed.
+    ///
+    /// # Errors
+    /// If there is no such host, or an interface cannot be made.
     pub fn insert(net: &Net, role: &str, seed: u64) -> Result<Self> {
         let [host, switch] = net.open_cable(role, tap::open)?;
         let begun = Instant::now();

@@ -256,6 +256,35 @@ mod tests {
     }
 
     #[test]
+    fn what_the_standby_did_stands_among_what_the_primary_did() {
+        let event = |after_ms, what: &str, timeout_ms| CommitEvent {
+            after_ms,
+            what: what.to_owned(),
+            segments: 1,
+            timeout_ms,
+        };
+        let mut waterfall = Waterfall::of(&commit());
+        let theirs = [
+            event(5.0, BAD_CHECKSUM, None),
+            event(40.0, "rto", Some(408.0)),
+        ];
+        waterfall.add_on_standby(730.0, &theirs);
+        let told = waterfall.told();
+        assert_eq!(
+            told[2..],
+            [
+                "x after 735 ms: the standby received a segment from the primary with a bad checksum, and discarded it",
+                "t after 770 ms: the standby retransmitted a segment after a timeout of 408 ms",
+                "X after 800 ms: received a segment from the standby with a bad checksum, and discarded it",
+            ]
+        );
+        let wire = waterfall.lines(100).pop().unwrap();
+        let (_, axis) = wire.split_once('|').unwrap();
+        let signs: String = axis.chars().filter(|one| "TtXx".contains(*one)).collect();
+        assert_eq!(signs, "TTxtX");
+    }
+
+    #[test]
     fn every_width_holds_all_bars_and_none_is_empty() {
         for width in [0, 1, 40, 80, 140, 500] {
             let lines = Waterfall::of(&commit()).lines(width);

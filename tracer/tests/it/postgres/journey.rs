@@ -244,8 +244,13 @@ fn the_way_to_the_standby_and_the_way_back_are_told_apart() {
         assert_eq!(journey.apart, journey.joined + journey.quick, "{journey:?}");
         let stages = &journey.stages_ms;
         assert_eq!(stages.between, 0.0, "{journey:?}");
-        for (took_ms, held_ms) in [(stages.network_out, out_ms), (stages.network_back, back_ms)] {
-            let is_it = 0.98 * held_ms < took_ms && took_ms < 1.3 * held_ms;
+        // What is held up for longer than a retransmission timeout is sent again, and what follows it
+        // may wait for that.
+        for (took_ms, held_ms, more) in [
+            (stages.network_out, out_ms, 2.0),
+            (stages.network_back, back_ms, 1.3),
+        ] {
+            let is_it = 0.98 * held_ms < took_ms && took_ms < more * held_ms;
             assert!(is_it, "{held_ms} {journey:?}");
         }
         (merged.clock.clone(), journey.clone())
@@ -262,5 +267,4 @@ fn the_way_to_the_standby_and_the_way_back_are_told_apart() {
     let wrong_ms = bounded.stages_ms.network_out - exact.stages_ms.network_out;
     let most_ms = off_by_ms * bounded.apart as f64;
     assert!(wrong_ms.abs() <= most_ms, "{bounded:?} {exact:?}");
-    eprintln!("{exact:?}\n{bounded:?}\n{clock:?}");
 }

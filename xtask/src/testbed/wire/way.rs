@@ -16,23 +16,60 @@ const SEQUENCE: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Harm {
     /// So many of a hundred are lost, each by itself.
-    Loss { percent: u64 },
+    Loss {
+        /// In this many of a hundred.
+        percent: u64,
+    },
     /// All are lost for a while: it begins and ends with a frame, in so many of a hundred.
-    Bursts { begin: u64, end: u64 },
+    Bursts {
+        /// In so many of a hundred it begins with a frame.
+        begin: u64,
+        /// In so many it ends with one.
+        end: u64,
+    },
     /// One bit of so many of a hundred TCP segments is wrong, and their checksum with it.
-    Damage { percent: u64 },
+    Damage {
+        /// In this many of a hundred.
+        percent: u64,
+    },
     /// So many of a hundred arrive twice.
-    Duplicate { percent: u64 },
+    Duplicate {
+        /// In this many of a hundred.
+        percent: u64,
+    },
     /// So many of a hundred arrive later, behind others.
-    Reorder { percent: u64, by: Duration },
+    Reorder {
+        /// In this many of a hundred.
+        percent: u64,
+        /// How much later.
+        by: Duration,
+    },
     /// Every one arrives later, by up to `jitter` more; in order.
-    Delay { by: Duration, jitter: Duration },
+    Delay {
+        /// How much later at least.
+        by: Duration,
+        /// How much more at most.
+        jitter: Duration,
+    },
     /// No more than so much passes, the queue in front of it being so long.
-    Rate { bytes_per_s: u64, queue_bytes: u64 },
+    Rate {
+        /// How much passes.
+        bytes_per_s: u64,
+        /// What finds a longer queue is lost.
+        queue_bytes: u64,
+    },
     /// Frames of more bytes are lost.
-    Larger { bytes: usize },
+    Larger {
+        /// As many pass.
+        bytes: usize,
+    },
     /// For the first part of each round nothing passes, and then all of it.
-    Hold { every: Duration, held: Duration },
+    Hold {
+        /// How long a round is.
+        every: Duration,
+        /// How long its first part is.
+        held: Duration,
+    },
     /// Nothing passes.
     Cut,
 }
@@ -40,6 +77,7 @@ pub enum Harm {
 /// The frames that are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
+    /// All of them.
     All,
     /// TCP segments with this port at either end.
     Port(u16),
@@ -50,7 +88,9 @@ pub enum Which {
 /// What happens to which frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Impairment {
+    /// What.
     pub harm: Harm,
+    /// To which.
     pub which: Which,
 }
 

@@ -270,6 +270,31 @@ fn one_commit_is_told_with_both_ways() {
 }
 
 #[test]
+fn what_the_standby_sent_again_has_its_place_in_the_commit() {
+    let mut both = hosts(Ahead(3.0, 80e-6), &usual(), &SLOW[1..2]);
+    let (_, out, _) = SLOW[1];
+    // The reply was sent after 0.9 ms, and again after another 100.
+    let again = CommitEvent {
+        after_ms: 100.9,
+        what: "rto".to_owned(),
+        segments: 1,
+        timeout_ms: Some(100.0),
+    };
+    let receiver = &mut both[1].commits.as_mut().unwrap().walreceivers[0];
+    receiver.slowest[0].events.push(again.clone());
+    let beyond = |both: &[Report; 2]| {
+        let commit = &both[0].commits.as_ref().unwrap().slow[0];
+        of_commit(&both[0], &both[1], commit).unwrap()
+    };
+    let found = beyond(&both);
+    assert!((found.arrived_ms.unwrap() - out).abs() <= HALF, "{found:?}");
+    assert_eq!(found.events, [again]);
+    both[1].clock.start_ns = None;
+    let found = beyond(&both);
+    assert_eq!((found.arrived_ms, found.events.len()), (None, 1));
+}
+
+#[test]
 fn exchanges_tell_by_how_much_the_clocks_of_people_differ() {
     let [ours, mut theirs] = hosts(Ahead(3.0, 10e-6), &usual(), &SLOW);
     // What people read goes another half second wrong.
@@ -292,5 +317,35 @@ fn exchanges_tell_by_how_much_the_clocks_of_people_differ() {
         );
         // It drifts by 0.3 ms from the middle to either end.
         assert!((0.3..0.9).contains(&off_by_ms), "{found:?}");
+    }
+}
+
+#[test]
+fn figures_that_no_run_has_are_no_harm() {
+    let odd_ns = [0, 1, u64::MAX / 2, u64::MAX];
+    for (number, odd) in odd_ns.into_iter().enumerate() {
+        for same in [false, true] {
+            let mut both = hosts(Ahead(3.0, 80e-6), &usual()[..3], &SLOW);
+            let [ours, theirs] = &mut both;
+            theirs.clock.start_ns = Some(odd);
+            if same {
+                theirs.host.boot_id = ours.host.boot_id.clone();
+            }
+            for one in &mut ours.commits.as_mut().unwrap().slow {
+                one.offset_s = crate::report::possible::LONGEST_S * number as f64 / 3.0;
+                one.total_ms = odd as f64;
+            }
+            let sent = &mut ours.commits.as_mut().unwrap().servers[0].stages.standbys[0];
+            sent.exchanges.wal_ns.insert(number % 2, odd);
+            let receiver = &mut theirs.commits.as_mut().unwrap().walreceivers[0];
+            receiver.exchanges.reply_ns.truncate(number);
+            receiver.exchanges.wal_ns[0] = u64::MAX - odd;
+            let found = joined(&both);
+            let stages = &found.stages_ms;
+            assert!((stages.network() - OUT - BACK).abs() < 1e-6, "{found:?}");
+            assert!(stages.network_out >= 0.0 && stages.network_back >= 0.0);
+            let clock = clock::offset(&both, &[]).unwrap();
+            assert!(clock.applied_ms.is_finite(), "{clock:?}");
+        }
     }
 }
