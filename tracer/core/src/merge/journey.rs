@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::merge::exchange::Unbounded;
-use crate::merge::journey::stages::parts;
+use crate::merge::journey::stages::{MIN_TOLD_MS, parts};
 use crate::merge::replication::{Replication, TwoClocks, replications, same_boot};
 use crate::report::Report;
 use crate::report::commits::SlowReport;
@@ -168,10 +168,15 @@ pub(crate) fn of_commit(
     own.find_map(|pair| {
         let mut stages = JourneyStages::default();
         Some(match pair.follow(commit, &mut stages)? {
-            Followed::Joined(_) => {
+            Followed::Joined(apart) => {
                 let (message, arrived_ms) = pair.placed(commit)?;
+                let known = match apart {
+                    Ok(off_by_ms) if off_by_ms < MIN_TOLD_MS => String::new(),
+                    Ok(off_by_ms) => format!(" (give or take {off_by_ms:.1} ms)"),
+                    Err(reason) => format!(" (which way is not known: {reason})"),
+                };
                 BeyondHost {
-                    told: stages.beyond(),
+                    told: format!("{}{known}", stages.beyond()),
                     arrived_ms,
                     events: message.events.clone(),
                 }

@@ -7,6 +7,8 @@ use nix::sys::signal::{Signal, kill};
 use tracer_core::merge::clock::ClockMethod;
 use tracer_core::merge::model::Merged;
 use tracer_core::merge::{journey::JourneyStages, merge};
+use tracer_core::render::account::{Which as Chosen, explained_of_both};
+use tracer_core::render::plain;
 use tracer_core::report::Report;
 use tracer_core::report::finding::{Cause, Confidence};
 use xtask::testbed::netns::Host;
@@ -267,4 +269,47 @@ fn the_way_to_the_standby_and_the_way_back_are_told_apart() {
     let wrong_ms = bounded.stages_ms.network_out - exact.stages_ms.network_out;
     let most_ms = off_by_ms * bounded.apart as f64;
     assert!(wrong_ms.abs() <= most_ms, "{bounded:?} {exact:?}");
+}
+
+#[test]
+fn a_reply_that_is_sent_again_has_its_place_in_the_commit() {
+    let (lab, wire) = Lab::on_wire("pgjourneyagain");
+    let cut = Impairment {
+        harm: Harm::Cut,
+        which: Which::All,
+    };
+    let reports = reports(&lab, || {
+        let mut sql = lab.pair.primary().connect().unwrap();
+        for _ in 0..COMMITS {
+            sql.query(INSERT).unwrap();
+        }
+        thread::scope(|scope| {
+            wire.impair(Heading::Switch, &[cut]);
+            let commit = scope.spawn(|| sql.query(INSERT).unwrap());
+            // How long it is cut is what is measured.
+            thread::sleep(HELD);
+            wire.impair(Heading::Switch, &[]);
+            commit.join().unwrap();
+        });
+    });
+    let held_ms = HELD.as_secs_f64() * 1e3;
+    let [db1, db2] = &reports;
+    for reports in [reports.clone(), [db1.clone(), on_another_machine(db2)]] {
+        let merged = merge(reports, ["db1", "db2"]).unwrap();
+        let [journey] = &merged.journeys[..] else {
+            panic!("{:?} {:?}", merged.findings, merged.journeys);
+        };
+        assert!(
+            journey.stages_ms.network_back > 0.7 * held_ms,
+            "{journey:?}"
+        );
+        let told = explained_of_both(&merged, &Chosen::Slowest(1)).unwrap();
+        let told = plain::render(&told, 120);
+        // When it was, on the commit's own time, and by which timer.
+        assert!(told.contains("t after "), "{told}");
+        assert!(
+            told.contains("the standby retransmitted a segment after a timeout of "),
+            "{told}"
+        );
+    }
 }

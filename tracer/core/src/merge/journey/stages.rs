@@ -6,7 +6,7 @@ use crate::report::stages::{AwaitedPosition, ByStage};
 use crate::report::walreceiver::ByReceiverStage;
 
 /// Less of one commit's wait is not told, ms.
-const MIN_TOLD_MS: f64 = 0.05;
+pub(super) const MIN_TOLD_MS: f64 = 0.05;
 
 /// Each stage, in the order in which they come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
