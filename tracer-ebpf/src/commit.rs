@@ -87,6 +87,10 @@ pub struct Backend {
     pub pid: u32,
     /// 1 for a commit, 0 for a `PREPARE`.
     pub is_commit: u32,
+    /// Waits that came since the last beginning was seen, and had none.
+    pub unbegun: u32,
+    /// Always 0.
+    pub _pad: u32,
 }
 
 /// Sums of one server.
@@ -106,6 +110,11 @@ pub struct ServerCommits {
     pub slow: u64,
     /// Slow ones that the ring buffer had no room for.
     pub slow_lost: u64,
+    /// Commits that had to wait for their disk, and whose flush was not seen; counted as long
+    /// as none was.
+    pub unflushed: u64,
+    /// Waits whose beginning was not seen, although it was after the programs were attached.
+    pub unbegun: u64,
 }
 
 impl ServerCommits {
@@ -117,7 +126,19 @@ impl ServerCommits {
         commits: 0,
         slow: 0,
         slow_lost: 0,
+        unflushed: 0,
+        unbegun: 0,
     };
+
+    /// Commits whose flush was seen: of one that was, the beginning and the end are never in
+    /// the first bucket, because two traps lie between them.
+    #[must_use]
+    pub fn flushed(&self) -> u64 {
+        let flushes = self.buckets[Part::Flush as usize].iter();
+        flushes
+            .skip(1)
+            .fold(0, |sum, count| sum.saturating_add(*count))
+    }
 
     /// Adds those of another server.
     #[cfg(feature = "user")]
@@ -134,6 +155,8 @@ impl ServerCommits {
         self.commits += more.commits;
         self.slow += more.slow;
         self.slow_lost += more.slow_lost;
+        self.unflushed += more.unflushed;
+        self.unbegun += more.unbegun;
     }
 }
 
@@ -181,8 +204,8 @@ impl CommitGap {
 }
 
 const _: () = assert!(size_of::<CommitSettings>() == 16);
-const _: () = assert!(size_of::<Backend>() == 40);
-const _: () = assert!(size_of::<ServerCommits>() == 4 * 128 * 8 + 11 * 8);
+const _: () = assert!(size_of::<Backend>() == 48);
+const _: () = assert!(size_of::<ServerCommits>() == 4 * 128 * 8 + 13 * 8);
 const _: () = assert!(size_of::<SlowCommit>() == 56);
 
 #[cfg(feature = "user")]

@@ -106,6 +106,24 @@ pub struct StageOffsets {
     pub cb_ack_seq: u32,
 }
 
+/// A function of walsenders that is watched. The discriminant indexes
+/// [`ServerLayout::calls`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalsenderHook {
+    /// `WALRead`, or `WALReadFromBuffers`: WAL is taken to be sent.
+    WalRead = 0,
+    /// `SyncRepReleaseWaiters`: a reply was read.
+    Release = 1,
+    /// Its return.
+    Released = 2,
+}
+
+impl WalsenderHook {
+    /// How many there are.
+    pub const COUNT: usize = 3;
+}
+
 /// Where the processes of a server keep what is read of them: addresses, the same in all of
 /// them, because its first process is what they were forked from. All 0 where that is not
 /// known.
@@ -125,6 +143,9 @@ pub struct ServerLayout {
     /// Which bits of the byte behind `WalSndCtl->lsn` say that any standby is to be waited
     /// for.
     pub awaits_mask: u64,
+    /// How often its walsenders were seen to call each function, by [`WalsenderHook`]: counted
+    /// by the programs.
+    pub calls: [u64; WalsenderHook::COUNT],
 }
 
 /// What a wait is for, in the order of `WalSndCtl->lsn`
@@ -257,7 +278,7 @@ pub struct ServerMet {
 }
 
 const _: () = assert!(size_of::<StageOffsets>() == 22 * 4);
-const _: () = assert!(size_of::<ServerLayout>() == 48);
+const _: () = assert!(size_of::<ServerLayout>() == 72);
 const _: () = assert!(size_of::<WaitEnded>() == 56);
 const _: () = assert!(size_of::<SenderMet>() == 64);
 const _: () = assert!(size_of::<WalTaken>() == 40);

@@ -27,6 +27,7 @@ use tracer_core::metrics;
 use tracer_core::recording::commits::{
     Binary, CommitsRecord, Place, Server, Slowest, WaitingBackend,
 };
+use tracer_core::recording::seen_hooks::BackendCalls;
 use tracer_core::render::commits::{CommitSums, line};
 use tracer_core::spread::Spread;
 use tracer_ebpf::{Part, ServerCommits, SlowCommit};
@@ -222,14 +223,26 @@ impl CommitTrace {
             .into_iter()
             .filter_map(|pid| Some((pid, self.sums_of(pid)?)));
         let stages = self.stages.as_ref().ok();
+        // What was never seen is not shown as nothing.
+        let is_known = |part, sums: &ServerCommits| {
+            part != Part::Flush || BackendCalls::of(sums).no_flush().is_none()
+        };
         let spreads = |(pid, sums)| metrics::Commits {
             pid,
             parts: parts
+                .into_iter()
+                .filter(|(_, part)| is_known(*part, &sums))
                 .map(|(name, part)| (name, Spread::of_commits(&sums, part)))
-                .into(),
+                .collect(),
             waits: stages.map_or_else(Vec::new, |stages| stages.spreads(pid)),
         };
         sums.map(spreads).collect()
+    }
+
+    /// What became so far of the WAL that standbys here received.
+    pub(crate) fn received(&self) -> Vec<metrics::Received> {
+        let stages = self.stages.as_ref().ok();
+        stages.map_or_else(Vec::new, StageFollower::received)
     }
 
     /// Those of a server that runs, or has ended.

@@ -33,6 +33,9 @@ pub(crate) fn count(backend: &Backend, now_ns: u64) {
         from_ns => backend.wait_from_ns.saturating_sub(from_ns),
     };
     let rest_ns = total_ns.saturating_sub(flush_ns).saturating_sub(wait_ns);
+    if backend.flush_from_ns == 0 {
+        note_unflushed(sums, server);
+    }
     add_part(sums, Part::Total, total_ns);
     add_part(sums, Part::Flush, flush_ns);
     add_part(sums, Part::Wait, wait_ns);
@@ -66,6 +69,30 @@ pub(crate) fn count(backend: &Backend, now_ns: u64) {
     });
     if !told {
         add(lost, 1);
+    }
+}
+
+/// A commit ended and no flush of it was seen. Once one of its server's was, the function is
+/// known to be called, and nothing is looked up.
+#[inline(always)]
+fn note_unflushed(sums: *mut ServerCommits, server: u32) {
+    // SAFETY: `sums` is a live map value; volatile, because other CPUs write it, too.
+    let flushes_ns = unsafe { (&raw const (*sums).sums_ns[Part::Flush as usize]).read_volatile() };
+    if flushes_ns == 0 && stages::waits_for_own_disk(server) == Some(true) {
+        // SAFETY: as above.
+        add(unsafe { &raw mut (*sums).unflushed }, 1);
+    }
+}
+
+/// A wait began whose beginning nobody saw, although it has to have been after the programs
+/// were attached.
+#[inline(always)]
+pub(crate) fn count_unbegun() {
+    if let Ok(server) = server_of_current()
+        && let Some(sums) = sums_of(server)
+    {
+        // SAFETY: `sums` is a live map value.
+        add(unsafe { &raw mut (*sums).unbegun }, 1);
     }
 }
 

@@ -72,6 +72,7 @@ fn begin() {
         backend.start_ns = now_ns();
         backend.flush_from_ns = 0;
         backend.wait_from_ns = 0;
+        backend.unbegun = 0;
         return;
     }
     let backend = Backend {
@@ -99,6 +100,31 @@ fn forget() {
         note_missed_end(backend);
         backend.start_ns = 0;
         backend.wait_from_ns = 0;
+    }
+}
+
+/// A wait of which no beginning was seen. Of a backend's first, it may have been before the
+/// programs were attached; between two of its waits there is one.
+#[inline(always)]
+fn note_unbegun() {
+    let id = bpf_get_current_pid_tgid();
+    if let Some(backend) = BACKENDS.get_ptr_mut(id) {
+        // SAFETY: as in `committing`.
+        let backend = unsafe { &mut *backend };
+        if backend.start_ns == 0 {
+            if backend.unbegun != 0 {
+                counting::count_unbegun();
+            }
+            backend.unbegun = 1;
+        }
+        return;
+    }
+    let backend = Backend {
+        unbegun: 1,
+        ..Backend::default()
+    };
+    if BACKENDS.insert(id, backend, 0).is_err() {
+        count_gap(CommitGap::BackendsFull);
     }
 }
 
@@ -142,9 +168,10 @@ pub fn flush_begins(_context: ProbeContext) {
 /// `void SyncRepWaitForLSN(XLogRecPtr lsn, bool commit)` begins.
 #[uprobe]
 pub fn wait_begins(context: ProbeContext) {
-    if let Some(backend) = committing()
-        && backend.wait_from_ns == 0
-    {
+    let Some(backend) = committing() else {
+        return note_unbegun();
+    };
+    if backend.wait_from_ns == 0 {
         backend.lsn = context.arg(0).unwrap_or(0);
         backend.is_commit = u32::from(is_true(context.arg(1)));
         // Not remembered from commit to commit: another may have the place by now.

@@ -1,9 +1,9 @@
 //! The end of a wait for a standby, for userspace to set beside what its walsenders did.
 
 use aya_ebpf::helpers::bpf_probe_read_user;
-use tracer_ebpf::{Backend, ServerLayout, ServerMet, StageKind, WaitEnded};
+use tracer_ebpf::{Backend, ServerLayout, ServerMet, StageKind, WaitEnded, WalsenderHook};
 
-use crate::maps::{LAYOUTS, tell_stage};
+use crate::maps::{LAYOUTS, add, tell_stage};
 use crate::task;
 
 /// `lsn` of `WalSndCtlData`, behind three list heads of two pointers each
@@ -51,6 +51,25 @@ pub(crate) fn wait_ended(server: u32, backend: &Backend, now_ns: u64, is_slow: b
         is_commit: backend.is_commit,
         is_slow: u32::from(is_slow),
     });
+}
+
+/// Whether a commit of this backend waits until its own server has flushed it
+/// (`SYNCHRONOUS_COMMIT_OFF` is 0,
+/// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/access/xact.h>); [`None`]
+/// where that is not known.
+#[inline(always)]
+pub(crate) fn waits_for_own_disk(server: u32) -> Option<bool> {
+    let level = user::<u32>(layout_of(server)?.synchronous_commit)?;
+    Some(level != 0)
+}
+
+/// Counts that a function was called in a server's walsender.
+#[inline(always)]
+pub(crate) fn count_hook(server: u32, hook: WalsenderHook) {
+    if let Some(layout) = LAYOUTS.get_ptr_mut(server) {
+        // SAFETY: a live map value, and the place is inside it.
+        add(unsafe { &raw mut (*layout).calls[hook as usize] }, 1);
+    }
 }
 
 /// Where a server keeps things. Userspace is told of one that it has not been asked about,

@@ -11,14 +11,14 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use tracer_ebpf::{
-    ReplyHandled, SenderMet, ServerLayout, StageGap, StageKind, WAIT_MODES, WalTaken,
+    ReplyHandled, SenderMet, ServerLayout, StageGap, StageKind, WAIT_MODES, WalTaken, WalsenderHook,
 };
 
 use crate::connection;
 use crate::counting::server_of_current;
 use crate::maps::{FOLLOWED_SOCKETS, SENDERS, Sender, count_stage_gap, stage_offset, tell_stage};
 use crate::now_ns;
-use crate::stages::{CTL_LSN, control, kernel, layout_of, user};
+use crate::stages::{CTL_LSN, control, count_hook, kernel, layout_of, user};
 use crate::task;
 
 /// `bool WALRead(XLogReaderState *state, char *buf, XLogRecPtr startptr, Size count, …)`
@@ -43,6 +43,7 @@ pub fn wal_read_buffers(context: ProbeContext) {
 fn taken(from_lsn: u64, to_lsn: u64) -> Option<()> {
     let time_ns = now_ns();
     let (server, layout) = walsender()?;
+    count_hook(server, WalsenderHook::WalRead);
     let sock = own_connection(server, &layout)?;
     tell_stage(WalTaken {
         kind: StageKind::WalTaken as u32,
@@ -65,6 +66,7 @@ pub fn reply_begins(_context: ProbeContext) {
 fn reply_read() -> Option<()> {
     let from_ns = now_ns();
     let (server, layout) = walsender()?;
+    count_hook(server, WalsenderHook::Release);
     own_connection(server, &layout)?;
     let before = released_up_to(&layout)?;
     let sender = SENDERS.get_ptr_mut(bpf_get_current_pid_tgid())?;
@@ -97,6 +99,7 @@ fn released() -> Option<()> {
     sender.reply_from_ns = 0;
     let server = server_of_current().ok()?;
     let layout = layout_of(server)?;
+    count_hook(server, WalsenderHook::Released);
     let released = released_up_to(&layout)?;
     tell_stage(ReplyHandled {
         kind: StageKind::ReplyHandled as u32,

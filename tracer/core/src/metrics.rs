@@ -47,6 +47,8 @@ pub struct Metrics {
     pub database: Option<Database>,
     /// Commits by server, if they are split.
     pub commits: Vec<Commits>,
+    /// WAL that standbys on this host received, by standby, if that is followed.
+    pub received: Vec<Received>,
     /// The tool itself.
     pub health: Health,
 }
@@ -100,6 +102,15 @@ pub struct Commits {
     /// What waits for standbys were made of: by the address of the one that ended them, and
     /// by stage.
     pub waits: Vec<(String, Vec<(&'static str, Spread)>)>,
+}
+
+/// WAL that a standby's walreceiver received.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received {
+    /// The standby's first process.
+    pub pid: u32,
+    /// What became of its messages, by stage.
+    pub stages: Vec<(&'static str, Spread)>,
 }
 
 /// The tool itself.

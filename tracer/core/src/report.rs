@@ -12,6 +12,7 @@ pub mod exchanges;
 pub mod fault;
 pub mod finding;
 pub mod histogram;
+pub mod hook;
 pub mod latency_probe;
 pub mod path;
 pub mod percent;

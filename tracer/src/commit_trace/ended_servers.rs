@@ -29,6 +29,8 @@ struct PackedSums {
     commits: u64,
     slow: u64,
     slow_lost: u64,
+    unflushed: u64,
+    unbegun: u64,
 }
 
 const _: () = assert!(BUCKETS <= 1 << u8::BITS);
@@ -47,6 +49,8 @@ impl PackedSums {
             commits: sums.commits,
             slow: sums.slow,
             slow_lost: sums.slow_lost,
+            unflushed: sums.unflushed,
+            unbegun: sums.unbegun,
         }
     }
 
@@ -57,6 +61,8 @@ impl PackedSums {
             commits: self.commits,
             slow: self.slow,
             slow_lost: self.slow_lost,
+            unflushed: self.unflushed,
+            unbegun: self.unbegun,
             ..ServerCommits::NONE
         };
         for (part, bucket, count) in &self.counts {
@@ -159,6 +165,8 @@ mod tests {
             commits,
             slow: 2,
             slow_lost: 1,
+            unflushed: 3,
+            unbegun: 4,
             ..ServerCommits::NONE
         }
     }

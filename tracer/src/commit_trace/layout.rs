@@ -4,7 +4,7 @@
 use std::fs::File;
 
 use caps::Capability::CAP_SYS_PTRACE;
-use tracer_ebpf::ServerLayout;
+use tracer_ebpf::{ServerLayout, WalsenderHook};
 
 use crate::kernel::preflight::why_forbidden;
 use crate::kernel::{elf, server};
@@ -109,6 +109,7 @@ pub(super) fn layout(server: &server::Server) -> Result<ServerLayout, String> {
         } else {
             SYNC_STANDBY_DEFINED
         },
+        calls: [0; WalsenderHook::COUNT],
     })
 }
 

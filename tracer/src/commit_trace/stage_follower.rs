@@ -13,12 +13,16 @@ use std::time::{Duration, Instant};
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use caps::Capability::{CAP_BPF, CAP_DAC_OVERRIDE, CAP_SYS_PTRACE};
 use tracer_core::address::canonical;
+use tracer_core::metrics;
 use tracer_core::recording::commits::FollowedStages;
+use tracer_core::recording::hook_tally::HookTally;
 use tracer_core::recording::receiver_tracker::ReceiverTracker;
+use tracer_core::recording::seen_hooks::{SeenHooks, wal_read_name};
 use tracer_core::recording::stage_record::StageRecord;
 use tracer_core::recording::stage_tracker::StageTracker;
 use tracer_core::report::histogram::Histogram;
 use tracer_core::report::stages::Stage;
+use tracer_core::report::walreceiver::ReceiverStage;
 use tracer_core::spread::Spread;
 use tracer_ebpf::{ServerLayout, StageGap};
 
@@ -65,6 +69,7 @@ struct Following {
     maps: StageMaps,
     tracker: StageTracker,
     receivers: ReceiverTracker,
+    hooks: HookTally,
     /// The only network namespace whose servers are followed.
     netns: Option<u32>,
     /// Servers that were asked about, and why nothing is known of them.
@@ -86,6 +91,7 @@ impl StageFollower {
             maps,
             tracker: StageTracker::default(),
             receivers: ReceiverTracker::default(),
+            hooks: HookTally::default(),
             netns,
             reasons: BTreeMap::new(),
             lost: 0,
@@ -123,7 +129,15 @@ impl StageFollower {
     /// What a server's waits were made of so far, by the address of the standby that ended
     /// them and by stage, for Prometheus: of those with most waits.
     pub(super) fn spreads(&self, server: u32) -> Vec<(String, Vec<(&'static str, Spread)>)> {
-        let found = lock(&self.state).tracker.by_address(server);
+        let state = lock(&self.state);
+        let version = server::Server::of(server).and_then(|one| one.version());
+        let seen = state.seen(server).walsenders;
+        // What was never seen is not shown as nothing.
+        if seen.reason(wal_read_name(version.as_deref())).is_some() {
+            return Vec::new();
+        }
+        let found = state.tracker.by_address(server);
+        drop(state);
         let mut found: Vec<_> = found.into_iter().collect();
         let waits = |sums: &[Histogram; Stage::COUNT]| sums[Stage::Wakeup as usize].count();
         // By address where they are as many, so that what is shown stays the same.
@@ -137,6 +151,20 @@ impl StageFollower {
         named.collect()
     }
 
+    /// What became so far of the WAL that standbys here received, for Prometheus.
+    pub(super) fn received(&self) -> Vec<metrics::Received> {
+        let state = lock(&self.state);
+        let standbys = state.receivers.stages().take(MAX_EXPOSED);
+        let known = standbys.filter(|(pid, _)| state.seen(*pid).receivers.reason().is_none());
+        let spread = |(pid, sums): (u32, &[Histogram; ReceiverStage::COUNT])| metrics::Received {
+            pid,
+            stages: ReceiverStage::ALL
+                .map(|stage| (stage.name(), sums[stage as usize].spread()))
+                .into(),
+        };
+        known.map(spread).collect()
+    }
+
     /// What was learnt by the end.
     pub(super) fn finish(self) -> FollowedStages {
         drop(self.end);
@@ -144,6 +172,9 @@ impl StageFollower {
         let _ = self.thread.join();
         let mut state = lock(&self.state);
         state.take();
+        for pid in state.reasons.keys().copied().collect::<Vec<_>>() {
+            state.take_calls(pid);
+        }
         let tracker = std::mem::take(&mut state.tracker);
         let standbys = std::mem::take(&mut state.receivers).finish();
         let late = late(state.netns);
@@ -157,6 +188,7 @@ impl StageFollower {
             standbys,
             not_received: known.chain(late).collect(),
             reasons: std::mem::take(&mut state.reasons),
+            seen: std::mem::take(&mut state.hooks).finish(),
             lost: state.lost,
             senders_full: state.maps.gap(StageGap::SendersFull),
         }
@@ -197,6 +229,7 @@ impl Following {
             self.lost = lost;
             self.tracker.lose();
             self.receivers.lose();
+            self.hooks.lose();
         }
         let mut met = false;
         for _ in 0..MAX_RECORDS {
@@ -219,6 +252,7 @@ impl Following {
                     }
                     self.tracker.note(&record);
                     self.receivers.note(&record);
+                    self.hooks.note(&record);
                 }
                 None => {}
             }
@@ -242,6 +276,7 @@ impl Following {
         for sock in self.receivers.forget(runs) {
             let _ = self.maps.sockets.remove(&sock);
         }
+        self.hooks.forget(runs);
         let ended: Vec<u32> = self
             .reasons
             .keys()
@@ -298,8 +333,22 @@ impl Following {
         self.reasons.insert(pid, reason);
     }
 
+    /// Which functions a server was seen to call so far.
+    fn seen(&self, pid: u32) -> SeenHooks {
+        let layout = self.maps.layouts.get(&pid, 0).unwrap_or_default();
+        self.hooks.so_far(pid, &layout)
+    }
+
+    /// What the kernel programs counted of a server's walsenders.
+    fn take_calls(&mut self, pid: u32) {
+        if let Ok(layout) = self.maps.layouts.get(&pid, 0) {
+            self.hooks.add_calls(pid, &layout);
+        }
+    }
+
     /// Gives back the kernel's place of a server that has ended.
     fn forget_server(&mut self, pid: u32) {
+        self.take_calls(pid);
         let _ = self.maps.layouts.remove(&pid);
         self.reasons.remove(&pid);
         self.tracker.forget_server(pid);

@@ -15,6 +15,19 @@ pub(super) fn warnings(report: &CommitsReport) -> Vec<String> {
             warnings.push(format!("commits of {path} were not split: {reason}"));
         }
     }
+    let hooks = report.servers.iter().flat_map(|one| {
+        let reasons = one.hooks.iter().filter_map(|hook| hook.reason.as_ref());
+        reasons.map(|reason| (one.pid, reason))
+    });
+    let received = report.walreceivers.iter().flat_map(|one| {
+        let reasons = one.hooks.iter().filter_map(|hook| hook.reason.as_ref());
+        reasons.map(|reason| (one.server_pid, reason))
+    });
+    for (pid, reason) in hooks.chain(received) {
+        warnings.push(format!(
+            "not measured of the server with process {pid}: {reason}"
+        ));
+    }
     for (count, what) in [
         (
             report.not_counted,

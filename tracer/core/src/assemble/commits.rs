@@ -92,6 +92,11 @@ fn server(
         server.sums.as_ref().map_or(Histogram::empty(), of)
     };
     let (total, wait) = (part(Part::Total), part(Part::Wait));
+    // What was never seen is not known to have taken no time.
+    let flush = match server.calls().no_flush() {
+        Some(_) => Histogram::empty(),
+        None => part(Part::Flush),
+    };
     let longest = server.waiting.iter().min();
     ServerReport {
         pid: server.pid,
@@ -105,10 +110,11 @@ fn server(
         usual_ms: server.usual_ns.map(|ns| ns as f64 / 1e6),
         slow_from_ms: server.slow_from_ns.map(|ns| ns as f64 / 1e6),
         total: total.quantiles(),
-        flush: part(Part::Flush).quantiles(),
+        flush: flush.quantiles(),
         wait: wait.quantiles(),
         rest: part(Part::Rest).quantiles(),
         stages: stages::stages(record, server.pid),
+        hooks: record.hooks(server),
         wait_share: wait.share_of(&total),
         slow_wait_ms: together(own().map(|one| one.wait_ms)),
         slow_wait_in_recovery_ms: traced

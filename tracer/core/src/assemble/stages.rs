@@ -18,13 +18,12 @@ const MAX_EVENTS: usize = 64;
 
 /// Of one server, by its first process.
 pub(super) fn stages(record: &CommitsRecord, server: u32) -> StagesReport {
-    let followed = match &record.stages {
-        Ok(followed) => followed,
-        Err(reason) => return not_measured(reason),
-    };
-    if let Some(Some(reason)) = followed.reasons.get(&server) {
+    if let Some(reason) = record.unstaged(server) {
         return not_measured(reason);
     }
+    let Ok(followed) = &record.stages else {
+        return StagesReport::default();
+    };
     let senders = followed.stages.senders.iter();
     let own = senders.filter(|one| one.server == server && one.waits > 0);
     let standbys: Vec<_> = own.map(standby).collect();
@@ -46,9 +45,9 @@ pub(super) fn stages(record: &CommitsRecord, server: u32) -> StagesReport {
     }
 }
 
-fn not_measured(reason: &str) -> StagesReport {
+fn not_measured(reason: String) -> StagesReport {
     StagesReport {
-        reason: Some(reason.to_owned()),
+        reason: Some(reason),
         ..StagesReport::default()
     }
 }

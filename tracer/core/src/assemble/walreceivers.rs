@@ -30,8 +30,15 @@ pub(super) fn walreceivers(
         .collect();
     let report = |server| {
         let reason = followed.not_received.get(&server).cloned();
-        let standby = followed.standbys.get(&server);
-        one(server, standby, reason, wire, clock)
+        let seen = followed.seen.get(&server).map(|seen| seen.receivers);
+        let unseen = seen.and_then(|seen| seen.reason());
+        // What was never seen is not known to have taken no time.
+        let standby = followed.standbys.get(&server).filter(|_| unseen.is_none());
+        let report = one(server, standby, reason.or(unseen), wire, clock);
+        WalreceiverReport {
+            hooks: seen.map_or_else(Vec::new, |seen| seen.hooks().into()),
+            ..report
+        }
     };
     servers.into_iter().map(report).collect()
 }
@@ -56,6 +63,7 @@ fn one(
         remote: ends.map(|(_, remote)| remote),
         measured: standby.is_some(),
         reason,
+        hooks: Vec::new(),
         messages: standby.map_or(0, |one| one.messages),
         bytes: standby.map_or(0, |one| one.bytes),
         from_lsn: known.map(|(from, _)| lsn(from)),

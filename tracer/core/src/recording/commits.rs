@@ -10,7 +10,9 @@ use crate::interval::Span;
 use crate::recording::Recoveries;
 use crate::recording::programs::RunStats;
 use crate::recording::receiver_tracker::StandbyWal;
+use crate::recording::seen_hooks::{BackendCalls, SeenHooks, wal_read_name};
 use crate::recording::stage_tracker::{CommitStages, SlowStages};
+use crate::report::hook::HookReport;
 
 /// The most slow commits that are kept one by one: of more, the slowest.
 const MOST_SLOW: usize = 10_000;
@@ -48,10 +50,42 @@ impl CommitsRecord {
         self.servers.iter().find(|server| server.pid == pid)
     }
 
+    /// Why the waits of a server's commits were not split; `None` if they were.
+    pub(crate) fn unstaged(&self, server: u32) -> Option<String> {
+        let followed = match &self.stages {
+            Ok(followed) => followed,
+            Err(reason) => return Some(reason.clone()),
+        };
+        if let Some(Some(reason)) = followed.reasons.get(&server) {
+            return Some(reason.clone());
+        }
+        let seen = followed.seen.get(&server)?;
+        let version = self
+            .server(server)
+            .and_then(|one| one.place.version.as_deref());
+        seen.walsenders.reason(wal_read_name(version))
+    }
+
+    /// What was seen of the functions that a server's backends and walsenders call.
+    #[must_use]
+    pub fn hooks(&self, server: &Server) -> Vec<HookReport> {
+        let mut hooks: Vec<_> = server.calls().hooks().into();
+        let version = server.place.version.as_deref();
+        if let Ok(followed) = &self.stages
+            && let Some(seen) = followed.seen.get(&server.pid)
+        {
+            hooks.extend(seen.walsenders.hooks(wal_read_name(version)));
+        }
+        hooks
+    }
+
     /// What a slow commit's wait was made of, and whose walsender ended it; `None` if it was
     /// not followed.
     pub(crate) fn followed(&self, slow: &SlowCommit) -> Option<&SlowStages> {
         let followed = self.stages.as_ref().ok()?;
+        if self.unstaged(slow.server).is_some() {
+            return None;
+        }
         followed.stages.slow.get(&(slow.start_ns, slow.pid))
     }
 
@@ -78,6 +112,8 @@ pub struct FollowedStages {
     pub not_received: BTreeMap<u32, String>,
     /// Servers by their first process, and why their waits were not followed.
     pub reasons: BTreeMap<u32, Option<String>>,
+    /// What the processes of each server were seen to call, by its first process.
+    pub seen: BTreeMap<u32, SeenHooks>,
     /// Records that there was no room for.
     pub lost: u64,
     /// Walsenders that there was no room for.
@@ -129,6 +165,14 @@ pub struct Server {
     pub slow_from_ns: Option<u64>,
     /// Since when its backends waited that did so at the end.
     pub waiting: Vec<u64>,
+}
+
+impl Server {
+    /// What its backends were seen to call.
+    #[must_use]
+    pub fn calls(&self) -> BackendCalls {
+        self.sums.as_ref().map(BackendCalls::of).unwrap_or_default()
+    }
 }
 
 /// A backend that waits for a standby.

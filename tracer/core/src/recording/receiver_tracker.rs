@@ -186,6 +186,11 @@ impl ReceiverTracker {
         self.receivers.insert(pid, receiver);
     }
 
+    /// How long each stage took so far, by the standby's first process.
+    pub fn stages(&self) -> impl Iterator<Item = (u32, &[Histogram; ReceiverStage::COUNT])> {
+        self.standbys.iter().map(|(pid, one)| (*pid, &one.stages))
+    }
+
     /// Whether that process is followed.
     #[must_use]
     pub fn follows(&self, pid: u32) -> bool {

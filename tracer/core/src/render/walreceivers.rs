@@ -94,6 +94,7 @@ mod tests {
             remote: None,
             measured: true,
             reason: None,
+            hooks: Vec::new(),
             messages: 3,
             bytes: 600,
             from_lsn: None,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::report::histogram::PartQuantiles;
+use crate::report::hook::HookReport;
 use crate::report::stages::{AwaitedPosition, ByStage, CommitEvent, StagesReport};
 use crate::report::walreceiver::WalreceiverReport;
 
@@ -124,6 +125,9 @@ pub struct ServerReport {
     /// What `wait` was made of.
     #[serde(default)]
     pub stages: StagesReport,
+    /// The functions of its program that were watched, and whether they were seen to be called.
+    #[serde(default)]
+    pub hooks: Vec<HookReport>,
     /// The share of `wait` in `total`, over all commits; `null` without any.
     pub wait_share: Option<f64>,
     /// How long the commits in `slow[]` waited for a standby, all together.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::report::endpoint::Endpoint;
 use crate::report::exchanges::ExchangesReport;
 use crate::report::histogram::PartQuantiles;
+use crate::report::hook::HookReport;
 use crate::report::stages::CommitEvent;
 
 /// A stage of WAL on its way through a standby. The discriminant indexes the arrays of
@@ -118,6 +119,9 @@ pub struct WalreceiverReport {
     pub measured: bool,
     /// If not, why.
     pub reason: Option<String>,
+    /// The functions that were watched, and whether they were seen to be called.
+    #[serde(default)]
+    pub hooks: Vec<HookReport>,
     /// Messages with WAL.
     pub messages: u64,
     /// Bytes of WAL in them.
