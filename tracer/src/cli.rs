@@ -145,6 +145,17 @@ pub struct CheckArguments {
     #[arg(long, value_name = "NAME|PATH")]
     pub netns: Option<String>,
 
+    /// Watch the servers on this host for so long, a minute at most, and tell which of the
+    /// functions that split commits were seen to be called
+    #[arg(
+        long,
+        value_name = "TIME",
+        num_args = 0..=1,
+        default_missing_value = "3s",
+        require_equals = true
+    )]
+    pub commits: Option<String>,
+
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,

@@ -8,6 +8,7 @@
 
 mod capabilities;
 mod fault;
+mod hooks;
 mod interface;
 mod kernel;
 mod postgres;
@@ -21,7 +22,7 @@ use anyhow::Context;
 
 use crate::cli::CheckArguments;
 use crate::command::check::report::Report;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, parse_time};
 use crate::files;
 use crate::inject::Peer;
 use crate::kernel::{offsets, version};
@@ -30,6 +31,9 @@ use crate::kernel::{offsets, version};
 pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<bool> {
     let peer = arguments.peer.as_deref().map(str::parse::<Peer>);
     let peer = peer.transpose().map_err(ConfigError::from)?;
+    let watched = arguments.commits.as_deref();
+    let watched = watched.map(|lasts| parse_time("commits", lasts));
+    let watched = watched.transpose()?;
     let release = version::release();
     let resolved = offsets::from_running_kernel();
     let held = capabilities::HeldCapabilities::by_this_thread();
@@ -40,6 +44,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<bool> {
     rows.extend(fault::rows(&held, release.as_deref().ok()));
     rows.extend(interface::rows(arguments, peer.as_slice()));
     rows.extend(postgres::rows());
+    rows.extend(watched.into_iter().flat_map(hooks::rows));
     rows.push(kernel::tools());
 
     let report = Report::new(release.unwrap_or_default(), rows);

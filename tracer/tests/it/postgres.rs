@@ -7,6 +7,7 @@ mod connections;
 mod conninfo;
 mod container;
 mod footprint;
+mod hooks;
 mod hostile;
 mod journey;
 mod login;

@@ -195,6 +195,7 @@ mod tests {
     #[test]
     fn nothing_is_looked_at_that_was_not_asked_for() {
         let nothing = CheckArguments {
+            commits: None,
             peer: None,
             interface: None,
             netns: None,

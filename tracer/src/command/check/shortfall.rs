@@ -158,6 +158,11 @@ pub(super) const SYMBOLS: Shortfall = Shortfall {
     remedy: "a server built as PostgreSQL's own packages are, which export their functions",
 };
 
+pub(super) const HOOKS: Shortfall = Shortfall {
+    consequence: "what rests on that function is not measured, and the report says so (--commits)",
+    remedy: "a server built without link-time optimisation, as PostgreSQL's own packages are",
+};
+
 pub(super) const TRACEFS: Shortfall = Shortfall {
     consequence: "none for tracer; bpftrace and perf need it",
     remedy: "mount -t tracefs tracefs /sys/kernel/tracing",
