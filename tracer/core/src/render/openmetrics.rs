@@ -262,6 +262,19 @@ impl Family<'_, '_> {
                     })
                 })
             }),
+        )?;
+        self.histogram(
+            "wal_stage_seconds",
+            "Messages with WAL that a standby on this host received, by stage",
+            metrics.received.iter().flat_map(|standby| {
+                standby.stages.iter().map(|(stage, spread)| {
+                    let labels = vec![
+                        ("server_pid", standby.pid.to_string()),
+                        ("stage", (*stage).to_owned()),
+                    ];
+                    (labels, spread)
+                })
+            }),
         )
     }
 
@@ -327,8 +340,8 @@ fn flag(value: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Health;
     use crate::metrics::tally::Sent;
+    use crate::metrics::{Health, Received};
 
     #[test]
     fn names_follow_the_convention_and_labels_are_escaped() {
@@ -354,9 +367,13 @@ mod tests {
                     lags: vec![("flush", -5)],
                     reply_age_s: Some(0.25),
                 }],
-                probe_commits: Some(spread),
+                probe_commits: Some(spread.clone()),
                 ..Database::default()
             }),
+            received: vec![Received {
+                pid: 17,
+                stages: vec![("flush", spread)],
+            }],
             health: Health {
                 gaps: vec![0, 0, 0, 0, 0, 3],
                 unwritten_events: 2,
@@ -379,6 +396,8 @@ mod tests {
             "tracer_probe_latency_seconds_bucket{le=\"0.001\",request=\"commit\"} 2",
             "tracer_probe_latency_seconds_bucket{le=\"+Inf\",request=\"commit\"} 2",
             "tracer_probe_latency_seconds_count{request=\"commit\"} 2",
+            "tracer_wal_stage_seconds_bucket{le=\"0.001\",server_pid=\"17\",stage=\"flush\"} 2",
+            "tracer_wal_stage_seconds_count{server_pid=\"17\",stage=\"flush\"} 2",
         ] {
             assert!(text.lines().any(|one| one == line), "{line}\n{text}");
         }

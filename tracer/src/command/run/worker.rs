@@ -243,6 +243,7 @@ impl<'a> Worker<'a> {
         }
         if let Some(commits) = &mut self.servers.commits {
             metrics.commits = commits.spreads();
+            metrics.received = commits.received();
             metrics.health.gaps.push(commits.not_counted());
         }
         exporter.show(metrics);

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tracer_core::metrics::tally::Sent;
-use tracer_core::metrics::{Commits, Database, GAPS, Health, Metrics, STAGES, StandbyMetrics};
+use tracer_core::metrics::{
+    Commits, Database, GAPS, Health, Metrics, Received, STAGES, StandbyMetrics,
+};
 use tracer_core::render::openmetrics;
 use tracer_core::report::role;
 use tracer_core::report::stages::Stage;
+use tracer_core::report::walreceiver::ReceiverStage;
 use tracer_core::spread::Spread;
 
 /// Labels whose values are a host's, or Prometheus's own.
@@ -108,6 +111,12 @@ fn all() -> Metrics {
                 "10.0.10.3".to_owned(),
                 Stage::ALL.map(|stage| (stage.name(), Spread::new())).into(),
             )],
+        }],
+        received: vec![Received {
+            pid: 1,
+            stages: ReceiverStage::ALL
+                .map(|stage| (stage.name(), Spread::new()))
+                .into(),
         }],
         health: Health {
             gaps: GAPS.map(|_| 0).into(),
