@@ -13,6 +13,7 @@ mod cause;
 mod network;
 mod own_waits;
 mod rank;
+mod seen_events;
 mod standby_lag;
 #[cfg(test)]
 mod tests;

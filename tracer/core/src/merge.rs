@@ -14,6 +14,7 @@ mod lost_ways;
 pub mod model;
 mod owner;
 mod replication;
+mod replay;
 mod silence;
 mod waited;
 

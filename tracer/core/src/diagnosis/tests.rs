@@ -2,6 +2,7 @@
 
 mod apart;
 mod awaited;
+mod events;
 mod phases;
 mod recorded_runs;
 mod run;

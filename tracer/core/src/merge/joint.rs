@@ -12,6 +12,7 @@ use crate::merge::journey::{Journey, journeys};
 use crate::merge::lost_ways;
 use crate::merge::model::HostFinding;
 use crate::merge::owner;
+use crate::merge::replay;
 use crate::merge::silence;
 use crate::merge::waited::{Waited, losses, ns, without_processor};
 use crate::report::Report;
@@ -113,6 +114,7 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
     if let Some((index, journey)) = longest {
         owner::own(&mut joint.findings, other.label, journey, index);
     }
+    replay::explain(&mut joint.findings, other.report, other.label, other.index);
     joint.findings = side_by_side(joint.findings, others);
     joint
 }

@@ -183,6 +183,14 @@ pub struct Replay {
     pub last_commit_age_ms: Option<f64>,
     /// Whether somebody has paused it.
     pub paused: bool,
+    /// What the startup process, which replays, waits for: the type, such as `IPC`, `IO`, `Lock`
+    /// or `Activity`. `null` if it waits for nothing, or we may not see it.
+    #[serde(default)]
+    pub wait_event_type: Option<String>,
+    /// And the event, such as `RecoveryPause`, `RecoveryConflictSnapshot`, `DataFileRead`, or
+    /// `RecoveryWalStream` where it has replayed all that there is.
+    #[serde(default)]
+    pub wait_event: Option<String>,
 }
 
 impl Standby {

@@ -11,7 +11,7 @@ use tracer_core::report::hook::HookReport;
 use crate::command::check::row::Group::Postgresql;
 use crate::command::check::row::Row;
 use crate::command::check::shortfall;
-use crate::commit_trace::CommitTrace;
+use crate::commit_trace::{CommitTrace, EarlierServers};
 use crate::kernel::server;
 
 /// Nobody waits longer for an answer.
@@ -24,7 +24,7 @@ pub(super) fn rows(lasts: Duration) -> Vec<Row> {
     if servers.is_empty() {
         return Vec::new();
     }
-    let trace = CommitTrace::start(Duration::MAX, None);
+    let trace = CommitTrace::start(Duration::MAX, None, EarlierServers::default());
     thread::sleep(lasts);
     let record = trace.finish();
     let within = format!("within {} s", lasts.as_secs_f64());
@@ -118,6 +118,8 @@ mod tests {
             pid: 7,
             place: Place::default(),
             sums,
+            usual_ns: None,
+            slow_from_ns: None,
             waiting: Vec::new(),
         };
         let record = CommitsRecord {

@@ -1,7 +1,7 @@
 //! What a server is asked, and how its answer is read.
 //!
 //! All statements work in both roles and go in one round trip: a server may change
-//! its role between two. They are those of versions 13 to 17, of which 12 and before
+//! its role between two. They are those of versions 13 to 18, of which 12 and before
 //! lack columns. Names in them are looked for in `pg_catalog` alone, by the bounds
 //! within which they are asked.
 
@@ -77,8 +77,9 @@ select pg_is_in_recovery(), here.lsn,
   pg_wal_lsn_diff(here.lsn, pg_last_wal_replay_lsn())::int8,
   extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000,
   case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end,
-  current_setting('synchronous_commit')
-  from {HERE};
+  current_setting('synchronous_commit'), startup.wait_event_type, startup.wait_event
+  from {HERE} left join (select wait_event_type, wait_event from pg_stat_activity
+    where backend_type = 'startup' limit 1) as startup on true;
 select pid, {standby}, host(client_addr), client_port, state, sync_state,
   pg_wal_lsn_diff(here.lsn, sent_lsn)::int8,
   pg_wal_lsn_diff(here.lsn, write_lsn)::int8,
@@ -180,6 +181,8 @@ pub fn read(answers: &[Rows], sees_all: bool) -> Result<Sample, ConnectError> {
             lag_bytes: server.number(6),
             last_commit_age_ms: server.number(7),
             paused: server.is_true(8),
+            wait_event_type: server.text(10),
+            wait_event: server.text(11),
         }),
     })
 }

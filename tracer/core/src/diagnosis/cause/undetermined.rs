@@ -1,14 +1,30 @@
 //! Commits waited for a standby, and the data do not show why.
 
 use crate::diagnosis::rank::{Rank, Ranked};
+use crate::diagnosis::seen_events::{WaitEvent, clause};
 use crate::evidence::Evidence;
 use crate::evidence::blocked::SampleInterval;
 use crate::evidence::commit_stages::StageSums;
 use crate::evidence::rtt;
-use crate::evidence::thresholds::{MIN_UNEXPLAINED_SHARE, NEARLY_ALL};
+use crate::evidence::thresholds::{MIN_SHARE, MIN_UNEXPLAINED_SHARE, NEARLY_ALL};
 use crate::evidence::waiting::Waiting;
 use crate::report::finding::{Cause, Confidence, Finding};
 use crate::report::stages::Stage;
+
+/// What keeps a walsender from taking WAL (`WalSndWriteData()` and `WALRead()`,
+/// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/walsender.c>).
+const SENDING: [WaitEvent; 2] = [
+    WaitEvent {
+        kind: None,
+        name: "WalSenderWriteData",
+        what: "a walsender had no room to send (WalSenderWriteData)",
+    },
+    WaitEvent {
+        kind: None,
+        name: "WALRead",
+        what: "WAL was read from the disk (WALRead)",
+    },
+];
 
 pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ranked> {
     if kept.share < MIN_UNEXPLAINED_SHARE || !kept.is_worth_a_finding() {
@@ -23,6 +39,10 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ran
         "it replied, but its connection was not among those that were traced".to_owned()
     } else {
         "it replied, nothing was retransmitted meanwhile, round trips were short, and no sample shows it behind with what it had received".to_owned()
+    };
+    let why = match handed_over_late(&stages, kept) {
+        Some(seen) => format!("{why}; {seen}"),
+        None => why,
     };
     let (text, cause, confidence) = match is_of_standby(evidence, kept, &stages) {
         true => (
@@ -46,6 +66,13 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ran
         evidence: [kept.evidence([]), flows].concat(),
     };
     Some(Ranked::new(Rank::Unexplained(kept.waited_s), finding))
+}
+
+/// What walsenders were seen to wait for, where their taking the WAL was a good part of it. It is
+/// not told which walsender.
+fn handed_over_late(stages: &StageSums, kept: &Waiting<'_>) -> Option<String> {
+    let is_much = stages.share(&[Stage::Handover]) >= Some(MIN_SHARE);
+    is_much.then(|| clause(&kept.intervals, &SENDING)).flatten()
 }
 
 /// Whether nearly all of it passed between the acknowledgement of the WAL and the reply, and no

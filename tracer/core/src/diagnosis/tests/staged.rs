@@ -170,3 +170,32 @@ fn what_the_peer_had_and_acknowledged_late_was_not_lost() {
     assert_eq!(of(Stage::Acknowledged, 30), Cause::LossOfReplies);
     assert_eq!(of(Stage::Remote, 60), Cause::LossOfReplies);
 }
+
+#[test]
+fn where_walsenders_took_wal_late_samples_say_what_they_waited_for() {
+    let of = |event: Option<&str>, stage| {
+        let mut run = run(Some(stage));
+        run.role(Kind::Walsender).clear();
+        for sample in run.bad_samples() {
+            sample.standbys[0].write_lag_bytes = Some(4_096);
+            sample.standbys[0].reply_age_ms = Some(40.0);
+            let second = sample.at_ns / S;
+            if let (Some(event), Some(waits)) = (event, &mut sample.waits)
+                && second % 2 == 0
+            {
+                waits.push(wait("Client", event, 1));
+            }
+        }
+        let found = run.first();
+        assert_eq!(found.cause, Cause::NotDetermined, "{found:?}");
+        found.text
+    };
+    let full = of(Some("WalSenderWriteData"), Stage::Handover);
+    let said = "in 10 of 20 samples a walsender had no room to send (WalSenderWriteData)";
+    assert!(full.contains(said), "{full}");
+    // Of waits that had nothing to do with that, it says nothing.
+    let other = of(Some("WalSenderWriteData"), Stage::Wakeup);
+    assert!(!other.contains("WalSenderWriteData"), "{other}");
+    let none = of(None, Stage::Handover);
+    assert!(!none.contains("samples a walsender"), "{none}");
+}

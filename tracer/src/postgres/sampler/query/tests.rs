@@ -62,13 +62,17 @@ fn connections_are_bounded_by_what_leaves_the_fewest() {
 #[test]
 fn a_standby_shows_where_it_receives_from() {
     let mut answers = answers();
-    answers[0] = vec![row("t|0/3000148|2||12|0/3000060|232|1500.5|t")];
+    answers[0] = vec![row(
+        "t|0/3000148|2||12|0/3000060|232|1500.5|t|on|IPC|RecoveryPause",
+    )];
     answers[1] = vec![];
     answers[4] = vec![row("23|streaming|10.0.10.2|5432|db2|0|12.5")];
     let sample = read(&answers, true).unwrap();
     assert_eq!((sample.role, sample.timeline), (Role::Standby, Some(2)));
     let replay = sample.replay.unwrap();
     assert_eq!((replay.lag_bytes, replay.paused), (Some(232), true));
+    assert_eq!(replay.wait_event_type.as_deref(), Some("IPC"));
+    assert_eq!(replay.wait_event.as_deref(), Some("RecoveryPause"));
     assert_eq!(sample.receiver.unwrap().sender_port, Some(5432));
 }
 

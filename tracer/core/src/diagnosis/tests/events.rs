@@ -1,0 +1,35 @@
+//! What wait events in the samples say of where a wait was.
+
+use crate::diagnosis::tests::*;
+
+#[test]
+fn what_of_the_flush_was_waited_for_is_counted_in_samples() {
+    let mut run = Run::waiting("IO", "WALSync");
+    for sample in run.bad_samples() {
+        let mut waits = vec![wait("IO", "WALSync", 1)];
+        if (sample.at_ns / S) % 2 == 0 {
+            waits.push(wait("LWLock", "WALWrite", 4));
+        }
+        if (sample.at_ns / S) % 5 == 0 {
+            waits.push(wait("IO", "WalWrite", 1));
+        }
+        sample.waits = Some(waits);
+    }
+    let found = run.first();
+    assert_eq!(found.cause, Cause::WalFlush);
+    assert!(
+        found.text.ends_with(
+            ": in 20 of 20 samples somebody waited for the sync (WALSync), in 10 for another one \
+             who did that (the lock WALWrite), in 4 for the write before it (WALWrite)."
+        ),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_no_sample_shows_is_not_said() {
+    let found = Run::waiting("IO", "WALWrite").first();
+    assert_eq!(found.cause, Cause::WalFlush);
+    assert!(!found.text.contains("WALSync)"), "{found:?}");
+    assert!(!found.text.contains("lock"), "{found:?}");
+}

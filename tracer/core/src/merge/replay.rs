@@ -1,0 +1,150 @@
+//! Why replay stood on the standby, where its server was asked: what the startup process waited
+//! for in the samples in which it had WAL to replay.
+
+use std::collections::BTreeMap;
+
+use crate::evidence::thresholds::{MIN_SAMPLES, MIN_SHARE};
+use crate::merge::model::HostFinding;
+use crate::report::Report;
+use crate::report::finding::Cause;
+use crate::report::sample::Replay;
+use crate::text::harmless;
+
+/// Longer than any name of an event.
+const MAX_EVENT: usize = 40;
+
+/// Adds to a finding that commits waited for replay why it stood. `index` is the place of the
+/// standby's report in the merged file.
+pub(crate) fn explain(findings: &mut [HostFinding], standby: &Report, label: &str, index: usize) {
+    let of_replay = findings
+        .iter_mut()
+        .find(|one| one.finding.cause == Cause::StandbyApply);
+    if let Some(found) = of_replay
+        && let Some((why, at)) = why(standby)
+    {
+        let finding = &mut found.finding;
+        finding.text = format!("{} On {label}, {why}.", finding.text);
+        let pointer = format!("/reports/{index}/postgres/series/{at}/replay");
+        finding.evidence.push(pointer);
+    }
+}
+
+/// In how many samples replay stood for what, and one of them.
+fn why(standby: &Report) -> Option<(String, usize)> {
+    let series = standby.postgres.iter().flat_map(|one| &one.series);
+    let behind = series.enumerate().filter_map(|(index, one)| {
+        let replay = one.sample.replay.as_ref()?;
+        (replay.lag_bytes > Some(0)).then_some((index, replay))
+    });
+    let mut seen: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut all: usize = 0;
+    for (index, replay) in behind {
+        all = all.saturating_add(1);
+        if let Some(what) = words(replay) {
+            let (count, _) = seen.entry(what).or_insert((0, index));
+            *count = count.saturating_add(1);
+        }
+    }
+    if all < MIN_SAMPLES {
+        return None;
+    }
+    let mut seen: Vec<_> = seen.into_iter().collect();
+    seen.retain(|(_, (count, _))| *count as f64 >= MIN_SHARE * all as f64);
+    seen.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+    let at = seen.first()?.1.1;
+    let parts: Vec<_> = seen
+        .into_iter()
+        .map(|(what, (count, _))| format!("in {count} {what}"))
+        .collect();
+    let why = format!(
+        "of {all} samples in which there was WAL to replay, {}",
+        parts.join(", ")
+    );
+    Some((why, at))
+}
+
+/// What the startup process waited for; [`None`] if that does not tell why it stood. Names are
+/// those of versions 13 to 18
+/// (<https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/utils/activity/wait_event.c>).
+fn words(replay: &Replay) -> Option<String> {
+    if replay.paused {
+        return Some("replay was paused (pg_wal_replay_pause)".to_owned());
+    }
+    let (kind, event) = (
+        replay.wait_event_type.as_deref(),
+        replay.wait_event.as_deref(),
+    );
+    let (Some(kind), Some(event)) = (kind, event) else {
+        // Also where we may not see it.
+        return None;
+    };
+    let shown = harmless(event, MAX_EVENT);
+    Some(match (kind, event) {
+        (_, "RecoveryPause") => "replay was paused (RecoveryPause)".to_owned(),
+        (_, "RecoveryConflictSnapshot") => {
+            "it waited for queries there that still see rows which it is to remove (RecoveryConflictSnapshot)".to_owned()
+        }
+        (_, "RecoveryConflictTablespace") => {
+            "it waited for queries there that use a tablespace which it is to drop (RecoveryConflictTablespace)".to_owned()
+        }
+        (_, "RecoveryApplyDelay") => {
+            "it was delayed on purpose (recovery_min_apply_delay)".to_owned()
+        }
+        ("Lock", _) => format!("it waited for a lock that a session there holds (Lock: {shown})"),
+        ("BufferPin" | "Buffer", _) => {
+            format!("it waited for a page that a query there keeps ({shown})")
+        }
+        ("IO", _) => format!("it waited for that host's disk ({shown})"),
+        ("LWLock", _) => format!("it waited for another process there (LWLock: {shown})"),
+        // It has replayed what there was, or waits for more.
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replay(kind: Option<&str>, event: Option<&str>, paused: bool) -> Replay {
+        Replay {
+            lsn: None,
+            lag_bytes: Some(100),
+            last_commit_age_ms: None,
+            paused,
+            wait_event_type: kind.map(str::to_owned),
+            wait_event: event.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_replay_stood_for_is_said_and_nothing_where_it_ran() {
+        let of = |kind, event| words(&replay(Some(kind), Some(event), false));
+        assert!(
+            of("IPC", "RecoveryConflictSnapshot")
+                .unwrap()
+                .contains("rows")
+        );
+        assert!(of("IPC", "RecoveryPause").unwrap().contains("paused"));
+        assert!(
+            of("Timeout", "RecoveryApplyDelay")
+                .unwrap()
+                .contains("recovery_min_apply_delay")
+        );
+        assert!(
+            of("Lock", "relation")
+                .unwrap()
+                .ends_with("(Lock: relation)")
+        );
+        assert!(of("BufferPin", "BufferPin").unwrap().contains("page"));
+        assert!(of("IO", "DataFileRead").unwrap().contains("disk"));
+        assert_eq!(of("Activity", "RecoveryWalStream"), None);
+        assert_eq!(words(&replay(None, None, false)), None);
+        assert!(words(&replay(None, None, true)).unwrap().contains("paused"));
+    }
+
+    #[test]
+    fn what_a_server_says_does_nothing_to_a_terminal() {
+        let evil = words(&replay(Some("IO"), Some("\u{1b}[2J\n"), false)).unwrap();
+        assert!(!evil.contains('\u{1b}') && !evil.contains('\n'), "{evil:?}");
+    }
+}
