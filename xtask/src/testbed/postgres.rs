@@ -1,6 +1,7 @@
 //! A PostgreSQL primary and its synchronous standby, in two namespaces.
 
 mod container;
+mod embedded;
 mod pooler;
 mod programs;
 mod release;
@@ -331,7 +332,12 @@ fn standby_of(
     standby: &Host,
     (name, home): (&str, &Path),
 ) -> Result<Server> {
-    copy(programs, host, standby, (name, home)).map_err(|error| primary.with_log(error))?;
+    let copied = match programs.has_clients {
+        true => copy(programs, host, standby, (name, home)),
+        false => embedded::copy(primary, name, &home.join("data")),
+    };
+    copied.map_err(|error| primary.with_log(error))?;
+    server::append(&home.join("data").join("standby.signal"), "")?;
     let address = host.v4;
     let conninfo = format!("host={address} port={PORT} user={USER} application_name={name}");
     let settings = [
@@ -361,6 +367,6 @@ fn copy(
         .arg("-D")
         .arg(&data)
         .current_dir(home);
-    command::output(&mut basebackup).context("cannot copy the primary")?;
-    server::append(&data.join("standby.signal"), "")
+    let copied = command::output(&mut basebackup).context("cannot copy the primary");
+    copied.map(drop)
 }

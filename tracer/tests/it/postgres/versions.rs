@@ -1,9 +1,9 @@
 //! What has to be the same whatever the server's version: each is a real one, this
-//! machine's or fetched from the release of Debian that has it.
+//! machine's, or fetched: from the release of Debian that has it, or from npm.
 
 use xtask::testbed::postgres::Programs;
 
-use crate::postgres::{commits, probe, receiver, roles, server, statements, watched::Lab};
+use crate::postgres::{commits, hooks, probe, receiver, roles, server, statements, watched::Lab};
 
 fn on(major: u32) {
     let programs = Programs::of(major).unwrap_or_else(|error| panic!("{error:#}"));
@@ -14,6 +14,7 @@ fn on(major: u32) {
     probe::every_commit_is_one_that_waits_and_nothing_is_left(&lab);
     receiver::wal_is_followed_from_its_segment_to_its_reply(&lab);
     commits::commits_that_write_are_counted_whatever_else_is_done(&lab);
+    hooks::what_is_needed_is_seen_to_be_called(&lab);
     statements::statements_are_counted_where_the_extension_is(&mut lab);
 }
 
@@ -23,11 +24,26 @@ fn postgres_13_is_watched_in_full() {
 }
 
 #[test]
+fn postgres_14_is_watched_in_full() {
+    on(14);
+}
+
+#[test]
 fn postgres_15_is_watched_in_full() {
     on(15);
 }
 
 #[test]
+fn postgres_16_is_watched_in_full() {
+    on(16);
+}
+
+#[test]
 fn postgres_17_is_watched_in_full() {
     on(17);
+}
+
+#[test]
+fn postgres_18_is_watched_in_full() {
+    on(18);
 }

@@ -179,11 +179,18 @@ pub(crate) const PICTURES: Needs = Needs {
 pub(crate) const TESTS: Needs = Needs {
     how: "once",
     services: &["pgbouncer"],
-    all: &[program(
-        "pgbouncer",
-        "pgbouncer",
-        "stands between tracer and a database",
-    )],
+    all: &[
+        program(
+            "pgbouncer",
+            "pgbouncer",
+            "stands between tracer and a database",
+        ),
+        program(
+            "npm",
+            "npm",
+            "brings PostgreSQL of versions that no release of Debian has",
+        ),
+    ],
 };
 
 impl Needs {

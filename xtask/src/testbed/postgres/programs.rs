@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use nix::unistd::User;
 
 use super::container;
+use super::embedded;
 use super::release::Release;
 use super::server::USER;
 use crate::provision::packages;
@@ -23,6 +24,8 @@ pub struct Programs {
     server: Option<PathBuf>,
     /// Whether they also have process ids of their own.
     pub(super) apart: bool,
+    /// Whether `pg_basebackup` is among them.
+    pub(super) has_clients: bool,
 }
 
 impl Programs {
@@ -41,6 +44,12 @@ impl Programs {
     pub fn of(major: u32) -> Result<Self> {
         if let Some(bin) = packages::postgres_bin_of(major) {
             return Ok(Self::at(bin));
+        }
+        if let Some(bin) = embedded::bin(major)? {
+            return Ok(Self {
+                has_clients: false,
+                ..Self::at(bin)
+            });
         }
         let release = Release::get(major)?;
         Ok(Self {
@@ -70,6 +79,7 @@ impl Programs {
             release: None,
             server: None,
             apart: false,
+            has_clients: true,
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
+use super::embedded;
 use crate::provision::apt::{self, Apt, Archive};
 use crate::provision::cache;
 use crate::testbed::file;
@@ -167,7 +168,8 @@ fn in_one_line(text: &str) -> String {
 /// Fetches what the tests run on and this machine does not have; a line on each.
 /// What cannot be had is named, and is an error of the tests that want it.
 pub(crate) fn fetch() {
-    for major in Release::majors() {
+    let majors = Release::majors().into_iter().chain(embedded::majors());
+    for major in majors {
         match super::Programs::of(major) {
             Ok(programs) => println!("found      {programs}"),
             Err(error) => println!("missing    {error:#}"),
