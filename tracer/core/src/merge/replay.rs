@@ -4,14 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::evidence::thresholds::{MIN_SAMPLES, MIN_SHARE};
+use crate::harmless;
 use crate::merge::model::HostFinding;
 use crate::report::Report;
 use crate::report::finding::Cause;
 use crate::report::sample::Replay;
-use crate::text::harmless;
-
-/// Longer than any name of an event.
-const MAX_EVENT: usize = 40;
 
 /// Adds to a finding that commits waited for replay why it stood. `index` is the place of the
 /// standby's report in the merged file.
@@ -78,7 +75,7 @@ fn words(replay: &Replay) -> Option<String> {
         // Also where we may not see it.
         return None;
     };
-    let shown = harmless(event, MAX_EVENT);
+    let shown = harmless::line(event);
     Some(match (kind, event) {
         (_, "RecoveryPause") => "replay was paused (RecoveryPause)".to_owned(),
         (_, "RecoveryConflictSnapshot") => {

@@ -19,16 +19,16 @@ const MAX_REMEMBERED: usize = 1_024;
 pub struct HookTally {
     servers: BTreeMap<u32, SeenHooks>,
     /// Walsenders by their connection.
-    senders: BTreeMap<u64, Sender>,
+    senders: BTreeMap<u64, TalliedSender>,
     /// Walreceivers by their process.
-    receivers: BTreeMap<u32, Receiver>,
+    receivers: BTreeMap<u32, TalliedReceiver>,
     /// How far physical standbys have confirmed WAL, by server: whatever is waited for.
     confirmed: BTreeMap<u32, u64>,
     has_lost: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Sender {
+struct TalliedSender {
     server: u32,
     is_logical: bool,
     /// Whether data has arrived that no handling of a reply was seen for.
@@ -36,7 +36,7 @@ struct Sender {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Receiver {
+struct TalliedReceiver {
     server: u32,
     /// Where the WAL ends that it was seen to read.
     received: u64,
@@ -62,9 +62,9 @@ impl HookTally {
             StageRecord::ReceiverMet(met) => {
                 let is_known = self.receivers.contains_key(&met.pid);
                 if !is_known && self.receivers.len() < MAX_REMEMBERED {
-                    let receiver = Receiver {
+                    let receiver = TalliedReceiver {
                         server: met.server,
-                        ..Receiver::default()
+                        ..TalliedReceiver::default()
                     };
                     self.receivers.insert(met.pid, receiver);
                 }
@@ -158,7 +158,7 @@ impl HookTally {
     fn meet_sender(&mut self, met: &SenderMet) {
         let is_known = self.senders.contains_key(&met.sock);
         if is_known || self.senders.len() < MAX_REMEMBERED {
-            let sender = Sender {
+            let sender = TalliedSender {
                 server: met.server,
                 is_logical: met.is_logical != 0,
                 has_data: false,

@@ -6,7 +6,7 @@
 //! It has the server and `initdb`, and no client: a standby is made of the primary's files.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -134,7 +134,10 @@ pub(super) fn copy(primary: &Server, name: &str, data: &Path) -> Result<()> {
     cp.arg("-a").arg(primary.data()).arg(data);
     command::output(&mut cp).context("cannot copy the primary")?;
     let label = sql.value(&format!("select labelfile from {end}"))?;
-    fs::write(data.join("backup_label"), label.unwrap_or_default())?;
+    let (label_file, owner) = (data.join("backup_label"), fs::metadata(data)?);
+    fs::write(&label_file, label.unwrap_or_default())?;
+    // The server renames it when it has read it.
+    chown(&label_file, Some(owner.uid()), Some(owner.gid()))?;
     fs::remove_file(data.join("postmaster.pid"))?;
     file::remove_folder(&data.join("pg_replslot").join(name))
 }
