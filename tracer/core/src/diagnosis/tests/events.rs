@@ -7,10 +7,10 @@ fn what_of_the_flush_was_waited_for_is_counted_in_samples() {
     let mut run = Run::waiting("IO", "WALSync");
     for sample in run.bad_samples() {
         let mut waits = vec![wait("IO", "WALSync", 1)];
-        if (sample.at_ns / S) % 2 == 0 {
+        if (sample.at_ns / S).is_multiple_of(2) {
             waits.push(wait("LWLock", "WALWrite", 4));
         }
-        if (sample.at_ns / S) % 5 == 0 {
+        if (sample.at_ns / S).is_multiple_of(5) {
             waits.push(wait("IO", "WalWrite", 1));
         }
         sample.waits = Some(waits);

@@ -181,7 +181,7 @@ fn where_walsenders_took_wal_late_samples_say_what_they_waited_for() {
             sample.standbys[0].reply_age_ms = Some(40.0);
             let second = sample.at_ns / S;
             if let (Some(event), Some(waits)) = (event, &mut sample.waits)
-                && second % 2 == 0
+                && second.is_multiple_of(2)
             {
                 waits.push(wait("Client", event, 1));
             }
