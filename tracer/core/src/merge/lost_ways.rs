@@ -56,8 +56,13 @@ pub(crate) fn worse(primary: &Report, standby: &Report) -> Option<Way> {
     let (to_standby, from_standby) = match there.is_duplicated || back.is_duplicated {
         true => (there.segments, back.segments),
         false => (
-            (there.segments - there.spurious).saturating_add(back.spurious),
-            (back.segments - back.spurious).saturating_add(there.spurious),
+            there
+                .segments
+                .saturating_sub(there.spurious)
+                .saturating_add(back.spurious),
+            back.segments
+                .saturating_sub(back.spurious)
+                .saturating_add(there.spurious),
         ),
     };
     match to_standby.cmp(&from_standby) {
