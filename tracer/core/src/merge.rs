@@ -13,8 +13,8 @@ pub mod journey;
 mod lost_ways;
 pub mod model;
 mod owner;
-mod replication;
 mod replay;
+mod replication;
 mod silence;
 mod waited;
 

@@ -20,6 +20,7 @@ mod probe;
 mod published;
 mod receiver;
 mod refused;
+mod replay;
 mod rights;
 mod roles;
 mod server;

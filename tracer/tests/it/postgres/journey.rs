@@ -1,6 +1,5 @@
 //! What slow commits waited for, through both hosts, on real servers.
 
-use std::cell::RefCell;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,13 +12,11 @@ use tracer_core::render::plain;
 use tracer_core::report::Report;
 use tracer_core::report::finding::{Cause, Confidence};
 use xtask::testbed::netns::Host;
-use xtask::testbed::postgres::Server;
 use xtask::testbed::slow_disk::SlowDisk;
 use xtask::testbed::wire::{Harm, Heading, Impairment, Which};
-use xtask::testbed::wait;
 
 use crate::postgres::commits::{INSERT, watch};
-use crate::postgres::watched::{LIMIT, Lab, Watched};
+use crate::postgres::watched::{Lab, Watched};
 
 /// Longer than all that is not held up on purpose.
 const HELD: Duration = Duration::from_millis(1_200);
@@ -37,31 +34,6 @@ fn follow(host: &Host) -> Watched {
 /// What both hosts say of this together. Each alone says what it can.
 fn seen(lab: &Lab, during: impl FnOnce()) -> Merged {
     let reports = reports(lab, during);
-    let tools = [follow(lab.primary()), follow(lab.standby())];
-    merged(lab, tools, during)
-}
-
-/// The same where both servers are asked as well.
-fn asked(lab: &Lab, during: impl FnOnce()) -> Merged {
-    let start = |host: &Host, server: &Server| {
-        let dsn = format!("host={} user=postgres", server.socket_dir().display());
-        Watched::start(host, &dsn, &["--commits", "--netns", host.netns.name()])
-    };
-    let mut tools = [
-        start(lab.primary(), lab.pair.primary()),
-        start(lab.standby(), lab.pair.standby()),
-    ];
-    tools[0].await_line(&["streaming sync"]);
-    merged(lab, tools, during)
-}
-
-fn merged(lab: &Lab, [db1, db2]: [Watched; 2], during: impl FnOnce()) -> Merged {
-    during();
-    // What was sent last is acknowledged within a delayed acknowledgement.
-    let mut sql = lab.pair.primary().connect().unwrap();
-    sql.query(INSERT).unwrap();
-    let reports = [db1.finish(), db2.finish()];
-    let reports = reports.map(|seen| Report::read(seen.json.as_bytes()).unwrap());
     let merged = merge(reports, ["db1", "db2"]).unwrap();
     let json = serde_json::to_value(&merged).unwrap();
     for pointer in merged.findings.iter().flat_map(|one| &one.finding.evidence) {
@@ -340,69 +312,4 @@ fn a_reply_that_is_sent_again_has_its_place_in_the_commit() {
             "{told}"
         );
     }
-/// A commit that waits for its replay, which is held up by `hold` until `release`.
-fn wait_for_replay(lab: &Lab, hold: impl FnOnce(), release: impl FnOnce()) -> Merged {
-    asked(lab, || {
-        let mut sql = lab.pair.primary().connect().unwrap();
-        sql.query("set synchronous_commit = remote_apply").unwrap();
-        sql.query(INSERT).unwrap();
-        hold();
-        thread::scope(|scope| {
-            let commit = scope.spawn(|| sql.query(INSERT).unwrap());
-            // How long it is held up is what is measured.
-            thread::sleep(2 * HELD);
-            release();
-            commit.join().unwrap();
-        });
-    })
-}
-
-/// Why replay stood, by the standby's own samples.
-fn assert_why(merged: &Merged, words: &str) {
-    let first = &merged.findings[0].finding;
-    assert_eq!(first.cause, Cause::StandbyApply, "{first:?}");
-    assert!(first.text.contains("samples in which"), "{first:?}");
-    assert!(first.text.contains(words), "{first:?}");
-    let is_of_replay = |one: &String| one.starts_with("/reports/1/") && one.ends_with("/replay");
-    assert!(first.evidence.iter().any(is_of_replay), "{first:?}");
-}
-
-#[test]
-fn that_replay_was_paused_is_said_by_the_standby() {
-    let lab = Lab::start("pgjourneypause");
-    let standby = lab.pair.standby();
-    let value = |sql: &str| drop(standby.value(sql).unwrap());
-    let merged = wait_for_replay(
-        &lab,
-        || value("select pg_wal_replay_pause()"),
-        || value("select pg_wal_replay_resume()"),
-    );
-    assert_why(&merged, "replay was paused (pg_wal_replay_pause)");
-}
-
-#[test]
-fn that_replay_waited_for_a_query_is_said_by_the_standby() {
-    let lab = Lab::start("pgjourneyquery");
-    let mut query = lab.pair.standby().connect().unwrap();
-    lab.psql(INSERT);
-    wait::until(LIMIT, "the standby to have a row", || {
-        let rows = query.value("select count(*) > 0 from lab")?;
-        Ok((rows.as_deref() == Some("t")).then_some(()))
-    })
-    .unwrap();
-    let query = RefCell::new(query);
-    let merged = wait_for_replay(
-        &lab,
-        || {
-            let mut query = query.borrow_mut();
-            query
-                .query("begin isolation level repeatable read")
-                .unwrap();
-            query.query("select count(*) from lab").unwrap();
-            lab.psql("delete from lab");
-            lab.psql("vacuum lab");
-        },
-        || drop(query.borrow_mut().query("commit").unwrap()),
-    );
-    assert_why(&merged, "RecoveryConflictSnapshot");
 }
