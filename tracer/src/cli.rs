@@ -1,5 +1,6 @@
 //! What was typed.
 
+mod check;
 mod files;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use crate::cli::files::{AFTER_MERGE_HELP, AFTER_REPLAY_HELP};
 use crate::inject::{Directions, EngineChoice};
 use crate::postgres::connection::dsn::Typed;
 
+pub use crate::cli::check::CheckArguments;
 pub use crate::cli::files::{
     ExplainArguments, Format, MergeArguments, ReplayArguments, ReportArguments,
 };
@@ -126,39 +128,6 @@ pub enum Command {
     /// Undo a fault when the process that made it is gone
     #[command(hide = true)]
     Guard,
-}
-
-/// The arguments of `tracer check`.
-#[derive(Debug, Args, Clone)]
-pub struct CheckArguments {
-    /// Check the interface of the route to this peer, where a fault would be made; a
-    /// link-local one with its zone (`fe80::1%eth0`)
-    #[arg(long, value_name = "ADDRESS|CIDR")]
-    pub peer: Option<String>,
-
-    /// Check this interface
-    #[arg(long, value_name = "NAME")]
-    pub interface: Option<String>,
-
-    /// Network namespace of the interface: a name under /run/netns, or a path
-    /// [default: the caller's]
-    #[arg(long, value_name = "NAME|PATH")]
-    pub netns: Option<String>,
-
-    /// Watch the servers on this host for so long, a minute at most, and tell which of the
-    /// functions that split commits were seen to be called
-    #[arg(
-        long,
-        value_name = "TIME",
-        num_args = 0..=1,
-        default_missing_value = "3s",
-        require_equals = true
-    )]
-    pub commits: Option<String>,
-
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// The arguments of `tracer run`.
