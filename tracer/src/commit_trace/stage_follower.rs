@@ -155,7 +155,12 @@ impl StageFollower {
     pub(super) fn received(&self) -> Vec<metrics::Received> {
         let state = lock(&self.state);
         let standbys = state.receivers.stages().take(MAX_EXPOSED);
-        let known = standbys.filter(|(pid, _)| state.seen(*pid).receivers.reason().is_none());
+        let is_known = |pid: u32| {
+            // Who is not watched in all that it does is not seen to do the rest.
+            let is_watched = !matches!(self.standbys.get(&pid), Some(Some(_)));
+            is_watched && state.seen(pid).receivers.reason().is_none()
+        };
+        let known = standbys.filter(|(pid, _)| is_known(*pid));
         let spread = |(pid, sums): (u32, &[Histogram; ReceiverStage::COUNT])| metrics::Received {
             pid,
             stages: ReceiverStage::ALL

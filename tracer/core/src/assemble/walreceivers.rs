@@ -30,7 +30,7 @@ pub(super) fn walreceivers(
         .collect();
     let report = |server| {
         let reason = followed.not_received.get(&server).cloned();
-        let seen = followed.seen.get(&server).map(|seen| seen.receivers);
+        let seen = followed.received(server);
         let unseen = seen.and_then(|seen| seen.reason());
         // What was never seen is not known to have taken no time.
         let standby = followed.standbys.get(&server).filter(|_| unseen.is_none());

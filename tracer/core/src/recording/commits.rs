@@ -10,7 +10,7 @@ use crate::interval::Span;
 use crate::recording::Recoveries;
 use crate::recording::programs::RunStats;
 use crate::recording::receiver_tracker::StandbyWal;
-use crate::recording::seen_hooks::{BackendCalls, SeenHooks, wal_read_name};
+use crate::recording::seen_hooks::{BackendCalls, ReceiverCalls, SeenHooks, wal_read_name};
 use crate::recording::stage_tracker::{CommitStages, SlowStages};
 use crate::report::hook::HookReport;
 
@@ -118,6 +118,17 @@ pub struct FollowedStages {
     pub lost: u64,
     /// Walsenders that there was no room for.
     pub senders_full: u64,
+}
+
+impl FollowedStages {
+    /// What a standby's walreceivers were seen to call; `None` where they were not watched, or not
+    /// in all that they do: what is not watched is not seen either.
+    #[must_use]
+    pub fn received(&self, server: u32) -> Option<ReceiverCalls> {
+        let is_watched = !self.not_received.contains_key(&server);
+        let seen = self.seen.get(&server).filter(|_| is_watched)?;
+        Some(seen.receivers)
+    }
 }
 
 /// A program file that servers run.

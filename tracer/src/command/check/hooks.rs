@@ -58,10 +58,11 @@ fn judge(
         false => record.hooks(server),
     };
     let followed = record.stages.as_ref().ok();
-    let seen = followed.and_then(|followed| followed.seen.get(&server.pid));
-    if is_standby {
-        let receivers = seen.map(|seen| seen.receivers).unwrap_or_default();
-        hooks.extend(receivers.hooks());
+    if is_standby && let Some(followed) = followed {
+        if let Some(reason) = followed.not_received.get(&server.pid) {
+            return Row::unknown(Postgresql, name, format!("not tried: {reason}"));
+        }
+        hooks.extend(followed.received(server.pid).unwrap_or_default().hooks());
     }
     let dead: Vec<&str> = hooks
         .iter()
@@ -122,7 +123,18 @@ mod tests {
             slow_from_ns: None,
             waiting: Vec::new(),
         };
-        let record = CommitsRecord {
+        let record = record(&server, seen);
+        judge(
+            &record,
+            &server,
+            is_standby,
+            "hooks, pid 7".to_owned(),
+            WITHIN,
+        )
+    }
+
+    fn record(server: &Server, seen: SeenHooks) -> CommitsRecord {
+        CommitsRecord {
             slow: Duration::MAX,
             start_ns: 0,
             end_ns: 0,
@@ -137,14 +149,7 @@ mod tests {
             given_up: 0,
             out_of_sight: 0,
             effort: RunStats::default(),
-        };
-        judge(
-            &record,
-            &server,
-            is_standby,
-            "hooks, pid 7".to_owned(),
-            WITHIN,
-        )
+        }
     }
 
     #[test]
@@ -198,6 +203,41 @@ mod tests {
             row.found
                 .starts_with("SyncRepReleaseWaiters was never called")
         );
+    }
+
+    #[test]
+    fn of_what_is_not_watched_nothing_is_said() {
+        let server = Server {
+            pid: 7,
+            place: Place::default(),
+            sums: None,
+            usual_ns: None,
+            slow_from_ns: None,
+            waiting: Vec::new(),
+        };
+        let receivers = ReceiverCalls {
+            messages: 3,
+            replies: 6,
+            written: 3,
+            flushed: 3,
+            flushes: 0,
+        };
+        let seen = SeenHooks {
+            receivers,
+            ..SeenHooks::default()
+        };
+        let mut record = record(&server, seen);
+        let judge = |record: &CommitsRecord| {
+            judge(record, &server, true, "hooks, pid 7".to_owned(), WITHIN)
+        };
+        assert_eq!(judge(&record).ok, Some(false));
+        if let Ok(followed) = &mut record.stages {
+            let why = "its libpqwalreceiver.so was not found".to_owned();
+            followed.not_received.insert(7, why);
+        }
+        let row = judge(&record);
+        assert_eq!(row.ok, None);
+        assert!(row.found.contains("was not found"), "{}", row.found);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Functions that are seen to be called, and such as are there and never are, on real servers.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -147,7 +147,12 @@ fn functions_that_were_inlined_are_named_and_nothing_rests_on_them() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let programs = Programs::own().unwrap();
-    let copy = folder.path().join("postgres");
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let copy = bin.join("postgres");
+    // Where the library of the walreceivers is looked for.
+    let library = programs.path("../lib");
+    symlink(library, folder.path().join("lib")).unwrap();
     without(&programs.path("postgres"), &INLINED, &copy);
     let lab = Lab::of("pghooksdead", &programs.with_server(copy));
     let (primary, standby) = (pid(lab.pair.primary()), pid(lab.pair.standby()));
