@@ -43,6 +43,19 @@ pub struct Ends {
     pub local_port: u16,
 }
 
+impl Tuple {
+    /// As a segment names them that arrives on it.
+    #[must_use]
+    #[inline(always)]
+    pub const fn ends(&self) -> Ends {
+        Ends {
+            remote: self.remote,
+            remote_port: self.remote_port,
+            local_port: self.local_port,
+        }
+    }
+}
+
 /// Why the kernel retransmitted. The discriminant indexes the counter arrays of
 /// [`Flow`] and [`crate::Totals`].
 #[repr(u32)]

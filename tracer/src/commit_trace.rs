@@ -396,8 +396,9 @@ impl CommitTrace {
                 pid,
                 place,
                 sums: sums.get(&pid).copied(),
-                usual_ns: usual.of(pid).0,
-                slow_from_ns: usual.of(pid).1,
+                usual_ns: usual.usual_ns(pid),
+                slow_from_ns: usual.slow_from_ns(pid),
+                slow_times: usual.slow_times(pid),
                 waiting: waiting
                     .iter()
                     .filter(|one| one.server == pid)
@@ -410,6 +411,7 @@ impl CommitTrace {
             sums: Some(ended.sums()),
             usual_ns: None,
             slow_from_ns: None,
+            slow_times: Vec::new(),
             waiting: Vec::new(),
         });
         let servers = running.chain(ended).collect();

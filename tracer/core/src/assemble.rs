@@ -33,7 +33,7 @@ pub fn assemble(mut recording: Recording) -> Report {
     recording.assign_roles();
     let recoveries = recovery::by_namespace(&recording);
     recording.slow_commits = correlated::slow_commits(&recording, recoveries.as_ref());
-    recording.all_commits = correlated::all_commits(&recording);
+    recording.known_servers = correlated::known_servers(&recording);
     let (phases, findings) = correlated::correlated(&recording);
     let flows = flows::listed(&recording);
     let (totals, gaps) = (totals(&recording), gaps(&recording));

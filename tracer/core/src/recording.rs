@@ -63,7 +63,7 @@ use namespace::{NamespaceCounts, known_sum};
 use programs::{DropCounters, RunStats, Unwritten};
 use roles::Known;
 use settings::Settings;
-use slow_commit::{AllCommits, SlowCommit};
+use slow_commit::{KnownServer, SlowCommit};
 use wire_events::WireEvents;
 
 /// Everything that a run leaves behind: of a run, of a replay, or made up. Moments are ns
@@ -128,8 +128,8 @@ pub struct Recording {
     /// Commits that were slow, if commits were split: filled in by
     /// [`assemble`](crate::assemble::assemble) from `commits`.
     pub slow_commits: Option<Vec<SlowCommit>>,
-    /// All commits of each server, likewise.
-    pub all_commits: Vec<AllCommits>,
+    /// Servers of which it is known how long commits usually take, likewise.
+    pub known_servers: Vec<KnownServer>,
     /// What servers on this host had of its processors, or why that is not known.
     pub processors: Option<Result<Vec<processors::CpuHistory>, String>>,
     /// Events that `--events` did not get.

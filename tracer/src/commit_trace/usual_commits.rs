@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tracer_core::interval::Span;
 use tracer_core::recording::commits::Place;
 use tracer_core::recording::usual_commit::UsualCommit;
 use tracer_core::report::Report;
 
 use crate::commit_trace::program::Program;
+use crate::kernel::clock::now_ns;
 
 /// What an earlier report says of servers.
 #[derive(Debug, Default)]
@@ -88,7 +90,7 @@ impl UsualCommits {
                     slow_from_ns: asked_ns,
                 }
             });
-            server.usual.learn(&sums);
+            server.usual.learn(&sums, now_ns(), asked_ns);
             let slow_from_ns = server.usual.slow_from_ns(asked_ns);
             if slow_from_ns != server.slow_from_ns && program.call_slow_from(pid, slow_from_ns) {
                 server.slow_from_ns = slow_from_ns;
@@ -96,11 +98,20 @@ impl UsualCommits {
         }
     }
 
-    /// How long a server's commits usually take, ns, and from when on one is slow.
-    pub(super) fn of(&self, pid: u32) -> (Option<u64>, Option<u64>) {
+    /// How long a server's commits usually take, ns.
+    pub(super) fn usual_ns(&self, pid: u32) -> Option<u64> {
+        self.servers.get(&pid)?.usual.usual_ns()
+    }
+
+    /// From when on one is slow, ns.
+    pub(super) fn slow_from_ns(&self, pid: u32) -> Option<u64> {
+        self.servers.get(&pid).map(|server| server.slow_from_ns)
+    }
+
+    /// When most of them were.
+    pub(super) fn slow_times(&self, pid: u32) -> Vec<Span> {
         let server = self.servers.get(&pid);
-        let usual_ns = server.and_then(|server| server.usual.usual_ns());
-        (usual_ns, server.map(|server| server.slow_from_ns))
+        server.map_or_else(Vec::new, |server| server.usual.slow_times().to_vec())
     }
 
     /// One has ended.

@@ -1,13 +1,11 @@
 //! Phases and findings: what the pure core is given, and how its answer is shown.
 
-use tracer_ebpf::Part;
-
 use crate::assemble::commits::wait_of;
 use crate::clock::RunClock;
 use crate::diagnosis;
 use crate::interval::Span;
 use crate::phases::{Choice, Phase};
-use crate::recording::slow_commit::{AllCommits, SlowCommit};
+use crate::recording::slow_commit::{KnownServer, SlowCommit};
 use crate::recording::{Recording, Recoveries};
 use crate::report::finding::Finding;
 use crate::report::phase::PhaseReport;
@@ -75,18 +73,17 @@ pub(super) fn slow_commits(
     Some(slow.collect())
 }
 
-/// All commits of each server.
-pub(super) fn all_commits(recording: &Recording) -> Vec<AllCommits> {
+/// Servers of which it is known how long commits usually take.
+pub(super) fn known_servers(recording: &Recording) -> Vec<KnownServer> {
     let servers = recording.commits.iter().flat_map(|one| &one.servers);
-    let spent = servers.filter_map(|server| {
-        let sums = server.sums.as_ref()?;
-        Some(AllCommits {
+    let known = servers.filter_map(|server| {
+        Some(KnownServer {
             server: server.pid,
-            spent_ns: sums.sums_ns[Part::Total as usize],
-            usual_ns: server.usual_ns,
+            usual_ns: server.usual_ns?,
+            slow_times: server.slow_times.clone(),
         })
     });
-    spent.collect()
+    known.collect()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(super) fn by_namespace(recording: &Recording) -> Option<Recoveries> {
     for (flow, _) in sending {
         let tuple = &flow.counters.tuple;
         let sent = recording.holes.of_flow(tuple).iter();
-        let corrupted = recording.holes.of_peer(&tuple.remote).iter();
+        let corrupted = recording.holes.received_on(tuple).iter();
         let spans = found.entry(tuple.netns).or_default();
         spans.extend(sent.chain(corrupted).map(LossRecovery::span));
     }

@@ -1,9 +1,10 @@
 //! What a standby says itself that it has not done yet.
 
 use crate::evidence::Evidence;
+use crate::evidence::rtt;
 use crate::evidence::waiting::{Waiting, sample};
 use crate::recording::standby::label;
-use crate::report::finding::{Cause, Finding, Size};
+use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::report::sample::Standby;
 use crate::text;
 
@@ -31,9 +32,22 @@ impl Lag {
         let (bytes, worst, standby) = lags.max_by_key(|(bytes, ..)| *bytes)?;
         let mut standbys = worst.sample.standbys.iter();
         let place = standbys.position(|one| one == standby)?;
+        // Of two replies, the one that says that it was done may have been lost.
+        let overtaken = kept.intervals.iter().filter(|interval| {
+            let serves = |flow| evidence.links.serves(flow, interval.index);
+            rtt::overtaken(evidence.recorded, interval.span, serves)
+        });
+        let may_be_lost = 2 * overtaken.count() >= kept.intervals.len();
+        let (most, doubt) = match may_be_lost {
+            true => (
+                Confidence::Low,
+                " Its replies arrived out of order meanwhile: some may have been lost, and it may have done more than they say.",
+            ),
+            false => (Confidence::High, ""),
+        };
         Some(Finding {
             text: format!(
-                "Commits waited for standby {}, which was slow to {}: up to {} were {}, {}.",
+                "Commits waited for standby {}, which was slow to {}: up to {} were {}, {}.{doubt}",
                 label::of(worst.sample, standby),
                 self.what,
                 text::bytes(bytes),
@@ -41,7 +55,7 @@ impl Lag {
                 kept.during()
             ),
             cause: self.cause,
-            confidence: kept.confidence(),
+            confidence: kept.confidence().min(most),
             size: Size {
                 lag_bytes: Some(bytes),
                 ..kept.size()

@@ -1,9 +1,11 @@
 //! When nothing arrived at a primary from its standby, and what reached the standby meanwhile.
 
+use std::net::IpAddr;
+
 use crate::interval::Span;
 use crate::merge::waited::ns;
 use crate::report::role::Kind;
-use crate::report::{FlowReport, Report};
+use crate::report::{DamagedReport, FlowReport, Report};
 
 /// The longest time in which nothing arrived from a standby, by the readings of its connection.
 pub(crate) fn longest(primary: &Report) -> Option<Span> {
@@ -26,9 +28,14 @@ fn of_flow(flow: &FlowReport) -> Option<Span> {
     spans.max_by_key(|span| span.length_ns())
 }
 
-/// Whether segments with a bad checksum arrived at the standby's host in a span, which is on the
-/// clock of its own report.
+/// Whether segments of the primary's arrived with a bad checksum at the standby's host in a span,
+/// which is on the clock of its own report.
 pub(crate) fn corrupted_segment_arrived(standby: &Report, span: Span) -> bool {
-    let mut steps = standby.checksum_errors.series.iter();
-    steps.any(|step| step.selected > 0 && span.has(ns(step.offset_s)))
+    let flows = standby.flows.iter();
+    let walreceivers = flows.filter(|flow| flow.role.kind == Kind::Walreceiver);
+    let primaries: Vec<IpAddr> = walreceivers.map(|flow| flow.remote.address).collect();
+    let inside = |step: &&DamagedReport| span.has(ns(step.offset_s));
+    let steps = standby.checksum_errors.series.iter().filter(inside);
+    let mut senders = steps.flat_map(|step| step.by_peer.iter().flatten());
+    senders.any(|(sender, segments)| *segments > 0 && primaries.contains(sender))
 }

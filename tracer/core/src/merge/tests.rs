@@ -151,7 +151,7 @@ fn what_both_saw_of_one_trouble_is_one_finding() {
 
 #[test]
 fn what_arrived_with_a_bad_checksum_while_nothing_came_back_was_not_cut_off() {
-    let cause = |arrives_at: fn(f64) -> f64| {
+    let cause = |arrives_at: fn(f64) -> f64, is_primary_s: bool| {
         let mut reports = primary_found(Cause::Partition, 7);
         let readings = &mut reports[0].flows[0].path.as_mut().unwrap().series;
         let silent = &mut readings[5..15];
@@ -160,6 +160,10 @@ fn what_arrived_with_a_bad_checksum_while_nothing_came_back_was_not_cut_off() {
         reports[1].findings[0].cause = Cause::DamageTowardStandby;
         let mut corrupted = reports[0].checksum_errors.series[0].clone();
         corrupted.offset_s = arrives_at((from_s + to_s) / 2.0);
+        let primary = reports[1].flows[0].remote.address;
+        let another = "192.0.2.1".parse().unwrap();
+        let sender = if is_primary_s { primary } else { another };
+        corrupted.by_peer = Some([(sender, 1)].into());
         reports[1].checksum_errors.series = vec![corrupted];
         let both = merged(reports);
         let found = &both.findings[0].finding;
@@ -170,10 +174,11 @@ fn what_arrived_with_a_bad_checksum_while_nothing_came_back_was_not_cut_off() {
         )
     };
     let damage = (Cause::DamageTowardStandby, Confidence::Medium, true);
-    assert_eq!(cause(|within_s| within_s), damage);
-    // Before it, it contradicts nothing.
-    let (cut, _, is_told) = cause(|_| 0.1);
-    assert_eq!((cut, is_told), (Cause::Partition, false));
+    assert_eq!(cause(|within_s| within_s, true), damage);
+    // Before it, it contradicts nothing; nor if it came from somebody else.
+    for (cut, _, is_told) in [cause(|_| 0.1, true), cause(|within_s| within_s, false)] {
+        assert_eq!((cut, is_told), (Cause::Partition, false));
+    }
 }
 
 #[test]

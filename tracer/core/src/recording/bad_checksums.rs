@@ -41,11 +41,7 @@ pub struct BySender {
 impl BySender {
     /// One more.
     pub fn add(&mut self, tuple: &Tuple) {
-        let connection = ConnectionEnds::from(&Ends {
-            remote: tuple.remote,
-            remote_port: tuple.remote_port,
-            local_port: tuple.local_port,
-        });
+        let connection = ConnectionEnds::from(&tuple.ends());
         for count in [
             self.by_peer.entry(connection.remote.ip()).or_default(),
             self.by_connection.entry(connection).or_default(),

@@ -174,6 +174,8 @@ pub struct Server {
     pub usual_ns: Option<u64>,
     /// From when on one was slow by the end, ns; `None` if as was asked.
     pub slow_from_ns: Option<u64>,
+    /// When most of them were slow by what is usual, in order.
+    pub slow_times: Vec<Span>,
     /// Since when its backends waited that did so at the end.
     pub waiting: Vec<u64>,
 }

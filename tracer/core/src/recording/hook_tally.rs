@@ -10,6 +10,7 @@ use tracer_ebpf::{
 
 use crate::recording::seen_hooks::{ReceiverCalls, SeenHooks, WalsenderCalls};
 use crate::recording::stage_record::StageRecord;
+use crate::recording::stage_tracker::NOBODY_NS;
 
 /// More servers, walsenders or walreceivers than these are not judged.
 const MAX_REMEMBERED: usize = 1_024;
@@ -144,8 +145,11 @@ impl HookTally {
     }
 
     /// A wait's WAL is written while it lasts, or shortly before: who confirms it has been
-    /// sent it meanwhile.
+    /// sent it meanwhile. Shorter ones may have been for nobody.
     fn wait(&mut self, wait: &WaitEnded) {
+        if wait.to_ns.saturating_sub(wait.from_ns) < NOBODY_NS {
+            return;
+        }
         let confirmed = self.confirmed.get(&wait.server);
         let is_confirmed = confirmed.is_some_and(|confirmed| *confirmed >= wait.lsn);
         if let Some(calls) = self.walsender_calls(wait.server) {

@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use tracer_ebpf::{EventKind, RetransmitKind, Tuple};
+use tracer_ebpf::{Ends, EventKind, RetransmitKind, Tuple};
 
 use crate::event::Decoded;
 use crate::interval::Span;
@@ -55,9 +55,9 @@ impl LossRecovery {
 pub struct LossRecoveries {
     /// By flow: what this end retransmitted.
     sent: HashMap<Tuple, Vec<LossRecovery>>,
-    /// By the peer's address: what arrived with a bad checksum. From then on until it is
-    /// retransmitted it is missing here.
-    corrupted: HashMap<[u8; 16], Vec<LossRecovery>>,
+    /// By the connection that its ports name: what arrived with a bad checksum. From then on
+    /// until it is retransmitted it is missing here.
+    corrupted: HashMap<Ends, Vec<LossRecovery>>,
     dropped: u64,
 }
 
@@ -67,8 +67,9 @@ impl LossRecoveries {
         let event = &decoded.event;
         match (decoded.what, decoded.kind) {
             (EventKind::BadChecksum, _) => {
-                let forgotten = make_room(&mut self.corrupted, &event.tuple.remote);
-                let holes = self.corrupted.entry(event.tuple.remote).or_default();
+                let ends = event.tuple.ends();
+                let forgotten = make_room(&mut self.corrupted, &ends);
+                let holes = self.corrupted.entry(ends).or_default();
                 self.dropped += forgotten + u64::from(!add_corrupted(holes, event.time_ns));
             }
             (
@@ -109,9 +110,9 @@ impl LossRecoveries {
         self.sent.get(tuple).map_or(&[], Vec::as_slice)
     }
 
-    /// Of what arrived with a bad checksum from a peer, in order.
-    pub(crate) fn of_peer(&self, address: &[u8; 16]) -> &[LossRecovery] {
-        self.corrupted.get(address).map_or(&[], Vec::as_slice)
+    /// Of what arrived with a bad checksum on a flow, in order.
+    pub(crate) fn received_on(&self, tuple: &Tuple) -> &[LossRecovery] {
+        self.corrupted.get(&tuple.ends()).map_or(&[], Vec::as_slice)
     }
 
     /// Events that there was no room for.
@@ -311,8 +312,14 @@ mod tests {
             corrupted(2_200),
             corrupted(9_000),
         ]);
-        let found = spans(holes.of_peer(&[0; 16]));
+        let found = spans(holes.received_on(&Tuple::default()));
         assert_eq!(found, [(1_000, 3_960, 3), (9_000, 9_440, 1)]);
+        // Nothing of it was another connection's with the same host.
+        let other = Tuple {
+            remote_port: 9,
+            ..Tuple::default()
+        };
+        assert!(holes.received_on(&other).is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Commits that were slow, and what all of a server took.
+//! Commits that were slow, and what is usual.
 
 use crate::interval::Span;
 use crate::recording::stage::WaitStages;
@@ -21,13 +21,13 @@ pub struct SlowCommit {
     pub stages: Option<WaitStages>,
 }
 
-/// All commits of a server, slow or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AllCommits {
-    /// The server's first process.
+/// A server of which it is known how long commits usually take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownServer {
+    /// Its first process.
     pub server: u32,
-    /// How long they took together, ns.
-    pub spent_ns: u64,
-    /// How long one usually takes, ns; `None` if that is not known.
-    pub usual_ns: Option<u64>,
+    /// How long one usually takes, ns.
+    pub usual_ns: u64,
+    /// When most of them were slow by that, in order.
+    pub slow_times: Vec<Span>,
 }

@@ -25,7 +25,7 @@ const SETTLED_NS: u64 = 100_000_000;
 /// How long what a connection did is remembered after its end, ns.
 const REMEMBERED_NS: u64 = 2_000_000_000;
 /// A shorter wait that no reply ended waited for nobody, ns: a lock or a processor.
-const NOBODY_NS: u64 = 100_000;
+pub(crate) const NOBODY_NS: u64 = 100_000;
 /// How long a release is remembered, ns: its wait ends a moment later.
 const RELEASES_NS: u64 = 10_000_000_000;
 /// The most waits that are to be split, and releases that are remembered of a server.

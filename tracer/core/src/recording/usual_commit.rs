@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use tracer_ebpf::{Part, ServerCommits};
 
+use crate::interval::Span;
 use crate::report::histogram::Histogram;
 
 /// Fewer commits have no median worth the name.
 const MIN_COMMITS: u64 = 20;
+/// Of fewer commits between two looks it is not said that they were slow.
+const MIN_SLOW_COMMITS: u64 = 3;
+/// The most times that are remembered in which commits were slow; what comes then is not.
+const MAX_SLOW_TIMES: usize = 1_000;
 /// What takes so many times as long as usual is far from it. A choice: a commit that shares its
 /// flush with others takes two or three times as long.
 const FAR: u64 = 8;
@@ -18,9 +23,12 @@ const LEAST_SLOW: Duration = Duration::from_millis(10);
 /// Learns it as a server goes on. What is usual is the second lowest median of the times that
 /// were looked at: what is slow for most of a run is not usual, and neither is a single lucky
 /// second.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct UsualCommit {
     seen: Histogram,
+    /// When it was looked at last, ns of `CLOCK_MONOTONIC`, and what there was.
+    looked: Option<(u64, Histogram)>,
+    slow_times: Vec<Span>,
     /// The lowest medians, ns.
     lowest_ns: [Option<u64>; 2],
     /// By an earlier report, ns.
@@ -33,14 +41,18 @@ impl UsualCommit {
     pub fn new(known: Option<Duration>) -> Self {
         Self {
             seen: Histogram::empty(),
+            looked: None,
+            slow_times: Vec::new(),
             lowest_ns: [None; 2],
             known_ns: known.and_then(|usual| u64::try_from(usual.as_nanos()).ok()),
         }
     }
 
-    /// Takes in what the server has committed since it was looked at last.
-    pub fn learn(&mut self, sums: &ServerCommits) {
+    /// Takes in what the server has committed until now, ns of `CLOCK_MONOTONIC`. `asked_ns` as
+    /// of [`Self::slow_from_ns`].
+    pub fn learn(&mut self, sums: &ServerCommits, now_ns: u64, asked_ns: u64) {
         let all = Histogram::of(sums, Part::Total);
+        self.look(&all, now_ns, asked_ns);
         let since = all.since(&self.seen);
         let median_ns = since.quantile(0.5).map(|ns| ns as u64);
         let Some(median_ns) = median_ns.filter(|_| since.count() >= MIN_COMMITS) else {
@@ -54,6 +66,39 @@ impl UsualCommit {
             .collect();
         lowest.sort_unstable();
         self.lowest_ns = [lowest.first().copied(), lowest.get(1).copied()];
+    }
+
+    /// Notes whether most commits since the last look were slow.
+    fn look(&mut self, all: &Histogram, now_ns: u64, asked_ns: u64) {
+        let before = self.looked.replace((now_ns, *all));
+        let Some((from_ns, before)) = before.filter(|_| self.usual_ns().is_some()) else {
+            return;
+        };
+        let since = all.since(&before);
+        let slow_ns = self.slow_from_ns(asked_ns) as f64;
+        let is_slow = since
+            .quantile(0.5)
+            .is_some_and(|median_ns| median_ns >= slow_ns);
+        if since.count() < MIN_SLOW_COMMITS || !is_slow {
+            return;
+        }
+        let span = Span {
+            from_ns,
+            to_ns: now_ns,
+        };
+        let is_full = self.slow_times.len() >= MAX_SLOW_TIMES;
+        let last = self.slow_times.last_mut();
+        if let Some(last) = last.filter(|last| last.to_ns == from_ns) {
+            last.to_ns = now_ns;
+        } else if !is_full {
+            self.slow_times.push(span);
+        }
+    }
+
+    /// The times in which most commits were slow, in order.
+    #[must_use]
+    pub fn slow_times(&self) -> &[Span] {
+        &self.slow_times
     }
 
     /// How long one usually takes, ns; `None` if that is not known yet.
@@ -80,6 +125,7 @@ mod tests {
     use super::*;
 
     const MS: u64 = 1_000_000;
+    const S: u64 = 1_000 * MS;
     const ASKED: u64 = 100 * MS;
 
     /// So many more commits that took so long.
@@ -97,14 +143,21 @@ mod tests {
         assert_eq!(usual.slow_from_ns(ASKED), ASKED);
         for _ in 0..3 {
             commit(&mut sums, 50, MS / 2);
-            usual.learn(&sums);
+            usual.learn(&sums, 0, ASKED);
         }
         assert_eq!(usual.slow_from_ns(ASKED), 10 * MS);
-        // From then on, most are slow.
-        for _ in 0..30 {
-            commit(&mut sums, 50, 40 * MS);
-            usual.learn(&sums);
+        assert_eq!(usual.slow_times(), []);
+        // From then on, most are slow; of one that is alone, nothing is said.
+        for second in 1..30 {
+            let count = if second == 7 { 1 } else { 50 };
+            commit(&mut sums, count, 40 * MS);
+            usual.learn(&sums, second * S, ASKED);
         }
+        let times = [(0, 6), (7, 29)].map(|(from_s, to_s)| Span {
+            from_ns: from_s * S,
+            to_ns: to_s * S,
+        });
+        assert_eq!(usual.slow_times(), times);
         assert_eq!(usual.slow_from_ns(ASKED), 10 * MS);
         assert!(usual.usual_ns() < Some(MS));
     }
@@ -114,7 +167,7 @@ mod tests {
         let (mut usual, mut sums) = (UsualCommit::new(None), ServerCommits::NONE);
         for _ in 0..2 {
             commit(&mut sums, 50, 4 * MS);
-            usual.learn(&sums);
+            usual.learn(&sums, 0, ASKED);
         }
         let from_ns = usual.slow_from_ns(ASKED);
         assert!((26 * MS..=38 * MS).contains(&from_ns), "{from_ns}");
@@ -126,11 +179,11 @@ mod tests {
         let (mut usual, mut sums) = (UsualCommit::new(None), ServerCommits::NONE);
         for _ in 0..10 {
             commit(&mut sums, 1, MS / 10);
-            usual.learn(&sums);
+            usual.learn(&sums, 0, ASKED);
         }
         assert_eq!(usual.usual_ns(), None);
         commit(&mut sums, 10, MS / 10);
-        usual.learn(&sums);
+        usual.learn(&sums, 0, ASKED);
         assert_eq!(usual.usual_ns(), None, "one median");
     }
 
@@ -140,7 +193,7 @@ mod tests {
         let mut sums = ServerCommits::NONE;
         for _ in 0..5 {
             commit(&mut sums, 50, 40 * MS);
-            usual.learn(&sums);
+            usual.learn(&sums, 0, ASKED);
         }
         assert_eq!(usual.slow_from_ns(ASKED), 16 * MS);
     }

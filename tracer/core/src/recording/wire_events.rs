@@ -1,15 +1,15 @@
 //! What happened on the wire, one by one: what this end retransmitted, by flow, and what
-//! arrived with a bad checksum, by the peer. Of each the latest.
+//! arrived with a bad checksum, by the connection that its ports name. Of each the latest.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-use tracer_ebpf::{EventKind, RetransmitKind, Tuple};
+use tracer_ebpf::{Ends, EventKind, RetransmitKind, Tuple};
 
 use crate::event::Decoded;
 use crate::interval::Span;
 
-/// The most events that are kept of a flow or a peer, and the most of these: 5 MB at worst.
+/// The most events that are kept of a connection, and the most of these: 5 MB at worst.
 const MAX_EVENTS: usize = 1_000;
 const MAX_FLOWS: usize = 200;
 
@@ -30,7 +30,8 @@ pub struct WireEvent {
 #[derive(Debug, Default)]
 pub struct WireEvents {
     sent: HashMap<Tuple, VecDeque<WireEvent>>,
-    corrupted: HashMap<[u8; 16], VecDeque<WireEvent>>,
+    // Which namespace it arrived in is not always known.
+    corrupted: HashMap<Ends, VecDeque<WireEvent>>,
 }
 
 impl WireEvents {
@@ -46,7 +47,7 @@ impl WireEvents {
         };
         match (decoded.what, decoded.kind) {
             (EventKind::BadChecksum, _) => {
-                push(&mut self.corrupted, event.tuple.remote, of(None));
+                push(&mut self.corrupted, event.tuple.ends(), of(None));
             }
             (EventKind::Retransmit, Some(kind)) => {
                 push(&mut self.sent, event.tuple, of(Some(kind)));
@@ -58,7 +59,7 @@ impl WireEvents {
     /// What happened on a flow in a span, in order.
     pub(crate) fn during(&self, tuple: &Tuple, span: Span) -> Vec<WireEvent> {
         let sent = self.sent.get(tuple).into_iter().flatten();
-        let corrupted = self.corrupted.get(&tuple.remote).into_iter().flatten();
+        let corrupted = self.corrupted.get(&tuple.ends()).into_iter().flatten();
         let inside = |one: &&WireEvent| span.from_ns <= one.at_ns && one.at_ns <= span.to_ns;
         let mut found: Vec<WireEvent> = sent.chain(corrupted).filter(inside).copied().collect();
         found.sort_by_key(|one| one.at_ns);
@@ -120,7 +121,9 @@ mod tests {
         let mut events = WireEvents::default();
         events.note(&event(10, 7, Some(RetransmitKind::Rto)), 1_000);
         events.note(&event(20, 8, Some(RetransmitKind::Rto)), 1_000);
-        events.note(&event(15, 9, None), 1_000);
+        events.note(&event(15, 7, None), 1_000);
+        // On another connection with the same host.
+        events.note(&event(16, 9, None), 1_000);
         events.note(&event(40, 7, Some(RetransmitKind::Fast)), 1_000);
         let span = Span {
             from_ns: 10,

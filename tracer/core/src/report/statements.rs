@@ -1,8 +1,8 @@
 //! How many statements a server runs, and how long they take: sums over all that
 //! `pg_stat_statements` counts, without their texts.
 //!
-//! A statement writes if it writes a WAL record at every call: many reads write
-//! one now and then, as they tidy up a page that they pass. What is measured is its
+//! A statement writes if it writes a WAL record at every second call at least, apart from images
+//! of pages: many reads write one now and then, as they tidy up a page that they pass. What is measured is its
 //! execution: its commit, and what that waits for, comes after and is not in it.
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub struct Sums {
 /// Between two samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Statements {
-    /// Statements that write WAL at every call.
+    /// Statements that write WAL at every second call at least.
     pub writes: Pace,
     /// All others, also `BEGIN` and `COMMIT`.
     pub reads: Pace,
@@ -74,7 +74,7 @@ pub struct Account {
     pub without_own_role: Option<bool>,
     /// Samples that had both sorts.
     pub samples: u64,
-    /// Statements that write WAL at every call.
+    /// Statements that write WAL at every second call at least.
     pub writes: Option<StatementTotal>,
     /// All others, also `BEGIN` and `COMMIT`.
     pub reads: Option<StatementTotal>,

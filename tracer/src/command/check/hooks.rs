@@ -121,6 +121,7 @@ mod tests {
             sums,
             usual_ns: None,
             slow_from_ns: None,
+            slow_times: Vec::new(),
             waiting: Vec::new(),
         };
         let record = record(&server, seen);
@@ -213,6 +214,7 @@ mod tests {
             sums: None,
             usual_ns: None,
             slow_from_ns: None,
+            slow_times: Vec::new(),
             waiting: Vec::new(),
         };
         let receivers = ReceiverCalls {

@@ -82,7 +82,7 @@ impl Worker<'_> {
             postgres,
             commits: servers.commits,
             slow_commits: None,
-            all_commits: Vec::new(),
+            known_servers: Vec::new(),
             processors: servers.processors,
             unwritten_events,
             unwritten_lines,

@@ -11,6 +11,12 @@ use crate::postgres::raw;
 /// The longest that a schema's name is, in quotes.
 const MAX_SCHEMA: usize = 80;
 
+/// What a statement does that writes: a record at every second call at least, but for images of
+/// pages. Where pages have checksums, a read writes one of each page that it is the first to
+/// tidy up after a checkpoint (`MarkBufferDirtyHint()`,
+/// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/storage/buffer/bufmgr.c>).
+const WRITES: &str = "2 * (wal_records - wal_fpi) >= calls";
+
 /// Anything, to find out whether we may keep our own samples from being counted.
 const ANYTHING: &str = "select 1";
 
@@ -90,7 +96,7 @@ impl Source {
                  coalesce(sum(total_exec_time) filter (where {wanted}), 0)"
             )
         };
-        let (writes, reads) = (sums("wal_records >= calls"), sums("wal_records < calls"));
+        let (writes, reads) = (sums(WRITES), sums(&format!("not ({WRITES})")));
         format!(
             "select count(*), {writes}, {reads}, {reset}, {thrown_out}
   from {schema}.pg_stat_statements(false) where {outer} and {others}"

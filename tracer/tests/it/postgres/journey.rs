@@ -130,7 +130,7 @@ fn a_disk_that_is_slower_than_usual_is_found_though_nothing_took_as_long_as_was_
             sql.query(INSERT).unwrap();
         }
         let _slow = SlowDisk::start(&[lab.receiver()], SLOWER).unwrap();
-        for _ in 0..50 {
+        for _ in 0..100 {
             sql.query(INSERT).unwrap();
         }
     });

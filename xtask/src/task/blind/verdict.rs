@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracer_core::merge::model::Merged;
 use tracer_core::report::Report;
-use tracer_core::report::finding::{Cause, Finding};
+use tracer_core::report::finding::{Cause, Confidence, Finding};
 
 use super::fault::Trial;
 use super::truth::Truth;
@@ -49,8 +49,8 @@ impl Judged {
         let truth = Truth::of(trial.broken);
         let is_harmless = seen.slowest < HARMED;
         let verdict = |found: Option<&Finding>, right: &[Cause]| {
-            let cause = found.map(|found| found.cause);
-            (judge(cause, right, &truth, is_harmless), found.cloned())
+            let said = found.map(|found| (found.cause, found.confidence));
+            (judge(said, right, &truth, is_harmless), found.cloned())
         };
         let merged = seen.merged.findings.first().map(|one| &one.finding);
         Self {
@@ -70,13 +70,22 @@ impl Judged {
     }
 }
 
-/// What the first finding's cause is worth.
-fn judge(cause: Option<Cause>, right: &[Cause], truth: &Truth, is_harmless: bool) -> Verdict {
-    match cause {
+/// What the first finding's cause is worth, with how sure it is.
+fn judge(
+    said: Option<(Cause, Confidence)>,
+    right: &[Cause],
+    truth: &Truth,
+    is_harmless: bool,
+) -> Verdict {
+    let is_sure = said.is_some_and(|(_, confidence)| confidence == Confidence::High);
+    match said.map(|(cause, _)| cause) {
         Some(cause) if right.contains(&cause) => Verdict::Right,
         None if is_harmless || right.is_empty() => Verdict::Right,
-        // The machine itself may be slow meanwhile.
-        Some(cause) if right.is_empty() && !cause.is_network() => Verdict::Right,
+        // The machine itself may be slow meanwhile; but nobody is to be sure of what no client
+        // noticed.
+        Some(cause) if right.is_empty() && !cause.is_network() && !(is_harmless && is_sure) => {
+            Verdict::Right
+        }
         None => Verdict::Nothing,
         Some(cause) if cause.is_network() && !truth.is_network => Verdict::NetworkBlamed,
         Some(Cause::NotDetermined | Cause::NotTheNetwork) if !truth.is_network => {
@@ -121,8 +130,10 @@ mod tests {
     fn only_what_names_the_fault_is_right() {
         let disk = Truth::of(Broken::StandbyDisk(HARMED));
         let loss = Truth::of(Broken::Log(Harm::Loss { percent: 30 }));
-        let of =
-            |cause, truth: &Truth, is_harmless| judge(cause, &truth.merged, truth, is_harmless);
+        let of = |cause: Option<Cause>, truth: &Truth, is_harmless| {
+            let said = cause.map(|cause| (cause, Confidence::High));
+            judge(said, &truth.merged, truth, is_harmless)
+        };
         assert_eq!(of(Some(Cause::StandbyFlush), &disk, false), Verdict::Right);
         assert_eq!(
             of(Some(Cause::NetworkDelay), &disk, false),
@@ -139,5 +150,24 @@ mod tests {
             of(Some(Cause::NotDetermined), &loss, false),
             Verdict::NotDetermined
         );
+    }
+
+    #[test]
+    fn of_what_no_client_noticed_nobody_is_sure() {
+        let nothing = Truth::of(Broken::Nothing);
+        let of = |cause, confidence, is_harmless| {
+            judge(
+                Some((cause, confidence)),
+                &nothing.merged,
+                &nothing,
+                is_harmless,
+            )
+        };
+        let flush = Cause::StandbyFlush;
+        assert_eq!(of(flush, Confidence::High, true), Verdict::OtherCause);
+        assert_eq!(of(flush, Confidence::Medium, true), Verdict::Right);
+        assert_eq!(of(flush, Confidence::High, false), Verdict::Right);
+        let network = Cause::NetworkDelay;
+        assert_eq!(of(network, Confidence::Low, true), Verdict::NetworkBlamed);
     }
 }

@@ -65,6 +65,7 @@ fn server(pid: u32, sums: Option<ServerCommits>) -> Server {
         sums,
         usual_ns: None,
         slow_from_ns: None,
+        slow_times: Vec::new(),
         waiting: Vec::new(),
     }
 }

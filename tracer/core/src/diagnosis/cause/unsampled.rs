@@ -20,6 +20,10 @@ use crate::report::role::Kind;
 use crate::report::stages::Stage;
 use crate::text;
 
+/// Commits are slow for as long at least where only what is usual says so, s: two looks, of which
+/// there is one a second.
+const MIN_UNUSUAL_S: f64 = 1.5;
+
 /// Waits that are over before the next sample are in none, either.
 pub(super) fn finding(evidence: &Evidence<'_>, found: &[Ranked]) -> Option<Ranked> {
     if evidence.sees_waits && !found.is_empty() {
@@ -121,8 +125,8 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
 }
 
 /// Slow commits that took so long together that somebody noticed. Those that are slow only by
-/// what is usual for their server count if nothing else does and they are most of what its
-/// commits took; then with what is usual, ms.
+/// what is usual for their server count if nothing else does, from times in which most were; then
+/// with what is usual, ms.
 fn worth_a_finding(recorded: &Recording) -> Option<(Vec<SlowCommit>, Option<f64>)> {
     let slow = recorded.slow_commits.as_deref()?;
     // One may be enough: it was measured from its beginning to its end.
@@ -132,11 +136,14 @@ fn worth_a_finding(recorded: &Recording) -> Option<(Vec<SlowCommit>, Option<f64>
     if is_worth(&long) {
         return Some((long, None));
     }
-    let servers = recorded.all_commits.iter().filter_map(|all| {
-        let own = slow.iter().copied().filter(|one| one.server == all.server);
-        let own: Vec<SlowCommit> = own.collect();
-        let is_most = spent_ns(&own) as f64 >= MIN_PART_OF_COMMITS * all.spent_ns as f64;
-        (is_most && is_worth(&own)).then_some((own, all.usual_ns? as f64 / 1e6))
+    let servers = recorded.known_servers.iter().filter_map(|known| {
+        let times = &known.slow_times;
+        let lasted_s: f64 = times.iter().map(|span| span.seconds()).sum();
+        let is_own =
+            |one: &SlowCommit| one.server == known.server && one.whole.covered_ns(times) > 0;
+        let own: Vec<SlowCommit> = slow.iter().copied().filter(is_own).collect();
+        let is_known = lasted_s >= MIN_UNUSUAL_S && is_worth(&own);
+        is_known.then_some((own, known.usual_ns as f64 / 1e6))
     });
     let (own, usual_ms) = servers.max_by_key(|(own, _)| spent_ns(own))?;
     Some((own, Some(usual_ms)))

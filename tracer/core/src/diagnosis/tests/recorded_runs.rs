@@ -12,7 +12,7 @@ use crate::recording::flow_history::FlowHistory;
 use crate::recording::flow_interval::FlowInterval;
 use crate::recording::namespace::NamespaceCounts;
 use crate::recording::settings::Settings;
-use crate::recording::slow_commit::{AllCommits, SlowCommit};
+use crate::recording::slow_commit::SlowCommit;
 use crate::recording::stage::WaitStages;
 use crate::recording::tcp_info::TcpInfoSample;
 use crate::recording::{Recording, processors};
@@ -51,14 +51,6 @@ fn recording(report: &Report) -> Recording {
         }],
         processors: report.processors.as_deref().map(|all| Ok(processors(all))),
         slow_commits: commits.map(|commits| commits.slow.iter().map(slow_commit).collect()),
-        all_commits: commits.map_or_else(Vec::new, |commits| {
-            let all = commits.servers.iter().map(|server| AllCommits {
-                server: server.pid,
-                spent_ns: ns(server.total.sum_ms / 1e3),
-                usual_ns: server.usual_ms.map(|ms| ns(ms / 1e3)),
-            });
-            all.collect()
-        }),
         postgres: report.postgres.as_ref().map(database),
         ..Recording::default()
     }

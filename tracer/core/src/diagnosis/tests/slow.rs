@@ -2,7 +2,7 @@
 
 use crate::diagnosis::tests::*;
 use crate::recording::flow_series::FlowSeries;
-use crate::recording::slow_commit::AllCommits;
+use crate::recording::slow_commit::KnownServer;
 use crate::recording::stage::WaitStages;
 use crate::report::stages::Stage;
 
@@ -152,9 +152,9 @@ fn whom_a_server_shows_to_wait_comes_before_single_commits() {
     assert_eq!(run.causes(), []);
 }
 
-/// Sixty commits of 40 ms while something is the matter, nearly all of it in this stage, and others
-/// of half a millisecond; all together took so long.
-fn unusual(stage: Stage, all_ms: u64) -> Recording {
+/// Sixty commits of 40 ms within 18 s, nearly all of it in this stage, where half a millisecond is
+/// usual; for so long, most were so slow.
+fn unusual(stage: Stage, lasted_s: u64) -> Recording {
     let mut run = Run::healthy();
     let commits = (0..60).map(|number| {
         let whole = Span {
@@ -178,17 +178,20 @@ fn unusual(stage: Stage, all_ms: u64) -> Recording {
     run.slow = Some(commits.collect());
     let mut recorded = run.recorded();
     recorded.postgres = None;
-    recorded.all_commits = vec![AllCommits {
+    recorded.known_servers = vec![KnownServer {
         server: SERVER,
-        spent_ns: all_ms * MS,
-        usual_ns: Some(MS / 2),
+        usual_ns: MS / 2,
+        slow_times: vec![Span {
+            from_ns: 21 * S,
+            to_ns: (21 + lasted_s) * S,
+        }],
     }];
     recorded
 }
 
 #[test]
 fn what_is_far_from_usual_is_found_though_no_commit_took_as_long_as_was_asked() {
-    let found = found_in(&unusual(Stage::Remote, 2_500));
+    let found = found_in(&unusual(Stage::Remote, 18));
     let shown = (found[0].cause, found[0].confidence);
     assert_eq!(shown, (Cause::NotTheNetwork, Confidence::Medium));
     assert!(
@@ -197,18 +200,19 @@ fn what_is_far_from_usual_is_found_though_no_commit_took_as_long_as_was_asked() 
         ),
         "{found:?}"
     );
-    // Most of what the server's commits took, they took not.
-    assert!(found_in(&unusual(Stage::Remote, 5_000)).is_empty());
+    // Most commits were not slow for long: those that were took half a second then.
+    assert!(found_in(&unusual(Stage::Remote, 4)).is_empty());
+    assert!(found_in(&unusual(Stage::Remote, 1)).is_empty());
     // What is usual is not known: they are slow by nobody's measure.
-    let mut unknown = unusual(Stage::Remote, 2_500);
-    unknown.all_commits.clear();
+    let mut unknown = unusual(Stage::Remote, 18);
+    unknown.known_servers.clear();
     assert!(found_in(&unknown).is_empty());
 }
 
 #[test]
 fn single_commits_that_were_acknowledged_late_and_lost_nothing_were_held_up() {
     let held = |unacked| {
-        let mut recorded = unusual(Stage::Acknowledged, 2_500);
+        let mut recorded = unusual(Stage::Acknowledged, 18);
         let mut walsender = recorded.flows.iter_mut();
         let walsender = walsender.find(|one| one.kind() == Kind::Walsender).unwrap();
         walsender.path = (1..=RUN)

@@ -172,6 +172,34 @@ fn what_the_peer_had_and_acknowledged_late_was_not_lost() {
 }
 
 #[test]
+fn where_replies_arrive_out_of_order_it_is_not_sure_what_the_standby_has_done() {
+    let with_gaps_until = |last: u64| {
+        let mut run = run(Some(Stage::Remote));
+        run.role(Kind::Walsender).clear();
+        for sample in run.bad_samples() {
+            sample.standbys[0].write_lag_bytes = Some(0);
+            // It replies now and then.
+            sample.standbys[0].reply_age_ms = Some(40.0);
+        }
+        run.path = (1..=RUN)
+            .map(|second| TcpInfoSample {
+                at_ns: second * S,
+                rcv_ooopack: Some(second.min(last) as u32),
+                ..TcpInfoSample::default()
+            })
+            .collect();
+        let found = run.first();
+        let is_told = found.text.contains("may have been lost");
+        (found.cause, found.confidence, is_told)
+    };
+    let flush = Cause::StandbyFlush;
+    // In all of these times, in half of them, and in fewer.
+    assert_eq!(with_gaps_until(RUN), (flush, Confidence::Low, true));
+    assert_eq!(with_gaps_until(30), (flush, Confidence::Low, true));
+    assert_eq!(with_gaps_until(25), (flush, Confidence::High, false));
+}
+
+#[test]
 fn where_walsenders_took_wal_late_samples_say_what_they_waited_for() {
     let of = |event: Option<&str>, stage| {
         let mut run = run(Some(stage));

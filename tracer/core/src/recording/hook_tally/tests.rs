@@ -68,6 +68,7 @@ fn ended(lsn: u64) -> StageRecord {
     StageRecord::WaitEnded(WaitEnded {
         server: SERVER,
         lsn,
+        to_ns: NOBODY_NS,
         ..WaitEnded::default()
     })
 }
@@ -184,4 +185,15 @@ fn what_has_ended_is_forgotten() {
     assert!(tally.senders.is_empty());
     // Its server's calls are kept.
     assert_eq!(tally.finish()[&SERVER].walsenders.connections, 1);
+}
+
+#[test]
+fn a_wait_that_is_over_at_once_was_for_nobody() {
+    let alone = StageRecord::WaitEnded(WaitEnded {
+        server: SERVER,
+        to_ns: NOBODY_NS - 1,
+        ..WaitEnded::default()
+    });
+    let seen = tally(&[alone, alone], [0; 3]).walsenders;
+    assert_eq!((seen.waits, seen.reason("WALRead")), (0, None));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracer_core::report::finding::Cause;
+use tracer_core::report::finding::{Cause, Confidence};
 use tracer_core::report::phase::{ChosenBy, Name, PhaseReport};
 use xtask::testbed::netns::Host;
 
@@ -92,7 +92,13 @@ fn broken(
     tool.await_line(&[" 0 waiting for a standby"]);
     await_lines(&mut tool, &["probe: 2 commits"], CALM);
     let seen = tool.finish();
-    assert_eq!(verdict(what, &seen), cause, "{:?}", seen.report.findings);
+    let found = &seen.report.findings;
+    let said = verdict(what, &seen);
+    // Of what half of all is lost of, six in a row are once in 64 times: then the primary sees a
+    // cut, and is not sure.
+    let looks_cut = said == Cause::Partition && found[0].confidence <= Confidence::Medium;
+    let is_chance = looks_cut && cause == Cause::LossTowardStandby;
+    assert!(said == cause || is_chance, "{found:?}");
     // Its time is found in what it did; on a busy machine, what came before or after may
     // not have been calm enough to be told apart.
     let phases = &seen.report.phases;
