@@ -109,6 +109,7 @@ fn server(
         slow: server.sums.map_or(0, |sums| sums.slow),
         usual_ms: server.usual_ns.map(|ns| ns as f64 / 1e6),
         slow_from_ms: server.slow_from_ns.map(|ns| ns as f64 / 1e6),
+        slow_for_s: together(server.slow_times.iter().map(|span| span.seconds())),
         total: total.quantiles(),
         flush: flush.quantiles(),
         wait: wait.quantiles(),

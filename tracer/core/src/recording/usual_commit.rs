@@ -9,6 +9,8 @@ use crate::report::histogram::Histogram;
 
 /// Fewer commits have no median worth the name.
 const MIN_COMMITS: u64 = 20;
+/// Between two looks, ns: nearly a second, so that one a second is not missed.
+const LOOK_NS: u64 = 900_000_000;
 /// Of fewer commits between two looks it is not said that they were slow.
 const MIN_SLOW_COMMITS: u64 = 3;
 /// The most times that are remembered in which commits were slow; what comes then is not.
@@ -70,6 +72,10 @@ impl UsualCommit {
 
     /// Notes whether most commits since the last look were slow.
     fn look(&mut self, all: &Histogram, now_ns: u64, asked_ns: u64) {
+        let is_early = |(at_ns, _): &(u64, Histogram)| now_ns.saturating_sub(*at_ns) < LOOK_NS;
+        if self.looked.as_ref().is_some_and(is_early) {
+            return;
+        }
         let before = self.looked.replace((now_ns, *all));
         let Some((from_ns, before)) = before.filter(|_| self.usual_ns().is_some()) else {
             return;
@@ -153,7 +159,7 @@ mod tests {
             commit(&mut sums, count, 40 * MS);
             usual.learn(&sums, second * S, ASKED);
         }
-        let times = [(0, 6), (7, 29)].map(|(from_s, to_s)| Span {
+        let times = [(1, 6), (7, 29)].map(|(from_s, to_s)| Span {
             from_ns: from_s * S,
             to_ns: to_s * S,
         });

@@ -113,6 +113,9 @@ pub struct ServerReport {
     /// if that is less; `null` of a server that has ended.
     #[serde(default)]
     pub slow_from_ms: Option<f64>,
+    /// For how long most commits were slow by that, s.
+    #[serde(default)]
+    pub slow_for_s: f64,
     /// All of a commit, from its start to the end of its wait for a standby; what
     /// is released after that is not in it.
     pub total: PartQuantiles,

@@ -138,6 +138,7 @@ fn a_disk_that_is_slower_than_usual_is_found_though_nothing_took_as_long_as_was_
     let server = &commits.servers[0];
     assert!(server.usual_ms < Some(10.0), "{server:?}");
     assert!(server.slow_from_ms < Some(commits.slow_ms), "{server:?}");
+    assert!(server.slow_for_s > 1.5, "{server:?}");
     assert_owned(&merged, 40, |one| one.standby_flush, Cause::StandbyFlush);
     let of_primary = &merged.reports[0].findings[0].text;
     assert!(of_primary.contains("is usual"), "{of_primary}");
