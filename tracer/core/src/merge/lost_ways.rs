@@ -1,6 +1,7 @@
 //! Which of the two ways between a primary and its standby lost more, by what both of them
 //! retransmitted.
 
+use crate::evidence::loss_episode::LOSSES;
 use crate::report::finding::Way;
 use crate::report::role::Kind;
 use crate::report::{FlowReport, Report};
@@ -21,15 +22,8 @@ impl Retransmitted {
     fn of(report: &Report, kind: Kind) -> Self {
         let flows = report.flows.iter().filter(|flow| flow.role.kind == kind);
         flows.fold(Self::default(), |sum, flow| {
-            let kinds = flow.by_kind;
-            let losses = [
-                kinds.tlp,
-                kinds.rto,
-                kinds.fast,
-                kinds.rack,
-                kinds.slow_start,
-            ];
-            let segments = losses.into_iter().fold(0, u64::saturating_add);
+            let of_kinds = LOSSES.map(|kind| flow.by_kind.of(kind));
+            let segments = of_kinds.into_iter().fold(0, u64::saturating_add);
             let spurious = spurious(flow);
             Self {
                 segments: sum.segments.saturating_add(segments),

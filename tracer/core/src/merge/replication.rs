@@ -66,25 +66,14 @@ impl Replication<'_> {
     /// What the exchanges of both hosts show of their clocks.
     pub(crate) fn bounds(&self) -> Result<ClockBounds, Unbounded> {
         let (ours, theirs) = (&self.sent.exchanges, &self.received.exchanges);
-        let arrived = by_key(&theirs.wal_end, &theirs.wal_ns);
-        let taken = by_key(&ours.wal_end, &ours.wal_ns);
-        let out = taken.into_iter().filter_map(|(key, sent_ns)| {
-            let arrived_ns = *arrived.get(&key)?;
-            Some(OneWay {
-                sent_ns,
-                arrived_ns,
-            })
-        });
-        let arrived = by_key(&ours.reply_seq, &ours.reply_ns);
-        let replied = by_key(&theirs.reply_seq, &theirs.reply_ns);
-        let back = replied.into_iter().filter_map(|(key, sent_ns)| {
-            let arrived_ns = *arrived.get(&key)?;
-            Some(OneWay {
-                sent_ns,
-                arrived_ns,
-            })
-        });
-        let (out, back): (Vec<OneWay>, Vec<OneWay>) = (out.collect(), back.collect());
+        let out = one_way(
+            &by_key(&ours.wal_end, &ours.wal_ns),
+            &by_key(&theirs.wal_end, &theirs.wal_ns),
+        );
+        let back = one_way(
+            &by_key(&theirs.reply_seq, &theirs.reply_ns),
+            &by_key(&ours.reply_seq, &ours.reply_ns),
+        );
         ClockBounds::new(&out, &back)
     }
 }
@@ -110,4 +99,15 @@ impl TwoClocks {
 fn by_key<K: Copy + Ord>(keys: &[K], at_ns: &[u64]) -> BTreeMap<K, u64> {
     let all = keys.iter().copied().zip(at_ns.iter().copied());
     all.take(MAX_EXCHANGES).collect()
+}
+
+/// What both hosts kept of one direction.
+fn one_way<K: Ord>(sent: &BTreeMap<K, u64>, arrived: &BTreeMap<K, u64>) -> Vec<OneWay> {
+    let both = sent.iter().filter_map(|(key, sent_ns)| {
+        Some(OneWay {
+            sent_ns: *sent_ns,
+            arrived_ns: *arrived.get(key)?,
+        })
+    });
+    both.collect()
 }

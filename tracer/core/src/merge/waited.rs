@@ -1,6 +1,6 @@
 //! When commits waited for a standby, and what else a report shows of that time.
 
-use crate::evidence::loss_episode::{episodes, seen};
+use crate::evidence::loss_episode::{LOSSES, episodes, seen};
 use crate::evidence::thresholds::{MAX_SHORT_WAIT_MS, MIN_STARVED_SHARE};
 use crate::interval::Span;
 use crate::report::processors::ProcessorsReport;
@@ -79,15 +79,8 @@ pub(crate) fn losses(report: &Report) -> Vec<Span> {
     let replication = |flow: &&FlowReport| flow.role.kind.is_replication();
     let flows = report.flows.iter().filter(replication);
     let lossy = flows.flat_map(|flow| &flow.series).filter(|step| {
-        let kinds = step.by_kind;
-        let lost = [
-            kinds.tlp,
-            kinds.rto,
-            kinds.fast,
-            kinds.rack,
-            kinds.slow_start,
-        ];
-        lost.iter().any(|segments| *segments > 0)
+        let mut kinds = LOSSES.iter();
+        kinds.any(|kind| step.by_kind.of(*kind) > 0)
     });
     let mut ends: Vec<u64> = lossy.map(|step| ns(step.offset_s)).collect();
     ends.sort_unstable();

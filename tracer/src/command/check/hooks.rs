@@ -15,11 +15,11 @@ use crate::commit_trace::{CommitTrace, EarlierServers};
 use crate::kernel::server;
 
 /// Nobody waits longer for an answer.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST_WATCH: Duration = Duration::from_secs(60);
 
 /// Watches every server on this host for so long, or a minute at most, and makes a row of each.
 pub(super) fn rows(lasts: Duration) -> Vec<Row> {
-    let lasts = lasts.min(LONGEST);
+    let lasts = lasts.min(LONGEST_WATCH);
     let servers = server::all().unwrap_or_default();
     if servers.is_empty() {
         return Vec::new();
