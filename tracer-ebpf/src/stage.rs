@@ -140,9 +140,8 @@ pub struct ServerLayout {
     pub am_db_walsender: u64,
     /// `int synchronous_commit`: what this backend waits for.
     pub synchronous_commit: u64,
-    /// Which bits of the byte behind `WalSndCtl->lsn` say that any standby is to be waited
-    /// for.
-    pub awaits_mask: u64,
+    /// `char *SyncRepStandbyNames`: empty where commits wait for no standby.
+    pub standby_names: u64,
     /// How often its walsenders were seen to call each function, by [`WalsenderHook`]: counted
     /// by the programs.
     pub calls: [u64; WalsenderHook::COUNT],

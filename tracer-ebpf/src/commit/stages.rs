@@ -10,8 +10,6 @@ use crate::task;
 /// (<https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/replication/walsender_private.h>,
 /// the same from 13 to 18).
 pub(crate) const CTL_LSN: u64 = 48;
-/// `sync_standbys_defined` behind it, which 18 made `sync_standbys_status`.
-const CTL_AWAITS: u64 = CTL_LSN + 24;
 
 /// `WalSndCtl`, if the server has it.
 #[inline(always)]
@@ -19,11 +17,15 @@ pub(crate) fn control(layout: &ServerLayout) -> Option<u64> {
     user::<u64>(layout.walsnd_ctl).filter(|control| *control != 0)
 }
 
-/// Whether commits of the server wait for any standby.
+/// Whether commits of this backend wait for any standby, by its own `synchronous_standby_names`.
+/// What the server's processes share of that, behind `WalSndCtl->lsn`, is a `bool` or bits,
+/// depending on the minor version: 15.18 has the bits of 18. Of a wait that ended because the
+/// names were taken away, the backend still has them: it reads its configuration between two
+/// statements.
 #[inline(always)]
 fn awaits(layout: &ServerLayout) -> Option<bool> {
-    let status = user::<u8>(control(layout)?.wrapping_add(CTL_AWAITS))?;
-    Some(u64::from(status) & layout.awaits_mask != 0)
+    let names = user::<u64>(layout.standby_names)?;
+    Some(user::<u8>(names)? != 0)
 }
 
 /// The wait of this backend is over now.

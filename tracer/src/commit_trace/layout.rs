@@ -13,19 +13,14 @@ use crate::kernel::{elf, server};
 /// `libpq-be.h`).
 const KNOWN: std::ops::RangeInclusive<u32> = 13..=18;
 
-/// Until 17, `sync_standbys_defined` is a `bool`.
-const ANY_BIT: u64 = 0xff;
-/// From 18 on, one bit of `sync_standbys_status`
-/// (<https://github.com/postgres/postgres/blob/REL_18_STABLE/src/include/replication/walsender_private.h>).
-const SYNC_STANDBY_DEFINED: u64 = 1 << 1;
-
 /// The variables, in the order of [`ServerLayout`].
-const VARIABLES: [&str; 5] = [
+const VARIABLES: [&str; 6] = [
     "MyWalSnd",
     "WalSndCtl",
     "MyProcPort",
     "am_db_walsender",
     "synchronous_commit",
+    "SyncRepStandbyNames",
 ];
 
 /// What a walsender calls to read the WAL that it sends: the first that there is. Version 17
@@ -65,14 +60,14 @@ pub(super) fn functions(image: &[u8]) -> Result<WalsenderFunctions, String> {
 pub(super) fn layout(server: &server::Server) -> Result<ServerLayout, String> {
     let version = server.version();
     let major: Option<u32> = version.as_deref().and_then(|one| one.parse().ok());
-    let Some(major) = major.filter(|major| KNOWN.contains(major)) else {
+    if !major.is_some_and(|major| KNOWN.contains(&major)) {
         return Err(format!(
             "what a walsender of version {} looks like is not known, only of {} to {}",
             version.as_deref().unwrap_or("?"),
             KNOWN.start(),
             KNOWN.end()
         ));
-    };
+    }
     let forbidden = |what: &str, error: std::io::Error| {
         let missing = why_forbidden(&error, &[CAP_SYS_PTRACE]);
         format!("its {what} cannot be read: {error}{missing}")
@@ -97,6 +92,7 @@ pub(super) fn layout(server: &server::Server) -> Result<ServerLayout, String> {
         my_proc_port,
         am_db_walsender,
         synchronous_commit,
+        standby_names,
     ] = addresses;
     Ok(ServerLayout {
         my_walsnd,
@@ -104,11 +100,7 @@ pub(super) fn layout(server: &server::Server) -> Result<ServerLayout, String> {
         my_proc_port,
         am_db_walsender,
         synchronous_commit,
-        awaits_mask: if major < 18 {
-            ANY_BIT
-        } else {
-            SYNC_STANDBY_DEFINED
-        },
+        standby_names,
         calls: [0; WalsenderHook::COUNT],
     })
 }

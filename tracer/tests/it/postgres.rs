@@ -28,6 +28,7 @@ mod services;
 mod sides;
 mod stages;
 mod statements;
+mod stopped_at;
 mod untracked;
 mod untrusted;
 mod verdict;

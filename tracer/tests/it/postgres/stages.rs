@@ -13,6 +13,7 @@ use xtask::testbed::{
 };
 
 use crate::postgres::commits::{ALL, INSERT, QUIET, of, pid, watch};
+use crate::postgres::stopped_at::commit_stopped_at;
 use crate::postgres::watched::{Lab, Seen, Watched};
 
 /// Every commit of the servers there, and no other test's.
@@ -230,6 +231,26 @@ fn without_a_standby_no_wait_has_stages() {
         "{found:?}"
     );
     assert_eq!(found.unexplained_share, None);
+}
+
+/// A backend that is kept from a processor looks as if it had waited.
+#[test]
+fn what_stands_still_without_a_standby_waits_for_none() {
+    let net = Net::pair("pgstagestill", "ens160").unwrap();
+    let host = net.host("primary").unwrap();
+    let alone = Alone::start(host, QUIET).unwrap();
+    let tool = follow(host);
+    commit_stopped_at("SyncRepWaitForLSN", &alone, Duration::from_millis(50));
+    let seen = tool.finish();
+    let found = of(&seen, pid(alone.server()));
+    assert!(found.wait.part.max_ms >= Some(50.0), "{found:?}");
+    let stages = &found.stages;
+    assert!(stages.measured, "{stages:?}");
+    assert_eq!(
+        (stages.standbys.len(), stages.unreleased),
+        (0, 0),
+        "{stages:?}"
+    );
 }
 
 #[test]
