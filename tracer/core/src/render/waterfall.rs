@@ -11,6 +11,9 @@ use crate::text::{columns, padded, padded_before};
 const MIN_BAR: usize = 20;
 /// The most events that are told in words; the JSON has all.
 const MAX_TOLD: usize = 20;
+/// A bar that would take less of a column is drawn thin: a whole one would show more than it was.
+const LEAST_COLUMN: f64 = 0.5;
+const THIN: &str = "▏";
 
 /// A commit, as it is drawn.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -129,12 +132,17 @@ impl Waterfall {
             .map(|(bar, took)| {
                 let from = column(bar.from_ms).min(room - 1);
                 let to = column(bar.from_ms + bar.took_ms).clamp(from + 1, room);
+                let drawn = if self.share(bar.took_ms) * (room as f64) < LEAST_COLUMN {
+                    THIN.to_owned()
+                } else {
+                    "█".repeat(to - from)
+                };
                 format!(
                     "{}  {}  |{}{}{}|",
                     padded(bar.name, names),
                     padded_before(took, numbers),
                     " ".repeat(from),
-                    "█".repeat(to - from),
+                    drawn,
                     " ".repeat(room - to)
                 )
             })
@@ -167,9 +175,9 @@ enum Seen {
 }
 
 fn mark(event: &CommitEvent, on: Seen) -> WaterfallMark {
-    let segments = match event.segments {
-        1 => "a segment".to_owned(),
-        several => format!("{several} segments"),
+    let (segments, them) = match event.segments {
+        1 => ("a segment".to_owned(), "it"),
+        several => (format!("{several} segments"), "them"),
     };
     let timeout = event.timeout_ms.map_or_else(String::new, |ms| {
         format!(" after a timeout of {}", milliseconds(Some(ms)))
@@ -186,7 +194,9 @@ fn mark(event: &CommitEvent, on: Seen) -> WaterfallMark {
         ),
         BAD_CHECKSUM => (
             'X',
-            format!("received {segments} from the {other} with a bad checksum, and discarded it"),
+            format!(
+                "received {segments} from the {other} with a bad checksum, and discarded {them}"
+            ),
         ),
         kind => ('R', format!("retransmitted {segments} ({kind})")),
     };
@@ -292,8 +302,17 @@ mod tests {
             let long: Vec<usize> = lines.iter().map(|line| columns(line)).collect();
             assert!(long.windows(2).all(|two| two[0] == two[1]), "{lines:#?}");
             let bars = lines.iter().take(5);
-            assert!(bars.into_iter().all(|line| line.contains('█')));
+            assert!(bars.into_iter().all(|line| line.contains(['█', '▏'])));
         }
+    }
+
+    #[test]
+    fn what_took_next_to_nothing_is_drawn_thin() {
+        let mut commit = commit();
+        commit.rest_ms = 0.01;
+        let lines = Waterfall::of(&commit).lines(80);
+        assert!(lines[0].contains("|▏ "), "{lines:#?}");
+        assert!(lines[1].contains("|██"), "{lines:#?}");
     }
 
     #[test]
