@@ -14,7 +14,7 @@ use crate::postgres::connection::dsn::Typed;
 
 pub use crate::cli::check::CheckArguments;
 pub use crate::cli::files::{
-    ExplainArguments, Format, MergeArguments, ReplayArguments, ReportArguments,
+    DocumentArguments, ExplainArguments, Format, MergeArguments, ReplayArguments, ReportArguments,
 };
 
 /// Counts TCP retransmits per flow, in the kernel and to the segment: was it the

@@ -3,6 +3,7 @@
 
 pub(crate) mod check;
 pub(crate) mod clean;
+mod document;
 pub(crate) mod explain;
 pub(crate) mod inject;
 pub(crate) mod log;

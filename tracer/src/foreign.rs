@@ -38,7 +38,7 @@ pub fn replayed(recordings: Vec<Vec<u8>>) -> anyhow::Result<Report> {
 
 /// What `tracer report` makes of a file with these contents.
 pub fn document(bytes: &[u8]) -> Result<Document, ReadError> {
-    report::document(bytes)
+    report::account(bytes)
 }
 
 /// What is said on standard error, as it gets there.

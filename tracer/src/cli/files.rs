@@ -15,15 +15,9 @@ pub struct ReportArguments {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Where to write it: .html for one file with charts, .md or .txt (`-` for
-    /// standard output) [default: -]
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-
-    /// What to write: `html`, `md` or `text` [default: by the file's name; text to
-    /// standard output]
-    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
-    pub format: Option<Format>,
+    /// Where it goes.
+    #[command(flatten)]
+    pub to: DocumentArguments,
 }
 
 /// The arguments of `tracer explain`.
@@ -42,7 +36,16 @@ pub struct ExplainArguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub slowest: usize,
 
-    /// Where to write it: .html, .md or .txt (`-` for standard output) [default: -]
+    /// Where it goes.
+    #[command(flatten)]
+    pub to: DocumentArguments,
+}
+
+/// What is written for people: where to, and as what.
+#[derive(Debug, Args, Clone)]
+pub struct DocumentArguments {
+    /// Where to write it: .html for one file with charts, .md or .txt (`-` for
+    /// standard output) [default: -]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
