@@ -2,6 +2,7 @@
 //! load, and the ways to run programs and to wait for them.
 
 pub mod command;
+pub(crate) mod figure_table;
 pub(crate) mod file;
 pub(crate) mod held_programs;
 pub(crate) mod injection;
@@ -19,6 +20,7 @@ pub(crate) mod resource_name;
 pub(crate) mod sample_report;
 pub(crate) mod scratch_dir;
 pub mod slow_disk;
+pub(crate) mod stage_figures;
 pub mod wait;
 pub mod wire;
 pub mod withheld;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tracer_core::merge::model::Merged;
 use tracer_core::report::Report;
 use tracer_core::report::finding::{Cause, Finding};
 
@@ -16,6 +17,7 @@ pub(super) use tracer_core::report::role::Kind as FlowKind;
 use super::cluster::DATABASES;
 use super::context::Note;
 use super::timing::Timing;
+use super::verify::Checks;
 use super::watch::{self, Change};
 use crate::lab::format::{UNKNOWN, known};
 use crate::testbed::load::phase::{Phase, Phases};
@@ -31,6 +33,8 @@ pub(super) struct Outcome {
     pub(super) notes: Vec<Note>,
     /// tracer's, of both databases' hosts.
     pub(super) reports: [Report; 2],
+    /// Both as one.
+    pub(super) merged: Merged,
     /// How much `InCsumErrors` of each of these hosts grew.
     pub(super) checksum_errors: [u64; 2],
     pub(super) extra: Map<String, Value>,
@@ -105,6 +109,28 @@ impl Outcome {
         &self.reports[usize::from(database != DATABASES[0])]
     }
 
+    /// The host of a database has to find this cause first.
+    pub(super) fn names(&self, database: &str, cause: Cause, checks: &mut Checks) {
+        let report = self.report(database);
+        checks.that(
+            &format!("tracer on {database} names the cause, `{}`", name(cause)),
+            causes(report).first() == Some(&cause),
+            cause_names(report),
+        );
+    }
+
+    /// Both hosts' reports together have to.
+    pub(super) fn both_name(&self, cause: Cause, checks: &mut Checks) {
+        let findings = self.merged.findings.iter();
+        let found: Vec<Cause> = findings.map(|one| one.finding.cause).collect();
+        let names: Vec<String> = found.iter().map(name).collect();
+        checks.that(
+            &format!("both reports together name `{}`", name(cause)),
+            found.first() == Some(&cause),
+            names.join(", "),
+        );
+    }
+
     /// The stretches in which a node took writes, by its own account.
     pub(super) fn reigns(&self, node: &str) -> Vec<(SystemTime, Option<SystemTime>)> {
         watch::reigns(&self.roles, node)
@@ -147,18 +173,6 @@ pub(super) fn causes(report: &Report) -> Vec<Cause> {
 pub(super) fn cause_names(report: &Report) -> String {
     let names: Vec<String> = causes(report).iter().map(name).collect();
     names.join(", ")
-}
-
-pub(super) fn blames_the_network(cause: Cause) -> bool {
-    matches!(
-        cause,
-        Cause::LossTowardStandby
-            | Cause::LossOfReplies
-            | Cause::DamageTowardStandby
-            | Cause::DamageOfReplies
-            | Cause::Partition
-            | Cause::NetworkDelay
-    )
 }
 
 /// Whether the first cause of slowness in a report is that the standby is cut off.

@@ -55,7 +55,7 @@ pub(super) fn write(
 }
 
 /// Has tracer make one of its two reports, and show that to people: as a page with
-/// charts, and as text.
+/// charts, and as text, with its slowest commit part by part.
 pub(super) fn present(folder: &Path, program: &Path) -> Result<()> {
     let run = folder.join("run.json");
     let mut merge = Command::new(program);
@@ -67,10 +67,20 @@ pub(super) fn present(folder: &Path, program: &Path) -> Result<()> {
         report.arg("report").arg(&run);
         command::output(report.arg("--output").arg(folder.join(name)))?;
     }
-    // Half the size without its indentation.
     let bytes = file::read(&run).context("tracer has merged nothing")?;
     let merged = Merged::read(&bytes).context("what it merged cannot be read")?;
+    if merged.reports.iter().any(has_slow_commits) {
+        let mut explain = Command::new(program);
+        explain.arg("explain").arg(&run);
+        command::output(explain.arg("--output").arg(folder.join("explain.md")))?;
+    }
+    // Half the size without its indentation.
     save_json(folder, "run.json", &merged)
+}
+
+fn has_slow_commits(report: &Report) -> bool {
+    let commits = report.commits.as_ref();
+    commits.is_some_and(|commits| !commits.slow.is_empty())
 }
 
 /// The report without flows that retransmitted nothing, of the replication and of clients

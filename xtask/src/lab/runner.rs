@@ -120,6 +120,7 @@ fn observe(script: &Script, mut cluster: Cluster, up: Duration) -> Result<Outcom
         records,
         roles,
         notes: run.notes,
+        merged: tracer_core::merge::merge(reports.clone(), DATABASES)?,
         reports,
         checksum_errors: [0, 1].map(|host| errors_after[host] - errors_before[host]),
         extra: run.extra,

@@ -11,7 +11,6 @@ mod scale;
 mod spread;
 mod start;
 mod storm;
-mod table;
 
 use std::path::Path;
 use std::time::Duration;

@@ -16,10 +16,11 @@ use clap::Args;
 
 use self::fault::Trial;
 use self::trial_lab::TrialLab;
-use self::verdict::{Judged, Verdict};
+use self::verdict::{Judged, TrialOutcome, Verdict};
 use crate::provision::repo;
 use crate::task::setup;
 use crate::testbed::random::seed_of_clock;
+use crate::testbed::stage_figures::{add_stages, stage_table};
 use crate::testbed::{file, interrupt, netns};
 
 /// How many of twenty have to be named rightly: by both hosts' report, by the primary's.
@@ -41,7 +42,8 @@ pub(crate) struct BlindArguments {
     trial: Option<u32>,
 }
 
-/// Tries them, a line each, and says how many were named rightly.
+/// Tries them, a line each, and says how many were named rightly, and how long each stage of
+/// their commits took.
 pub(crate) fn run(arguments: &BlindArguments) -> Result<()> {
     netns::require_root()?;
     setup::run()?;
@@ -52,23 +54,25 @@ pub(crate) fn run(arguments: &BlindArguments) -> Result<()> {
         Some(only) => only..only + 1,
         None => 0..arguments.trials,
     };
-    let mut all = Vec::new();
+    let (mut all, mut stages) = (Vec::new(), stage_table("fault"));
     for number in numbers {
         interrupt::check()?;
         let trial = Trial::draw(seed, number);
         let kept = repo::target_dir().join(format!("blind/seed-{seed}-{number}"));
-        let judged = judge(&tracer, &trial, &kept).with_context(|| format!("{number}: {trial}"))?;
+        let seen = seen(&tracer, &trial, &kept).with_context(|| format!("{number}: {trial}"))?;
+        let judged = Judged::of(&trial, &seen);
+        add_stages(&mut stages, &format!("{:?}", trial.broken), &seen.merged);
         println!("{number:>3} {trial}\n{judged}");
         all.push(judged);
     }
+    println!("stages, ms\n{}", stages.plain());
     conclude(&all)
 }
 
 /// One trial, of which the reports stay in the folder.
-fn judge(tracer: &Path, trial: &Trial, kept: &Path) -> Result<Judged> {
+fn seen(tracer: &Path, trial: &Trial, kept: &Path) -> Result<TrialOutcome> {
     file::make_folder(kept)?;
-    let seen = TrialLab::set(tracer, trial, kept)?.play(trial)?;
-    Ok(Judged::of(trial, &seen))
+    TrialLab::set(tracer, trial, kept)?.play(trial)
 }
 
 fn conclude(all: &[Judged]) -> Result<()> {

@@ -1,10 +1,21 @@
 //! Reports for tests.
 
+use tracer_core::merge::model::Merged;
 use tracer_core::report::{Fault, Overhead, Report, Resets, TotalsReport};
 
 /// One with everything that there is.
 pub(crate) fn full() -> Report {
     Report::read(include_bytes!("../../../tracer/core/tests/data/db1.json")).unwrap()
+}
+
+/// Of two hosts.
+pub(crate) fn merged() -> Merged {
+    let of = |bytes| Report::read(bytes).unwrap();
+    let both = [
+        full(),
+        of(include_bytes!("../../../tracer/core/tests/data/db2.json")),
+    ];
+    tracer_core::merge::merge(both, ["db1", "db2"]).unwrap()
 }
 
 /// One in which nothing was seen, found or measured.

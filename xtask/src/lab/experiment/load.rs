@@ -14,7 +14,7 @@ use tracer_core::report::finding::Cause;
 use super::{Setup, Variant};
 use crate::lab::context::{RunContext, pause};
 use crate::lab::format;
-use crate::lab::outcome::{Outcome, blames_the_network, cause_names, causes, name};
+use crate::lab::outcome::{Outcome, cause_names, causes};
 use crate::lab::verify::Checks;
 use crate::provision::packages;
 use crate::testbed::command::Running;
@@ -132,18 +132,9 @@ fn act_disk(run: &mut RunContext) -> Result<()> {
 
 fn verify_cpu(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
     verify(outcome, checks);
-    names(outcome, checks, Cause::CpuStarvation);
+    outcome.names("db1", Cause::CpuStarvation, checks);
     tell(outcome);
     Ok(())
-}
-
-fn names(outcome: &Outcome, checks: &mut Checks, cause: Cause) {
-    let report = outcome.report("db1");
-    checks.that(
-        &format!("tracer on db1 names the cause, `{}`", name(cause)),
-        causes(report).first() == Some(&cause),
-        cause_names(report),
-    );
 }
 
 fn verify_disk(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
@@ -155,7 +146,8 @@ fn verify_disk(outcome: &mut Outcome, checks: &mut Checks) -> Result<()> {
         Some(flush),
         format::percent,
     );
-    names(outcome, checks, Cause::WalFlush);
+    outcome.names("db1", Cause::WalFlush, checks);
+    outcome.both_name(Cause::WalFlush, checks);
     tell(outcome);
     Ok(())
 }
@@ -202,7 +194,7 @@ fn verify(outcome: &mut Outcome, checks: &mut Checks) {
         let report = outcome.report(name);
         checks.that(
             &format!("tracer on {name} does not blame the network"),
-            !causes(report).into_iter().any(blames_the_network),
+            !causes(report).into_iter().any(Cause::is_network),
             cause_names(report),
         );
         // What was retransmitted for want of a timely answer was not lost.

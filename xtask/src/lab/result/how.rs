@@ -43,6 +43,7 @@ clients on 10.0.10.10. tracer ran on the hosts of both databases:
 | `db1.json`, `db2.json` | tracer's reports of both hosts, without the flows of Patroni and etcd in which nothing was retransmitted |
 | `run.json` | both, as one run: by `tracer merge` |
 | `report.html`, `report.md` | that for people, by `tracer report` |
+| `explain.md` | the slowest commit, part by part, if any was slow: by `tracer explain` |
 | `load.json` | figures of the clients by phase, and each request that failed or took 100 ms |
 | `roles.json` | what each node said of itself, asked every 100 ms, and what was done |
 | `measured.json` | the cluster's clocks, the kernels' counts of wrong checksums, and what this experiment alone measures |

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tracer_core::report::ByKind;
+use tracer_core::report::finding::Finding;
 use tracer_core::report::phase::Figures;
 
 use crate::lab::cluster::DATABASES;
@@ -11,6 +12,7 @@ use crate::lab::format::{self, flows, known};
 use crate::lab::outcome::{Outcome, name};
 use crate::lab::verify::{Check, Checks};
 use crate::testbed::load::record::{Record, milliseconds};
+use crate::testbed::stage_figures::{add_stages, stage_table};
 
 /// Of each host, the flows that retransmitted the most: each question to etcd and each
 /// check of health is a flow.
@@ -23,6 +25,7 @@ pub(super) fn render(variant: &Variant, outcome: &Outcome, checks: &Checks) -> S
         ("Who retransmitted", retransmitters(outcome)),
         ("The replication, by phase", replication(outcome)),
         ("What tracer found", findings(outcome)),
+        ("What commits waited for", stages(outcome)),
     ];
     if !outcome.words.is_empty() {
         let words = outcome.words.iter();
@@ -181,22 +184,43 @@ fn kinds(by_kind: &ByKind) -> String {
     words.join(", ")
 }
 
+/// By both reports as one, and by each host alone.
 fn findings(outcome: &Outcome) -> String {
-    let mut text = String::new();
-    for (name, report) in DATABASES.iter().zip(&outcome.reports) {
-        for finding in &report.findings {
-            text += &format!(
-                "- on {name}, `{}` ({}): {}\n",
-                self::name(finding.cause),
-                self::name(finding.confidence),
-                finding.text,
-            );
-        }
+    let line = |of: &str, finding: &Finding| {
+        format!(
+            "- {of}, `{}` ({}): {}\n",
+            name(finding.cause),
+            name(finding.confidence),
+            finding.text,
+        )
+    };
+    let both = outcome.merged.findings.iter();
+    let mut text: String = both
+        .map(|one| {
+            line(
+                &format!("by both hosts' reports, of {}", one.host),
+                &one.finding,
+            )
+        })
+        .collect();
+    for (host, report) in DATABASES.iter().zip(&outcome.reports) {
+        let alone = report.findings.iter();
+        text.extend(alone.map(|finding| line(&format!("on {host} alone"), finding)));
     }
     if text.is_empty() {
         return "Nothing.\n".to_owned();
     }
     text
+}
+
+/// Stage by stage, ms.
+fn stages(outcome: &Outcome) -> String {
+    let mut table = stage_table("ms");
+    add_stages(&mut table, "commits", &outcome.merged);
+    match table.is_empty() {
+        true => "No wait for a standby was followed.\n".to_owned(),
+        false => table.markdown(),
+    }
 }
 
 #[cfg(test)]
@@ -265,6 +289,7 @@ mod tests {
             flows,
             ..sample_report::empty()
         };
+        let reports = [report(Vec::new()), report(vec![flow(3), flow(0)])];
         Outcome {
             phases: Phases::around(at(0), at(10), at(20), at(30)),
             records: [
@@ -276,7 +301,8 @@ mod tests {
                 at: at(12),
                 text: "something was done".to_owned(),
             }],
-            reports: [report(Vec::new()), report(vec![flow(3), flow(0)])],
+            merged: sample_report::merged(),
+            reports,
             checksum_errors: [0, 0],
             extra: serde_json::Map::new(),
             words: Vec::new(),

@@ -13,7 +13,7 @@ use tracer_core::report::Report;
 use super::contender::{Contender, Kind};
 use super::spread::Spread;
 use super::storm;
-use super::table::{FigureTable, grouped};
+use crate::testbed::figure_table::{FigureTable, grouped};
 use crate::testbed::netns::Net;
 use crate::testbed::{file, withheld};
 

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use tracer_core::report::Report;
 
 use super::start::{stop, wait_for};
-use super::table::{FigureTable, grouped};
 use crate::testbed::command::Running;
+use crate::testbed::figure_table::{FigureTable, grouped};
 use crate::testbed::knocks::{self, Knocking};
 use crate::testbed::netns::{Host, Net};
 use crate::testbed::{file, wait, withheld};

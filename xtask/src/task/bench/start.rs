@@ -9,9 +9,9 @@ use nix::unistd::Pid;
 use tracer_core::report::Report;
 
 use super::spread::Spread;
-use super::table::FigureTable;
 use super::{ENDING, POLL, STARTING};
 use crate::testbed::command::{self, Running};
+use crate::testbed::figure_table::FigureTable;
 use crate::testbed::{file, interrupt, wait};
 
 /// How soon after its start tracer's first program has to be attached: the blink

@@ -2,26 +2,34 @@
 
 /// Its first column is text, the others are figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FigureTable {
+pub(crate) struct FigureTable {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl FigureTable {
-    pub(super) fn new<const N: usize>(head: [&str; N]) -> Self {
+    pub(crate) fn new<const N: usize>(head: [&str; N]) -> Self {
+        Self::with_columns(head)
+    }
+
+    pub(crate) fn with_columns<'a>(head: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
-            head: head.map(str::to_owned).to_vec(),
+            head: head.into_iter().map(str::to_owned).collect(),
             rows: Vec::new(),
         }
     }
 
-    pub(super) fn row(&mut self, name: &str, figures: impl IntoIterator<Item = String>) {
+    pub(crate) fn row(&mut self, name: &str, figures: impl IntoIterator<Item = String>) {
         let cells = [name.to_owned()].into_iter().chain(figures);
         self.rows.push(cells.collect());
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// In columns, with two spaces between them.
-    pub(super) fn plain(&self) -> String {
+    pub(crate) fn plain(&self) -> String {
         let all = || [&self.head].into_iter().chain(&self.rows);
         let width = |column: usize| {
             let cells = all().filter_map(|row| row.get(column));
@@ -37,7 +45,7 @@ impl FigureTable {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    pub(super) fn markdown(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         let rule = "|---".to_owned() + &"|---:".repeat(self.head.len().saturating_sub(1)) + "|\n";
         let rows = self.rows.iter().map(|row| line(row));
@@ -46,7 +54,7 @@ impl FigureTable {
 }
 
 /// A whole number with a comma before every third digit.
-pub(super) fn grouped(number: i128) -> String {
+pub(crate) fn grouped(number: i128) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
