@@ -122,7 +122,7 @@ pub enum Command {
     #[command(after_help = AFTER_INJECT_HELP)]
     Inject(Box<InjectArguments>),
 
-    /// Undo what a fault left behind whose guard was killed, too
+    /// Undo what is left of faults whose tracer and guard are both gone; active faults are not touched
     Clean,
 
     /// Undo a fault when the process that made it is gone
@@ -197,7 +197,7 @@ pub struct RunArguments {
     #[arg(long, short)]
     pub quiet: bool,
 
-    /// Show every retransmit as the kernel programs log it; twice for every step of the tool, too
+    /// Show every retransmit as the kernel programs log it; -vv shows each step of tracer as well
     #[arg(long, short, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 
@@ -229,7 +229,7 @@ pub struct PostgresArguments {
 
     /// Commit so many times a second, and read one row as often, and measure how
     /// long each takes from when it was due. What is committed is an empty message
-    /// in the log (pg_logical_emit_message, prefix tracer_probe): no table is made
+    /// in the WAL (pg_logical_emit_message, prefix tracer_probe): no table is made
     /// or written, no right needed. Takes at most an eighth of the connections that
     /// the server has free
     #[arg(long, value_name = "RATE", requires = "pg")]
@@ -239,15 +239,15 @@ pub struct PostgresArguments {
     #[arg(long, hide = true)]
     pub commit_probe_cleanup: bool,
 
-    /// Split every commit that writes into the flush of the log, the wait for the
+    /// Split every commit that writes into the flush of its WAL, the wait for the
     /// standby and the rest, of every PostgreSQL server on this host, or of those in
     /// the network namespace that --netns names. Asks no server: the kernel watches
     /// six functions of the program that they run
     #[arg(long)]
     pub commits: bool,
 
-    /// A commit that takes as long is slow: each is listed, and explained. So is one
-    /// that takes eight times as long as is usual for its server, and 10 ms at least
+    /// A commit that takes this long is slow, and is listed and explained. So is one that
+    /// takes eight times as long as is usual for its server, from 10 ms on
     #[arg(
         long,
         value_name = "TIME",
@@ -256,9 +256,9 @@ pub struct PostgresArguments {
     )]
     pub slow_commit: String,
 
-    /// How long commits usually take, by what this report of an earlier run says of the
-    /// server with the same port and data; without it, by the times of this run in which
-    /// they are quick
+    /// Take from this report of an earlier run how long commits usually take, for the server
+    /// with the same port and data [default: learnt from the times of this run in which they
+    /// are quick]
     #[arg(long, value_name = "REPORT", requires = "commits")]
     pub compare_to: Option<PathBuf>,
 }
@@ -296,7 +296,8 @@ pub struct FaultArguments {
     )]
     pub direction: Option<Directions>,
 
-    /// What makes the fault: `netem`, `bpf`, or for each what counts its hits
+    /// What makes the fault: `bpf` (tracer's own program), `netem`, or `auto`: for each fault
+    /// the one that counts its hits
     #[arg(
         long,
         value_enum,
@@ -313,7 +314,7 @@ pub struct FaultArguments {
     pub seed: Option<u64>,
 
     /// Where to make the fault [default: the interface by which the peer is reached, if
-    /// it is one]
+    /// there is only one]
     #[arg(long, value_name = "NAME", requires = "inject")]
     pub interface: Option<String>,
 
@@ -366,7 +367,8 @@ pub struct InjectArguments {
     #[arg(long, value_name = "PERCENT", requires = "inject")]
     pub percent: Option<String>,
 
-    /// By how much a packet's luck depends on the one before, for faults that do not say
+    /// How much a hit depends on whether the packet before was hit, for faults that do not
+    /// say
     #[arg(long, value_name = "PERCENT", requires = "inject")]
     pub correlation: Option<String>,
 

@@ -107,7 +107,7 @@ pub enum ConfigError {
         "--peer `{0}` has a zone, and a recording knows flows by their addresses alone; leave out the % and what is behind it"
     )]
     Zone(String),
-    #[error("--{option} `{given}` is no length of time; try `90s`, `5m` or `1h30m`")]
+    #[error("--{option} `{given}` is not a length of time; try `90s`, `5m` or `1h30m`")]
     Time { option: &'static str, given: String },
     #[error("--{option} `{given}` has a decimal comma; write a decimal point: `{better}`")]
     DecimalComma {
@@ -262,7 +262,7 @@ fn plan(
         return Err(ConfigError::Everywhere);
     }
     let after = match arguments.scheduled.after.as_deref() {
-        // A plain 0 is no length of time, but a meaningful start.
+        // A plain 0 is not a length of time, but a meaningful start.
         None | Some("0" | "0s") => Duration::ZERO,
         Some(text) => parse_time("after", text)?,
     };

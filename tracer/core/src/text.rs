@@ -90,6 +90,15 @@ pub(crate) fn segments(count: u64) -> String {
     }
 }
 
+/// How often a timeout has doubled in a row.
+pub(crate) fn doubled(times: u32) -> String {
+    match times {
+        1 => "doubled once".to_owned(),
+        2 => "doubled twice in a row".to_owned(),
+        more => format!("doubled {more} times in a row"),
+    }
+}
+
 /// Something was done with so many of them: the beginning of the sentence.
 pub(crate) fn segments_were(count: u64) -> String {
     let were = if count == 1 { "was" } else { "were" };

@@ -19,8 +19,8 @@ pub struct CheckArguments {
     #[arg(long, value_name = "NAME|PATH")]
     pub netns: Option<String>,
 
-    /// Watch the servers on this host for so long, a minute at most, and tell which of the
-    /// functions that split commits were seen to be called
+    /// Watch the servers on this host for a time (3s if none is given, `--commits=10s`; a
+    /// minute at most), and say which of the functions that split commits were called
     #[arg(
         long,
         value_name = "TIME",

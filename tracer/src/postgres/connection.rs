@@ -193,7 +193,7 @@ impl Connection {
             Wants::ReadWrite => (!standby && !read_only, "takes no writes"),
             Wants::ReadOnly => (standby || read_only, "takes writes"),
             Wants::Primary => (!standby, "is a standby"),
-            Wants::Standby => (standby, "is no standby"),
+            Wants::Standby => (standby, "is not a standby"),
         };
         match fits {
             true => Ok(()),

@@ -27,7 +27,10 @@ pub(super) fn own_waits(
         .sum();
     let duration = duration_s(blocked.iter());
     let finding = Finding {
-        text: format!("Up to {waiters} backends at once waited {what}, over {duration:.1} s."),
+        text: match waiters {
+            1 => format!("One backend at a time waited {what}, over {duration:.1} s."),
+            _ => format!("Up to {waiters} backends at once waited {what}, over {duration:.1} s."),
+        },
         cause,
         confidence: if waited >= CLEAR_FACTOR * others {
             Confidence::High

@@ -63,9 +63,9 @@ impl StageSums {
         let much = all.filter_map(|stage| Some((share(stage)?, when(stage))));
         let much = much.filter(|(share, _)| *share >= MIN_SHARE);
         let parts: Vec<String> = much
-            .map(|(share, when)| format!("{:.0} % {when}", 100.0 * share))
+            .map(|(share, when)| format!("{:.0} % was {when}", 100.0 * share))
             .collect();
-        (!parts.is_empty()).then(|| format!("stage by stage, the waiting was {}", parts.join(", ")))
+        (!parts.is_empty()).then(|| format!("of the waiting, {}", parts.join(", ")))
     }
 
     /// Whether what happens in these stages cannot be why commits waited, even if all that
@@ -91,15 +91,19 @@ pub(crate) fn latest_ns(recorded: &Recording, spans: &[Span], stage: Stage) -> u
     ns.max().unwrap_or(0)
 }
 
-/// When a stage is, after "the waiting was".
+/// When a stage is, after "of the waiting, 98 % was".
 const fn when(stage: Stage) -> &'static str {
     match stage {
-        Stage::Handover => "until the walsender took the WAL to send it",
-        Stage::Acknowledged => "until the standby's host had acknowledged the WAL",
-        Stage::Remote => "from there until the standby's reply had arrived",
-        Stage::Release => "until the walsender had read the reply",
-        Stage::Wakeup => "until the backend went on after it",
-        Stage::Unexplained => "for what could not be seen",
+        Stage::Handover => "before the walsender took the WAL to send it",
+        Stage::Acknowledged => {
+            "between sending the WAL and its acknowledgement by the standby's host"
+        }
+        Stage::Remote => {
+            "between the acknowledgement of the WAL by the standby's host and the arrival of the standby's reply"
+        }
+        Stage::Release => "before the walsender read the reply that had arrived",
+        Stage::Wakeup => "before the backend went on after the reply",
+        Stage::Unexplained => "not explained",
     }
 }
 

@@ -198,7 +198,7 @@ impl LossSignal {
         match self.is_bad_checksums() {
             true => format!("{segments} were corrupted on the way"),
             false if self.is_reversed => format!("{segments} were lost"),
-            false => format!("{segments}, or now and then their acknowledgements, were lost"),
+            false => format!("{segments}, or their acknowledgements, were lost"),
         }
     }
 
@@ -293,7 +293,8 @@ fn retransmits(recorded: &Recording, flows: &[usize]) -> Option<LossSignal> {
     if let (1.., Some(doublings @ 1..), Some(ms)) = (timeouts, track.backoff_max, track.rto_max_ms)
     {
         became += &format!(
-            " (which doubled {doublings} times in a row, up to {:.1} s)",
+            " (which {}, up to {:.1} s)",
+            text::doubled(doublings),
             ms / 1e3
         );
     }

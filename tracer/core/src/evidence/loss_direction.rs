@@ -58,7 +58,7 @@ impl LossDirection {
     pub(crate) fn reversed_words(&self) -> Option<String> {
         match self {
             Self::Dsack(spurious) => Some(format!(
-                "though at least {spurious} of them had arrived there already (D-SACK)"
+                "while that host reported {spurious} segments received twice (D-SACK)"
             )),
             Self::OutOfOrder(readings) => Some(format!(
                 "while segments from there arrived out of order in {readings} samples"

@@ -16,7 +16,7 @@ use crate::merge::replay;
 use crate::merge::silence;
 use crate::merge::waited::{Waited, losses, ns, without_processor};
 use crate::report::Report;
-use crate::report::finding::{Cause, Confidence, Finding, NOBODY_SHOWED_WHO_WAITS, Size};
+use crate::report::finding::{Cause, Confidence, Finding, Size, WHETHER_COMMITS_WAITED, Way};
 use crate::report::processors::ProcessorsReport;
 use crate::report::sample::Role;
 use crate::report::stages::Stage;
@@ -81,7 +81,7 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
     let lossy = waited.share(&losses(other.report));
     for found in own(other) {
         if !found.finding.cause.is_loss() {
-            others.push(found);
+            others.push(unknown_share(primary, found));
         } else if let Some(same) = same_trouble(&mut joint.findings, &found) {
             match is_damage(found.finding.cause) && was_reached(primary, other, shift_s) {
                 true => contradict(same, &found),
@@ -96,14 +96,16 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
                 }
                 Echo::First => turn(reverse, &found),
                 Echo::Second => confirm(reverse, &found),
-                Echo::Neither if lossy >= MIN_RECOVERY_SHARE => others.push(found),
+                Echo::Neither if lossy >= MIN_RECOVERY_SHARE => {
+                    others.push(unknown_share(primary, found));
+                }
                 Echo::Neither => joint.unwaited.push(nobody_waited(primary, found)),
             }
         } else if lossy >= MIN_RECOVERY_SHARE && is_open(&joint.findings, primary) {
             explain(&mut joint.findings, primary, lossy, found);
         } else if !one_clock && is_open(&joint.findings, primary) {
             // Whether it was at the same time is not known.
-            others.push(found);
+            others.push(unknown_share(primary, found));
         } else {
             joint.unwaited.push(nobody_waited(primary, found));
         }
@@ -240,10 +242,12 @@ fn weigh(one: Option<u64>, other: Option<u64>) -> Echo {
 fn turn(one: &mut HostFinding, other: &HostFinding) {
     let finding = &mut one.finding;
     finding.text = format!(
-        "{} But {} retransmitted many times as much in the other direction: {}. It is that direction that loses.",
-        finding.text,
+        "By what both hosts retransmitted, {}. On {}: {}. {} alone had found: {}",
+        lost_way(other.finding.cause),
         other.host,
-        clause(&other.finding)
+        clause(&other.finding),
+        one.host,
+        finding.text
     );
     finding.cause = other.finding.cause;
     finding.size.segments = other.finding.size.segments;
@@ -272,13 +276,29 @@ fn was_reached(primary: SideReport<'_>, other: SideReport<'_>, shift_s: Option<f
 
 /// Nothing came back to the primary, and the other host saw why.
 fn contradict(one: &mut HostFinding, other: &HostFinding) {
-    let was_cut = one.finding.cause == Cause::Partition;
-    confirm(one, other);
-    if was_cut {
-        let finding = &mut one.finding;
-        finding.cause = other.finding.cause;
-        finding.confidence = finding.confidence.min(Confidence::Medium);
-        finding.text += " So the path was not cut: what arrived was discarded.";
+    if one.finding.cause != Cause::Partition {
+        return confirm(one, other);
+    }
+    let finding = &mut one.finding;
+    finding.text = format!(
+        "The path was not cut: segments arrived at {} with a bad checksum and were discarded. On {}: {}. {} alone, where nothing arrived meanwhile, had found: {}",
+        other.host,
+        other.host,
+        clause(&other.finding),
+        one.host,
+        finding.text
+    );
+    finding.cause = other.finding.cause;
+    finding.confidence = finding.confidence.min(Confidence::Medium);
+    finding.evidence.extend(other.finding.evidence.clone());
+}
+
+/// Which way segments were lost, as a clause.
+fn lost_way(cause: Cause) -> &'static str {
+    match cause.way() {
+        Some(Way::ToStandby) => "segments to the standby were lost",
+        Some(Way::FromStandby) => "the standby's replies were lost",
+        None => "segments were lost",
     }
 }
 
@@ -289,8 +309,17 @@ fn confirm(one: &mut HostFinding, other: &HostFinding) {
     if is_damage(other.finding.cause) && finding.cause != Cause::Partition {
         finding.cause = other.finding.cause;
     }
+    let way = finding.cause.way();
+    let is_reverse = way.is_some() && other.finding.cause.way().is_some_and(|it| Some(it) != way);
+    let by_both = match is_reverse {
+        true => format!(
+            " By what both hosts retransmitted, {}.",
+            lost_way(finding.cause)
+        ),
+        false => String::new(),
+    };
     finding.text = format!(
-        "{} {} saw it, too: {}.",
+        "{} On {}: {}.{by_both}",
         finding.text,
         other.host,
         clause(&other.finding)
@@ -301,8 +330,8 @@ fn confirm(one: &mut HostFinding, other: &HostFinding) {
 /// What was seen, without what this host did not know.
 fn clause(finding: &Finding) -> &str {
     let text = finding.text.trim_end_matches('.');
-    let known = text.strip_suffix(NOBODY_SHOWED_WHO_WAITS.trim_end_matches('.'));
-    known.unwrap_or(text)
+    text.split_once(WHETHER_COMMITS_WAITED)
+        .map_or(text, |(known, _)| known)
 }
 
 /// What is slow on the way to the standby, on its host, or on the way back: the primary alone
@@ -373,6 +402,26 @@ fn explain(findings: &mut [HostFinding], primary: SideReport<'_>, share: f64, fo
             evidence,
         },
     };
+}
+
+/// What the other host could not know: the primary saw that commits waited, and not for what part
+/// of it this is to blame.
+fn unknown_share(primary: SideReport<'_>, found: HostFinding) -> HostFinding {
+    if !found.finding.text.contains(WHETHER_COMMITS_WAITED) {
+        return found;
+    }
+    let text = format!(
+        "{}; how much of what commits on {} waited was due to this is not known.",
+        clause(&found.finding),
+        primary.label
+    );
+    HostFinding {
+        finding: Finding {
+            text,
+            ..found.finding
+        },
+        ..found
+    }
 }
 
 /// What the other host saw, where the primary saw what commits waited for.

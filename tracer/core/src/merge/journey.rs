@@ -68,13 +68,13 @@ impl Journey {
         let stages = &self.stages_ms;
         let primary = stages.handover + stages.release + stages.wakeup;
         let parts = [
-            (stages.standby_flush, "the standby's flush"),
-            (stages.standby_apply, "its replay"),
-            (stages.standby_processor(), "its walreceiver"),
-            (stages.network_out, "the network to the standby"),
-            (stages.network_back, "the network back"),
-            (stages.between, "between the hosts"),
-            (primary, "the primary's processors"),
+            (stages.standby_flush, "for the standby's flush"),
+            (stages.standby_apply, "for the standby's replay"),
+            (stages.standby_processor(), "for the standby's walreceiver"),
+            (stages.network_out, "on the way to the standby"),
+            (stages.network_back, "on the way back"),
+            (stages.between, "on the way, there or back"),
+            (primary, "on the primary"),
             (stages.unexplained, "not explained"),
         ];
         let share = |ms: f64| match self.waited_ms > 0.0 {
@@ -96,7 +96,7 @@ impl Journey {
                 )
             }
             (followed, all) => format!(
-                "Of {waited_s:.1} s that {all} slow commits waited, {followed} of them followed through both hosts"
+                "{all} slow commits waited {waited_s:.1} s; {followed} of them were followed through both hosts. Of all the waiting"
             ),
         };
         format!(
@@ -115,12 +115,12 @@ impl Journey {
             ("handover to the walsender", "primary", of.handover),
             (
                 "on the way to the standby",
-                "network, or a receiver without room",
+                "network, or zero window",
                 of.network_out,
             ),
             (
                 "between the hosts, there and back",
-                "network, or a receiver without room",
+                "network, or zero window",
                 of.between,
             ),
             ("read by the walreceiver", "standby", of.standby_read),

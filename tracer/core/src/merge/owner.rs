@@ -32,7 +32,7 @@ const PARTS: [Part; 3] = [
     },
     Part {
         cause: Cause::StandbyNotReplying,
-        what: "the standby's walreceiver, which had the WAL and did not run",
+        what: "the standby's walreceiver, which was slow to read, write or answer WAL that had arrived",
         field: "standby_read",
         of: JourneyStages::standby_processor,
     },
@@ -127,7 +127,7 @@ pub(crate) fn refute(findings: &mut Vec<HostFinding>, journey: &Journey, index: 
             continue;
         }
         finding.text = format!(
-            "Commits on {} waited for the standby. {} What it looked like from there, {}, it was not.",
+            "Commits on {} waited for the standby. {} The primary alone had taken it for {}; what was measured on both hosts rules that out.",
             journey.host,
             journey.told(),
             part.what

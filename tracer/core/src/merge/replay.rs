@@ -51,13 +51,9 @@ fn why(standby: &Report) -> Option<(String, usize)> {
     let at = seen.first()?.1.1;
     let parts: Vec<_> = seen
         .into_iter()
-        .map(|(what, (count, _))| format!("in {count} {what}"))
+        .map(|(what, (count, _))| format!("in {count} of {all} samples with WAL to replay, {what}"))
         .collect();
-    let why = format!(
-        "of {all} samples in which there was WAL to replay, {}",
-        parts.join(", ")
-    );
-    Some((why, at))
+    Some((parts.join("; "), at))
 }
 
 /// What the startup process waited for; [`None`] if that does not tell why it stood. Names are
@@ -79,20 +75,20 @@ fn words(replay: &Replay) -> Option<String> {
     Some(match (kind, event) {
         (_, "RecoveryPause") => "replay was paused (RecoveryPause)".to_owned(),
         (_, "RecoveryConflictSnapshot") => {
-            "it waited for queries there that still see rows which it is to remove (RecoveryConflictSnapshot)".to_owned()
+            "replay waited for queries on the standby that still see rows to be removed (RecoveryConflictSnapshot)".to_owned()
         }
         (_, "RecoveryConflictTablespace") => {
-            "it waited for queries there that use a tablespace which it is to drop (RecoveryConflictTablespace)".to_owned()
+            "replay waited for queries on the standby that use a tablespace to be dropped (RecoveryConflictTablespace)".to_owned()
         }
         (_, "RecoveryApplyDelay") => {
-            "it was delayed on purpose (recovery_min_apply_delay)".to_owned()
+            "replay was delayed on purpose (recovery_min_apply_delay)".to_owned()
         }
-        ("Lock", _) => format!("it waited for a lock that a session there holds (Lock: {shown})"),
+        ("Lock", _) => format!("replay waited for a lock that a session on the standby holds (Lock: {shown})"),
         ("BufferPin" | "Buffer", _) => {
-            format!("it waited for a page that a query there keeps ({shown})")
+            format!("replay waited for a page that a query on the standby keeps ({shown})")
         }
-        ("IO", _) => format!("it waited for that host's disk ({shown})"),
-        ("LWLock", _) => format!("it waited for another process there (LWLock: {shown})"),
+        ("IO", _) => format!("replay waited for the standby's disk ({shown})"),
+        ("LWLock", _) => format!("replay waited for another process of the standby (LWLock: {shown})"),
         // It has replayed what there was, or waits for more.
         _ => return None,
     })

@@ -13,7 +13,7 @@ pub struct Rate(NonZeroU32);
 
 /// A rate that cannot be.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is no rate: give whole commits a second, from 1 to {MAX_RATE}")]
+#[error("`{0}` is not a rate: give whole commits a second, from 1 to {MAX_RATE}")]
 pub struct RateError(String);
 
 impl std::str::FromStr for Rate {

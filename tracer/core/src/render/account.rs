@@ -122,7 +122,7 @@ fn shades(report: &Report, shift_s: f64) -> Vec<Shade> {
     let shade = |phase: &PhaseReport| Shade {
         from_s: phase.offset_s + shift_s,
         to_s: phase.offset_s + phase.duration_s + shift_s,
-        name: phase_name(phase.name).to_lowercase(),
+        name: phase_name(phase).to_lowercase(),
         stands_out: phase.name == Name::Fault,
     };
     phases.iter().map(shade).collect()

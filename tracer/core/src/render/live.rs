@@ -64,7 +64,7 @@ pub fn screen(view: &LiveView<'_>, width: usize, height: usize) -> Vec<String> {
     // Title, fault, header, two closing lines and the cursor's own.
     let mut room = height.saturating_sub(lines.len() + 4).max(1);
     if view.flows.is_empty() {
-        lines.push("no connection to it so far".to_owned());
+        lines.push("no connection to the peers so far".to_owned());
     } else {
         if view.flows.len() > room && room >= LEAST_ROOM_FOR_SUMS {
             let sums = sums(view, room / 3);
@@ -80,10 +80,13 @@ pub fn screen(view: &LiveView<'_>, width: usize, height: usize) -> Vec<String> {
     if more > 0 {
         lines.push(format!("         and {more} more flows"));
     }
-    let mut closing = format!("{:>8} to every peer", table::number(view.all_segments));
+    let mut closing = format!(
+        "{:>8} segments to all peers",
+        table::number(view.all_segments)
+    );
     match view.lost_events {
         Some(0) => {}
-        Some(lost) => closing += &format!("; {lost} events lost, no counts"),
+        Some(lost) => closing += &format!("; {lost} events lost; counts are complete"),
         None => closing += "; whether events were lost is not known",
     }
     lines.push(table::clip(&closing, width));

@@ -307,7 +307,7 @@ impl Family<'_, '_> {
         )?;
         self.counter(
             "gaps",
-            "What had to be given up, by what: then counts are not to be trusted",
+            "What had to be given up, by what; sums by flow may then be incomplete",
             GAPS.into_iter()
                 .zip(&health.gaps)
                 .map(|(what, count)| (vec![("what", what.to_owned())], *count)),

@@ -39,7 +39,7 @@ impl StackedBars {
             let window = phase.offset_s..phase.offset_s + phase.duration_s;
             let began = slow.iter().filter(|one| window.contains(&one.offset_s));
             let mut bar = StackedBar {
-                name: phase_name(phase.name).to_owned(),
+                name: phase_name(phase).to_owned(),
                 commits: 0,
                 parts_ms: vec![0.0; parts.len()],
             };

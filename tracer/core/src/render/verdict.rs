@@ -2,7 +2,7 @@
 
 use crate::render::table::milliseconds;
 use crate::report::finding::{Confidence, Finding};
-use crate::report::phase::{Name, PhaseReport};
+use crate::report::phase::{ChosenBy, Name, PhaseReport};
 
 /// One line a finding, the weightiest first.
 pub(crate) fn findings(findings: &[Finding]) -> impl Iterator<Item = String> {
@@ -29,17 +29,20 @@ pub(crate) fn phases(phases: &[PhaseReport]) -> impl Iterator<Item = String> {
     shown.iter().map(phase)
 }
 
-pub(crate) fn phase_name(name: Name) -> &'static str {
-    match name {
+pub(crate) fn phase_name(phase: &PhaseReport) -> &'static str {
+    match phase.name {
         Name::Baseline => "Baseline",
+        // Nobody said that there was one.
+        Name::Fault if phase.chosen_by == ChosenBy::ChangePoint => "Changed",
         Name::Fault => "Fault",
+
         Name::Recovery => "Recovery",
         Name::Whole => "Whole run",
     }
 }
 
 fn phase(phase: &PhaseReport) -> String {
-    let name = phase_name(phase.name);
+    let name = phase_name(phase);
     let figures = &phase.figures;
     let mut line = format!("{name}, {:.1} s: ", phase.duration_s);
     let selected = figures.selected;

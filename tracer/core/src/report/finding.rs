@@ -140,9 +140,10 @@ pub struct Size {
     pub lag_bytes: Option<i64>,
 }
 
-/// How a finding ends of which no server showed whether anybody waited for it.
-pub(crate) const NOBODY_SHOWED_WHO_WAITS: &str =
-    "; whether commits waited for it is not known: no PostgreSQL server showed who waits.";
+/// How the end of a finding begins of which this host does not know who waited for it.
+pub(crate) const WHETHER_COMMITS_WAITED: &str = "; whether commits waited ";
+/// That end.
+pub(crate) const NOBODY_SHOWED_WHO_WAITS: &str = "; whether commits waited because of it is not seen on this host: that takes --pg or --commits on the primary.";
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

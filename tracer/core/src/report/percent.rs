@@ -52,7 +52,7 @@ impl TryFrom<f64> for Percent {
     type Error = String;
 
     fn try_from(value: f64) -> Result<Self, String> {
-        Self::new(value).ok_or_else(|| format!("{value} is no share of packets in per cent"))
+        Self::new(value).ok_or_else(|| format!("{value} is not a percentage of packets"))
     }
 }
 

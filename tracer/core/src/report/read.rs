@@ -15,7 +15,7 @@ use crate::report::{READABLE, Report, SCHEMA, possible};
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Something else.
-    #[error("no report of tracer's: {0}")]
+    #[error("not a tracer report: {0}")]
     Foreign(String),
     /// Of another version of the contract.
     #[error("its schema is `{found}`, and this tracer reads {ours}")]

@@ -25,7 +25,7 @@ pub(super) enum OrderError {
     )]
     Late(f64),
     #[error(
-        "it was recorded by another clock than what came before it ({0:.0} s apart): what two hosts recorded, or one before and after it was restarted or its clock was set, is no one run; replay it on its own"
+        "it was recorded by another clock than what came before it ({0:.0} s apart): what two hosts recorded, or one before and after it was restarted or its clock was set, is not one run; replay it on its own"
     )]
     OtherClock(f64),
 }

@@ -74,7 +74,7 @@ fn remedy(parameter: &str) -> String {
 pub(super) fn of_first(trouble: ConnectError, place: &ServerPlace) -> ConnectError {
     if trouble.text.contains("use SHOW HELP") {
         return ConnectError::permanent(format!(
-            "{place} answers with a pooler's console, which is no database: name one behind it \
+            "{place} answers with a pooler's console, which is not a database: name one behind it \
              (dbname=), or connect to the server itself"
         ));
     }

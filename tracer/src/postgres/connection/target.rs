@@ -128,7 +128,7 @@ impl Target {
                     ("prefer", ChannelBinding::Prefer),
                     ("require", ChannelBinding::Require),
                 ],
-                "is none; there are disable, prefer and require",
+                "is not valid: use disable, prefer or require",
             )?,
             wants: one_of(
                 &settings,
@@ -141,7 +141,7 @@ impl Target {
                     ("standby", Wants::Standby),
                     ("prefer-standby", Wants::PreferStandby),
                 ],
-                "is none; there are any, read-write, read-only, primary, standby and prefer-standby",
+                "is not valid: use any, read-write, read-only, primary, standby or prefer-standby",
             )?
             .unwrap_or(Wants::Any),
             options: get("options").map(str::to_owned),
@@ -253,7 +253,7 @@ fn connect_limit(text: Option<&str>) -> Result<Duration, TargetError> {
             Err(TargetError::value(
                 "connect_timeout",
                 text,
-                "is no number of seconds",
+                "is not a number of seconds",
             ))
         }
     }

@@ -17,7 +17,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// A file that is none of events.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadEventsError {
-    #[error("line {line} is no event: {reason}")]
+    #[error("line {line} is not an event: {reason}")]
     Line { line: u64, reason: String },
     #[error("cannot read on after line {line}: {cause}")]
     Read { line: u64, cause: io::Error },
@@ -213,7 +213,7 @@ fn parse(bytes: &[u8]) -> Result<Recorded, Reason> {
         decoded,
         clock: Clock {
             monotonic_ns: decoded.event.time_ns,
-            realtime: realtime.map_err(|_| no(format!("`{}` is no time", line.time)))?,
+            realtime: realtime.map_err(|_| no(format!("`{}` is not a time", line.time)))?,
         },
     })
 }
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(count, 1);
         let error = error.unwrap();
         assert!(
-            error.starts_with("line 2 is no event: missing field"),
+            error.starts_with("line 2 is not an event: missing field"),
             "{error}"
         );
         let endless = vec![b'x'; 200_000];

@@ -23,11 +23,11 @@ fn of_loss(evidence: &Evidence<'_>, loss: &LossSignal, during: &DuringLoss<'_>) 
     let (long, what) = match cut.times {
         1 => (
             format!("{silent_s:.1} s"),
-            "The path is cut, or its host is down.",
+            "The path was cut, or the host at its other end was down.",
         ),
         times => (
-            format!("up to {silent_s:.1} s, {times} times"),
-            "Again and again the path was cut or held everything up, or its host was down.",
+            format!("up to {silent_s:.1} s, {times} times in all"),
+            "Each time the path was cut or held everything up, or the host at its other end was down.",
         ),
     };
     let finding = Finding {

@@ -73,7 +73,7 @@ impl Losing {
         let flow = self.flow.map(|place| format!("/flows/{place}/by_kind"));
         Finding {
             text: format!(
-                "Of {sent} segments sent to {peer}, {} were retransmitted ({:.1} %): they or their acknowledgements are lost on the way. Whether anybody waited for them is not known.",
+                "Of {sent} segments sent to {peer}, {} were retransmitted ({:.1} %): they or their acknowledgements were lost, or very late. Whether commits waited because of this is not known.",
                 self.retransmitted,
                 100.0 * share
             ),

@@ -52,6 +52,13 @@ pub(super) fn findings(evidence: &Evidence<'_>, found: &[Ranked]) -> Vec<Ranked>
     findings.collect()
 }
 
+fn syns(count: u64) -> String {
+    match count {
+        1 => "1 SYN".to_owned(),
+        some => format!("{some} SYNs"),
+    }
+}
+
 /// Of a service, whose first connection among the flows has that place.
 fn finding(service: SocketAddr, all: &Unanswered, is_all: bool, place: Option<usize>) -> Finding {
     let at_least = if is_all { "" } else { "at least " };
@@ -67,8 +74,8 @@ fn finding(service: SocketAddr, all: &Unanswered, is_all: bool, place: Option<us
     let listed = place.map(|place| format!("/flows/{place}/by_kind/syn"));
     Finding {
         text: format!(
-            "{service} {verb} not answer: {at_least}{connections}, {} SYN retransmitted in {silent_s:.0} s, and nothing came back. Its host or the service is down, or the path or a firewall discards what is sent in one direction.",
-            all.segments
+            "{service} {verb} not answer: {at_least}{connections}, {} retransmitted in {silent_s:.0} s, and nothing came back. Its host or the service is down, or the path or a firewall discards what is sent in one direction.",
+            syns(all.segments)
         ),
         cause: Cause::PeerNotAnswering,
         confidence: match all.segments >= SURELY_UNANSWERED {

@@ -8,7 +8,7 @@ use crate::report::finding::{Cause, Finding};
 const LAG: Lag = Lag {
     missing: |one| Some(one.replay_lag_bytes?.saturating_sub(one.flush_lag_bytes?)),
     cause: Cause::StandbyApply,
-    what: "replay WAL, as synchronous_commit = remote_apply waits for",
+    what: "replay WAL (synchronous_commit = remote_apply)",
     left: "flushed and not replayed",
     fields: ["flush_lag_bytes", "replay_lag_bytes"],
 };

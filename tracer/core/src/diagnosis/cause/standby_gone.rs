@@ -25,7 +25,7 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Fin
     let worst = gone.iter().find(|one| one.index == index)?;
     let back = match duration_s(back.into_iter()) {
         back_s if back_s >= MIN_DURATION_S => format!(
-            "; for {back_s:.1} s more, after there were enough, they waited for the next reply, which releases them"
+            "; for {back_s:.1} s more, after enough standbys streamed again, commits waited for the next reply"
         ),
         _ => String::new(),
     };
@@ -73,8 +73,8 @@ fn missing(
     };
     let absent = listed(awaited.absent.iter().map(|name| text::name(name)));
     let missing = match (awaited.absent.len(), awaited.lacking) {
-        (0, 1) => "a standby, and none streams that would do".to_owned(),
-        (0, lacking) => format!("{lacking} more standbys than there are that would do"),
+        (0, 1) => "a synchronous standby, and none streams under a name in that setting".to_owned(),
+        (0, lacking) => format!("{lacking} more standbys than stream under a name in that setting"),
         (1, _) => format!("the standby {absent}, which is not connected"),
         (all, lacking) if all == lacking => {
             format!("the standbys {absent}, which are not connected")

@@ -90,7 +90,7 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
     let slowest = slow.iter().map(|one| one.whole.length_ns()).max()?;
     let of = match usual_ms {
         Some(usual_ms) => format!(
-            "{of}, up to {:.1} ms each where {usual_ms:.1} ms is usual",
+            "{of} (up to {:.1} ms each; {usual_ms:.1} ms is usual)",
             slowest as f64 / 1e6
         ),
         None => of,

@@ -15,22 +15,22 @@ const EVENTS: [WaitEvent; 4] = [
     WaitEvent {
         kind: None,
         name: "WALSync",
-        what: "somebody waited for the sync (WALSync)",
+        what: "a backend waited for the sync (WALSync)",
     },
     WaitEvent {
         kind: Some("IO"),
         name: "WALWrite",
-        what: "for the write before it (WALWrite)",
+        what: "a backend waited for the write (WALWrite)",
     },
     WaitEvent {
         kind: Some("LWLock"),
         name: "WALWrite",
-        what: "for another one who did that (the lock WALWrite)",
+        what: "a backend waited while another one wrote and synced (lock WALWrite)",
     },
     WaitEvent {
         kind: Some("LWLock"),
         name: "WALInsert",
-        what: "to insert WAL (the lock WALInsert)",
+        what: "a backend waited to insert WAL (lock WALInsert)",
     },
 ];
 

@@ -1,7 +1,7 @@
 //! One run as a person reads it that was seen from both hosts.
 
 use crate::merge::clock::ClockMethod;
-use crate::merge::connection::{Connection, Side};
+use crate::merge::connection::Connection;
 use crate::merge::journey::Journey;
 use crate::merge::model::Merged;
 use crate::render::account::verdict::counted;
@@ -182,7 +182,7 @@ fn journeys(merged: &Merged) -> Vec<Block> {
             journey.standby,
             journey.told()
         )]));
-        let mut table = Table::new("Stage | Whose | >Together | >Of all that was waited");
+        let mut table = Table::new("Stage | Whose | >Together | >Share");
         for (stage, whose, ms) in journey.stages() {
             table.row([
                 stage.to_owned(),
@@ -201,7 +201,7 @@ fn journeys(merged: &Merged) -> Vec<Block> {
 fn ways(journey: &Journey) -> Vec<String> {
     let known = journey.apart_off_by_ms.map(|off_by_ms| {
         format!(
-            "Of {} the way to the standby and the way back are known apart, of one commit to {off_by_ms:.3} ms.",
+            "For {}, the way to the standby and the way back are known apart, each to {off_by_ms:.3} ms or better.",
             counted(journey.apart, "commit")
         )
     });
@@ -219,15 +219,12 @@ fn percent(part: f64, whole: f64) -> String {
 }
 
 fn connections(merged: &Merged) -> Vec<Block> {
-    let mut table =
-        Table::new("Purpose | From | To | >Retransmitted | By kind | >RTO max | >Back-off | >RTT");
+    let mut blocks = Vec::new();
     for connection in merged.connections.iter().take(MAX_CONNECTIONS) {
-        for (from, to) in [(0, 1), (1, 0)] {
-            let side = &connection.sides[from];
+        let mut table = Table::new("From | >Retransmitted | By kind | >RTO max | >Back-off | >RTT");
+        for (host, side) in merged.hosts.iter().zip(&connection.sides) {
             table.row([
-                connection.purpose.clone().unwrap_or_else(|| "-".to_owned()),
-                end(merged, from, side),
-                end(merged, to, &connection.sides[to]),
+                host.label.clone(),
                 side.segments.to_string(),
                 kinds(&side.by_kind),
                 milliseconds(side.rto_max_ms),
@@ -235,9 +232,7 @@ fn connections(merged: &Merged) -> Vec<Block> {
                 milliseconds(rtt_ms(side.srtt_us)),
             ]);
         }
-    }
-    let mut blocks = Vec::new();
-    if !table.rows.is_empty() {
+        blocks.push(Block::Text(ends(merged, connection)));
         blocks.push(Block::Table(table));
     }
     let mut lines = Vec::new();
@@ -257,8 +252,14 @@ fn connections(merged: &Merged) -> Vec<Block> {
     blocks
 }
 
-fn end(merged: &Merged, host: usize, side: &Side) -> String {
-    format!("{} ({})", merged.hosts[host].label, side.endpoint)
+/// What a connection is for, and its ends.
+fn ends(merged: &Merged, connection: &Connection) -> String {
+    let purpose = connection.purpose.as_deref().unwrap_or("A connection");
+    let end = |at: usize| {
+        let (host, side) = (&merged.hosts[at], &connection.sides[at]);
+        format!("{} ({})", host.label, side.endpoint)
+    };
+    format!("{purpose}: {}, {}", end(0), end(1))
 }
 
 fn clocks(merged: &Merged) -> Vec<String> {

@@ -64,7 +64,7 @@ fn received(view: View<'_>, standby: &WalreceiverReport) -> Vec<Block> {
         }
     }
     let mut slowest = Table::new(
-        ">Arrived at | >Total | >Read | >Written | >Flushed | >Reply sent | >Acknowledged | >Replayed | Log position",
+        ">Arrived at | >Total | >Read | >Written | >Flushed | >Reply sent | >Acknowledged | >Replayed | LSN",
     );
     for message in standby.slowest.iter().take(MOST_SLOW) {
         let [read, write, flush, reply, acknowledged, apply] =
@@ -191,9 +191,8 @@ fn of_standby(standby: &StandbyStages) -> Table {
 }
 
 fn slowest(view: View<'_>, commits: &CommitsReport) -> Vec<Block> {
-    let mut table = Table::new(
-        ">Began at | >Total | >Flush | >Wait | >In recovery | >Rest | >Process | Log position",
-    );
+    let mut table =
+        Table::new(">Began at | >Total | >Flush | >Wait | >In recovery | >Rest | >Process | LSN");
     for slow in commits.slowest().into_iter().take(MOST_SLOW) {
         table.row([
             format!("{:.3} s", view.at(slow.offset_s)),

@@ -10,6 +10,7 @@ use crate::render::waterfall::{Waterfall, told_on_standby};
 use crate::report::Report;
 use crate::report::commits::{CommitsReport, ServerReport, SlowReport};
 use crate::report::stages::{BAD_CHECKSUM, CommitEvent};
+use crate::text::segments_were;
 
 /// Which slow commits are to be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +57,7 @@ fn of_some(report: &Report, other: Option<&Report>, which: &Which) -> Result<Doc
         return Err(none(commits, which));
     };
     let sections = chosen.iter().filter_map(|one| {
-        let title = format!("The commit up to {}", one.lsn);
+        let title = format!("WAL position {}", one.lsn);
         let followed = other.and_then(|other| of_commit(report, other, one));
         let mut blocks = blocks(commits, one, followed.as_ref());
         if let Some(beyond) = &followed {
@@ -120,7 +121,7 @@ fn sentence(commit: &SlowReport) -> String {
         format!(", {share:.0} % of it: {}", bar.name)
     });
     format!(
-        "The commit up to {} took {}{most}{}.",
+        "The commit that waited for WAL position {} took {}{most}{}.",
         commit.lsn,
         milliseconds(Some(commit.total_ms)),
         meanwhile(&commit.events)
@@ -147,10 +148,10 @@ fn meanwhile(events: &[CommitEvent]) -> String {
         ));
     }
     if again > 0 {
-        let what = counted(again, "retransmitted segment");
+        let what = segments_were(again);
         parts.push(match timeouts {
-            0 => format!("{what} left for it"),
-            _ => format!("{what} left for it, {timeouts} of them after a timeout"),
+            0 => format!("{what} retransmitted to the standby"),
+            _ => format!("{what} retransmitted to the standby, {timeouts} of them after a timeout"),
         });
     }
     match parts.is_empty() {
@@ -187,7 +188,7 @@ fn blocks(commits: &CommitsReport, commit: &SlowReport, beyond: Option<&BeyondHo
         .find(|one| one.pid == commit.server_pid);
     let mut blocks = vec![
         Block::Text(format!(
-            "It began at {} (after {:.3} s), in backend {}{}.",
+            "It began at {} ({:.3} s after counting began), in backend {}{}.",
             commit.start,
             commit.offset_s,
             commit.pid,

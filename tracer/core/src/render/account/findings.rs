@@ -6,8 +6,8 @@ use crate::render::document::{Block, Table};
 use crate::render::table::milliseconds;
 use crate::render::verdict::confidence;
 use crate::report::Report;
-use crate::report::finding::{Finding, Size};
-use crate::text::bytes;
+use crate::report::finding::{Cause, Finding, Size};
+use crate::text::{self, bytes};
 
 /// A value longer than this is not shown whole.
 const MAX_VALUE: usize = 120;
@@ -30,7 +30,7 @@ pub(crate) fn one(number: usize, finding: &Finding, json: &Value) -> [Block; 3] 
         format!("confidence {}", confidence(finding.confidence)),
         format!("cause {}", word(&finding.cause)),
     ];
-    facts.extend(sizes(&finding.size));
+    facts.extend(sizes(&finding.size, finding.cause));
     let mut evidence = Table::new("Evidence, in the report | >What is there");
     for pointer in &finding.evidence {
         let found = json.pointer(pointer);
@@ -51,20 +51,21 @@ pub(crate) fn word(value: &impl serde::Serialize) -> String {
     }
 }
 
-fn sizes(size: &Size) -> Vec<String> {
+fn sizes(size: &Size, cause: Cause) -> Vec<String> {
     let seconds = |value: Option<f64>, what: &str| value.map(|s| format!("{what} {s:.1} s"));
     let duration = |value: Option<f64>, what: &str| {
         value.map(|ms| format!("{what} {}", milliseconds(Some(ms))))
     };
     let facts = [
         seconds(size.duration_s, "seen for"),
-        seconds(size.waited_s, "backends waited together"),
+        size.waited_s
+            .map(|s| format!("backends waited {s:.1} s, all added up")),
         size.waiters_max.map(|n| format!("at most {n} at once")),
         size.explained_percent
-            .map(|share| format!("explains {share:.0} % of the waiting for a standby")),
-        size.segments.map(|n| format!("{n} segments")),
+            .map(|share| format!("explains {share:.0} % of {}", explained(size))),
+        size.segments.map(text::segments),
         size.rto_doublings
-            .map(|n| format!("timeout doubled {n} times in a row")),
+            .map(|n| format!("timeout {}", text::doubled(n))),
         duration(size.rto_max_ms, "largest timeout"),
         seconds(size.silent_s, "no reply for"),
         duration(size.round_trip_ms, "round trip up to"),
@@ -72,10 +73,25 @@ fn sizes(size: &Size) -> Vec<String> {
         size.starved_percent
             .map(|share| format!("{share:.0} % of the time in which commits were slow")),
         duration(size.commit_max_ms, "slowest commit"),
-        size.lag_bytes
-            .map(|lag| format!("not flushed {}", bytes(lag))),
+        size.lag_bytes.map(|lag| lag_words(lag, cause)),
     ];
     facts.into_iter().flatten().collect()
+}
+
+/// What a share is of: where samples showed who waited, there is the most of them at once.
+fn explained(size: &Size) -> &'static str {
+    match size.waiters_max {
+        Some(_) => "the waiting for a standby",
+        None => "the time that slow commits took",
+    }
+}
+
+fn lag_words(lag: i64, cause: Cause) -> String {
+    match cause {
+        _ if lag < 0 => format!("the standby is ahead by {}", bytes(lag.saturating_neg())),
+        Cause::StandbyApply => format!("not replayed {}", bytes(lag)),
+        _ => format!("not flushed {}", bytes(lag)),
+    }
 }
 
 /// A value of the report in a few words.
@@ -107,13 +123,21 @@ mod tests {
 
     #[test]
     fn a_share_says_of_what() {
-        let of = |size: Size| sizes(&size).join("; ");
+        let of = |size: Size| sizes(&size, Cause::LossOfReplies).join("; ");
         assert_eq!(
             of(Size {
                 explained_percent: Some(98.4),
                 ..Size::default()
             }),
-            "explains 98 % of the waiting for a standby"
+            "explains 98 % of the time that slow commits took"
+        );
+        assert_eq!(
+            of(Size {
+                waiters_max: Some(2),
+                explained_percent: Some(98.4),
+                ..Size::default()
+            }),
+            "at most 2 at once; explains 98 % of the waiting for a standby"
         );
         assert_eq!(
             of(Size {
@@ -123,5 +147,20 @@ mod tests {
             }),
             "without a processor 33.6 s; 90 % of the time in which commits were slow"
         );
+    }
+
+    #[test]
+    fn what_the_standby_lacks_is_told_by_what_it_is_slow_to_do() {
+        let of = |cause, lag_bytes| {
+            let size = Size {
+                lag_bytes: Some(lag_bytes),
+                ..Size::default()
+            };
+            sizes(&size, cause).join("; ")
+        };
+        assert_eq!(of(Cause::StandbyApply, 1_752), "not replayed 1752 B");
+        assert_eq!(of(Cause::StandbyFlush, 1_752), "not flushed 1752 B");
+        let ahead = of(Cause::SyncWaitOff, -2_000_000);
+        assert_eq!(ahead, "the standby is ahead by 2000 kB");
     }
 }

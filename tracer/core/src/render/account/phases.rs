@@ -16,13 +16,13 @@ pub(crate) fn blocks(view: View<'_>) -> Vec<Block> {
         ChosenBy::FaultWindow => "By the time in which something was broken on purpose.".to_owned(),
         ChosenBy::Request => "As asked for (--phases).".to_owned(),
         ChosenBy::ChangePoint => format!(
-            "By a change in {}.",
+            "Where {} changed; tracer made no fault.",
             first
                 .found_in
                 .map_or("a series".to_owned(), |signal| word(&signal)
                     .replace('_', " "))
         ),
-        ChosenBy::Nothing => "Nothing sets a part of the run apart.".to_owned(),
+        ChosenBy::Nothing => "No series changed: the run is one phase.".to_owned(),
     };
     vec![Block::Text(chosen), Block::Table(table(view))]
 }
@@ -75,7 +75,7 @@ fn table(view: View<'_>) -> Table {
     let phases = &view.report.phases;
     let mut table = Table::new("");
     let columns = phases.iter().map(|phase| Column {
-        name: phase_name(phase.name).to_owned(),
+        name: phase_name(phase).to_owned(),
         numbers: true,
     });
     table.head.extend(columns);

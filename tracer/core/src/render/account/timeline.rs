@@ -20,7 +20,7 @@ pub(crate) fn blocks(views: &[View<'_>], axis: &Axis) -> Vec<Block> {
         return Vec::new();
     }
     vec![Block::Timeline(Timeline {
-        title: "What there was".to_owned(),
+        title: "Faults, roles, gaps in the samples".to_owned(),
         axis: axis.clone(),
         rows,
     })]

@@ -6,6 +6,7 @@ use crate::render::account::{flows, kinds};
 use crate::render::aggregate;
 use crate::render::verdict::confidence;
 use crate::report::{ByKind, Report};
+use crate::text::segments_were;
 
 /// The weightiest finding; or else who retransmitted, and why.
 pub(crate) fn sentence(report: &Report) -> String {
@@ -25,7 +26,7 @@ pub(crate) fn sentence(report: &Report) -> String {
     if let Some(peer) = peers.next().filter(|_| report.unlisted.is_some()) {
         let (kind, most) = leading(&peer.sums.by_kind);
         return format!(
-            "{} of {total} retransmitted segments went to {}, {most} of them {}.",
+            "{total} segments were retransmitted, {} of them to {}; {most} of these {}.",
             peer.sums.segments,
             aggregate::peer(peer),
             kinds::why(kind)
@@ -33,9 +34,10 @@ pub(crate) fn sentence(report: &Report) -> String {
     }
     let (kind, most) = leading(&flow.by_kind);
     format!(
-        "{} retransmitted {} of {total} segments, {most} of them {}.",
-        flows::name(flow),
+        "{} retransmitted, {} of them on {}; {most} of these {}.",
+        segments_were(total),
         flow.segments,
+        flows::name(flow),
         kinds::why(kind)
     )
 }

@@ -33,7 +33,7 @@ pub enum SpecError {
     #[error("{text}% of the packets cannot be hit; give more than 0 and at most 100")]
     Range { text: String },
     /// A packet's luck would be the first one's.
-    #[error("a correlation of {text} is none; give a number of per cent of less than 100")]
+    #[error("a correlation of {text} is not valid: give less than 100 %")]
     Correlation { text: String },
     #[error("{kind} takes no {what}{takes}")]
     NoUse {
@@ -45,7 +45,7 @@ pub enum SpecError {
     NoValue { kind: &'static str, name: String },
     #[error("{kind} has {name} twice")]
     Repeated { kind: &'static str, name: String },
-    #[error("{what} {text:?} is no length of time; write for example {what}=20ms")]
+    #[error("{what} {text:?} is not a length of time; write for example {what}=20ms")]
     Time { what: &'static str, text: String },
     /// A time that others read as milliseconds and that this tool would read as
     /// seconds.

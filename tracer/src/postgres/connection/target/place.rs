@@ -94,13 +94,13 @@ pub(super) fn read(settings: &Settings) -> Result<Vec<ServerPlace>, TargetError>
                 [one] => one,
                 ports => ports.get(index).copied().unwrap_or_default(),
             };
-            let address = match addresses.get(index).copied().unwrap_or_default() {
-                "" => None,
-                text => Some(
-                    text.parse()
-                        .map_err(|_| TargetError::value("hostaddr", text, "is no IP address"))?,
-                ),
-            };
+            let address =
+                match addresses.get(index).copied().unwrap_or_default() {
+                    "" => None,
+                    text => Some(text.parse().map_err(|_| {
+                        TargetError::value("hostaddr", text, "is not an IP address")
+                    })?),
+                };
             Ok(ServerPlace {
                 route: route(host, address),
                 port: parse_port(port)?,
@@ -132,6 +132,6 @@ fn parse_port(text: &str) -> Result<u16, TargetError> {
     match (text, text.parse()) {
         ("", _) => Ok(DEFAULT_PORT),
         (_, Ok(port)) if port > 0 => Ok(port),
-        _ => Err(TargetError::value("port", text, "is no port")),
+        _ => Err(TargetError::value("port", text, "is not a port")),
     }
 }

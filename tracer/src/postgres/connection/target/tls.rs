@@ -60,7 +60,7 @@ impl SslMode {
 pub(super) fn read(settings: &Settings, around: &LibpqEnvironment<'_>) -> Result<Tls, TargetError> {
     let get = |key: &str| settings.get(key).map(String::as_str);
     let system = get("sslrootcert") == Some("system");
-    let none = "is none; there are disable, allow, prefer, require, verify-ca and verify-full";
+    let none = "is not valid: use disable, allow, prefer, require, verify-ca or verify-full";
     let mode = one_of(settings, "sslmode", SslMode::NAMES, none)?;
     let mode = mode.unwrap_or(match system {
         // The system's authorities sign for anybody: only the name says who it is.
@@ -91,13 +91,13 @@ pub(super) fn read(settings: &Settings, around: &LibpqEnvironment<'_>) -> Result
         ("TLSv1.2", false),
         ("TLSv1.3", true),
     ];
-    let none = "is none; there are TLSv1.2 and TLSv1.3";
+    let none = "is not valid: use TLSv1.2 or TLSv1.3";
     let only_1_3 = one_of(settings, "ssl_min_protocol_version", versions, none)?;
     let direct = match get("sslnegotiation") {
         None | Some("postgres") => false,
         Some("direct") if mode >= SslMode::Require => true,
         Some(other) => {
-            let none = "is none, or `direct` with an sslmode below require";
+            let none = "is not valid: use postgres, or direct with sslmode=require or stricter";
             return Err(TargetError::value("sslnegotiation", other, none));
         }
     };
