@@ -250,6 +250,15 @@ fn waits_of_the_primary_s_own() {
 }
 
 #[test]
+fn who_waits_for_a_turn_to_lead_is_blocked_by_nobody() {
+    assert!(
+        !Run::waiting("Lock", "advisory")
+            .causes()
+            .contains(&Cause::LockWaits)
+    );
+}
+
+#[test]
 fn who_waits_for_the_lock_of_one_that_waits_is_no_cause() {
     let mut run = Run::waiting("IPC", "SyncRep").silent();
     for sample in run.bad_samples() {

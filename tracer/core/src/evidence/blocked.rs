@@ -24,7 +24,9 @@ impl WaitKind {
         match self {
             Self::SyncRep => event("SyncRep"),
             Self::Wal => event("WALSync") || event("WALWrite"),
-            Self::Lock => wait.kind == "Lock",
+            // An advisory lock is taken to keep others waiting: who leads holds it for hours,
+            // and the others wait for their turn.
+            Self::Lock => wait.kind == "Lock" && !event("advisory"),
         }
     }
 
