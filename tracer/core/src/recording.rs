@@ -299,6 +299,23 @@ impl Recording {
         }
     }
 
+    /// Whether a server, by its first process, may be the one that was sampled: another one on
+    /// this host waits for what it waits for.
+    pub(crate) fn is_sampled_server(&self, pid: u32) -> bool {
+        let sampled = self.system_identifier();
+        let is_it = |track: &&processors::CpuHistory| {
+            sampled.is_some() && track.system_identifier == sampled
+        };
+        let mut known = self.processors().iter().filter(is_it).peekable();
+        known.peek().is_none() || known.any(|track| track.pid == pid)
+    }
+
+    /// Slow commits of that server.
+    pub(crate) fn sampled_slow_commits(&self) -> impl Iterator<Item = &SlowCommit> {
+        let slow = self.slow_commits.iter().flatten();
+        slow.filter(|one| self.is_sampled_server(one.server))
+    }
+
     /// Whether an interval of the probe had a slow request.
     pub(crate) fn is_slow(&self, step: &latency::LatencyInterval) -> bool {
         step.slowest_ms().is_some_and(|ms| ms >= self.slow_ms())

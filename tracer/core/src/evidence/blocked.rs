@@ -104,7 +104,7 @@ pub(crate) fn typical_ms(recorded: &Recording, span: Span) -> Option<f64> {
             })
             .collect(),
         None => {
-            let slow = recorded.slow_commits.iter().flatten();
+            let slow = recorded.sampled_slow_commits();
             let there = slow.filter(|one| one.whole.covered_ns(&[span]) > 0);
             there.map(|one| one.whole.seconds() * 1e3).collect()
         }

@@ -32,7 +32,7 @@ impl StageSums {
         sums
     }
 
-    /// Of slow commits that waited at some time in a span.
+    /// Of slow commits of the sampled server that waited at some time in a span.
     pub(crate) fn during(recorded: &Recording, span: Span) -> Self {
         Self::during_all(recorded, [span].into_iter())
     }
@@ -40,7 +40,7 @@ impl StageSums {
     /// The same of several spans, which are in order and do not overlap.
     pub(crate) fn during_all(recorded: &Recording, spans: impl Iterator<Item = Span>) -> Self {
         let spans: Vec<Span> = spans.collect();
-        let slow = recorded.slow_commits.iter().flatten();
+        let slow = recorded.sampled_slow_commits();
         Self::of(slow.filter(|one| one.wait.covered_ns(&spans) > 0))
     }
 
@@ -82,10 +82,10 @@ pub(crate) fn rule_out(recorded: &Recording, span: Span, stages: &[Stage]) -> bo
     StageSums::during(recorded, span).rule_out(stages)
 }
 
-/// How long a stage took of a slow commit that waited in these spans, at most, ns; they are in
-/// order and do not overlap.
+/// How long a stage took of a slow commit of the sampled server that waited in these spans, at
+/// most, ns; they are in order and do not overlap.
 pub(crate) fn latest_ns(recorded: &Recording, spans: &[Span], stage: Stage) -> u64 {
-    let slow = recorded.slow_commits.iter().flatten();
+    let slow = recorded.sampled_slow_commits();
     let during = slow.filter(|one| one.wait.covered_ns(spans) > 0);
     let ns = during.filter_map(|one| Some(one.stages?.ns[stage as usize]));
     ns.max().unwrap_or(0)

@@ -270,7 +270,7 @@ fn retransmits(recorded: &Recording, flows: &[usize]) -> Option<LossSignal> {
     let (flow, track) = tracks().max_by_key(|(_, track)| of_kinds(track, &LOSSES))?;
     let count = of_kinds(track, &LOSSES);
     let episodes = of_flows(recorded, tracks().map(|(_, track)| track));
-    let slow = recorded.slow_commits.iter().flatten();
+    let slow = recorded.sampled_slow_commits();
     let acknowledged_late = StageSums::of(slow).share(&[Stage::Acknowledged]) >= Some(NEARLY_ALL);
     let direction = LossDirection::of(track, count, &episodes, acknowledged_late);
     if matches!(direction, LossDirection::Nothing) {

@@ -70,6 +70,39 @@ fn what_passed_on_this_host_is_nobody_else_s() {
 }
 
 #[test]
+fn what_commits_of_another_server_waited_for_is_nothing_to_the_sampled_one() {
+    let mut run = run(Some(Stage::Remote));
+    run.role(Kind::Walsender).clear();
+    run.path = (1..=RUN)
+        .map(|second| TcpInfoSample {
+            at_ns: second * S,
+            srtt_us: Some(120),
+            unacked: Some(if bad(second) { 3 } else { 0 }),
+            ..TcpInfoSample::default()
+        })
+        .collect();
+    let others = run.slow.iter().flatten().copied().map(|one| {
+        let mut stages = WaitStages::default();
+        stages.ns[Stage::Acknowledged as usize] = 8_800 * MS;
+        SlowCommit {
+            server: 18,
+            stages: Some(stages),
+            ..one
+        }
+    });
+    let others: Vec<SlowCommit> = others.collect();
+    run.slow.iter_mut().for_each(|slow| slow.extend(&others));
+    // Which server is which is not known: all of them may be the sampled one's.
+    assert_eq!(run.first().cause, Cause::NetworkDelay);
+    run.processors = vec![processors::CpuHistory {
+        pid: 17,
+        system_identifier: Some(SYSTEM),
+        ..processors::CpuHistory::default()
+    }];
+    assert_eq!(run.first().cause, Cause::StandbyFlush);
+}
+
+#[test]
 fn single_commits_say_it_without_a_server_that_is_asked() {
     let found = |stage| {
         let mut recorded = run(stage).recorded();
