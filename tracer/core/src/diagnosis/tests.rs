@@ -63,6 +63,40 @@ fn a_primary_whose_every_sample_shows_another_short_wait_is_healthy() {
 }
 
 #[test]
+fn an_outage_is_found_between_other_short_waits_of_a_busy_primary() {
+    let mut run = Run::waiting("IPC", "SyncRep").silent();
+    for sample in &mut run.samples {
+        let mut waits = vec![wait("IPC", "SyncRep", 5)];
+        waits[0].longest_ms = Some(match bad(sample.at_ns / S) {
+            true => 15_000.0,
+            false => 1.2,
+        });
+        (sample.waits, sample.sync_rep_waiters) = (Some(waits), Some(5));
+    }
+    let without_probe = |run: &Run| {
+        let mut recorded = run.recorded();
+        recorded.postgres.as_mut().unwrap().probe = None;
+        found_in(&recorded)
+    };
+    let found = without_probe(&run);
+    let shown: Vec<_> = found
+        .iter()
+        .map(|one| (one.cause, one.size.duration_s))
+        .collect();
+    assert_eq!(shown, [(Cause::StandbyNotReplying, Some(20.0))]);
+    // The probe's commits stand in the same line: they were not slow.
+    run.commits = steps(|_| 3);
+    assert_eq!(run.causes(), []);
+    // Two in a row may be statements that took their time before.
+    for sample in run.bad_samples() {
+        let waits = sample.waits.iter_mut().flatten();
+        let is_caught = !(sample.at_ns / S).is_multiple_of(3);
+        waits.for_each(|one| one.longest_ms = Some(if is_caught { 400.0 } else { 1.2 }));
+    }
+    assert_eq!(without_probe(&run), []);
+}
+
+#[test]
 fn loss_is_shown_by_the_side_that_retransmits() {
     for (role, cause) in [
         (Kind::Walsender, Cause::LossTowardStandby),

@@ -1,6 +1,8 @@
 //! Who waited for what, when: the samples of a primary as lengths of time.
 
-use crate::evidence::thresholds::{MAX_INTERVALS_PER_SAMPLE, MAX_SHORT_WAIT_MS, MIN_BLOCKED_NS};
+use crate::evidence::thresholds::{
+    MAX_INTERVALS_PER_SAMPLE, MAX_SHORT_WAIT_MS, MIN_BLOCKED_NS, MIN_SLOW_SAMPLES,
+};
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::report::sample::{Role, Sample, Wait};
@@ -42,6 +44,13 @@ impl WaitKind {
     fn lasts(self, sample: &Sample) -> bool {
         let mut waits = sample.waits.iter().flatten();
         waits.any(|wait| self.is(wait) && wait.longest_ms.is_none_or(|ms| ms >= MAX_SHORT_WAIT_MS))
+    }
+
+    /// Whether one of them may have waited for so long that it was slow, as far as the server
+    /// says since when.
+    fn is_slow(self, sample: &Sample, slow_ms: f64) -> bool {
+        let mut waits = sample.waits.iter().flatten();
+        waits.any(|wait| self.is(wait) && wait.longest_ms.is_some_and(|ms| ms >= slow_ms))
     }
 }
 
@@ -125,7 +134,8 @@ fn overlapping(
 }
 
 /// The sample intervals that waits of this kind blocked: seen again and again for
-/// at least a second, and mostly not short ones, or while the probe's commits were slow.
+/// at least a second, and mostly not short ones, or slow ones for as long; or while the
+/// probe's commits were slow.
 pub(crate) fn blocked<'a>(
     recorded: &Recording,
     intervals: &[SampleInterval<'a>],
@@ -139,18 +149,45 @@ pub(crate) fn blocked<'a>(
         let ends = |two: &[SampleInterval<'_>]| !waits(&two[1]) || two[1].before.is_none();
         let length = run.windows(2).position(ends).map_or(run.len(), |at| at + 1);
         let (run, behind) = run.split_at(length);
-        let (first, last) = (run[0].span.to_ns, run[length - 1].span.to_ns);
         // Of waits that are over at once, one or another sample catches a longer one.
         let lasting = run.iter().filter(|one| kind.lasts(one.sample)).count();
-        let long = 2 * lasting > length && last - first >= MIN_BLOCKED_NS;
-        // A probe stands in line with everybody who waits for the WAL, and not with
-        // those who wait for somebody's lock.
-        held.extend(run.iter().filter(|one| {
-            long || (kind != WaitKind::Lock && slow(recorded, one.span) == Some(true))
-        }));
+        if 2 * lasting > length && is_long(run) {
+            held.extend(run);
+        } else {
+            held.extend(among_short_ones(recorded, run, kind));
+        }
         rest = behind;
     }
     held
+}
+
+/// Whether these, which follow each other, are long enough to block something.
+fn is_long(run: &[SampleInterval<'_>]) -> bool {
+    let ends = run.first().zip(run.last());
+    ends.is_some_and(|(first, last)| last.span.to_ns - first.span.to_ns >= MIN_BLOCKED_NS)
+}
+
+/// Those in which a busy primary was blocked, all of whose samples show some wait.
+fn among_short_ones<'a>(
+    recorded: &Recording,
+    run: &[SampleInterval<'a>],
+    kind: WaitKind,
+) -> Vec<SampleInterval<'a>> {
+    let slow_ms = recorded.slow_ms();
+    let is_slow = |one: &SampleInterval<'_>| kind.is_slow(one.sample, slow_ms);
+    let stretches = run.chunk_by(|a, b| is_slow(a) == is_slow(b));
+    let held = stretches.flat_map(|some| {
+        let in_a_row = is_slow(&some[0]) && some.len() >= MIN_SLOW_SAMPLES && is_long(some);
+        some.iter().filter(move |one| match kind {
+            // A probe stands in line with everybody who waits for the WAL, and not with
+            // those who wait for somebody's lock.
+            WaitKind::Lock => in_a_row,
+            // How long a statement has been in flight is no less than how long it waited:
+            // where it is known that commits were not slow, it was something else.
+            WaitKind::SyncRep | WaitKind::Wal => slow(recorded, one.span).unwrap_or(in_a_row),
+        })
+    });
+    held.copied().collect()
 }
 
 /// Time that backends have waited in all of them together, s.

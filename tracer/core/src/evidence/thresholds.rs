@@ -35,6 +35,11 @@ pub(crate) const MIN_BLOCKED_NS: u64 = 1_000_000_000;
 /// flush of a disk or a round trip within a data centre takes less.
 pub(crate) const MAX_SHORT_WAIT_MS: f64 = 10.0;
 
+/// Among such waits, so many samples in a row show one of a statement that is slow, for
+/// [`MIN_BLOCKED_NS`] at least, where something blocks them. A choice: of a statement that took
+/// its time before it waited for a moment, one sample or another catches the end.
+pub(crate) const MIN_SLOW_SAMPLES: usize = 3;
+
 /// A sample speaks for no more than so many sampling intervals before it.
 pub(crate) const MAX_INTERVALS_PER_SAMPLE: u64 = 3;
 
