@@ -1,7 +1,9 @@
 //! How long round trips of the replication took.
 
 use crate::evidence::blocked::typical_ms;
-use crate::evidence::thresholds::{DOMINANT_RTT_SHARE, MIN_RTT_FACTOR, MIN_RTT_MS, MIN_RTT_SHARE};
+use crate::evidence::thresholds::{
+    DOMINANT_RTT_SHARE, MIN_RTT_FACTOR, MIN_RTT_MS, MIN_RTT_SHARE, MIN_SAMPLES,
+};
 use crate::interval::Span;
 use crate::recording::Recording;
 use crate::recording::flow_history::FlowHistory;
@@ -103,6 +105,26 @@ pub(crate) fn overtaken(recorded: &Recording, span: Span, counts: impl Fn(usize)
         let mut pairs = track.path.windows(2);
         pairs.any(|two| two[1].rcv_ooopack > two[0].rcv_ooopack && span.has(two[1].at_ns))
     })
+}
+
+/// Whether replies arrive out of order on a flow, by its number, outside these spans as well, which
+/// are in order and apart: on a path that reorders what it carries, a gap does not tell why
+/// commits were slow.
+pub(crate) fn is_overtaken_anyway(recorded: &Recording, flow: usize, spans: &[Span]) -> bool {
+    let path = recorded.flows.get(flow).map(|track| track.path.as_slice());
+    let pairs = path.unwrap_or_default().windows(2);
+    let outside = pairs.filter(|two| {
+        let between = Span {
+            from_ns: two[0].at_ns,
+            to_ns: two[1].at_ns,
+        };
+        between.covered_ns(spans) == 0
+    });
+    let (grown, all) = outside.fold((0, 0), |(grown, all), two| {
+        let has_gap = two[1].rcv_ooopack > two[0].rcv_ooopack;
+        (grown + usize::from(has_gap), all + 1)
+    });
+    grown >= MIN_SAMPLES && 2 * grown >= all
 }
 
 /// Whether any WAL arrived at that time, where this is the standby's host and

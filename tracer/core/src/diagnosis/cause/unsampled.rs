@@ -205,28 +205,28 @@ fn waited(
         };
         let why = format!("{recovering}: {}", loss.what);
         let confidence = loss.at_most(by_share(charged_s / total_s));
-        return match standbys(evidence.recorded) {
-            0 | 1 => (loss.cause, confidence, why),
-            several => {
-                let doubt = format!(
-                    "{why}; which of the {several} standbys commits wait for is not known without --pg"
-                );
-                (loss.cause, Confidence::Low, doubt)
-            }
-        };
+        return of_one_standby(evidence, (loss.cause, confidence, why));
     }
-    let overtaken = waits.iter().filter(|wait| {
-        let seen = rtt::until_next_reading(evidence.recorded, **wait);
-        rtt::overtaken(evidence.recorded, seen, |_| true)
-    });
-    let overtaken_s: f64 = overtaken.map(|wait| wait.seconds()).sum();
-    if overtaken_s >= MIN_OUT_OF_ORDER_SHARE * wait_s && !stages.rule_out(FROM_STANDBY) {
+    let seen: Vec<Span> = waits
+        .iter()
+        .map(|wait| rtt::until_next_reading(evidence.recorded, *wait))
+        .collect();
+    let overtaken_s = |counts: &dyn Fn(usize) -> bool| -> f64 {
+        let pairs = waits.iter().zip(&seen);
+        let overtaken =
+            pairs.filter(|(_, seen)| rtt::overtaken(evidence.recorded, **seen, counts));
+        overtaken.map(|(wait, _)| wait.seconds()).sum()
+    };
+    let outside = Span::apart(seen.clone());
+    let surely_s =
+        overtaken_s(&|flow| !rtt::is_overtaken_anyway(evidence.recorded, flow, &outside));
+    if surely_s >= MIN_OUT_OF_ORDER_SHARE * wait_s && !stages.rule_out(FROM_STANDBY) {
         let why = format!(
             "{waited}, and during {:.0} % of that replies arrived out of order: a segment before them was lost on the way here, or was late",
-            100.0 * overtaken_s / wait_s
+            100.0 * surely_s / wait_s
         );
-        let confidence = by_share(overtaken_s / total_s).min(Confidence::Medium);
-        return (Cause::LossOfReplies, confidence, why);
+        let confidence = by_share(surely_s / total_s).min(Confidence::Medium);
+        return of_one_standby(evidence, (Cause::LossOfReplies, confidence, why));
     }
     let long = waits
         .iter()
@@ -240,7 +240,8 @@ fn waited(
             "{waited}, and a round trip to {} took up to {ms:.0} ms while little of it was lost",
             text::name(&track.name)
         );
-        return (Cause::NetworkDelay, Confidence::Medium, why);
+        let delay = (Cause::NetworkDelay, Confidence::Medium, why);
+        return of_one_standby(evidence, delay);
     }
     let little = match stages.words() {
         Some(words) => format!("{waited}; {words}"),
@@ -256,6 +257,7 @@ fn waited(
         return (Cause::NotDetermined, Confidence::Low, why);
     }
     // Too much for a disk alone, and too little for the way.
+    let overtaken_s = overtaken_s(&|_| true);
     if overtaken_s >= MIN_SHARE * wait_s {
         let why = format!(
             "{little}; during {:.0} % of it replies arrived out of order: whether it is the standby or the way of its replies is not seen from here",
@@ -273,6 +275,26 @@ fn waited(
     let why =
         little + "; whether its replies arrived with a bad checksum, this kernel does not show";
     (Cause::NotDetermined, Confidence::Low, why)
+}
+
+/// What is seen of the way to one standby is hardly sure where there are several: commits may
+/// wait for another one.
+fn of_one_standby(
+    evidence: &Evidence<'_>,
+    (cause, confidence, why): (Cause, Confidence, String),
+) -> (Cause, Confidence, String) {
+    match standbys(evidence.recorded) {
+        0 | 1 => (cause, confidence, why),
+        several => {
+            let doubt = match evidence.sees_waits {
+                true => format!("no sample shows which of the {several} standbys they waited for"),
+                false => format!(
+                    "which of the {several} standbys commits wait for is not known without --pg"
+                ),
+            };
+            (cause, Confidence::Low, format!("{why}; {doubt}"))
+        }
+    }
 }
 
 /// How many standbys are served from here.

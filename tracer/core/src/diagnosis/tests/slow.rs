@@ -112,6 +112,73 @@ fn of_several_standbys_it_is_not_known_which_one_is_waited_for() {
     assert!(found[0].text.contains("of the 2 standbys"), "{found:?}");
 }
 
+/// What the standby's host had acknowledged, and answered late; its replies arrive out of order
+/// at these times.
+fn out_of_order(when: impl Fn(u64) -> bool) -> Recording {
+    let mut run = run(880, 10, Some(0));
+    for one in run.slow.iter_mut().flatten() {
+        let mut stages = WaitStages::default();
+        stages.ns[Stage::Remote as usize] = 880 * MS;
+        one.stages = Some(stages);
+    }
+    let mut gaps = 0;
+    let readings = (1..=RUN).map(|second| {
+        gaps += u32::from(when(second));
+        TcpInfoSample {
+            at_ns: second * S,
+            rcv_ooopack: Some(gaps),
+            ..TcpInfoSample::default()
+        }
+    });
+    run.path = readings.collect();
+    let mut recorded = run.recorded();
+    recorded.postgres = None;
+    recorded
+}
+
+#[test]
+fn gaps_tell_of_a_loss_only_where_there_are_no_others() {
+    let found = |when: fn(u64) -> bool| {
+        let found = found_in(&out_of_order(when));
+        (found[0].cause, found[0].confidence)
+    };
+    let lost = (Cause::LossOfReplies, Confidence::Medium);
+    assert_eq!(found(bad), lost);
+    // One now and then.
+    assert_eq!(found(|second| bad(second) || second % 4 == 0), lost);
+    let unknown = (Cause::NotDetermined, Confidence::Low);
+    assert_eq!(found(|_| true), unknown);
+}
+
+#[test]
+fn of_several_standbys_gaps_and_round_trips_may_be_another_s() {
+    let beside_another = |mut recorded: Recording| {
+        let mut other = recorded.flows[1].clone();
+        other.remote.set_ip("10.0.10.4".parse().unwrap());
+        other.name = "db3".to_owned();
+        other.path.clear();
+        recorded.flows.push(other);
+        let found = found_in(&recorded);
+        assert!(found[0].text.contains("of the 2 standbys"), "{found:?}");
+        (found[0].cause, found[0].confidence)
+    };
+    let gaps = out_of_order(bad);
+    let shown = (Cause::LossOfReplies, Confidence::Low);
+    assert_eq!(beside_another(gaps), shown);
+    let mut long = run(880, 10, Some(0));
+    long.path = (1..=RUN)
+        .map(|second| TcpInfoSample {
+            at_ns: second * S,
+            srtt_us: Some(700_000),
+            ..TcpInfoSample::default()
+        })
+        .collect();
+    let mut long = long.recorded();
+    long.postgres = None;
+    let shown = (Cause::NetworkDelay, Confidence::Low);
+    assert_eq!(beside_another(long), shown);
+}
+
 #[test]
 fn the_primary_s_own_disk_and_what_is_not_known() {
     let disk = (Cause::WalFlush, Confidence::High);
