@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::evidence::thresholds::UNEXPLAINED_WEIGHT;
-use crate::report::finding::Finding;
+use crate::report::finding::{Cause, Finding};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Rank {
@@ -18,6 +18,8 @@ pub(super) enum Rank {
     Unexplained(f64),
     /// Nobody is known to have waited.
     Note,
+    /// Nor need anything be the matter.
+    MayBeIntended,
 }
 
 impl Rank {
@@ -28,6 +30,7 @@ impl Rank {
             Self::Waited(waited_s) | Self::WaitedForSegments(waited_s, _) => waited_s,
             Self::Unexplained(waited_s) => UNEXPLAINED_WEIGHT * waited_s,
             Self::Note => 0.0,
+            Self::MayBeIntended => -1.0,
         }
     }
 
@@ -54,6 +57,17 @@ pub(super) struct Ranked {
 impl Ranked {
     pub(super) fn new(rank: Rank, finding: Finding) -> Self {
         Self { rank, finding }
+    }
+
+    /// Whether it says what commits waited for: who waits for another one's lock has not begun
+    /// to commit.
+    pub(super) fn explains_commits(&self) -> bool {
+        match self.rank {
+            Rank::Waited(_) | Rank::WaitedForSegments(..) | Rank::Unexplained(_) => {
+                self.finding.cause != Cause::LockWaits
+            }
+            Rank::DataAtRisk | Rank::Note | Rank::MayBeIntended => false,
+        }
     }
 }
 

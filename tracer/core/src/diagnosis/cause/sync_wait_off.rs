@@ -41,7 +41,7 @@ fn standby_names_empty(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
     ];
     let (rank, confidence, text) = match was_on {
         None => (
-            Rank::Note,
+            Rank::MayBeIntended,
             Confidence::Low,
             "No commit waits for a standby: synchronous_standby_names is empty, though a standby streams. That may be intended.".to_owned(),
         ),

@@ -26,7 +26,7 @@ const MIN_UNUSUAL_S: f64 = 1.5;
 
 /// Waits that are over before the next sample are in none, either.
 pub(super) fn finding(evidence: &Evidence<'_>, found: &[Ranked]) -> Option<Ranked> {
-    if evidence.sees_waits && !found.is_empty() {
+    if evidence.sees_waits && found.iter().any(Ranked::explains_commits) {
         return None;
     }
     traced(evidence).or_else(|| lost(evidence))

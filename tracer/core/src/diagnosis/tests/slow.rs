@@ -204,6 +204,48 @@ fn the_primary_s_own_disk_and_what_is_not_known() {
 }
 
 #[test]
+fn what_is_known_of_slow_commits_is_said_whatever_else_there_is_to_note() {
+    // Nobody waits for the standby by the setting, which may be intended.
+    let mut asynchronous = run(10, 880, Some(0));
+    for sample in &mut asynchronous.samples {
+        sample.synchronous_standby_names = Some(String::new());
+        sample.waits = Some(Vec::new());
+    }
+    let expected = [Cause::WalFlush, Cause::SyncWaitOff];
+    assert_eq!(asynchronous.causes(), expected);
+    // And a few backends wait for each other for a moment.
+    let mut locked = run(10, 880, Some(0));
+    for sample in locked.samples.iter_mut().skip(50).take(3) {
+        sample.waits = Some(vec![wait("Lock", "tuple", 1)]);
+    }
+    let expected = [Cause::WalFlush, Cause::LockWaits];
+    assert_eq!(locked.causes(), expected);
+    // So with the commits of the probe.
+    locked.slow = None;
+    locked.commits = steps(|second| if bad(second) { 900 } else { 3 });
+    let expected = [Cause::LockWaits, Cause::NotTheNetwork];
+    assert_eq!(locked.causes(), expected);
+}
+
+#[test]
+fn a_few_samples_that_show_who_waits_are_not_said_to_show_nobody() {
+    let mut run = Run::healthy();
+    run.commits = steps(|second| if (21..=23).contains(&second) { 900 } else { 3 });
+    run.samples[21].waits = Some(vec![wait("IPC", "SyncRep", 1)]);
+    let found = run.first();
+    let shown = (found.cause, found.confidence);
+    assert_eq!(shown, (Cause::NotDetermined, Confidence::Low), "{found:?}");
+    assert!(!found.text.contains("no backend was seen"), "{found:?}");
+    assert!(found.text.contains("in 1 of 3 samples"), "{found:?}");
+    // One in twenty does not make it the standby.
+    run.commits = steps(|second| if bad(second) { 900 } else { 3 });
+    run.samples[26].waits = Some(Vec::new());
+    let found = run.first();
+    assert_eq!(found.cause, Cause::NotTheNetwork, "{found:?}");
+    assert!(found.text.contains("in only 1 of 20 samples"), "{found:?}");
+}
+
+#[test]
 fn whom_a_server_shows_to_wait_comes_before_single_commits() {
     let mut run = run(880, 10, Some(800));
     // Their waits were over before the next sample.
