@@ -147,15 +147,20 @@ impl<'a> Evidence<'a> {
     }
 
     fn during(&self, loss: &LossSignal) -> Option<DuringLoss<'a>> {
-        if loss.is_echo_among(&self.losses) {
-            return None;
-        }
-        let waiting = self.waiting_where(|wait| loss.covers(&self.links, &wait.interval));
-        waiting.is_much().then(|| DuringLoss {
+        let waiting = self.waiting_during(loss);
+        let is_echo = self.losses.iter().any(|other| {
+            loss.may_echo(other) && self.waiting_during(other).is_nearly_all_of(&waiting)
+        });
+        (waiting.is_much() && !is_echo).then(|| DuringLoss {
             partition: partition(self.recorded, loss, &waiting.intervals),
             possible_partition_s: possible_partition_s(self.recorded, loss, &waiting.intervals),
             waiting,
         })
+    }
+
+    /// What a loss may be the reason of.
+    fn waiting_during(&self, loss: &LossSignal) -> Waiting<'a> {
+        self.waiting_where(|wait| loss.covers(&self.links, &wait.interval))
     }
 
     /// Where the report shows the replication that was waited for at these times.

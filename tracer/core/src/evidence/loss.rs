@@ -2,7 +2,7 @@
 //! the only ones that a verdict on the network may rest on.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use tracer_ebpf::RetransmitKind;
 
@@ -31,9 +31,9 @@ pub(crate) struct LossSignal {
     pub(crate) cause: Cause,
     /// How many were retransmitted, or had a bad checksum.
     pub(crate) segments: u64,
-    /// The address of the standby that it is of.
-    standby: IpAddr,
-    /// The connections with it, by their numbers.
+    /// The standby's ends of its connections.
+    ends: Vec<SocketAddr>,
+    /// These connections, by their numbers.
     flows: Vec<usize>,
     /// When nothing at all arrived on each of them though several segments were retransmitted;
     /// empty of segments with a bad checksum, for these arrive.
@@ -133,11 +133,15 @@ impl LossSignal {
         }
     }
 
-    /// Whether this is the echo of a loss in the other direction: it has a few, too.
-    pub(crate) fn is_echo_among(&self, all: &[Self]) -> bool {
-        let same = all.iter().filter(|other| other.standby == self.standby);
-        let first = same.map(|other| other.segments).max().unwrap_or(0);
-        self.segments * MAX_ECHO < first
+    /// Whether this may be the echo of another one, of the same connection: of a loss in the other
+    /// direction, which has a few, too; or of bad checksums, after which something is
+    /// retransmitted.
+    pub(super) fn may_echo(&self, other: &Self) -> bool {
+        let is_other_way = self.is_toward_standby() != other.is_toward_standby();
+        let is_other_sign = self.is_bad_checksums() != other.is_bad_checksums();
+        (is_other_way || is_other_sign)
+            && self.ends.iter().any(|end| other.ends.contains(end))
+            && self.segments * MAX_ECHO < other.segments
     }
 
     /// Whose path it was on, as seen by who was waited for at that time.
@@ -310,7 +314,7 @@ fn retransmits(recorded: &Recording, flows: &[usize]) -> Option<LossSignal> {
     Some(LossSignal {
         cause,
         segments: count,
-        standby: end(track).ip(),
+        ends: tracks().map(|(_, track)| end(track)).collect(),
         episodes,
         // Of all: the one that sent most may have been opened after it was over.
         unanswered: Span::apart(silent.map(|one| one.span).chain(recovering).collect()),
@@ -329,8 +333,8 @@ fn retransmits(recorded: &Recording, flows: &[usize]) -> Option<LossSignal> {
 fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> Option<LossSignal> {
     let track = recorded.flows.get(*flows.first()?)?;
     let peer = track.remote.ip();
-    let tracks = flows.iter().filter_map(|flow| recorded.flows.get(*flow));
-    let connections: Vec<ConnectionEnds> = tracks.map(FlowHistory::connection).collect();
+    let tracks = || flows.iter().filter_map(|flow| recorded.flows.get(*flow));
+    let connections: Vec<ConnectionEnds> = tracks().map(FlowHistory::connection).collect();
     let steps: Vec<_> = recorded
         .bad_checksums
         .as_ref()?
@@ -356,7 +360,7 @@ fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> 
     Some(LossSignal {
         cause,
         segments,
-        standby: end(track).ip(),
+        ends: tracks().map(end).collect(),
         flows,
         silences: Vec::new(),
         unanswered: Vec::new(),

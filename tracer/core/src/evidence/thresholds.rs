@@ -47,8 +47,9 @@ pub(crate) const MAX_INTERVALS_PER_SAMPLE: u64 = 3;
 /// single one gets lost now and then everywhere.
 pub(crate) const MIN_LOST_SEGMENTS: u64 = 3;
 
-/// Of two directions between the same hosts, the one with fewer than a quarter of the
-/// other's segments is its echo: what is lost takes acknowledgements with it.
+/// Of two directions of one connection, the one with fewer than a quarter of the other's
+/// segments is its echo, if it is seen at the same time: what is lost takes acknowledgements
+/// with it.
 pub(crate) const MAX_ECHO: u64 = 4;
 
 /// Retransmits no further apart than this may belong to one loss, ns: the least time after

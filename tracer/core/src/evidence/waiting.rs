@@ -1,8 +1,10 @@
 //! How much of all waiting for a standby some sample intervals are.
 
+use std::collections::HashSet;
+
 use crate::evidence::blocked::{SampleInterval, WaitKind, duration_s, most_waiters, waited_s};
 use crate::evidence::thresholds::{
-    HIGH_SHARE, MEDIUM_SHARE, MIN_DURATION_S, MIN_SAMPLES, MIN_SHARE,
+    HIGH_SHARE, MEDIUM_SHARE, MIN_DURATION_S, MIN_SAMPLES, MIN_SHARE, NEARLY_ALL,
 };
 use crate::report::finding::{Confidence, Size};
 
@@ -34,6 +36,14 @@ impl<'a> Waiting<'a> {
     /// Whether it is a good part of all.
     pub(crate) fn is_much(&self) -> bool {
         self.share >= MIN_SHARE
+    }
+
+    /// Whether it is a good part, and takes in nearly all of this.
+    pub(super) fn is_nearly_all_of(&self, part: &Self) -> bool {
+        let there: HashSet<usize> = self.intervals.iter().map(|one| one.index).collect();
+        let common = part.intervals.iter();
+        let common = common.filter(|one| there.contains(&one.index));
+        self.is_much() && waited_s(common, WaitKind::SyncRep) >= NEARLY_ALL * part.waited_s
     }
 
     /// Whether it is, and lasted.

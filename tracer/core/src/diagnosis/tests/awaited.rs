@@ -31,6 +31,7 @@ fn db2() -> Standby {
 /// A run with two standbys, and what they say while somebody waits.
 struct Two {
     run: Run,
+    db3: IpAddr,
     to_db3: Vec<FlowInterval>,
 }
 
@@ -48,6 +49,7 @@ impl Two {
         }
         Self {
             run,
+            db3: DB3,
             to_db3: Vec::new(),
         }
     }
@@ -55,7 +57,7 @@ impl Two {
     fn findings(&self) -> Vec<Finding> {
         let mut recorded = self.run.recorded();
         let mut to_db3 = recorded.flows[1].clone();
-        to_db3.remote = SocketAddr::new(DB3, 40_397);
+        to_db3.remote = SocketAddr::new(self.db3, 40_397);
         to_db3.name = "db3".to_owned();
         to_db3.series = self.to_db3.iter().copied().collect();
         to_db3.path.clear();
@@ -192,6 +194,30 @@ fn what_is_lost_on_the_path_of_one_that_is_not_needed_is_no_cause() {
     assert_eq!(first.cause, Cause::LossTowardStandby);
     assert!(first.text.contains("standby db3"), "{}", first.text);
     assert_eq!(first.evidence[0], "/flows/2/segments");
+}
+
+#[test]
+fn two_standbys_behind_one_address_are_not_each_other_s_echo() {
+    let same_ip = || Standby {
+        client_addr: Some(STANDBY.to_string()),
+        sync_state: Some("async".into()),
+        ..db3()
+    };
+    let mut two = Two::new("db2", |_| vec![behind(db2()), same_ip()]);
+    for sample in two.run.samples.iter_mut().filter(|one| !bad(one.at_ns / S)) {
+        sample.standbys[1] = same_ip();
+    }
+    two.db3 = STANDBY;
+    two.to_db3 = (21..=40)
+        .map(|second| retransmitted(second, RetransmitKind::Rto, 15))
+        .collect();
+    let series = two.run.role(Kind::Walsender);
+    series.extend((21..=40).map(|second| retransmitted(second, RetransmitKind::Rto, 1)));
+    let first = two.first();
+    assert_eq!(first.cause, Cause::LossTowardStandby, "{first:?}");
+    assert!(first.text.contains("standby db2"), "{}", first.text);
+    assert_eq!(first.evidence[0], "/flows/1/segments");
+    assert_eq!(two.causes(), [Cause::LossTowardStandby]);
 }
 
 #[test]
