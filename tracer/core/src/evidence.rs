@@ -9,6 +9,7 @@ pub(crate) mod loss;
 mod loss_direction;
 pub(crate) mod loss_episode;
 mod loss_silence;
+pub(crate) mod loss_times;
 mod partition;
 pub(crate) mod rtt;
 mod silence;
@@ -19,12 +20,15 @@ pub(crate) mod waiting;
 
 use crate::interval::Span;
 use crate::recording::Recording;
+use crate::report::role::Kind;
 use crate::report::sample::Sample;
 use blocked::{SampleInterval, WaitKind, blocked, sample_intervals, waited_s};
 use cpu::StarvedServer;
 use links::Links;
 use loss::LossSignal;
+use loss_episode::loss_retransmits;
 use loss_silence::extend_over_silence;
+use loss_times::LossTimes;
 use partition::{SilentPath, partition, possible_partition_s};
 use standby_wait::{StandbyWait, standby_waits};
 use waiting::{Waiting, lasted};
@@ -46,9 +50,12 @@ pub(crate) struct Evidence<'a> {
     /// Waits for WAL to reach the disk or for a lock while a server had no processor: they
     /// are waits for that.
     pub(crate) behind_starved: BehindStarved,
-    /// Segments that were lost or had a bad checksum between primary and standby, with the
-    /// silences that they explain; most segments first.
-    pub(crate) losses: Vec<LossSignal>,
+    /// Segments that were lost or had a bad checksum between primary and standby in the whole run,
+    /// for where nobody knows who waited when; most segments first.
+    pub(crate) losses_of_run: Vec<LossSignal>,
+    /// The same while commits were blocked by a standby, if that lasted, with the silences that
+    /// they explain.
+    losses: Vec<LossSignal>,
     /// Of each of them, if it is significant.
     during_losses: Vec<Option<DuringLoss<'a>>>,
     /// The sample intervals in which commits were blocked by a standby, and what each shows.
@@ -97,11 +104,19 @@ impl<'a> Evidence<'a> {
         let (wal, lock) = (own(WaitKind::Wal), own(WaitKind::Lock));
         let sync_rep = blocked(recorded, &samples, WaitKind::SyncRep);
         let seen = |losses: &[LossSignal]| standby_waits(&links, &starved, &sync_rep, losses);
-        let mut losses = loss::signals(recorded);
+        let interval_ns = recorded.interval_ns();
+        let losses_of_run = loss::signals(recorded, &LossTimes::whole(interval_ns));
+        let times = LossTimes::of_waits(sync_rep.iter().map(|one| one.span), interval_ns);
+        let mut losses = loss::signals(recorded, &times);
         let before = seen(&losses);
         for loss in &mut losses {
             extend_over_silence(loss, &links, &before);
         }
+        // What is over at once is no reason to wait.
+        losses.retain(|loss| {
+            let there = sync_rep.iter().filter(|one| loss.is_on_path(&links, one));
+            lasted(&there.copied().collect::<Vec<_>>())
+        });
         let all_s = waited_s(sync_rep.iter(), WaitKind::SyncRep);
         let mut evidence = Self {
             standby_waited_s: if lasted(&sync_rep) { all_s } else { 0.0 },
@@ -112,6 +127,7 @@ impl<'a> Evidence<'a> {
             links,
             starved,
             behind_starved,
+            losses_of_run,
             losses,
             during_losses: Vec::new(),
             blocked: [sync_rep, wal, lock],
@@ -161,6 +177,30 @@ impl<'a> Evidence<'a> {
     /// What a loss may be the reason of.
     fn waiting_during(&self, loss: &LossSignal) -> Waiting<'a> {
         self.waiting_where(|wait| loss.covers(&self.links, &wait.interval))
+    }
+
+    /// Segments of the replication that were retransmitted at that time because of a loss;
+    /// `None` if its flow was not traced.
+    pub(crate) fn retransmitted(&self, intervals: &[SampleInterval<'_>]) -> Option<u64> {
+        // What the primary retransmits is seen on its own host; here, whether it arrives.
+        let arrives = |one: &SampleInterval<'_>| {
+            let serves = |flow| self.links.serves(flow, one.index);
+            rtt::arrives(self.recorded, one.span, serves) == Some(true)
+        };
+        let ours = || {
+            let serving = self.links.serving(intervals);
+            serving.filter_map(|flow| self.recorded.flows.get(flow))
+        };
+        let is_here = ours().any(|track| track.kind() == Kind::Walsender);
+        if !is_here && !intervals.iter().any(arrives) {
+            return None;
+        }
+        let steps = ours().flat_map(|track| &track.series).filter(|step| {
+            let next = intervals.partition_point(|one| one.span.to_ns < step.at_ns);
+            let interval = intervals.get(next);
+            interval.is_some_and(|one| one.span.has(step.at_ns))
+        });
+        Some(steps.map(loss_retransmits).sum())
     }
 
     /// Where the report shows the replication that was waited for at these times.

@@ -24,7 +24,7 @@ pub(super) fn during_loss(
     let mut intervals = waiting.intervals.iter();
     let is_theirs = intervals.any(|one| loss.link(&evidence.links, one) == Link::Theirs);
     let surely = loss.at_most(waiting.confidence());
-    let of_loss = loss.size(evidence.recorded);
+    let of_loss = loss.size();
     let finding = Finding {
         text: format!(
             "Commits waited for {} because {}: {}, {}{doubt}.",

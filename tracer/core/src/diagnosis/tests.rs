@@ -3,6 +3,7 @@
 mod apart;
 mod awaited;
 mod events;
+mod loss_times;
 mod phases;
 mod recorded_runs;
 mod run;

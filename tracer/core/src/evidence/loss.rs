@@ -10,7 +10,8 @@ use crate::evidence::blocked::SampleInterval;
 use crate::evidence::commit_stages::{FROM_STANDBY, StageSums, TO_STANDBY, rule_out};
 use crate::evidence::links::{Link, Links, by_standby, end};
 use crate::evidence::loss_direction::LossDirection;
-use crate::evidence::loss_episode::{LOSSES, LossEpisode, episodes, of_flows, of_kinds};
+use crate::evidence::loss_episode::{LOSSES, LossEpisode, episodes, of_flows};
+use crate::evidence::loss_times::LossTimes;
 use crate::evidence::silence::{Silence, silences};
 use crate::evidence::standby_state::{has_to_flush, is_silent, of_all};
 use crate::evidence::thresholds::{MAX_ECHO, MIN_LOST_SEGMENTS, NEARLY_ALL};
@@ -45,6 +46,9 @@ pub(crate) struct LossSignal {
     unanswered: Vec<Span>,
     /// The flow that retransmitted most; `None` if they are segments with a bad checksum.
     pub(crate) flow: Option<usize>,
+    /// How often that flow's timeout had doubled in a row, at most, and the largest one, ms;
+    /// `None` if that may have been at another time.
+    doubled: Option<(u32, f64)>,
     /// Whether that flow's socket showed that the loss was in the other direction.
     is_reversed: bool,
     /// Whether only the replication can have been hit.
@@ -118,11 +122,15 @@ impl LossSignal {
     /// Whether it was on the path of a standby that commits waited for at that time, and may
     /// be why they did.
     pub(crate) fn covers(&self, links: &Links<'_>, interval: &SampleInterval<'_>) -> bool {
+        self.is_on_path(links, interval) && !rule_out(links.recorded, interval.span, self.stages())
+    }
+
+    /// Whether it was on the path of such a standby, whatever commits waited for.
+    pub(super) fn is_on_path(&self, links: &Links<'_>, interval: &SampleInterval<'_>) -> bool {
         self.is_at(interval.span)
             && self.link(links, interval) != Link::Others
             && self.is_missing_something(links, interval)
             && !self.is_anothers(links, interval)
-            && !rule_out(links.recorded, interval.span, self.stages())
     }
 
     /// Of a commit's wait the stages that it makes longer.
@@ -207,12 +215,11 @@ impl LossSignal {
     }
 
     /// What of a finding's size it knows.
-    pub(crate) fn size(&self, recorded: &Recording) -> Size {
-        let track = self.flow.and_then(|index| recorded.flows.get(index));
+    pub(crate) fn size(&self) -> Size {
         Size {
             segments: Some(self.segments),
-            rto_doublings: track.and_then(|track| track.backoff_max),
-            rto_max_ms: track.and_then(|track| track.rto_max_ms),
+            rto_doublings: self.doubled.map(|(doublings, _)| doublings),
+            rto_max_ms: self.doubled.map(|(_, ms)| ms),
             ..Size::default()
         }
     }
@@ -232,13 +239,13 @@ impl LossSignal {
     }
 }
 
-/// All of them, most segments first.
-pub(crate) fn signals(recorded: &Recording) -> Vec<LossSignal> {
+/// All that were seen at these times, most segments first.
+pub(crate) fn signals(recorded: &Recording, times: &LossTimes) -> Vec<LossSignal> {
     let of = |role| by_standby(recorded, role);
     let (senders, receivers) = (of(Kind::Walsender), of(Kind::Walreceiver));
     let both = senders.iter().chain(&receivers);
     let mut found: Vec<LossSignal> = both
-        .filter_map(|flows| retransmits(recorded, flows))
+        .filter_map(|flows| retransmits(recorded, flows, times))
         .collect();
     // What arrives with a bad checksum was sent by the other end. Where both ends are seen,
     // it is not known at which of them.
@@ -248,7 +255,7 @@ pub(crate) fn signals(recorded: &Recording) -> Vec<LossSignal> {
         _ => (Vec::new(), Cause::NotDetermined),
     };
     let standbys = standbys.into_iter();
-    found.extend(standbys.filter_map(|flows| bad_checksums_from(recorded, flows, cause)));
+    found.extend(standbys.filter_map(|flows| bad_checksums_from(recorded, flows, cause, times)));
     found.retain(|one| one.segments >= MIN_LOST_SEGMENTS);
     found.sort_by_key(|one| std::cmp::Reverse(one.segments));
     found
@@ -265,37 +272,55 @@ fn recovering(track: &FlowHistory) -> impl Iterator<Item = Span> {
 }
 
 /// Of connections with one standby.
-fn retransmits(recorded: &Recording, flows: &[usize]) -> Option<LossSignal> {
+fn retransmits(recorded: &Recording, flows: &[usize], times: &LossTimes) -> Option<LossSignal> {
     let tracks = || {
         flows
             .iter()
             .filter_map(|one| Some((*one, recorded.flows.get(*one)?)))
     };
-    let (flow, track) = tracks().max_by_key(|(_, track)| of_kinds(track, &LOSSES))?;
-    let count = of_kinds(track, &LOSSES);
-    let episodes = of_flows(recorded, tracks().map(|(_, track)| track));
-    let slow = recorded.sampled_slow_commits();
-    let acknowledged_late = StageSums::of(slow).share(&[Stage::Acknowledged]) >= Some(NEARLY_ALL);
-    let direction = LossDirection::of(track, count, &episodes, acknowledged_late);
+    let silences: Vec<Vec<Silence>> = tracks().map(|(_, track)| silences(track)).collect();
+    let silent = silences.iter().flatten();
+    let recovering = tracks().flat_map(|(_, track)| recovering(track));
+    // Of all: the one that sent most may have been opened after it was over.
+    let unanswered = Span::apart(silent.map(|one| one.span).chain(recovering).collect());
+    let mut times = times.with(&unanswered);
+    let mut episodes = of_flows(recorded, tracks().map(|(_, track)| track));
+    episodes.retain(|one| times.overlap(one.whole()));
+    let most = |times: &LossTimes| {
+        let counted = tracks().map(|(flow, track)| (times.segments(track, &LOSSES), flow, track));
+        counted.max_by_key(|(segments, ..)| *segments)
+    };
+    let (mut count, mut flow, mut track) = most(&times)?;
+    // Samples that show nobody who waits may miss short waits for the same.
+    if count < MIN_LOST_SEGMENTS {
+        times = times.with_all_of(&episodes);
+        (count, flow, track) = most(&times)?;
+    }
+    let times = &times;
+    let stages = StageSums::during_all(recorded, times.spans().iter().copied());
+    let acknowledged_late = stages.share(&[Stage::Acknowledged]) >= Some(NEARLY_ALL);
+    let direction = LossDirection::of(track, times, &episodes, acknowledged_late);
     if matches!(direction, LossDirection::Nothing) {
         return None;
     }
     let reversed = direction.reversed_words();
-    let silences: Vec<Vec<Silence>> = tracks().map(|(_, track)| silences(track)).collect();
-    let silent = silences.iter().flatten();
-    let recovering = tracks().flat_map(|(_, track)| recovering(track));
     let peer = FarEnd::of(track);
     let cause = match (track.kind(), reversed.is_some()) {
         (Kind::Walsender, false) | (Kind::Walreceiver, true) => Cause::LossTowardStandby,
         _ => Cause::LossOfReplies,
     };
-    let timeouts = of_kinds(track, &[RetransmitKind::Rto]);
+    let timeouts = times.segments(track, &[RetransmitKind::Rto]);
     let mut became = match timeouts {
         0 => "retransmitted, none of them after a timeout".to_owned(),
         some => format!("retransmitted, {some} of them after a timeout"),
     };
-    if let (1.., Some(doublings @ 1..), Some(ms)) = (timeouts, track.backoff_max, track.rto_max_ms)
-    {
+    // Of one loss or several that follow each other, but of no other.
+    let of_these = times.with_all_of(&episodes);
+    let of_run = LossTimes::whole(recorded.interval_ns());
+    let in_both = [&of_these, &of_run].map(|all| all.segments(track, &[RetransmitKind::Rto]));
+    let doubled = track.backoff_max.zip(track.rto_max_ms);
+    let doubled = doubled.filter(|_| in_both[0] == in_both[1]);
+    if let (1.., Some((doublings @ 1.., ms))) = (timeouts, doubled) {
         became += &format!(
             " (which {}, up to {:.1} s)",
             text::doubled(doublings),
@@ -316,11 +341,11 @@ fn retransmits(recorded: &Recording, flows: &[usize]) -> Option<LossSignal> {
         segments: count,
         ends: tracks().map(|(_, track)| end(track)).collect(),
         episodes,
-        // Of all: the one that sent most may have been opened after it was over.
-        unanswered: Span::apart(silent.map(|one| one.span).chain(recovering).collect()),
+        unanswered,
         flows: flows.to_vec(),
         silences,
         flow: Some(flow),
+        doubled,
         is_reversed: reversed.is_some(),
         is_certain: true,
         what: format!("{segments} to {peer} {were} {became}"),
@@ -330,7 +355,12 @@ fn retransmits(recorded: &Recording, flows: &[usize]) -> Option<LossSignal> {
 }
 
 /// From the other end of these connections.
-fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> Option<LossSignal> {
+fn bad_checksums_from(
+    recorded: &Recording,
+    flows: Vec<usize>,
+    cause: Cause,
+    times: &LossTimes,
+) -> Option<LossSignal> {
     let track = recorded.flows.get(*flows.first()?)?;
     let peer = track.remote.ip();
     let tracks = || flows.iter().filter_map(|flow| recorded.flows.get(*flow));
@@ -345,7 +375,17 @@ fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> 
     // Some may have been another namespace's: the kernel does not always show whose
     // a segment is that it refuses, but it counts it where it belongs.
     let refused = recorded.kernel_bad_checksums();
-    let segments = refused.map_or(seen, |refused| seen.min(refused));
+    let mut episodes = episodes(steps.iter().map(|step| step.at_ns), recorded.interval_ns());
+    episodes.retain(|one| times.overlap(one.whole()));
+    let seen_in = |times: &LossTimes| -> u64 {
+        let inside = steps.iter().filter(|step| times.have(step.at_ns));
+        inside.map(|step| step.of(peer, &connections)).sum()
+    };
+    let inside = match seen_in(times) {
+        few if few < MIN_LOST_SEGMENTS => seen_in(&times.with_all_of(&episodes)),
+        enough => enough,
+    };
+    let segments = refused.map_or(inside, |refused| inside.min(refused));
     let tells_peer =
         |step: &&BadChecksumStep| step.by_peer.is_some() || recorded.settings.hosts() == [peer];
     let tells_connection =
@@ -364,8 +404,9 @@ fn bad_checksums_from(recorded: &Recording, flows: Vec<usize>, cause: Cause) -> 
         flows,
         silences: Vec::new(),
         unanswered: Vec::new(),
-        episodes: episodes(steps.iter().map(|step| step.at_ns), recorded.interval_ns()),
+        episodes,
         flow: None,
+        doubled: None,
         is_reversed: false,
         is_certain,
         what: format!("{count} from {from}{doubt} {discarded}"),

@@ -19,6 +19,16 @@ pub(crate) struct LossEpisode {
     pub(crate) extends_to_ns: u64,
 }
 
+impl LossEpisode {
+    /// All of it.
+    pub(crate) fn whole(&self) -> Span {
+        Span {
+            to_ns: self.extends_to_ns,
+            ..self.observed
+        }
+    }
+}
+
 /// From intervals in which something was lost, by their ends, in order. A timeout
 /// doubles each time: of one loss, the next sign may be somewhat more than twice as
 /// far away as the one before.
@@ -59,11 +69,6 @@ pub(crate) const LOSSES: [RetransmitKind; 5] = [
 /// Segments of an interval that were retransmitted because of a loss.
 pub(crate) fn loss_retransmits(step: FlowInterval) -> u64 {
     step.of_kinds(&LOSSES)
-}
-
-/// Segments of these kinds that a flow has retransmitted.
-pub(crate) fn of_kinds(track: &FlowHistory, kinds: &[RetransmitKind]) -> u64 {
-    track.series.iter().map(|step| step.of_kinds(kinds)).sum()
 }
 
 /// Of some flows together.

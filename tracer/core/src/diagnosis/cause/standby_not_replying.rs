@@ -3,14 +3,11 @@
 use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::blocked::SampleInterval;
-use crate::evidence::loss_episode::loss_retransmits;
-use crate::evidence::rtt;
 use crate::evidence::standby_wait::longest_unbroken_s;
 use crate::evidence::thresholds::SURELY_SILENT_S;
 use crate::evidence::waiting::{Waiting, sample};
 use crate::recording::standby::label;
 use crate::report::finding::{Cause, Confidence, Finding, Size};
-use crate::report::role::Kind;
 use crate::text;
 
 /// A silence lasted by itself: it need not be in several samples.
@@ -30,7 +27,7 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ran
     let mut standbys = worst.sample.standbys.iter();
     let place = standbys.position(|one| one == standby)?;
     let surely = kept.confidence();
-    let (network, confidence) = match retransmitted(evidence, &kept.intervals) {
+    let (network, confidence) = match evidence.retransmitted(&kept.intervals) {
         Some(0) if silent_s >= SURELY_SILENT_S => (
             "nothing was retransmitted meanwhile, so it is not the network".to_owned(),
             surely,
@@ -71,29 +68,4 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ran
         evidence: shown,
     };
     Some(Ranked::new(Rank::Waited(kept.waited_s), finding))
-}
-
-/// Segments of the replication that were retransmitted at that time because of a loss;
-/// `None` if its flow was not traced.
-fn retransmitted(evidence: &Evidence<'_>, intervals: &[SampleInterval<'_>]) -> Option<u64> {
-    let recorded = evidence.recorded;
-    // What the primary retransmits is seen on its own host; here, whether it arrives.
-    let arrives = |one: &SampleInterval<'_>| {
-        let serves = |flow| evidence.links.serves(flow, one.index);
-        rtt::arrives(recorded, one.span, serves) == Some(true)
-    };
-    let ours = || {
-        let serving = evidence.links.serving(intervals);
-        serving.filter_map(|flow| recorded.flows.get(flow))
-    };
-    let is_here = ours().any(|track| track.kind() == Kind::Walsender);
-    if !is_here && !intervals.iter().any(arrives) {
-        return None;
-    }
-    let steps = ours().flat_map(|track| &track.series).filter(|step| {
-        let next = intervals.partition_point(|one| one.span.to_ns < step.at_ns);
-        let interval = intervals.get(next);
-        interval.is_some_and(|one| one.span.has(step.at_ns))
-    });
-    Some(steps.map(loss_retransmits).sum())
 }

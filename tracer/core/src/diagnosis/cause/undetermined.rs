@@ -10,6 +10,7 @@ use crate::evidence::thresholds::{MIN_SHARE, MIN_UNEXPLAINED_SHARE, NEARLY_ALL};
 use crate::evidence::waiting::Waiting;
 use crate::report::finding::{Cause, Confidence, Finding};
 use crate::report::stages::Stage;
+use crate::text;
 
 /// What keeps a walsender from taking WAL (`WalSndWriteData()` and `WALRead()`,
 /// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/replication/walsender.c>).
@@ -38,7 +39,16 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Ran
     } else if flows.is_empty() {
         "it replied, but its connection was not among those that were traced".to_owned()
     } else {
-        "it replied, nothing was retransmitted meanwhile, round trips were short, and no sample shows it behind with what it had received".to_owned()
+        let lost = match evidence.retransmitted(&kept.intervals) {
+            None | Some(0) => "nothing was retransmitted meanwhile".to_owned(),
+            Some(few) => format!(
+                "{} retransmitted meanwhile (too few, or they had arrived)",
+                text::segments_were(few)
+            ),
+        };
+        format!(
+            "it replied, {lost}, round trips were short, and no sample shows it behind with what it had received"
+        )
     };
     let why = match handed_over_late(&stages, kept) {
         Some(seen) => format!("{why}; {seen}"),

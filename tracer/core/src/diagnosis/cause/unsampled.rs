@@ -5,7 +5,8 @@ use crate::diagnosis::rank::{Rank, Ranked};
 use crate::evidence::Evidence;
 use crate::evidence::commit_stages::{FROM_STANDBY, StageSums, TO_STANDBY};
 use crate::evidence::links::by_standby;
-use crate::evidence::loss::LossSignal;
+use crate::evidence::loss::{self, LossSignal};
+use crate::evidence::loss_times::LossTimes;
 use crate::evidence::rtt;
 use crate::evidence::thresholds::{
     MIN_DURATION_S, MIN_OUT_OF_ORDER_SHARE, MIN_PART_OF_COMMITS, MIN_RECOVERY_SHARE, MIN_SAMPLES,
@@ -34,12 +35,15 @@ pub(super) fn finding(evidence: &Evidence<'_>, found: &[Ranked]) -> Option<Ranke
 
 /// Where it is not known who waited: what was seen, and no more.
 fn lost(evidence: &Evidence<'_>) -> Option<Ranked> {
-    let loss = evidence.losses.first().filter(|_| !evidence.sees_waits)?;
+    let loss = evidence
+        .losses_of_run
+        .first()
+        .filter(|_| !evidence.sees_waits)?;
     let finding = Finding {
         text: format!("{}{NOBODY_SHOWED_WHO_WAITS}", loss.what),
         cause: loss.cause,
         confidence: Confidence::Low,
-        size: loss.size(evidence.recorded),
+        size: loss.size(),
         evidence: loss.evidence(),
     };
     Some(Ranked::new(Rank::Note, finding))
@@ -58,6 +62,10 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
         .map(|one| one.in_recovery_ns)
         .sum::<Option<u64>>()
         .map(|ns| ns as f64 / 1e9);
+    // What was lost while they waited.
+    let waits = slow.iter().map(|one| one.wait);
+    let times = LossTimes::of_waits(waits, evidence.recorded.interval_ns());
+    let losses = loss::signals(evidence.recorded, &times);
     let of = match slow.len() {
         1 => format!("One commit took {total_s:.1} s"),
         count => format!("{count} slow commits took {total_s:.1} s in all"),
@@ -69,7 +77,7 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
             "for most of it their server waited for a CPU".to_owned(),
         )
     } else if wait_s >= MIN_PART_OF_COMMITS * total_s {
-        waited(evidence, slow, (wait_s, total_s), charged_s)
+        waited(evidence, slow, (wait_s, total_s), charged_s, losses.first())
     } else if flush_s >= MIN_PART_OF_COMMITS * total_s {
         let why = format!("{flush_s:.1} s of it to flush WAL to the primary's own disk");
         (Cause::WalFlush, by_share(flush_s / total_s), why)
@@ -96,8 +104,8 @@ fn traced(evidence: &Evidence<'_>) -> Option<Ranked> {
         None => of,
     };
     // The signs that a verdict on the network rests on.
-    let loss = evidence.losses.iter().find(|one| one.cause == cause);
-    let of_loss = loss.map(|one| one.size(evidence.recorded));
+    let loss = losses.iter().find(|one| one.cause == cause);
+    let of_loss = loss.map(|one| one.size());
     Some(Ranked::new(
         Rank::Waited(total_s),
         Finding {
@@ -161,6 +169,7 @@ fn waited(
     slow: &[SlowCommit],
     (wait_s, total_s): (f64, f64),
     charged_s: Option<f64>,
+    loss: Option<&LossSignal>,
 ) -> (Cause, Confidence, String) {
     let waited = format!("{wait_s:.1} s of it waiting for a standby");
     let Some(charged_s) = charged_s else {
@@ -175,7 +184,6 @@ fn waited(
         return (Cause::NotTheNetwork, Confidence::Medium, why);
     }
     let share = charged_s / wait_s;
-    let loss = evidence.losses.first();
     let waits: Vec<Span> = slow.iter().map(|one| one.wait).collect();
     let is_in_flight = |wait: &Span| {
         let seen = rtt::until_next_reading(evidence.recorded, *wait);
@@ -213,8 +221,7 @@ fn waited(
         .collect();
     let overtaken_s = |counts: &dyn Fn(usize) -> bool| -> f64 {
         let pairs = waits.iter().zip(&seen);
-        let overtaken =
-            pairs.filter(|(_, seen)| rtt::overtaken(evidence.recorded, **seen, counts));
+        let overtaken = pairs.filter(|(_, seen)| rtt::overtaken(evidence.recorded, **seen, counts));
         overtaken.map(|(wait, _)| wait.seconds()).sum()
     };
     let outside = Span::apart(seen.clone());

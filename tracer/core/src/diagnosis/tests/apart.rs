@@ -4,7 +4,10 @@ use crate::diagnosis::tests::*;
 
 /// What the socket of the replication tells: something arrives every second, unless
 /// that is when nothing does.
-fn path(srtt_us: impl Fn(u64) -> u32, hears: impl Fn(u64) -> bool) -> Vec<TcpInfoSample> {
+pub(super) fn path(
+    srtt_us: impl Fn(u64) -> u32,
+    hears: impl Fn(u64) -> bool,
+) -> Vec<TcpInfoSample> {
     let mut segs_in = 100;
     (1..=RUN)
         .map(|second| {
