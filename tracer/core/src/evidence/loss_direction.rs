@@ -51,7 +51,9 @@ impl LossDirection {
         let readings = steps.filter(|step| loss_retransmits(*step) > 0).count();
         if spurious as f64 >= MIN_DSACK_SHARE * segments as f64 {
             Self::Dsack(spurious)
-        } else if out_of_order >= readings.max(MIN_OUT_OF_ORDER_READINGS) {
+        } else if out_of_order >= readings.max(MIN_OUT_OF_ORDER_READINGS)
+            && !were_missing(track, times, spurious)
+        {
             Self::OutOfOrder(out_of_order)
         } else {
             Self::Sent
@@ -70,6 +72,17 @@ impl LossDirection {
             Self::Sent | Self::Nothing => None,
         }
     }
+}
+
+/// What is retransmitted because acknowledgements showed a gap. Without an acknowledgement, none
+/// shows one: where these are lost, timers retransmit.
+const SHOWN_MISSING: [RetransmitKind; 2] = [RetransmitKind::Fast, RetransmitKind::Rack];
+
+/// Whether acknowledgements showed more than half of it to be missing, and the peer did not say
+/// that it had it: that was lost on its way there, whatever was on the way back.
+fn were_missing(track: &FlowHistory, times: &LossTimes, spurious: u64) -> bool {
+    let missing = times.segments(track, &SHOWN_MISSING);
+    2 * missing.saturating_sub(spurious) > times.segments(track, &LOSSES)
 }
 
 /// How many of what was retransmitted the peer had already, by its own report.
@@ -116,8 +129,7 @@ fn were_early(track: &FlowHistory, times: &LossTimes, spurious: u64, out_of_orde
     if silences(track).iter().any(|one| times.overlap(one.span)) {
         return is_most(spurious, NEARLY_ALL) && has_taken_longer(track, times);
     }
-    // Without an acknowledgement, none shows a gap: where these are lost, timers retransmit.
-    let gaps_shown = times.segments(track, &[RetransmitKind::Fast, RetransmitKind::Rack]);
+    let gaps_shown = times.segments(track, &SHOWN_MISSING);
     if is_most(gaps_shown, NEARLY_ALL) && is_most(spurious, MIN_OVERTAKEN_SHARE) {
         return true;
     }

@@ -87,3 +87,22 @@ fn nor_does_it_where_single_commits_say_who_waited() {
     assert_eq!(found[0].cause, Cause::LossTowardStandby, "{found:?}");
     assert_eq!(found[0].size.segments, Some(6));
 }
+
+#[test]
+fn what_acknowledgements_show_to_be_missing_was_lost_on_its_way_there() {
+    let mut run = Run::waiting("IPC", "SyncRep");
+    run.path = path(|_| 120, |_| true);
+    for one in &mut run.path {
+        one.rcv_ooopack = Some((one.at_ns / S) as u32);
+    }
+    let mut cause = |kind| {
+        let series = run.role(Kind::Walsender);
+        series.clear();
+        series.extend((21..=40).map(|second| retransmitted(second, kind, 3)));
+        run.first().cause
+    };
+    // Replies are missing, too: where nothing else is, timers retransmit.
+    assert_eq!(cause(RetransmitKind::Rto), Cause::LossOfReplies);
+    assert_eq!(cause(RetransmitKind::Fast), Cause::LossTowardStandby);
+    assert_eq!(cause(RetransmitKind::Rack), Cause::LossTowardStandby);
+}
