@@ -5,6 +5,7 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+mod agreement;
 pub mod clock;
 pub mod connection;
 mod exchange;

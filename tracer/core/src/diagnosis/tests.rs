@@ -329,6 +329,17 @@ fn a_synchronous_standby_that_is_none() {
         (first.cause, first.size.lag_bytes),
         (Cause::SyncWaitOff, Some(-1_000_000_000))
     );
+    // At two moments in a minute the primary's own position was read late.
+    let mut late = Run::healthy();
+    for second in [5, 45] {
+        late.samples[second].standbys[0].flush_lag_bytes = Some(-2 << 20);
+    }
+    assert_eq!(late.causes(), []);
+    // By its own positions it is known that it was.
+    for (second, sample) in late.samples.iter_mut().enumerate() {
+        sample.wal_lsn = Some(format!("0/{:X}", 0x0300_0000 + second * 0x0010_0000));
+    }
+    assert_eq!(late.first().cause, Cause::SyncWaitOff);
     // A position that was read a moment later.
     for sample in run.bad_samples() {
         sample.standbys[0].flush_lag_bytes = Some(-300);
@@ -359,7 +370,7 @@ fn a_network_that_loses_is_found_without_a_database_too_but_not_what_it_did() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].cause, Cause::LossTowardStandby);
     assert_eq!(found[0].confidence, Confidence::Low);
-    assert!(found[0].text.contains("is not known"));
+    assert!(found[0].text.contains("is not seen on this host"));
 }
 
 #[test]

@@ -4,19 +4,23 @@
 use std::cmp::Ordering;
 
 use crate::evidence::thresholds::{
-    MAX_ECHO, MIN_PART_OF_COMMITS, MIN_RECOVERY_SHARE, MIN_SAMPLES, MIN_STARVED_SHARE,
+    MIN_PART_OF_COMMITS, MIN_RECOVERY_SHARE, MIN_SAMPLES, MIN_STARVED_SHARE,
 };
 use crate::interval::Span;
+use crate::merge::agreement::{
+    Echo, clause, confirm, contradict, is_damage, nobody_waited, turn, unknown_share, weigh,
+};
 use crate::merge::clock::{ClockMethod, Offset};
 use crate::merge::journey::{Journey, journeys};
 use crate::merge::lost_ways;
 use crate::merge::model::HostFinding;
 use crate::merge::owner;
 use crate::merge::replay;
+use crate::merge::replication::{is_of, received_from};
 use crate::merge::silence;
-use crate::merge::waited::{Waited, losses, ns, without_processor};
+use crate::merge::waited::{AskedServer, Waited, losses, ns, without_processor};
 use crate::report::Report;
-use crate::report::finding::{Cause, Confidence, Finding, Size, WHETHER_COMMITS_WAITED, Way};
+use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::report::processors::ProcessorsReport;
 use crate::report::sample::Role;
 use crate::report::stages::Stage;
@@ -72,16 +76,19 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
         unwaited: Vec::new(),
         journeys: journeys(primary.report, primary.label, other.report),
     };
+    let asked = AskedServer::of(primary.report);
     let followed = joint.journeys.iter().enumerate();
+    let followed = followed.filter(|(_, one)| asked.is(one.server_pid));
     let longest = followed.max_by(|a, b| a.1.waited_ms.total_cmp(&b.1.waited_ms));
     if let Some((index, journey)) = longest {
         owner::refute(&mut joint.findings, journey, index);
     }
     let mut others = Vec::new();
-    let lossy = waited.share(&losses(other.report));
+    let replication = received_from(primary.report, other.report);
+    let lossy = waited.share(&losses(other.report, &replication));
     for found in own(other) {
-        if !found.finding.cause.is_loss() {
-            others.push(unknown_share(primary, found));
+        if !found.finding.cause.is_loss() || !is_of(&found, other.index, &replication) {
+            others.push(unknown_share(primary.label, found));
         } else if let Some(same) = same_trouble(&mut joint.findings, &found) {
             match is_damage(found.finding.cause) && was_reached(primary, other, shift_s) {
                 true => contradict(same, &found),
@@ -97,17 +104,17 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
                 Echo::First => turn(reverse, &found),
                 Echo::Second => confirm(reverse, &found),
                 Echo::Neither if lossy >= MIN_RECOVERY_SHARE => {
-                    others.push(unknown_share(primary, found));
+                    others.push(unknown_share(primary.label, found));
                 }
-                Echo::Neither => joint.unwaited.push(nobody_waited(primary, found)),
+                Echo::Neither => joint.unwaited.push(nobody_waited(primary.label, found)),
             }
         } else if lossy >= MIN_RECOVERY_SHARE && is_open(&joint.findings, primary) {
             explain(&mut joint.findings, primary, lossy, found);
         } else if !one_clock && is_open(&joint.findings, primary) {
             // Whether it was at the same time is not known.
-            others.push(unknown_share(primary, found));
+            others.push(unknown_share(primary.label, found));
         } else {
-            joint.unwaited.push(nobody_waited(primary, found));
+            joint.unwaited.push(nobody_waited(primary.label, found));
         }
     }
     if let Some(starved) = starved(&joint.findings, primary, &waited, other) {
@@ -116,7 +123,13 @@ pub(crate) fn joint(sides: &Sides<'_>) -> JointFindings {
     if let Some((index, journey)) = longest {
         owner::own(&mut joint.findings, other.label, journey, index);
     }
-    replay::explain(&mut joint.findings, other.report, other.label, other.index);
+    replay::explain(
+        &mut joint.findings,
+        other.report,
+        &waited,
+        other.label,
+        other.index,
+    );
     joint.findings = side_by_side(joint.findings, others);
     joint
 }
@@ -217,49 +230,6 @@ fn is_worse_by_both(
     !causes.into_iter().any(is_damage) && lost_ways::worse(primary.report, other.report) == way
 }
 
-/// Which of two directions is but the other's echo: what is lost takes acknowledgements with it.
-enum Echo {
-    /// The first is that of the second.
-    First,
-    /// The second is that of the first.
-    Second,
-    Neither,
-}
-
-fn weigh(one: Option<u64>, other: Option<u64>) -> Echo {
-    let [one, other] = [one, other].map(|segments| segments.unwrap_or(0));
-    if one.saturating_mul(MAX_ECHO) < other {
-        Echo::First
-    } else if other.saturating_mul(MAX_ECHO) < one {
-        Echo::Second
-    } else {
-        Echo::Neither
-    }
-}
-
-/// The primary saw the echo: acknowledgements were lost in the other direction, of which it
-/// sees nothing else.
-fn turn(one: &mut HostFinding, other: &HostFinding) {
-    let finding = &mut one.finding;
-    finding.text = format!(
-        "By what both hosts retransmitted, {}. On {}: {}. {} alone had found: {}",
-        lost_way(other.finding.cause),
-        other.host,
-        clause(&other.finding),
-        one.host,
-        finding.text
-    );
-    finding.cause = other.finding.cause;
-    finding.size.segments = other.finding.size.segments;
-    finding.size.rto_doublings = other.finding.size.rto_doublings;
-    finding.size.rto_max_ms = other.finding.size.rto_max_ms;
-    finding.evidence.extend(other.finding.evidence.clone());
-}
-
-fn is_damage(cause: Cause) -> bool {
-    matches!(cause, Cause::DamageTowardStandby | Cause::DamageOfReplies)
-}
-
 /// Whether something reached the standby's host, with a bad checksum, while nothing came back to
 /// the primary. `shift_s` as of [`Waited`].
 fn was_reached(primary: SideReport<'_>, other: SideReport<'_>, shift_s: Option<f64>) -> bool {
@@ -272,66 +242,6 @@ fn was_reached(primary: SideReport<'_>, other: SideReport<'_>, shift_s: Option<f
         };
         silence::corrupted_segment_arrived(other.report, there)
     })
-}
-
-/// Nothing came back to the primary, and the other host saw why.
-fn contradict(one: &mut HostFinding, other: &HostFinding) {
-    if one.finding.cause != Cause::Partition {
-        return confirm(one, other);
-    }
-    let finding = &mut one.finding;
-    finding.text = format!(
-        "The path was not cut: segments arrived at {} with a bad checksum and were discarded. On {}: {}. {} alone, where nothing arrived meanwhile, had found: {}",
-        other.host,
-        other.host,
-        clause(&other.finding),
-        one.host,
-        finding.text
-    );
-    finding.cause = other.finding.cause;
-    finding.confidence = finding.confidence.min(Confidence::Medium);
-    finding.evidence.extend(other.finding.evidence.clone());
-}
-
-/// Which way segments were lost, as a clause.
-fn lost_way(cause: Cause) -> &'static str {
-    match cause.way() {
-        Some(Way::ToStandby) => "segments to the standby were lost",
-        Some(Way::FromStandby) => "the standby's replies were lost",
-        None => "segments were lost",
-    }
-}
-
-/// One finding of what both saw. Segments that arrived with a bad checksum were not lost
-/// otherwise.
-fn confirm(one: &mut HostFinding, other: &HostFinding) {
-    let finding = &mut one.finding;
-    if is_damage(other.finding.cause) && finding.cause != Cause::Partition {
-        finding.cause = other.finding.cause;
-    }
-    let way = finding.cause.way();
-    let is_reverse = way.is_some() && other.finding.cause.way().is_some_and(|it| Some(it) != way);
-    let by_both = match is_reverse {
-        true => format!(
-            " By what both hosts retransmitted, {}.",
-            lost_way(finding.cause)
-        ),
-        false => String::new(),
-    };
-    finding.text = format!(
-        "{} On {}: {}.{by_both}",
-        finding.text,
-        other.host,
-        clause(&other.finding)
-    );
-    finding.evidence.extend(other.finding.evidence.clone());
-}
-
-/// What was seen, without what this host did not know.
-fn clause(finding: &Finding) -> &str {
-    let text = finding.text.trim_end_matches('.');
-    text.split_once(WHETHER_COMMITS_WAITED)
-        .map_or(text, |(known, _)| known)
 }
 
 /// What is slow on the way to the standby, on its host, or on the way back: the primary alone
@@ -404,43 +314,6 @@ fn explain(findings: &mut [HostFinding], primary: SideReport<'_>, share: f64, fo
     };
 }
 
-/// What the other host could not know: the primary saw that commits waited, and not for what part
-/// of it this is to blame.
-fn unknown_share(primary: SideReport<'_>, found: HostFinding) -> HostFinding {
-    if !found.finding.text.contains(WHETHER_COMMITS_WAITED) {
-        return found;
-    }
-    let text = format!(
-        "{}; how much of what commits on {} waited was due to this is not known.",
-        clause(&found.finding),
-        primary.label
-    );
-    HostFinding {
-        finding: Finding {
-            text,
-            ..found.finding
-        },
-        ..found
-    }
-}
-
-/// What the other host saw, where the primary saw what commits waited for.
-fn nobody_waited(primary: SideReport<'_>, found: HostFinding) -> HostFinding {
-    let text = format!(
-        "{}; {}, which saw what commits waited for, found none that waited for this.",
-        clause(&found.finding),
-        primary.label
-    );
-    HostFinding {
-        finding: Finding {
-            text,
-            confidence: Confidence::Low,
-            ..found.finding
-        },
-        ..found
-    }
-}
-
 /// The standby's server had no processor while commits waited for something that the primary
 /// could not see.
 fn starved(
@@ -470,7 +343,8 @@ fn starved(
     let share = waited.share(&spans);
     let starved = server.series.iter().filter(|step| {
         let to_ns = ns(step.offset_s);
-        spans.iter().any(|span| span.has(to_ns))
+        let is_without = spans.iter().any(|span| span.has(to_ns));
+        is_without && waited.has(step.offset_s, step.duration_s)
     });
     if starved.clone().count() < MIN_SAMPLES || share < MIN_PART_OF_COMMITS {
         return None;

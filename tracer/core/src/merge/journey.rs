@@ -19,6 +19,7 @@ use crate::report::commits::SlowReport;
 use crate::report::endpoint::Endpoint;
 use crate::report::stages::{AwaitedPosition, ByStage, CommitEvent};
 use crate::report::walreceiver::{SlowMessage, WalreceiverReport};
+use crate::text;
 
 pub use self::stages::JourneyStages;
 
@@ -96,7 +97,7 @@ impl Journey {
                 )
             }
             (followed, all) => format!(
-                "{all} slow commits waited {waited_s:.1} s; {followed} of them were followed through both hosts. Of all the waiting"
+                "{all} slow commits waited {waited_s:.1} s, {followed} of them followed through both hosts. Of all the waiting"
             ),
         };
         format!(
@@ -226,7 +227,7 @@ fn pairs<'a>(primary: &'a Report, standby: &'a Report) -> impl Iterator<Item = P
         listed: {
             let listed = of.received.slowest.iter();
             listed
-                .filter_map(|one| Some((position(&one.lsn)?, one)))
+                .filter_map(|one| Some((text::position(&one.lsn)?, one)))
                 .collect()
         },
         most_ms: longest_unlisted(of.received).filter(|_| is_whole),
@@ -295,7 +296,7 @@ impl Pair<'_> {
         if commit.walsender_pid != Some(self.of.sent.walsender_pid) {
             return None;
         }
-        let (stages, lsn) = commit.stages_ms.zip(position(&commit.lsn))?;
+        let (stages, lsn) = commit.stages_ms.zip(text::position(&commit.lsn))?;
         let awaited = commit.awaited.unwrap_or(AwaitedPosition::Flush);
         if let Some(message) = message_with(&self.listed, lsn) {
             let back = self.back(commit, &stages, awaited, message);
@@ -310,7 +311,7 @@ impl Pair<'_> {
 
     /// The message that had a commit's WAL, and when that arrived, ms from the commit's beginning.
     fn placed(&self, commit: &SlowReport) -> Option<(&SlowMessage, Option<f64>)> {
-        let (stages, lsn) = commit.stages_ms.zip(position(&commit.lsn))?;
+        let (stages, lsn) = commit.stages_ms.zip(text::position(&commit.lsn))?;
         let awaited = commit.awaited.unwrap_or(AwaitedPosition::Flush);
         let message = message_with(&self.listed, lsn)?;
         let back = self.back(commit, &stages, awaited, message);
@@ -375,13 +376,6 @@ fn replied_after(awaited: AwaitedPosition, message: &SlowMessage) -> Option<f64>
     }
 }
 
-/// A position as PostgreSQL writes it.
-fn position(text: &str) -> Option<u64> {
-    let (high, low) = text.split_once('/')?;
-    let [high, low] = [high, low].map(|half| u32::from_str_radix(half, 16).ok());
-    Some((u64::from(high?) << 32) | u64::from(low?))
-}
-
 /// The message whose WAL has it at its end or within.
 fn message_with<'a>(by_end: &BTreeMap<u64, &'a SlowMessage>, lsn: u64) -> Option<&'a SlowMessage> {
     let (end, message) = by_end.range(lsn..).next()?;
@@ -399,7 +393,7 @@ fn longest_unlisted(received: &WalreceiverReport) -> Option<f64> {
 /// Whether the stages of the message that had it are known.
 fn is_known(received: &WalreceiverReport, lsn: u64) -> bool {
     let ends = [&received.from_lsn, &received.to_lsn];
-    let [from, to] = ends.map(|end| end.as_deref().and_then(position));
+    let [from, to] = ends.map(|end| end.as_deref().and_then(text::position));
     from.is_some_and(|from| from < lsn) && to.is_some_and(|to| lsn <= to)
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn own(findings: &mut Vec<HostFinding>, standby: &str, journey: &Jour
     if !may_be_elsewhere(first.finding.cause) {
         return;
     }
-    if !is_good_part_of(&first.finding, journey) {
+    if !is_most_of(&first.finding, journey) {
         return;
     }
     let share = |part: &Part| (part.of)(&journey.stages_ms) / journey.waited_ms;
@@ -120,12 +120,9 @@ pub(crate) fn refute(findings: &mut Vec<HostFinding>, journey: &Journey, index: 
     let mut is_refuted = false;
     for HostFinding { finding, .. } in &mut *findings {
         let part = PARTS.iter().find(|part| part.cause == finding.cause);
-        let Some(part) = part.filter(|_| is_good_part_of(finding, journey)) else {
+        let Some(part) = part.filter(|part| is_ruled_out(part, finding, journey)) else {
             continue;
         };
-        if (part.of)(&journey.stages_ms) >= MIN_SHARE * journey.waited_ms {
-            continue;
-        }
         finding.text = format!(
             "Commits on {} waited for the standby. {} The primary alone had taken it for {}; what was measured on both hosts rules that out.",
             journey.host,
@@ -148,11 +145,25 @@ pub(crate) fn refute(findings: &mut Vec<HostFinding>, journey: &Journey, index: 
     }
 }
 
-/// Whether what was followed is a good part of what a finding is of. Commits that still waited
-/// when the run ended were not followed: what a few others waited for is not what they wait for.
-fn is_good_part_of(finding: &Finding, journey: &Journey) -> bool {
+/// Whether what was followed is most of what a finding is of. Commits that still waited when the
+/// run ended were not followed: what a few others waited for is not what they wait for.
+fn is_most_of(finding: &Finding, journey: &Journey) -> bool {
     let waited_s = finding.size.waited_s.unwrap_or(0.0);
-    journey.waited_ms > 0.0 && journey.waited_ms / 1e3 >= MIN_SHARE * waited_s
+    journey.waited_ms > 0.0 && journey.waited_ms / 1e3 >= MIN_PART_OF_COMMITS * waited_s
+}
+
+/// Whether a part cannot be what a finding says that it is, even if it was all that was not
+/// followed.
+fn is_ruled_out(part: &Part, finding: &Finding, journey: &Journey) -> bool {
+    let (followed_s, part_s) = (journey.waited_ms / 1e3, (part.of)(&journey.stages_ms) / 1e3);
+    if followed_s <= 0.0 || part_s >= MIN_SHARE * followed_s {
+        return false;
+    }
+    let own_s = finding.size.waited_s.unwrap_or(0.0);
+    let share = finding.size.explained_percent.unwrap_or(100.0) / 100.0;
+    let all_s = if share > 0.0 { own_s / share } else { own_s };
+    let unknown_s = (all_s - followed_s).max(0.0);
+    own_s == 0.0 || part_s + unknown_s < MIN_PART_OF_COMMITS * own_s
 }
 
 /// Whether what a primary found is of the standby or of the way there.

@@ -6,18 +6,25 @@ use std::collections::BTreeMap;
 use crate::evidence::thresholds::{MIN_SAMPLES, MIN_SHARE};
 use crate::harmless;
 use crate::merge::model::HostFinding;
+use crate::merge::waited::Waited;
 use crate::report::Report;
 use crate::report::finding::Cause;
 use crate::report::sample::Replay;
 
 /// Adds to a finding that commits waited for replay why it stood. `index` is the place of the
 /// standby's report in the merged file.
-pub(crate) fn explain(findings: &mut [HostFinding], standby: &Report, label: &str, index: usize) {
+pub(crate) fn explain(
+    findings: &mut [HostFinding],
+    standby: &Report,
+    waited: &Waited,
+    label: &str,
+    index: usize,
+) {
     let of_replay = findings
         .iter_mut()
         .find(|one| one.finding.cause == Cause::StandbyApply);
     if let Some(found) = of_replay
-        && let Some((why, at)) = why(standby)
+        && let Some((why, at)) = why(standby, waited)
     {
         let finding = &mut found.finding;
         finding.text = format!("{} On {label}, {why}.", finding.text);
@@ -26,12 +33,19 @@ pub(crate) fn explain(findings: &mut [HostFinding], standby: &Report, label: &st
     }
 }
 
-/// In how many samples replay stood for what, and one of them.
-fn why(standby: &Report) -> Option<(String, usize)> {
-    let series = standby.postgres.iter().flat_map(|one| &one.series);
-    let behind = series.enumerate().filter_map(|(index, one)| {
+/// In how many samples of the time in which commits waited replay stood for what, and one of them.
+fn why(standby: &Report, waited: &Waited) -> Option<(String, usize)> {
+    let series: Vec<_> = standby
+        .postgres
+        .iter()
+        .flat_map(|one| &one.series)
+        .collect();
+    let behind = series.iter().enumerate().filter_map(|(index, one)| {
         let replay = one.sample.replay.as_ref()?;
-        (replay.lag_bytes > Some(0)).then_some((index, replay))
+        let before = index.checked_sub(1).and_then(|at| series.get(at));
+        let length_s = before.map_or(0.0, |before| one.offset_s - before.offset_s);
+        let is_asked = replay.lag_bytes > Some(0) && waited.has(one.offset_s, length_s);
+        is_asked.then_some((index, replay))
     });
     let mut seen: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let mut all: usize = 0;
@@ -133,6 +147,40 @@ mod tests {
         assert_eq!(of("Activity", "RecoveryWalStream"), None);
         assert_eq!(words(&replay(None, None, false)), None);
         assert!(words(&replay(None, None, true)).unwrap().contains("paused"));
+    }
+
+    /// A standby that was asked each second for a minute, and paused replay for ten seconds.
+    fn standby() -> Report {
+        let mut report = Report::read(include_bytes!("../../tests/data/db1.json")).unwrap();
+        let series = &mut report.postgres.as_mut().unwrap().series;
+        let first = series[0].clone();
+        *series = (1..=60)
+            .map(|second: u32| {
+                let mut entry = first.clone();
+                entry.offset_s = f64::from(second);
+                let is_paused = (30..40).contains(&second);
+                entry.sample.replay = Some(replay(Some("IO"), Some("DataFileRead"), is_paused));
+                entry
+            })
+            .collect();
+        report
+    }
+
+    #[test]
+    fn only_samples_of_the_time_in_which_commits_waited_tell_why_replay_stood() {
+        let mut primary = Report::read(include_bytes!("../../tests/data/db1.json")).unwrap();
+        let commits = primary.commits.as_mut().unwrap();
+        commits.slow.truncate(1);
+        let one = &mut commits.slow[0];
+        (one.offset_s, one.total_ms, one.wait_ms) = (29.0, 10_000.0, 10_000.0);
+        commits.servers.iter_mut().for_each(|one| one.waiting = 0);
+        let (why, at) = why(&standby(), &Waited::of(&primary, Some(0.0))).unwrap();
+        let paused =
+            "in 10 of 10 samples with WAL to replay, replay was paused (pg_wal_replay_pause)";
+        assert_eq!((why.as_str(), at), (paused, 29));
+        // Where it is not known when that was, all count.
+        let (why, _) = self::why(&standby(), &Waited::of(&primary, None)).unwrap();
+        assert!(why.starts_with("in 50 of 60 samples"), "{why}");
     }
 
     #[test]

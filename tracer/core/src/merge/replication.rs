@@ -1,13 +1,16 @@
 //! What a primary sent, and what a standby received of it: one connection, seen from both ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use crate::merge::exchange::{Between, ClockBounds, OneWay, Unbounded};
-use crate::report::Report;
+use crate::merge::model::HostFinding;
 use crate::report::commits::ServerReport;
 use crate::report::exchanges::MAX_EXCHANGES;
+use crate::report::role::Kind;
 use crate::report::stages::StandbyStages;
 use crate::report::walreceiver::WalreceiverReport;
+use crate::report::{FlowReport, Report};
 
 /// One connection of a replication.
 #[derive(Clone, Copy)]
@@ -45,6 +48,38 @@ pub(crate) fn replications<'a>(
             all.filter(Replication::is_one)
         })
     })
+}
+
+/// The flows of a standby's report that receive what the primary sends: where its own walsenders
+/// are among the other ends, only those. What the standby's host sends on, to a standby of its
+/// own, is none of them.
+pub(crate) fn received_from(primary: &Report, standby: &Report) -> Vec<usize> {
+    let flows = standby.flows.iter().enumerate();
+    let received = flows.filter(|(_, flow)| flow.role.kind == Kind::Walreceiver);
+    let received: Vec<(usize, &FlowReport)> = received.collect();
+    let senders = primary.flows.iter();
+    let ends: BTreeSet<(SocketAddr, SocketAddr)> = senders
+        .filter(|flow| flow.role.kind == Kind::Walsender)
+        .map(|flow| (flow.remote.socket(), flow.local.socket()))
+        .collect();
+    let is_joined = |flow: &FlowReport| ends.contains(&(flow.local.socket(), flow.remote.socket()));
+    let any_is_joined = received.iter().any(|(_, flow)| is_joined(flow));
+    let own = received
+        .into_iter()
+        .filter(|(_, flow)| !any_is_joined || is_joined(flow));
+    own.map(|(at, _)| at).collect()
+}
+
+/// Whether what the report at `index` found is of these of its flows, by its evidence; what names
+/// no flow, as bad checksums, may be.
+pub(crate) fn is_of(found: &HostFinding, index: usize, flows: &[usize]) -> bool {
+    let prefix = format!("/reports/{index}/flows/");
+    let evidence = found.finding.evidence.iter();
+    let mut named = evidence.filter_map(|pointer| {
+        let (flow, _) = pointer.strip_prefix(&prefix)?.split_once('/')?;
+        flow.parse::<usize>().ok()
+    });
+    named.all(|flow| flows.contains(&flow))
 }
 
 /// Whether both reports are of one kernel.

@@ -7,9 +7,12 @@ use crate::merge::model::HostFinding;
 use crate::merge::*;
 use crate::report::FlowReport;
 use crate::report::commits::SlowReport;
-use crate::report::finding::{Cause, Confidence, Finding};
+use crate::report::finding::{Cause, Confidence, Finding, WHETHER_COMMITS_WAITED};
 use crate::report::processors::{ProcessorsReport, ProcessorsStepReport};
+use crate::report::role::Kind;
 use crate::report::stages::ByStage;
+
+mod agreement;
 
 fn reports() -> [Report; 2] {
     [
@@ -134,7 +137,7 @@ fn what_both_saw_of_one_trouble_is_one_finding() {
     let found = &both.findings[0];
     assert_eq!(found.host, "db1");
     let text = &found.finding.text;
-    assert!(text.contains("db2 saw it, too: 34 segments"), "{text}");
+    assert!(text.contains(" On db2: 34 segments"), "{text}");
     let of = |at| move |pointer: &&String| pointer.starts_with(&format!("/reports/{at}/"));
     let evidence = || found.finding.evidence.iter();
     assert!(evidence().any(|one| of(0)(&one)) && evidence().any(|one| of(1)(&one)));

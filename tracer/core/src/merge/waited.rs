@@ -3,9 +3,9 @@
 use crate::evidence::loss_episode::{LOSSES, episodes, seen};
 use crate::evidence::thresholds::{MAX_SHORT_WAIT_MS, MIN_STARVED_SHARE};
 use crate::interval::Span;
+use crate::report::Report;
 use crate::report::processors::ProcessorsReport;
 use crate::report::sample::Sample;
-use crate::report::{FlowReport, Report};
 
 /// When commits waited for a standby.
 pub(crate) struct Waited {
@@ -28,12 +28,23 @@ impl Waited {
             from_ns: ns(from_s + shift_s),
             to_ns: ns(to_s + shift_s),
         };
+        let asked = AskedServer::of(primary);
         let commits = primary.commits.iter().flat_map(|one| &one.slow);
-        let slow = commits.map(|one| {
+        let slow = commits.filter(|one| asked.is(one.server_pid)).map(|one| {
             let to_s = one.offset_s + one.total_ms / 1e3;
             moved(to_s - one.wait_ms / 1e3, to_s)
         });
-        let slow: Vec<Span> = slow.collect();
+        let mut slow: Vec<Span> = slow.collect();
+        // What had not ended by then waited, too.
+        let end_s = primary.window.duration_s;
+        let servers = primary.commits.iter().flat_map(|one| &one.servers);
+        let waiting = servers.filter(|one| asked.is(one.pid) && one.waiting > 0);
+        slow.extend(waiting.filter_map(|one| {
+            let longest_ms = one
+                .waiting_longest_ms
+                .filter(|ms| *ms > MAX_SHORT_WAIT_MS)?;
+            Some(moved(end_s - longest_ms / 1e3, end_s))
+        }));
         let samples: Vec<_> = primary
             .postgres
             .iter()
@@ -59,6 +70,16 @@ impl Waited {
         Self { spans, total_ns }
     }
 
+    /// Whether commits waited during any of a step of the other report; of all if it is not known
+    /// when.
+    pub(crate) fn has(&self, end_s: f64, length_s: f64) -> bool {
+        let step = Span {
+            from_ns: ns(end_s - length_s),
+            to_ns: ns(end_s),
+        };
+        self.spans.is_empty() || step.covered_ns(&self.spans) > 0
+    }
+
     /// How much of it these cover, 0 to 1; 0 if nobody waited.
     pub(crate) fn share(&self, spans: &[Span]) -> f64 {
         if self.total_ns == 0 {
@@ -69,15 +90,41 @@ impl Waited {
     }
 }
 
+/// Which server of a host was asked for samples (`--pg`), where several have their commits traced.
+pub(crate) struct AskedServer {
+    /// Its first process; empty if that is not known.
+    pids: Vec<u32>,
+}
+
+impl AskedServer {
+    pub(crate) fn of(report: &Report) -> Self {
+        let asked = report.postgres.as_ref();
+        let identifier = asked.and_then(|one| one.system_identifier.as_ref());
+        let servers = report.processors.iter().flatten();
+        let same = servers.filter(|one| {
+            let own = one.system_identifier.as_ref();
+            own.is_some() && own == identifier
+        });
+        Self {
+            pids: same.map(|one| one.pid).collect(),
+        }
+    }
+
+    /// Whether it is this one; any is where that is not known.
+    pub(crate) fn is(&self, pid: u32) -> bool {
+        self.pids.is_empty() || self.pids.contains(&pid)
+    }
+}
+
 /// A moment of a report as ns from its start; what was before is none.
 pub(crate) fn ns(seconds: f64) -> u64 {
     (seconds.max(0.0) * 1e9) as u64
 }
 
-/// When the replication of this host was not done with a loss, by what was retransmitted here.
-pub(crate) fn losses(report: &Report) -> Vec<Span> {
-    let replication = |flow: &&FlowReport| flow.role.kind.is_replication();
-    let flows = report.flows.iter().filter(replication);
+/// When the replication of this host was not done with a loss, by what was retransmitted here on
+/// these flows.
+pub(crate) fn losses(report: &Report, flows: &[usize]) -> Vec<Span> {
+    let flows = flows.iter().filter_map(|at| report.flows.get(*at));
     let lossy = flows.flat_map(|flow| &flow.series).filter(|step| {
         let mut kinds = LOSSES.iter();
         kinds.any(|kind| step.by_kind.of(*kind) > 0)

@@ -272,7 +272,7 @@ mod tests {
             "{}",
             lines[3]
         );
-        assert_eq!(lines[4], "       9 to every peer");
+        assert_eq!(lines[4], "       9 segments to all peers");
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(crate) const fn what(stage: Stage) -> &'static str {
     match stage {
         Stage::Handover => "handover to the walsender",
         Stage::Acknowledged => "sent and acknowledged",
-        Stage::Remote => "standby, or its reply on the way",
+        Stage::Remote => "standby and its reply",
         Stage::Release => "reply read",
         Stage::Wakeup => "backend woken",
         Stage::Unexplained => "unexplained",

@@ -5,7 +5,6 @@ use crate::evidence::commit_stages::latest_ns;
 use crate::evidence::rtt;
 use crate::evidence::thresholds::CLEAR_FACTOR;
 use crate::evidence::waiting::Waiting;
-use crate::render::table::milliseconds;
 use crate::report::finding::{Cause, Confidence, Finding, Size};
 use crate::report::stages::Stage;
 use crate::text;
@@ -33,8 +32,8 @@ pub(super) fn finding(evidence: &Evidence<'_>, kept: &Waiting<'_>) -> Option<Fin
     };
     let best = match (rtt::best_ms(track), is_late) {
         (None, _) => String::new(),
-        (Some(ms), true) => format!(" (the shortest round trip took {})", milliseconds(Some(ms))),
-        (Some(ms), false) => format!(" (the shortest took {})", milliseconds(Some(ms))),
+        (Some(ms), true) => format!(" (the shortest round trip took {ms:.2} ms)"),
+        (Some(ms), false) => format!(" (the shortest took {ms:.2} ms)"),
     };
     // Without a probe it is not known how much of a commit a round trip is.
     let (surely, doubt) = match (is_late, recorded.probe()) {

@@ -8,6 +8,7 @@ use crate::evidence::thresholds::{FAR_AHEAD_BYTES, MIN_SAMPLES};
 use crate::evidence::waiting::sample;
 use crate::recording::standby::label;
 use crate::report::finding::{Cause, Confidence, Finding, Size};
+use crate::report::sample::{Sample, Standby};
 use crate::text;
 
 /// The longest setting that is shown whole.
@@ -67,14 +68,31 @@ fn standby_names_empty(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
     Some(Ranked::new(rank, finding))
 }
 
+/// Whether a standby claims to have WAL that was not even written at the next sample: positions of
+/// one sample are read one after the other, and WAL is written meanwhile. Where the primary does
+/// not show its own, the next sample has to show such a claim, too.
+fn is_beyond(sample: &Sample, standby: &Standby, lag: i64, next: &Sample) -> bool {
+    let written = |sample: &Sample| sample.wal_lsn.as_deref().and_then(text::position);
+    match (written(sample), written(next)) {
+        (Some(then), Some(later)) => then.saturating_add(lag.unsigned_abs()) > later,
+        _ => {
+            let mut standbys = next.standbys.iter();
+            let same = standbys.find(|one| one.pid == standby.pid);
+            same.is_some_and(|one| one.flush_lag_bytes.is_some_and(|lag| lag < FAR_AHEAD_BYTES))
+        }
+    }
+}
+
 /// A synchronous standby that claims to have WAL that was never written.
 fn impossible_lsn(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
     let mut claims = Vec::new();
-    for interval in samples {
+    for (at, interval) in samples.iter().enumerate() {
+        let next = samples.get(at + 1).map(|one| one.sample);
         for (place, standby) in interval.sample.standbys.iter().enumerate() {
             let is_sync = matches!(standby.sync_state.as_deref(), Some("sync" | "quorum"));
             if let Some(lag) = standby.flush_lag_bytes.filter(|lag| *lag < FAR_AHEAD_BYTES)
                 && is_sync
+                && next.is_some_and(|next| is_beyond(interval.sample, standby, lag, next))
             {
                 claims.push((interval, place, lag));
             }

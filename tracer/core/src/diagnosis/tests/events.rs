@@ -19,8 +19,9 @@ fn what_of_the_flush_was_waited_for_is_counted_in_samples() {
     assert_eq!(found.cause, Cause::WalFlush);
     assert!(
         found.text.ends_with(
-            ": in 20 of 20 samples somebody waited for the sync (WALSync), in 10 for another one \
-             who did that (the lock WALWrite), in 4 for the write before it (WALWrite)."
+            ": in 20 of 20 samples a backend waited for the sync (WALSync), in 10 a backend waited \
+             while another one wrote and synced (lock WALWrite), in 4 a backend waited for the \
+             write (WALWrite)."
         ),
         "{found:?}"
     );

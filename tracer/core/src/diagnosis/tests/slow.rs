@@ -304,9 +304,9 @@ fn what_is_far_from_usual_is_found_though_no_commit_took_as_long_as_was_asked() 
     let shown = (found[0].cause, found[0].confidence);
     assert_eq!(shown, (Cause::NotTheNetwork, Confidence::Medium));
     assert!(
-        found[0].text.starts_with(
-            "60 slow commits took 2.4 s in all, up to 40.0 ms each where 0.5 ms is usual"
-        ),
+        found[0]
+            .text
+            .starts_with("60 slow commits took 2.4 s in all (up to 40.0 ms each; 0.5 ms is usual)"),
         "{found:?}"
     );
     // Most commits were not slow for long: those that were took half a second then.

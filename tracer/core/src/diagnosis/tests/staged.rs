@@ -120,7 +120,7 @@ fn single_commits_say_it_without_a_server_that_is_asked() {
     assert!(
         remote
             .text
-            .contains("99 % from there until the standby's reply")
+            .contains("99 % was between the acknowledgement of the WAL")
     );
     let here = found(Some(Stage::Release));
     assert_eq!(here.cause, Cause::NotTheNetwork, "{here:?}");

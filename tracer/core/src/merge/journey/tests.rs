@@ -246,7 +246,7 @@ fn it_is_told_in_a_sentence() {
     let disk = standby(1, &[("0/3000064", [4.0, 6.0, 2_700.0, 5.0, 40.0, 9.0])]);
     assert_eq!(
         followed(&slow, &disk).told(),
-        "Of 3.1 s that 2 slow commits waited, 1 of them followed through both hosts: 86 % the standby's flush."
+        "2 slow commits waited 3.1 s, 1 of them followed through both hosts. Of all the waiting: 86 % for the standby's flush."
     );
 }
 

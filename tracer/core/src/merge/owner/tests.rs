@@ -72,7 +72,7 @@ fn what_was_measured_comes_before_what_coincided() {
     );
     assert_eq!(
         first.finding.text,
-        "Commits on db1 waited for the standby's flush. Followed through both hosts, all 10 slow commits waited 1.0 s: 90 % the standby's flush, 10 % between the hosts."
+        "Commits on db1 waited for the standby's flush. Followed through both hosts, all 10 slow commits waited 1.0 s: 90 % for the standby's flush, 10 % on the way, there or back."
     );
     assert_eq!(first.finding.size.explained_percent, Some(90.0));
 }
@@ -82,6 +82,9 @@ fn a_few_that_were_followed_say_nothing_of_those_that_still_waited() {
     let mut findings = vec![finding(Cause::Partition)];
     // Ten times as long as what was followed.
     findings[0].finding.size.waited_s = Some(10.0);
+    own(&mut findings, "db2", &journey(disk(900.0)), 3);
+    assert_eq!(causes(&findings), [Cause::Partition]);
+    findings[0].finding.size.waited_s = Some(4.0);
     own(&mut findings, "db2", &journey(disk(900.0)), 3);
     assert_eq!(causes(&findings), [Cause::Partition]);
     findings[0].finding.size.waited_s = Some(2.0);
@@ -103,12 +106,18 @@ fn what_was_inferred_of_the_standby_is_taken_back_where_it_was_measured() {
     );
     assert_eq!(
         found.text,
-        "Commits on db1 waited for the standby. Followed through both hosts, all 10 slow commits waited 1.0 s: 99 % between the hosts. What it looked like from there, the standby's flush, it was not."
+        "Commits on db1 waited for the standby. Followed through both hosts, all 10 slow commits waited 1.0 s: 99 % on the way, there or back. The primary alone had taken it for the standby's flush; what was measured on both hosts rules that out."
     );
     assert_eq!(
         found.evidence,
         ["/reports/0/postgres", "/journeys/3/stages_ms/between"]
     );
+    // Most of what it waited for was not followed: it may have been the disk all the same.
+    let mut findings = vec![finding(Cause::StandbyFlush)];
+    findings[0].finding.size.waited_s = Some(4.0);
+    findings[0].finding.size.explained_percent = Some(80.0);
+    refute(&mut findings, &journey(disk(10.0)), 3);
+    assert_eq!(causes(&findings), [Cause::StandbyFlush]);
     // What the primary saw of a loss is why, then.
     let mut findings = vec![
         finding(Cause::StandbyFlush),

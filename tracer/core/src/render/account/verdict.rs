@@ -116,7 +116,8 @@ mod tests {
             },
         }];
         let together = sentence(&report);
-        let begins = "600 of 700 retransmitted segments went to 10.0.10.9:2000, 600 of them ";
+        let begins =
+            "700 segments were retransmitted, 600 of them to 10.0.10.9:2000; 600 of these ";
         assert!(together.starts_with(begins), "{together}");
     }
 }

@@ -170,7 +170,7 @@ fn a_way_that_is_longer_than_the_other_is_told_from_what_was_quick_before() {
     let stages = &found.stages_ms;
     assert!((stages.network_out - 10.0).abs() < 1.0, "{found:?}");
     assert!((stages.network_back - 1.0).abs() < 1.0, "{found:?}");
-    assert!(found.told().contains("the network to the standby"));
+    assert!(found.told().contains("on the way to the standby"));
 }
 
 #[test]
