@@ -11,6 +11,7 @@
 //! process.
 
 mod ended_servers;
+mod followed_sockets;
 mod functions;
 mod layout;
 mod libpq_calls;

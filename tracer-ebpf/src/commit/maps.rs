@@ -77,10 +77,11 @@ pub(crate) static STAGE_OFFSETS: StageOffsets = StageOffsets {
 #[map]
 pub(crate) static LAYOUTS: HashMap<u32, ServerLayout> = HashMap::with_max_entries(64, 0);
 
-/// Connections of walsenders and walreceivers, by the address of their `struct sock`. Userspace
-/// takes out those of processes that have ended: the kernel gives the address to another one.
+/// Connections of walsenders and walreceivers, by the address of their `struct sock`: the process
+/// as userspace sees it. Userspace takes out those of processes that have ended, unless another
+/// one has the address by now.
 #[map]
-pub(crate) static FOLLOWED_SOCKETS: HashMap<u64, u8> = HashMap::with_max_entries(256, 0);
+pub(crate) static FOLLOWED_SOCKETS: HashMap<u64, u32> = HashMap::with_max_entries(256, 0);
 
 /// Walsenders by their `pid_tgid`, which leave their entry until the place is needed.
 #[map]

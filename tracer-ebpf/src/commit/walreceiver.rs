@@ -184,7 +184,7 @@ fn socket(receiver: &mut Receiver) -> Option<u64> {
     let server = server_of_current().ok()?;
     receiver.sock = sock;
     if FOLLOWED_SOCKETS
-        .insert(sock, 1, u64::from(BPF_ANY))
+        .insert(sock, receiver.pid, u64::from(BPF_ANY))
         .is_err()
     {
         count_stage_gap(StageGap::SendersFull);

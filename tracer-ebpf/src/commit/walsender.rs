@@ -148,9 +148,10 @@ fn own_connection(server: u32, layout: &ServerLayout) -> Option<u64> {
         sock,
         ..Sender::default()
     };
+    let pid = task::current().unwrap_or(0);
     if SENDERS.insert(id, sender, u64::from(BPF_ANY)).is_err()
         || FOLLOWED_SOCKETS
-            .insert(sock, 1, u64::from(BPF_ANY))
+            .insert(sock, pid, u64::from(BPF_ANY))
             .is_err()
     {
         count_stage_gap(StageGap::SendersFull);
@@ -158,7 +159,7 @@ fn own_connection(server: u32, layout: &ServerLayout) -> Option<u64> {
     }
     tell_stage(SenderMet {
         kind: StageKind::SenderMet as u32,
-        pid: task::current().unwrap_or(0),
+        pid,
         server,
         is_logical: u32::from(user::<u8>(layout.am_db_walsender)? != 0),
         sock,

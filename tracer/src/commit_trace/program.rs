@@ -14,6 +14,7 @@ use tracer_core::recording::programs::RunStats;
 use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit, StageOffsets};
 
 use crate::commit_trace::SYMBOLS;
+use crate::commit_trace::followed_sockets::FollowedSockets;
 use crate::commit_trace::layout::WalsenderFunctions;
 use crate::commit_trace::libpq_calls::ReceiverCalls;
 use crate::commit_trace::stage_follower::StageMaps;
@@ -187,7 +188,7 @@ impl Program {
         Ok(StageMaps {
             records: take(&mut self.object, "STAGES")?,
             layouts: take(&mut self.object, "LAYOUTS")?,
-            sockets: take(&mut self.object, "FOLLOWED_SOCKETS")?,
+            sockets: FollowedSockets(take(&mut self.object, "FOLLOWED_SOCKETS")?),
             gaps: take(&mut self.object, "STAGE_GAPS")?,
         })
     }

@@ -26,6 +26,7 @@ use tracer_core::report::walreceiver::ReceiverStage;
 use tracer_core::spread::Spread;
 use tracer_ebpf::{ServerLayout, StageGap};
 
+use crate::commit_trace::followed_sockets::FollowedSockets;
 use crate::commit_trace::layout::layout;
 use crate::kernel::clock::now_ns;
 use crate::kernel::{preflight, server};
@@ -49,7 +50,7 @@ const NEEDED: [caps::Capability; 3] = [CAP_BPF, CAP_SYS_PTRACE, CAP_DAC_OVERRIDE
 pub(super) struct StageMaps {
     pub(super) records: RingBuf<MapData>,
     pub(super) layouts: HashMap<MapData, u32, ServerLayout>,
-    pub(super) sockets: HashMap<MapData, u64, u8>,
+    pub(super) sockets: FollowedSockets,
     pub(super) gaps: PerCpuArray<MapData, u64>,
 }
 
@@ -274,13 +275,9 @@ impl Following {
     fn forget(&mut self) {
         self.census = Instant::now();
         let runs = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
-        for sock in self.tracker.forget(now_ns(), runs) {
-            // The kernel may have had no room for it.
-            let _ = self.maps.sockets.remove(&sock);
-        }
-        for sock in self.receivers.forget(runs) {
-            let _ = self.maps.sockets.remove(&sock);
-        }
+        let gone = self.tracker.forget(now_ns(), runs).into_iter();
+        let gone = gone.chain(self.receivers.forget(runs));
+        self.maps.sockets.give_back(gone);
         self.hooks.forget(runs);
         let ended: Vec<u32> = self
             .reasons

@@ -352,13 +352,14 @@ impl ReceiverTracker {
         }
     }
 
-    /// Which connections are not there any more, as their walreceiver has ended; each once.
-    pub fn forget(&mut self, runs: impl Fn(u32) -> bool) -> Vec<u64> {
+    /// Which connections are not there any more, as their walreceiver has ended; each once, with
+    /// that walreceiver.
+    pub fn forget(&mut self, runs: impl Fn(u32) -> bool) -> Vec<(u64, u32)> {
         let mut gone = Vec::new();
         self.receivers.retain(|pid, receiver| {
             let running = runs(*pid);
             if !running {
-                gone.extend((receiver.sock != 0).then_some(receiver.sock));
+                gone.extend((receiver.sock != 0).then_some((receiver.sock, *pid)));
                 if let Some(standby) = self.standbys.get_mut(&receiver.server) {
                     receiver.add_up(standby, |_| true);
                 }

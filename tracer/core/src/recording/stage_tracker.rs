@@ -254,9 +254,9 @@ impl StageTracker {
         }
     }
 
-    /// Which connections are not there any more, as their walsender has ended; each once.
-    /// What they did is remembered until those have gone on who waited for it.
-    pub fn forget(&mut self, now_ns: u64, runs: impl Fn(u32) -> bool) -> Vec<u64> {
+    /// Which connections are not there any more, as their walsender has ended; each once, with
+    /// that walsender. What they did is remembered until those have gone on who waited for it.
+    pub fn forget(&mut self, now_ns: u64, runs: impl Fn(u32) -> bool) -> Vec<(u64, u32)> {
         let over = |one: &SenderConnection| {
             let ended_ns = one.ended_ns.unwrap_or(u64::MAX);
             now_ns.saturating_sub(ended_ns) > REMEMBERED_NS
@@ -269,7 +269,7 @@ impl StageTracker {
                 continue;
             }
             connection.ended_ns = Some(now_ns);
-            gone.push(*sock);
+            gone.push((*sock, connection.pid));
             let sender = connection
                 .sender
                 .and_then(|at| self.found.senders.get_mut(at));

@@ -269,7 +269,7 @@ fn one_that_comes_back_is_the_same_standby() {
     for record in one() {
         tracker.note(&record);
     }
-    assert_eq!(tracker.forget(|_| false), [SOCK]);
+    assert_eq!(tracker.forget(|_| false), [(SOCK, PID)]);
     assert!(tracker.forget(|_| false).is_empty());
     tracker.follow(PID + 1, SERVER);
     let found = tracker.finish().remove(&SERVER).unwrap();

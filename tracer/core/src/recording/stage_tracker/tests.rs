@@ -204,7 +204,7 @@ fn a_walsender_that_comes_back_is_the_same_standby() {
         run.wait(at + 50, at + 300, at, ON);
         run.tracker.settle(u64::MAX);
         let end = |run: &mut Run, now_ns| run.tracker.forget(now_ns, |other| other != pid);
-        assert_eq!(end(&mut run, at + 400), [Run::sock(0)]);
+        assert_eq!(end(&mut run, at + 400), [(Run::sock(0), pid)]);
         // It is said once.
         assert!(end(&mut run, at + 500).is_empty());
     }
