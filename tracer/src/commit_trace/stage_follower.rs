@@ -75,7 +75,7 @@ struct Following {
     netns: Option<u32>,
     /// Servers that were asked about, and why nothing is known of them.
     reasons: BTreeMap<u32, Option<String>>,
-    lost: u64,
+    losses: Losses,
     census: Instant,
 }
 
@@ -95,7 +95,7 @@ impl StageFollower {
             hooks: HookTally::default(),
             netns,
             reasons: BTreeMap::new(),
-            lost: 0,
+            losses: Losses::default(),
             census: Instant::now(),
         };
         for server in servers {
@@ -195,9 +195,26 @@ impl StageFollower {
             not_received: known.chain(late).collect(),
             reasons: std::mem::take(&mut state.reasons),
             seen: std::mem::take(&mut state.hooks).finish(),
-            lost: state.lost,
+            lost: state.maps.gap(StageGap::Lost),
             senders_full: state.maps.gap(StageGap::SendersFull),
         }
+    }
+}
+
+/// Which lost records what is joined has been cut at.
+#[derive(Debug, Default)]
+struct Losses {
+    cut_at: u64,
+}
+
+impl Losses {
+    /// Whether there is a gap in what was drained, or behind it, by the count of lost records before
+    /// the buffer was drained and after. What was lost meanwhile may lie between records of this
+    /// time and of the next, which is cut, too.
+    fn has_gap(&mut self, before: u64, after: u64) -> bool {
+        let has_gap = after != self.cut_at;
+        self.cut_at = before;
+        has_gap
     }
 }
 
@@ -230,13 +247,22 @@ impl StageMaps {
 impl Following {
     /// Takes what has come.
     fn take(&mut self) {
-        let lost = self.maps.gap(StageGap::Lost);
-        if lost != self.lost {
-            self.lost = lost;
+        let before = self.maps.gap(StageGap::Lost);
+        let met = self.drain();
+        if self.losses.has_gap(before, self.maps.gap(StageGap::Lost)) {
             self.tracker.lose();
             self.receivers.lose();
             self.hooks.lose();
         }
+        self.tracker.settle(now_ns());
+        self.receivers.settle(now_ns());
+        if met || self.census.elapsed() >= CENSUS {
+            self.forget();
+        }
+    }
+
+    /// Takes the records that have come; whether they tell of a process that was not seen before.
+    fn drain(&mut self) -> bool {
         let mut met = false;
         for _ in 0..MAX_RECORDS {
             let Some(record) = self.maps.next() else {
@@ -263,11 +289,7 @@ impl Following {
                 None => {}
             }
         }
-        self.tracker.settle(now_ns());
-        self.receivers.settle(now_ns());
-        if met || self.census.elapsed() >= CENSUS {
-            self.forget();
-        }
+        met
     }
 
     /// Takes the connections of walsenders that have ended from the kernel programs: whoever
@@ -354,5 +376,23 @@ impl Following {
         let _ = self.maps.layouts.remove(&pid);
         self.reasons.remove(&pid);
         self.tracker.forget_server(pid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_lost_cuts_each_time_that_it_may_lie_in() {
+        let mut losses = Losses::default();
+        assert!(!losses.has_gap(0, 0));
+        // Before the buffer was drained: it lies in this time.
+        assert!(losses.has_gap(3, 3));
+        assert!(!losses.has_gap(3, 3));
+        // While it was: it lies in this time, or in the next.
+        assert!(losses.has_gap(3, 5));
+        assert!(losses.has_gap(5, 5));
+        assert!(!losses.has_gap(5, 5));
     }
 }
