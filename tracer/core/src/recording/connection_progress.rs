@@ -18,8 +18,8 @@ struct Moment {
     time_ns: u64,
     acknowledged: u64,
     received: u64,
-    /// Whether it is the moment before a segment was looked at.
-    is_segment: bool,
+    /// Up to where the segment acknowledges that is looked at next; `None` if none is.
+    acknowledges: Option<u32>,
 }
 
 /// One connection.
@@ -63,15 +63,21 @@ impl ConnectionProgress {
     }
 
     pub(crate) fn receive(&mut self, segment: &SegmentReceived) {
-        self.note(segment.time_ns, segment.snd_una, segment.rcv_nxt, true);
+        let acknowledges = Some(segment.ack_seq);
+        self.note(
+            segment.time_ns,
+            segment.snd_una,
+            segment.rcv_nxt,
+            acknowledges,
+        );
     }
 
     /// How far it was at another moment.
     pub(crate) fn look(&mut self, time_ns: u64, snd_una: u32, rcv_nxt: u32) {
-        self.note(time_ns, snd_una, rcv_nxt, false);
+        self.note(time_ns, snd_una, rcv_nxt, None);
     }
 
-    fn note(&mut self, time_ns: u64, snd_una: u32, rcv_nxt: u32, is_segment: bool) {
+    fn note(&mut self, time_ns: u64, snd_una: u32, rcv_nxt: u32, acknowledges: Option<u32>) {
         // Two processors may tell of the same moment in either order.
         let last = self.moments.back();
         let (acknowledged, received) =
@@ -80,7 +86,7 @@ impl ConnectionProgress {
             time_ns,
             acknowledged: self.outgoing(snd_una).max(acknowledged),
             received: self.incoming(rcv_nxt).max(received),
-            is_segment,
+            acknowledges,
         };
         push(&mut self.moments, moment, time_ns, |one| one.time_ns);
     }
@@ -92,11 +98,15 @@ impl ConnectionProgress {
             .is_some_and(|last| last.acknowledged >= seq)
     }
 
-    /// When the segment arrived by which everything before `seq` was acknowledged.
+    /// When the segment arrived by which everything before `seq` was acknowledged. [`None`] if the
+    /// last one that was seen before that acknowledges less: then what did it was not seen.
     pub(crate) fn acknowledged_ns(&self, seq: u64) -> Option<u64> {
         let moments = &self.moments;
         let after = moments.partition_point(|moment| moment.acknowledged < seq);
-        Some(self.segment_before(after)?.time_ns)
+        let segment = self.segment_before(after)?;
+        // It may have arrived damaged: its number tells nothing of those of other segments.
+        let ahead = segment.acknowledges.wrapping_sub(seq as u32).cast_signed();
+        (ahead >= 0).then_some(segment.time_ns)
     }
 
     /// The segment with which everything before `seq` had arrived.
@@ -111,10 +121,12 @@ impl ConnectionProgress {
             return None;
         }
         let mut earlier = self.moments.range(..moment).rev();
-        let segment = earlier.find(|one| one.is_segment)?;
-        Some(Segment {
-            time_ns: segment.time_ns,
-            reached: segment.received,
+        earlier.find_map(|one| {
+            Some(Segment {
+                time_ns: one.time_ns,
+                reached: one.received,
+                acknowledges: one.acknowledges?,
+            })
         })
     }
 }
@@ -126,11 +138,43 @@ pub(crate) struct Segment {
     pub(crate) time_ns: u64,
     /// Up to where everything had arrived before it.
     pub(crate) reached: u64,
+    /// Up to where it acknowledges.
+    acknowledges: u32,
 }
 
 #[cfg(test)]
 impl ConnectionProgress {
     pub(crate) fn len(&self) -> usize {
         self.moments.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that arrives when so much was acknowledged, and acknowledges so much.
+    fn segment(time_ns: u64, snd_una: u32, ack_seq: u32) -> SegmentReceived {
+        SegmentReceived {
+            time_ns,
+            snd_una,
+            ack_seq,
+            ..SegmentReceived::default()
+        }
+    }
+
+    #[test]
+    fn a_segment_that_acknowledges_less_is_not_what_did_it() {
+        for start in [1_000, u32::MAX - 60, u32::MAX] {
+            let at = |bytes: u32| start.wrapping_add(bytes);
+            let mut progress = ConnectionProgress::default();
+            let first = progress.outgoing(start);
+            progress.receive(&segment(10, at(0), at(50)));
+            // That which acknowledges the rest is lost on the way to userspace.
+            progress.look(30, at(100), 0);
+            assert_eq!(progress.acknowledged_ns(first + 50), Some(10), "{start}");
+            assert_eq!(progress.acknowledged_ns(first + 51), None, "{start}");
+            assert_eq!(progress.acknowledged_ns(first + 100), None, "{start}");
+        }
     }
 }

@@ -157,11 +157,12 @@ mod tests {
         }
     }
 
-    /// What was so before a segment.
+    /// What was so before a segment, which acknowledges all that was sent.
     fn segment(time_ns: u64, snd_una: u32, rcv_nxt: u32) -> SegmentReceived {
         SegmentReceived {
             sock: SOCK,
             time_ns,
+            ack_seq: snd_una.wrapping_add(1 << 30),
             snd_una,
             rcv_nxt,
             ..SegmentReceived::default()

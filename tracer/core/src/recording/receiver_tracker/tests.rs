@@ -20,11 +20,12 @@ fn tracker() -> ReceiverTracker {
     tracker
 }
 
-/// A segment, and how far both directions were before it.
+/// A segment that acknowledges all that was sent, and how far both directions were before it.
 fn segment(time_ns: u64, snd_una: u32, rcv_nxt: u32) -> StageRecord {
     StageRecord::SegmentReceived(SegmentReceived {
         sock: SOCK,
         time_ns,
+        ack_seq: snd_una + 1_000,
         snd_una,
         rcv_nxt,
         ..SegmentReceived::default()

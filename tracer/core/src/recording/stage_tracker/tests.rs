@@ -75,6 +75,7 @@ impl Run {
             .note(&StageRecord::SegmentReceived(SegmentReceived {
                 sock,
                 time_ns: from_ns - 1,
+                ack_seq: self.write_seq[standby],
                 snd_una: self.write_seq[standby] - 100,
                 rcv_nxt: self.read_seq[standby],
                 ..SegmentReceived::default()
