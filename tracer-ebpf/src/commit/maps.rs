@@ -1,5 +1,6 @@
 //! What the programs are told, what they remember and what they count.
 
+use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use tracer_ebpf::{
@@ -99,20 +100,26 @@ pub(crate) struct Receiver {
     pub(crate) pid: u32,
     /// The file descriptor of its connection, and 1; 0 before that is known.
     pub(crate) descriptor: u32,
-    /// The address of that connection's `struct sock`; 0 if it has none over TCP.
+    /// The address of that connection's `struct sock`; 0 if it has none over TCP, or userspace was
+    /// not told of it.
     pub(crate) sock: u64,
     /// Where it is told the message that it reads.
     pub(crate) buffer: u64,
     /// When the flush began that it is in, ns; 0 if it is in none.
     pub(crate) flush_from_ns: u64,
+    /// The last connection that there was no room for.
+    pub(crate) refused: u64,
 }
 
 /// What is remembered of a walsender.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Sender {
-    /// The address of its connection's `struct sock`; 0 if it has none over TCP.
+    /// The address of its connection's `struct sock`; 0 if it has none over TCP, or userspace was
+    /// not told of it.
     pub(crate) sock: u64,
+    /// The last connection that there was no room for.
+    pub(crate) refused: u64,
     /// When it had read the reply that it handles now, ns; 0 if it handles none.
     pub(crate) reply_from_ns: u64,
     /// How far waits were released then.
@@ -204,14 +211,32 @@ pub(crate) fn tell(slow: &SlowCommit) -> bool {
     }
 }
 
-/// Tells of a wait's stages.
+/// Tells of a wait's stages; false if there was no room.
 #[inline(always)]
-pub(crate) fn tell_stage<T: 'static>(record: T) {
+pub(crate) fn tell_stage<T: 'static>(record: T) -> bool {
     match STAGES.reserve::<T>(0) {
         Some(mut place) => {
             place.write(record);
             place.submit(NO_WAKEUP);
+            true
         }
-        None => count_stage_gap(StageGap::Lost),
+        None => {
+            count_stage_gap(StageGap::Lost);
+            false
+        }
     }
+}
+
+/// Follows a connection from now on; false if there is no room.
+#[inline(always)]
+pub(crate) fn follow_socket(sock: u64, pid: u32) -> bool {
+    FOLLOWED_SOCKETS
+        .insert(sock, pid, u64::from(BPF_ANY))
+        .is_ok()
+}
+
+/// A connection that userspace was not told of is not followed.
+#[inline(always)]
+pub(crate) fn unfollow_socket(sock: u64) {
+    let _ = FOLLOWED_SOCKETS.remove(sock);
 }

@@ -16,7 +16,7 @@ use tracer_ebpf::{ReceiverMet, ReplySent, StageGap, StageKind, WalFlushed, WalRe
 use crate::connection;
 use crate::counting::server_of_current;
 use crate::maps::{
-    FOLLOWED_SOCKETS, RECEIVERS, Receiver, count_stage_gap, stage_offset, tell_stage,
+    RECEIVERS, Receiver, count_stage_gap, follow_socket, stage_offset, tell_stage, unfollow_socket,
 };
 use crate::now_ns;
 use crate::stages::{kernel, user};
@@ -151,7 +151,7 @@ fn current() -> Option<&'static mut Receiver> {
     Some(unsafe { &mut *receiver })
 }
 
-/// The process that runs, from now on. Userspace is told.
+/// The process that runs, from now on. Userspace is told; until it is, each message tries again.
 #[inline(always)]
 fn meet() -> Option<&'static mut Receiver> {
     let receiver = Receiver {
@@ -164,39 +164,46 @@ fn meet() -> Option<&'static mut Receiver> {
         count_stage_gap(StageGap::SendersFull);
         return None;
     }
-    tell_stage(ReceiverMet {
+    let told = tell_stage(ReceiverMet {
         kind: StageKind::ReceiverMet as u32,
         pid: receiver.pid,
         server,
         ..ReceiverMet::default()
     });
+    if !told {
+        let _ = RECEIVERS.remove(id);
+    }
     current()
 }
 
 /// The connection of the walreceiver that runs, of which userspace is told when it is a new
-/// one.
+/// one. Until it is told, each message tries again.
 #[inline(always)]
 fn socket(receiver: &mut Receiver) -> Option<u64> {
     let sock = connection::of_descriptor(receiver.descriptor.checked_sub(1)?)?;
     if receiver.sock == sock {
         return Some(sock);
     }
-    let server = server_of_current().ok()?;
-    receiver.sock = sock;
-    if FOLLOWED_SOCKETS
-        .insert(sock, receiver.pid, u64::from(BPF_ANY))
-        .is_err()
-    {
-        count_stage_gap(StageGap::SendersFull);
-    }
-    tell_stage(ReceiverMet {
+    let met = ReceiverMet {
         kind: StageKind::ReceiverMet as u32,
         pid: receiver.pid,
-        server,
+        server: server_of_current().ok()?,
         _pad: 0,
         sock,
         tuple: connection::tuple(sock)?,
-    });
+    };
+    if !follow_socket(sock, met.pid) {
+        if receiver.refused != sock {
+            receiver.refused = sock;
+            count_stage_gap(StageGap::SendersFull);
+        }
+        return None;
+    }
+    if !tell_stage(met) {
+        unfollow_socket(sock);
+        return None;
+    }
+    receiver.sock = sock;
     Some(sock)
 }
 

@@ -16,7 +16,9 @@ use tracer_ebpf::{
 
 use crate::connection;
 use crate::counting::server_of_current;
-use crate::maps::{FOLLOWED_SOCKETS, SENDERS, Sender, count_stage_gap, stage_offset, tell_stage};
+use crate::maps::{
+    SENDERS, Sender, count_stage_gap, follow_socket, stage_offset, tell_stage, unfollow_socket,
+};
 use crate::now_ns;
 use crate::stages::{CTL_LSN, control, count_hook, kernel, layout_of, user};
 use crate::task;
@@ -92,6 +94,7 @@ fn released() -> Option<()> {
         sock,
         reply_from_ns,
         before,
+        ..
     } = *sender;
     if sock == 0 || reply_from_ns == 0 {
         return None;
@@ -133,37 +136,52 @@ fn walsender() -> Option<(u32, ServerLayout)> {
 }
 
 /// The connection of the walsender that runs, of which userspace is told when it is a new
-/// one.
+/// one. Until it is told, each call tries again.
 #[inline(always)]
 fn own_connection(server: u32, layout: &ServerLayout) -> Option<u64> {
-    let id = bpf_get_current_pid_tgid();
     let sock = connection::of_walsender(layout)?;
-    if let Some(sender) = SENDERS.get_ptr(id)
-        // SAFETY: a live map value.
-        && unsafe { (*sender).sock } == sock
-    {
+    let sender = current()?;
+    if sender.sock == sock {
         return Some(sock);
     }
-    let sender = Sender {
+    let met = SenderMet {
+        kind: StageKind::SenderMet as u32,
+        pid: task::current().unwrap_or(0),
+        server,
+        is_logical: u32::from(user::<u8>(layout.am_db_walsender)? != 0),
         sock,
-        ..Sender::default()
+        tuple: connection::tuple(sock)?,
     };
-    let pid = task::current().unwrap_or(0);
-    if SENDERS.insert(id, sender, u64::from(BPF_ANY)).is_err()
-        || FOLLOWED_SOCKETS
-            .insert(sock, pid, u64::from(BPF_ANY))
+    // What arrives from the moment on at which userspace knows of it is told.
+    if !follow_socket(sock, met.pid) {
+        if sender.refused != sock {
+            sender.refused = sock;
+            count_stage_gap(StageGap::SendersFull);
+        }
+        return None;
+    }
+    if !tell_stage(met) {
+        unfollow_socket(sock);
+        return None;
+    }
+    sender.sock = sock;
+    sender.reply_from_ns = 0;
+    Some(sock)
+}
+
+/// What is remembered of the walsender that runs, from now on.
+#[inline(always)]
+fn current() -> Option<&'static mut Sender> {
+    let id = bpf_get_current_pid_tgid();
+    if SENDERS.get_ptr(id).is_none()
+        && SENDERS
+            .insert(id, Sender::default(), u64::from(BPF_ANY))
             .is_err()
     {
         count_stage_gap(StageGap::SendersFull);
         return None;
     }
-    tell_stage(SenderMet {
-        kind: StageKind::SenderMet as u32,
-        pid,
-        server,
-        is_logical: u32::from(user::<u8>(layout.am_db_walsender)? != 0),
-        sock,
-        tuple: connection::tuple(sock)?,
-    });
-    Some(sock)
+    let sender = SENDERS.get_ptr_mut(id)?;
+    // SAFETY: a live map value; only its own walsender, which is in here, writes it.
+    Some(unsafe { &mut *sender })
 }
