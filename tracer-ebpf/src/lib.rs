@@ -40,6 +40,6 @@ pub use pidns::PidNamespace;
 pub use receiver::{ReceiverMet, ReplySent, WalFlushed, WalReceived};
 pub use stage::{
     LEAST_WAIT_NS, ReplyHandled, SegmentReceived, SenderMet, ServerLayout, ServerMet, StageGap,
-    StageKind, StageOffsets, WAIT_MODES, WaitEnded, WalTaken, WalsenderHook,
+    StageKind, StageOffsets, WAIT_MODES, WaitEnded, WalTaken, WalsenderHook, awaits_by_shared,
 };
 pub use totals::{MAX_NAMESPACES, Totals};

@@ -46,11 +46,31 @@ pub enum StageGap {
     Lost = 0,
     /// A walsender or walreceiver that there was no room to remember: what it does has no stages.
     SendersFull = 1,
+    /// A wait of a session whose settings could not be read: whether it was for a standby is not
+    /// known.
+    SettingsUnread = 2,
 }
 
 impl StageGap {
     /// Number of gaps.
-    pub const COUNT: usize = 2;
+    pub const COUNT: usize = 3;
+}
+
+/// Whether commits of a server wait for any standby, by what its processes share behind
+/// `WalSndCtl->lsn`; [`None`] where that is not known.
+///
+/// It is a `bool`, `sync_standbys_defined`, or bits, `sync_standbys_status`, depending on the minor
+/// version, as 15.18 has the bits of 18: 1 says there that the names were looked at, 2 that there are some
+/// (<https://github.com/postgres/postgres/blob/REL_18_STABLE/src/include/replication/walsender_private.h>).
+/// All 0 is a server that has just started, in which nobody has waited for long.
+#[must_use]
+pub const fn awaits_by_shared(state: Option<u8>) -> Option<bool> {
+    match state {
+        Some(0) => Some(false),
+        // `true`, or names that were looked at and are empty.
+        Some(1) | None => None,
+        Some(_) => Some(true),
+    }
 }
 
 /// Where the kernel keeps what leads from a process to its TCP connection, in bytes, and
@@ -291,4 +311,18 @@ mod pod {
     unsafe impl aya::Pod for super::StageOffsets {}
     // SAFETY: `#[repr(C)]` struct of `u64` only.
     unsafe impl aya::Pod for super::ServerLayout {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_either_layout_says_of_standbys_is_known_and_nothing_else() {
+        assert_eq!(awaits_by_shared(Some(0)), Some(false));
+        assert_eq!(awaits_by_shared(Some(1)), None);
+        assert_eq!(awaits_by_shared(Some(2)), Some(true));
+        assert_eq!(awaits_by_shared(Some(3)), Some(true));
+        assert_eq!(awaits_by_shared(None), None);
+    }
 }

@@ -1,15 +1,20 @@
 //! The end of a wait for a standby, for userspace to set beside what its walsenders did.
 
 use aya_ebpf::helpers::bpf_probe_read_user;
-use tracer_ebpf::{Backend, ServerLayout, ServerMet, StageKind, WaitEnded, WalsenderHook};
+use tracer_ebpf::{
+    Backend, ServerLayout, ServerMet, StageGap, StageKind, WAIT_MODES, WaitEnded, WalsenderHook,
+    awaits_by_shared,
+};
 
-use crate::maps::{LAYOUTS, add, tell_stage};
+use crate::maps::{LAYOUTS, add, count_stage_gap, tell_stage};
 use crate::task;
 
 /// `lsn` of `WalSndCtlData`, behind three list heads of two pointers each
 /// (<https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/replication/walsender_private.h>,
 /// the same from 13 to 18).
 pub(crate) const CTL_LSN: u64 = 48;
+/// What says behind it whether any standby is awaited.
+const CTL_STANDBYS: u64 = CTL_LSN + 8 * WAIT_MODES as u64;
 
 /// `WalSndCtl`, if the server has it.
 #[inline(always)]
@@ -18,14 +23,21 @@ pub(crate) fn control(layout: &ServerLayout) -> Option<u64> {
 }
 
 /// Whether commits of this backend wait for any standby, by its own `synchronous_standby_names`.
-/// What the server's processes share of that, behind `WalSndCtl->lsn`, is a `bool` or bits,
-/// depending on the minor version: 15.18 has the bits of 18. Of a wait that ended because the
-/// names were taken away, the backend still has them: it reads its configuration between two
-/// statements.
+/// Of a wait that ended because the names were taken away, the backend still has them: it reads
+/// its configuration between two statements.
 #[inline(always)]
-fn awaits(layout: &ServerLayout) -> Option<bool> {
+fn names_any(layout: &ServerLayout) -> Option<bool> {
     let names = user::<u64>(layout.standby_names)?;
     Some(user::<u8>(names)? != 0)
+}
+
+/// The same, otherwise by what the server's processes share of that. The names are on a page that
+/// a backend looks at once, when it reads them: it may have been swapped out since, and a program
+/// cannot wait until it is back.
+#[inline(always)]
+fn awaits(layout: &ServerLayout) -> Option<bool> {
+    let shared = || user(control(layout)?.wrapping_add(CTL_STANDBYS));
+    names_any(layout).or_else(|| awaits_by_shared(shared()))
 }
 
 /// The wait of this backend is over now.
@@ -34,11 +46,16 @@ pub(crate) fn wait_ended(server: u32, backend: &Backend, now_ns: u64, is_slow: b
     let Some(layout) = layout_of(server) else {
         return;
     };
+    let awaits = awaits(&layout);
     // Without a standby it was a processor that the backend waited for.
-    if awaits(&layout) != Some(true) {
+    if awaits == Some(false) {
         return;
     }
-    let Some(synchronous_commit) = user::<u32>(layout.synchronous_commit) else {
+    let synchronous_commit = user::<u32>(layout.synchronous_commit);
+    if awaits.is_none() || synchronous_commit.is_none() {
+        count_stage_gap(StageGap::SettingsUnread);
+    }
+    let Some(synchronous_commit) = synchronous_commit else {
         return;
     };
     tell_stage(WaitEnded {

@@ -197,6 +197,7 @@ impl StageFollower {
             seen: std::mem::take(&mut state.hooks).finish(),
             lost: state.maps.gap(StageGap::Lost),
             senders_full: state.maps.gap(StageGap::SendersFull),
+            settings_unread: state.maps.gap(StageGap::SettingsUnread),
         }
     }
 }

@@ -50,6 +50,10 @@ pub(super) fn warnings(report: &CommitsReport) -> Vec<String> {
             "times a walsender was not followed, as there are more than there is room for: of waits for it, it is not known what they were made of",
         ),
         (
+            report.waits_unread,
+            "waits may have been for no standby: the settings of their sessions could not be read",
+        ),
+        (
             report.slow_lost,
             "slow commits are not listed one by one: they came faster than they could be taken; counts are complete",
         ),

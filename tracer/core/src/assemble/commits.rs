@@ -57,6 +57,7 @@ pub(super) fn commits(
         slow_dropped: record.slowest.dropped(),
         stages_lost: followed.map_or(0, |one| one.lost),
         walsenders_not_followed: followed.map_or(0, |one| one.senders_full),
+        waits_unread: followed.map_or(0, |one| one.settings_unread),
         slow_lost: sums.map(|sums| sums.slow_lost).sum(),
         not_counted: record.given_up,
         out_of_sight: record.out_of_sight,

@@ -118,6 +118,8 @@ pub struct FollowedStages {
     pub lost: u64,
     /// Walsenders that there was no room for.
     pub senders_full: u64,
+    /// Waits of sessions whose settings could not be read.
+    pub settings_unread: u64,
 }
 
 impl FollowedStages {

@@ -37,6 +37,10 @@ pub struct CommitsReport {
     /// How often a walsender was not followed, because there were too many, likewise.
     #[serde(default)]
     pub walsenders_not_followed: u64,
+    /// Waits of sessions whose settings could not be read: whether they were for a standby is not
+    /// known.
+    #[serde(default)]
+    pub waits_unread: u64,
     /// Slow commits that came faster than they could be taken, likewise.
     pub slow_lost: u64,
     /// Commits that are in no count, because there was no room for their backend
