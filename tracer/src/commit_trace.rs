@@ -16,6 +16,7 @@ mod functions;
 mod layout;
 mod libpq_calls;
 mod program;
+mod reasons;
 mod stage_follower;
 mod usual_commits;
 mod walreceiver;
@@ -23,7 +24,6 @@ mod walreceiver;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use caps::Capability::CAP_SYS_PTRACE;
 use tracer_core::metrics;
 use tracer_core::recording::commits::{
     Binary, CommitsRecord, Place, Server, Slowest, WaitingBackend,
@@ -36,13 +36,14 @@ use tracer_ebpf::{Part, ServerCommits, SlowCommit};
 use crate::commit_trace::ended_servers::EndedServers;
 use crate::commit_trace::functions::{Functions, functions};
 use crate::commit_trace::program::{Program, ProgramError};
+use crate::commit_trace::reasons::{any, nobody};
 use crate::commit_trace::stage_follower::StageFollower;
 use crate::commit_trace::usual_commits::UsualCommits;
 use crate::commit_trace::walreceiver::Walreceivers;
 use crate::kernel::clock::now_ns;
 use crate::kernel::descriptors::explained;
 use crate::kernel::parent::parent_of;
-use crate::kernel::{offsets, pidns, preflight, server};
+use crate::kernel::{offsets, server};
 
 pub(crate) use crate::commit_trace::functions::SYMBOLS;
 pub(crate) use crate::commit_trace::usual_commits::EarlierServers;
@@ -107,26 +108,23 @@ impl CommitTrace {
         let stages = offsets::of_stages().map_err(|error| error.to_string());
         let mut program = Program::load(self.slow, stages.as_ref().ok().copied())
             .map_err(|error| error.to_string())?;
-        let mut followed = stages.map(drop);
+        let stages = stages.map(drop);
         for server in &servers {
             self.place(server.pid, || place_of(server));
             self.meet(server, |file, functions| {
                 let refused = |error: ProgramError| error.to_string();
                 program.attach(file, functions.commit).map_err(refused)?;
-                if followed.is_ok() {
-                    followed = functions.walsender.and_then(|functions| {
-                        let attached = program.attach_walsender(file, &functions);
-                        attached.map_err(refused)
-                    });
-                }
-                Ok(())
+                let followed = stages.clone().and(functions.walsender);
+                let followed = followed.and_then(|functions| {
+                    let attached = program.attach_walsender(file, &functions);
+                    attached.map_err(refused)
+                });
+                Ok(followed)
             });
         }
-        let attached = self.binaries.iter().any(|one| one.reason.is_none());
-        if !attached {
-            let reasons = self.binaries.iter().filter_map(|one| one.reason.clone());
-            return Err(reasons.collect::<Vec<_>>().join("; "));
-        }
+        any(self.binaries.iter().map(|one| &one.reason))?;
+        let watched = self.binaries.iter().filter(|one| one.reason.is_none());
+        let followed = any(watched.map(|one| &one.unstaged));
         self.stages = followed.and_then(|()| self.follow(&mut program, &servers));
         self.program = Some(program);
         Ok(())
@@ -153,11 +151,12 @@ impl CommitTrace {
         Ok(all.into_iter().filter(wanted).collect())
     }
 
-    /// Once for each program, whoever runs it.
+    /// Once for each program, whoever runs it. What attaches says whether, and then whether to its
+    /// walsenders, too.
     fn meet(
         &mut self,
         server: &server::Server,
-        attach: impl FnOnce(&std::path::Path, Functions) -> Result<(), String>,
+        attach: impl FnOnce(&std::path::Path, Functions) -> Result<Result<(), String>, String>,
     ) {
         let identity = server.identity().ok();
         let known = |one: &Binary| one.identity.is_some() && one.identity == identity;
@@ -173,6 +172,7 @@ impl CommitTrace {
         self.binaries.push(Binary {
             identity,
             path: server.program().unwrap_or_else(|_| "?".to_owned()),
+            unstaged: attached.as_ref().ok().and_then(|one| one.clone().err()),
             reason: attached.err(),
         });
     }
@@ -443,24 +443,6 @@ pub(crate) fn follows(server: &server::Server) -> Result<(), String> {
     offsets::of_stages().map_err(|error| error.to_string())?;
     functions(server)?.walsender?;
     layout::layout(server).map(drop)
-}
-
-/// That there is no server, and why one that is there may not have been seen.
-fn nobody(netns: Option<u32>) -> String {
-    let mut reason = match netns {
-        Some(netns) => format!("no PostgreSQL server ran in net:[{netns}] when tracer started"),
-        None => "no PostgreSQL server that tracer may see ran on this host when tracer started"
-            .to_owned(),
-    };
-    if !preflight::has(CAP_SYS_PTRACE) {
-        reason += "; other users' processes may not be read: ";
-        reason += &preflight::missing(&[CAP_SYS_PTRACE]);
-    }
-    if let Some(unseen) = pidns::warning() {
-        reason += "; ";
-        reason += &unseen;
-    }
-    reason
 }
 
 /// Of so many servers those that Prometheus is shown: what still runs comes first, and

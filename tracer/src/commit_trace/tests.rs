@@ -54,6 +54,7 @@ fn a_server_whose_program_is_not_watched_has_not_committed_nothing() {
         identity: inode,
         path: "/usr/bin/postgres".to_owned(),
         reason: reason.map(str::to_owned),
+        unstaged: None,
     };
     let (watched, refused) = (Some((1, 2)), Some((1, 3)));
     commits.binaries = vec![

@@ -59,11 +59,21 @@ impl CommitsRecord {
         if let Some(Some(reason)) = followed.reasons.get(&server) {
             return Some(reason.clone());
         }
+        let place = self.server(server).map(|one| &one.place);
+        if let Some(reason) = place.and_then(|place| self.unstaged_program(place)) {
+            return Some(reason.to_owned());
+        }
         let seen = followed.seen.get(&server)?;
-        let version = self
-            .server(server)
-            .and_then(|one| one.place.version.as_deref());
+        let version = place.and_then(|place| place.version.as_deref());
         seen.walsenders.reason(wal_read_name(version))
+    }
+
+    /// Why waits are not followed through walsenders of the program that runs there.
+    fn unstaged_program(&self, place: &Place) -> Option<&str> {
+        let identity = place.identity?;
+        let mut binaries = self.binaries.iter();
+        let binary = binaries.find(|one| one.identity == Some(identity))?;
+        binary.unstaged.as_deref()
     }
 
     /// What was seen of the functions that a server's backends and walsenders call.
@@ -142,6 +152,8 @@ pub struct Binary {
     pub path: String,
     /// Why it is not watched; `None` if it is.
     pub reason: Option<String>,
+    /// Why waits are not followed through its walsenders; `None` if they are.
+    pub unstaged: Option<String>,
 }
 
 /// What is known of a server apart from its commits.
@@ -249,6 +261,44 @@ impl PartialOrd for BySlowness {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_whose_walsenders_cannot_be_followed_is_its_own_servers_reason() {
+        let inlined = "its program does not export SyncRepReleaseWaiters";
+        let binary = |inode, unstaged: Option<&str>| Binary {
+            identity: Some((1, inode)),
+            path: "/usr/bin/postgres".to_owned(),
+            reason: None,
+            unstaged: unstaged.map(str::to_owned),
+        };
+        let server = |pid, inode| Server {
+            pid,
+            place: Place {
+                identity: Some((1, inode)),
+                ..Place::default()
+            },
+            sums: None,
+            usual_ns: None,
+            slow_from_ns: None,
+            slow_times: Vec::new(),
+            waiting: Vec::new(),
+        };
+        let record = CommitsRecord {
+            slow: Duration::MAX,
+            start_ns: 0,
+            end_ns: 0,
+            reason: None,
+            binaries: vec![binary(2, Some(inlined)), binary(3, None)],
+            servers: vec![server(7, 2), server(8, 3)],
+            slowest: Slowest::default(),
+            stages: Ok(FollowedStages::default()),
+            given_up: 0,
+            out_of_sight: 0,
+            effort: RunStats::default(),
+        };
+        assert_eq!(record.unstaged(7).as_deref(), Some(inlined));
+        assert_eq!(record.unstaged(8), None);
+    }
 
     #[test]
     fn of_too_many_the_slowest_are_kept_in_their_order() {

@@ -9,9 +9,12 @@ use std::thread;
 
 use serde_json::Value;
 use tracer_core::report::hook::HookReport;
-use xtask::testbed::postgres::Programs;
+use xtask::testbed::{
+    netns::Net,
+    postgres::{Alone, Programs},
+};
 
-use crate::postgres::commits::{ALL, INSERT, of, pid, watch};
+use crate::postgres::commits::{ALL, INSERT, QUIET, of, pid, watch};
 use crate::postgres::watched::Lab;
 use crate::support::program::PROGRAM;
 
@@ -88,8 +91,17 @@ fn a_server_that_does_nothing_is_idle() {
     assert!(text.contains("idle: no transaction"), "{text}");
 }
 
-/// A copy of a program, in which these names lead to a function that is never called.
-fn without(program: &Path, names: &[&str], copy: &Path) {
+/// What becomes of a symbol in the copy of a program.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It leads to a function that is never called.
+    Dead,
+    /// It has another name.
+    Renamed,
+}
+
+/// A copy of a program, in which that becomes of these names.
+fn without(program: &Path, names: &[&str], fate: Fate, copy: &Path) {
     let mut image = fs::read(program).unwrap();
     let number = |image: &[u8], at: usize, bytes: usize| {
         let bytes = image[at..at + bytes].iter().rev();
@@ -124,7 +136,14 @@ fn without(program: &Path, names: &[&str], copy: &Path) {
         };
         for symbol in symbols {
             if names.iter().any(|name| is(&image, symbol, name)) {
-                image[symbol + 8..symbol + 16].copy_from_slice(&never);
+                match fate {
+                    Fate::Dead => image[symbol + 8..symbol + 16].copy_from_slice(&never),
+                    // The name begins with its second letter.
+                    Fate::Renamed => {
+                        let name = u32::try_from(number(&image, symbol, 4)).unwrap() + 1;
+                        image[symbol..symbol + 4].copy_from_slice(&name.to_le_bytes());
+                    }
+                }
                 patched += 1;
             }
         }
@@ -142,19 +161,50 @@ fn reason<'a>(hooks: &'a [HookReport], function: &str) -> Option<&'a str> {
         .as_deref()
 }
 
-#[test]
-fn functions_that_were_inlined_are_named_and_nothing_rests_on_them() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+/// This machine's programs, with a copy of the server's in which that becomes of these names.
+fn changed(folder: &Path, names: &[&str], fate: Fate) -> Programs {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     let programs = Programs::own().unwrap();
-    let bin = folder.path().join("bin");
+    let bin = folder.join("bin");
     fs::create_dir(&bin).unwrap();
     let copy = bin.join("postgres");
     // Where the library of the walreceivers is looked for.
     let library = programs.path("../lib");
-    symlink(library, folder.path().join("lib")).unwrap();
-    without(&programs.path("postgres"), &INLINED, &copy);
-    let lab = Lab::of("pghooksdead", &programs.with_server(copy));
+    symlink(library, folder.join("lib")).unwrap();
+    without(&programs.path("postgres"), names, fate, &copy);
+    programs.with_server(copy)
+}
+
+#[test]
+fn a_program_without_a_function_of_walsenders_hides_nobody_else_s_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = "SyncRepReleaseWaiters";
+    let programs = changed(folder.path(), &[release], Fate::Renamed);
+    let lab = Lab::start("pghookstwo");
+    let net = Net::pair("pghooksbare", "ens160").unwrap();
+    let alone = Alone::start_with(&programs, net.host("primary").unwrap(), QUIET).unwrap();
+    let tool = watch(lab.primary(), ALL);
+    let mut servers = [lab.pair.primary(), alone.server()].map(|one| one.connect().unwrap());
+    for _ in 0..20 {
+        for sql in &mut servers {
+            sql.query(INSERT).unwrap();
+        }
+    }
+    let seen = tool.finish();
+    let whole = &of(&seen, pid(lab.pair.primary())).stages;
+    assert!(whole.measured, "{whole:?}");
+    assert_eq!(whole.standbys.len(), 1, "{whole:?}");
+    let bare = of(&seen, pid(alone.server()));
+    assert!(bare.commits >= 20, "{bare:?}");
+    let why = format!("its program does not export {release}");
+    assert_eq!(bare.stages.reason, Some(why), "{bare:?}");
+}
+
+#[test]
+fn functions_that_were_inlined_are_named_and_nothing_rests_on_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = changed(folder.path(), &INLINED, Fate::Dead);
+    let lab = Lab::of("pghooksdead", &programs);
     let (primary, standby) = (pid(lab.pair.primary()), pid(lab.pair.standby()));
 
     let rows = checked(&lab, &[primary, standby]);

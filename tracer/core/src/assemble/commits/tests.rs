@@ -43,6 +43,7 @@ fn record(servers: Vec<Server>) -> CommitsRecord {
             identity: Some((1, 2)),
             path: "/usr/bin/postgres".to_owned(),
             reason: None,
+            unstaged: None,
         }],
         servers,
         slowest: Slowest::default(),
@@ -170,6 +171,7 @@ fn what_could_not_be_watched_is_a_warning() {
         identity: None,
         path: "/opt/\u{1b}[2J/postgres".to_owned(),
         reason: Some("it exports nothing".to_owned()),
+        unstaged: None,
     });
     record.given_up = 3;
     record.effort.missed = 2;
