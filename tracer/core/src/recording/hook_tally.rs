@@ -10,7 +10,7 @@ use tracer_ebpf::{
 
 use crate::recording::seen_hooks::{ReceiverCalls, SeenHooks, WalsenderCalls};
 use crate::recording::stage_record::StageRecord;
-use crate::recording::stage_tracker::NOBODY_NS;
+use crate::recording::stage_tracker::{NOBODY_NS, awaited};
 
 /// More servers, walsenders or walreceivers than these are not judged.
 const MAX_REMEMBERED: usize = 1_024;
@@ -145,9 +145,11 @@ impl HookTally {
     }
 
     /// A wait's WAL is written while it lasts, or shortly before: who confirms it has been
-    /// sent it meanwhile. Shorter ones may have been for nobody.
+    /// sent it meanwhile. Shorter ones may have been for nobody, and others were: with
+    /// `synchronous_commit = local` it was a processor that was waited for.
     fn wait(&mut self, wait: &WaitEnded) {
-        if wait.to_ns.saturating_sub(wait.from_ns) < NOBODY_NS {
+        let length_ns = wait.to_ns.saturating_sub(wait.from_ns);
+        if length_ns < NOBODY_NS || awaited(wait).is_none() {
             return;
         }
         let confirmed = self.confirmed.get(&wait.server);

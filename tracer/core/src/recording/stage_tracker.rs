@@ -417,7 +417,7 @@ impl SenderConnection {
 /// (`assign_synchronous_commit()` and `SyncRepWaitForLSN()`, likewise; the values are those of
 /// `SyncCommitLevel`,
 /// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/access/xact.h>).
-fn awaited(wait: &WaitEnded) -> Option<usize> {
+pub(crate) fn awaited(wait: &WaitEnded) -> Option<usize> {
     const WRITE: usize = 0;
     const FLUSH: usize = 1;
     const APPLY: usize = 2;

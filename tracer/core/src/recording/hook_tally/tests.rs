@@ -64,9 +64,14 @@ fn handled(released: u64) -> StageRecord {
     })
 }
 
+/// `synchronous_commit`, as the server numbers it.
+const LOCAL: u32 = 1;
+const ON: u32 = 3;
+
 fn ended(lsn: u64) -> StageRecord {
     StageRecord::WaitEnded(WaitEnded {
         server: SERVER,
+        synchronous_commit: ON,
         lsn,
         to_ns: NOBODY_NS,
         ..WaitEnded::default()
@@ -191,9 +196,29 @@ fn what_has_ended_is_forgotten() {
 fn a_wait_that_is_over_at_once_was_for_nobody() {
     let alone = StageRecord::WaitEnded(WaitEnded {
         server: SERVER,
+        synchronous_commit: ON,
         to_ns: NOBODY_NS - 1,
         ..WaitEnded::default()
     });
     let seen = tally(&[alone, alone], [0; 3]).walsenders;
     assert_eq!((seen.waits, seen.reason("WALRead")), (0, None));
+}
+
+#[test]
+fn who_wants_no_standby_waits_for_none_however_long_it_takes() {
+    let local = |lsn| match ended(lsn) {
+        StageRecord::WaitEnded(wait) => StageRecord::WaitEnded(WaitEnded {
+            synchronous_commit: LOCAL,
+            ..wait
+        }),
+        other => other,
+    };
+    // Its standby replies all the while, and is not waited for.
+    let commit = |lsn| [taken(), data(), local(lsn)];
+    let records: Vec<_> = [met(0)]
+        .into_iter()
+        .chain((1..=5).flat_map(commit))
+        .collect();
+    let seen = tally(&records, [5, 0, 0]).walsenders;
+    assert_eq!((seen.waits, seen.confirmed), (0, 0));
 }
