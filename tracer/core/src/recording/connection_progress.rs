@@ -18,9 +18,14 @@ struct Moment {
     time_ns: u64,
     acknowledged: u64,
     received: u64,
-    /// Up to where the segment acknowledges that is looked at next; `None` if none is.
-    acknowledges: Option<u32>,
+    /// How many moments ago the last segment came that is looked at next; 0 if in this one.
+    since_segment: u32,
+    /// Up to where that segment acknowledges, if it came in this moment.
+    acknowledges: u32,
 }
+
+/// No segment has come yet.
+const NO_SEGMENT: u32 = u32::MAX;
 
 /// One connection.
 #[derive(Debug, Default)]
@@ -79,14 +84,18 @@ impl ConnectionProgress {
 
     fn note(&mut self, time_ns: u64, snd_una: u32, rcv_nxt: u32, acknowledges: Option<u32>) {
         // Two processors may tell of the same moment in either order.
-        let last = self.moments.back();
+        let last = self.moments.back().copied();
         let (acknowledged, received) =
             last.map_or((0, 0), |last| (last.acknowledged, last.received));
         let moment = Moment {
             time_ns,
             acknowledged: self.outgoing(snd_una).max(acknowledged),
             received: self.incoming(rcv_nxt).max(received),
-            acknowledges,
+            since_segment: match acknowledges {
+                Some(_) => 0,
+                None => last.map_or(NO_SEGMENT, |last| last.since_segment.saturating_add(1)),
+            },
+            acknowledges: acknowledges.unwrap_or(0),
         };
         push(&mut self.moments, moment, time_ns, |one| one.time_ns);
     }
@@ -116,17 +125,20 @@ impl ConnectionProgress {
     }
 
     /// The last segment before a moment. [`None`] if the moment has not come, or was the first.
+    /// Found in one step: it is asked for each wait, and of a connection without segments there
+    /// are as many other moments as are remembered.
     fn segment_before(&self, moment: usize) -> Option<Segment> {
         if moment >= self.moments.len() {
             return None;
         }
-        let mut earlier = self.moments.range(..moment).rev();
-        earlier.find_map(|one| {
-            Some(Segment {
-                time_ns: one.time_ns,
-                reached: one.received,
-                acknowledges: one.acknowledges?,
-            })
+        let before = moment.checked_sub(1)?;
+        let since = self.moments.get(before)?.since_segment;
+        let at = before.checked_sub(usize::try_from(since).ok()?)?;
+        let segment = self.moments.get(at)?;
+        Some(Segment {
+            time_ns: segment.time_ns,
+            reached: segment.received,
+            acknowledges: segment.acknowledges,
         })
     }
 }
@@ -176,5 +188,33 @@ mod tests {
             assert_eq!(progress.acknowledged_ns(first + 51), None, "{start}");
             assert_eq!(progress.acknowledged_ns(first + 100), None, "{start}");
         }
+    }
+
+    #[test]
+    fn a_segment_is_found_in_one_step_however_long_ago_it_came() {
+        let mut progress = ConnectionProgress::default();
+        let first = progress.outgoing(1_000);
+        for time_ns in 0..MAX_MOMENTS as u64 / 2 {
+            progress.look(time_ns, 1_000, 0);
+        }
+        assert_eq!(progress.segment_before(progress.len() - 1), None);
+        progress.receive(&segment(500_000, 1_000, 2_000));
+        // As many as are remembered beside it: the farthest that one may be.
+        for time_ns in 0..MAX_MOMENTS as u64 - 2 {
+            progress.look(600_000 + time_ns, 1_000, 0);
+        }
+        progress.look(900_000, 2_000, 0);
+        assert_eq!(progress.len(), MAX_MOMENTS);
+        // Each of so many is found: a walk back to it would be a thousand million steps.
+        for seq in first + 1..=first + 1_000 {
+            assert_eq!(progress.acknowledged_ns(seq), Some(500_000));
+        }
+        for moment in 1..MAX_MOMENTS {
+            let found = progress.segment_before(moment);
+            assert_eq!(found.map(|one| one.time_ns), Some(500_000));
+        }
+        // It is forgotten, and found no more.
+        progress.look(900_001, 2_000, 0);
+        assert_eq!(progress.segment_before(MAX_MOMENTS - 1), None);
     }
 }
