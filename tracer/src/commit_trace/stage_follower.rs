@@ -278,10 +278,15 @@ impl Following {
                         self.forget();
                     }
                     met |= is_new;
-                    if let StageRecord::ReceiverMet(one) = record
-                        && is_new
-                    {
-                        self.meet(one.pid, one.server);
+                    if let StageRecord::ReceiverMet(one) = record {
+                        if is_new {
+                            self.meet(one.pid, one.server);
+                        }
+                        // One that nobody asks for takes no room, nor the time to tell of each
+                        // of its segments.
+                        if !self.receivers.follows(one.pid) {
+                            self.maps.sockets.give_back([(one.sock, one.pid)]);
+                        }
                     }
                     self.tracker.note(&record);
                     self.receivers.note(&record);
