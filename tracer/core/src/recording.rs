@@ -32,6 +32,7 @@ pub mod stage;
 pub mod stage_record;
 pub mod stage_tracker;
 pub mod standby;
+mod standby_wal;
 pub mod tcp_info;
 mod thinning;
 pub mod unanswered;

@@ -181,7 +181,8 @@ impl StageFollower {
         for pid in state.reasons.keys().copied().collect::<Vec<_>>() {
             state.take_calls(pid);
         }
-        let tracker = std::mem::take(&mut state.tracker);
+        let stages = std::mem::take(&mut state.tracker).finish();
+        let no_room = state.receivers.no_room();
         let standbys = std::mem::take(&mut state.receivers).finish();
         let late = late(state.netns);
         let late =
@@ -190,14 +191,14 @@ impl StageFollower {
         let known = self.standbys.into_iter();
         let known = known.filter_map(|(pid, reason)| Some((pid, reason?)));
         FollowedStages {
-            stages: tracker.finish(),
             standbys,
             not_received: known.chain(late).collect(),
             reasons: std::mem::take(&mut state.reasons),
             seen: std::mem::take(&mut state.hooks).finish(),
             lost: state.maps.gap(StageGap::Lost),
-            senders_full: state.maps.gap(StageGap::SendersFull),
+            senders_full: state.maps.gap(StageGap::SendersFull) + stages.senders_full + no_room,
             settings_unread: state.maps.gap(StageGap::SettingsUnread),
+            stages,
         }
     }
 }

@@ -4,67 +4,26 @@
 //! A position in the WAL joins a message, the flush that it waited for and the replies:
 //! whoever is told that `n` is flushed knows it of everything before `n`.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use tracer_ebpf::{ReceiverMet, ReplySent, SegmentReceived, Tuple, WalFlushed, WalReceived};
+use tracer_ebpf::{ReceiverMet, ReplySent, SegmentReceived, WalFlushed, WalReceived};
 
 use crate::interval::Span;
 use crate::recording::connection_progress::{ConnectionProgress, MAX_MOMENTS, REMEMBERED_NS};
 use crate::recording::exchange_sample::ExchangeSample;
 use crate::recording::stage_record::StageRecord;
+pub use crate::recording::standby_wal::{SlowWal, StandbyWal};
 pub use crate::recording::wal_message::StageTimes;
 use crate::recording::wal_message::{Arrival, Message};
 use crate::report::histogram::Histogram;
 use crate::report::walreceiver::ReceiverStage;
 
-/// The slowest messages that are kept of a standby.
-const MAX_SLOW: usize = 100;
 /// The most standbys whose sums are kept.
 const MAX_STANDBYS: usize = 64;
 
 /// The most flushes that are remembered: a message that waited through more of them waited for
 /// a disk that is quick.
 const MAX_FLUSHES: usize = 256;
-
-/// What a standby's walreceivers have done.
-#[derive(Clone, Debug)]
-pub struct StandbyWal {
-    /// The last of them; `None` if there was none.
-    pub pid: Option<u32>,
-    /// Its connection; `None` if that is not TCP's.
-    pub tuple: Option<Tuple>,
-    /// How many there were.
-    pub connections: u64,
-    /// Messages with WAL.
-    pub messages: u64,
-    /// Bytes of WAL in them.
-    pub bytes: u64,
-    /// From where to where in the WAL messages were followed until the reply was acknowledged that
-    /// they are flushed.
-    pub known: Option<(u64, u64)>,
-    /// How long each stage took.
-    pub stages: [Histogram; ReceiverStage::COUNT],
-    /// When some messages had arrived, and some replies were sent, on the last connection.
-    pub exchanges: ExchangeSample,
-    slowest: BinaryHeap<Reverse<SlowWal>>,
-}
-
-/// One of the slowest messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SlowWal {
-    /// From its arrival until its reply was acknowledged.
-    pub total_ns: u64,
-    /// When it arrived.
-    pub start_ns: u64,
-    /// Where its WAL ends.
-    pub lsn: u64,
-    /// Bytes of WAL.
-    pub bytes: u64,
-    /// Each stage. A message is slow by what lies between its arrival and its reply's
-    /// acknowledgement: it may be replayed much later.
-    pub stages: StageTimes,
-}
 
 /// A message that is not known to be replayed.
 #[derive(Clone, Copy, Debug)]
@@ -90,83 +49,42 @@ struct FollowedReceiver {
 pub struct ReceiverTracker {
     receivers: BTreeMap<u32, FollowedReceiver>,
     standbys: BTreeMap<u32, StandbyWal>,
-}
-
-impl StandbyWal {
-    fn new() -> Self {
-        Self {
-            pid: None,
-            tuple: None,
-            connections: 0,
-            messages: 0,
-            bytes: 0,
-            known: None,
-            stages: [Histogram::empty(); ReceiverStage::COUNT],
-            exchanges: ExchangeSample::default(),
-            slowest: BinaryHeap::new(),
-        }
-    }
-
-    /// The slowest messages, the slowest first.
-    #[must_use]
-    pub fn slowest(&self) -> Vec<SlowWal> {
-        let mut slowest: Vec<_> = self.slowest.iter().map(|one| one.0).collect();
-        slowest.sort_by_key(|one| Reverse(*one));
-        slowest
-    }
-
-    fn add(&mut self, message: &Message, arrival: Arrival, acknowledged_ns: Option<u64>) {
-        let stages = message.stages(arrival, acknowledged_ns);
-        for stage in ReceiverStage::ALL {
-            // When it is replayed is told apart from the rest, see `apply`.
-            if stage != ReceiverStage::Apply
-                && let Some(took) = stages[stage as usize]
-            {
-                self.stages[stage as usize].add(took);
-            }
-        }
-        let start_ns = arrival.time_ns.unwrap_or(message.received_ns);
-        let Some(end_ns) = acknowledged_ns.or(message.replied.map(|(at, _)| at)) else {
-            return;
-        };
-        // Where the last reply's acknowledgement was not seen, it may yet be on its way.
-        if acknowledged_ns.is_some() {
-            let known = self.known.get_or_insert((message.from_lsn, message.to_lsn));
-            known.0 = known.0.min(message.from_lsn);
-            known.1 = known.1.max(message.to_lsn);
-        }
-        self.slowest.push(Reverse(SlowWal {
-            total_ns: end_ns.saturating_sub(start_ns),
-            start_ns,
-            lsn: message.to_lsn,
-            bytes: message.bytes(),
-            stages,
-        }));
-        if self.slowest.len() > MAX_SLOW {
-            self.slowest.pop();
-        }
-    }
-
-    /// A message was replayed so long after its flush.
-    fn apply(&mut self, lsn: u64, took_ns: u64) {
-        self.stages[ReceiverStage::Apply as usize].add(took_ns);
-        // It may be among the slowest by now.
-        if self.slowest.iter().any(|one| one.0.lsn == lsn) {
-            let mut slowest = std::mem::take(&mut self.slowest).into_vec();
-            for one in slowest.iter_mut().filter(|one| one.0.lsn == lsn) {
-                one.0.stages[ReceiverStage::Apply as usize] = Some(took_ns);
-            }
-            self.slowest = slowest.into();
-        }
-    }
+    /// Standbys that were seen to have ended.
+    ended: u64,
+    /// Standbys that there was no room for, or not any more.
+    no_room: u64,
 }
 
 impl ReceiverTracker {
     /// Of this server it is known that its walreceivers are followed, if there are any.
     pub fn expect(&mut self, server: u32) {
-        if self.standbys.len() < MAX_STANDBYS {
-            self.standbys.entry(server).or_insert_with(StandbyWal::new);
+        if let Some(known) = self.standbys.get_mut(&server) {
+            known.ended = None;
+        } else if self.make_room() {
+            self.standbys.insert(server, StandbyWal::new());
         }
+    }
+
+    /// Of too many standbys, one that has ended goes: one that received nothing, or else the one
+    /// that ended first. False if all of them run.
+    fn make_room(&mut self) -> bool {
+        if self.standbys.len() < MAX_STANDBYS {
+            return true;
+        }
+        let standbys = self.standbys.iter();
+        let ended = standbys.filter_map(|(pid, one)| Some((one.messages > 0, one.ended?, *pid)));
+        let first = ended.min();
+        if first.is_none_or(|(has_received, ..)| has_received) {
+            self.no_room += 1;
+        }
+        first.is_some_and(|(.., pid)| self.standbys.remove(&pid).is_some())
+    }
+
+    /// How often a standby was not followed, or what it had done was given up, because there were
+    /// too many.
+    #[must_use]
+    pub fn no_room(&self) -> u64 {
+        self.no_room
     }
 
     /// A walreceiver of that server is followed from now on.
@@ -366,6 +284,12 @@ impl ReceiverTracker {
             }
             running
         });
+        for (server, standby) in &mut self.standbys {
+            if standby.ended.is_none() && !runs(*server) {
+                standby.ended = Some(self.ended);
+                self.ended += 1;
+            }
+        }
         gone
     }
 

@@ -90,6 +90,8 @@ pub struct CommitStages {
     pub unreleased: BTreeMap<u32, Unreleased>,
     /// Slow commits by when they began and the backend's process.
     pub slow: BTreeMap<(u64, u32), SlowStages>,
+    /// Connections of walsenders that there was no room for.
+    pub senders_full: u64,
 }
 
 /// A reply that moved what is released.
@@ -199,20 +201,44 @@ impl StageTracker {
             one.exchanges = ExchangeSample::default();
             return came_back;
         }
-        (senders.len() < MAX_SENDERS).then(|| {
-            senders.push(SenderStages {
-                server: met.server,
-                pid: met.pid,
-                tuple: met.tuple,
-                is_logical,
-                ended: false,
-                waits: 0,
-                stages: [Histogram::empty(); Stage::COUNT],
-                slow_ns: [0; Stage::COUNT],
-                exchanges: ExchangeSample::default(),
-            });
-            senders.len() - 1
-        })
+        let new = SenderStages {
+            server: met.server,
+            pid: met.pid,
+            tuple: met.tuple,
+            is_logical,
+            ended: false,
+            waits: 0,
+            stages: [Histogram::empty(); Stage::COUNT],
+            slow_ns: [0; Stage::COUNT],
+            exchanges: ExchangeSample::default(),
+        };
+        if senders.len() < MAX_SENDERS {
+            senders.push(new);
+            return Some(senders.len() - 1);
+        }
+        let place = self.unused_sender();
+        match place.and_then(|at| self.found.senders.get_mut(at)) {
+            Some(place) => *place = new,
+            None => self.found.senders_full += 1,
+        }
+        place
+    }
+
+    /// The place of a walsender that has ended and released no wait, so that nothing points at it:
+    /// one that took a backup, or a standby that nobody waits for. Best of one whose connection is forgotten: what is found
+    /// late of the other's waits is unexplained.
+    fn unused_sender(&mut self) -> Option<usize> {
+        let connections = || self.connections.values();
+        let is_remembered = |at: &usize| connections().any(|one| one.sender == Some(*at));
+        let senders = self.found.senders.iter().enumerate();
+        let unused = senders.filter(|(_, one)| one.ended && one.waits == 0);
+        let place = unused.map(|(at, _)| at).min_by_key(is_remembered)?;
+        for connection in self.connections.values_mut() {
+            if connection.sender == Some(place) {
+                connection.sender = None;
+            }
+        }
+        Some(place)
     }
 
     fn reply(&mut self, reply: &ReplyHandled) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::recording::exchange_sample::MomentSample;
+use crate::recording::standby_wal::MAX_SLOW;
 
 const PID: u32 = 70;
 const SERVER: u32 = 60;
@@ -275,6 +276,38 @@ fn one_that_comes_back_is_the_same_standby() {
     tracker.follow(PID + 1, SERVER);
     let found = tracker.finish().remove(&SERVER).unwrap();
     assert_eq!((found.pid, found.messages), (Some(PID + 1), 1));
+}
+
+#[test]
+fn of_too_many_standbys_those_that_have_ended_make_room() {
+    let mut tracker = ReceiverTracker::default();
+    let receive = |tracker: &mut ReceiverTracker, server: u32| {
+        tracker.follow(1_000 + server, server);
+        let mut record = message(MS, 200, 0, 0);
+        if let StageRecord::WalReceived(message) = &mut record {
+            message.pid = 1_000 + server;
+        }
+        tracker.note(&record);
+    };
+    let all = MAX_STANDBYS as u32;
+    for server in 1..=all {
+        receive(&mut tracker, server);
+    }
+    // All of them run.
+    tracker.follow(5_000, 500);
+    assert!(!tracker.follows(5_000));
+    assert_eq!(tracker.no_room(), 1);
+    // 9 ends, then 3. One that received nothing comes and goes before any other.
+    tracker.forget(|pid| pid % 1_000 != 9);
+    tracker.forget(|pid| pid % 1_000 != 9 && pid % 1_000 != 3);
+    tracker.expect(501);
+    assert_eq!(tracker.no_room(), 2);
+    tracker.forget(|pid| pid != 501);
+    tracker.expect(502);
+    assert_eq!(tracker.no_room(), 2);
+    let kept: Vec<u32> = tracker.finish().into_keys().collect();
+    let expected = (1..=all).filter(|server| *server != 9).chain([502]);
+    assert_eq!(kept, expected.collect::<Vec<_>>());
 }
 
 #[test]

@@ -215,6 +215,67 @@ fn a_walsender_that_comes_back_is_the_same_standby() {
 }
 
 #[test]
+fn a_walsender_that_released_nobody_leaves_its_place_to_others() {
+    let mut run = Run::new(u64::MAX);
+    let other = |number: u32| SenderMet {
+        pid: 1_000 + number,
+        server: SERVER,
+        sock: u64::from(number),
+        tuple: Tuple {
+            remote: (0x0a01_0000 + u128::from(number)).to_be_bytes(),
+            ..Tuple::default()
+        },
+        ..SenderMet::default()
+    };
+    // Each takes a backup, and ends.
+    for number in 0..300 {
+        run.tracker.note(&StageRecord::SenderMet(other(number)));
+        let ended = run.tracker.forget(10, |pid| pid < 1_000);
+        assert_eq!(ended.len(), 1);
+    }
+    assert_eq!(run.tracker.found.senders.len(), MAX_SENDERS);
+    // One that ends waits has a place of its own, and keeps it.
+    let mut met = other(900);
+    (met.pid, met.sock) = (500, Run::sock(0));
+    run.tracker.note(&StageRecord::SenderMet(met));
+    run.send(0, 1_000, 50);
+    run.reply(0, 1_100, [50; WAIT_MODES]);
+    run.send(0, 1_200, 60);
+    run.reply(0, 1_300, [60; WAIT_MODES]);
+    run.wait(1_210, 1_400, 60, ON);
+    run.tracker.settle(u64::MAX);
+    run.tracker.forget(20, |pid| pid != 500);
+    for number in 300..600 {
+        run.tracker.note(&StageRecord::SenderMet(other(number)));
+        run.tracker.forget(30, |pid| pid < 1_000);
+    }
+    let found = run.finish();
+    let own = found.senders.iter().filter(|one| one.waits > 0);
+    let own: Vec<_> = own.map(|one| (one.pid, one.waits)).collect();
+    assert_eq!((own, found.senders_full), (vec![(500, 1)], 0));
+    assert!(found.unreleased.is_empty());
+}
+
+#[test]
+fn more_walsenders_at_a_time_than_there_is_room_for_are_counted() {
+    let mut tracker = StageTracker::default();
+    for number in 0..MAX_SENDERS as u32 + 3 {
+        tracker.note(&StageRecord::SenderMet(SenderMet {
+            pid: 1_000 + number,
+            server: SERVER,
+            sock: u64::from(number),
+            tuple: Tuple {
+                remote: u128::from(number).to_be_bytes(),
+                ..Tuple::default()
+            },
+            ..SenderMet::default()
+        }));
+    }
+    let found = tracker.finish();
+    assert_eq!((found.senders.len(), found.senders_full), (MAX_SENDERS, 3));
+}
+
+#[test]
 fn slow_commits_are_kept_by_how_long_they_waited() {
     let mut run = Run::new(100);
     let count = MAX_SLOW as u64 + 10;
