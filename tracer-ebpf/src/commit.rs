@@ -81,7 +81,8 @@ pub struct Backend {
     pub flush_from_ns: u64,
     /// When the wait that is not over began; 0 if none is.
     pub wait_from_ns: u64,
-    /// The position in the WAL that the wait is for.
+    /// The position in the WAL that the wait is for, or the last one whose beginning was not
+    /// seen.
     pub lsn: u64,
     /// The process as userspace sees it, known while it waits; 0 if it does not see it.
     pub pid: u32,

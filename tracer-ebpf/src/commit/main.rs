@@ -104,23 +104,26 @@ fn forget() {
 }
 
 /// A wait of which no beginning was seen. Of a backend's first, it may have been before the
-/// programs were attached; between two of its waits there is one.
+/// programs were attached; between two of its waits there is one. A wait that is told twice, by two
+/// programs at one place, is one.
 #[inline(always)]
-fn note_unbegun() {
+fn note_unbegun(lsn: u64) {
     let id = bpf_get_current_pid_tgid();
     if let Some(backend) = BACKENDS.get_ptr_mut(id) {
         // SAFETY: as in `committing`.
         let backend = unsafe { &mut *backend };
-        if backend.start_ns == 0 {
+        if backend.start_ns == 0 && (backend.unbegun == 0 || backend.lsn != lsn) {
             if backend.unbegun != 0 {
                 counting::count_unbegun();
             }
             backend.unbegun = 1;
+            backend.lsn = lsn;
         }
         return;
     }
     let backend = Backend {
         unbegun: 1,
+        lsn,
         ..Backend::default()
     };
     if BACKENDS.insert(id, backend, 0).is_err() {
@@ -168,11 +171,12 @@ pub fn flush_begins(_context: ProbeContext) {
 /// `void SyncRepWaitForLSN(XLogRecPtr lsn, bool commit)` begins.
 #[uprobe]
 pub fn wait_begins(context: ProbeContext) {
+    let lsn = context.arg(0).unwrap_or(0);
     let Some(backend) = committing() else {
-        return note_unbegun();
+        return note_unbegun(lsn);
     };
     if backend.wait_from_ns == 0 {
-        backend.lsn = context.arg(0).unwrap_or(0);
+        backend.lsn = lsn;
         backend.is_commit = u32::from(is_true(context.arg(1)));
         // Not remembered from commit to commit: another may have the place by now.
         backend.pid = task::current().unwrap_or(0);

@@ -103,12 +103,14 @@ pub(crate) struct Receiver {
     /// The address of that connection's `struct sock`; 0 if it has none over TCP, or userspace was
     /// not told of it.
     pub(crate) sock: u64,
-    /// Where it is told the message that it reads.
+    /// Where it is told the message that it reads; 0 if it reads none.
     pub(crate) buffer: u64,
     /// When the flush began that it is in, ns; 0 if it is in none.
     pub(crate) flush_from_ns: u64,
     /// The last connection that there was no room for.
     pub(crate) refused: u64,
+    /// When the last reply was sent that userspace was told of, as it says itself.
+    pub(crate) replied_at: u64,
 }
 
 /// What is remembered of a walsender.

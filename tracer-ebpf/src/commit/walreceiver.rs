@@ -6,6 +6,9 @@
 //! (<https://www.postgresql.org/docs/15/protocol-replication.html>). Every client that uses
 //! `COPY` calls the same functions: these programs are at the calls that
 //! `libpqwalreceiver.so` makes, and nobody else is held up.
+//!
+//! Containers of one image have one file behind several paths, and as many programs at each call
+//! in it: what runs once more finds nothing left to tell.
 
 use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -28,6 +31,8 @@ const WAL_HEADER: u64 = 1 + 8 + 8 + 8;
 /// `Standby status update`: its letter, three positions, when it was sent, a flag.
 const REPLY: u8 = b'r';
 const REPLY_LENGTH: u64 = 1 + 8 + 8 + 8 + 8 + 1;
+/// Where it says when it was sent.
+const SENT_AT: u64 = 1 + 8 + 8 + 8;
 
 /// `int PQgetCopyData(PGconn *conn, char **buffer, int async)` begins.
 #[uprobe]
@@ -52,7 +57,11 @@ pub fn message_ends(context: RetProbeContext) {
 fn received(length: u64) -> Option<()> {
     let time_ns = now_ns();
     let receiver = current()?;
-    let message = user::<u64>(receiver.buffer)?;
+    let buffer = core::mem::take(&mut receiver.buffer);
+    if buffer == 0 {
+        return None;
+    }
+    let message = user::<u64>(buffer)?;
     if user::<u8>(message)? != WAL {
         return None;
     }
@@ -101,6 +110,11 @@ fn replied(buffer: u64) -> Option<()> {
     if user::<u8>(buffer)? != REPLY {
         return None;
     }
+    let sent_at = user::<u64>(buffer.wrapping_add(SENT_AT))?;
+    if receiver.replied_at == sent_at {
+        return None;
+    }
+    receiver.replied_at = sent_at;
     let sock = socket(receiver).unwrap_or(0);
     tell_stage(ReplySent {
         kind: StageKind::ReplySent as u32,

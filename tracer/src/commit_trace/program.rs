@@ -124,7 +124,8 @@ impl Program {
         self.attach_all(file, &places)
     }
 
-    /// Hangs what follows waits on the functions of walsenders in a file, likewise.
+    /// Hangs what follows waits on the functions of walsenders in a file, likewise, but for the
+    /// number of their calls: of these it matters whether there were any.
     pub(crate) fn attach_walsender(
         &mut self,
         file: &Path,
@@ -146,7 +147,8 @@ impl Program {
         )
     }
 
-    /// Hangs what follows WAL through a standby on a library's calls of libpq, likewise.
+    /// Hangs what follows WAL through a standby on a library's calls of libpq, likewise: of one
+    /// image's containers, each seems to have a library of its own, and there is one.
     pub(crate) fn attach_walreceiver(&mut self, calls: &ReceiverCalls) -> Result<(), ProgramError> {
         for (name, _) in RECEIVES {
             load(uprobe(&mut self.object, name)?)?;

@@ -62,3 +62,37 @@ fn servers_in_containers_are_watched_like_any_other() {
     assert!(ours.len() >= 2, "{ours:?}");
     assert!(ours.iter().all(|one| one.attached), "{ours:?}");
 }
+
+/// As many programs hang on the one file behind their layers as there are standbys.
+#[test]
+fn what_standbys_of_one_image_receive_is_told_once() {
+    const COMMITS: u64 = 50;
+    let programs = Programs::contained().unwrap_or_else(|error| panic!("{error:#}"));
+    let lab = Lab::of_three_with("pgboxes", &programs);
+    let tool = commits::watch(lab.standby(), commits::ALL);
+    for _ in 0..COMMITS {
+        lab.psql(commits::INSERT);
+    }
+    let seen = tool.finish();
+    for standby in [lab.pair.standby(), lab.other().1] {
+        let mut all = seen.commits().walreceivers.iter();
+        let found = all.find(|one| one.server_pid == commits::pid(standby));
+        let found = found.unwrap();
+        assert!(found.measured, "{found:?}");
+        // A few are of what a server writes by itself.
+        let few = 1..2 * COMMITS;
+        assert!(few.contains(&found.messages), "{found:?}");
+        let calls = |function| {
+            let mut hooks = found.hooks.iter();
+            hooks.find(|hook| hook.function == function).unwrap().seen
+        };
+        assert_eq!(calls("PQgetCopyData"), found.messages, "{found:?}");
+        // What comes twice is none.
+        let exchanges = &found.exchanges;
+        assert!(
+            exchanges.wal_end.len() as u64 > found.messages / 2,
+            "{found:?}"
+        );
+        assert!(!exchanges.reply_seq.is_empty(), "{found:?}");
+    }
+}

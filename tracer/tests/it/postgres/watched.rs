@@ -54,13 +54,18 @@ impl Lab {
 
     /// The same with one more standby, [`OTHER`] at 10.0.10.4.
     pub(crate) fn of_three(tag: &str) -> Self {
+        Self::of_three_with(tag, &Programs::own().unwrap())
+    }
+
+    /// The same with these programs.
+    pub(crate) fn of_three_with(tag: &str, programs: &Programs) -> Self {
         let host = |role, number| HostSpec {
             role,
             number,
             interface: "ens160",
         };
         let hosts = [host("primary", 2), host("standby", 3), host(OTHER, 4)];
-        let mut lab = Self::in_net(Net::star(tag, &hosts).unwrap(), &Programs::own().unwrap());
+        let mut lab = Self::in_net(Net::star(tag, &hosts).unwrap(), programs);
         let (primary, other) = (lab.primary(), lab.net.host(OTHER).unwrap());
         lab.other = Some(lab.pair.join(primary, other, OTHER).unwrap());
         lab
