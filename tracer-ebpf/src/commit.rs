@@ -1,5 +1,13 @@
 //! The contract of the programs that split commits of PostgreSQL into their parts.
 
+/// The most backends that are remembered, unless there are so many processors that the loader makes
+/// room for more.
+pub const MAX_BACKENDS: u32 = 16_384;
+/// The most walsenders, likewise.
+pub const MAX_SENDERS: u32 = 512;
+/// The most processes that receive replication, likewise.
+pub const MAX_RECEIVERS: u32 = 128;
+
 /// A part of a commit. The discriminant indexes the arrays of [`ServerCommits`].
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,8 +25,8 @@ mod totals;
 
 pub use address::mapped;
 pub use commit::{
-    BUCKETS, Backend, CommitGap, CommitSettings, Part, ServerCommits, SlowCommit, bucket,
-    bucket_start,
+    BUCKETS, Backend, CommitGap, CommitSettings, MAX_BACKENDS, MAX_RECEIVERS, MAX_SENDERS, Part,
+    ServerCommits, SlowCommit, bucket, bucket_start,
 };
 pub use control::{Baseline, Control, Gap, MAX_PORTS, Settings};
 pub use event::{Event, EventKind};

@@ -4,8 +4,8 @@ use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use tracer_ebpf::{
-    Backend, CommitGap, CommitSettings, ServerCommits, ServerLayout, SlowCommit, StageGap,
-    StageOffsets, WAIT_MODES,
+    Backend, CommitGap, CommitSettings, MAX_BACKENDS, MAX_RECEIVERS, MAX_SENDERS, ServerCommits,
+    ServerLayout, SlowCommit, StageGap, StageOffsets, WAIT_MODES,
 };
 
 /// Overwritten by the loader before the kernel freezes it. As loaded, no commit
@@ -22,7 +22,8 @@ static COMMIT_SETTINGS: CommitSettings = CommitSettings {
 /// than a host has backends, because one that loses its place in the midst of a
 /// commit is not counted.
 #[map]
-pub(crate) static BACKENDS: LruHashMap<u64, Backend> = LruHashMap::with_max_entries(16_384, 0);
+pub(crate) static BACKENDS: LruHashMap<u64, Backend> =
+    LruHashMap::with_max_entries(MAX_BACKENDS, 0);
 
 /// Sums by the server's first process. Userspace takes out those that have ended; a host
 /// on which more run at once is told.
@@ -86,11 +87,12 @@ pub(crate) static FOLLOWED_SOCKETS: HashMap<u64, u32> = HashMap::with_max_entrie
 
 /// Walsenders by their `pid_tgid`, which leave their entry until the place is needed.
 #[map]
-pub(crate) static SENDERS: LruHashMap<u64, Sender> = LruHashMap::with_max_entries(512, 0);
+pub(crate) static SENDERS: LruHashMap<u64, Sender> = LruHashMap::with_max_entries(MAX_SENDERS, 0);
 
 /// Processes that receive replication by their `pid_tgid`, likewise.
 #[map]
-pub(crate) static RECEIVERS: LruHashMap<u64, Receiver> = LruHashMap::with_max_entries(128, 0);
+pub(crate) static RECEIVERS: LruHashMap<u64, Receiver> =
+    LruHashMap::with_max_entries(MAX_RECEIVERS, 0);
 
 /// What is remembered of one that receives replication.
 #[repr(C)]

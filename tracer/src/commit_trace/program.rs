@@ -11,7 +11,10 @@ use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::uprobe::UProbeScope;
 use aya::programs::{RawTracePoint, UProbe};
 use tracer_core::recording::programs::RunStats;
-use tracer_ebpf::{Backend, CommitGap, CommitSettings, ServerCommits, SlowCommit, StageOffsets};
+use tracer_ebpf::{
+    Backend, CommitGap, CommitSettings, MAX_BACKENDS, MAX_RECEIVERS, MAX_SENDERS, ServerCommits,
+    SlowCommit, StageOffsets,
+};
 
 use crate::commit_trace::SYMBOLS;
 use crate::commit_trace::followed_sockets::FollowedSockets;
@@ -88,10 +91,14 @@ impl Program {
             real_parent: tasks.real_parent,
             tgid: tasks.tgid,
         };
+        let cpus = aya::util::nr_cpus().unwrap_or(1);
         let mut object = bpf::without_kernel_types()
             .override_global("COMMIT_SETTINGS", &settings, true)
             .override_global("PID_NAMESPACE", &pids, true)
             .override_global("STAGE_OFFSETS", &stages.unwrap_or_default(), true)
+            .map_max_entries("BACKENDS", with_room(MAX_BACKENDS, cpus))
+            .map_max_entries("SENDERS", with_room(MAX_SENDERS, cpus))
+            .map_max_entries("RECEIVERS", with_room(MAX_RECEIVERS, cpus))
             .load(OBJECT)
             .map_err(|error| refused(&error))?;
         for (name, _) in PROGRAMS {
@@ -301,6 +308,16 @@ impl Program {
     }
 }
 
+/// How large a map is made that forgets what was used least, of so many entries at least. Before 6.17
+/// each processor sets 128 free ones aside for itself, and takes them from those in use where there
+/// are no others (`LOCAL_FREE_TARGET`,
+/// <https://github.com/torvalds/linux/blob/v5.10/kernel/bpf/bpf_lru_list.c>).
+fn with_room(least: u32, cpus: usize) -> u32 {
+    const SET_ASIDE: u32 = 128;
+    let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
+    least.max(cpus.saturating_mul(2 * SET_ASIDE))
+}
+
 fn uprobe<'a>(object: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, ProgramError> {
     let program = object.program_mut(name).map(TryInto::try_into);
     match program {
@@ -352,4 +369,16 @@ fn codes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = i32> + 'a
     let next = |error: &&'a (dyn Error + 'static)| Error::source(*error);
     std::iter::successors(Some(error), next)
         .filter_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_processor_sets_aside_leaves_half_of_a_map() {
+        assert_eq!(with_room(MAX_BACKENDS, 8), MAX_BACKENDS);
+        assert_eq!(with_room(MAX_BACKENDS, 128), 32_768);
+        assert_eq!(with_room(MAX_RECEIVERS, 2), 512);
+    }
 }
