@@ -17,6 +17,7 @@ pub mod latency_probe;
 pub mod path;
 pub mod percent;
 pub mod phase;
+pub(crate) mod position;
 pub mod possible;
 pub mod postgres;
 pub mod process;

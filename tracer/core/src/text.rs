@@ -39,13 +39,6 @@ pub(crate) fn lsn(position: u64) -> String {
     format!("{:X}/{:X}", position >> 32, position & 0xffff_ffff)
 }
 
-/// A position in the WAL that PostgreSQL has written.
-pub(crate) fn position(text: &str) -> Option<u64> {
-    let (high, low) = text.split_once('/')?;
-    let [high, low] = [high, low].map(|half| u32::from_str_radix(half, 16).ok());
-    Some((u64::from(high?) << 32) | u64::from(low?))
-}
-
 /// Text from elsewhere in one line that can do no harm: control characters and
 /// what reverses the direction of writing are escaped, and it is cut where it is
 /// too long.

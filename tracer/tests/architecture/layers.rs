@@ -129,6 +129,6 @@ pub(crate) const ALLOWED_IN_CORE: Rooms = &[
 /// Folders whose modules do not use each other, but for those that are named: one command
 /// is not made of others, and one cause knows nothing of the others.
 pub(crate) const APART: Rooms = &[
-    ("tracer/src/command", &["log", "signals"]),
+    ("tracer/src/command", &["document", "log", "signals"]),
     ("tracer/core/src/diagnosis/cause", &[]),
 ];

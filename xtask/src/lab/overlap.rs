@@ -132,7 +132,7 @@ impl Overlap {
         let percent = |share| known(share, |share: f64| format::percent(&(100.0 * share)));
         vec![
             format!(
-                "{} commits took 100 ms or more; {} of their time was the wait for the standby",
+                "{} commits were slow; {} of their time was the wait for the standby",
                 self.commits,
                 percent(self.wait_share)
             ),

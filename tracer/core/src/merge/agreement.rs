@@ -4,6 +4,18 @@ use crate::evidence::thresholds::MAX_ECHO;
 use crate::merge::model::HostFinding;
 use crate::report::finding::{Cause, Confidence, Finding, WHETHER_COMMITS_WAITED, Way};
 
+/// Whether what the report at `index` found is of these of its flows, by its evidence; what names
+/// no flow, as bad checksums, may be.
+pub(super) fn is_of(found: &HostFinding, index: usize, flows: &[usize]) -> bool {
+    let prefix = format!("/reports/{index}/flows/");
+    let evidence = found.finding.evidence.iter();
+    let mut named = evidence.filter_map(|pointer| {
+        let (flow, _) = pointer.strip_prefix(&prefix)?.split_once('/')?;
+        flow.parse::<usize>().ok()
+    });
+    named.all(|flow| flows.contains(&flow))
+}
+
 /// Which of two directions is but the other's echo: what is lost takes acknowledgements with it.
 pub(super) enum Echo {
     /// The first is that of the second.

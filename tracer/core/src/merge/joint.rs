@@ -8,7 +8,7 @@ use crate::evidence::thresholds::{
 };
 use crate::interval::Span;
 use crate::merge::agreement::{
-    Echo, clause, confirm, contradict, is_damage, nobody_waited, turn, unknown_share, weigh,
+    Echo, clause, confirm, contradict, is_damage, is_of, nobody_waited, turn, unknown_share, weigh,
 };
 use crate::merge::clock::{ClockMethod, Offset};
 use crate::merge::journey::{Journey, journeys};
@@ -16,7 +16,7 @@ use crate::merge::lost_ways;
 use crate::merge::model::HostFinding;
 use crate::merge::owner;
 use crate::merge::replay;
-use crate::merge::replication::{is_of, received_from};
+use crate::merge::replication::received_from;
 use crate::merge::silence;
 use crate::merge::waited::{AskedServer, Waited, losses, ns, without_processor};
 use crate::report::Report;

@@ -17,9 +17,9 @@ use crate::merge::replication::{Replication, TwoClocks, replications, same_boot}
 use crate::report::Report;
 use crate::report::commits::SlowReport;
 use crate::report::endpoint::Endpoint;
+use crate::report::position;
 use crate::report::stages::{AwaitedPosition, ByStage, CommitEvent};
 use crate::report::walreceiver::{SlowMessage, WalreceiverReport};
-use crate::text;
 
 pub use self::stages::JourneyStages;
 
@@ -227,7 +227,7 @@ fn pairs<'a>(primary: &'a Report, standby: &'a Report) -> impl Iterator<Item = P
         listed: {
             let listed = of.received.slowest.iter();
             listed
-                .filter_map(|one| Some((text::position(&one.lsn)?, one)))
+                .filter_map(|one| Some((position::parse(&one.lsn)?, one)))
                 .collect()
         },
         most_ms: longest_unlisted(of.received).filter(|_| is_whole),
@@ -296,7 +296,7 @@ impl Pair<'_> {
         if commit.walsender_pid != Some(self.of.sent.walsender_pid) {
             return None;
         }
-        let (stages, lsn) = commit.stages_ms.zip(text::position(&commit.lsn))?;
+        let (stages, lsn) = commit.stages_ms.zip(position::parse(&commit.lsn))?;
         let awaited = commit.awaited.unwrap_or(AwaitedPosition::Flush);
         if let Some(message) = message_with(&self.listed, lsn) {
             let back = self.back(commit, &stages, awaited, message);
@@ -311,7 +311,7 @@ impl Pair<'_> {
 
     /// The message that had a commit's WAL, and when that arrived, ms from the commit's beginning.
     fn placed(&self, commit: &SlowReport) -> Option<(&SlowMessage, Option<f64>)> {
-        let (stages, lsn) = commit.stages_ms.zip(text::position(&commit.lsn))?;
+        let (stages, lsn) = commit.stages_ms.zip(position::parse(&commit.lsn))?;
         let awaited = commit.awaited.unwrap_or(AwaitedPosition::Flush);
         let message = message_with(&self.listed, lsn)?;
         let back = self.back(commit, &stages, awaited, message);
@@ -393,7 +393,7 @@ fn longest_unlisted(received: &WalreceiverReport) -> Option<f64> {
 /// Whether the stages of the message that had it are known.
 fn is_known(received: &WalreceiverReport, lsn: u64) -> bool {
     let ends = [&received.from_lsn, &received.to_lsn];
-    let [from, to] = ends.map(|end| end.as_deref().and_then(text::position));
+    let [from, to] = ends.map(|end| end.as_deref().and_then(position::parse));
     from.is_some_and(|from| from < lsn) && to.is_some_and(|to| lsn <= to)
 }
 

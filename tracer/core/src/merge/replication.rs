@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use crate::merge::exchange::{Between, ClockBounds, OneWay, Unbounded};
-use crate::merge::model::HostFinding;
 use crate::report::commits::ServerReport;
 use crate::report::exchanges::MAX_EXCHANGES;
 use crate::report::role::Kind;
@@ -68,18 +67,6 @@ pub(crate) fn received_from(primary: &Report, standby: &Report) -> Vec<usize> {
         .into_iter()
         .filter(|(_, flow)| !any_is_joined || is_joined(flow));
     own.map(|(at, _)| at).collect()
-}
-
-/// Whether what the report at `index` found is of these of its flows, by its evidence; what names
-/// no flow, as bad checksums, may be.
-pub(crate) fn is_of(found: &HostFinding, index: usize, flows: &[usize]) -> bool {
-    let prefix = format!("/reports/{index}/flows/");
-    let evidence = found.finding.evidence.iter();
-    let mut named = evidence.filter_map(|pointer| {
-        let (flow, _) = pointer.strip_prefix(&prefix)?.split_once('/')?;
-        flow.parse::<usize>().ok()
-    });
-    named.all(|flow| flows.contains(&flow))
 }
 
 /// Whether both reports are of one kernel.

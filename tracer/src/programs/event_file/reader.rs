@@ -186,7 +186,7 @@ impl<R: BufRead> EventReader<R> {
     }
 }
 
-/// Why a line is no event.
+/// Why a line is not an event.
 struct Reason {
     text: String,
     /// Whether it is the beginning of JSON that does not end.

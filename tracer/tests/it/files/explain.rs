@@ -8,7 +8,7 @@ use crate::support::program::{FAILURE, USAGE, assert_refused, data, printed, tex
 #[test]
 fn the_slowest_commit_is_shown_with_what_happened_meanwhile() {
     let shown = printed(&["explain", &data("stages.json")]);
-    let first = "The commit up to 0/3005DE0 took 1678 ms, 100 % of it: standby, and its reply's";
+    let first = "The commit that waited for WAL position 0/3005DE0 took 1678 ms, 100 % of it: standby and its";
     assert!(shown.starts_with(first), "{shown}");
     for line in shown.lines() {
         assert!(line.chars().count() <= 100, "{line}");
@@ -19,7 +19,10 @@ fn the_slowest_commit_is_shown_with_what_happened_meanwhile() {
         assert!(shown.contains(&told), "{shown}");
     }
     assert!(shown.contains("The reply of the standby at 10.0.10.3:39944 ended its wait"));
-    let bars = shown.lines().filter(|line| line.contains('█')).count();
+    let bars = shown
+        .lines()
+        .filter(|line| line.contains(['█', '▏']))
+        .count();
     assert_eq!(bars, 5, "{shown}");
 }
 
@@ -28,9 +31,9 @@ fn those_that_are_asked_for_are_shown_in_every_form() {
     let run = data("stages.json");
     let folder = tempfile::tempdir().unwrap();
     for (name, heading) in [
-        ("slow.html", "<h2>The commit up to "),
-        ("slow.md", "## The commit up to "),
-        ("slow.txt", "\nThe commit up to "),
+        ("slow.html", "<h2>WAL position "),
+        ("slow.md", "## WAL position "),
+        ("slow.txt", "\nWAL position "),
     ] {
         let path = text(&folder.path().join(name));
         assert_eq!(
@@ -47,7 +50,9 @@ fn those_that_are_asked_for_are_shown_in_every_form() {
 #[test]
 fn the_report_shows_the_slowest_too() {
     let shown = printed(&["report", &data("stages.json")]);
-    assert!(shown.contains("\nThe slowest commit\n  The commit up to 0/3005DE0 took 1678 ms"));
+    assert!(shown.contains(
+        "\nThe slowest commit\n  The commit that waited for WAL position 0/3005DE0 took"
+    ));
     let stages = "waits that the standby at 10.0.10.3:39944 ended";
     assert!(shown.contains(stages), "{shown}");
 }

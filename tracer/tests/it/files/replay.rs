@@ -80,10 +80,13 @@ fn what_is_no_recording_is_named() {
     for (path, words) in [
         (text(&folder.path().join("none.jsonl")), "cannot read"),
         (file("empty.jsonl", ""), "no event"),
-        (file("other.jsonl", "{\"a\": 1}\n"), "line 1 is no event"),
+        (
+            file("other.jsonl", "{\"a\": 1}\n"),
+            "line 1 is not an event",
+        ),
         (
             file("broken.jsonl", &format!("{events}nonsense\n{events}")),
-            "is no event",
+            "is not an event",
         ),
     ] {
         assert_refused(&tracer(&["replay", &path]), FAILURE, &[&path, words]);

@@ -157,9 +157,9 @@ fn tell(outcome: &mut Outcome) {
     let [flush, wait, rest] = parts(outcome);
     let slow = slow(outcome).len();
     let words = match slow {
-        0 => "no commit on db1 took 20 ms or more".to_owned(),
+        0 => "no commit on db1 was slow".to_owned(),
         _ => format!(
-            "{slow} commits on db1 took 20 ms or more: {flush:.0} % of their time was the flush to the disk, {wait:.0} % the wait for the standby, {rest:.0} % the rest"
+            "{slow} commits on db1 were slow: {flush:.0} % of their time was the flush to the disk, {wait:.0} % the wait for the standby, {rest:.0} % the rest"
         ),
     };
     let value = json!({

@@ -8,6 +8,7 @@ use crate::evidence::thresholds::{FAR_AHEAD_BYTES, MIN_SAMPLES};
 use crate::evidence::waiting::sample;
 use crate::recording::standby::label;
 use crate::report::finding::{Cause, Confidence, Finding, Size};
+use crate::report::position;
 use crate::report::sample::{Sample, Standby};
 use crate::text;
 
@@ -72,7 +73,7 @@ fn standby_names_empty(samples: &[SampleInterval<'_>]) -> Option<Ranked> {
 /// one sample are read one after the other, and WAL is written meanwhile. Where the primary does
 /// not show its own, the next sample has to show such a claim, too.
 fn is_beyond(sample: &Sample, standby: &Standby, lag: i64, next: &Sample) -> bool {
-    let written = |sample: &Sample| sample.wal_lsn.as_deref().and_then(text::position);
+    let written = |sample: &Sample| sample.wal_lsn.as_deref().and_then(position::parse);
     match (written(sample), written(next)) {
         (Some(then), Some(later)) => then.saturating_add(lag.unsigned_abs()) > later,
         _ => {

@@ -190,7 +190,7 @@ const RUN: &[(&str, Place, &str)] = &[
     (
         "tracer explain run.json --slowest 5 -o slow.md",
         Desk,
-        "## The commit up to",
+        "## WAL position",
     ),
     (
         "tracer merge db1.json db2.json -o both.json",
