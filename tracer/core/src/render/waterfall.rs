@@ -14,6 +14,8 @@ const MAX_TOLD: usize = 20;
 /// A bar that would take less of a column is drawn thin: a whole one would show more than it was.
 const LEAST_COLUMN: f64 = 0.5;
 const THIN: &str = "▏";
+/// How a retransmit after a timeout is marked; in small letters that of the standby.
+const TIMEOUT: char = 'T';
 
 /// A commit, as it is drawn.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -96,10 +98,19 @@ impl Waterfall {
         }
     }
 
-    /// What happened on the wire, in words.
+    /// What happened on the wire, in words. Of more than are told, timeouts come first: they are
+    /// what a commit waited for.
     pub(crate) fn told(&self) -> Vec<String> {
-        let marks = self.marks.iter().take(MAX_TOLD);
+        let timeouts = self.marks.iter().filter(|one| one.is_timeout()).count();
+        let mut others = MAX_TOLD.saturating_sub(timeouts);
+        let marks = self.marks.iter().filter(|one| {
+            let is_other = !one.is_timeout();
+            let is_told = !is_other || others > 0;
+            others = others.saturating_sub(usize::from(is_other));
+            is_told
+        });
         let mut told: Vec<String> = marks
+            .take(MAX_TOLD)
             .map(|mark| {
                 let after = milliseconds(Some(mark.after_ms));
                 format!("{} after {after}: {}", mark.sign, mark.text)
@@ -149,7 +160,10 @@ impl Waterfall {
             .collect();
         if !self.marks.is_empty() {
             let mut axis = vec![' '; room];
-            for mark in &self.marks {
+            // Where several share a column, a timeout is what is seen.
+            let (timeouts, others): (Vec<_>, Vec<_>) =
+                self.marks.iter().partition(|one| one.is_timeout());
+            for mark in others.into_iter().chain(timeouts) {
                 if let Some(place) = axis.get_mut(column(mark.after_ms).min(room - 1)) {
                     *place = mark.sign;
                 }
@@ -159,6 +173,12 @@ impl Waterfall {
             lines.push(format!("{}  {gap}  |{axis}|", padded(WIRE, names)));
         }
         lines
+    }
+}
+
+impl WaterfallMark {
+    fn is_timeout(&self) -> bool {
+        self.sign.eq_ignore_ascii_case(&TIMEOUT)
     }
 }
 
@@ -187,7 +207,7 @@ fn mark(event: &CommitEvent, on: Seen) -> WaterfallMark {
         Seen::Standby => "primary",
     };
     let (sign, text) = match event.what.as_str() {
-        "rto" => ('T', format!("retransmitted {segments}{timeout}")),
+        "rto" => (TIMEOUT, format!("retransmitted {segments}{timeout}")),
         "tlp" => (
             'P',
             format!("retransmitted {segments} as a tail loss probe"),
@@ -304,6 +324,29 @@ mod tests {
             let bars = lines.iter().take(5);
             assert!(bars.into_iter().all(|line| line.contains(['█', '▏'])));
         }
+    }
+
+    #[test]
+    fn no_timeout_is_hidden_by_what_else_happened() {
+        let mut commit = commit();
+        let event = commit.events[0].clone();
+        let many = (0..40_u32).map(|at| CommitEvent {
+            after_ms: 300.0 + f64::from(at),
+            what: BAD_CHECKSUM.to_owned(),
+            timeout_ms: None,
+            ..event.clone()
+        });
+        commit.events = many.collect();
+        commit.events.insert(30, event);
+        let waterfall = Waterfall::of(&commit);
+        let told = waterfall.told();
+        assert_eq!(told.len(), MAX_TOLD + 1);
+        assert_eq!(
+            told[19],
+            "T after 310 ms: retransmitted a segment after a timeout of 204 ms"
+        );
+        assert_eq!(told[20], "and 21 more, in the JSON");
+        assert!(waterfall.lines(80).pop().unwrap().contains('T'));
     }
 
     #[test]
