@@ -34,7 +34,7 @@ fn every_mistake_is_one_line_and_exit_code_2() {
         (&["loss=1%,correlation=100"], "less than 100"),
         // Units.
         (&["loss=10ms"], "not \"ms\""),
-        (&["delay=10parsecs"], "no length of time"),
+        (&["delay=10parsecs"], "not a length of time"),
         (&["delay=20m"], "at most 10 minutes"),
         (&["rate=10mbps"], "not \"mbps\""),
         (&["rate=10"], "needs a unit"),
