@@ -61,7 +61,10 @@ fn wait_for_replay(lab: &Lab, hold: impl FnOnce(), release: impl FnOnce()) -> Me
 fn assert_why(merged: &Merged, words: &str) {
     let first = &merged.findings[0].finding;
     assert_eq!(first.cause, Cause::StandbyApply, "{first:?}");
-    assert!(first.text.contains("samples with WAL to replay"), "{first:?}");
+    assert!(
+        first.text.contains("samples with WAL to replay"),
+        "{first:?}"
+    );
     assert!(first.text.contains(words), "{first:?}");
     let is_of_replay = |one: &String| one.starts_with("/reports/1/") && one.ends_with("/replay");
     assert!(first.evidence.iter().any(is_of_replay), "{first:?}");

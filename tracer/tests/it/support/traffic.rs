@@ -1,7 +1,7 @@
 //! Traffic whose every byte is known beforehand.
 
 use std::{
-    io::{ErrorKind, Read as _, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     iter,
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     os::fd::{AsFd as _, AsRawFd as _},
@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -22,6 +22,8 @@ use nix::{
 use xtask::testbed::netns::Host;
 
 const CHUNK: usize = 16 * 1024;
+/// How long a connection may take to open.
+const CONNECTING: Duration = Duration::from_secs(30);
 /// A prime, so that a shift by any usual size is seen.
 const PERIOD: usize = 251;
 
@@ -126,6 +128,22 @@ pub(crate) struct Load {
     connections: Vec<(TcpStream, usize)>,
 }
 
+/// Connects. A neighbour whose address nobody told within three seconds, as on a machine that runs
+/// several guests, is asked again.
+fn connected(to: SocketAddr) -> io::Result<TcpStream> {
+    let begun = Instant::now();
+    loop {
+        let connected = TcpStream::connect_timeout(&to, CONNECTING);
+        let is_unheard = connected
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::HostUnreachable);
+        if !is_unheard || begun.elapsed() >= CONNECTING {
+            return connected;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
 impl Load {
     /// From this host.
     pub(crate) fn connect(from: &Host, to: SocketAddr, count: usize) -> Result<Self> {
@@ -141,8 +159,8 @@ impl Load {
     /// each time, so they connect at the same time.
     pub(crate) fn add(&mut self, count: usize) -> Result<()> {
         let to = self.to;
-        let connect = move || TcpStream::connect_timeout(&to, Duration::from_secs(30));
-        let connecting: Vec<_> = (0..count).map(|_| thread::spawn(connect)).collect();
+        let connecting = (0..count).map(|_| thread::spawn(move || connected(to)));
+        let connecting: Vec<_> = connecting.collect();
         for thread in connecting {
             let stream = thread
                 .join()
