@@ -1,7 +1,6 @@
 //! How long each stage of a commit took, as two hosts' reports together say: of all commits, and
 //! of the slow ones.
 
-use tracer_core::merge::journey::Journey;
 use tracer_core::merge::model::Merged;
 use tracer_core::report::commits::{CommitsReport, ServerReport};
 use tracer_core::report::histogram::PartQuantiles;
@@ -127,18 +126,18 @@ impl<'a> Primary<'a> {
     fn slow(&self, merged: &Merged) -> Option<(u64, [f64; STAGES.len()])> {
         let journeys = merged.journeys.iter();
         let own = journeys.filter(|one| one.server_pid == self.server.pid);
-        let journey = own.max_by_key(|one| followed(one))?;
+        let journey = own.max_by_key(|one| one.followed())?;
         let of = &journey.stages_ms;
         let slow = self.commits.slow.iter();
         let slow = slow.filter(|one| one.server_pid == self.server.pid && one.stages_ms.is_some());
         let flushes: Vec<f64> = slow.map(|one| one.flush_ms).collect();
-        let mean = |sum: f64| sum / followed(journey) as f64;
+        let mean = |sum: f64| sum / journey.followed() as f64;
         Some((
-            followed(journey),
+            journey.followed(),
             [
                 flushes.iter().sum::<f64>() / flushes.len().max(1) as f64,
                 mean(of.handover),
-                mean(of.network_out + of.between + of.network_back),
+                mean(of.network()),
                 mean(of.standby_read),
                 mean(of.standby_write),
                 mean(of.standby_flush),
@@ -152,13 +151,9 @@ impl<'a> Primary<'a> {
     }
 }
 
-fn followed(journey: &Journey) -> u64 {
-    journey.joined.saturating_add(journey.quick)
-}
-
 #[cfg(test)]
 mod tests {
-    use tracer_core::merge::journey::JourneyStages;
+    use tracer_core::merge::journey::{Journey, JourneyStages};
     use tracer_core::report::Report;
     use tracer_core::report::endpoint::Endpoint;
 

@@ -59,9 +59,10 @@ pub struct Journey {
 }
 
 impl Journey {
-    /// Whether anything of it was.
-    fn is_followed(&self) -> bool {
-        self.joined > 0 || self.quick > 0
+    /// How many slow commits were followed.
+    #[must_use]
+    pub fn followed(&self) -> u64 {
+        self.joined.saturating_add(self.quick)
     }
 
     /// What the waiting was made of, in a sentence.
@@ -87,7 +88,7 @@ impl Journey {
             .map(|(ms, what)| format!("{:.0} % {what}", 100.0 * share(*ms)))
             .collect();
         let waited_s = self.waited_ms / 1e3;
-        let followed = match (self.joined.saturating_add(self.quick), self.commits) {
+        let followed = match (self.followed(), self.commits) {
             (1, 1) => {
                 format!("Followed through both hosts, the one slow commit waited {waited_s:.1} s")
             }
@@ -145,7 +146,7 @@ pub(crate) fn journeys(primary: &Report, label: &str, standby: &Report) -> Vec<J
         let own = commits.filter(|one| one.server_pid == server && one.stages_ms.is_some());
         journey(label, &pair, own.collect())
     });
-    found.filter(Journey::is_followed).collect()
+    found.filter(|one| one.followed() > 0).collect()
 }
 
 /// What is known of one slow commit beyond its host.

@@ -35,7 +35,6 @@ pub(crate) fn phase_name(phase: &PhaseReport) -> &'static str {
         // Nobody said that there was one.
         Name::Fault if phase.chosen_by == ChosenBy::ChangePoint => "Changed",
         Name::Fault => "Fault",
-
         Name::Recovery => "Recovery",
         Name::Whole => "Whole run",
     }

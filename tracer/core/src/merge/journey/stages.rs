@@ -42,8 +42,9 @@ pub struct JourneyStages {
 }
 
 impl JourneyStages {
-    /// All that was on neither host.
-    pub(crate) fn network(&self) -> f64 {
+    /// All that was on neither host, ms.
+    #[must_use]
+    pub fn network(&self) -> f64 {
         self.network_out + self.between + self.network_back
     }
 
