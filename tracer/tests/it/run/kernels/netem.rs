@@ -249,7 +249,7 @@ fn timers_that_send_nothing() {
     let grown = Counters::read(&from.netns).unwrap().since(old);
     let report = tool.finish().unwrap();
 
-    println!("{grown:?}\n{:?}", report.totals);
+    println!("{grown:?}\n{:?}\n{:?}", report.totals, report.gaps);
     report.check();
     check_kinds(&report, &grown);
     let failed = report.totals.failed_events;
