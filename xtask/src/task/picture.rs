@@ -18,17 +18,17 @@ use crate::testbed::{command, file};
 
 /// The width of both pictures, pixels.
 const WIDTH: u32 = 1280;
-/// How much is seen of a report: its verdict, what that rests on, and the slowest commit.
-const REPORT_HEIGHT: u32 = 880;
-/// The report of a primary whose commits waited: the README shows its words, too.
-const REPORT: &str = "results/partial-loss/steady/db1.json";
+/// How much is seen of a report: its verdict, and the slowest commit.
+const REPORT_HEIGHT: u32 = 765;
+/// The report of a primary and its standby whose commits waited: the README shows its words, too.
+const REPORT: &str = "results/partial-loss/steady/run.json";
 
 /// Readers on a slow line wait for no more than this, bytes.
 const MAX_BYTES: u64 = 150_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct PictureArguments {
-    /// The report to show [default: results/partial-loss/steady/db1.json of this repository]
+    /// The report to show [default: results/partial-loss/steady/run.json of this repository]
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 

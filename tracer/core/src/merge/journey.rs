@@ -154,7 +154,10 @@ pub(crate) fn journeys(primary: &Report, label: &str, standby: &Report) -> Vec<J
 pub(crate) struct BeyondHost {
     /// What it waited for there, in words.
     pub(crate) told: String,
-    /// When its WAL arrived there, ms from its beginning; `None` if that is not known.
+    /// What its wait was made of, through both hosts.
+    pub(crate) stages_ms: JourneyStages,
+    /// When its WAL arrived there, ms from its beginning; `None` if that is not known, and with it
+    /// which way the network took how long.
     pub(crate) arrived_ms: Option<f64>,
     /// What happened then on the standby's connection, from that arrival on.
     pub(crate) events: Vec<CommitEvent>,
@@ -179,6 +182,7 @@ pub(crate) fn of_commit(
                 };
                 BeyondHost {
                     told: format!("{}{known}", stages.beyond()),
+                    stages_ms: stages,
                     arrived_ms,
                     events: message.events.clone(),
                 }
@@ -189,6 +193,7 @@ pub(crate) fn of_commit(
                     pair.most_ms.unwrap_or(0.0),
                     stages.network_out
                 ),
+                stages_ms: stages,
                 arrived_ms: None,
                 events: Vec::new(),
             },

@@ -55,8 +55,8 @@ pub fn of(report: &Report) -> Document {
     let mut clock = timeline::blocks(&[view], &axis);
     clock.extend(charts::blocks(view));
     let sections = [
-        ("What was found", findings::blocks(report)),
         ("The slowest commit", explained::slowest(report)),
+        ("What was found", findings::blocks(report)),
         (
             "Where the time of slow commits went",
             StackedBars::of(report)

@@ -1,6 +1,7 @@
 //! One commit on a time axis of its own: a bar for each part, one after the other, and
 //! below them what happened on the wire meanwhile.
 
+use crate::merge::journey::{BeyondHost, JourneyStages};
 use crate::render::stages::what;
 use crate::render::table::milliseconds;
 use crate::report::commits::SlowReport;
@@ -46,18 +47,43 @@ pub(crate) struct WaterfallMark {
 
 impl Waterfall {
     pub(crate) fn of(commit: &SlowReport) -> Self {
-        let mut parts = vec![
+        // A wait that no reply ended is in no stage.
+        let stages = commit.stages_ms.filter(|_| commit.walsender_pid.is_some());
+        let wait = stages.map_or_else(
+            || vec![("wait for a standby", commit.wait_ms)],
+            |stages| {
+                Stage::ALL
+                    .map(|stage| (what(stage), *stages.of(stage)))
+                    .to_vec()
+            },
+        );
+        Self::with(commit, wait)
+    }
+
+    /// The same through both hosts, as far as it is known when its WAL arrived at the standby.
+    pub(crate) fn of_both(commit: &SlowReport, beyond: &BeyondHost) -> Self {
+        let Some(arrived_ms) = beyond.arrived_ms else {
+            return Self::of(commit);
+        };
+        let mut waterfall = Self::with(commit, wait_through_both(&beyond.stages_ms).to_vec());
+        waterfall.marks.extend(beyond.events.iter().map(|one| {
+            let mut mark = mark(one, Seen::Standby);
+            mark.after_ms += arrived_ms;
+            mark
+        }));
+        let marks = &mut waterfall.marks;
+        marks.sort_by(|a, b| a.after_ms.total_cmp(&b.after_ms));
+        waterfall
+    }
+
+    /// A commit whose wait was made of this, ms.
+    fn with(commit: &SlowReport, wait: Vec<(&'static str, f64)>) -> Self {
+        let before = [
             ("before the flush", commit.rest_ms),
             ("flush of its WAL", commit.flush_ms),
         ];
-        match &commit.stages_ms {
-            Some(stages) => {
-                parts.extend(Stage::ALL.map(|stage| (what(stage), *stages.of(stage))));
-            }
-            None => parts.push(("wait for a standby", commit.wait_ms)),
-        }
         let mut reached_ms = 0.0;
-        let bars = parts.into_iter().map(|(name, took_ms)| {
+        let bars = before.into_iter().chain(wait).map(|(name, took_ms)| {
             let from_ms = reached_ms;
             reached_ms += took_ms;
             WaterfallBar {
@@ -76,16 +102,6 @@ impl Waterfall {
                 .map(|one| mark(one, Seen::Primary))
                 .collect(),
         }
-    }
-
-    /// Adds what happened on the standby's connection, from when the commit's WAL had arrived there.
-    pub(crate) fn add_on_standby(&mut self, arrived_ms: f64, events: &[CommitEvent]) {
-        self.marks.extend(events.iter().map(|one| {
-            let mut mark = mark(one, Seen::Standby);
-            mark.after_ms += arrived_ms;
-            mark
-        }));
-        self.marks.sort_by(|a, b| a.after_ms.total_cmp(&b.after_ms));
     }
 
     /// How far along the axis a moment is, 0 to 1.
@@ -174,6 +190,24 @@ impl Waterfall {
         }
         lines
     }
+}
+
+/// The stages of a wait in the order in which they came, where the two ways of the network are
+/// known apart.
+fn wait_through_both(stages: &JourneyStages) -> [(&'static str, f64); 11] {
+    [
+        ("handover to the walsender", stages.handover),
+        ("on the way to the standby", stages.network_out),
+        ("read by the walreceiver", stages.standby_read),
+        ("written on the standby", stages.standby_write),
+        ("flushed on the standby", stages.standby_flush),
+        ("standby's reply sent", stages.standby_reply),
+        ("replayed on the standby", stages.standby_apply),
+        ("reply on its way back", stages.network_back),
+        ("reply read", stages.release),
+        ("backend woken", stages.wakeup),
+        ("unexplained", stages.unexplained),
+    ]
 }
 
 impl WaterfallMark {
@@ -293,12 +327,35 @@ mod tests {
             segments: 1,
             timeout_ms,
         };
-        let mut waterfall = Waterfall::of(&commit());
-        let theirs = [
-            event(5.0, BAD_CHECKSUM, None),
-            event(40.0, "rto", Some(408.0)),
-        ];
-        waterfall.add_on_standby(730.0, &theirs);
+        let mut beyond = BeyondHost {
+            told: String::new(),
+            stages_ms: JourneyStages {
+                handover: 1.0,
+                network_out: 700.0,
+                standby_flush: 5.0,
+                network_back: 99.0,
+                ..JourneyStages::default()
+            },
+            arrived_ms: Some(730.0),
+            events: vec![
+                event(5.0, BAD_CHECKSUM, None),
+                event(40.0, "rto", Some(408.0)),
+            ],
+        };
+        let waterfall = Waterfall::of_both(&commit(), &beyond);
+        let names = waterfall.bars.iter().map(|bar| bar.name);
+        let names: Vec<_> = names
+            .skip_while(|name| *name != "handover to the walsender")
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "handover to the walsender",
+                "on the way to the standby",
+                "flushed on the standby",
+                "reply on its way back",
+            ]
+        );
         let told = waterfall.told();
         assert_eq!(
             told[2..],
@@ -312,6 +369,13 @@ mod tests {
         let (_, axis) = wire.split_once('|').unwrap();
         let signs: String = axis.chars().filter(|one| "TtXx".contains(*one)).collect();
         assert_eq!(signs, "TTxtX");
+
+        // Which way took how long is not known: then nothing of it has a place on the axis.
+        beyond.arrived_ms = None;
+        assert_eq!(
+            Waterfall::of_both(&commit(), &beyond),
+            Waterfall::of(&commit())
+        );
     }
 
     #[test]
@@ -367,6 +431,9 @@ mod tests {
         let names: Vec<_> = waterfall.bars.iter().map(|bar| bar.name).collect();
         let expected = ["before the flush", "flush of its WAL", "wait for a standby"];
         assert_eq!(names, expected);
+        commit.stages_ms = self::commit().stages_ms;
+        commit.walsender_pid = None;
+        assert_eq!(Waterfall::of(&commit), waterfall);
         let told = waterfall.told();
         assert_eq!(told.len(), MAX_TOLD + 1);
         assert_eq!(told[MAX_TOLD], "and 5 more, in the JSON");

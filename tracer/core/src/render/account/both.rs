@@ -6,7 +6,8 @@ use crate::merge::journey::Journey;
 use crate::merge::model::Merged;
 use crate::render::account::verdict::counted;
 use crate::render::account::{
-    View, charts, commits, database, faults, findings, list, method, phases, shades, timeline,
+    View, charts, commits, database, explained, faults, findings, list, method, phases, shades,
+    timeline,
 };
 use crate::render::chart::Axis;
 use crate::render::document::{Block, Document, Section, Table};
@@ -31,6 +32,10 @@ pub fn of_both(merged: &Merged) -> Document {
     let mut clock = timeline::blocks(&views, &axis);
     clock.extend(views.into_iter().flat_map(charts::blocks));
     let mut sections = vec![
+        (
+            "The slowest commit".to_owned(),
+            explained::slowest_of_both(merged),
+        ),
         ("What was found".to_owned(), found(merged)),
         (
             "Seen, and no commit waited for it".to_owned(),

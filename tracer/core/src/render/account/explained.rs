@@ -56,20 +56,14 @@ fn of_some(report: &Report, other: Option<&Report>, which: &Which) -> Result<Doc
     let Some(first) = chosen.first() else {
         return Err(none(commits, which));
     };
+    let beyond = |one| other.and_then(|other| of_commit(report, other, one));
     let sections = chosen.iter().filter_map(|one| {
         let title = format!("WAL position {}", one.lsn);
-        let followed = other.and_then(|other| of_commit(report, other, one));
-        let mut blocks = blocks(commits, one, followed.as_ref());
-        if let Some(beyond) = &followed {
-            let told = &beyond.told;
-            blocks.push(Block::Text(format!("Followed through both hosts: {told}.")));
-            blocks.extend(list(&out_of_place(beyond)));
-        }
-        Section::of(&title, blocks)
+        Section::of(&title, blocks(commits, one, beyond(one).as_ref()))
     });
     Ok(Document {
         title: "One commit, part by part".to_owned(),
-        verdict: sentence(first),
+        verdict: sentence(first, &waterfall(first, beyond(first).as_ref())),
         lead: Vec::new(),
         sections: sections.collect(),
     })
@@ -77,15 +71,38 @@ fn of_some(report: &Report, other: Option<&Report>, which: &Which) -> Result<Doc
 
 /// The slowest of all, if any commit was slow.
 pub(super) fn slowest(report: &Report) -> Vec<Block> {
-    let Some(commits) = &report.commits else {
+    slowest_of([(report, None, "")])
+}
+
+/// The slowest of all that either report has, with what the other saw of it.
+pub(super) fn slowest_of_both(merged: &Merged) -> Vec<Block> {
+    let [one, two] = &merged.reports;
+    let [of_one, of_two] = [0, 1].map(|at| format!("{}: ", merged.hosts[at].label));
+    slowest_of([
+        (one, Some(two), of_one.as_str()),
+        (two, Some(one), of_two.as_str()),
+    ])
+}
+
+/// Of reports, each with that of the other host and with what stands before what it tells.
+fn slowest_of<'a>(
+    reports: impl IntoIterator<Item = (&'a Report, Option<&'a Report>, &'a str)>,
+) -> Vec<Block> {
+    let slowest = reports.into_iter().filter_map(|(report, other, label)| {
+        let commits = report.commits.as_ref()?;
+        let commit = commits.slowest().into_iter().next()?;
+        Some((report, other, label, commits, commit))
+    });
+    let slowest = slowest.max_by(|(.., a), (.., b)| a.total_ms.total_cmp(&b.total_ms));
+    let Some((report, other, label, commits, commit)) = slowest else {
         return Vec::new();
     };
-    let slowest = commits.slowest().into_iter().next();
-    slowest.map_or_else(Vec::new, |one| {
-        let mut blocks = vec![Block::Text(sentence(one))];
-        blocks.extend(self::blocks(commits, one, None));
-        blocks
-    })
+    let beyond = other.and_then(|other| of_commit(report, other, commit));
+    let beyond = beyond.as_ref();
+    let sentence = sentence(commit, &waterfall(commit, beyond));
+    let mut blocks = vec![Block::Text(format!("{label}{sentence}"))];
+    blocks.extend(self::blocks(commits, commit, beyond));
+    blocks
 }
 
 fn none(commits: &CommitsReport, which: &Which) -> String {
@@ -111,9 +128,17 @@ const MAX_OUT_OF_PLACE: usize = 20;
 /// As much of what was typed is quoted.
 const MAX_LSN: usize = 40;
 
+/// Through both hosts, if it was followed.
+fn waterfall(commit: &SlowReport, beyond: Option<&BeyondHost>) -> Waterfall {
+    beyond.map_or_else(
+        || Waterfall::of(commit),
+        |beyond| Waterfall::of_both(commit, beyond),
+    )
+}
+
 /// What took most of it.
-fn sentence(commit: &SlowReport) -> String {
-    let bars = Waterfall::of(commit).bars.into_iter();
+fn sentence(commit: &SlowReport, waterfall: &Waterfall) -> String {
+    let bars = waterfall.bars.iter();
     let longest = bars.max_by(|a, b| a.took_ms.total_cmp(&b.took_ms));
     let longest = longest.filter(|_| commit.total_ms > 0.0);
     let most = longest.map_or_else(String::new, |bar| {
@@ -177,10 +202,7 @@ fn out_of_place(beyond: &BeyondHost) -> Vec<String> {
 }
 
 fn blocks(commits: &CommitsReport, commit: &SlowReport, beyond: Option<&BeyondHost>) -> Vec<Block> {
-    let mut waterfall = Waterfall::of(commit);
-    if let Some((beyond, arrived_ms)) = beyond.and_then(|one| Some((one, one.arrived_ms?))) {
-        waterfall.add_on_standby(arrived_ms, &beyond.events);
-    }
+    let waterfall = waterfall(commit, beyond);
     let told = waterfall.told();
     let server = commits
         .servers
@@ -212,6 +234,15 @@ fn blocks(commits: &CommitsReport, commit: &SlowReport, beyond: Option<&BeyondHo
             "The reply of the standby at {} ended its wait (walsender {}).",
             standby.remote, standby.walsender_pid
         )));
+    }
+    if commit.stages_ms.is_some() && commit.walsender_pid.is_none() {
+        let nobody = "No reply of a standby was seen to end its wait.";
+        blocks.push(Block::Text(nobody.to_owned()));
+    }
+    if let Some(beyond) = beyond {
+        let told = &beyond.told;
+        blocks.push(Block::Text(format!("Followed through both hosts: {told}.")));
+        blocks.extend(list(&out_of_place(beyond)));
     }
     blocks
 }
