@@ -82,6 +82,14 @@ pub fn bytes(count: i64) -> String {
     }
 }
 
+/// So many of something, in words.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
 /// So many segments, in words.
 pub(crate) fn segments(count: u64) -> String {
     match count {

@@ -20,6 +20,7 @@ use crate::render::stacked_bars::StackedBars;
 use crate::render::verdict::phase_name;
 use crate::report::Report;
 use crate::report::phase::{Name, PhaseReport};
+use crate::text::counted;
 
 pub use crate::render::account::both::of_both;
 pub use crate::render::account::explained::{Which, explained, explained_of_both};
@@ -102,7 +103,7 @@ fn list(texts: &[String]) -> Vec<Block> {
 /// That there is more than a table shows, if there is.
 fn more(count: usize, most: usize, what: &str) -> Option<Block> {
     let more = count.saturating_sub(most);
-    let words = verdict::counted(more as u64, &format!("more {what}"));
+    let words = counted(more as u64, &format!("more {what}"));
     (more > 0).then(|| Block::Text(format!("And {words}, in the JSON.")))
 }
 

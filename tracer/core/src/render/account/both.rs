@@ -4,7 +4,6 @@ use crate::merge::clock::ClockMethod;
 use crate::merge::connection::Connection;
 use crate::merge::journey::Journey;
 use crate::merge::model::Merged;
-use crate::render::account::verdict::counted;
 use crate::render::account::{
     View, charts, commits, database, explained, faults, findings, list, method, phases, shades,
     timeline,
@@ -14,6 +13,7 @@ use crate::render::document::{Block, Document, Section, Table};
 use crate::render::table::{kinds, milliseconds, number, rtt_ms};
 use crate::render::verdict::confidence;
 use crate::report::phase::ChosenBy;
+use crate::text::counted;
 
 /// How many connections are shown; the JSON has all.
 const MAX_CONNECTIONS: usize = 20;

@@ -2,7 +2,6 @@
 
 use crate::merge::journey::{BeyondHost, of_commit};
 use crate::merge::model::Merged;
-use crate::render::account::verdict::counted;
 use crate::render::account::{list, sum};
 use crate::render::document::{Block, Document, Section};
 use crate::render::table::milliseconds;
@@ -10,7 +9,7 @@ use crate::render::waterfall::{Waterfall, told_on_standby};
 use crate::report::Report;
 use crate::report::commits::{CommitsReport, ServerReport, SlowReport};
 use crate::report::stages::{BAD_CHECKSUM, CommitEvent};
-use crate::text::segments_were;
+use crate::text::{counted, segments_were};
 
 /// Which slow commits are to be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]

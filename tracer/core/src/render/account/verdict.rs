@@ -6,7 +6,7 @@ use crate::render::account::{flows, kinds};
 use crate::render::aggregate;
 use crate::render::verdict::confidence;
 use crate::report::{ByKind, Report};
-use crate::text::segments_were;
+use crate::text::{counted, segments_were};
 
 /// The weightiest finding; or else who retransmitted, and why.
 pub(crate) fn sentence(report: &Report) -> String {
@@ -66,13 +66,6 @@ pub(crate) fn lead(report: &Report) -> Vec<String> {
         ));
     }
     lines
-}
-
-pub(crate) fn counted(count: u64, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
 }
 
 /// A time in UTC, to the second.
