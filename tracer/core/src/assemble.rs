@@ -87,6 +87,7 @@ pub fn assemble(mut recording: Recording) -> Report {
         totals,
         by_peer: aggregates.by_peer,
         by_role: aggregates.by_role,
+        sent: aggregates.sent,
         flows,
         unlisted: aggregates.unlisted,
         gaps,

@@ -4,6 +4,7 @@ pub mod bad_checksums;
 pub mod commits;
 mod connection_progress;
 pub mod database;
+mod evenness;
 pub mod exchange_sample;
 pub mod flow_entry;
 pub mod flow_groups;

@@ -23,6 +23,7 @@ pub mod postgres;
 pub mod process;
 pub mod processors;
 pub mod quantiles;
+pub mod ranges;
 pub mod read;
 pub mod recovery;
 pub mod request;
@@ -103,6 +104,10 @@ pub struct Report {
     /// The same by role and program, likewise.
     #[serde(default)]
     pub by_role: Vec<RoleSums>,
+    /// Segments sent to each peer of `by_peer`, retransmits and acknowledgements among them, as
+    /// far as that is known; `null` where it is of none.
+    #[serde(default)]
+    pub sent: Option<BTreeMap<IpAddr, u64>>,
     /// One entry a flow, most retransmitted segments first: at most [`MAX_LISTED`] and
     /// those of replication.
     pub flows: Vec<FlowReport>,

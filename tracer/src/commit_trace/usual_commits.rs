@@ -98,6 +98,11 @@ impl UsualCommits {
         }
     }
 
+    /// How unevenly a server's commits came.
+    pub(super) fn dispersion(&self, pid: u32) -> Option<f64> {
+        self.servers.get(&pid)?.usual.dispersion()
+    }
+
     /// How long a server's commits usually take, ns.
     pub(super) fn usual_ns(&self, pid: u32) -> Option<u64> {
         self.servers.get(&pid)?.usual.usual_ns()

@@ -2,8 +2,9 @@
 //! room of their own.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
+use std::net::IpAddr;
 
 use crate::assemble::flows::{step, without_room};
 use crate::by_kind::sum;
@@ -22,15 +23,18 @@ pub(super) struct Aggregates {
     pub(super) selected: Selected,
     pub(super) by_peer: Vec<PeerSums>,
     pub(super) by_role: Vec<RoleSums>,
+    pub(super) sent: Option<BTreeMap<IpAddr, u64>>,
     pub(super) unlisted: Option<UnlistedFlows>,
 }
 
 impl Aggregates {
     /// Of a recording whose flows have their roles.
     pub(super) fn of(recording: &Recording) -> Self {
+        let by_peer = by_peer(recording);
         Self {
             selected: selected(recording),
-            by_peer: by_peer(recording),
+            sent: sent(recording, &by_peer),
+            by_peer,
             by_role: by_role(recording),
             unlisted: unlisted(recording),
         }
@@ -113,6 +117,14 @@ fn by_peer(recording: &Recording) -> Vec<PeerSums> {
     sums.collect()
 }
 
+/// Segments sent to these peers, as far as that is known; `None` if it is of none.
+fn sent(recording: &Recording, by_peer: &[PeerSums]) -> Option<BTreeMap<IpAddr, u64>> {
+    let peers = by_peer.iter().filter_map(|one| one.peer);
+    let sent = peers.filter_map(|peer| Some((peer, *recording.sent.get(&peer)?)));
+    let sent: BTreeMap<_, _> = sent.collect();
+    (!sent.is_empty()).then_some(sent)
+}
+
 /// The sums by role and program, in the same order.
 fn by_role(recording: &Recording) -> Vec<RoleSums> {
     let mut roles: HashMap<(Kind, Option<String>), FlowSum> = HashMap::new();
@@ -170,7 +182,7 @@ fn in_order<K: Ord>(sums: &mut [(K, FlowSums)]) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, SocketAddr};
+    use std::net::SocketAddr;
     use std::sync::Arc;
 
     use tracer_ebpf::{Flow, RetransmitKind, Totals};
@@ -340,6 +352,16 @@ mod tests {
         };
         assert_eq!(named("app"), Some((Kind::Client, Some(2), 50)));
         assert_eq!(named("postgres"), Some((Kind::Client, Some(2), 10)));
+    }
+
+    #[test]
+    fn segments_that_were_sent_are_those_to_the_peers_that_are_listed() {
+        let mut recording = recording();
+        assert_eq!(Aggregates::of(&recording).sent, None);
+        let peer = |last: u8| IpAddr::from([10, 0, 0, last]);
+        recording.sent = [(peer(2), 900), (peer(9), 5)].into();
+        let sent = Aggregates::of(&recording).sent.unwrap();
+        assert_eq!(sent, BTreeMap::from([(peer(2), 900)]));
     }
 
     #[test]

@@ -108,6 +108,7 @@ fn server(
         data: server.place.data.clone(),
         commits: server.sums.map_or(0, |sums| sums.commits),
         slow: server.sums.map_or(0, |sums| sums.slow),
+        dispersion: server.dispersion,
         usual_ms: server.usual_ns.map(|ns| ns as f64 / 1e6),
         slow_from_ms: server.slow_from_ns.map(|ns| ns as f64 / 1e6),
         slow_for_s: together(server.slow_times.iter().map(|span| span.seconds())),

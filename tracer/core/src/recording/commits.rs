@@ -184,6 +184,8 @@ pub struct Server {
     pub place: Place,
     /// Its commits; `None` if it was watched and there were none.
     pub sums: Option<ServerCommits>,
+    /// How unevenly they came, as [`super::usual_commit::UsualCommit::dispersion`].
+    pub dispersion: Option<f64>,
     /// How long one usually takes, ns; `None` if that is not known.
     pub usual_ns: Option<u64>,
     /// From when on one was slow by the end, ns; `None` if as was asked.
@@ -278,6 +280,7 @@ mod tests {
                 ..Place::default()
             },
             sums: None,
+            dispersion: None,
             usual_ns: None,
             slow_from_ns: None,
             slow_times: Vec::new(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tracer_ebpf::{Part, ServerCommits};
 
 use crate::interval::Span;
+use crate::recording::evenness::Evenness;
 use crate::report::histogram::Histogram;
 
 /// Fewer commits have no median worth the name.
@@ -30,6 +31,7 @@ pub struct UsualCommit {
     seen: Histogram,
     /// When it was looked at last, ns of `CLOCK_MONOTONIC`, and what there was.
     looked: Option<(u64, Histogram)>,
+    evenness: Evenness,
     slow_times: Vec<Span>,
     /// The lowest medians, ns.
     lowest_ns: [Option<u64>; 2],
@@ -44,6 +46,7 @@ impl UsualCommit {
         Self {
             seen: Histogram::empty(),
             looked: None,
+            evenness: Evenness::default(),
             slow_times: Vec::new(),
             lowest_ns: [None; 2],
             known_ns: known.and_then(|usual| u64::try_from(usual.as_nanos()).ok()),
@@ -77,6 +80,10 @@ impl UsualCommit {
             return;
         }
         let before = self.looked.replace((now_ns, *all));
+        if let Some((from_ns, before)) = &before {
+            let seconds = now_ns.saturating_sub(*from_ns) as f64 / 1e9;
+            self.evenness.add(all.since(before).count(), seconds);
+        }
         let Some((from_ns, before)) = before.filter(|_| self.usual_ns().is_some()) else {
             return;
         };
@@ -105,6 +112,13 @@ impl UsualCommit {
     #[must_use]
     pub fn slow_times(&self) -> &[Span] {
         &self.slow_times
+    }
+
+    /// How unevenly they came: the variance of their number from one look to the next as a
+    /// share of its mean; `None` if that is not known.
+    #[must_use]
+    pub fn dispersion(&self) -> Option<f64> {
+        self.evenness.dispersion()
     }
 
     /// How long one usually takes, ns; `None` if that is not known yet.

@@ -109,6 +109,10 @@ pub struct ServerReport {
     pub commits: u64,
     /// Those of them that were slow.
     pub slow: u64,
+    /// How unevenly they came: the variance of their number in a second or so as a share of its
+    /// mean, 1 if they came independently of each other; `null` if that is not known.
+    #[serde(default)]
+    pub dispersion: Option<f64>,
     /// How long one usually takes, from the times in which they were quick, or as an earlier
     /// report says; `null` if that is not known.
     #[serde(default)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tracer_ebpf::{BUCKETS, Part, ServerCommits, bucket, bucket_start};
 
 use crate::report::quantiles::Quantiles;
+use crate::report::ranges::DurationRanges;
 use crate::spread::Spread;
 
 /// One part of many commits.
@@ -15,7 +16,7 @@ pub struct Histogram {
 }
 
 /// What is reported of it; numbers are `null` if there were no commits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PartQuantiles {
     /// All of it together.
     pub sum_ms: f64,
@@ -23,6 +24,9 @@ pub struct PartQuantiles {
     /// quantiles are up to a tenth off.
     #[serde(flatten)]
     pub part: Quantiles,
+    /// These counters; `null` also in a file of an earlier version.
+    #[serde(default)]
+    pub ranges: Option<DurationRanges>,
 }
 
 impl Histogram {
@@ -122,7 +126,23 @@ impl Histogram {
         PartQuantiles {
             sum_ms: self.sum_ns as f64 / 1e6,
             part: Quantiles::of(at, self.longest().map(|ns| ns as f64 / 1e6)),
+            ranges: self.ranges(),
         }
+    }
+
+    /// The counters that have any.
+    fn ranges(&self) -> Option<DurationRanges> {
+        let longest_ns = self.longest()?;
+        let mut ranges = DurationRanges::default();
+        let counts = self.buckets.iter().enumerate();
+        for (index, count) in counts.filter(|(_, count)| **count > 0) {
+            ranges.from_ns.push(bucket_start(index));
+            ranges
+                .to_ns
+                .push((bucket_start(index + 1) - 1).min(longest_ns));
+            ranges.count.push(*count);
+        }
+        Some(ranges)
     }
 }
 
@@ -159,6 +179,22 @@ mod tests {
         assert_eq!(shown.part.max_ms, Some(10.0));
         assert!((shown.sum_ms - 50_005.0).abs() < 1e-6);
         assert_eq!(found.count(), 10_000);
+    }
+
+    #[test]
+    fn what_is_reported_holds_the_counters() {
+        let mut found = Histogram::empty();
+        for ns in [300, 500_000, 510_000, 7_000_000] {
+            found.add(ns);
+        }
+        let ranges = found.quantiles().ranges.unwrap();
+        assert_eq!(ranges.count, [1, 2, 1]);
+        let expected = [
+            (256, 511, 1),
+            (458_752, 524_287, 2),
+            (6_291_456, 7_000_000, 1),
+        ];
+        assert_eq!(ranges.each().collect::<Vec<_>>(), expected);
     }
 
     #[test]

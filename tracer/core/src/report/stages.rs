@@ -160,7 +160,7 @@ pub struct StandbyStages {
 }
 
 /// One stage of many waits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageReport {
     /// How long it took.
     #[serde(flatten)]

@@ -60,6 +60,7 @@ pub(crate) fn check(seen: &Seen, server: u32) -> u64 {
     ];
     for (of_all, part) in parts {
         let told = told.iter().map(|one| part(one));
+        check_ranges(of_all, told.clone());
         let (sum, max) = told.fold((0.0, 0.0), |(sum, max), one| {
             (sum + one, f64::max(max, one))
         });
@@ -75,6 +76,21 @@ pub(crate) fn check(seen: &Seen, server: u32) -> u64 {
     assert_eq!(seen.commits().not_counted, 0);
     assert_eq!(seen.commits().slow_lost, 0);
     commits
+}
+
+/// As many are in each range as took as long as that.
+fn check_ranges(of_all: &PartQuantiles, told: impl Iterator<Item = f64>) {
+    let told: Vec<u64> = told.map(|ms| (ms * 1e6).round() as u64).collect();
+    let Some(ranges) = &of_all.ranges else {
+        assert!(told.is_empty(), "{of_all:?}");
+        return;
+    };
+    let edges = ranges.from_ns.iter().zip(&ranges.to_ns);
+    for ((from_ns, to_ns), count) in edges.zip(&ranges.count) {
+        let within = told.iter().filter(|ns| (from_ns..=to_ns).contains(ns));
+        assert_eq!(within.count() as u64, *count, "{from_ns} {to_ns} {told:?}");
+    }
+    assert_eq!(ranges.count.iter().sum::<u64>(), told.len() as u64);
 }
 
 fn query(sql: &mut Connection, text: &str) {

@@ -1,5 +1,7 @@
 //! What is the matter with a peer is found without any database.
 
+use std::net::IpAddr;
+
 use tracer_core::report::finding::{Cause, Confidence};
 use xtask::testbed::{knocks::Knocking, netns::Net, wait};
 
@@ -99,4 +101,6 @@ fn a_peer_that_loses_is_told_by_the_share_of_what_is_sent() {
     // The kernel counts what it retransmits apart from what it sends.
     let all = sent + grown.segments;
     assert!(told.abs_diff(all) * 20 < all, "{told} of {all} segments");
+    let sent = report.sent.as_ref().unwrap();
+    assert_eq!(sent.get(&IpAddr::from(to.v4)), Some(&told), "{sent:?}");
 }

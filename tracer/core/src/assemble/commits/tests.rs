@@ -64,6 +64,7 @@ fn server(pid: u32, sums: Option<ServerCommits>) -> Server {
             ..Place::default()
         },
         sums,
+        dispersion: None,
         usual_ns: None,
         slow_from_ns: None,
         slow_times: Vec::new(),
