@@ -1,6 +1,7 @@
 //! What was typed.
 
 mod check;
+mod compare;
 mod files;
 
 use std::path::PathBuf;
@@ -8,11 +9,13 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::compare::AFTER_COMPARE_HELP;
 use crate::cli::files::{AFTER_MERGE_HELP, AFTER_REPLAY_HELP};
 use crate::inject::{Directions, EngineChoice};
 use crate::postgres::connection::dsn::Typed;
 
 pub use crate::cli::check::CheckArguments;
+pub use crate::cli::compare::{CompareArguments, ComparisonFormat};
 pub use crate::cli::files::{
     DocumentArguments, ExplainArguments, Format, MergeArguments, ReplayArguments, ReportArguments,
 };
@@ -21,7 +24,9 @@ pub use crate::cli::files::{
 /// network that a slow commit waited for?
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.")]
+#[command(
+    after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 `tracer compare --fail-if` is met."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -105,6 +110,10 @@ pub enum Command {
 
     /// Show slow commits part by part: where the time went, and what happened on the wire
     Explain(ExplainArguments),
+
+    /// Compare two runs: what changed by more than the uncertainty, and fail if asked to
+    #[command(after_help = AFTER_COMPARE_HELP)]
+    Compare(CompareArguments),
 
     /// Make one file of what both hosts saw of one run, flows joined end to end
     #[command(after_help = AFTER_MERGE_HELP)]

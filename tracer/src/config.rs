@@ -16,6 +16,7 @@ use crate::inject::{AssignmentError, Parameters, Peer, PeerError, ScheduledFault
 use crate::postgres::{Target, TargetError};
 use crate::time;
 use tracer_core::address::canonical;
+use tracer_core::compare::condition::ConditionError;
 use tracer_core::recording::settings::Settings;
 use tracer_core::report::Request;
 
@@ -152,6 +153,14 @@ pub enum ConfigError {
         "--output {0} does not say what to write: name it .html, .md or .txt, or give --format"
     )]
     Format(PathBuf),
+    #[error(
+        "--output {0} does not say what to write: name it .html, .md, .txt or .json, or give --format"
+    )]
+    ComparisonFormat(PathBuf),
+    #[error("standard input can be read once: name a file for BEFORE or for AFTER")]
+    OneInput,
+    #[error("--fail-if {0}")]
+    Condition(#[from] ConditionError),
     #[error("--port was given {0} times; at most {MAX_PORTS} ports can be filtered")]
     Ports(usize),
 }

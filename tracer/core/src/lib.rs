@@ -8,6 +8,7 @@ pub mod assemble;
 pub mod awaited;
 pub mod by_kind;
 pub mod clock;
+pub mod compare;
 pub mod diagnosis;
 pub mod event;
 mod evidence;

@@ -4,6 +4,7 @@ pub mod account;
 mod aggregate;
 mod chart;
 pub mod commits;
+pub mod comparison;
 pub mod database;
 pub mod document;
 pub mod html;

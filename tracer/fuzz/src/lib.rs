@@ -14,6 +14,8 @@ pub mod answer;
 mod base;
 pub mod btf;
 pub mod certificate;
+pub mod compare;
+pub mod condition;
 pub mod dsn;
 pub mod duration;
 pub mod elf;
@@ -39,10 +41,12 @@ pub mod standbys;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. Its name is also that of its folder in `corpus/`.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 23] = [
     ("answer", answer::target),
     ("btf", btf::target),
     ("certificate", certificate::target),
+    ("compare", compare::target),
+    ("condition", condition::target),
     ("dsn", dsn::target),
     ("duration", duration::target),
     ("elf", elf::target),

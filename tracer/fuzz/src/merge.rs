@@ -63,7 +63,8 @@ pub fn target(data: &[u8]) {
     shown::document(&account::of_both(&merged), turn);
 }
 
-fn changed(mut value: Value, changes: &[u8]) -> Option<Report> {
+/// A report with some changes; `None` if it is none any more.
+pub(crate) fn changed(mut value: Value, changes: &[u8]) -> Option<Report> {
     patch::apply(&mut value, changes);
     Report::read(&serde_json::to_vec(&value).ok()?).ok()
 }

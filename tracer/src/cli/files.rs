@@ -102,6 +102,7 @@ pub enum Format {
     /// One file, with charts
     Html,
     /// Markdown
+    #[value(alias = "markdown")]
     Md,
     /// For a terminal
     Text,

@@ -71,12 +71,14 @@ pub(crate) const ALLOWED_IN_CORE: Rooms = &[
         &["awaited", "interval", "recording", "report", "text"],
     ),
     ("awaited", &["report"]),
+    ("compare", &["harmless", "merge", "report", "text"]),
     ("merge", &["evidence", "harmless", "interval", "report"]),
     (
         "render",
         &[
             "by_kind",
             "clock",
+            "compare",
             "harmless",
             "merge",
             "metrics",

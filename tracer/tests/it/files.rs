@@ -1,6 +1,7 @@
 //! The commands that read files and nothing else: the real program, without root.
 
 mod alerts;
+mod compare;
 mod docs;
 mod explain;
 mod frozen;

@@ -12,7 +12,7 @@ mod kinds;
 mod method;
 mod phases;
 mod timeline;
-mod verdict;
+pub(crate) mod verdict;
 
 use crate::render::chart::{Axis, Shade};
 use crate::render::document::{Block, Document, Section};
@@ -93,7 +93,7 @@ fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
     counts.into_iter().fold(0, u64::saturating_add)
 }
 
-fn list(texts: &[String]) -> Vec<Block> {
+pub(crate) fn list(texts: &[String]) -> Vec<Block> {
     match texts {
         [] => Vec::new(),
         texts => vec![Block::List(texts.to_vec())],

@@ -7,6 +7,9 @@ use crate::report::quantiles::Quantiles;
 use crate::report::ranges::DurationRanges;
 use crate::spread::Spread;
 
+/// What a duration may be off by that was divided and multiplied again, as a share of it.
+const ROUNDING: f64 = 1e-9;
+
 /// One part of many commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Histogram {
@@ -27,6 +30,16 @@ pub struct PartQuantiles {
     /// These counters; `null` also in a file of an earlier version.
     #[serde(default)]
     pub ranges: Option<DurationRanges>,
+}
+
+/// Between which durations one lies that was read from the counters, ms: those of its range,
+/// and of the two if it is where they meet.
+#[must_use]
+pub(crate) fn range_of(ms: f64) -> (f64, f64) {
+    let ns = ms * 1e6;
+    let [first, last] = [1.0 - ROUNDING, 1.0 + ROUNDING].map(|off| bucket((ns * off) as u64));
+    let to_ns = bucket_start(last.saturating_add(1)).saturating_sub(1);
+    (bucket_start(first) as f64 / 1e6, to_ns as f64 / 1e6)
 }
 
 impl Histogram {
@@ -195,6 +208,23 @@ mod tests {
             (6_291_456, 7_000_000, 1),
         ];
         assert_eq!(ranges.each().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_quantile_is_within_its_range_and_on_an_edge_within_both() {
+        assert_eq!(range_of(0.5), (0.458_752, 0.524_287));
+        assert_eq!(range_of(0.524_288), (0.458_752, 0.655_359));
+        assert_eq!(range_of(0.0), (0.0, 0.000_255));
+        let mut found = Histogram::empty();
+        for us in 1..=1_000 {
+            found.add(us * us * 1_000);
+        }
+        let truth = |quantile: f64| (quantile * 1_000.0).powi(2) / 1e3;
+        for quantile in [0.5, 0.95, 0.99] {
+            let (from_ms, to_ms) = range_of(found.quantile(quantile).unwrap() / 1e6);
+            let ms = truth(quantile);
+            assert!((from_ms..=to_ms).contains(&ms), "{from_ms} {ms} {to_ms}");
+        }
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::support::program::{data, printed, text, tracer};
+use crate::support::pages::root;
+use crate::support::program::{PROGRAM, data, printed, text, tracer};
 
 /// Reports, and what one looks for in them.
 const WHOLE: [(&str, &str); 7] = [
@@ -71,6 +73,33 @@ fn merged_reports() {
 }
 
 #[test]
+fn compared_runs() {
+    let data = "tracer/core/tests/data/stages.json";
+    let lab = "results/partial-loss";
+    for (name, before, after) in [
+        ("compared", data.to_owned(), data.to_owned()),
+        (
+            "partial-loss-compared",
+            format!("{lab}/one-user/run.json"),
+            format!("{lab}/steady/run.json"),
+        ),
+    ] {
+        for (form, format) in [("text", "text"), ("markdown", "md")] {
+            // By names that are the same wherever the project is.
+            let output = Command::new(PROGRAM)
+                .args(["compare", before.as_str(), after.as_str()])
+                .args(["--format", format])
+                .current_dir(root())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let shown = String::from_utf8(output.stdout).unwrap();
+            frozen(&format!("{name}-{form}"), &shown);
+        }
+    }
+}
+
+#[test]
 fn a_replayed_recording() {
     let recording = data("db2.jsonl");
     frozen("replay-text", &printed(&["replay", &recording]));
@@ -124,7 +153,7 @@ fn json_files(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn help() {
     for command in [
-        "run", "inject", "clean", "check", "report", "merge", "replay",
+        "run", "inject", "clean", "check", "report", "compare", "merge", "replay",
     ] {
         let help = printed(&[command, "--help"]);
         frozen(&format!("help-{command}"), &help);

@@ -43,6 +43,9 @@ fn what_was_typed_is_quoted_harmlessly() {
         &["report", &run, "--output", &with("", ".pdf")],
         &["report", &run, "--output", &nowhere],
         &["report", &run, "--format", EVIL],
+        &["compare", &run, EVIL],
+        &["compare", &run, &run, "--fail-if", EVIL],
+        &["compare", &run, &run, "--output", &with("", ".pdf")],
         &["merge", &run, EVIL],
         &["replay", EVIL],
         &["replay", &run, "--json", &nowhere],
@@ -132,6 +135,13 @@ fn what_stands_in_a_report_is_text() {
                 false => assert_told(&output, "run.json", &place),
             }
             shown += u32::from(String::from_utf8_lossy(&output.stdout).contains("own"));
+        }
+        for output in [
+            tracer(&["compare", &path, &data("db1.json")]),
+            tracer(&["compare", &path, &data("db1.json"), "--format", "json"]),
+        ] {
+            assert_harmless(&output.stderr, &place);
+            assert_harmless(&output.stdout, &place);
         }
         let output = tracer(&["merge", &path, &other]);
         assert_harmless(&output.stderr, &place);

@@ -10,7 +10,7 @@ use crate::testbed::command;
 
 /// Targets whose bytes say how something is changed that is good: there is nothing in them
 /// that could be compared with a word, and without that they are run several times as often.
-const CHANGERS: [&str; 2] = ["merge", "report"];
+const CHANGERS: [&str; 3] = ["compare", "merge", "report"];
 
 /// How the programs are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -69,7 +69,7 @@ pub(crate) fn lead(report: &Report) -> Vec<String> {
 }
 
 /// A time in UTC, to the second.
-fn second(time: &str) -> String {
+pub(crate) fn second(time: &str) -> String {
     match time.split_once('.') {
         Some((whole, _)) => format!("{} UTC", whole.replace('T', " ")),
         None => time.to_owned(),

@@ -193,6 +193,16 @@ const RUN: &[(&str, Place, &str)] = &[
         "## WAL position",
     ),
     (
+        "tracer compare before.json after.json",
+        Desk,
+        "How sure that is",
+    ),
+    (
+        "tracer compare before.json after.json --fail-if \"commits.p99 > +20%\" -o compared.html",
+        Desk,
+        "may be met, but that is within the uncertainty",
+    ),
+    (
         "tracer merge db1.json db2.json -o both.json",
         Desk,
         "tracer.merge/2",
@@ -277,6 +287,8 @@ fn recorded() -> TempDir {
     let path = |name: &str| folder.path().join(name);
     for (name, from) in [
         ("run.json", "db1.json"),
+        ("before.json", "stages.json"),
+        ("after.json", "stages.json"),
         ("db1.json", "db1.json"),
         ("db2.json", "db2.json"),
         ("events.jsonl", "db2.jsonl"),
